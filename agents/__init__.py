@@ -1,0 +1,1 @@
+"""Everything that chooses an Allocation: PPO and the other search methods."""

@@ -1,0 +1,1 @@
+"""The decision problem: tasks, observation, actions and masks, budget, evaluator, reward."""

@@ -1,0 +1,82 @@
+"""Evaluation: accuracy, measurement and size of one Allocation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hardware.measurement import Measurement
+from quant.allocation import Allocation
+
+__all__ = ["Evaluation"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """What one retrained, compiled and measured candidate turned out to be."""
+
+    allocation: Allocation
+    index: int
+    """Running number of the evaluation within its run, from 0; -1 for practice."""
+    accuracy: float
+    """Top-1 on the search split, on integer codes, 0..1 (predicted when `practice`)."""
+    accuracy_se: float
+    """Standard error of `accuracy`, from the number of images."""
+    loss: float
+    """Mean cross-entropy on the search split."""
+    model_bytes: int
+    measurement: Measurement | None = None
+    predicted_ms: float | None = None
+    """Latency from the layer table: the only latency a practice evaluation has."""
+    error: str = ""
+    """Why the candidate has no measurement; empty when it has one."""
+    practice: bool = False
+    """True when accuracy and latency are a model's predictions, not a retrained network's."""
+    proposer: str = ""
+    """Which method asked: `uniform`, `ppo`, `random`, ..."""
+    train_s: float = 0.0
+    build_s: float = 0.0
+    measure_s: float = 0.0
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Measured median, or the layer table's prediction for practice; None after an error."""
+        if self.measurement is not None:
+            return self.measurement.median_ms
+        return self.predicted_ms if self.practice else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return {
+            "index": self.index,
+            "proposer": self.proposer,
+            "practice": self.practice,
+            "accuracy": self.accuracy,
+            "accuracy_se": self.accuracy_se,
+            "loss": self.loss,
+            "latency_ms": self.latency_ms,
+            "predicted_ms": self.predicted_ms,
+            "model_bytes": self.model_bytes,
+            "error": self.error,
+            "train_s": self.train_s,
+            "build_s": self.build_s,
+            "measure_s": self.measure_s,
+            "allocation": self.allocation.to_dict(),
+            "measurement": None if self.measurement is None else self.measurement.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Evaluation":
+        """Read a document written by `to_dict`."""
+        measurement = document["measurement"]
+        plain = {name: document[name] for name in _PLAIN}
+        return cls(
+            allocation=Allocation.from_dict(document["allocation"]),
+            measurement=None if measurement is None else Measurement.from_dict(measurement),
+            **plain,
+        )
+
+
+_PLAIN = (
+    "index proposer practice accuracy accuracy_se loss predicted_ms model_bytes error train_s "
+    "build_s measure_s"
+).split()

@@ -1,0 +1,1 @@
+"""What people type: run, evaluate, bench, and the run folder they write."""

@@ -1,0 +1,1 @@
+"""From a converted network to milliseconds: kernels, builds, runners, boards, measurements."""

@@ -1,0 +1,65 @@
+"""Device: the interface that the rest of the project measures through."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hardware.layer_table import LayerTable
+from hardware.measurement import Measurement, MeasurementSource
+from quant.deploy_graph import DeployGraph
+
+__all__ = ["Device", "MeasureResult", "Progress"]
+
+Progress = Callable[[int, int, str], None]
+"""Called with (done, total, what) while something long runs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasureResult:
+    """Outcome of building and timing one candidate: a measurement or an error, never both."""
+
+    measurement: Measurement | None = None
+    error: str = ""
+    """Why the candidate has no measurement (does not build, wrong result, crashed, timed out)."""
+    build_s: float = 0.0
+    """Seconds from the graph to a loaded program, packing of the weights included."""
+    measure_s: float = 0.0
+    """Seconds spent running it, check of the result included."""
+
+
+class Device(Protocol):
+    """A place where programs run: this machine, a simulation, later a board."""
+
+    source: MeasurementSource
+
+    @property
+    def name(self) -> str:
+        """Short name for tables and run folders."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return machine facts that travel with every measurement."""
+
+    def measure(self, graph: DeployGraph) -> MeasureResult:
+        """Build, check against the integer reference, and time one candidate.
+
+        Raises:
+            HardwareLostError: the device is gone (never for a candidate's own failure).
+        """
+
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Run one candidate on `x`, float32 `[N, C, H, W]`, and return its output."""
+
+    def layer_table(
+        self, graph: DeployGraph, bit_choices: Sequence[int], progress: Progress | None = None
+    ) -> LayerTable:
+        """Measure every layer of `graph` at every pair of bit choices.
+
+        The graph's own codes are not used: times do not depend on the values, so random codes of
+        each width stand in for trained ones.
+        """
+
+    def close(self) -> None:
+        """Free the device and its worker."""

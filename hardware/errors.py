@@ -1,0 +1,21 @@
+"""Errors of the measuring side: a failed candidate is a value, a failed world is raised."""
+
+from quant.errors import BitAllocError
+
+__all__ = ["BuildError", "HardwareLostError", "TargetError", "ToolchainError"]
+
+
+class TargetError(BitAllocError, ValueError):
+    """Raised for a target that does not exist or lacks what was asked of it."""
+
+
+class ToolchainError(BitAllocError, RuntimeError):
+    """Raised when no compiler or linker is at hand."""
+
+
+class BuildError(BitAllocError, RuntimeError):
+    """Raised for a graph that no kernel family can compute."""
+
+
+class HardwareLostError(BitAllocError, RuntimeError):
+    """Raised when the device cannot be brought back: the run saves and stops with exit code 3."""

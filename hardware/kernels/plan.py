@@ -1,0 +1,46 @@
+"""KernelPlan: one operator's kernel, before it is compiled."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["KernelPlan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelPlan:
+    """What to compile for one operator, and what to pass to it at run time.
+
+    The compiled function takes `(inputs..., constants..., output)` as tensors, the output last
+    (destination-passing style), batch axis first.
+    """
+
+    key: Mapping[str, Any]
+    """Everything that shapes the code, as a JSON document: family, geometry, depth class, tile,
+    batch, target, kernel source version, TVM version. Two plans with equal keys share code."""
+    build: Callable[[str], Any]
+    """Makes the TensorIR function (`tvm.tirx.PrimFunc`) with the given global symbol."""
+    constants: tuple[npt.NDArray[Any], ...]
+    """Packed weights, bias, multipliers, zero points and clips: run-time arguments."""
+    family: str
+    """Name of the kernel family, for tables: `avx2-w8`, `generic`, ..."""
+
+    @cached_property
+    def document(self) -> str:
+        """The key as canonical JSON, compared whole on a cache hit."""
+        return json.dumps(self.key, sort_keys=True, separators=(",", ":"))
+
+    @cached_property
+    def symbol(self) -> str:
+        """Name of the compiled function; a digest of the key, used as an index only."""
+        return "k_" + hashlib.sha256(self.document.encode()).hexdigest()[:24]
+
+    def constant_bytes(self) -> int:
+        """Return the bytes of the packed constants."""
+        return sum(int(np.asarray(array).nbytes) for array in self.constants)

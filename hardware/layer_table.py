@@ -1,0 +1,32 @@
+"""LayerTable: measured microseconds of each layer at each bit pair, and the rest as its own row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hardware.measurement import MeasurementSource
+from quant.allocation import Allocation
+
+__all__ = ["LayerTable"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerTable:
+    """Additive model of a network's time on one device, from measured parts."""
+
+    times_us: Mapping[str, Mapping[tuple[int, int], float]]
+    """`{layer: {(weight_bits, activation_bits): microseconds}}`, medians."""
+    overhead_us: float
+    """What no layer accounts for: dispatch, pooling, additions, quantizing the input."""
+    source: MeasurementSource = "measured"
+
+    def layer_us(self, layer: str, weight_bits: int, activation_bits: int) -> float:
+        """Return the measured time of one layer at one bit pair."""
+        return self.times_us[layer][weight_bits, activation_bits]
+
+    def predict_ms(self, allocation: Allocation) -> float:
+        """Return the sum of the layers' times and the overhead, in milliseconds."""
+        total_us = self.overhead_us + sum(
+            self.layer_us(name, bits.weight_bits, bits.activation_bits)
+            for name, bits in allocation.items
+        )
+        return total_us / 1000.0

@@ -1,0 +1,110 @@
+"""Measurement: every repeat of one program on one device, with its verdict and machine facts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from hardware.protocol import ProtocolConfig
+
+__all__ = ["Measurement", "MeasurementSource", "Verdict", "judge"]
+
+MeasurementSource = Literal["measured", "simulated", "emulated"]
+
+UNSTABLE_SPREAD = 0.10
+"""IQR / median from which a measurement is called unstable (pyperf: stdev >= 10 % of the mean)."""
+UNSTABLE_EXTREME = 0.50
+"""Distance of an extreme from the median, as a share of it, that is called unstable (pyperf)."""
+EXTREME_SHARE = 0.10
+"""Share of repeats that must be extreme: one interrupt on a shared machine is not a verdict."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """Whether the repeats agree with each other, and if not, why."""
+
+    stable: bool
+    reasons: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return `stable`, or `unstable: ` with the reasons."""
+        return "stable" if self.stable else "unstable: " + "; ".join(self.reasons)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """Immutable record of one timing. Every raw value is kept."""
+
+    values_ms: tuple[float, ...]
+    """Mean milliseconds of one execution, for each kept repeat."""
+    loops: int
+    """Executions in each repeat."""
+    protocol: ProtocolConfig
+    source: MeasurementSource = "measured"
+    device: str = ""
+    """Short name of the device, for tables."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Machine facts: CPU model, features, governor, frequency, load, versions."""
+
+    @property
+    def median_ms(self) -> float:
+        """Median of the repeats."""
+        return float(np.median(self.values_ms))
+
+    @property
+    def iqr_ms(self) -> float:
+        """Distance between the quartiles of the repeats."""
+        low, high = np.percentile(self.values_ms, (25, 75))
+        return float(high - low)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Judgement of the repeats by the written thresholds."""
+        return judge(self.values_ms)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document, raw values and summary."""
+        return {
+            "values_ms": list(self.values_ms),
+            "loops": self.loops,
+            "protocol": {
+                name: getattr(self.protocol, name) for name in ProtocolConfig.__dataclass_fields__
+            },
+            "source": self.source,
+            "device": self.device,
+            "facts": dict(self.facts),
+            "median_ms": self.median_ms,
+            "iqr_ms": self.iqr_ms,
+            "verdict": str(self.verdict),
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Measurement":
+        """Read a document written by `to_dict`; the summary is computed again."""
+        return cls(
+            values_ms=tuple(document["values_ms"]),
+            loops=document["loops"],
+            protocol=ProtocolConfig(**document["protocol"]),
+            source=document["source"],
+            device=document["device"],
+            facts=document["facts"],
+        )
+
+
+def judge(values_ms: Sequence[float]) -> Verdict:
+    """Judge repeats: spread of the middle half, and the share of far-off values.
+
+    Source: pyperf, `format_checks`; the mean and standard deviation are replaced by median and
+    IQR because shared machines add one-sided outliers.
+    """
+    values = np.asarray(values_ms, dtype=np.float64)
+    median = float(np.median(values))
+    low, high = np.percentile(values, (25, 75))
+    reasons = []
+    if (spread := float(high - low) / median) >= UNSTABLE_SPREAD:
+        reasons.append(f"IQR is {spread:.0%} of the median")
+    far = float(np.mean(np.abs(values - median) >= UNSTABLE_EXTREME * median))
+    if far >= EXTREME_SHARE:
+        reasons.append(f"{far:.0%} of the repeats are 50 % or more off the median")
+    return Verdict(stable=not reasons, reasons=tuple(reasons))

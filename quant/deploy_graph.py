@@ -1,0 +1,211 @@
+"""DeployGraph: a converted network as a closed list of integer operators.
+
+This is the only thing `quant/` hands to `hardware/`. Its semantics are docs/integers.md, and
+`quant.integer` computes it in numpy. Everything is channels-last: images are `[N, H, W, C]`,
+vectors `[N, F]`; the batch N is not part of any shape here. Only the network's input is
+channels-first float32, as users of PyTorch have it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "WIDE_MAX",
+    "WIDE_MIN",
+    "Add",
+    "AvgPool2d",
+    "Concat",
+    "Conv2d",
+    "DeployGraph",
+    "DeployOp",
+    "DeployTensor",
+    "Epilogue",
+    "Flatten",
+    "Linear",
+    "MaxPool2d",
+    "QuantizeInput",
+    "Requantize",
+]
+
+WIDE_MIN, WIDE_MAX = -32768, 32767
+
+Dtype = Literal["uint8", "int16", "float32"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeployTensor:
+    """One value of the graph: narrow codes (uint8), wide codes (int16) or floats (float32)."""
+
+    name: str
+    shape: tuple[int, ...]
+    """`(H, W, C)` or `(F,)`; for the float input `(C, H, W)` or `(F,)`. No batch."""
+    dtype: Dtype
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Epilogue:
+    """What a layer does to its accumulator: clip(rint(f32(acc + bias) * m) + z).
+
+    The accumulator is `sum((q - z_in) * w)`; a kernel that sums `q * w` subtracts `z_in * sum(w)`.
+    """
+
+    bias: npt.NDArray[np.int32]
+    """int32 `[out_channels]`, `rint(bias / (s_in * s_w[c]))`."""
+    multiplier: npt.NDArray[np.float32]
+    """float32 `[out_channels]`, `s_in * s_w[c] / s_out`, computed in float64."""
+    zero_point: int = 0
+    clip_min: int = 0
+    clip_max: int = 0
+    logits: bool = False
+    """True for a float32 output, `f32(acc + bias) * m`: nothing is rounded, added or clipped."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Conv2d:
+    """Integer convolution of narrow codes; padding writes the input's zero point."""
+
+    layer: str
+    """Name of the LayerSpec this operator comes from."""
+    input: str
+    output: str
+    weight: npt.NDArray[np.int8]
+    """int8 `[out_channels, kernel_h, kernel_w, in_channels / groups]`."""
+    weight_bits: int
+    activation_bits: int
+    input_zero_point: int
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    epilogue: Epilogue
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Linear:
+    """Integer matrix product of narrow codes."""
+
+    layer: str
+    input: str
+    output: str
+    weight: npt.NDArray[np.int8]
+    """int8 `[out_features, in_features]`, columns in the order of the channels-last input."""
+    weight_bits: int
+    activation_bits: int
+    input_zero_point: int
+    epilogue: Epilogue
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuantizeInput:
+    """Float32 channels-first input to 8-bit channels-last codes: clip(rint(x * m) + z, 0, 255)."""
+
+    input: str
+    output: str
+    multiplier: float
+    """float32 value of `1 / s`."""
+    zero_point: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requantize:
+    """Wide codes to narrow or wide codes: clip(rint(f32(q) * m) + z)."""
+
+    input: str
+    output: str
+    multiplier: float
+    zero_point: int
+    clip_min: int
+    clip_max: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Add:
+    """Sum of two wide tensors: clip(rint(f32(a) * ma) + rint(f32(b) * mb)), wide."""
+
+    inputs: tuple[str, str]
+    output: str
+    multipliers: tuple[float, float]
+    """float32 values `s_branch / s_stream`; 1.0 for a branch already on the stream's scale."""
+    clip_min: int
+    clip_max: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaxPool2d:
+    """Maximum of codes (narrow or wide) over windows; padding never wins."""
+
+    input: str
+    output: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AvgPool2d:
+    """Sum of wide codes over windows in int32, then clip(rint(f32(sum) * m) + z).
+
+    The count is folded into `multiplier`; padding adds the code 0 and counts (torch's
+    `count_include_pad`).
+    """
+
+    input: str
+    output: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    multiplier: float
+    zero_point: int
+    clip_min: int
+    clip_max: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flatten:
+    """`[N, H, W, C]` to `[N, H * W * C]`, in that order: no data moves."""
+
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Concat:
+    """Join tensors of one quantizer along the channels (the last axis)."""
+
+    inputs: tuple[str, ...]
+    output: str
+
+
+DeployOp = (
+    QuantizeInput | Conv2d | Linear | Add | Requantize | MaxPool2d | AvgPool2d | Flatten | Concat
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DeployGraph:
+    """Operators in execution order, with every tensor they name."""
+
+    network: str
+    """What the network is called, for messages and file names."""
+    input: str
+    output: str
+    tensors: dict[str, DeployTensor]
+    ops: tuple[DeployOp, ...] = field(default_factory=tuple)
+
+    def layer_ops(self) -> tuple[Conv2d | Linear, ...]:
+        """Return the quantized layers' operators, in order."""
+        return tuple(op for op in self.ops if isinstance(op, Conv2d | Linear))
+
+    def weight_bytes(self) -> int:
+        """Return the size of the packed parameters.
+
+        Each layer counts its weights at their bit-width (rounded up to whole bytes a layer) plus
+        8 bytes (int32 bias, float32 multiplier) an output channel.
+        """
+        return sum(
+            (op.weight.size * op.weight_bits + 7) // 8 + 8 * op.weight.shape[0]
+            for op in self.layer_ops()
+        )

@@ -1,0 +1,178 @@
+"""The integer semantics of docs/integers.md, computed in numpy: the reference for every kernel.
+
+Slow and plain on purpose. Sums of products run as float64 matrix products, which are exact here:
+every partial sum is an integer below 2**53.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from quant.deploy_graph import (
+    WIDE_MIN,
+    Add,
+    AvgPool2d,
+    Concat,
+    Conv2d,
+    DeployGraph,
+    DeployOp,
+    Epilogue,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    QuantizeInput,
+    Requantize,
+)
+from quant.errors import ConvertError
+
+__all__ = ["requantize", "run_graph", "run_op"]
+
+Array = npt.NDArray[Any]
+
+
+def requantize(
+    accumulator: Array,
+    multiplier: Array | float,
+    zero_point: int,
+    clip_min: int,
+    clip_max: int,
+) -> npt.NDArray[np.int32]:
+    """Bring integers to another scale: clip(rint(f32(acc) * m) + z, clip_min, clip_max).
+
+    Exactly one float32 multiplication, then round to nearest with ties to even, then integers.
+    Source: docs/integers.md, "Requantization".
+    """
+    scaled = accumulator.astype(np.float32) * np.asarray(multiplier, dtype=np.float32)
+    # Beyond int32 the sum with z would wrap; the clip decides there, and float64 holds both.
+    rounded = np.rint(scaled).astype(np.float64) + zero_point
+    return cast(npt.NDArray[np.int32], np.clip(rounded, clip_min, clip_max).astype(np.int32))
+
+
+def run_graph(
+    graph: DeployGraph, x: npt.NDArray[np.float32], keep: dict[str, Array] | None = None
+) -> Array:
+    """Run a converted network.
+
+    Args:
+        graph: The converted network.
+        x: float32 `[N, C, H, W]` (or `[N, F]`), as the user's PyTorch network takes it.
+        keep: When given, filled with every tensor by name.
+
+    Returns:
+        The output tensor, float32 `[N, classes]` for a classifier.
+    """
+    values: dict[str, Array] = {graph.input: np.asarray(x, dtype=np.float32)}
+    for op in graph.ops:
+        names = op.inputs if isinstance(op, Add | Concat) else (op.input,)
+        result = run_op(op, *(values[name] for name in names))
+        values[op.output] = result.astype(graph.tensors[op.output].dtype)
+    if keep is not None:
+        keep.update(values)
+    return values[graph.output]
+
+
+def run_op(op: DeployOp, *inputs: Array) -> Array:
+    """Run one operator on channels-last inputs with a leading batch axis.
+
+    Integer results come back as integers of any width (the graph's tensor says how they are
+    stored); a layer whose epilogue makes logits returns float32.
+    """
+    return _RUN[type(op)](op, *inputs)
+
+
+def _quantize_input(op: QuantizeInput, x: Array) -> Array:
+    if x.ndim == 4:
+        x = x.transpose(0, 2, 3, 1)
+    scaled = x.astype(np.float32) * np.float32(op.multiplier)
+    return np.clip(np.rint(scaled).astype(np.float64) + op.zero_point, 0, 255).astype(np.int32)
+
+
+def _windows(
+    x: Array, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> Array:
+    """Return `[N, OH, OW, C, KH, KW]` views of a padded `[N, H, W, C]` array."""
+    span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    view = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))
+    return view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+
+
+def _pad(x: Array, padding: tuple[int, int], value: int) -> Array:
+    (ph, pw) = padding
+    return np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=value)
+
+
+def _epilogue(accumulator: Array, epilogue: Epilogue) -> Array:
+    total = accumulator + epilogue.bias
+    if np.abs(total).max(initial=0) > np.iinfo(np.int32).max:
+        raise ConvertError("an accumulator left int32: the layer is too deep for its codes")
+    if epilogue.logits:
+        return total.astype(np.float32) * epilogue.multiplier
+    return requantize(
+        total, epilogue.multiplier, epilogue.zero_point, epilogue.clip_min, epilogue.clip_max
+    )
+
+
+def _conv2d(op: Conv2d, x: Array) -> Array:
+    padded = _pad(x.astype(np.int32), op.padding, op.input_zero_point)
+    windows = _windows(padded, op.weight.shape[1:3], op.stride, op.dilation)
+    out_channels, in_channels = op.weight.shape[0], op.weight.shape[3]
+    group_out = out_channels // op.groups
+    parts = []
+    for group in range(op.groups):
+        channels = slice(group * in_channels, (group + 1) * in_channels)
+        block = windows[:, :, :, channels].astype(np.float64) - op.input_zero_point
+        weight = op.weight[group * group_out : (group + 1) * group_out].astype(np.float64)
+        parts.append(np.tensordot(block, weight.transpose(3, 1, 2, 0), axes=3))
+    accumulator = np.concatenate(parts, axis=-1).astype(np.int64)
+    return _epilogue(accumulator, op.epilogue)
+
+
+def _linear(op: Linear, x: Array) -> Array:
+    centred = x.astype(np.float64) - op.input_zero_point
+    return _epilogue((centred @ op.weight.astype(np.float64).T).astype(np.int64), op.epilogue)
+
+
+def _requantize(op: Requantize, x: Array) -> Array:
+    return requantize(x, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
+
+
+def _add(op: Add, a: Array, b: Array) -> Array:
+    total = sum(
+        np.rint(value.astype(np.float32) * np.float32(m)).astype(np.int64)
+        for value, m in zip((a, b), op.multipliers, strict=True)
+    )
+    return np.clip(total, op.clip_min, op.clip_max).astype(np.int32)
+
+
+def _max_pool(op: MaxPool2d, x: Array) -> Array:
+    padded = _pad(x.astype(np.int32), op.padding, WIDE_MIN)
+    return _windows(padded, op.kernel, op.stride).max(axis=(-2, -1))
+
+
+def _avg_pool(op: AvgPool2d, x: Array) -> Array:
+    padded = _pad(x.astype(np.int64), op.padding, 0)
+    total = _windows(padded, op.kernel, op.stride).sum(axis=(-2, -1))
+    return requantize(total, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
+
+
+def _flatten(op: Flatten, x: Array) -> Array:
+    return x.reshape(x.shape[0], -1)
+
+
+def _concat(op: Concat, *inputs: Array) -> Array:
+    return np.concatenate(inputs, axis=-1)
+
+
+_RUN: dict[type, Callable[..., Array]] = {
+    QuantizeInput: _quantize_input,
+    Conv2d: _conv2d,
+    Linear: _linear,
+    Requantize: _requantize,
+    Add: _add,
+    MaxPool2d: _max_pool,
+    AvgPool2d: _avg_pool,
+    Flatten: _flatten,
+    Concat: _concat,
+}
