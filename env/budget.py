@@ -12,8 +12,10 @@ MEASURED_TOLERANCE = 0.02
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BudgetConfig:
-    """What the user asks for. With nothing set: a third of the way from the fastest uniform
-    allocation's measured time to all-8's, or the same of model bytes where bits buy no time.
+    """What the user asks for.
+
+    With nothing set: a third of the way from the fastest uniform allocation's measured time to
+    all-8's, or the same of model bytes where bits buy no time.
     """
 
     latency_ms: float | None = None

@@ -77,6 +77,16 @@ class Evaluation:
 
 
 _PLAIN = (
-    "index proposer practice accuracy accuracy_se loss predicted_ms model_bytes error train_s "
-    "build_s measure_s"
-).split()
+    "index",
+    "proposer",
+    "practice",
+    "accuracy",
+    "accuracy_se",
+    "loss",
+    "predicted_ms",
+    "model_bytes",
+    "error",
+    "train_s",
+    "build_s",
+    "measure_s",
+)

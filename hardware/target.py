@@ -13,7 +13,7 @@ class TargetConfig:
     """The device that measures, and the kernels it gets."""
 
     runner: Literal["local", "simulated"] = "local"
-    """`local`: this machine, through TVM. `simulated`: a formula, for tests; labelled everywhere."""
+    """`local`: this machine, through TVM. `simulated`: a formula for tests, labelled as such."""
     mcpu: str = ""
     """LLVM CPU name; empty means this machine's own."""
     family: Literal["auto", "avx2", "generic"] = "auto"
