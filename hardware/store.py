@@ -1,0 +1,160 @@
+"""Store: one SQLite file of results, found by their whole key, shared by several runs."""
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from quant.errors import BitAllocError
+
+__all__ = ["STORE_SCHEMA", "ResultKind", "Store", "StoreError", "canonical_json"]
+
+STORE_SCHEMA = 1
+APPLICATION_ID = 0x42_41_4C_43  # "BALC": tells our files from other programs' SQLite files
+BUSY_TIMEOUT_S = 30.0
+"""How long a writer waits for another run's transaction; each takes milliseconds."""
+
+ResultKind = Literal["measurement", "evaluation", "layer-table"]
+
+
+class StoreError(BitAllocError, ValueError):
+    """Raised for a store that is damaged, unwritable, foreign or of a newer version."""
+
+
+def canonical_json(document: Mapping[str, Any]) -> str:
+    """Return one text for one document: sorted keys, no spaces, no NaN."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+class Store:
+    """Results by kind and key. The digest is an index; the whole key is compared on a hit.
+
+    Write-ahead logging lets any number of runs read while one writes. A row is on disk when `put`
+    returns (`synchronous=FULL`): a killed process and a lost mains supply keep it.
+
+    Raises:
+        StoreError: the file cannot be opened, is damaged, is not a store, or is a newer one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`, creating the file and its folder when they are missing."""
+        self.path = path
+        with self._errors_named():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Autocommit: each statement is a transaction, so nothing is ever left half written.
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def get(self, kind: ResultKind, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the document stored under exactly this key, or None."""
+        text = canonical_json(key)
+        with self._errors_named():
+            row = self._connection.execute(
+                "SELECT document FROM results WHERE kind = ? AND digest = ? AND key = ?",
+                (kind, _digest(text), text),
+            ).fetchone()
+        if row is None:
+            return None
+        document: dict[str, Any] = json.loads(row[0])
+        return document
+
+    def put(self, kind: ResultKind, key: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+        """Store a document; the first one under a key stays, since both are true."""
+        text = canonical_json(key)
+        with self._errors_named():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?, ?)",
+                (kind, _digest(text), text, json.dumps(document), time.time()),
+            )
+
+    def count(self, kind: ResultKind) -> int:
+        """Return how many results of a kind the store holds."""
+        with self._errors_named():
+            row = self._connection.execute(
+                "SELECT count(*) FROM results WHERE kind = ?", (kind,)
+            ).fetchone()
+        return int(row[0])
+
+    def close(self) -> None:
+        """Close the file; the store cannot be used afterwards."""
+        self._connection.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _prepare(self) -> None:
+        execute = self._connection.execute
+        (damage,) = execute("PRAGMA quick_check(1)").fetchone()
+        if damage != "ok":
+            raise self._unusable(f"a damaged file ({damage})")
+        (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (application,) = execute("PRAGMA application_id").fetchone()
+        (schema,) = execute("PRAGMA user_version").fetchone()
+        if tables and application != APPLICATION_ID:
+            raise self._unusable("a SQLite file of another program")
+        if tables and schema != STORE_SCHEMA:
+            raise self._unusable(f"schema {schema}, written by another version")
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = FULL")
+        if not tables:
+            self._create()
+
+    def _create(self) -> None:
+        # One transaction, so that two runs that start together make one store.
+        self._connection.executescript(
+            f"""
+            BEGIN IMMEDIATE;
+            CREATE TABLE IF NOT EXISTS results (
+                kind TEXT NOT NULL,
+                digest TEXT NOT NULL,
+                key TEXT NOT NULL,
+                document TEXT NOT NULL,
+                created_s REAL NOT NULL,
+                PRIMARY KEY (kind, digest, key)
+            );
+            PRAGMA application_id = {APPLICATION_ID};
+            PRAGMA user_version = {STORE_SCHEMA};
+            COMMIT;
+            """
+        )
+
+    def _unusable(self, found: str) -> StoreError:
+        return StoreError(
+            f"expected a result store of schema {STORE_SCHEMA}, found {found} at {self.path}",
+            f"move it away, and a new one is made: mv {self.path} {self.path}.old",
+        )
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        """Turn SQLite's and the file system's errors into one sentence that names the file."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"the result store {self.path} cannot be used: {error}",
+                "give a writable place with room: --store PATH",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise self._unusable(f"a damaged file ({error})") from error
+        except OSError as error:
+            raise StoreError(
+                f"the result store {self.path} cannot be made: {error.strerror}",
+                "give a writable place with room: --store PATH",
+            ) from error
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

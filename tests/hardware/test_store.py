@@ -1,0 +1,97 @@
+import multiprocessing
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from hardware.store import Store, StoreError
+
+
+def test_a_result_comes_back_for_exactly_its_key(tmp_path: Path) -> None:
+    with Store(tmp_path / "store.sqlite") as store:
+        store.put("measurement", {"a": 1, "b": [2, 3]}, {"ms": 0.5})
+        assert store.get("measurement", {"b": [2, 3], "a": 1}) == {"ms": 0.5}
+        assert store.get("measurement", {"a": 1, "b": [2, 4]}) is None
+        assert store.get("evaluation", {"a": 1, "b": [2, 3]}) is None
+
+
+def test_the_digest_is_only_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hardware.store._digest", lambda text: "same")
+    with Store(tmp_path / "store.sqlite") as store:
+        store.put("measurement", {"a": 1}, {"ms": 1.0})
+        store.put("measurement", {"a": 2}, {"ms": 2.0})
+        assert store.get("measurement", {"a": 1}) == {"ms": 1.0}
+        assert store.get("measurement", {"a": 2}) == {"ms": 2.0}
+        assert store.get("measurement", {"a": 3}) is None
+
+
+def test_results_outlive_the_process(tmp_path: Path) -> None:
+    with Store(tmp_path / "deep" / "store.sqlite") as store:
+        store.put("evaluation", {"a": 1}, {"accuracy": 0.9})
+        store.put("evaluation", {"a": 1}, {"accuracy": 0.1})  # the first one stays
+    with Store(tmp_path / "deep" / "store.sqlite") as store:
+        assert store.get("evaluation", {"a": 1}) == {"accuracy": 0.9}
+        assert store.count("evaluation") == 1
+
+
+def _write(path: Path, worker: int) -> None:
+    with Store(path) as store:
+        for number in range(25):
+            store.put("measurement", {"worker": worker, "number": number}, {"ms": number})
+
+
+def test_several_runs_share_one_store(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_write, args=(path, index)) for index in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    with Store(path) as store:
+        assert store.count("measurement") == 75
+
+
+def test_a_damaged_store_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with Store(path) as store:
+        for number in range(200):
+            store.put("measurement", {"number": number}, {"text": "x" * 100})
+    data = bytearray(path.read_bytes())
+    data[4096 : len(data) // 2] = b"\xff" * (len(data) // 2 - 4096)
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match=r"damaged.*store\.sqlite.*mv"):
+        Store(path)
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough to be read as one" * 9])
+def test_a_file_that_is_no_database_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "store.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"damaged file .*store\.sqlite"):
+        Store(path)
+    assert path.read_bytes() == content
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE theirs (x)")
+    with pytest.raises(StoreError, match="another program"):
+        Store(path)
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    Store(path).close()
+    with sqlite3.connect(path) as raw:
+        raw.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="schema 99"):
+        Store(path)
+
+
+def test_a_place_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="cannot be made"):
+        Store(tmp_path / "file" / "store.sqlite")
