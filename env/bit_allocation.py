@@ -1,0 +1,269 @@
+"""BitAllocationEnv: one episode decides the bits of one network."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from env.bit_table import bit_table
+from env.budget import Budget
+from env.costs import cost_table
+from env.decisions import allocation_of, decision_sequence
+from env.errors import ActionError, BudgetError
+from env.evaluation import Evaluation
+from env.masks import BudgetMask, MaskState, Outlook
+from env.observation import Observer
+from env.reward import REWARD_TERMS, RewardConfig, reward
+from env.sensitivities import Sensitivities
+from hardware.layer_table import LayerTable
+from quant.allocation import Allocation
+from quant.layers import INPUT_BITS, LayerSpec
+
+__all__ = ["BitAllocationEnv", "Evaluates"]
+
+Vector = npt.NDArray[np.float32]
+
+
+class Evaluates(Protocol):
+    """Whatever answers what allocations are worth: the Evaluator, or a model of it."""
+
+    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+        """Return one Evaluation for each allocation, in order."""
+
+
+class BitAllocationEnv(gym.Env[Vector, np.int64]):
+    """Choose the bit-width of every layer's weights and activations.
+
+    ## Description
+    An episode walks the layers of one network in execution order. Each step fixes one number: a
+    layer's weight bits, then the bits of the tensor it reads. Tensors that several layers read are
+    decided once, at the first of them; the network's input has 8 bits and is never decided. The
+    finished Allocation goes to the evaluator, which retrains, compiles and measures it (or
+    predicts that, in practice).
+
+    ## Action Space
+    `Discrete(len(bit_choices))`: the index of a bit-width. `action_masks()` tells which of them
+    leave a completion inside the budget; any other raises `ActionError`. The budget is therefore
+    kept by construction, as far as the layer table tells the time.
+
+    ## Observation Space
+    `Box(-1, 1, float32)`; `observer.names` names every number: facts of the layer, which of its
+    two numbers is decided, the measured sensitivity and microseconds at each choice, the latest
+    decisions and the means so far, what is left of each budget, the budgets themselves, and the
+    position in the episode.
+
+    ## Rewards
+    0 until the last step, then `env.reward.reward`: the accuracy difference to the all-8-bit
+    reference in units of one percentage point, and what else the `RewardConfig` asks for.
+
+    ## Starting State
+    Nothing decided. `reset(options={"budget": Budget(...)})` changes the budget from then on.
+
+    ## Episode End
+    Terminated after the last decision, never truncated.
+
+    ## Arguments
+    See `__init__`. `info` has the same keys after every step; its figures are NaN and its
+    `evaluation` None before the last one.
+
+    ## Version History
+    - v0: initial version.
+    """
+
+    # Gymnasium declares it as an instance variable of mutable type.
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012
+
+    def __init__(
+        self,
+        *,
+        layers: Sequence[LayerSpec],
+        bit_choices: Sequence[int],
+        budget: Budget,
+        evaluator: Evaluates,
+        table: LayerTable,
+        sensitivities: Sensitivities,
+        reference: Evaluation,
+        reward_config: RewardConfig | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        """Prepare the masks and observations.
+
+        Args:
+            layers: The network's layers, in execution order.
+            bit_choices: Widths that may be chosen, in increasing order.
+            budget: What the allocation may use.
+            evaluator: Called once at the end of every episode; may be replaced between episodes.
+            table: Measured microseconds of every layer at every pair of choices and at 8 bits.
+            sensitivities: Rise of the loss for each (layer, kind, bits).
+            reference: The all-8-bit evaluation.
+            reward_config: What counts how much; None for the defaults.
+            render_mode: `ansi` or None.
+
+        Raises:
+            BudgetError: no allocation meets the budget.
+        """
+        self.layers = tuple(layers)
+        self.bit_choices = tuple(bit_choices)
+        self.decisions = decision_sequence(layers)
+        self.evaluator = evaluator
+        self.table = table
+        self.sensitivities = sensitivities
+        self.reference = reference
+        self.reward_config = reward_config or RewardConfig()
+        self.render_mode = render_mode
+        self.observer = Observer(layers, bit_choices, table, sensitivities)
+        self.observation_space = self.observer.space
+        self.action_space = spaces.Discrete(len(self.bit_choices))
+        self._costs = cost_table(layers, table, bit_choices)
+        self._bits: list[int] = []
+        self._state: MaskState
+        self._outlook: Outlook | None
+        self._latency_scale = self._next_latency_scale = 1.0
+        self._set_budget(budget)
+        self._begin()
+
+    @property
+    def budget(self) -> Budget:
+        """The budget of the current episode."""
+        return self._budget
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Vector, dict[str, Any]]:
+        """Begin an episode.
+
+        Raises:
+            BudgetError: `options["budget"]` cannot be met.
+        """
+        super().reset(seed=seed)
+        if options and "budget" in options:
+            self._set_budget(options["budget"])
+        elif self._latency_scale != self._next_latency_scale:
+            self._apply_latency_scale()
+        self._begin()
+        return self._observation(), self._info(None, None)
+
+    def step(self, action: np.int64) -> tuple[Vector, float, bool, bool, dict[str, Any]]:
+        """Fix the next bit-width.
+
+        Raises:
+            ActionError: the mask forbids the action, or the episode is over.
+        """
+        if self._outlook is None:
+            raise ActionError("the episode is over", "call reset() before step()")
+        index = int(action)
+        if not 0 <= index < len(self.bit_choices) or not self._outlook.legal[index]:
+            raise self._refusal(index)
+        bits = self.bit_choices[index]
+        self._state = self._mask.advance(self._state, bits)
+        self._bits.append(bits)
+        if len(self._bits) < len(self.decisions):
+            self._outlook = self._mask.outlook(self._state)
+            return self._observation(), 0.0, False, False, self._info(None, None)
+        self._outlook = None
+        evaluation = self.evaluator.evaluate([allocation_of(self.layers, self._bits)])[0]
+        total, terms = reward(evaluation, self.reference, self.reward_config)
+        return self._observation(), float(total), True, False, self._info(evaluation, terms)
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """Return which actions are legal now, bool `[bit_choices]`; all after the last step."""
+        if self._outlook is None:
+            return np.ones(len(self.bit_choices), dtype=np.bool_)
+        return self._outlook.legal.copy()
+
+    def render(self) -> str | None:
+        """Return the table of bits decided so far as text."""
+        if self.render_mode is None:
+            return None
+        return bit_table(self.layers, self._bits)
+
+    def correct_latency(self, scale: float) -> None:
+        """Say how measured times compare with the layer table's, from the next episode on.
+
+        A program in which the layers disturb each other takes `scale` times what the table adds
+        up to; the masks then compare the table with `latency_ms / scale`. A scale with which
+        nothing at all would fit is ignored.
+
+        Args:
+            scale: Measured over predicted milliseconds, for example the median of all so far.
+        """
+        if not (math.isfinite(scale) and scale > 0):
+            raise ActionError(f"expected a finite latency scale above 0, found {scale}")
+        self._next_latency_scale = scale
+
+    def _apply_latency_scale(self) -> None:
+        before, self._latency_scale = self._latency_scale, self._next_latency_scale
+        try:
+            self._set_budget(self._budget)
+        except BudgetError:
+            self._latency_scale = self._next_latency_scale = before
+
+    def _set_budget(self, budget: Budget) -> None:
+        if not isinstance(budget, Budget):
+            raise BudgetError(f"expected a Budget, found {type(budget).__name__}")
+        scaled = budget
+        if budget.latency_ms is not None:
+            scaled = replace(budget, latency_ms=budget.latency_ms / self._latency_scale)
+        self._mask = BudgetMask(self.layers, self._costs, self.bit_choices, scaled)
+        self._budget = budget
+        all8 = self._costs.total(Allocation.uniform(self.layers, INPUT_BITS))
+        smallest = self._mask.outlook(self._mask.start()).smallest
+        # For each budgeted resource: the cheapest total and the distance from it to all-8.
+        self._spans = {
+            index: (int(least), max(1, int(all8[index] - least)))
+            for index, least in zip(self._mask.resources, smallest, strict=True)
+        }
+        self._budget_place = self._shares([least for least, _ in self._spans.values()])
+
+    def _shares(self, used: Sequence[int]) -> tuple[float, float]:
+        """Return (limit - used) over the span of each resource, 0..1; 1 where it is free."""
+        shares = [1.0, 1.0]
+        limited = (self._budget.latency_ms is not None, self._budget.model_bytes is not None)
+        for position, index in enumerate(self._mask.resources):
+            if limited[index]:
+                left = int(self._mask.limit[position]) - int(used[position])
+                shares[index] = min(1.0, max(0.0, left / self._spans[index][1]))
+        return shares[0], shares[1]
+
+    def _begin(self) -> None:
+        self._bits = []
+        self._state = self._mask.start()
+        self._outlook = self._mask.outlook(self._state)
+
+    def _observation(self) -> Vector:
+        used = self._state.spent if self._outlook is None else self._outlook.smallest
+        return self.observer.observe(self._bits, self._shares(used.tolist()), self._budget_place)
+
+    def _info(
+        self, evaluation: Evaluation | None, terms: dict[str, float] | None
+    ) -> dict[str, Any]:
+        """Return the same keys at every step; Stable-Baselines3's Monitor relies on that."""
+        latency_ms = None if evaluation is None else evaluation.latency_ms
+        info: dict[str, Any] = {
+            "evaluation": evaluation,
+            "practice": evaluation is not None and evaluation.practice,
+            "accuracy": math.nan if evaluation is None else evaluation.accuracy,
+            "latency_ms": math.nan if latency_ms is None else latency_ms,
+            "model_bytes": math.nan if evaluation is None else float(evaluation.model_bytes),
+        }
+        for name in REWARD_TERMS:
+            info[f"reward_{name}"] = math.nan if terms is None else terms[name]
+        return info
+
+    def _refusal(self, index: int) -> ActionError:
+        assert self._outlook is not None
+        decision = self.decisions[len(self._bits)]
+        legal = [bits for bits, ok in zip(self.bit_choices, self._outlook.legal, strict=True) if ok]
+        found = f"action {index}"
+        if 0 <= index < len(self.bit_choices):
+            found += f" ({self.bit_choices[index]} bits)"
+        return ActionError(
+            f"expected one of {legal} bits for the {decision.kind}s of {decision.layer}, "
+            f"found {found}, which the budget ({self._budget}) rules out",
+            "use action_masks()",
+        )

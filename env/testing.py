@@ -1,0 +1,137 @@
+"""Small problems without a network: hand-made layers and a known accuracy, for tests."""
+
+from collections.abc import Sequence
+
+from env.costs import model_bytes
+from env.decisions import allocation_of, decision_sequence
+from env.evaluation import Evaluation
+from env.sensitivities import Sensitivities
+from hardware.layer_table import LayerTable
+from quant.allocation import Allocation
+from quant.layers import LayerSpec
+
+__all__ = [
+    "FormulaEvaluator",
+    "conv_layer",
+    "formula_sensitivities",
+    "formula_table",
+    "tied_layers",
+]
+
+
+def conv_layer(
+    name: str, tensor: str, *, channels: int = 8, reads_input: bool = False
+) -> LayerSpec:
+    """Return a 3x3 convolution of 8x8 images with equal channels in and out."""
+    return LayerSpec(
+        name=name,
+        kind="conv2d",
+        in_channels=channels,
+        out_channels=channels,
+        kernel=(3, 3),
+        padding=(1, 1),
+        input_shape=(channels, 8, 8),
+        output_shape=(channels, 8, 8),
+        tensor=tensor,
+        reads_input=reads_input,
+        macs=channels * channels * 9 * 64,
+        parameters=channels * channels * 9,
+    )
+
+
+def tied_layers() -> tuple[LayerSpec, ...]:
+    """Return a stem, a residual block whose `first` and `down` read one tensor, and a head."""
+    return (
+        conv_layer("stem", "input", channels=2, reads_input=True),
+        conv_layer("first", "block", channels=4),
+        conv_layer("second", "inner", channels=4),
+        conv_layer("down", "block", channels=6),
+        conv_layer("head", "joined", channels=3),
+    )
+
+
+def formula_table(layers: Sequence[LayerSpec]) -> LayerTable:
+    """Return times that grow with the MACs and both widths, unevenly from layer to layer."""
+    widths = range(2, 9)
+    return LayerTable(
+        times_us={
+            layer.name: {
+                (weight, activation): layer.macs
+                * (1.0 + 0.3 * weight + 0.2 * activation + 0.05 * (weight * activation * k % 7))
+                / 1e4
+                for weight in widths
+                for activation in widths
+            }
+            for k, layer in enumerate(layers, start=1)
+        },
+        overhead_us=1.5,
+        source="simulated",
+    )
+
+
+def formula_sensitivities(layers: Sequence[LayerSpec]) -> Sensitivities:
+    """Return loss rises that shrink fourfold with every bit and differ between decisions."""
+    return {
+        (decision.layer, decision.kind, bits): (1.0 + 2.0 * (k * 5 % 7)) * 4.0 ** (1 - bits)
+        for k, decision in enumerate(decision_sequence(layers))
+        for bits in range(2, 9)
+    }
+
+
+class FormulaEvaluator:
+    """Evaluator whose accuracy is `0.98` less the sum of the sensitivities, times `scale`.
+
+    Latency is the layer table's. Evaluations count as real unless `practice` is set.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[LayerSpec],
+        table: LayerTable,
+        sensitivities: Sensitivities,
+        *,
+        scale: float = 0.1,
+        practice: bool = True,
+    ) -> None:
+        """Keep the formula's parts; `count` counts the evaluations."""
+        self._layers = tuple(layers)
+        self._decisions = decision_sequence(layers)
+        self._table = table
+        self._sensitivities = sensitivities
+        self._scale = scale
+        self._practice = practice
+        self.count = 0
+
+    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+        """Return one Evaluation for each allocation."""
+        return [self._evaluate(allocation) for allocation in allocations]
+
+    def accuracy(self, bits: Sequence[int]) -> float:
+        """Return the accuracy of the decided bits, in the order of the decisions."""
+        return 0.98 - self._scale * sum(
+            self._sensitivities[decision.layer, decision.kind, width]
+            for decision, width in zip(self._decisions, bits, strict=True)
+        )
+
+    def allocation(self, bits: Sequence[int]) -> Allocation:
+        """Return the allocation of the decided bits."""
+        return allocation_of(self._layers, bits)
+
+    def _evaluate(self, allocation: Allocation) -> Evaluation:
+        self.count += 1
+        bits = [
+            allocation[decision.layer].weight_bits
+            if decision.kind == "weight"
+            else allocation[decision.layer].activation_bits
+            for decision in self._decisions
+        ]
+        return Evaluation(
+            allocation=allocation,
+            index=self.count - 1,
+            accuracy=self.accuracy(bits),
+            accuracy_se=0.0,
+            loss=0.0,
+            model_bytes=model_bytes(self._layers, allocation),
+            predicted_ms=self._table.predict_ms(allocation),
+            practice=self._practice,
+        )
