@@ -68,8 +68,8 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
     Terminated after the last decision, never truncated.
 
     ## Arguments
-    See `__init__`. `info` has the same keys after every step; its figures are NaN and its
-    `evaluation` None before the last one.
+    See `__init__`. `info` has the same keys after every step; its figures and its
+    `evaluation` are None before the last one.
 
     ## Version History
     - v0: initial version.
@@ -247,12 +247,12 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
         info: dict[str, Any] = {
             "evaluation": evaluation,
             "practice": evaluation is not None and evaluation.practice,
-            "accuracy": math.nan if evaluation is None else evaluation.accuracy,
-            "latency_ms": math.nan if latency_ms is None else latency_ms,
-            "model_bytes": math.nan if evaluation is None else float(evaluation.model_bytes),
+            "accuracy": None if evaluation is None else evaluation.accuracy,
+            "latency_ms": None if latency_ms is None else latency_ms,
+            "model_bytes": None if evaluation is None else float(evaluation.model_bytes),
         }
         for name in REWARD_TERMS:
-            info[f"reward_{name}"] = math.nan if terms is None else terms[name]
+            info[f"reward_{name}"] = None if terms is None else terms[name]
         return info
 
     def _refusal(self, index: int) -> ActionError:

@@ -1,0 +1,154 @@
+"""BitAllocationEnv: both env checkers, illegal actions, observation and info."""
+
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env as gymnasium_check
+from stable_baselines3.common.env_checker import check_env as sb3_check
+
+from env.bit_allocation import BitAllocationEnv
+from env.budget import Budget
+from env.errors import ActionError, BudgetError
+from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
+from quant.allocation import Allocation
+
+CHOICES = (2, 3, 4, 6, 8)
+
+
+def arguments(budget: Budget, render_mode: str | None = None) -> dict:
+    layers = tied_layers()
+    table, sensitivities = formula_table(layers), formula_sensitivities(layers)
+    evaluator = FormulaEvaluator(layers, table, sensitivities)
+    return {
+        "layers": layers,
+        "bit_choices": CHOICES,
+        "budget": budget,
+        "evaluator": evaluator,
+        "table": table,
+        "sensitivities": sensitivities,
+        "reference": evaluator.evaluate([Allocation.uniform(layers, 8)])[0],
+        "render_mode": render_mode,
+    }
+
+
+def middle_budget() -> Budget:
+    layers = tied_layers()
+    table = formula_table(layers)
+    slow, fast = (table.predict_ms(Allocation.uniform(layers, bits)) for bits in (8, 2))
+    return Budget(latency_ms=fast + (slow - fast) / 3, model_bytes=450)
+
+
+@pytest.mark.parametrize("budget", [Budget(), middle_budget()], ids=["free", "both"])
+def test_env_checkers_find_nothing(budget: Budget) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = gym.make("BitAllocLegal-v0", **arguments(budget, "ansi"))
+        gymnasium_check(made.unwrapped)
+        sb3_check(made.unwrapped)
+
+
+def test_episode_through_make() -> None:
+    env = gym.make("BitAlloc-v0", **arguments(middle_budget(), "ansi"))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        observation, info = env.reset(seed=0)
+        keys, terminated, steps = set(info), False, 0
+        while not terminated:
+            assert observation in env.observation_space
+            assert info["accuracy"] is None
+            legal = np.flatnonzero(env.get_wrapper_attr("action_masks")())
+            observation, reward, terminated, truncated, info = env.step(rng.choice(legal))
+            steps += 1
+            assert set(info) == keys
+            assert not truncated
+            assert terminated or reward == 0.0
+        evaluation = info["evaluation"]
+        assert steps == 8
+        assert middle_budget().allows(
+            latency_ms=evaluation.latency_ms, model_bytes=evaluation.model_bytes
+        )
+        assert reward == pytest.approx(sum(info[f"reward_{t}"] for t in ("accuracy", "latency")))
+        assert info["practice"]
+
+
+def test_all_eight_earns_nothing() -> None:
+    env = BitAllocationEnv(**arguments(Budget()))
+    env.reset()
+    for _ in env.decisions:
+        *_, reward, _, _, _ = env.step(np.int64(CHOICES.index(8)))
+    assert reward == 0.0
+
+
+def test_illegal_action_is_refused_with_what_is_legal() -> None:
+    env = BitAllocationEnv(**arguments(Budget(model_bytes=350)))
+    env.reset()
+    illegal = int(np.flatnonzero(~env.action_masks())[-1])
+    with pytest.raises(ActionError, match=r"expected one of \[2.*\] bits for the weights of stem"):
+        env.step(np.int64(illegal))
+    with pytest.raises(ActionError, match="action 9"):
+        env.step(np.int64(9))
+
+
+def test_step_after_the_end_is_refused() -> None:
+    env = BitAllocationEnv(**arguments(Budget()))
+    for _ in env.decisions:
+        env.step(np.int64(0))
+    with pytest.raises(ActionError, match="episode is over"):
+        env.step(np.int64(0))
+
+
+def test_budget_is_in_the_observation_and_can_change_at_reset() -> None:
+    env = BitAllocationEnv(**arguments(Budget(model_bytes=450)))
+    first, _ = env.reset()
+    second, _ = env.reset(options={"budget": Budget(model_bytes=500)})
+    changed = {name for name, a, b in zip(env.observer.names, first, second, strict=True) if a != b}
+    assert changed == {"model_bytes_left", "model_bytes_budget"}
+    with pytest.raises(BudgetError):
+        env.reset(options={"budget": Budget(model_bytes=1)})
+
+
+def test_measured_times_move_the_masks() -> None:
+    budget = Budget(latency_ms=middle_budget().latency_ms)
+    env = BitAllocationEnv(**arguments(budget))
+    assert budget.latency_ms is not None
+    slowest = []
+    for scale in (1.0, 1.25, 1e9):
+        env.correct_latency(scale)
+        env.reset()
+        for _ in env.decisions:
+            *_, info = env.step(np.flatnonzero(env.action_masks())[-1])
+        slowest.append(info["latency_ms"])
+    assert slowest[0] <= budget.latency_ms
+    assert slowest[1] <= budget.latency_ms / 1.25
+    assert slowest[2] == slowest[1], "a scale with which nothing fits is ignored"
+
+
+def test_observation_follows_the_decisions() -> None:
+    env = BitAllocationEnv(**arguments(Budget()))
+    names = env.observer.names
+    env.reset()
+    observation, *_ = env.step(np.int64(1))
+    observation, *_ = env.step(np.int64(2))
+    seen = dict(zip(names, observation.tolist(), strict=True))
+    assert seen["last_1_bits"] == 4 / 8
+    assert seen["last_2_bits"] == 3 / 8
+    assert seen["decides_activations"] == 1.0
+    assert seen["mean_weight_bits"] == pytest.approx(3.5 / 8)
+    layers, table = env.layers, env.table
+    # `first` at the chosen 4 bits of weights, `down` at its fastest.
+    expected = table.layer_us("first", 4, 6) + min(table.layer_us("down", w, 6) for w in CHOICES)
+    all8 = table.layer_us("first", 8, 8) + table.layer_us("down", 8, 8)
+    assert seen["time_6"] == pytest.approx(expected / (2 * all8), rel=1e-6)
+    assert len(layers) == 5
+
+
+def test_render_prints_the_bits() -> None:
+    env = BitAllocationEnv(**arguments(Budget(), "ansi"))
+    env.reset()
+    env.step(np.int64(0))
+    text = env.render()
+    assert text is not None
+    assert text.splitlines()[1].split() == ["stem", "2", "8"]
+    assert text.splitlines()[2].split() == ["first", "-", "-"]
