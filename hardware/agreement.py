@@ -1,0 +1,56 @@
+"""The check before every timing: a fast wrong kernel must never earn a reward."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quant.deploy_graph import DeployGraph, QuantizeInput
+from quant.integer import run_graph
+
+__all__ = ["describe_difference", "fixed_input", "reference_output"]
+
+_SEED = 20_260_101
+_CODES = 256
+
+
+def fixed_input(graph: DeployGraph, batch: int) -> npt.NDArray[Any]:
+    """Return the same pseudo-random input for the same graph input, covering all its codes.
+
+    A float input is drawn so that its codes spread over 0..255, half a code beyond either end
+    included, whatever the network's input scale is; an input that
+    is codes already is drawn as codes of the width that its readers expect.
+    """
+    tensor = graph.tensors[graph.input]
+    rng = np.random.default_rng(_SEED)
+    shape = (batch, *tensor.shape)
+    if tensor.dtype != "float32":
+        widths = [op.activation_bits for op in graph.layer_ops() if op.input == graph.input]
+        return rng.integers(0, min((2**bits for bits in widths), default=_CODES), shape).astype(
+            tensor.dtype
+        )
+    codes = rng.uniform(-0.5, _CODES - 0.5, shape)
+    for op in graph.ops:
+        if isinstance(op, QuantizeInput) and op.input == graph.input:
+            codes = (codes - op.zero_point) / op.multiplier
+            break
+    return codes.astype(np.float32)
+
+
+def reference_output(graph: DeployGraph, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return what docs/integers.md says the network computes, in the output tensor's type."""
+    return run_graph(graph, x).astype(graph.tensors[graph.output].dtype)
+
+
+def describe_difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> str:
+    """Return one sentence on where two outputs differ, empty where they are equal to the bit."""
+    if found.shape != expected.shape:
+        return f"wrong result: expected shape {expected.shape}, found {found.shape}"
+    wrong = np.argwhere(found != expected)
+    if not len(wrong):
+        return ""
+    place = tuple(int(index) for index in wrong[0])
+    return (
+        f"wrong result: {len(wrong)} of {expected.size} outputs differ from the integer reference, "
+        f"the first at {place}: expected {expected[place]}, found {found[place]}"
+    )

@@ -1,0 +1,139 @@
+"""The layer table: every layer timed at every bit pair, and what no layer accounts for.
+
+Layers are timed one at a time as programs of one call; programs that share code and shapes are
+timed once. The overhead is what whole programs of uniform bits take beyond their layers' sum. All
+timings are interleaved over several rounds, so that a slow minute of a shared machine falls on all
+of them alike.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from hardware.device import Progress
+from hardware.layer_table import LayerTable
+from hardware.protocol import ProtocolConfig
+from hardware.random_codes import BitPair, layer_alone, reads_network_input, with_random_codes
+from quant.deploy_graph import DeployGraph
+from quant.layers import INPUT_BITS
+
+__all__ = ["LayerBench", "bit_pairs", "time_layers"]
+
+_ROUNDS = 5
+_REPEATS = 5
+_WARMUPS = 1
+_SEED = 0
+
+
+class LayerBench(Protocol):
+    """What timing layers needs of a device."""
+
+    def identity(self, graph: DeployGraph) -> Any:
+        """Return a hashable value that is equal for programs that take equal time."""
+
+    def check(self, graph: DeployGraph) -> None:
+        """Build a graph and compare it with the integer reference; raises where it is wrong."""
+
+    def sample_us(self, graph: DeployGraph, protocol: ProtocolConfig) -> tuple[float, ...]:
+        """Return raw microseconds of one timing."""
+
+
+@dataclass(slots=True)
+class _Timed:
+    """One program and everything that was measured of it."""
+
+    graph: DeployGraph
+    what: str
+    values_us: list[float] = field(default_factory=list)
+
+    @property
+    def median_us(self) -> float:
+        return float(np.median(self.values_us))
+
+
+def bit_pairs(graph: DeployGraph, bit_choices: Sequence[int]) -> dict[str, tuple[BitPair, ...]]:
+    """Return the bit pairs that each layer may have; the network's input keeps its 8 bits."""
+    fixed = reads_network_input(graph)
+    return {
+        op.layer: tuple(
+            (weight_bits, activation_bits)
+            for weight_bits in bit_choices
+            for activation_bits in ((INPUT_BITS,) if op.layer in fixed else bit_choices)
+        )
+        for op in graph.layer_ops()
+    }
+
+
+def time_layers(
+    graph: DeployGraph,
+    bit_choices: Sequence[int],
+    bench: LayerBench,
+    protocol: ProtocolConfig,
+    progress: Progress | None = None,
+) -> LayerTable:
+    """Measure the layer table of one network.
+
+    Args:
+        graph: The converted network; random codes stand in for its weights.
+        bit_choices: The widths that may be chosen.
+        bench: Builds, checks and times.
+        protocol: Gives batch, length of a repeat and limits; repeats are spread over rounds.
+        progress: Called after each program that was checked or timed.
+    """
+    pairs = bit_pairs(graph, bit_choices)
+    alone: dict[Hashable, _Timed] = {}
+    entries: dict[str, dict[BitPair, _Timed]] = {layer: {} for layer in pairs}
+    for layer, choices in pairs.items():
+        for pair in choices:
+            part = layer_alone(graph, layer, pair, _SEED)
+            entry = _Timed(part, f"{layer} at {pair[0]}/{pair[1]} bits")
+            entries[layer][pair] = alone.setdefault(bench.identity(part), entry)
+    whole = [_uniform(graph, pairs, bits) for bits in bit_choices]
+    _measure([*alone.values(), *(timed for timed, _ in whole)], bench, protocol, progress)
+    rest_us = [
+        timed.median_us - sum(entries[layer][pair].median_us for layer, pair in chosen.items())
+        for timed, chosen in whole
+    ]
+    return LayerTable(
+        times_us={
+            layer: {pair: timed.median_us for pair, timed in row.items()}
+            for layer, row in entries.items()
+        },
+        overhead_us=float(np.median(rest_us)),
+    )
+
+
+def _uniform(
+    graph: DeployGraph, pairs: Mapping[str, Iterable[BitPair]], bits: int
+) -> tuple[_Timed, dict[str, BitPair]]:
+    """Return the whole network at one width, and the pair that gives each layer."""
+    chosen = {
+        layer: next(pair for pair in choices if pair in ((bits, bits), (bits, INPUT_BITS)))
+        for layer, choices in pairs.items()
+    }
+    return _Timed(with_random_codes(graph, chosen, _SEED), f"all layers at {bits} bits"), chosen
+
+
+def _measure(
+    programs: Sequence[_Timed],
+    bench: LayerBench,
+    protocol: ProtocolConfig,
+    progress: Progress | None,
+) -> None:
+    """Check every program once, then time all of them in shuffled rounds."""
+    total = (1 + _ROUNDS) * len(programs)
+    done = 0
+    short = replace(protocol, warmups=_WARMUPS, repeats=_REPEATS)
+    rng = np.random.default_rng(_SEED)
+    for round_index in range(-1, _ROUNDS):
+        for index in rng.permutation(len(programs)):
+            timed = programs[index]
+            if round_index < 0:
+                bench.check(timed.graph)
+            else:
+                timed.values_us.extend(bench.sample_us(timed.graph, short))
+            done += 1
+            if progress is not None:
+                progress(done, total, timed.what)

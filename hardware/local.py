@@ -1,0 +1,186 @@
+"""LocalDevice: this machine, through TVM, in a process of its own."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hardware.device import MeasureResult, Progress
+from hardware.errors import BuildError
+from hardware.host_facts import moment_facts, standing_facts
+from hardware.layer_table import LayerTable
+from hardware.layer_timing import time_layers
+from hardware.lock import timing_lock
+from hardware.measurement import Measurement, MeasurementSource
+from hardware.protocol import ProtocolConfig
+from hardware.target import TargetConfig
+from hardware.timing import Timing
+from hardware.worker_client import CandidateError, WorkerClient, WorkerLostError
+from quant.deploy_graph import DeployGraph
+
+__all__ = ["LocalDevice"]
+
+T = TypeVar("T")
+
+_ATTEMPTS = 2
+"""A lost worker may be the machine's fault: the candidate gets a second chance, not a third."""
+
+
+class LocalDevice:
+    """Measures on this machine. A context manager; not safe for two threads.
+
+    The calling thread must not hold `training_lock` during `measure` or `layer_table`: a timing
+    waits until no training runs on this machine.
+    """
+
+    source: MeasurementSource = "measured"
+
+    def __init__(self, config: TargetConfig, protocol: ProtocolConfig) -> None:
+        """Remember the target and how to time; the worker starts with the first call."""
+        self._protocol = protocol
+        self._worker = WorkerClient(config, protocol.batch)
+
+    @property
+    def name(self) -> str:
+        """The CPU's name."""
+        return str(standing_facts()["cpu"])
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return machine facts and versions; the first call starts the worker.
+
+        Raises:
+            HardwareLostError: the worker cannot be started.
+        """
+        self._worker.ensure_started()
+        return {**standing_facts(), **self._worker.facts}
+
+    def measure(self, graph: DeployGraph) -> MeasureResult:
+        """Build, check against the integer reference, and time one candidate.
+
+        Raises:
+            HardwareLostError: the worker cannot be started again.
+        """
+        started = time.perf_counter()
+        try:
+            return self._retry(lambda: self._measure(graph))
+        except (CandidateError, WorkerLostError) as error:
+            return MeasureResult(error=str(error), measure_s=time.perf_counter() - started)
+
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Run one candidate on `x`, float32 `[N, C, H, W]`, and return its float32 output.
+
+        Raises:
+            BuildError: the candidate cannot be built or run.
+            HardwareLostError: the worker cannot be started again.
+        """
+        try:
+            output: npt.NDArray[np.float32] = self._retry(lambda: self._call("run", graph, x))
+        except (CandidateError, WorkerLostError) as error:
+            raise BuildError(f"{graph.network} cannot be run: {error}") from None
+        return output
+
+    def layer_table(
+        self, graph: DeployGraph, bit_choices: Sequence[int], progress: Progress | None = None
+    ) -> LayerTable:
+        """Measure every layer at every pair of bit choices, and the rest as overhead.
+
+        Raises:
+            BuildError: a layer cannot be built at one of the bit pairs.
+            HardwareLostError: the worker cannot be started again.
+        """
+        try:
+            return time_layers(graph, bit_choices, self, self._protocol, progress)
+        except (CandidateError, WorkerLostError) as error:
+            raise BuildError(f"{graph.network} has no layer table: {error}") from None
+
+    def identity(self, graph: DeployGraph) -> Any:
+        """Return what decides a program's time: its kernels and the shapes of their constants."""
+        return self._retry(lambda: self._call("identity", graph))
+
+    def check(self, graph: DeployGraph) -> None:
+        """Build a graph and compare its result with the integer reference.
+
+        Raises:
+            CandidateError: it cannot be built or is wrong.
+        """
+        self._retry(lambda: self._call("build", graph))
+
+    def sample_us(self, graph: DeployGraph, protocol: ProtocolConfig) -> tuple[float, ...]:
+        """Return raw microseconds of a graph that was checked before, timed once."""
+
+        def attempt() -> Timing:
+            self._call("build", graph, False)
+            return self._time(protocol)
+
+        return tuple(1000.0 * value for value in self._retry(attempt).values_ms)
+
+    def close(self) -> None:
+        """End the worker process."""
+        self._worker.close()
+
+    def __enter__(self) -> "LocalDevice":
+        """Return the device itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the device."""
+        self.close()
+
+    def _measure(self, graph: DeployGraph) -> MeasureResult:
+        started = time.perf_counter()
+        built = self._call("build", graph)
+        ready = time.perf_counter()
+        before = moment_facts()
+        timing = self._time(self._protocol)
+        facts: dict[str, Any] = {
+            **self.facts(),
+            "families": dict(built.families),
+            "before": before,
+            "after": moment_facts(),
+        }
+        if timing.discarded_ms:
+            facts["unstable_first_attempt_ms"] = list(timing.discarded_ms)
+        measurement = Measurement(
+            values_ms=timing.values_ms,
+            loops=timing.loops,
+            protocol=self._protocol,
+            source=self.source,
+            device=self.name,
+            facts=facts,
+        )
+        build_s = ready - started - built.check_s
+        return MeasureResult(
+            measurement=measurement,
+            build_s=build_s,
+            measure_s=time.perf_counter() - started - build_s,
+        )
+
+    def _time(self, protocol: ProtocolConfig) -> Timing:
+        # The lock is taken here and not in the worker, so that waiting for a training to end does
+        # not count against the candidate's limit.
+        with timing_lock():
+            timing: Timing = self._call("time", protocol)
+        return timing
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        return self._worker.call(method, *arguments, limit_s=self._protocol.timeout_s)
+
+    def _retry(self, attempt: Callable[[], T]) -> T:
+        """Call again when the worker was lost; the last loss is raised."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return attempt()
+            except WorkerLostError:
+                continue
+        try:
+            return attempt()
+        except WorkerLostError as error:
+            raise WorkerLostError(f"{error}, {_ATTEMPTS} times in a row") from None

@@ -1,0 +1,115 @@
+"""Random codes of chosen widths in place of trained ones: times do not depend on the values."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from hardware.storage import read_names
+from quant.deploy_graph import (
+    AvgPool2d,
+    Concat,
+    Conv2d,
+    DeployGraph,
+    DeployOp,
+    DeployTensor,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    QuantizeInput,
+    Requantize,
+)
+from quant.layers import INPUT_BITS
+
+__all__ = ["BitPair", "layer_alone", "reads_network_input", "with_random_codes"]
+
+BitPair = tuple[int, int]
+"""`(weight_bits, activation_bits)`."""
+
+_PASSING = (MaxPool2d, Flatten, Concat)
+"""Operators whose output has the quantizer of their input."""
+
+
+def with_random_codes(graph: DeployGraph, bits: Mapping[str, BitPair], seed: int) -> DeployGraph:
+    """Return the same network at other bits, with random weight codes.
+
+    Clips and zero points follow the new widths, so that the integer reference still holds.
+
+    Args:
+        graph: The converted network; its weights are not used.
+        bits: `{layer: (weight_bits, activation_bits)}` for every layer; layers that read one
+            tensor have equal activation bits, and those that read the network's input have 8.
+        seed: Decides the weight codes.
+    """
+    rng = np.random.default_rng(seed)
+    widths = _tensor_widths(graph, {name: pair[1] for name, pair in bits.items()})
+    ops = []
+    for op in graph.ops:
+        op = _clipped(op, widths)
+        if isinstance(op, Conv2d | Linear):
+            op = _recoded(op, *bits[op.layer], rng)
+        ops.append(op)
+    return replace(graph, ops=tuple(ops))
+
+
+def layer_alone(graph: DeployGraph, layer: str, bits: BitPair, seed: int) -> DeployGraph:
+    """Return one layer as a network of its own that reads codes, with random weight codes."""
+    (op,) = (op for op in graph.layer_ops() if op.layer == layer)
+    op = _recoded(op, *bits, np.random.default_rng(seed))
+    tensors: dict[str, DeployTensor] = {name: graph.tensors[name] for name in (op.input, op.output)}
+    return DeployGraph(
+        network=f"{graph.network}.{layer}",
+        input=op.input,
+        output=op.output,
+        tensors=tensors,
+        ops=(op,),
+    )
+
+
+def reads_network_input(graph: DeployGraph) -> frozenset[str]:
+    """Return the layers that read the network's input, whose 8 bits are fixed."""
+    fixed: set[str] = set()
+    for op in graph.ops:
+        passes = isinstance(op, _PASSING) and fixed.issuperset(read_names(op))
+        if isinstance(op, QuantizeInput) or passes:
+            fixed.add(op.output)
+    return frozenset(op.layer for op in graph.layer_ops() if op.input in fixed)
+
+
+def _recoded(
+    op: Conv2d | Linear, weight_bits: int, activation_bits: int, rng: np.random.Generator
+) -> Conv2d | Linear:
+    largest = 2 ** (weight_bits - 1) - 1
+    weight = rng.integers(-largest, largest, op.weight.shape, dtype=np.int8, endpoint=True)
+    return replace(
+        op,
+        weight=weight,
+        weight_bits=weight_bits,
+        activation_bits=activation_bits,
+        input_zero_point=min(op.input_zero_point, 2**activation_bits - 1),
+    )
+
+
+def _tensor_widths(graph: DeployGraph, activation_bits: Mapping[str, int]) -> dict[str, int]:
+    """Return the width of every tensor that layers read, as far up as it has one quantizer."""
+    widths = {op.input: activation_bits[op.layer] for op in graph.layer_ops()}
+    for op in reversed(graph.ops):
+        if isinstance(op, _PASSING) and op.output in widths:
+            for name in read_names(op):
+                widths.setdefault(name, widths[op.output])
+    return widths
+
+
+def _clipped(op: DeployOp, widths: Mapping[str, int]) -> DeployOp:
+    """Return a producer with the clip of its tensor's new width."""
+    bits = widths.get(op.output)
+    if bits is None or (isinstance(op, QuantizeInput) and bits == INPUT_BITS):
+        return op
+    largest = 2**bits - 1
+    if isinstance(op, Requantize | AvgPool2d):
+        return replace(op, zero_point=min(op.zero_point, largest), clip_max=largest)
+    if isinstance(op, Conv2d | Linear) and not op.epilogue.logits:
+        zero_point = min(op.epilogue.zero_point, largest)
+        epilogue = replace(op.epilogue, zero_point=zero_point, clip_max=largest)
+        return replace(op, epilogue=epilogue)
+    return op

@@ -1,0 +1,128 @@
+"""SimulatedDevice: a formula in place of a device, for tests. Labelled `simulated` everywhere."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from math import prod
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hardware.device import MeasureResult, Progress
+from hardware.layer_table import LayerTable
+from hardware.layer_timing import bit_pairs
+from hardware.measurement import Measurement, MeasurementSource
+from hardware.protocol import ProtocolConfig
+from quant.deploy_graph import Conv2d, DeployGraph, Linear
+from quant.integer import run_graph
+
+__all__ = ["SimulatedDevice", "simulated_layer_us"]
+
+_GIGA_INSTRUCTIONS_PER_S = 2.5
+_MACS_PER_BLOCK = 32
+_CALL_US = 0.25
+"""Time of one operator that is not a layer, and of calling one that is."""
+_NOISE = 0.005
+"""Relative spread of the pseudo-noise: enough to be seen, far inside the verdict's 10 %."""
+
+
+def simulated_layer_us(macs: int, weight_bits: int, activation_bits: int) -> float:
+    """Return the formula's microseconds of one layer.
+
+    Instructions for 32 products by AVX2's ways of multiplying: 4 where a code fills 8 bits on
+    both sides, 3 where one side has 7, else 2 and 2 / depth for widening every `depth` steps.
+    Source: docs/integers.md, "Accumulation depth" (an int16 sum, two products at a time).
+    """
+    largest = (2**activation_bits - 1) * (2 ** (weight_bits - 1) - 1)
+    depth = np.iinfo(np.int16).max // (2 * largest)
+    blocks = macs / _MACS_PER_BLOCK
+    per_block = 4.0 if depth < 1 else 3.0 if depth < 2 else 2.0 + 2.0 / depth
+    return _CALL_US + blocks * per_block / (_GIGA_INSTRUCTIONS_PER_S * 1000.0)
+
+
+class SimulatedDevice:
+    """Answers like a device, from a formula: the same bits give the same values anywhere."""
+
+    source: MeasurementSource = "simulated"
+
+    def __init__(self, protocol: ProtocolConfig) -> None:
+        """Keep the protocol: repeats and batch shape the answer."""
+        self._protocol = protocol
+
+    @property
+    def name(self) -> str:
+        """Always `simulated`."""
+        return "simulated"
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return that the numbers come from a formula, and its constants."""
+        return {
+            "cpu": "simulated",
+            "giga_instructions_per_s": _GIGA_INSTRUCTIONS_PER_S,
+            "call_us": _CALL_US,
+            "noise": _NOISE,
+        }
+
+    def measure(self, graph: DeployGraph) -> MeasureResult:
+        """Return the formula's time with pseudo-noise drawn from the graph's bits and shapes."""
+        layers = [self._layer_facts(graph, op) for op in graph.layer_ops()]
+        total_us = self._overhead_us(graph) + sum(simulated_layer_us(*facts) for facts in layers)
+        document = json.dumps([layers, self._protocol.repeats])
+        seed = int.from_bytes(hashlib.sha256(document.encode()).digest()[:8], "little")
+        noise = np.random.default_rng(seed).standard_normal(self._protocol.repeats)
+        values_us = total_us * (1.0 + _NOISE * np.clip(noise, -4.0, 4.0))
+        measurement = Measurement(
+            values_ms=tuple(float(value) for value in values_us / 1000.0),
+            loops=1,
+            protocol=self._protocol,
+            source=self.source,
+            device=self.name,
+            facts=self.facts(),
+        )
+        return MeasureResult(measurement=measurement)
+
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Run the integer reference."""
+        return run_graph(graph, x).astype(np.float32)
+
+    def layer_table(
+        self, graph: DeployGraph, bit_choices: Sequence[int], progress: Progress | None = None
+    ) -> LayerTable:
+        """Return the formula's parts, without noise."""
+        macs = {op.layer: self._layer_facts(graph, op)[0] for op in graph.layer_ops()}
+        pairs = bit_pairs(graph, bit_choices)
+        times_us = {
+            layer: {pair: simulated_layer_us(macs[layer], *pair) for pair in choices}
+            for layer, choices in pairs.items()
+        }
+        if progress is not None:
+            progress(len(pairs), len(pairs), "simulated")
+        return LayerTable(
+            times_us=times_us, overhead_us=self._overhead_us(graph), source=self.source
+        )
+
+    def close(self) -> None:
+        """Do nothing: a formula holds nothing."""
+
+    def __enter__(self) -> "SimulatedDevice":
+        """Return the device itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Do nothing."""
+
+    def _layer_facts(self, graph: DeployGraph, op: Conv2d | Linear) -> tuple[int, int, int]:
+        """Return `(macs, weight_bits, activation_bits)` of one layer at the protocol's batch."""
+        pixels = prod(graph.tensors[op.output].shape[:-1])
+        macs = self._protocol.batch * pixels * int(op.weight.size)
+        return macs, op.weight_bits, op.activation_bits
+
+    def _overhead_us(self, graph: DeployGraph) -> float:
+        return _CALL_US * (len(graph.ops) - len(graph.layer_ops()))

@@ -1,0 +1,108 @@
+"""Workbench: plans, compiles, assembles, checks and times programs inside the worker process."""
+
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+
+from hardware.agreement import describe_difference, fixed_input, reference_output
+from hardware.built import Built
+from hardware.errors import BuildError
+from hardware.kernels.cache import KernelCache
+from hardware.kernels.plan import KernelPlan
+from hardware.kernels.select import plan_op
+from hardware.kernels.target import KernelTarget
+from hardware.program import Program, assemble
+from hardware.protocol import ProtocolConfig
+from hardware.target import TargetConfig
+from hardware.timing import Timing, time_program
+from quant.deploy_graph import DeployGraph
+
+__all__ = ["Workbench"]
+
+Identity = tuple[tuple[str, tuple[tuple[tuple[int, ...], str], ...]], ...]
+"""`((symbol, ((constant shape, dtype), ...)), ...)`: programs of equal identity take equal time."""
+
+
+class Workbench:
+    """Holds the kernel cache and the program that was built last."""
+
+    def __init__(self, config: TargetConfig, batch: int) -> None:
+        """Open the kernel cache for one target and batch size."""
+        self._target = KernelTarget.of(config)
+        self._cache = KernelCache(config)
+        self._batch = batch
+        self._program: Program | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what only the process that loaded TVM knows."""
+        return {
+            "llvm": int(tvm.get_global_func("target.llvm_version_major")()),
+            "target": str(self._target.tvm_target()),
+        }
+
+    def identity(self, graph: DeployGraph) -> Identity:
+        """Return what decides the time of a program, without compiling anything."""
+        return tuple(
+            (plan.symbol, tuple((array.shape, str(array.dtype)) for array in plan.constants))
+            for plan in self._plan(graph)
+            if plan is not None
+        )
+
+    def build(self, graph: DeployGraph, check: bool = True) -> Built:
+        """Make a graph the current program, and compare its result with the integer reference.
+
+        Raises:
+            BuildError: an operator has no kernel, or the result is wrong.
+        """
+        started = time.perf_counter()
+        self._program = None
+        plans = self._plan(graph)
+        modules = self._cache.load([plan for plan in plans if plan is not None])
+        program = assemble(graph, plans, modules, batch=self._batch)
+        built = time.perf_counter()
+        if check:
+            x = fixed_input(graph, self._batch)
+            if wrong := describe_difference(program.run(x), reference_output(graph, x)):
+                raise BuildError(wrong)
+        self._program = program
+        families = {
+            op.layer: plan.family
+            for op, plan in zip(graph.ops, plans, strict=True)
+            if plan is not None and hasattr(op, "layer")
+        }
+        return Built(
+            build_s=built - started, check_s=time.perf_counter() - built, families=families
+        )
+
+    def time(self, protocol: ProtocolConfig) -> Timing:
+        """Time the current program."""
+        if self._program is None:
+            raise BuildError("nothing is built yet, so there is nothing to time")
+        return time_program(self._program.time_repeats, protocol)
+
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Run a graph on any number of images, in executions of the target's batch size.
+
+        Args:
+            graph: The converted network.
+            x: float32 `[N, C, H, W]` or `[N, F]`; a last incomplete batch is filled up with zeros.
+
+        Returns:
+            float32 `[N, ...]`.
+        """
+        self.build(graph, check=False)
+        assert self._program is not None
+        outputs = []
+        for start in range(0, len(x), self._batch):
+            images = x[start : start + self._batch]
+            missing = self._batch - len(images)
+            padded = np.concatenate([images, np.zeros((missing, *x.shape[1:]), x.dtype)])
+            outputs.append(self._program.run(padded)[: len(images)])
+        shape = (0, *graph.tensors[graph.output].shape)
+        return np.concatenate([np.zeros(shape, np.float32), *outputs]).astype(np.float32)
+
+    def _plan(self, graph: DeployGraph) -> list[KernelPlan | None]:
+        return [plan_op(op, graph, batch=self._batch, target=self._target) for op in graph.ops]

@@ -1,0 +1,117 @@
+"""LocalDevice on this machine: measuring, running, and the layer table."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hardware.errors import BuildError
+from hardware.layer_timing import bit_pairs
+from hardware.local import LocalDevice
+from hardware.measurement import Measurement
+from hardware.open_device import open_device
+from hardware.protocol import ProtocolConfig
+from hardware.random_codes import with_random_codes
+from hardware.target import TargetConfig
+from quant.allocation import Allocation, LayerBits
+from quant.deploy_graph import DeployGraph
+from quant.integer import run_graph
+from tests.hardware.graphs import digits_like, zoo
+
+
+@pytest.fixture(scope="module")
+def device(kernel_folder: Path) -> Iterator[LocalDevice]:
+    config = TargetConfig(kernel_cache=str(kernel_folder))
+    protocol = ProtocolConfig(warmups=1, repeats=7, min_repeat_ms=2.0)
+    with open_device(config, protocol) as opened:
+        assert isinstance(opened, LocalDevice)
+        yield opened
+
+
+def test_a_measurement_says_what_where_and_how(device: LocalDevice) -> None:
+    graph = zoo()
+    result = device.measure(graph)
+    assert result.error == ""
+    measurement = result.measurement
+    assert measurement is not None
+    assert measurement.source == "measured"
+    # An unstable timing is repeated with twice the repeats and says so.
+    repeated = "unstable_first_attempt_ms" in measurement.facts
+    assert len(measurement.values_ms) == (14 if repeated else 7)
+    assert min(measurement.values_ms) > 0
+    assert measurement.loops * measurement.median_ms > 1.0
+    assert set(measurement.facts["families"]) == {op.layer for op in graph.layer_ops()}
+    for name in ("cpu", "kernel", "tvm", "tvm_ffi", "llvm", "target", "before", "after"):
+        assert measurement.facts[name], name
+    assert Measurement.from_dict(measurement.to_dict()) == measurement
+
+
+def test_a_never_seen_allocation_is_soon_a_program(device: LocalDevice) -> None:
+    device.measure(digits_like())  # compiles; bits below change the codes and not the kernels
+    seconds = sorted(device.measure(digits_like(seed=seed)).build_s for seed in range(1, 6))
+    assert seconds[2] < 0.1
+
+
+def test_run_agrees_to_the_bit(device: LocalDevice) -> None:
+    x = np.random.default_rng(0).standard_normal((5, 3, 9, 9)).astype(np.float32)
+    assert np.array_equal(device.run(zoo(), x), run_graph(zoo(), x))
+
+
+def test_a_run_that_fails_raises(device: LocalDevice) -> None:
+    with pytest.raises(BuildError, match="zoo cannot be run"):
+        device.run(zoo(), np.zeros((1, 3, 9, 8), np.float32))
+
+
+def predictions(
+    device: LocalDevice, graph: DeployGraph, choices: tuple[int, ...], count: int, rounds: int
+) -> list[float]:
+    """Return predicted / measured time of random allocations, measured in interleaved rounds."""
+    table = device.layer_table(graph, choices)
+    rng = np.random.default_rng(1)
+    candidates = [
+        {
+            layer: pairs[rng.integers(len(pairs))]
+            for layer, pairs in bit_pairs(graph, choices).items()
+        }
+        for _ in range(count)
+    ]
+    values: list[list[float]] = [[] for _ in candidates]
+    for _ in range(rounds):
+        for index, chosen in enumerate(candidates):
+            measurement = device.measure(with_random_codes(graph, chosen, index)).measurement
+            assert measurement is not None
+            values[index].append(measurement.median_ms)
+    return [
+        table.predict_ms(
+            Allocation.of(
+                {
+                    name: LayerBits(weight_bits=w, activation_bits=a)
+                    for name, (w, a) in chosen.items()
+                }
+            )
+        )
+        / float(np.median(measured))
+        for chosen, measured in zip(candidates, values, strict=True)
+    ]
+
+
+def test_the_layer_table_is_complete_and_of_the_right_size(device: LocalDevice) -> None:
+    graph, seen = digits_like(), []
+    table = device.layer_table(graph, (4, 8), lambda done, total, what: seen.append((done, total)))
+    assert table.source == "measured"
+    assert {layer: set(row) for layer, row in table.times_us.items()} == {
+        layer: set(pairs) for layer, pairs in bit_pairs(graph, (4, 8)).items()
+    }
+    assert all(time > 0 for row in table.times_us.values() for time in row.values())
+    assert seen == [(done, len(seen)) for done in range(1, len(seen) + 1)]
+    # Generous, for machines that others use at the same time; the slow test has the real bound.
+    ratios = predictions(device, graph, (4, 8), count=3, rounds=2)
+    assert 0.5 < float(np.median(ratios)) < 2.0
+
+
+@pytest.mark.slow
+def test_the_layer_table_predicts_nine_of_ten_within_ten_percent(device: LocalDevice) -> None:
+    ratios = predictions(device, digits_like(), (2, 4, 6, 7, 8), count=20, rounds=5)
+    inside = sum(abs(ratio - 1.0) <= 0.10 for ratio in ratios)
+    assert inside >= 18, f"predicted / measured: {np.round(sorted(ratios), 3)}"
