@@ -18,6 +18,8 @@ class LayerTable:
     overhead_us: float
     """What no layer accounts for: dispatch, pooling, additions, quantizing the input."""
     source: MeasurementSource = "measured"
+    disturbed_share: float = 0.0
+    """Share of the timings during which something else slowed the machine; near 0 when quiet."""
 
     def layer_us(self, layer: str, weight_bits: int, activation_bits: int) -> float:
         """Return the measured time of one layer at one bit pair."""

@@ -19,12 +19,21 @@ from hardware.random_codes import BitPair, layer_alone, reads_network_input, wit
 from quant.deploy_graph import DeployGraph
 from quant.layers import INPUT_BITS
 
-__all__ = ["LayerBench", "bit_pairs", "time_layers"]
+__all__ = ["LayerBench", "Sample", "bit_pairs", "time_layers"]
 
 _ROUNDS = 5
 _REPEATS = 5
 _WARMUPS = 1
 _SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One short timing of one program."""
+
+    values_us: tuple[float, ...]
+    disturbed: bool
+    """Whether the machine was slower than at its best meanwhile."""
 
 
 class LayerBench(Protocol):
@@ -36,8 +45,8 @@ class LayerBench(Protocol):
     def check(self, graph: DeployGraph) -> None:
         """Build a graph and compare it with the integer reference; raises where it is wrong."""
 
-    def sample_us(self, graph: DeployGraph, protocol: ProtocolConfig) -> tuple[float, ...]:
-        """Return raw microseconds of one timing."""
+    def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
+        """Time a graph that was checked before."""
 
 
 @dataclass(slots=True)
@@ -46,11 +55,13 @@ class _Timed:
 
     graph: DeployGraph
     what: str
-    values_us: list[float] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
 
     @property
     def median_us(self) -> float:
-        return float(np.median(self.values_us))
+        """Median over all rounds; disturbed ones count only where there is nothing else."""
+        kept = [sample for sample in self.samples if not sample.disturbed] or self.samples
+        return float(np.median([value for sample in kept for value in sample.values_us]))
 
 
 def bit_pairs(graph: DeployGraph, bit_choices: Sequence[int]) -> dict[str, tuple[BitPair, ...]]:
@@ -91,7 +102,9 @@ def time_layers(
             entry = _Timed(part, f"{layer} at {pair[0]}/{pair[1]} bits")
             entries[layer][pair] = alone.setdefault(bench.identity(part), entry)
     whole = [_uniform(graph, pairs, bits) for bits in bit_choices]
-    _measure([*alone.values(), *(timed for timed, _ in whole)], bench, protocol, progress)
+    programs = [*alone.values(), *(timed for timed, _ in whole)]
+    _measure(programs, bench, protocol, progress)
+    disturbed = [sample.disturbed for timed in programs for sample in timed.samples]
     rest_us = [
         timed.median_us - sum(entries[layer][pair].median_us for layer, pair in chosen.items())
         for timed, chosen in whole
@@ -102,6 +115,7 @@ def time_layers(
             for layer, row in entries.items()
         },
         overhead_us=float(np.median(rest_us)),
+        disturbed_share=float(np.mean(disturbed)),
     )
 
 
@@ -133,7 +147,7 @@ def _measure(
             if round_index < 0:
                 bench.check(timed.graph)
             else:
-                timed.values_us.extend(bench.sample_us(timed.graph, short))
+                timed.samples.append(bench.sample(timed.graph, short))
             done += 1
             if progress is not None:
                 progress(done, total, timed.what)

@@ -1,7 +1,9 @@
 """LocalDevice: this machine, through TVM, in a process of its own."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -12,10 +14,11 @@ from hardware.device import MeasureResult, Progress
 from hardware.errors import BuildError
 from hardware.host_facts import moment_facts, standing_facts
 from hardware.layer_table import LayerTable
-from hardware.layer_timing import time_layers
+from hardware.layer_timing import Sample, time_layers
 from hardware.lock import timing_lock
 from hardware.measurement import Measurement, MeasurementSource
 from hardware.protocol import ProtocolConfig
+from hardware.ruler import SLOWDOWN_LIMIT, RulerReading
 from hardware.target import TargetConfig
 from hardware.timing import Timing
 from hardware.worker_client import CandidateError, WorkerClient, WorkerLostError
@@ -24,6 +27,12 @@ from quant.deploy_graph import DeployGraph
 __all__ = ["LocalDevice"]
 
 T = TypeVar("T")
+
+_PATIENCE_S = 2.0
+"""Longest wait for a disturbed machine before one timing; halved each time it was in vain."""
+_LEAST_PATIENCE_S = 0.05
+_SAMPLE_PATIENCE_S = 0.2
+"""The same for one of a layer table's many short timings, which has more rounds to come."""
 
 _ATTEMPTS = 2
 """A lost worker may be the machine's fault: the candidate gets a second chance, not a third."""
@@ -42,6 +51,8 @@ class LocalDevice:
         """Remember the target and how to time; the worker starts with the first call."""
         self._protocol = protocol
         self._worker = WorkerClient(config, protocol.batch)
+        self._best_ruler_us = math.inf
+        self._patience_s = _PATIENCE_S
 
     @property
     def name(self) -> str:
@@ -108,14 +119,18 @@ class LocalDevice:
         """
         self._retry(lambda: self._call("build", graph))
 
-    def sample_us(self, graph: DeployGraph, protocol: ProtocolConfig) -> tuple[float, ...]:
-        """Return raw microseconds of a graph that was checked before, timed once."""
+    def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
+        """Time a graph that was checked before."""
 
-        def attempt() -> Timing:
+        def attempt() -> tuple[Timing, RulerReading]:
             self._call("build", graph, False)
-            return self._time(protocol)
+            return self._time(protocol, _SAMPLE_PATIENCE_S)
 
-        return tuple(1000.0 * value for value in self._retry(attempt).values_ms)
+        timing, reading = self._retry(attempt)
+        return Sample(
+            values_us=tuple(1000.0 * value for value in timing.values_ms),
+            disturbed=reading.slowdown >= SLOWDOWN_LIMIT,
+        )
 
     def close(self) -> None:
         """End the worker process."""
@@ -139,15 +154,25 @@ class LocalDevice:
         built = self._call("build", graph)
         ready = time.perf_counter()
         before = moment_facts()
-        timing = self._time(self._protocol)
+        timing, reading = self._time(self._protocol)
+        discarded = [list(timing.discarded_ms)] if timing.discarded_ms else []
+        if reading.slowdown >= SLOWDOWN_LIMIT:
+            # The ruler decides which attempt counts, never the candidate's own time.
+            second, second_reading = self._time(self._protocol)
+            if second_reading.slowdown < reading.slowdown:
+                discarded.append(list(timing.values_ms))
+                timing, reading = second, second_reading
+            else:
+                discarded.append(list(second.values_ms))
         facts: dict[str, Any] = {
             **self.facts(),
             "families": dict(built.families),
             "before": before,
             "after": moment_facts(),
+            "ruler": {**asdict(reading), "slowdown": reading.slowdown},
         }
-        if timing.discarded_ms:
-            facts["unstable_first_attempt_ms"] = list(timing.discarded_ms)
+        if discarded:
+            facts["discarded_attempts_ms"] = discarded
         measurement = Measurement(
             values_ms=timing.values_ms,
             loops=timing.loops,
@@ -163,12 +188,25 @@ class LocalDevice:
             measure_s=time.perf_counter() - started - build_s,
         )
 
-    def _time(self, protocol: ProtocolConfig) -> Timing:
+    def _time(
+        self, protocol: ProtocolConfig, longest_wait_s: float = _PATIENCE_S
+    ) -> tuple[Timing, RulerReading]:
+        timing: Timing
+        reading: RulerReading
         # The lock is taken here and not in the worker, so that waiting for a training to end does
         # not count against the candidate's limit.
         with timing_lock():
-            timing: Timing = self._call("time", protocol)
-        return timing
+            patience_s = min(self._patience_s, longest_wait_s)
+            timing, reading = self._call("time", protocol, self._best_ruler_us, patience_s)
+        self._best_ruler_us = reading.best_us
+        disturbed = reading.slowdown >= SLOWDOWN_LIMIT
+        # A machine that stays disturbed must not cost the whole patience at every timing.
+        self._patience_s = (
+            max(self._patience_s / 2, _LEAST_PATIENCE_S)
+            if disturbed
+            else min(self._patience_s * 2, _PATIENCE_S)
+        )
+        return timing, reading
 
     def _call(self, method: str, *arguments: Any) -> Any:
         return self._worker.call(method, *arguments, limit_s=self._protocol.timeout_s)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hardware.protocol import ProtocolConfig
+from hardware.ruler import SLOWDOWN_LIMIT
 
 __all__ = ["Measurement", "MeasurementSource", "Verdict", "judge"]
 
@@ -61,7 +62,8 @@ class Measurement:
     @property
     def verdict(self) -> Verdict:
         """Judgement of the repeats by the written thresholds."""
-        return judge(self.values_ms)
+        ruler = self.facts.get("ruler", {})
+        return judge(self.values_ms, slowdown=ruler.get("slowdown", 1.0))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document, raw values and summary."""
@@ -92,8 +94,12 @@ class Measurement:
         )
 
 
-def judge(values_ms: Sequence[float]) -> Verdict:
-    """Judge repeats: spread of the middle half, and the share of far-off values.
+def judge(values_ms: Sequence[float], slowdown: float = 1.0) -> Verdict:
+    """Judge repeats: spread of the middle half, share of far-off values, speed of the machine.
+
+    Args:
+        values_ms: The kept repeats.
+        slowdown: Time of a fixed computation beside them, as a multiple of its shortest ever.
 
     Source: pyperf, `format_checks`; the mean and standard deviation are replaced by median and
     IQR because shared machines add one-sided outliers.
@@ -107,4 +113,6 @@ def judge(values_ms: Sequence[float]) -> Verdict:
     far = float(np.mean(np.abs(values - median) >= UNSTABLE_EXTREME * median))
     if far >= EXTREME_SHARE:
         reasons.append(f"{far:.0%} of the repeats are 50 % or more off the median")
+    if slowdown >= SLOWDOWN_LIMIT:
+        reasons.append(f"the machine was {slowdown:.1f} times slower than at its best")
     return Verdict(stable=not reasons, reasons=tuple(reasons))

@@ -16,6 +16,7 @@ from hardware.kernels.select import plan_op
 from hardware.kernels.target import KernelTarget
 from hardware.program import Program, assemble
 from hardware.protocol import ProtocolConfig
+from hardware.ruler import RulerReading, read_ruler_us, settle
 from hardware.target import TargetConfig
 from hardware.timing import Timing, time_program
 from quant.deploy_graph import DeployGraph
@@ -77,11 +78,28 @@ class Workbench:
             build_s=built - started, check_s=time.perf_counter() - built, families=families
         )
 
-    def time(self, protocol: ProtocolConfig) -> Timing:
-        """Time the current program."""
+    def time(
+        self, protocol: ProtocolConfig, best_us: float, patience_s: float
+    ) -> tuple[Timing, RulerReading]:
+        """Time the current program, once the machine is about as fast as it was at its best.
+
+        Args:
+            protocol: How to time.
+            best_us: The shortest ruler this device has seen; infinity before the first.
+            patience_s: Longest wait for a disturbed machine.
+        """
         if self._program is None:
             raise BuildError("nothing is built yet, so there is nothing to time")
-        return time_program(self._program.time_repeats, protocol)
+        before_us, waited_s = settle(best_us, patience_s)
+        timing = time_program(self._program.time_repeats, protocol)
+        after_us = read_ruler_us()
+        reading = RulerReading(
+            before_us=before_us,
+            after_us=after_us,
+            best_us=min(best_us, before_us, after_us),
+            waited_s=waited_s,
+        )
+        return timing, reading
 
     def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Run a graph on any number of images, in executions of the target's batch size.

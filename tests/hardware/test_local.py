@@ -37,12 +37,12 @@ def test_a_measurement_says_what_where_and_how(device: LocalDevice) -> None:
     assert measurement is not None
     assert measurement.source == "measured"
     # An unstable timing is repeated with twice the repeats and says so.
-    repeated = "unstable_first_attempt_ms" in measurement.facts
-    assert len(measurement.values_ms) == (14 if repeated else 7)
+    repeated = measurement.facts.get("discarded_attempts_ms", [])
+    assert len(measurement.values_ms) in ((7, 14) if repeated else (7,))
     assert min(measurement.values_ms) > 0
     assert measurement.loops * measurement.median_ms > 1.0
     assert set(measurement.facts["families"]) == {op.layer for op in graph.layer_ops()}
-    for name in ("cpu", "kernel", "tvm", "tvm_ffi", "llvm", "target", "before", "after"):
+    for name in ("cpu", "kernel", "tvm", "tvm_ffi", "llvm", "target", "before", "after", "ruler"):
         assert measurement.facts[name], name
     assert Measurement.from_dict(measurement.to_dict()) == measurement
 
@@ -63,6 +63,12 @@ def test_a_run_that_fails_raises(device: LocalDevice) -> None:
         device.run(zoo(), np.zeros((1, 3, 9, 8), np.float32))
 
 
+def stable_median_ms(measurements: list[Measurement]) -> float:
+    """Return the median of the stable ones, where there are any: neighbours disturb the rest."""
+    stable = [one for one in measurements if one.verdict.stable] or measurements
+    return float(np.median([one.median_ms for one in stable]))
+
+
 def predictions(
     device: LocalDevice, graph: DeployGraph, choices: tuple[int, ...], count: int, rounds: int
 ) -> list[float]:
@@ -76,12 +82,12 @@ def predictions(
         }
         for _ in range(count)
     ]
-    values: list[list[float]] = [[] for _ in candidates]
+    measured: list[list[Measurement]] = [[] for _ in candidates]
     for _ in range(rounds):
         for index, chosen in enumerate(candidates):
             measurement = device.measure(with_random_codes(graph, chosen, index)).measurement
             assert measurement is not None
-            values[index].append(measurement.median_ms)
+            measured[index].append(measurement)
     return [
         table.predict_ms(
             Allocation.of(
@@ -91,8 +97,8 @@ def predictions(
                 }
             )
         )
-        / float(np.median(measured))
-        for chosen, measured in zip(candidates, values, strict=True)
+        / stable_median_ms(measurements)
+        for chosen, measurements in zip(candidates, measured, strict=True)
     ]
 
 
@@ -112,6 +118,6 @@ def test_the_layer_table_is_complete_and_of_the_right_size(device: LocalDevice) 
 
 @pytest.mark.slow
 def test_the_layer_table_predicts_nine_of_ten_within_ten_percent(device: LocalDevice) -> None:
-    ratios = predictions(device, digits_like(), (2, 4, 6, 7, 8), count=20, rounds=5)
+    ratios = predictions(device, digits_like(), (2, 4, 6, 7, 8), count=20, rounds=3)
     inside = sum(abs(ratio - 1.0) <= 0.10 for ratio in ratios)
     assert inside >= 18, f"predicted / measured: {np.round(sorted(ratios), 3)}"

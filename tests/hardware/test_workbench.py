@@ -80,7 +80,7 @@ def test_build_checks_the_result(benches: Any, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(BuildError, match="of 10 outputs differ from the integer reference"):
         bench.build(graph)
     with pytest.raises(BuildError, match="nothing is built"):
-        bench.time(ProtocolConfig())  # a wrong program must not be timed by a later call
+        bench.time(ProtocolConfig(), 1.0, 0.0)  # a wrong program must not be timed by a later call
 
 
 def test_a_wrong_input_shape_is_named(benches: Any) -> None:

@@ -100,7 +100,7 @@ def test_a_candidates_own_error_leaves_the_worker_alive(client: WorkerClient) ->
     client.ensure_started()
     pid = client.pid
     with pytest.raises(CandidateError, match="nothing is built yet"):
-        client.call("time", ProtocolConfig(), limit_s=30)
+        client.call("time", ProtocolConfig(), 1.0, 0.0, limit_s=30)
     assert client.pid == pid
     assert is_alive(pid or 0)
 

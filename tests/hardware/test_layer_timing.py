@@ -1,0 +1,91 @@
+"""The layer table from scripted timings: what is shared, what is left over, what is disturbed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hardware.layer_timing import Sample, time_layers
+from hardware.protocol import ProtocolConfig
+from hardware.simulated import simulated_layer_us
+from quant.deploy_graph import DeployGraph
+from tests.hardware.graphs import digits_like
+
+OVERHEAD_US = 3.5
+
+
+def true_us(graph: DeployGraph) -> float:
+    layers = sum(
+        simulated_layer_us(op.weight.size, op.weight_bits, op.activation_bits)
+        for op in graph.layer_ops()
+    )
+    return layers + (OVERHEAD_US if len(graph.ops) > 1 else 0.0)
+
+
+class ScriptedBench:
+    """Answers true times; kernels of 4 bits and fewer share code, as real ones may."""
+
+    def __init__(self, disturbed: Callable[[int], bool] = lambda call: False) -> None:
+        self.disturbed = disturbed
+        self.checked: list[DeployGraph] = []
+        self.timed = 0
+
+    def identity(self, graph: DeployGraph) -> Any:
+        return tuple(
+            (op.layer, max(op.weight_bits, 4), max(op.activation_bits, 4))
+            for op in graph.layer_ops()
+        )
+
+    def check(self, graph: DeployGraph) -> None:
+        self.checked.append(graph)
+
+    def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
+        self.timed += 1
+        disturbed = self.disturbed(self.timed)
+        value = true_us(graph) * (2.0 if disturbed else 1.0)
+        return Sample(values_us=(value,) * protocol.repeats, disturbed=disturbed)
+
+
+def test_the_table_holds_the_true_parts() -> None:
+    graph = digits_like()
+    table = time_layers(graph, (6, 8), ScriptedBench(), ProtocolConfig())
+    for op in graph.layer_ops():
+        for (weight_bits, activation_bits), time_us in table.times_us[op.layer].items():
+            expected = simulated_layer_us(op.weight.size, weight_bits, activation_bits)
+            assert time_us == pytest.approx(expected)
+    assert table.overhead_us == pytest.approx(OVERHEAD_US)
+    assert table.disturbed_share == 0.0
+
+
+def test_programs_that_share_code_are_built_and_timed_once() -> None:
+    bench = ScriptedBench()
+    table = time_layers(digits_like(), (2, 4), bench, ProtocolConfig())
+    alone = [graph for graph in bench.checked if len(graph.ops) == 1]
+    assert len(alone) == 5  # one for each layer: 2 and 4 bits are one kernel
+    assert len(set(table.times_us["layer2"].values())) == 1
+
+
+def test_disturbed_samples_do_not_count_while_others_exist() -> None:
+    graph = digits_like()
+    quiet = time_layers(graph, (4, 8), ScriptedBench(), ProtocolConfig())
+    bench = ScriptedBench(disturbed=lambda call: call % 3 != 0)
+    noisy = time_layers(graph, (4, 8), bench, ProtocolConfig())
+    assert noisy.disturbed_share == pytest.approx(2 / 3, abs=0.05)
+    shared = [
+        (time_us, quiet.times_us[layer][pair])
+        for layer, row in noisy.times_us.items()
+        for pair, time_us in row.items()
+    ]
+    assert sum(found == pytest.approx(true) for found, true in shared) >= 0.8 * len(shared)
+
+
+def test_progress_reaches_its_total() -> None:
+    seen: list[tuple[int, int]] = []
+    time_layers(
+        digits_like(),
+        (8,),
+        ScriptedBench(),
+        ProtocolConfig(),
+        lambda done, total, what: seen.append((done, total)),
+    )
+    assert seen[-1][0] == seen[-1][1] == len(seen)
