@@ -7,6 +7,8 @@ from env.decisions import allocation_of, decision_sequence
 from env.evaluation import Evaluation
 from env.sensitivities import Sensitivities
 from hardware.layer_table import LayerTable
+from hardware.measurement import Measurement
+from hardware.protocol import ProtocolConfig
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
 
@@ -125,6 +127,7 @@ class FormulaEvaluator:
             else allocation[decision.layer].activation_bits
             for decision in self._decisions
         ]
+        predicted_ms = self._table.predict_ms(allocation)
         return Evaluation(
             allocation=allocation,
             index=self.count - 1,
@@ -132,6 +135,12 @@ class FormulaEvaluator:
             accuracy_se=0.0,
             loss=0.0,
             model_bytes=model_bytes(self._layers, allocation),
-            predicted_ms=self._table.predict_ms(allocation),
+            measurement=None if self._practice else self._simulated(predicted_ms),
+            predicted_ms=predicted_ms,
             practice=self._practice,
+        )
+
+    def _simulated(self, latency_ms: float) -> Measurement:
+        return Measurement(
+            values_ms=(latency_ms,) * 5, loops=1, protocol=ProtocolConfig(), source="simulated"
         )
