@@ -86,7 +86,8 @@ def _quantize_input(op: QuantizeInput, x: Array) -> Array:
     if x.ndim == 4:
         x = x.transpose(0, 2, 3, 1)
     scaled = x.astype(np.float32) * np.float32(op.multiplier)
-    return np.clip(np.rint(scaled).astype(np.float64) + op.zero_point, 0, 255).astype(np.int32)
+    codes: Array = np.clip(np.rint(scaled).astype(np.float64) + op.zero_point, 0, 255)
+    return codes.astype(np.int32)
 
 
 def _windows(
@@ -139,16 +140,18 @@ def _requantize(op: Requantize, x: Array) -> Array:
 
 
 def _add(op: Add, a: Array, b: Array) -> Array:
-    total = sum(
+    branches = [
         np.rint(value.astype(np.float32) * np.float32(m)).astype(np.int64)
         for value, m in zip((a, b), op.multipliers, strict=True)
-    )
-    return np.clip(total, op.clip_min, op.clip_max).astype(np.int32)
+    ]
+    total: Array = np.clip(branches[0] + branches[1], op.clip_min, op.clip_max)
+    return total.astype(np.int32)
 
 
 def _max_pool(op: MaxPool2d, x: Array) -> Array:
     padded = _pad(x.astype(np.int32), op.padding, WIDE_MIN)
-    return _windows(padded, op.kernel, op.stride).max(axis=(-2, -1))
+    largest: Array = _windows(padded, op.kernel, op.stride).max(axis=(-2, -1))
+    return largest
 
 
 def _avg_pool(op: AvgPool2d, x: Array) -> Array:

@@ -1,0 +1,316 @@
+"""Convert: a QuantizedNetwork at its bits becomes the integer program of docs/integers.md."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from quant.deploy_graph import (
+    WIDE_MAX,
+    WIDE_MIN,
+    Add,
+    AvgPool2d,
+    Concat,
+    Conv2d,
+    DeployGraph,
+    DeployOp,
+    DeployTensor,
+    Epilogue,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    QuantizeInput,
+    Requantize,
+)
+from quant.errors import ConvertError
+from quant.graph import Node
+from quant.layers import LayerSpec
+from quant.network import QuantizedNetwork
+from quant.quantizer import weight_limit
+
+__all__ = ["convert"]
+
+FLOAT_INPUT = "float_input"
+
+
+def convert(network: QuantizedNetwork, name: str = "network") -> DeployGraph:
+    """Return the integer program of the network at its current allocation.
+
+    Args:
+        network: Calibrated, with an allocation set; it is not changed.
+        name: What to call the program in messages.
+
+    Raises:
+        ConvertError: no allocation is set, or a layer's sums could leave int32.
+    """
+    if network.allocation is None:
+        raise ConvertError("expected a network with an allocation, found one in float")
+    with torch.no_grad():
+        return _Converter(network, name).run()
+
+
+class _Converter:
+    def __init__(self, network: QuantizedNetwork, name: str) -> None:
+        self._network = network
+        self._graph = network.graph
+        self._name = name
+        self._ops: list[DeployOp] = []
+        self._tensors: dict[str, DeployTensor] = {}
+
+    def run(self) -> DeployGraph:
+        for node in self._graph.nodes:
+            if node.kind == "input":
+                self._input(node)
+            elif node.layer:
+                self._layer(node)
+            else:
+                _EMIT[node.kind](self, node)
+        return DeployGraph(
+            network=self._name,
+            input=FLOAT_INPUT,
+            output=self._graph.output,
+            tensors=self._tensors,
+            ops=tuple(self._ops),
+        )
+
+    def _tensor(self, name: str, shape: tuple[int, ...], dtype: Any, *, first: bool = False) -> str:
+        last = shape if len(shape) == 1 or first else (*shape[1:], shape[0])
+        self._tensors[name] = DeployTensor(name=name, shape=last, dtype=dtype)
+        return name
+
+    def _output(self, node: Node) -> str:
+        """Declare the node's own tensor, wide or narrow."""
+        return self._tensor(
+            node.name, node.shape, "int16" if node.name in self._graph.wide else "uint8"
+        )
+
+    def _narrow(self, name: str) -> str:
+        """Return the narrow tensor of a node, requantizing its wide one once."""
+        if name not in self._graph.wide:
+            return name
+        narrow = f"{name}/narrow"
+        if narrow not in self._tensors:
+            node = self._graph.by_name[name]
+            step, zero_point, levels = self._quantizer(name)
+            self._tensor(narrow, node.shape, "uint8")
+            self._ops.append(
+                Requantize(
+                    input=name,
+                    output=narrow,
+                    multiplier=_ratio(self._network.stream_scale(name), step),
+                    zero_point=zero_point,
+                    clip_min=0,
+                    clip_max=levels,
+                )
+            )
+        return narrow
+
+    def _quantizer(self, name: str) -> tuple[float, int, int]:
+        """Return (step, zero point, largest code) of the tensor a node belongs to."""
+        tensor = self._graph.tensor_of[name]
+        bits = self._network.tensor_bits(tensor)
+        module = self._network.tensor(tensor)
+        return float(module.step(bits)), module.zero_point(bits), 2**bits - 1
+
+    def _scale(self, node: Node) -> tuple[float, int, int, int]:
+        """Return (scale, zero point, clip_min, clip_max) of a node's own codes."""
+        if node.name in self._graph.wide:
+            scale, zero_point, low, high = (
+                self._network.stream_scale(node.name),
+                0,
+                WIDE_MIN,
+                WIDE_MAX,
+            )
+        else:
+            scale, zero_point, high = self._quantizer(node.name)
+            low = 0
+        if node.clip is not None:
+            low = max(low, zero_point)
+            if node.clip.maximum is not None:
+                # The same float32 division as the fake quantizer's, so that both clip alike.
+                top = np.rint(np.float32(node.clip.maximum) / np.float32(scale))
+                high = int(min(high, zero_point + top))
+        return scale, zero_point, low, high
+
+    def _input(self, node: Node) -> None:
+        step, zero_point, _ = self._quantizer(node.name)
+        self._tensor(FLOAT_INPUT, node.shape, "float32", first=True)
+        self._ops.append(
+            QuantizeInput(
+                input=FLOAT_INPUT,
+                output=self._tensor(node.name, node.shape, "uint8"),
+                multiplier=_ratio(1.0, step),
+                zero_point=zero_point,
+            )
+        )
+
+    def _layer(self, node: Node) -> None:
+        spec, bits = self._graph.layer(node.layer), self._network.bits(node.layer)
+        source = self._narrow(node.inputs[0])
+        input_step, input_zero, levels = self._quantizer(node.inputs[0])
+        codes, steps = self._weight_codes(spec, bits.weight_bits)
+        unit = input_step * steps
+        bias = _bias_codes(self._network.layer(node.layer).bias, unit, spec.name)
+        _check_depth(codes, bias, max(input_zero, levels - input_zero), spec.name)
+        common: dict[str, Any] = {
+            "layer": spec.name,
+            "input": source,
+            "weight_bits": bits.weight_bits,
+            "activation_bits": bits.activation_bits,
+            "input_zero_point": input_zero,
+            "epilogue": self._epilogue(node, bias, unit),
+        }
+        if node.name == self._graph.output:
+            common["output"] = self._tensor(node.name, node.shape, "float32")
+        else:
+            common["output"] = self._output(node)
+        if spec.kind == "linear":
+            weight = self._channels_last_columns(node, codes)
+            self._ops.append(Linear(weight=weight, **common))
+            return
+        self._ops.append(
+            Conv2d(
+                weight=np.ascontiguousarray(codes.transpose(0, 2, 3, 1)),
+                stride=spec.stride,
+                padding=spec.padding,
+                dilation=spec.dilation,
+                groups=spec.groups,
+                **common,
+            )
+        )
+
+    def _epilogue(
+        self, node: Node, bias: npt.NDArray[np.int32], unit: npt.NDArray[np.float64]
+    ) -> Epilogue:
+        if node.name == self._graph.output:
+            return Epilogue(bias=bias, multiplier=unit.astype(np.float32), logits=True)
+        scale, zero_point, low, high = self._scale(node)
+        return Epilogue(
+            bias=bias,
+            multiplier=(unit / scale).astype(np.float32),
+            zero_point=zero_point,
+            clip_min=low,
+            clip_max=high,
+        )
+
+    def _weight_codes(
+        self, spec: LayerSpec, bits: int
+    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
+        module = self._network.layer(spec.name)
+        steps = module.quantizer.step(bits)
+        limit = weight_limit(bits)
+        shape = (-1, *[1] * (module.weight.ndim - 1))
+        codes = (module.weight / steps.reshape(shape)).round().clamp(-limit, limit)
+        return codes.to(torch.int8).numpy(), steps.numpy().astype(np.float64)
+
+    def _channels_last_columns(
+        self, node: Node, codes: npt.NDArray[np.int8]
+    ) -> npt.NDArray[np.int8]:
+        """Reorder a Linear's columns when its input was flattened from `[C, H, W]`."""
+        source = self._graph.by_name[node.inputs[0]]
+        if source.kind != "flatten":
+            return codes
+        channels, height, width = self._graph.by_name[source.inputs[0]].shape
+        image = codes.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(image.reshape(codes.shape))
+
+    def clip(self, node: Node) -> None:
+        scale, zero_point, low, high = self._scale(node)
+        self._ops.append(
+            Requantize(
+                input=node.inputs[0],
+                output=self._output(node),
+                multiplier=_ratio(self._network.stream_scale(node.inputs[0]), scale),
+                zero_point=zero_point,
+                clip_min=low,
+                clip_max=high,
+            )
+        )
+
+    def add(self, node: Node) -> None:
+        scale, _, low, high = self._scale(node)
+        first, second = (_ratio(self._network.stream_scale(name), scale) for name in node.inputs)
+        self._ops.append(
+            Add(
+                inputs=(node.inputs[0], node.inputs[1]),
+                output=self._output(node),
+                multipliers=(first, second),
+                clip_min=low,
+                clip_max=high,
+            )
+        )
+
+    def max_pool(self, node: Node) -> None:
+        assert node.window is not None
+        self._ops.append(
+            MaxPool2d(
+                input=self._same_width(node, node.inputs[0]),
+                output=self._output(node),
+                kernel=node.window.kernel,
+                stride=node.window.stride,
+                padding=node.window.padding,
+            )
+        )
+
+    def avg_pool(self, node: Node) -> None:
+        assert node.window is not None
+        scale, zero_point, low, high = self._scale(node)
+        count = node.window.kernel[0] * node.window.kernel[1]
+        self._ops.append(
+            AvgPool2d(
+                input=node.inputs[0],
+                output=self._output(node),
+                kernel=node.window.kernel,
+                stride=node.window.stride,
+                padding=node.window.padding,
+                multiplier=_ratio(self._network.stream_scale(node.inputs[0]), scale * count),
+                zero_point=zero_point,
+                clip_min=low,
+                clip_max=high,
+            )
+        )
+
+    def flatten(self, node: Node) -> None:
+        source = self._same_width(node, node.inputs[0])
+        self._ops.append(Flatten(input=source, output=self._output(node)))
+
+    def concat(self, node: Node) -> None:
+        sources = tuple(self._same_width(node, name) for name in node.inputs)
+        self._ops.append(Concat(inputs=sources, output=self._output(node)))
+
+    def _same_width(self, node: Node, source: str) -> str:
+        """Return the source's tensor in the width that a code-moving operator's result has."""
+        return source if node.name in self._graph.wide else self._narrow(source)
+
+
+_EMIT = {
+    "clip": _Converter.clip,
+    "add": _Converter.add,
+    "max_pool": _Converter.max_pool,
+    "avg_pool": _Converter.avg_pool,
+    "flatten": _Converter.flatten,
+    "concat": _Converter.concat,
+}
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    """Return a float64 quotient rounded once to float32."""
+    return float(np.float32(numerator / denominator))
+
+
+def _bias_codes(
+    bias: torch.Tensor, unit: npt.NDArray[np.float64], layer: str
+) -> npt.NDArray[np.int32]:
+    codes = np.rint(bias.numpy().astype(np.float64) / unit)
+    if np.abs(codes).max(initial=0) > np.iinfo(np.int32).max:
+        raise ConvertError(f"the bias of {layer} does not fit int32 at this step size")
+    return codes.astype(np.int32)
+
+
+def _check_depth(
+    codes: npt.NDArray[np.int8], bias: npt.NDArray[np.int32], largest: int, layer: str
+) -> None:
+    rows = np.abs(codes.reshape(codes.shape[0], -1).astype(np.int64)).sum(1)
+    if (rows * largest + np.abs(bias.astype(np.int64))).max() > np.iinfo(np.int32).max:
+        raise ConvertError(f"the sums of {layer} could leave int32: it is too deep for its codes")

@@ -1,0 +1,220 @@
+"""Training loops: float training from scratch, and finetuning at the sampled bits."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from quant.errors import BitAllocError
+from quant.network import QuantizedNetwork
+
+__all__ = [
+    "FinetuneConfig",
+    "FinetuneResult",
+    "TrainConfig",
+    "TrainingError",
+    "finetune",
+    "train_float",
+]
+
+Progress = Callable[[int, int], None]
+Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+
+
+class TrainingError(BitAllocError, RuntimeError):
+    """Raised when the loss stops being a number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinetuneConfig:
+    """How a network is retrained at the bits of one allocation."""
+
+    steps: int = 60
+    """Optimizer steps for each evaluation."""
+    batch_size: int = 64
+    """Images in a step."""
+    learning_rate: float = 0.01
+    """Largest learning rate of weights and biases; it falls to zero along a cosine."""
+    step_learning_rate: float = 0.001
+    """Largest learning rate of the quantizers' steps."""
+    momentum: float = 0.9
+    """Momentum of stochastic gradient descent."""
+    weight_decay: float = 1e-4
+    """L2 penalty on weights; none on biases' scale and the quantizers' steps."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot train."""
+        for name, least in (("steps", 0), ("batch_size", 1)):
+            if getattr(self, name) < least:
+                raise TrainingError(
+                    f"{name}: expected at least {least}, found {getattr(self, name)}"
+                )
+        for name in ("learning_rate", "step_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise TrainingError(f"{name}: expected more than 0, found {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """How a float network is trained from scratch."""
+
+    epochs: int = 20
+    """Passes over the training images."""
+    batch_size: int = 64
+    """Images in a step."""
+    learning_rate: float = 0.1
+    """Largest learning rate; it falls to zero along a cosine."""
+    momentum: float = 0.9
+    """Momentum of stochastic gradient descent."""
+    weight_decay: float = 5e-4
+    """L2 penalty on every parameter."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinetuneResult:
+    """What a training loop did."""
+
+    loss: float
+    """Mean training loss of the last quarter of the steps; NaN when there were none."""
+    steps: int
+    seconds: float
+
+
+def finetune(
+    network: QuantizedNetwork,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    config: FinetuneConfig,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> FinetuneResult:
+    """Retrain at the current allocation; weights and steps go on from where they are.
+
+    The same network, data, config and seed give the same result to the bit on one machine.
+
+    Args:
+        network: Calibrated, with an allocation set (float works too).
+        images: Training images, float32 `[N, C, H, W]`.
+        labels: int64 `[N]`.
+        config: Steps and rates.
+        seed: Orders the images.
+        progress: Called with (steps done, steps in all).
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    optimizer = torch.optim.SGD(
+        [
+            {"params": network.weight_parameters(), "weight_decay": config.weight_decay},
+            {
+                "params": network.step_parameters(),
+                "weight_decay": 0.0,
+                "lr": config.step_learning_rate,
+            },
+        ],
+        lr=config.learning_rate,
+        momentum=config.momentum,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    batches = _batches(len(images), config.batch_size, generator)
+    started, losses = time.perf_counter(), []
+    network.train()
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _cosine(s, config.steps))
+    for step in range(config.steps):
+        picked = next(batches)
+        losses.append(_step(network, optimizer, images[picked], labels[picked]))
+        schedule.step()
+        network.note_training_step()
+        if progress:
+            progress(step + 1, config.steps)
+    network.eval()
+    return _result(losses, started)
+
+
+def train_float(
+    module: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    config: TrainConfig,
+    *,
+    seed: int,
+    augment: Augment | None = None,
+    progress: Progress | None = None,
+) -> FinetuneResult:
+    """Train a float module in place with SGD and a cosine schedule.
+
+    Args:
+        module: The network; its initial weights are the caller's.
+        images: Training images, float32 `[N, C, H, W]`.
+        labels: int64 `[N]`.
+        config: Epochs and rates.
+        seed: Orders the images.
+        augment: Changes a batch of images, with the loop's generator.
+        progress: Called with (steps done, steps in all).
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    optimizer = torch.optim.SGD(
+        module.parameters(),
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=True,
+    )
+    total = config.epochs * math.ceil(len(images) / config.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _cosine(s, total))
+    generator = torch.Generator().manual_seed(seed)
+    batches = _batches(len(images), config.batch_size, generator)
+    started, losses = time.perf_counter(), []
+    module.train()
+    for step in range(total):
+        picked = next(batches)
+        batch = augment(images[picked], generator) if augment else images[picked]
+        losses.append(_step(module, optimizer, batch, labels[picked]))
+        schedule.step()
+        if progress:
+            progress(step + 1, total)
+    module.eval()
+    return _result(losses, started)
+
+
+def _step(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+) -> float:
+    optimizer.zero_grad(set_to_none=True)
+    loss = functional.cross_entropy(module(images), labels)
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise TrainingError(f"the training loss became {value}", "lower the learning rate")
+    loss.backward()
+    optimizer.step()
+    return value
+
+
+def _result(losses: list[float], started: float) -> FinetuneResult:
+    last = losses[-max(1, len(losses) // 4) :]
+    return FinetuneResult(
+        loss=sum(last) / len(last) if last else math.nan,
+        steps=len(losses),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _cosine(step: int, total: int) -> float:
+    return 0.5 * (1.0 + math.cos(math.pi * step / max(1, total)))
+
+
+def _batches(count: int, size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """Yield index batches for ever, each pass in a new order; the short last batch is kept."""
+    while True:
+        order = torch.randperm(count, generator=generator)
+        yield from order.split(size)

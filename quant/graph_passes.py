@@ -1,0 +1,73 @@
+"""Passes over captured nodes: fuse activations, drop what nothing reads, refuse what cannot be."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from quant.errors import CaptureError
+from quant.graph import Node, readers_of
+
+__all__ = ["check_nodes", "drop_unread", "fuse_clips"]
+
+
+def fuse_clips(nodes: Sequence[Node], output: str) -> tuple[list[Node], str]:
+    """Move each ReLU into the operator before it, where nothing else reads that operator.
+
+    Returns:
+        The nodes and the output's name, which changes when the output was a fused activation.
+    """
+    fused: dict[str, Node] = {}
+    renamed: dict[str, str] = {}
+    readers = readers_of(nodes)
+    for node in nodes:
+        inputs = tuple(renamed.get(name, name) for name in node.inputs)
+        if node.kind == "clip":
+            producer = fused[inputs[0]]
+            alone = len(readers[node.inputs[0]]) == 1 and node.inputs[0] != output
+            if producer.kind in ("conv2d", "linear", "add") and not producer.clip and alone:
+                fused[producer.name] = replace(producer, clip=node.clip)
+                renamed[node.name] = producer.name
+                continue
+        fused[node.name] = replace(node, inputs=inputs)
+    return list(fused.values()), renamed.get(output, output)
+
+
+def drop_unread(nodes: Sequence[Node], output: str) -> list[Node]:
+    """Drop nodes that the output does not depend on; the input stays."""
+    needed = {output, nodes[0].name}
+    for node in reversed(nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+    return [node for node in nodes if node.name in needed]
+
+
+def check_nodes(nodes: Sequence[Node], output: str) -> None:
+    """Refuse graphs that have operators of the right kinds in places with no integer form.
+
+    Raises:
+        CaptureError: naming the operator.
+    """
+    by_name = {node.name: node for node in nodes}
+    readers = readers_of(nodes)
+    last = by_name[output]
+    if not any(node.layer for node in nodes):
+        raise CaptureError("expected at least one Conv2d or Linear layer, found none")
+    if last.kind not in ("linear", "conv2d") or last.clip or readers[output]:
+        raise CaptureError(
+            f"expected the network to end in a Linear or Conv2d layer, found {last.kind} "
+            f"({last.name})"
+        )
+    for node in nodes:
+        if node.kind == "flatten" and by_name[node.inputs[0]].shape[1:] != (1, 1):
+            _check_flatten(node, readers[node.name])
+        if node.kind in ("add", "avg_pool", "clip") and nodes[0].name in node.inputs:
+            raise CaptureError(
+                f"{node.name}: {node.kind} reads the network's input, which travels as 8-bit codes"
+            )
+
+
+def _check_flatten(node: Node, readers: Sequence[Node]) -> None:
+    # Channels-last flattening permutes the features; only a Linear's columns can take that back.
+    if other := [reader.name for reader in readers if reader.kind != "linear"]:
+        raise CaptureError(
+            f"{node.name}: flattened images must be read by Linear layers, found {other[0]}"
+        )

@@ -1,0 +1,326 @@
+"""QuantizedNetwork: the captured network with learned quantizers, ready to train at any bits."""
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from quant.allocation import Allocation, LayerBits
+from quant.capture import capture
+from quant.deploy_graph import WIDE_MAX, WIDE_MIN
+from quant.errors import AllocationError, ConvertError
+from quant.graph import LayerParameters, NetworkGraph, Node
+from quant.layers import LayerSpec
+from quant.quantizer import (
+    WIDTHS,
+    ActivationQuantizer,
+    WeightQuantizer,
+    fake_quantize,
+    is_stale,
+    mark_trained,
+)
+
+__all__ = ["QuantizedNetwork", "prepare"]
+
+STREAM_HEADROOM = 2.0
+"""Wide scales leave this factor above the largest calibrated magnitude: training may grow it."""
+SAMPLE_VALUES = 16384
+"""Values of each tensor kept for initialising its steps."""
+
+
+def prepare(module: nn.Module, example: torch.Tensor) -> "QuantizedNetwork":
+    """Capture a float module and give it quantizers; call `calibrate` before quantizing.
+
+    Args:
+        module: The trained float network; it is not changed.
+        example: One input, float32 `[N, C, H, W]` or `[N, F]`.
+
+    Raises:
+        CaptureError: the module has operators with no integer form.
+    """
+    graph, parameters = capture(module, example)
+    return QuantizedNetwork(graph, parameters)
+
+
+class QuantizedLayer(nn.Module):
+    """Float parameters of one layer and the quantizer of its weights."""
+
+    def __init__(self, parameters: LayerParameters) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(parameters.weight.clone())
+        self.bias = nn.Parameter(parameters.bias.clone())
+        self.quantizer = WeightQuantizer(parameters.weight.shape[0])
+
+
+class QuantizedNetwork(nn.Module):
+    """Runs in float (no allocation) or fake-quantized exactly as docs/integers.md says.
+
+    Layers and tensors are found by the names of `graph`. Parameters of module dictionaries cannot
+    hold dots, so keys write `/` for `.`.
+    """
+
+    trained_steps: torch.Tensor
+    stream_scales: torch.Tensor
+
+    def __init__(self, graph: NetworkGraph, parameters: Mapping[str, LayerParameters]) -> None:
+        super().__init__()
+        self.graph = graph
+        self.allocation: Allocation | None = None
+        self._bits: dict[str, LayerBits] = {}
+        self._tensor_bits: dict[str, int] = {}
+        self._calibration: torch.Tensor | None = None
+        self.layer_modules = nn.ModuleDict(
+            {_key(name): QuantizedLayer(values) for name, values in parameters.items()}
+        )
+        tensors = dict.fromkeys(layer.tensor for layer in graph.layers)
+        self.tensor_modules = nn.ModuleDict({_key(name): ActivationQuantizer() for name in tensors})
+        self._streams = sorted(set(graph.stream_of.values()))
+        self.register_buffer("stream_scales", torch.zeros(len(self._streams)))
+        self.register_buffer("trained_steps", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def layers(self) -> tuple[LayerSpec, ...]:
+        """The quantizable layers, in execution order."""
+        return self.graph.layers
+
+    def layer(self, name: str) -> QuantizedLayer:
+        """Return one layer's parameters and weight quantizer."""
+        module = self.layer_modules[_key(name)]
+        assert isinstance(module, QuantizedLayer)
+        return module
+
+    def tensor(self, name: str) -> ActivationQuantizer:
+        """Return the quantizer of one tensor."""
+        module = self.tensor_modules[_key(name)]
+        assert isinstance(module, ActivationQuantizer)
+        return module
+
+    def stream_scale(self, node: str) -> float:
+        """Return the scale of the wide codes that a node's value travels as."""
+        return float(self.stream_scales[self._streams.index(self.graph.stream_of[node])])
+
+    def bits(self, layer: str) -> LayerBits:
+        """Return the bits of one layer under the current allocation."""
+        return self._bits[layer]
+
+    def tensor_bits(self, tensor: str) -> int:
+        """Return the bits of one tensor under the current allocation."""
+        return self._tensor_bits[tensor]
+
+    def step_parameters(self) -> list[nn.Parameter]:
+        """Return the learned steps, which take no weight decay."""
+        return [value for name, value in self.named_parameters() if name.endswith("steps")]
+
+    def weight_parameters(self) -> list[nn.Parameter]:
+        """Return weights and biases."""
+        return [value for name, value in self.named_parameters() if not name.endswith("steps")]
+
+    @torch.no_grad()
+    def calibrate(self, images: torch.Tensor) -> None:
+        """Set stream scales and every width's steps from data.
+
+        Args:
+            images: float32 `[N, C, H, W]`, a few hundred training images; kept for widths that
+                are initialised again later.
+        """
+        self._calibration = images.detach().clone()
+        values = self._float_values(self._calibration)
+        for position, stream in enumerate(self._streams):
+            members = [n for n, s in self.graph.stream_of.items() if s == stream]
+            largest = max(float(values[name].abs().max()) for name in members)
+            self.stream_scales[position] = max(largest, 1e-6) * STREAM_HEADROOM / WIDE_MAX
+        now = int(self.trained_steps)
+        for layer in self.layers:
+            module = self.layer(layer.name)
+            for bits in WIDTHS:
+                module.quantizer.initialise(module.weight, bits)
+                mark_trained(module.quantizer, bits, now)
+        for tensor in dict.fromkeys(layer.tensor for layer in self.layers):
+            sample = self._sample(tensor, values)
+            for bits in WIDTHS:
+                self.tensor(tensor).initialise(sample, bits)
+                mark_trained(self.tensor(tensor), bits, now)
+
+    def set_allocation(self, allocation: Allocation | None) -> None:
+        """Choose the bits, or float with None. Widths long untrained are initialised again.
+
+        Raises:
+            AllocationError: the allocation does not fit, or the network is not calibrated.
+        """
+        if allocation is not None:
+            allocation.check(self.layers)
+            if self._calibration is None:
+                raise AllocationError("calibrate the network before choosing its bits")
+        self.allocation = allocation
+        self._bits = dict(allocation.items) if allocation else {}
+        self._tensor_bits = {
+            layer.tensor: self._bits[layer.name].activation_bits
+            for layer in (self.layers if allocation else ())
+        }
+        if allocation is not None:
+            self._refresh_stale()
+
+    def note_training_step(self) -> None:
+        """Count one optimizer step at the current bits."""
+        self.trained_steps += 1
+        now = int(self.trained_steps)
+        for name, bits in self._bits.items():
+            mark_trained(self.layer(name).quantizer, bits.weight_bits, now)
+        for name, width in self._tensor_bits.items():
+            mark_trained(self.tensor(name), width, now)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits, float32 `[N, classes]`."""
+        if self.allocation is None:
+            return self._float_values(x)[self.graph.output]
+        return self.quantized_values(x)[self.graph.output]
+
+    def quantized_values(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return each node's fake-quantized value: wide where it travels wide, else narrow.
+
+        Narrow versions of wide tensors are under the name `node/narrow`.
+        """
+        values: dict[str, torch.Tensor] = {}
+        for node in self.graph.nodes:
+            value = self._node_value(node, values, x)
+            if node.name in self.graph.wide:
+                value = self._clip(node, value)
+                values[node.name] = self._to_wide(node, value)
+            elif node.name == self.graph.output or node.kind in ("max_pool", "flatten", "concat"):
+                values[node.name] = value
+            else:
+                values[node.name] = self._to_narrow(node.name, self._clip(node, value))
+        return values
+
+    def _node_value(
+        self, node: Node, values: dict[str, torch.Tensor], x: torch.Tensor
+    ) -> torch.Tensor:
+        if node.kind == "input":
+            return x
+        if node.layer:
+            return self._layer_value(node, self._narrow(node.inputs[0], values))
+        wide = node.name in self.graph.wide or node.kind in ("add", "avg_pool", "clip")
+        inputs = [values[name] if wide else self._narrow(name, values) for name in node.inputs]
+        return plain_value(node, inputs)
+
+    def _narrow(self, name: str, values: dict[str, torch.Tensor]) -> torch.Tensor:
+        if name not in self.graph.wide:
+            return values[name]
+        key = f"{name}/narrow"
+        if key not in values:
+            values[key] = self._to_narrow(name, values[name])
+        return values[key]
+
+    def _layer_value(self, node: Node, x: torch.Tensor) -> torch.Tensor:
+        spec, module, bits = (
+            self.graph.layer(node.layer),
+            self.layer(node.layer),
+            self.bits(node.layer),
+        )
+        weight = module.quantizer(module.weight, bits.weight_bits)
+        input_step = self.tensor(spec.tensor).step(bits.activation_bits).detach()
+        unit = input_step * module.quantizer.step(bits.weight_bits).detach()
+        # Straight-through: the integer bias is a multiple of the accumulator's unit.
+        bias = module.bias + ((module.bias / unit).round() * unit - module.bias).detach()
+        return layer_value(spec, x, weight, bias)
+
+    def _clip(self, node: Node, value: torch.Tensor) -> torch.Tensor:
+        if node.clip is None:
+            return value
+        return value.clamp(0.0, node.clip.maximum)
+
+    def _to_wide(self, node: Node, value: torch.Tensor) -> torch.Tensor:
+        scale = self.stream_scales[self._streams.index(self.graph.stream_of[node.name])]
+        if node.kind in ("max_pool", "flatten", "concat"):
+            return value  # codes are only moved
+        return fake_quantize(value, scale, WIDE_MIN, WIDE_MAX, learn=False)
+
+    def _to_narrow(self, name: str, value: torch.Tensor) -> torch.Tensor:
+        tensor = self.graph.tensor_of[name]
+        if tensor not in self._tensor_bits:
+            raise ConvertError(
+                f"no layer reads {name}, so nothing says at how many bits it travels"
+            )
+        quantized: torch.Tensor = self.tensor(tensor)(value, self._tensor_bits[tensor])
+        return quantized
+
+    def _float_values(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        values: dict[str, torch.Tensor] = {}
+        for node in self.graph.nodes:
+            if node.kind == "input":
+                value = x
+            elif node.layer:
+                module = self.layer(node.layer)
+                spec = self.graph.layer(node.layer)
+                value = layer_value(spec, values[node.inputs[0]], module.weight, module.bias)
+            else:
+                value = plain_value(node, [values[name] for name in node.inputs])
+            values[node.name] = self._clip(node, value)
+        return values
+
+    def _sample(self, tensor: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return up to SAMPLE_VALUES values of a tensor, with its extremes."""
+        members = [name for name, owner in self.graph.tensor_of.items() if owner == tensor]
+        flat = torch.cat([values[name].flatten() for name in members])
+        stride = max(1, flat.numel() // SAMPLE_VALUES)
+        return torch.cat([flat[::stride], flat.min()[None], flat.max()[None]])
+
+    @torch.no_grad()
+    def _refresh_stale(self) -> None:
+        now = int(self.trained_steps)
+        for name, bits in self._bits.items():
+            module = self.layer(name)
+            if is_stale(module.quantizer, bits.weight_bits, now):
+                module.quantizer.initialise(module.weight, bits.weight_bits)
+                mark_trained(module.quantizer, bits.weight_bits, now)
+        stale = [n for n, b in self._tensor_bits.items() if is_stale(self.tensor(n), b, now)]
+        if not stale:
+            return
+        assert self._calibration is not None
+        values = self._float_values(self._calibration)
+        for name in stale:
+            width = self._tensor_bits[name]
+            self.tensor(name).initialise(self._sample(name, values), width)
+            mark_trained(self.tensor(name), width, now)
+
+    def clone(self) -> "QuantizedNetwork":
+        """Return an independent copy, calibration images shared."""
+        calibration, self._calibration = self._calibration, None
+        try:
+            twin = copy.deepcopy(self)
+        finally:
+            self._calibration = calibration
+        twin._calibration = calibration
+        return twin
+
+
+def layer_value(
+    spec: LayerSpec, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+) -> torch.Tensor:
+    """Compute one layer in float: `x` `[N, C, H, W]` or `[N, F]`."""
+    if spec.kind == "linear":
+        return functional.linear(x, weight, bias)
+    return functional.conv2d(x, weight, bias, spec.stride, spec.padding, spec.dilation, spec.groups)
+
+
+def plain_value(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
+    """Compute an operator that has no parameters, on floats."""
+    if node.kind == "add":
+        return inputs[0] + inputs[1]
+    if node.kind == "concat":
+        return torch.cat(inputs, dim=1)
+    if node.kind == "flatten":
+        return inputs[0].flatten(1)
+    if node.kind == "clip":
+        return inputs[0]
+    assert node.window is not None
+    kernel, stride, padding = node.window.kernel, node.window.stride, node.window.padding
+    if node.kind == "max_pool":
+        return functional.max_pool2d(inputs[0], kernel, stride, padding)
+    return functional.avg_pool2d(inputs[0], kernel, stride, padding)
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "/")
