@@ -1,0 +1,77 @@
+"""PlanContext: what planning an operator needs to know besides the operator."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hardware.kernels.plan import KernelPlan
+from hardware.kernels.target import KernelTarget
+from quant.deploy_graph import DeployGraph
+
+__all__ = ["GENERIC", "PlanContext", "limits"]
+
+GENERIC = "generic"
+"""Family of kernels that are written for every target."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanContext:
+    """The graph, the batch size and the target of one program."""
+
+    graph: DeployGraph
+    batch: int
+    target: KernelTarget
+
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        """Return a tensor's shape, batch first."""
+        return (self.batch, *self.graph.tensors[tensor].shape)
+
+    def dtype(self, tensor: str) -> str:
+        """Return a tensor's type."""
+        return self.graph.tensors[tensor].dtype
+
+    def plan(
+        self,
+        kernel: str,
+        code: dict[str, Any],
+        build: Callable[[str], Any],
+        constants: tuple[npt.NDArray[Any], ...] = (),
+        family: str = GENERIC,
+    ) -> KernelPlan:
+        """Return a plan whose key holds everything that shapes the code.
+
+        Args:
+            kernel: Which kernel.
+            code: The arguments that the kernel was written with, as JSON.
+            build: Makes the TensorIR function.
+            constants: Arrays passed at run time.
+            family: How products are summed.
+        """
+        key = {
+            "kernel": kernel,
+            "family": family,
+            "code": code,
+            "source": _source_digest(),
+            "target": self.target.document(),
+        }
+        return KernelPlan(key=key, build=build, constants=constants, family=family)
+
+
+def limits(zero_point: int, clip_min: int, clip_max: int) -> npt.NDArray[np.float32]:
+    """Return the run-time limits of a requantization: float32 `[3]`, exact for codes."""
+    return np.array([zero_point, clip_min, clip_max], dtype=np.float32)
+
+
+@cache
+def _source_digest() -> str:
+    """Return the digest of the kernels' own sources: older kernels are never taken for newer."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,92 @@
+"""Emitting TensorIR from Python: a function over flat tensors, and what every kernel repeats."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
+
+__all__ = [
+    "Parameter",
+    "function",
+    "load",
+    "spread",
+    "store",
+    "tile_count",
+    "tile_start",
+    "vector_type",
+    "when",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parameter:
+    """One tensor argument of a kernel."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def function(symbol: str, parameters: Sequence[Parameter], body: Callable[..., None]) -> Any:
+    """Return the TensorIR function that `body` emits.
+
+    Args:
+        symbol: Name of the compiled function.
+        parameters: Its arguments, whose shapes and types the compiled function checks.
+        body: Called with one flat buffer for each argument, inside the function.
+    """
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(symbol)
+        # No alias: storages of tensors that live at the same time are disjoint.
+        T.func_attr({"global_symbol": symbol, "tirx.noalias": True})
+        buffers = [T.match_buffer(T.arg(p.name, T.handle()), p.shape, p.dtype) for p in parameters]
+        body(
+            *(
+                T.decl_buffer((prod(p.shape),), p.dtype, data=buffer.data)
+                for p, buffer in zip(parameters, buffers, strict=True)
+            )
+        )
+    return builder.get()
+
+
+def load(buffer: Any, index: Any, lanes: int) -> Any:
+    """Return `lanes` neighbours of a flat buffer as one vector."""
+    return buffer[T.ramp(index, 1, lanes)] if lanes > 1 else buffer[index]
+
+
+def store(buffer: Any, index: Any, value: Any, lanes: int) -> None:
+    """Store a vector of `lanes` neighbours into a flat buffer."""
+    T.buffer_store(buffer, value, [T.ramp(index, 1, lanes) if lanes > 1 else index])
+
+
+@contextmanager
+def when(condition: Any) -> Iterator[None]:
+    """Emit the block under a condition."""
+    with T.If(condition), T.Then():
+        yield
+
+
+def vector_type(dtype: str, lanes: int) -> str:
+    """Return the name of a vector type, or of the scalar where there is one lane."""
+    return f"{dtype}x{lanes}" if lanes > 1 else dtype
+
+
+def spread(scalar: Any, lanes: int) -> Any:
+    """Return a vector of equal lanes, or the scalar where there is one lane."""
+    return T.broadcast(scalar, lanes) if lanes > 1 else scalar
+
+
+def tile_count(size: int, tile: int) -> int:
+    """Return how many tiles cover `size`."""
+    return -(-size // tile)
+
+
+def tile_start(index: Any, tile: int, size: int) -> Any:
+    """Return where a tile starts: the last one is moved back to end at `size`."""
+    if size <= tile or size % tile == 0:
+        return index * tile
+    return T.min(index * tile, size - tile)

@@ -1,0 +1,137 @@
+"""Planning convolutions and matrix products: family, schedule, packed constants."""
+
+from dataclasses import asdict
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from hardware.errors import BuildError
+from hardware.kernels.context import GENERIC, PlanContext, limits
+from hardware.kernels.depthwise import depthwise_kernel
+from hardware.kernels.direct import direct_kernel
+from hardware.kernels.families import choose_family
+from hardware.kernels.geometry import Geometry
+from hardware.kernels.packing import pack_channels, pack_weights, shifted_bias
+from hardware.kernels.plan import KernelPlan
+from hardware.kernels.schedule import make_schedule
+from quant.deploy_graph import Conv2d, Linear
+
+__all__ = ["plan_layer"]
+
+
+def plan_layer(op: Conv2d | Linear, context: PlanContext) -> KernelPlan:
+    """Plan a layer.
+
+    Raises:
+        BuildError: codes wider than their bits, or shapes that do not belong together.
+    """
+    _check_codes(op)
+    geometry = _geometry(op, context)
+    if 1 < geometry.groups == geometry.channels == geometry.out_channels:
+        return _plan_depthwise(op, geometry, context)
+    return _plan_direct(op, geometry.flattened(), context)
+
+
+def _plan_direct(op: Conv2d | Linear, geometry: Geometry, context: PlanContext) -> KernelPlan:
+    family = choose_family(context.target.family, op.weight_bits, op.activation_bits)
+    schedule = _schedule(geometry, family)
+    shapes = (context.shape(op.input), context.shape(op.output))
+    out_dtype = context.dtype(op.output)
+    code = {
+        "geometry": geometry.document(),
+        "family": asdict(family),
+        "schedule": asdict(schedule),
+        "shapes": shapes,
+        "out": out_dtype,
+    }
+    return context.plan(
+        "direct",
+        code,
+        lambda symbol: direct_kernel(symbol, geometry, family, schedule, shapes, out_dtype),
+        (
+            pack_weights(op.weight, geometry, family, schedule),
+            pack_channels(shifted_bias(op), geometry),
+            pack_channels(op.epilogue.multiplier.astype(np.float32), geometry),
+            *_run_time_codes(op),
+        ),
+        family.name,
+    )
+
+
+def _plan_depthwise(op: Conv2d | Linear, geometry: Geometry, context: PlanContext) -> KernelPlan:
+    out_dtype = context.dtype(op.output)
+    weight = op.weight.reshape(geometry.channels, *geometry.kernel)
+    return context.plan(
+        "depthwise",
+        {"geometry": geometry.document(), "out": out_dtype},
+        lambda symbol: depthwise_kernel(symbol, geometry, out_dtype),
+        (
+            np.ascontiguousarray(weight.transpose(1, 2, 0)),
+            shifted_bias(op),
+            op.epilogue.multiplier.astype(np.float32),
+            *_run_time_codes(op),
+        ),
+        GENERIC,
+    )
+
+
+_schedule = lru_cache(maxsize=1024)(make_schedule)
+
+
+def _run_time_codes(op: Conv2d | Linear) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    epilogue = op.epilogue
+    return (
+        limits(epilogue.zero_point, epilogue.clip_min, epilogue.clip_max),
+        np.array([op.input_zero_point], dtype=np.uint8),
+    )
+
+
+def _geometry(op: Conv2d | Linear, context: PlanContext) -> Geometry:
+    source, output = context.shape(op.input), context.shape(op.output)
+    expected: tuple[tuple[int, ...], tuple[int, ...]]
+    if isinstance(op, Linear):
+        out_channels, channels = op.weight.shape
+        geometry = Geometry(
+            batch=context.batch, height=1, width=1, channels=channels, out_channels=out_channels
+        )
+        expected = ((context.batch, channels), (context.batch, out_channels))
+    else:
+        out_channels, kernel_height, kernel_width, group_channels = op.weight.shape
+        geometry = Geometry(
+            batch=context.batch,
+            height=source[1],
+            width=source[2],
+            channels=group_channels * op.groups,
+            out_channels=out_channels,
+            kernel=(kernel_height, kernel_width),
+            stride=op.stride,
+            padding=op.padding,
+            dilation=op.dilation,
+            groups=op.groups,
+        )
+        expected = (
+            (*source[:3], geometry.channels),
+            (context.batch, geometry.out_height, geometry.out_width, out_channels),
+        )
+    if (source, output) != expected:
+        raise BuildError(
+            f"{op.layer}: expected tensors of shape {expected[0]} and {expected[1]} for weights of "
+            f"shape {op.weight.shape}, found {source} and {output}"
+        )
+    return geometry
+
+
+def _check_codes(op: Conv2d | Linear) -> None:
+    """Refuse codes for which the family chosen by bits would not be exact."""
+    largest = 2 ** (op.weight_bits - 1) - 1
+    found = int(np.abs(op.weight.astype(np.int16)).max(initial=0))
+    if found > largest:
+        raise BuildError(
+            f"{op.layer}: {op.weight_bits}-bit weights are within +-{largest}, found {found}"
+        )
+    if not 0 <= op.input_zero_point < 2**op.activation_bits:
+        raise BuildError(
+            f"{op.layer}: a {op.activation_bits}-bit zero point is within 0 and "
+            f"{2**op.activation_bits - 1}, found {op.input_zero_point}"
+        )

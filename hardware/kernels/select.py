@@ -1,0 +1,142 @@
+"""Selecting the kernel of each operator of a converted network."""
+
+import numpy as np
+import numpy.typing as npt
+
+from hardware.errors import BuildError
+from hardware.kernels.context import PlanContext, limits
+from hardware.kernels.geometry import Geometry
+from hardware.kernels.layers import plan_layer
+from hardware.kernels.moving import avg_pool_kernel, concat_kernel, max_pool_kernel
+from hardware.kernels.plan import KernelPlan
+from hardware.kernels.pointwise import add_kernel, quantize_input_kernel, requantize_kernel
+from hardware.kernels.target import KernelTarget
+from quant.deploy_graph import (
+    Add,
+    AvgPool2d,
+    Concat,
+    Conv2d,
+    DeployGraph,
+    DeployOp,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    QuantizeInput,
+    Requantize,
+)
+
+__all__ = ["plan_op"]
+
+
+def plan_op(
+    op: DeployOp, graph: DeployGraph, *, batch: int, target: KernelTarget
+) -> KernelPlan | None:
+    """Return the kernel of one operator, or None for a Flatten, which moves no data.
+
+    Args:
+        op: An operator of `graph`.
+        graph: Gives shapes and types of the tensors.
+        batch: Images in one execution.
+        target: What the code is generated for.
+
+    Raises:
+        BuildError: the operator is inconsistent with its tensors, or not known.
+    """
+    context = PlanContext(graph=graph, batch=batch, target=target)
+    match op:
+        case Flatten():
+            return None
+        case Conv2d() | Linear():
+            return plan_layer(op, context)
+        case QuantizeInput():
+            return _plan_quantize_input(op, context)
+        case Requantize():
+            return _plan_requantize(op, context)
+        case Add():
+            return _plan_add(op, context)
+        case MaxPool2d():
+            return _plan_max_pool(op, context)
+        case AvgPool2d():
+            return _plan_avg_pool(op, context)
+        case Concat():
+            return _plan_concat(op, context)
+    raise BuildError(f"no kernel for {type(op).__name__}")
+
+
+def _plan_quantize_input(op: QuantizeInput, context: PlanContext) -> KernelPlan:
+    shape = context.shape(op.input)
+    return context.plan(
+        "quantize_input",
+        {"shape": shape},
+        lambda symbol: quantize_input_kernel(symbol, shape),
+        (_floats(op.multiplier), limits(op.zero_point, 0, 255)),
+    )
+
+
+def _plan_requantize(op: Requantize, context: PlanContext) -> KernelPlan:
+    shape, dtypes = context.shape(op.input), (context.dtype(op.input), context.dtype(op.output))
+    return context.plan(
+        "requantize",
+        {"shape": shape, "dtypes": dtypes},
+        lambda symbol: requantize_kernel(symbol, shape, dtypes),
+        (_floats(op.multiplier), limits(op.zero_point, op.clip_min, op.clip_max)),
+    )
+
+
+def _plan_add(op: Add, context: PlanContext) -> KernelPlan:
+    shape, (left, right) = context.shape(op.output), op.inputs
+    dtypes = (context.dtype(left), context.dtype(right), context.dtype(op.output))
+    return context.plan(
+        "add",
+        {"shape": shape, "dtypes": dtypes},
+        lambda symbol: add_kernel(symbol, shape, dtypes),
+        (_floats(*op.multipliers), _floats(op.clip_min, op.clip_max)),
+    )
+
+
+def _plan_max_pool(op: MaxPool2d, context: PlanContext) -> KernelPlan:
+    geometry, dtype = _window(op, context), context.dtype(op.input)
+    return context.plan(
+        "max_pool",
+        {"geometry": geometry.document(), "dtype": dtype},
+        lambda symbol: max_pool_kernel(symbol, geometry, dtype),
+    )
+
+
+def _plan_avg_pool(op: AvgPool2d, context: PlanContext) -> KernelPlan:
+    geometry = _window(op, context)
+    dtypes = (context.dtype(op.input), context.dtype(op.output))
+    return context.plan(
+        "avg_pool",
+        {"geometry": geometry.document(), "dtypes": dtypes},
+        lambda symbol: avg_pool_kernel(symbol, geometry, dtypes),
+        (_floats(op.multiplier), limits(op.zero_point, op.clip_min, op.clip_max)),
+    )
+
+
+def _plan_concat(op: Concat, context: PlanContext) -> KernelPlan:
+    shapes, dtype = [context.shape(name) for name in op.inputs], context.dtype(op.output)
+    pixels, channels = shapes[0][:-1], [shape[-1] for shape in shapes]
+    return context.plan(
+        "concat",
+        {"shape": pixels, "channels": channels, "dtype": dtype},
+        lambda symbol: concat_kernel(symbol, pixels, channels, dtype),
+    )
+
+
+def _window(op: MaxPool2d | AvgPool2d, context: PlanContext) -> Geometry:
+    batch, height, width, channels = context.shape(op.input)
+    return Geometry(
+        batch=batch,
+        height=height,
+        width=width,
+        channels=channels,
+        out_channels=channels,
+        kernel=op.kernel,
+        stride=op.stride,
+        padding=op.padding,
+    )
+
+
+def _floats(*values: float) -> npt.NDArray[np.float32]:
+    return np.array(values, dtype=np.float32)
