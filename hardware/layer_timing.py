@@ -1,9 +1,9 @@
 """The layer table: every layer timed at every bit pair, and what no layer accounts for.
 
-Layers are timed one at a time as programs of one call; programs that share code and shapes are
-timed once. The overhead is what whole programs of uniform bits take beyond their layers' sum. All
-timings are interleaved over several rounds, so that a slow minute of a shared machine falls on all
-of them alike.
+Layers are timed one at a time as programs of one call, less an empty program; programs that share
+code and shapes are timed once. The overhead is what whole programs of uniform bits take beyond
+their layers' sum. All timings are interleaved over several rounds, so that a slow minute of a
+shared machine falls on all of them alike.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -15,7 +15,13 @@ import numpy as np
 from hardware.device import Progress
 from hardware.layer_table import LayerTable
 from hardware.protocol import ProtocolConfig
-from hardware.random_codes import BitPair, layer_alone, reads_network_input, with_random_codes
+from hardware.random_codes import (
+    BitPair,
+    layer_alone,
+    nothing,
+    reads_network_input,
+    with_random_codes,
+)
 from quant.deploy_graph import DeployGraph
 from quant.layers import INPUT_BITS
 
@@ -58,10 +64,16 @@ class _Timed:
     samples: list[Sample] = field(default_factory=list)
 
     @property
-    def median_us(self) -> float:
-        """Median over all rounds; disturbed ones count only where there is nothing else."""
+    def quiet_us(self) -> float:
+        """Median of a quiet round: of five, the second quietest.
+
+        Whatever else runs on a machine only ever adds time, and often for longer than one round:
+        with the median of all rounds, one entry in ten was half too high on a busy machine.
+        Rounds that the ruler calls disturbed count only where there is nothing else.
+        """
         kept = [sample for sample in self.samples if not sample.disturbed] or self.samples
-        return float(np.median([value for sample in kept for value in sample.values_us]))
+        medians = sorted(float(np.median(sample.values_us)) for sample in kept)
+        return medians[len(medians) // 4]
 
 
 def bit_pairs(graph: DeployGraph, bit_choices: Sequence[int]) -> dict[str, tuple[BitPair, ...]]:
@@ -102,18 +114,22 @@ def time_layers(
             entry = _Timed(part, f"{layer} at {pair[0]}/{pair[1]} bits")
             entries[layer][pair] = alone.setdefault(bench.identity(part), entry)
     whole = [_uniform(graph, pairs, bits) for bits in bit_choices]
-    programs = [*alone.values(), *(timed for timed, _ in whole)]
+    empty = _Timed(nothing(graph), "an empty program")
+    programs = [empty, *alone.values(), *(timed for timed, _ in whole)]
     _measure(programs, bench, protocol, progress)
     disturbed = [sample.disturbed for timed in programs for sample in timed.samples]
+    # Starting a program belongs to the network once, and not to each of its layers.
+    start_us = empty.quiet_us
+    times_us = {
+        layer: {pair: timed.quiet_us - start_us for pair, timed in row.items()}
+        for layer, row in entries.items()
+    }
     rest_us = [
-        timed.median_us - sum(entries[layer][pair].median_us for layer, pair in chosen.items())
+        timed.quiet_us - sum(times_us[layer][pair] for layer, pair in chosen.items())
         for timed, chosen in whole
     ]
     return LayerTable(
-        times_us={
-            layer: {pair: timed.median_us for pair, timed in row.items()}
-            for layer, row in entries.items()
-        },
+        times_us=times_us,
         overhead_us=float(np.median(rest_us)),
         disturbed_share=float(np.mean(disturbed)),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from quant.deploy_graph import (
 )
 from quant.layers import INPUT_BITS
 
-__all__ = ["BitPair", "layer_alone", "reads_network_input", "with_random_codes"]
+__all__ = ["BitPair", "layer_alone", "nothing", "reads_network_input", "with_random_codes"]
 
 BitPair = tuple[int, int]
 """`(weight_bits, activation_bits)`."""
@@ -63,6 +64,20 @@ def layer_alone(graph: DeployGraph, layer: str, bits: BitPair, seed: int) -> Dep
         output=op.output,
         tensors=tensors,
         ops=(op,),
+    )
+
+
+def nothing(graph: DeployGraph) -> DeployGraph:
+    """Return a network that only views its input as a vector: what starting a program takes."""
+    shape = graph.tensors[graph.input].shape
+    codes = DeployTensor(name="codes", shape=shape, dtype="uint8")
+    vector = DeployTensor(name="vector", shape=(prod(shape),), dtype="uint8")
+    return DeployGraph(
+        network=f"{graph.network}.nothing",
+        input=codes.name,
+        output=vector.name,
+        tensors={codes.name: codes, vector.name: vector},
+        ops=(Flatten(input=codes.name, output=vector.name),),
     )
 
 
