@@ -1,0 +1,39 @@
+"""Config keys: the dotted names of a tree of dataclasses, and what a wrong one was meant to be."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+__all__ = ["closest", "dotted_keys", "to_plain"]
+
+
+def dotted_keys(config: Any) -> list[str]:
+    """List the dotted names of all values of a dataclass tree, in the order of its fields."""
+    names = []
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            names += [f"{field.name}.{name}" for name in dotted_keys(value)]
+        else:
+            names.append(field.name)
+    return names
+
+
+def closest(name: str, names: Iterable[str]) -> str:
+    """Return the name that `name` was probably meant to be, or an empty text."""
+    names = list(names)
+    matches = difflib.get_close_matches(name, names, n=1)
+    if not matches:
+        # A key without its section: `repeats` for `protocol.repeats`.
+        matches = [known for known in names if known.rsplit(".", 1)[-1] == name]
+    return matches[0] if matches else ""
+
+
+def to_plain(config: Any) -> Any:
+    """Turn a dataclass tree into mappings, lists and plain values, as YAML and JSON know them."""
+    if is_dataclass(config):
+        return {field.name: to_plain(getattr(config, field.name)) for field in fields(config)}
+    if isinstance(config, tuple | list):
+        return [to_plain(value) for value in config]
+    return config

@@ -1,0 +1,167 @@
+"""Loading a configuration: defaults, then a YAML file, then dotted command-line overrides."""
+
+import contextlib
+import io
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import tyro
+import yaml
+
+from experiments.config import RunConfig
+from experiments.config_keys import closest, dotted_keys, to_plain
+from experiments.errors import ConfigError
+from quant.errors import BitAllocError
+
+__all__ = ["config_to_yaml", "load_config", "read_config_file"]
+
+_HELP_HINT = "python -m experiments.run --help lists every key"
+_DESCRIPTION = (
+    "Search the bit-width of every layer of a network. Values come from the defaults below, "
+    "then from --config FILE.yaml, then from the other flags."
+)
+
+# A tuple around the tree, because only a container takes a config for the dataclasses inside.
+_ADAPTER: pydantic.TypeAdapter[tuple[RunConfig]] = pydantic.TypeAdapter(
+    tuple[RunConfig], config=pydantic.ConfigDict(extra="forbid", strict=True)
+)
+
+
+def load_config(arguments: Sequence[str]) -> RunConfig:
+    """Return the configuration that the command line asks for.
+
+    Args:
+        arguments: The command line without the program's name.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type, or a value its section refuses.
+        SystemExit: `--help` was asked for and printed.
+    """
+    file, overrides = _take_config_flag(list(arguments))
+    base = read_config_file(file) if file is not None else RunConfig()
+    _check_flags(overrides, base)
+    return _override(base, overrides)
+
+
+def read_config_file(file: Path) -> RunConfig:
+    """Read a YAML file over the defaults.
+
+    Raises:
+        ConfigError: not there, not YAML, or not a configuration; names the dotted key.
+    """
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"cannot read the configuration {file}: {error}", "give an existing file to --config"
+        ) from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{file} is not YAML: {reason}") from None
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        raise ConfigError(
+            f"{file}: expected sections such as `protocol:`, found {type(document).__name__}"
+        )
+    try:
+        # JSON, because in its strict mode a list is a tuple but a text is never a number.
+        return _ADAPTER.validate_json(json.dumps([document], default=str))[0]
+    except pydantic.ValidationError as error:
+        raise _from_pydantic(error, file) from None
+
+
+def config_to_yaml(config: RunConfig) -> str:
+    """Return the whole configuration as YAML; `read_config_file` gives it back equal."""
+    return yaml.safe_dump(to_plain(config), sort_keys=False, default_flow_style=None)
+
+
+def _take_config_flag(arguments: list[str]) -> tuple[Path | None, list[str]]:
+    file: Path | None = None
+    rest = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--config":
+            value = next(remaining, None)
+            if value is None or value.startswith("--"):
+                raise ConfigError("--config: expected a YAML file, found nothing")
+            file = Path(value)
+        elif argument.startswith("--config="):
+            file = Path(argument.removeprefix("--config="))
+        else:
+            rest.append(argument)
+    return file, rest
+
+
+def _check_flags(arguments: Sequence[str], base: RunConfig) -> None:
+    """Refuse flags that name no key; tyro would list them together with their values."""
+    names = dotted_keys(base)
+    flags = {"help", *names}
+    for name in names:
+        section, _, last = name.rpartition(".")
+        flags.add(f"{section}.no_{last}" if section else f"no_{last}")
+    for argument in arguments:
+        if not argument.startswith("--"):
+            continue
+        key = argument[2:].split("=", 1)[0].replace("-", "_")
+        if key not in flags:
+            raise _unknown_key(key, names, "the command line")
+
+
+def _override(base: RunConfig, arguments: Sequence[str]) -> RunConfig:
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(output):
+            return tyro.cli(
+                RunConfig,
+                args=list(arguments),
+                default=base,
+                prog="python -m experiments.run",
+                description=_DESCRIPTION,
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise ConfigError(_tyro_sentence(output.getvalue()), _HELP_HINT) from None
+
+
+def _tyro_sentence(panel: str) -> str:
+    """Return the first sentence of tyro's boxed message; the rest of it is help text."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", panel)
+    sentence = []
+    for line in plain.splitlines()[1:]:
+        text = line.strip("│| ").strip()
+        if not text or set(text) <= set("─-╰╯+"):
+            break
+        sentence.append(text)
+    return re.sub(r"^Error parsing ", "", " ".join(sentence)).rstrip(".")
+
+
+def _from_pydantic(error: pydantic.ValidationError, file: Path) -> BitAllocError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"][1:])
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, BitAllocError):
+        return ConfigError(f"{cause.message}, in {file}", cause.hint)
+    if first["type"] == "unexpected_keyword_argument":
+        return _unknown_key(key, dotted_keys(RunConfig()), str(file))
+    expected = str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    return ConfigError(
+        f"{key}: expected {expected}, found {_short(first['input'])}, in {file}", _HELP_HINT
+    )
+
+
+def _unknown_key(key: str, names: Sequence[str], where: str) -> ConfigError:
+    sections = {name.split(".")[0] for name in names}
+    meant = closest(key, [*names, *sections])
+    hint = f"did you mean {meant}?" if meant else _HELP_HINT
+    return ConfigError(f"unknown key {key}, in {where}", hint)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

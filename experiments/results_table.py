@@ -1,0 +1,129 @@
+"""ResultRow and the final table: what is reported, as rich text, CSV and JSON."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from env.budget import MEASURED_TOLERANCE, Budget
+from hardware.measurement import Measurement
+from quant.allocation import Allocation
+from quant.layers import LayerSpec
+
+__all__ = ["ResultRow", "draw_table", "float_row", "quantized_row", "to_csv"]
+
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResultRow:
+    """One line of the final table. None stands for what was not measured or does not apply."""
+
+    name: str
+    accuracy: float
+    accuracy_se: float
+    model_bytes: int
+    latency_ms: float | None = None
+    """Median of the repeats."""
+    latency_iqr_ms: float | None = None
+    weight_bits: float | None = None
+    """Unweighted mean over the layers."""
+    activation_bits: float | None = None
+    inside_budget: bool | None = None
+    """By the measured latency, with the measured tolerance, and by the model's bytes."""
+    source: str = ""
+    """`measured`, `simulated` or `emulated`."""
+    verdict: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def float_row(layers: Sequence[LayerSpec], accuracy: float, accuracy_se: float) -> ResultRow:
+    """Return the row of the float checkpoint, 4 bytes for each parameter; it is not timed."""
+    return ResultRow(
+        name="float",
+        accuracy=accuracy,
+        accuracy_se=accuracy_se,
+        model_bytes=_FLOAT_BYTES * sum(layer.parameters for layer in layers),
+    )
+
+
+def quantized_row(
+    name: str,
+    allocation: Allocation,
+    *,
+    accuracy: float,
+    accuracy_se: float,
+    model_bytes: int,
+    measurement: Measurement | None,
+    budget: Budget,
+) -> ResultRow:
+    """Return the row of one allocation, judged against the budget by what was measured."""
+    weight_bits, activation_bits = allocation.mean_bits()
+    latency_ms = None if measurement is None else measurement.median_ms
+    return ResultRow(
+        name=name,
+        accuracy=accuracy,
+        accuracy_se=accuracy_se,
+        model_bytes=model_bytes,
+        latency_ms=latency_ms,
+        latency_iqr_ms=None if measurement is None else measurement.iqr_ms,
+        weight_bits=weight_bits,
+        activation_bits=activation_bits,
+        inside_budget=budget.allows(
+            latency_ms=latency_ms, model_bytes=model_bytes, tolerance=MEASURED_TOLERANCE
+        ),
+        source="" if measurement is None else measurement.source,
+        verdict="" if measurement is None else str(measurement.verdict),
+    )
+
+
+def draw_table(rows: Sequence[ResultRow], budget: Budget, split: str) -> Table:
+    """Draw the rows for a terminal.
+
+    Args:
+        rows: The float network first.
+        budget: Named in the caption.
+        split: Which images the accuracies are of, `search` or `test`.
+    """
+    sources = sorted({row.source for row in rows if row.source})
+    table = Table(caption=f"budget: {budget}", title_justify="left", caption_justify="left")
+    table.add_column("")
+    table.add_column(f"accuracy, {split} split", justify="right")
+    table.add_column(f"latency, {' and '.join(sources) or 'not measured'}", justify="right")
+    table.add_column("model", justify="right")
+    table.add_column("mean bits w / a", justify="right")
+    table.add_column("inside the budget", justify="center")
+    for row in rows:
+        table.add_row(*_cells(row))
+    return table
+
+
+def to_csv(rows: Sequence[ResultRow]) -> str:
+    """Return the rows as CSV with a header; what is None is empty."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(
+        buffer, fieldnames=list(ResultRow.__dataclass_fields__), lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(row.to_dict() for row in rows)
+    return buffer.getvalue()
+
+
+def _cells(row: ResultRow) -> tuple[str, ...]:
+    latency = "-"
+    if row.latency_ms is not None:
+        latency = f"{row.latency_ms:.4f} ms (IQR {row.latency_iqr_ms:.4f})"
+        if not row.verdict.startswith("stable"):
+            latency += " unstable"
+    bits = "32 / 32"
+    if row.weight_bits is not None:
+        bits = f"{row.weight_bits:.2f} / {row.activation_bits:.2f}"
+    inside = {None: "-", True: "yes", False: "no"}[row.inside_budget]
+    accuracy = f"{100 * row.accuracy:.2f} % ± {100 * row.accuracy_se:.2f}"
+    return row.name, accuracy, latency, f"{row.model_bytes} bytes", bits, inside
