@@ -14,7 +14,7 @@ class LayerTable:
     """Additive model of a network's time on one device, from measured parts."""
 
     times_us: Mapping[str, Mapping[tuple[int, int], float]]
-    """`{layer: {(weight_bits, activation_bits): microseconds}}`: of several rounds, the median of a quiet one."""
+    """`{layer: {(weight_bits, activation_bits): microseconds}}`, medians of quiet rounds."""
     overhead_us: float
     """What no layer accounts for: dispatch, pooling, additions, quantizing the input."""
     source: MeasurementSource = "measured"

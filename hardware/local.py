@@ -18,7 +18,7 @@ from hardware.layer_timing import Sample, time_layers
 from hardware.lock import timing_lock
 from hardware.measurement import Measurement, MeasurementSource
 from hardware.protocol import ProtocolConfig
-from hardware.ruler import SLOWDOWN_LIMIT, RulerReading
+from hardware.ruler import RulerReading
 from hardware.target import TargetConfig
 from hardware.timing import Timing
 from hardware.worker_client import CandidateError, WorkerClient, WorkerLostError
@@ -129,7 +129,7 @@ class LocalDevice:
         timing, reading = self._retry(attempt)
         return Sample(
             values_us=tuple(1000.0 * value for value in timing.values_ms),
-            disturbed=reading.slowdown >= SLOWDOWN_LIMIT,
+            disturbed=reading.disturbed,
         )
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class LocalDevice:
         before = moment_facts()
         timing, reading = self._time(self._protocol)
         discarded = [list(timing.discarded_ms)] if timing.discarded_ms else []
-        if reading.slowdown >= SLOWDOWN_LIMIT:
+        if reading.disturbed:
             # The ruler decides which attempt counts, never the candidate's own time.
             second, second_reading = self._time(self._protocol)
             if second_reading.slowdown < reading.slowdown:
@@ -199,11 +199,10 @@ class LocalDevice:
             patience_s = min(self._patience_s, longest_wait_s)
             timing, reading = self._call("time", protocol, self._best_ruler_us, patience_s)
         self._best_ruler_us = reading.best_us
-        disturbed = reading.slowdown >= SLOWDOWN_LIMIT
         # A machine that stays disturbed must not cost the whole patience at every timing.
         self._patience_s = (
             max(self._patience_s / 2, _LEAST_PATIENCE_S)
-            if disturbed
+            if reading.disturbed
             else min(self._patience_s * 2, _PATIENCE_S)
         )
         return timing, reading

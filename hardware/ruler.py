@@ -14,7 +14,8 @@ import numpy as np
 __all__ = ["SLOWDOWN_LIMIT", "RulerReading", "read_ruler_us", "settle"]
 
 SLOWDOWN_LIMIT = 1.15
-"""Ruler time, as a multiple of its best, from which a machine counts as disturbed."""
+"""Slowdown from which a machine counts as disturbed: above the ruler's own spread, and far below
+what a busy second thread of the same core costs."""
 
 _SIDE = 64  # three matrices of 16 KiB: inside the caches that a core has for itself
 _LOOPS = 50
@@ -36,10 +37,22 @@ class RulerReading:
     waited_s: float
     """Seconds spent waiting for the machine to be as fast as it was."""
 
+    cpu_share: float
+    """CPU time of the timing divided by its wall-clock time; below 1 where it had to queue."""
+
     @property
     def slowdown(self) -> float:
-        """How many times slower than its best the machine was, at the worse end of the timing."""
-        return max(self.before_us, self.after_us) / self.best_us
+        """How many times slower than its best the machine was, as far as can be told.
+
+        The worst of three: the ruler before, the ruler after, and the queueing meanwhile.
+        """
+        ruler = max(self.before_us, self.after_us) / self.best_us
+        return max(ruler, 1.0 / self.cpu_share)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine was too slow for the timing to be believed."""
+        return self.slowdown >= SLOWDOWN_LIMIT
 
 
 def read_ruler_us() -> float:

@@ -91,13 +91,16 @@ class Workbench:
         if self._program is None:
             raise BuildError("nothing is built yet, so there is nothing to time")
         before_us, waited_s = settle(best_us, patience_s)
+        started, started_cpu = time.perf_counter(), time.process_time()
         timing = time_program(self._program.time_repeats, protocol)
+        wall_s, cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
         after_us = read_ruler_us()
         reading = RulerReading(
             before_us=before_us,
             after_us=after_us,
             best_us=min(best_us, before_us, after_us),
             waited_s=waited_s,
+            cpu_share=min(1.0, cpu_s / wall_s),
         )
         return timing, reading
 

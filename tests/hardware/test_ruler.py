@@ -25,9 +25,15 @@ def test_patience_ends() -> None:
     assert 0.1 <= waited_s < 5.0
 
 
+def test_queueing_for_the_processor_counts_as_slow() -> None:
+    reading = RulerReading(before_us=10.0, after_us=10.0, best_us=10.0, waited_s=0.0, cpu_share=0.5)
+    assert reading.slowdown == 2.0
+
+
 def test_a_slow_machine_makes_a_measurement_unstable() -> None:
-    reading = RulerReading(before_us=10.0, after_us=16.0, best_us=10.0, waited_s=0.0)
+    reading = RulerReading(before_us=10.0, after_us=16.0, best_us=10.0, waited_s=0.0, cpu_share=1.0)
     assert reading.slowdown == 1.6
+    assert reading.disturbed
     verdict = judge([1.0] * 5, slowdown=reading.slowdown)
     assert str(verdict) == "unstable: the machine was 1.6 times slower than at its best"
     assert judge([1.0] * 5, slowdown=SLOWDOWN_LIMIT - 0.01).stable
