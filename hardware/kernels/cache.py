@@ -110,7 +110,7 @@ def _write_entry(folder: Path, plan: KernelPlan, target: Any) -> None:
         module = tvm.IRModule({plan.symbol: plan.build(plan.symbol)})
         tvm.tirx.build(module, target).write_to_file(str(folder / "kernel.o"), "o")
         cc.create_shared(str(folder / "kernel.so"), str(folder / "kernel.o"))
-    except (RuntimeError, tvm.error.TVMError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise BuildError(f"kernel {plan.document} does not compile: {error}") from error
     digests = {name: _digest(folder / name) for name in _FILES}
     document = {"key": json.loads(plan.document), "sha256": digests}
