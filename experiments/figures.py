@@ -61,9 +61,7 @@ def front_points(
     ).reshape(-1, 2)
     faster = points[None, :, 0] <= points[:, None, 0]
     better = points[None, :, 1] >= points[:, None, 1]
-    strictly = (points[None, :, 0] < points[:, None, 0]) | (
-        points[None, :, 1] > points[:, None, 1]
-    )
+    strictly = (points[None, :, 0] < points[:, None, 0]) | (points[None, :, 1] > points[:, None, 1])
     beaten = (faster & better & strictly).any(axis=1)
     return points, ~beaten
 

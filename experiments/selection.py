@@ -73,9 +73,7 @@ def choose(candidates: Sequence[Evaluation], budget: Budget, measure: Measure) -
             continue
         if _hopeless(candidate, budget):
             assert candidate.latency_ms is not None
-            missed.append(
-                Missed(allocation=candidate.allocation, latency_ms=candidate.latency_ms)
-            )
+            missed.append(Missed(allocation=candidate.allocation, latency_ms=candidate.latency_ms))
             continue
         measurement = measure(candidate.allocation)
         if budget.allows(
@@ -84,9 +82,7 @@ def choose(candidates: Sequence[Evaluation], budget: Budget, measure: Measure) -
             tolerance=MEASURED_TOLERANCE,
         ):
             return Choice(evaluation=candidate, measurement=measurement, missed=tuple(missed))
-        missed.append(
-            Missed(allocation=candidate.allocation, latency_ms=measurement.median_ms)
-        )
+        missed.append(Missed(allocation=candidate.allocation, latency_ms=measurement.median_ms))
     closest = min((item.latency_ms for item in missed), default=None)
     found = "nothing was evaluated" if closest is None else f"the closest took {closest:.4g} ms"
     raise BudgetError(

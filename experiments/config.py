@@ -1,0 +1,63 @@
+"""RunConfig: everything that decides a run. Each section is defined beside its owner."""
+
+from dataclasses import dataclass, field
+
+from agents.methods import METHODS
+from agents.ppo_config import PPOConfig
+from env.budget import BudgetConfig
+from env.evaluator import EnvConfig
+from env.tasks import TaskConfig
+from experiments.config_keys import closest
+from experiments.errors import ConfigError
+from hardware.protocol import ProtocolConfig
+from hardware.target import TargetConfig
+from quant.finetune import FinetuneConfig
+
+__all__ = ["RunConfig"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """One run of the main job; the defaults are the digits task on this machine."""
+
+    method: str = "ppo"
+    """How allocations are searched."""
+    evaluations: int = 24
+    """Evaluation limit: how many allocations are retrained and measured, the uniform ones
+    included."""
+    seed: int = 0
+    """Seed of the float network, the retraining and the search."""
+    output: str = "runs"
+    """Folder in which the run's own folder is made."""
+    quiet: bool = False
+    """Show no live progress line."""
+    task: TaskConfig = field(default_factory=TaskConfig)
+    """The network and its data."""
+    target: TargetConfig = field(default_factory=TargetConfig)
+    """The device, and the kernels it gets."""
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    """How programs are timed."""
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    """What the allocation may use. With nothing set: a third of the way from the fastest uniform
+    allocation's measured time to all-8's, or the same of model bytes where bits buy no time."""
+    env: EnvConfig = field(default_factory=EnvConfig)
+    """Bit choices, retraining of each evaluation, reward."""
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    """How the policy learns; for the method ppo."""
+    final: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(steps=600))
+    """The longer retraining of python -m experiments.evaluate, from the float checkpoint."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no section can see by itself."""
+        if self.method not in METHODS:
+            meant = closest(self.method, METHODS)
+            raise ConfigError(
+                f"method: expected one of {', '.join(METHODS)}, found {self.method!r}",
+                f"did you mean {meant}?" if meant else "",
+            )
+        if self.evaluations < 1:
+            raise ConfigError(f"evaluations: expected at least 1, found {self.evaluations}")
+        if self.seed < 0:
+            raise ConfigError(f"seed: expected 0 or more, found {self.seed}")
+        if not self.output:
+            raise ConfigError("output: expected a folder, found an empty name")

@@ -1,0 +1,46 @@
+"""Hand-made evaluations for the tests of this folder."""
+
+from env.evaluation import Evaluation
+from hardware.measurement import Measurement
+from hardware.protocol import ProtocolConfig
+from quant.allocation import Allocation, LayerBits
+
+
+def allocation(weight_bits: int, activation_bits: int = 8) -> Allocation:
+    return Allocation.of(
+        {
+            "first": LayerBits(weight_bits=weight_bits, activation_bits=8),
+            "second": LayerBits(weight_bits=weight_bits, activation_bits=activation_bits),
+        }
+    )
+
+
+def measurement(latency_ms: float) -> Measurement:
+    values = tuple(latency_ms * factor for factor in (0.99, 0.995, 1.0, 1.005, 1.01))
+    return Measurement(
+        values_ms=values, loops=3, protocol=ProtocolConfig(), source="simulated", device="test"
+    )
+
+
+def evaluation(
+    index: int,
+    bits: Allocation,
+    *,
+    accuracy: float,
+    latency_ms: float | None,
+    model_bytes: int = 1000,
+    practice: bool = False,
+) -> Evaluation:
+    """Return a real evaluation; without a latency, one that failed."""
+    return Evaluation(
+        allocation=bits,
+        index=index,
+        accuracy=accuracy,
+        accuracy_se=0.01,
+        loss=0.1,
+        model_bytes=model_bytes,
+        measurement=None if latency_ms is None else measurement(latency_ms),
+        error="" if latency_ms is not None else "did not build",
+        proposer="test",
+        practice=practice,
+    )
