@@ -176,7 +176,8 @@ class _Builder:
                 f"batch norm must follow a Conv2d or Linear that nothing else reads: {where(node)}"
             )
         gamma, beta, mean, variance = (self.tensor(argument) for argument in node.args[1:5])
-        assert mean is not None and variance is not None
+        assert mean is not None
+        assert variance is not None
         self.parameters[producer.layer] = fold_batch_norm(
             self.parameters[producer.layer],
             gamma,

@@ -39,12 +39,12 @@ class FinetuneConfig:
     """Images in a step."""
     learning_rate: float = 0.01
     """Largest learning rate of weights and biases; it falls to zero along a cosine."""
-    step_learning_rate: float = 0.001
+    step_learning_rate: float = 0.01
     """Largest learning rate of the quantizers' steps."""
     momentum: float = 0.9
     """Momentum of stochastic gradient descent."""
     weight_decay: float = 1e-4
-    """L2 penalty on weights; none on biases' scale and the quantizers' steps."""
+    """L2 penalty on weights and biases; none on the quantizers' steps."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot train."""

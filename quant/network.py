@@ -10,8 +10,8 @@ from torch.nn import functional
 from quant.allocation import Allocation, LayerBits
 from quant.capture import capture
 from quant.deploy_graph import WIDE_MAX, WIDE_MIN
-from quant.errors import AllocationError, ConvertError
-from quant.graph import LayerParameters, NetworkGraph, Node
+from quant.errors import AllocationError
+from quant.graph import TRANSPARENT, LayerParameters, NetworkGraph, Node
 from quant.layers import LayerSpec
 from quant.quantizer import (
     WIDTHS,
@@ -19,6 +19,7 @@ from quant.quantizer import (
     WeightQuantizer,
     fake_quantize,
     is_stale,
+    keep_positive,
     mark_trained,
 )
 
@@ -63,6 +64,7 @@ class QuantizedNetwork(nn.Module):
 
     trained_steps: torch.Tensor
     stream_scales: torch.Tensor
+    calibrated: torch.Tensor
 
     def __init__(self, graph: NetworkGraph, parameters: Mapping[str, LayerParameters]) -> None:
         super().__init__()
@@ -79,6 +81,7 @@ class QuantizedNetwork(nn.Module):
         self._streams = sorted(set(graph.stream_of.values()))
         self.register_buffer("stream_scales", torch.zeros(len(self._streams)))
         self.register_buffer("trained_steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("calibrated", torch.zeros((), dtype=torch.bool))
 
     @property
     def layers(self) -> tuple[LayerSpec, ...]:
@@ -125,8 +128,9 @@ class QuantizedNetwork(nn.Module):
             images: float32 `[N, C, H, W]`, a few hundred training images; kept for widths that
                 are initialised again later.
         """
-        self._calibration = images.detach().clone()
-        values = self._float_values(self._calibration)
+        self.keep_calibration_images(images)
+        self.calibrated.fill_(True)
+        values = self._float_values(images)
         for position, stream in enumerate(self._streams):
             members = [n for n, s in self.graph.stream_of.items() if s == stream]
             largest = max(float(values[name].abs().max()) for name in members)
@@ -143,15 +147,23 @@ class QuantizedNetwork(nn.Module):
                 self.tensor(tensor).initialise(sample, bits)
                 mark_trained(self.tensor(tensor), bits, now)
 
+    def keep_calibration_images(self, images: torch.Tensor) -> None:
+        """Keep images for widths that are initialised again later, without calibrating.
+
+        A state dict holds scales and steps but no images: call this after loading one.
+        """
+        self._calibration = images.detach().clone()
+
     def set_allocation(self, allocation: Allocation | None) -> None:
         """Choose the bits, or float with None. Widths long untrained are initialised again.
 
         Raises:
-            AllocationError: the allocation does not fit, or the network is not calibrated.
+            AllocationError: the allocation does not fit, the network is not calibrated, or a
+                tensor's width must be initialised again and no calibration images are kept.
         """
         if allocation is not None:
             allocation.check(self.layers)
-            if self._calibration is None:
+            if not self.calibrated:
                 raise AllocationError("calibrate the network before choosing its bits")
         self.allocation = allocation
         self._bits = dict(allocation.items) if allocation else {}
@@ -163,12 +175,14 @@ class QuantizedNetwork(nn.Module):
             self._refresh_stale()
 
     def note_training_step(self) -> None:
-        """Count one optimizer step at the current bits."""
+        """Count one optimizer step at the current bits, and keep the steps positive."""
         self.trained_steps += 1
         now = int(self.trained_steps)
         for name, bits in self._bits.items():
+            keep_positive(self.layer(name).quantizer)
             mark_trained(self.layer(name).quantizer, bits.weight_bits, now)
         for name, width in self._tensor_bits.items():
+            keep_positive(self.tensor(name))
             mark_trained(self.tensor(name), width, now)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -185,13 +199,16 @@ class QuantizedNetwork(nn.Module):
         values: dict[str, torch.Tensor] = {}
         for node in self.graph.nodes:
             value = self._node_value(node, values, x)
+            if node.name == self.graph.output or node.kind in TRANSPARENT:
+                values[node.name] = value  # logits are not quantized, codes are only moved
+                continue
+            if node.clip is not None and node.clip.maximum is not None:
+                value = value.clamp(max=node.clip.maximum)
+            clipped = node.clip is not None  # at zero, by the clip of codes
             if node.name in self.graph.wide:
-                value = self._clip(node, value)
-                values[node.name] = self._to_wide(node, value)
-            elif node.name == self.graph.output or node.kind in ("max_pool", "flatten", "concat"):
-                values[node.name] = value
+                values[node.name] = self._to_wide(node.name, value, nonnegative=clipped)
             else:
-                values[node.name] = self._to_narrow(node.name, self._clip(node, value))
+                values[node.name] = self._to_narrow(node.name, value, nonnegative=clipped)
         return values
 
     def _node_value(
@@ -226,25 +243,18 @@ class QuantizedNetwork(nn.Module):
         bias = module.bias + ((module.bias / unit).round() * unit - module.bias).detach()
         return layer_value(spec, x, weight, bias)
 
-    def _clip(self, node: Node, value: torch.Tensor) -> torch.Tensor:
-        if node.clip is None:
-            return value
-        return value.clamp(0.0, node.clip.maximum)
+    def _to_wide(self, name: str, value: torch.Tensor, *, nonnegative: bool) -> torch.Tensor:
+        scale = self.stream_scales[self._streams.index(self.graph.stream_of[name])]
+        return fake_quantize(value, scale, 0 if nonnegative else WIDE_MIN, WIDE_MAX)
 
-    def _to_wide(self, node: Node, value: torch.Tensor) -> torch.Tensor:
-        scale = self.stream_scales[self._streams.index(self.graph.stream_of[node.name])]
-        if node.kind in ("max_pool", "flatten", "concat"):
-            return value  # codes are only moved
-        return fake_quantize(value, scale, WIDE_MIN, WIDE_MAX, learn=False)
-
-    def _to_narrow(self, name: str, value: torch.Tensor) -> torch.Tensor:
+    def _to_narrow(
+        self, name: str, value: torch.Tensor, *, nonnegative: bool = False
+    ) -> torch.Tensor:
         tensor = self.graph.tensor_of[name]
-        if tensor not in self._tensor_bits:
-            raise ConvertError(
-                f"no layer reads {name}, so nothing says at how many bits it travels"
-            )
-        quantized: torch.Tensor = self.tensor(tensor)(value, self._tensor_bits[tensor])
-        return quantized
+        quantizer, bits = self.tensor(tensor), self._tensor_bits[tensor]
+        # The input is 8-bit for every allocation: what one of them learns would harm the others.
+        learn = tensor != self.graph.tensor_of[self.graph.input]
+        return quantizer(value, bits, nonnegative=nonnegative, learn=learn)  # type: ignore[no-any-return]
 
     def _float_values(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         values: dict[str, torch.Tensor] = {}
@@ -257,15 +267,21 @@ class QuantizedNetwork(nn.Module):
                 value = layer_value(spec, values[node.inputs[0]], module.weight, module.bias)
             else:
                 value = plain_value(node, [values[name] for name in node.inputs])
-            values[node.name] = self._clip(node, value)
+            if node.clip is not None:
+                value = value.clamp(0.0, node.clip.maximum)
+            values[node.name] = value
         return values
 
     def _sample(self, tensor: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return up to SAMPLE_VALUES values of a tensor, with its extremes."""
         members = [name for name, owner in self.graph.tensor_of.items() if owner == tensor]
         flat = torch.cat([values[name].flatten() for name in members])
-        stride = max(1, flat.numel() // SAMPLE_VALUES)
-        return torch.cat([flat[::stride], flat.min()[None], flat.max()[None]])
+        extremes = torch.stack(flat.aminmax())
+        if flat.numel() > SAMPLE_VALUES:
+            # Drawn, not strided: a stride that divides the image would see only its border.
+            generator = torch.Generator().manual_seed(0)
+            flat = flat[torch.randint(flat.numel(), (SAMPLE_VALUES,), generator=generator)]
+        return torch.cat([flat, extremes])
 
     @torch.no_grad()
     def _refresh_stale(self) -> None:
@@ -278,7 +294,11 @@ class QuantizedNetwork(nn.Module):
         stale = [n for n, b in self._tensor_bits.items() if is_stale(self.tensor(n), b, now)]
         if not stale:
             return
-        assert self._calibration is not None
+        if self._calibration is None:
+            raise AllocationError(
+                f"{stale[0]} must be initialised again from data, and no images are kept",
+                "call keep_calibration_images after loading a state dict",
+            )
         values = self._float_values(self._calibration)
         for name in stale:
             width = self._tensor_bits[name]

@@ -29,6 +29,12 @@ NEVER = -(10**9)
 CLIPPING_SHARES = torch.linspace(0.25, 1.0, 26)
 """Clipping ranges tried by the initialisation, as shares of the largest magnitude."""
 SMALLEST_STEP = 1e-8
+SHARE_KEPT = 1 / 16
+"""Training cannot shrink a step below this share of what the data gave it: a step that jumps to
+zero or below would get no gradient to come back."""
+DEAD_CHANNEL_SHARE = 1e-4
+"""Channels whose weights are smaller than this share of the layer's largest are quantized as if
+they reached it: an exact scale for zeros would push their bias out of int32."""
 
 
 def weight_limit(bits: int) -> int:
@@ -52,28 +58,37 @@ class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         scaled, codes, step = ctx.saved_tensors
-        inside = (scaled >= ctx.low) & (scaled <= ctx.high)
-        # d/ds of s * q: round(x/s) - x/s inside the range, the clipped code outside.
-        slope = torch.where(inside, codes - scaled, codes) * gradient
-        dims = [d for d in range(slope.ndim) if step.ndim == 0 or step.shape[d] == 1]
-        step_gradient = slope.sum(dims, keepdim=step.ndim > 0) * ctx.gain
-        return gradient * inside, step_gradient, None, None, None
+        inside = scaled.clamp(ctx.low, ctx.high).eq_(scaled)
+        passed = inside.mul_(gradient)
+        step_gradient = None
+        if ctx.needs_input_grad[1]:
+            # d/ds of s * q: round(x/s) - x/s inside the range, the clipped code outside.
+            step_gradient = _sum_product(gradient, codes, step)
+            step_gradient = (step_gradient - _sum_product(passed, scaled, step)) * ctx.gain
+        return passed, step_gradient, None, None, None
+
+
+def _sum_product(a: torch.Tensor, b: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    """Return the sum of a * b over what shares one step, shaped as `step`."""
+    if step.ndim == 0:
+        return torch.dot(a.reshape(-1), b.reshape(-1))  # no temporary of the tensor's size
+    return (a * b).sum([d for d in range(a.ndim) if step.shape[d] == 1], keepdim=True)
 
 
 def fake_quantize(
-    x: torch.Tensor, step: torch.Tensor, low: int, high: int, *, learn: bool = True
+    x: torch.Tensor, step: torch.Tensor, low: int, high: int, *, values: int = 1
 ) -> torch.Tensor:
     """Quantize and dequantize with straight-through gradients.
 
     Args:
         x: Any float tensor.
-        step: Scalar, or shaped to broadcast over `x` with size 1 in the summed dimensions.
+        step: Scalar, or shaped to broadcast over `x` with size 1 in the summed dimensions. It
+            receives LSQ's gradient, times `1 / sqrt(values * high)`, where it requires one.
         low: Smallest code.
         high: Largest code.
-        learn: Whether the step receives LSQ's gradient.
+        values: How many values one step quantizes: weights of a channel, features of an image.
     """
-    per_step = x.numel() / max(1, step.numel())
-    gain = (per_step * max(high, 1)) ** -0.5 if learn else 0.0
+    gain = (max(values, 1) * max(high, 1)) ** -0.5
     result: torch.Tensor = _FakeQuantize.apply(x, step, low, high, gain)  # type: ignore[no-untyped-call]
     return result
 
@@ -82,10 +97,12 @@ class WeightQuantizer(nn.Module):
     """Symmetric per-channel steps of one layer's weights: `steps` float32 `[widths, out]`."""
 
     trained_at: torch.Tensor
+    floors: torch.Tensor
 
     def __init__(self, out_channels: int) -> None:
         super().__init__()
         self.steps = nn.Parameter(torch.ones(len(WIDTHS), out_channels))
+        self.register_buffer("floors", torch.full_like(self.steps.detach(), SMALLEST_STEP))
         self.register_buffer("trained_at", torch.full((len(WIDTHS),), NEVER))
 
     @torch.no_grad()
@@ -93,26 +110,28 @@ class WeightQuantizer(nn.Module):
         """Set one width's steps to the smallest squared error for `weight` `[out, ...]`."""
         flat = weight.detach().reshape(weight.shape[0], -1)
         limit = weight_limit(bits)
-        largest = flat.abs().amax(1).clamp_min(SMALLEST_STEP * limit)
-        best = torch.full_like(largest, torch.inf)
+        largest = flat.abs().amax(1)
+        largest = largest.clamp_min(max(float(largest.max()) * DEAD_CHANNEL_SHARE, SMALLEST_STEP))
+        best, chosen = torch.full_like(largest, torch.inf), largest / limit
         for share in CLIPPING_SHARES:
             step = (largest * share / limit)[:, None]
             error = ((flat / step).round().clamp_(-limit, limit) * step - flat).square().sum(1)
-            better = error < best
+            # A tie goes to the wider range, which for a channel of zeros keeps the bias small.
+            better = error <= best
             best = torch.where(better, error, best)
-            self.steps[bits - MIN_BITS] = torch.where(
-                better, step[:, 0], self.steps[bits - MIN_BITS]
-            )
+            chosen = torch.where(better, step[:, 0], chosen)
+        self.steps[bits - MIN_BITS] = chosen
+        self.floors[bits - MIN_BITS] = chosen * SHARE_KEPT
 
     def step(self, bits: int) -> torch.Tensor:
-        """Return the steps of one width, float32 `[out]`, kept positive."""
-        return self.steps[bits - MIN_BITS].clamp_min(SMALLEST_STEP)
+        """Return the steps of one width, float32 `[out]`, positive."""
+        return self.steps[bits - MIN_BITS]
 
     def forward(self, weight: torch.Tensor, bits: int) -> torch.Tensor:
         """Return fake-quantized weights, shaped as `weight` `[out, ...]`."""
         limit = weight_limit(bits)
         step = self.step(bits).reshape(-1, *[1] * (weight.ndim - 1))
-        return fake_quantize(weight, step, -limit, limit)
+        return fake_quantize(weight, step, -limit, limit, values=weight[0].numel())
 
 
 class ActivationQuantizer(nn.Module):
@@ -120,10 +139,12 @@ class ActivationQuantizer(nn.Module):
 
     trained_at: torch.Tensor
     zero_points: torch.Tensor
+    floors: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.steps = nn.Parameter(torch.ones(len(WIDTHS)))
+        self.register_buffer("floors", torch.full_like(self.steps.detach(), SMALLEST_STEP))
         self.register_buffer("zero_points", torch.zeros(len(WIDTHS), dtype=torch.int64))
         self.register_buffer("trained_at", torch.full((len(WIDTHS),), NEVER))
 
@@ -132,29 +153,49 @@ class ActivationQuantizer(nn.Module):
         """Set one width's step and zero point to the smallest squared error for `sample`."""
         levels = 2**bits - 1
         low, high = min(0.0, float(sample.min())), max(0.0, float(sample.max()))
+        if high - low < SMALLEST_STEP * levels:
+            high = 1.0  # always zero in the sample: any range serves, a tiny one overflows biases
         best = torch.inf
         for share in CLIPPING_SHARES.tolist():
-            step = max((high - low) * share / levels, SMALLEST_STEP)
+            step = (high - low) * share / levels
             zero_point = round(min(max(-low * share / step, 0.0), levels))
             codes = (sample / step).round().clamp_(-zero_point, levels - zero_point)
             error = float((codes * step - sample).square().mean())
-            if error < best:
+            if error <= best:
                 best = error
                 self.steps[bits - MIN_BITS] = step
+                self.floors[bits - MIN_BITS] = step * SHARE_KEPT
                 self.zero_points[bits - MIN_BITS] = zero_point
 
     def step(self, bits: int) -> torch.Tensor:
-        """Return the step of one width, a float32 scalar, kept positive."""
-        return self.steps[bits - MIN_BITS].clamp_min(SMALLEST_STEP)
+        """Return the step of one width, a float32 scalar, positive."""
+        return self.steps[bits - MIN_BITS]
 
     def zero_point(self, bits: int) -> int:
         """Return the zero point of one width."""
         return int(self.zero_points[bits - MIN_BITS])
 
-    def forward(self, x: torch.Tensor, bits: int) -> torch.Tensor:
-        """Return the fake-quantized tensor."""
+    def forward(
+        self, x: torch.Tensor, bits: int, *, nonnegative: bool = False, learn: bool = True
+    ) -> torch.Tensor:
+        """Return the fake-quantized tensor.
+
+        Args:
+            x: Float values `[N, ...]`.
+            bits: The width.
+            nonnegative: Whether the clip of codes does a ReLU.
+            learn: Whether the step receives a gradient.
+        """
         zero_point = self.zero_point(bits)
-        return fake_quantize(x, self.step(bits), -zero_point, 2**bits - 1 - zero_point)
+        low, high = 0 if nonnegative else -zero_point, 2**bits - 1 - zero_point
+        step = self.step(bits) if learn else self.step(bits).detach()
+        return fake_quantize(x, step, low, high, values=x[0].numel())
+
+
+@torch.no_grad()
+def keep_positive(quantizer: WeightQuantizer | ActivationQuantizer) -> None:
+    """Bring steps that training moved too far down back to their floors (SHARE_KEPT)."""
+    torch.maximum(quantizer.steps, quantizer.floors, out=quantizer.steps)
 
 
 def is_stale(quantizer: WeightQuantizer | ActivationQuantizer, bits: int, now: int) -> bool:

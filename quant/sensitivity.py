@@ -70,16 +70,18 @@ def measured_sensitivity(
     before = network.allocation
     base = Allocation.uniform(network.layers, MAX_BITS)
     plan = list(_variants(network.layers, base, bit_choices))
-    base_loss = _loss(network, base, images, labels)
     rises: dict[Part, float] = {}
-    for done, (parts, allocation) in enumerate(plan, start=1):
-        same = allocation == base
-        loss = base_loss if same else _loss(network, allocation, images, labels)
-        for part in parts:
-            rises[part] = loss - base_loss
-        if progress:
-            progress(done, len(plan))
-    network.set_allocation(before)
+    try:
+        base_loss = _loss(network, base, images, labels)
+        for done, (parts, allocation) in enumerate(plan, start=1):
+            same = allocation == base
+            loss = base_loss if same else _loss(network, allocation, images, labels)
+            for part in parts:
+                rises[part] = loss - base_loss
+            if progress:
+                progress(done, len(plan))
+    finally:
+        network.set_allocation(before)
     return SensitivityTable(rises=rises, base_loss=base_loss, images=len(images))
 
 
