@@ -1,0 +1,58 @@
+"""Fixtures for every folder: handwritten digits and a small network trained on them."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from quant.finetune import TrainConfig, train_float
+from quant.network import QuantizedNetwork
+from quant.testing import TinyResidualNet, prepared
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Digits:
+    """1797 normalised 8x8 digits, float32 `[N, 1, 8, 8]` with labels int64 `[N]`."""
+
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+
+
+@pytest.fixture(scope="session")
+def digits() -> Digits:
+    data = load_digits()
+    images = torch.tensor(data.images, dtype=torch.float32)[:, None] / 16
+    images = (images - images.mean()) / images.std()
+    labels = torch.tensor(data.target, dtype=torch.int64)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    train, test = order[:1097], order[1097:]
+    return Digits(
+        train_images=images[train],
+        train_labels=labels[train],
+        test_images=images[test],
+        test_labels=labels[test],
+    )
+
+
+@pytest.fixture(scope="session")
+def trained_net(digits: Digits) -> TinyResidualNet:
+    """A float network at 97 % or so; do not change it."""
+    torch.manual_seed(0)
+    net = TinyResidualNet()
+    config = TrainConfig(epochs=8, learning_rate=0.05)
+    train_float(net, digits.train_images, digits.train_labels, config, seed=0)
+    return net.eval()
+
+
+@pytest.fixture(scope="session")
+def _calibrated(trained_net: TinyResidualNet, digits: Digits) -> QuantizedNetwork:
+    return prepared(trained_net, digits.train_images[:256])
+
+
+@pytest.fixture
+def network(_calibrated: QuantizedNetwork) -> QuantizedNetwork:
+    """The trained network with calibrated quantizers; each test has its own copy."""
+    return _calibrated.clone()
