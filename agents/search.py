@@ -1,24 +1,24 @@
 """The one interface of all searches: a problem in, evaluated allocations out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
-import torch
-
+from agents.ppo_config import PPOConfig
 from env.bit_allocation import BitAllocationEnv
-from env.budget import Budget
+from env.budget import MEASURED_TOLERANCE, Budget
+from env.costs import model_bytes
 from env.evaluation import Evaluation
 from env.evaluator import Evaluator
+from env.reward import RewardConfig, reward
+from env.tasks.task import Split
 from hardware.layer_table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
 
-__all__ = ["LabelledData", "Search", "SearchProblem", "SearchResult"]
-
-LabelledData = tuple[torch.Tensor, torch.Tensor]
-"""Images float32 `[N, C, H, W]` and labels int64 `[N]`."""
+__all__ = ["Search", "SearchProblem", "SearchResult", "ranked_candidates"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,13 +26,14 @@ class SearchProblem:
     """Everything a method may look at; each takes what it needs.
 
     Methods that ask for evaluations use `evaluator` (or an environment from `make_env`), methods
-    that train as they go use `prepare` and `train_data`, and methods that only need a network and
-    data use `prepare`, `train_data` and `table` and ask for nothing.
+    that train as they go use `prepare` and `train`, and methods that only need a network and data
+    use `prepare`, `train` and `table` and ask for nothing.
     """
 
     layers: tuple[LayerSpec, ...]
     bit_choices: tuple[int, ...]
     budget: Budget
+    """The resource budget (milliseconds, bytes); the evaluation limit is the evaluator's."""
     evaluator: Evaluator
     """Retrains and measures; counts, and refuses more than its evaluation limit."""
     table: LayerTable
@@ -41,8 +42,16 @@ class SearchProblem:
     make_env: Callable[[], BitAllocationEnv]
     prepare: Callable[[], QuantizedNetwork]
     """Returns a fresh calibrated network at the float checkpoint, which the method may train."""
-    train_data: LabelledData
-    search_data: LabelledData
+    train: Split
+    search: Split
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    log_folder: Path | None = None
+    """Where a method may write TensorBoard events of its own."""
+
+    def bytes_of(self, allocation: Allocation) -> int:
+        """Return the model size of an allocation in bytes."""
+        return model_bytes(self.layers, allocation)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +60,6 @@ class SearchResult:
 
     candidates: tuple[Allocation, ...]
     """Best first, all inside the budget as far as the method knows."""
-    evaluations: tuple[Evaluation, ...] = ()
-    """The real evaluations it asked for, in order."""
 
 
 class Search(Protocol):
@@ -60,3 +67,19 @@ class Search(Protocol):
 
     def __call__(self, problem: SearchProblem, *, seed: int) -> SearchResult:
         """Search until the problem's evaluation limit is used up or the method is done."""
+
+
+def ranked_candidates(problem: SearchProblem) -> SearchResult:
+    """Return what was evaluated inside the budget, best reward first."""
+    inside = [
+        evaluation
+        for evaluation in problem.evaluator.evaluations
+        if not evaluation.error
+        and problem.budget.allows(
+            latency_ms=evaluation.latency_ms,
+            model_bytes=evaluation.model_bytes,
+            tolerance=MEASURED_TOLERANCE,
+        )
+    ]
+    inside.sort(key=lambda e: reward(e, problem.reference, problem.reward)[0], reverse=True)
+    return SearchResult(candidates=tuple(dict.fromkeys(e.allocation for e in inside)))

@@ -1,0 +1,15 @@
+"""METHODS: every way of choosing an allocation, by the name people type.
+
+A new method is one file with a `search` function, and one line here.
+"""
+
+from agents import ppo, random_search, uniform
+from agents.search import Search
+
+__all__ = ["METHODS"]
+
+METHODS: dict[str, Search] = {
+    "ppo": ppo.search,
+    "random": random_search.search,
+    "uniform": uniform.search,
+}

@@ -1,0 +1,45 @@
+"""Random search: uniformly random legal choices, after the uniform allocations."""
+
+import numpy as np
+
+from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.uniform import evaluate_uniform
+from env.bit_allocation import BitAllocationEnv
+from env.decisions import allocation_of
+from quant.allocation import Allocation
+
+__all__ = ["random_allocation", "search"]
+
+PATIENCE = 1000
+"""Draws in a row that were all seen before, after which the space counts as used up."""
+
+
+def random_allocation(env: BitAllocationEnv, rng: np.random.Generator) -> Allocation:
+    """Return the end of an episode of uniformly random legal actions, not evaluated."""
+    env.reset()
+    bits: list[int] = []
+    while True:
+        action = rng.choice(np.flatnonzero(env.action_masks()))
+        bits.append(env.bit_choices[int(action)])
+        if len(bits) == len(env.decisions):
+            return allocation_of(env.layers, bits)
+        env.step(action)
+
+
+def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+    """Evaluate random allocations inside the budget, never the same one twice."""
+    evaluate_uniform(problem)
+    evaluator, env = problem.evaluator, problem.make_env()
+    rng = np.random.default_rng(seed)
+    evaluator.proposer = "random"
+    seen = {evaluation.allocation for evaluation in evaluator.evaluations}
+    misses = 0
+    while evaluator.remaining > 0 and misses < PATIENCE:
+        allocation = random_allocation(env, rng)
+        if allocation in seen:
+            misses += 1
+            continue
+        misses = 0
+        seen.add(allocation)
+        evaluator.evaluate([allocation])
+    return ranked_candidates(problem)

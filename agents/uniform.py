@@ -1,0 +1,43 @@
+"""Uniform allocations: every layer at the same bits."""
+
+from agents.search import SearchProblem, SearchResult, ranked_candidates
+from env.budget import MEASURED_TOLERANCE
+from env.evaluation import Evaluation
+from quant.allocation import Allocation
+
+__all__ = ["evaluate_uniform", "search", "uniform_inside"]
+
+
+def uniform_inside(problem: SearchProblem) -> list[Allocation]:
+    """Return the uniform allocations that the table expects inside the budget, widest first.
+
+    Those that miss it by no more than the tolerance of measured times are kept: measuring decides.
+    """
+    allocations = [
+        Allocation.uniform(problem.layers, bits) for bits in sorted(problem.bit_choices)[::-1]
+    ]
+    return [
+        allocation
+        for allocation in allocations
+        if problem.budget.allows(
+            latency_ms=problem.table.predict_ms(allocation),
+            model_bytes=problem.bytes_of(allocation),
+            tolerance=MEASURED_TOLERANCE,
+        )
+    ]
+
+
+def evaluate_uniform(problem: SearchProblem) -> list[Evaluation]:
+    """Evaluate the uniform allocations inside the budget, as far as the limit allows.
+
+    They count: with them no search ends below the best uniform allocation it could afford.
+    """
+    evaluator = problem.evaluator
+    evaluator.proposer = "uniform"
+    return evaluator.evaluate(uniform_inside(problem)[: evaluator.remaining])
+
+
+def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+    """Evaluate the uniform allocations and nothing else; `seed` has no effect."""
+    evaluate_uniform(problem)
+    return ranked_candidates(problem)

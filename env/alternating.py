@@ -1,0 +1,59 @@
+"""AlternatingEvaluator: practice between real evaluations, real ones at set intervals."""
+
+from collections.abc import Sequence
+
+from env.evaluation import Evaluation
+from env.evaluator import Evaluator
+from env.practice import PracticeEvaluator
+from quant.allocation import Allocation
+
+__all__ = ["AlternatingEvaluator"]
+
+
+class AlternatingEvaluator:
+    """Answers episodes with practice, and with a real evaluation when one is due.
+
+    A real one is due after the warm-up and then after every `practice_episodes`; an allocation
+    that was evaluated before practises instead, and the real one stays due. Once only `reserve`
+    real evaluations are left, every episode practises.
+    """
+
+    def __init__(
+        self,
+        real: Evaluator,
+        practice: PracticeEvaluator,
+        *,
+        warm_up_episodes: int,
+        practice_episodes: int,
+        reserve: int,
+    ) -> None:
+        """Keep both evaluators; evaluations that were already made teach the practice model."""
+        self._real, self._practice = real, practice
+        self._practice_episodes = practice_episodes
+        self._until_real = warm_up_episodes
+        self._reserve = reserve
+        self._seen: set[Allocation] = set()
+        for evaluation in real.evaluations:
+            self._learn(evaluation)
+
+    @property
+    def real_left(self) -> int:
+        """Real evaluations that episodes may still get."""
+        return max(0, self._real.remaining - self._reserve)
+
+    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+        """Answer allocations in order, each with practice or for real."""
+        return [self._evaluate(allocation) for allocation in allocations]
+
+    def _evaluate(self, allocation: Allocation) -> Evaluation:
+        if self._until_real > 0 or self.real_left == 0 or allocation in self._seen:
+            self._until_real -= 1
+            return self._practice.evaluate([allocation])[0]
+        self._until_real = self._practice_episodes
+        evaluation = self._real.evaluate([allocation])[0]
+        self._learn(evaluation)
+        return evaluation
+
+    def _learn(self, evaluation: Evaluation) -> None:
+        self._seen.add(evaluation.allocation)
+        self._practice.observe(evaluation)

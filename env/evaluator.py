@@ -1,0 +1,143 @@
+"""Evaluator: the only expensive call. Retrain, score, convert, build, measure."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from env.costs import model_bytes
+from env.env_config import EnvConfig
+from env.errors import EvaluationLimitError
+from env.evaluation import Evaluation
+from env.tasks.task import Split
+from hardware.device import Device, MeasureResult
+from hardware.lock import training_lock
+from quant.accuracy import Accuracy, integer_accuracy
+from quant.allocation import Allocation
+from quant.convert import convert
+from quant.deploy_graph import DeployGraph
+from quant.finetune import TrainingError, finetune
+from quant.network import QuantizedNetwork
+
+__all__ = ["EnvConfig", "Evaluator"]
+
+OnEvaluation = Callable[[Evaluation], None]
+
+
+class Evaluator:
+    """Evaluates allocations one after the other, and refuses more than its limit.
+
+    With `weights: shared` the network goes on training from evaluation to evaluation, so an
+    evaluation depends on those before it; with `reset` each starts from the weights that the
+    network had when the evaluator was made.
+    """
+
+    def __init__(
+        self,
+        network: QuantizedNetwork,
+        device: Device,
+        train: Split,
+        search: Split,
+        config: EnvConfig,
+        *,
+        seed: int,
+        limit: int,
+        on_evaluation: Sequence[OnEvaluation] = (),
+    ) -> None:
+        """Keep the parts; nothing is trained yet.
+
+        Args:
+            network: Calibrated, at the float checkpoint; trained in place.
+            device: Builds and measures.
+            train: Retrained on.
+            search: Scored on.
+            config: Retraining and whether weights are shared.
+            seed: Orders the training images, together with the evaluation's number.
+            limit: Largest number of evaluations.
+            on_evaluation: Called with each finished evaluation, in order.
+        """
+        self.network = network
+        self.device = device
+        self.limit = limit
+        self.proposer = ""
+        """Who asks for the next evaluations; written into each of them."""
+        self.evaluations: list[Evaluation] = []
+        self.on_evaluation = list(on_evaluation)
+        self._train, self._search = train, search
+        self._config = config
+        self._seed = seed
+        self._start = {name: value.clone() for name, value in network.state_dict().items()}
+
+    @property
+    def remaining(self) -> int:
+        """How many evaluations the limit still allows."""
+        return self.limit - len(self.evaluations)
+
+    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+        """Evaluate allocations in order.
+
+        Raises:
+            EvaluationLimitError: the limit is used up; finished ones are in `evaluations`.
+            HardwareLostError: the device is gone.
+        """
+        return [self._evaluate(allocation) for allocation in allocations]
+
+    def _evaluate(self, allocation: Allocation) -> Evaluation:
+        if self.remaining <= 0:
+            raise EvaluationLimitError(
+                f"all {self.limit} evaluations are used up", "allow more with --evaluations"
+            )
+        started = time.perf_counter()
+        try:
+            with training_lock():
+                graph, accuracy = self._retrain(allocation)
+        except TrainingError as error:
+            self.network.load_state_dict(self._start)
+            evaluation = self._record(
+                allocation, None, MeasureResult(error=str(error)), time.perf_counter() - started
+            )
+        else:
+            train_s = time.perf_counter() - started
+            evaluation = self._record(allocation, accuracy, self.device.measure(graph), train_s)
+        self.evaluations.append(evaluation)
+        for listener in self.on_evaluation:
+            listener(evaluation)
+        return evaluation
+
+    def _retrain(self, allocation: Allocation) -> tuple[DeployGraph, Accuracy]:
+        if self._config.weights == "reset":
+            self.network.load_state_dict(self._start)
+        self.network.set_allocation(allocation)
+        order = np.random.SeedSequence([self._seed, len(self.evaluations)])
+        finetune(
+            self.network,
+            self._train.images,
+            self._train.labels,
+            self._config.finetune,
+            seed=int(order.generate_state(1)[0]),
+        )
+        graph = convert(self.network)
+        return graph, integer_accuracy(graph, self._search.images, self._search.labels)
+
+    def _record(
+        self,
+        allocation: Allocation,
+        accuracy: Accuracy | None,
+        result: MeasureResult,
+        train_s: float,
+    ) -> Evaluation:
+        return Evaluation(
+            allocation=allocation,
+            index=len(self.evaluations),
+            accuracy=accuracy.value if accuracy else 0.0,
+            accuracy_se=accuracy.standard_error if accuracy else 0.0,
+            loss=accuracy.loss if accuracy else torch.inf,
+            model_bytes=model_bytes(self.network.layers, allocation),
+            measurement=result.measurement,
+            error=result.error,
+            proposer=self.proposer,
+            train_s=train_s,
+            build_s=result.build_s,
+            measure_s=result.measure_s,
+        )

@@ -1,0 +1,101 @@
+"""Float checkpoints: a task's network is trained in float once, and kept."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from env.tasks.task import Task
+from quant.errors import DataError
+from quant.finetune import train_float
+
+__all__ = ["checkpoint_path", "float_module"]
+
+CHECKPOINT_VERSION = 1
+KEY = "key"
+
+
+def checkpoint_folder() -> Path:
+    """Return the folder of float checkpoints."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "bitalloc" / "checkpoints"
+
+
+def checkpoint_path(task: Task, seed: int) -> Path:
+    """Return where the checkpoint of a task and seed is kept."""
+    digest = hashlib.sha256(_key(task, seed).encode()).hexdigest()[:16]
+    return checkpoint_folder() / f"{task.name}-s{seed}-{digest}.safetensors"
+
+
+def float_module(
+    task: Task, seed: int, *, progress: Callable[[int, int], None] | None = None
+) -> nn.Module:
+    """Return the trained float network, from its checkpoint where there is one.
+
+    Args:
+        task: What to train.
+        seed: Seeds the initial weights and the order of the images.
+        progress: Called with (steps done, steps in all) while it trains.
+
+    Raises:
+        DataError: the checkpoint is truncated or damaged.
+    """
+    torch.manual_seed(seed)
+    module = task.make_module()
+    path, key = checkpoint_path(task, seed), _key(task, seed)
+    if path.exists() and (state := _read(path, key)) is not None:
+        module.load_state_dict(state)
+        return module.eval()
+    train_float(
+        module, task.train.images, task.train.labels, task.recipe, seed=seed, progress=progress
+    )
+    _write(path, module.state_dict(), key)
+    return module.eval()
+
+
+def _key(task: Task, seed: int) -> str:
+    """Return everything that decides the trained weights, compared whole on a hit."""
+    shapes = {name: list(value.shape) for name, value in task.make_module().state_dict().items()}
+    return json.dumps(
+        {
+            "version": CHECKPOINT_VERSION,
+            "task": task.name,
+            "images": len(task.train),
+            "recipe": asdict(task.recipe),
+            "seed": seed,
+            "shapes": shapes,
+            "torch": torch.__version__,
+        },
+        sort_keys=True,
+    )
+
+
+def _read(path: Path, key: str) -> dict[str, torch.Tensor] | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get(KEY) != key:
+                return None
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise DataError(
+            f"expected a float checkpoint at {path}, found a damaged file ({error})",
+            f"delete it, and it is trained again: rm {path}",
+        ) from error
+
+
+def _write(path: Path, state: dict[str, Any], key: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Written beside and renamed: a killed run leaves no half checkpoint, and racing runs agree.
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    os.close(handle)
+    save_file({k: v.contiguous() for k, v in state.items()}, name, metadata={KEY: key})
+    os.replace(name, path)

@@ -1,0 +1,46 @@
+"""Task: a data set split three ways, and the network that is trained on it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from quant.finetune import TrainConfig
+
+__all__ = ["Split", "Task"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Split:
+    """Images and labels of one part of a data set."""
+
+    images: torch.Tensor
+    """float32 `[N, C, H, W]`, normalised."""
+    labels: torch.Tensor
+    """int64 `[N]`."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Task:
+    """What is learned, by what network, and how its float version is trained."""
+
+    name: str
+    make_module: Callable[[], nn.Module]
+    """Returns the untrained network; seed torch before calling it."""
+    recipe: TrainConfig
+    """How the float network is trained."""
+    train: Split
+    search: Split
+    """Held out of training; every decision of a search is made on it."""
+    test: Split
+    """Only `experiments.evaluate` may look at it."""
+
+    @property
+    def example(self) -> torch.Tensor:
+        """One input, for capturing the network."""
+        return self.train.images[:1]
