@@ -51,6 +51,7 @@ class Accuracy:
 
 def score_logits(logits: torch.Tensor, labels: torch.Tensor) -> Accuracy:
     """Return the accuracy of logits `[N, classes]` against labels int64 `[N]`."""
+    logits = logits.detach()
     return Accuracy(
         correct=int((logits.argmax(1) == labels).sum()),
         count=len(labels),
@@ -81,9 +82,11 @@ def integer_logits(graph: DeployGraph, images: torch.Tensor) -> torch.Tensor:
     where every partial sum is below 2**24, and are exact either way.
     """
     values: dict[str, torch.Tensor] = {graph.input: images}
-    for op in graph.ops:
-        names = op.inputs if isinstance(op, Add | Concat) else (op.input,)
-        values[op.output] = _run(op, [values[name] for name in names])
+    # NNPACK convolves by transforms (Winograd, FFT) whose float32 sums are not integers.
+    with torch.backends.nnpack.flags(enabled=False):
+        for op in graph.ops:
+            names = op.inputs if isinstance(op, Add | Concat) else (op.input,)
+            values[op.output] = _run(op, [values[name] for name in names])
     return values[graph.output]
 
 

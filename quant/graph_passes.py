@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from quant.errors import CaptureError
-from quant.graph import Node, readers_of
+from quant.graph import NetworkGraph, Node, readers_of
 
 __all__ = ["check_nodes", "drop_unread", "fuse_clips"]
 
@@ -56,13 +56,16 @@ def check_nodes(nodes: Sequence[Node], output: str) -> None:
             f"expected the network to end in a Linear or Conv2d layer, found {last.kind} "
             f"({last.name})"
         )
+    wide = NetworkGraph(nodes=tuple(nodes), output=output, layers=()).wide
+    if nodes[0].name in wide:
+        raise CaptureError(
+            "an addition, average pooling or activation reads the network's input, which travels "
+            "as 8-bit codes",
+            "put a Conv2d or Linear layer first",
+        )
     for node in nodes:
         if node.kind == "flatten" and by_name[node.inputs[0]].shape[1:] != (1, 1):
             _check_flatten(node, readers[node.name])
-        if node.kind in ("add", "avg_pool", "clip") and nodes[0].name in node.inputs:
-            raise CaptureError(
-                f"{node.name}: {node.kind} reads the network's input, which travels as 8-bit codes"
-            )
 
 
 def _check_flatten(node: Node, readers: Sequence[Node]) -> None:

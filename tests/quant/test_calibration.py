@@ -1,0 +1,140 @@
+"""What calibration promises: steps that serve the data and stay usable whatever the data is."""
+
+import pytest
+import torch
+from torch import nn
+
+from quant.accuracy import integer_logits
+from quant.allocation import Allocation
+from quant.convert import convert
+from quant.errors import AllocationError, CaptureError
+from quant.finetune import FinetuneConfig, finetune
+from quant.network import QuantizedNetwork, prepare
+from quant.quantizer import STALE_AFTER_STEPS, ActivationQuantizer, WeightQuantizer, keep_positive
+
+
+def small_network(first: nn.Conv2d | None = None) -> nn.Module:
+    torch.manual_seed(0)
+    first = first or nn.Conv2d(3, 8, 3, padding=1)
+    middle = nn.Conv2d(8, 6, 3, padding=1)
+    return nn.Sequential(first, nn.ReLU(), middle, nn.ReLU(), nn.Flatten(), nn.Linear(6 * 64, 4))
+
+
+def biased(value: float) -> nn.Conv2d:
+    first = nn.Conv2d(3, 8, 3, padding=1)
+    assert first.bias is not None
+    nn.init.constant_(first.bias, value)
+    return first
+
+
+def images(count: int = 64) -> torch.Tensor:
+    return torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def calibrated(module: nn.Module) -> QuantizedNetwork:
+    network = prepare(module.eval(), images(1))
+    network.calibrate(images())
+    return network
+
+
+def uniform(network: QuantizedNetwork, bits: int) -> Allocation:
+    return Allocation.uniform(network.layers, bits)
+
+
+def test_the_sample_sees_every_pixel_and_not_only_a_border() -> None:
+    # 4 * 64 * 8 * 8 = 16384 * n values a tensor: a stride would fall on the same columns only.
+    network = prepare(small_network().eval(), images(1))
+    values = torch.zeros(256, 8, 8, 8)
+    values[:, :, 4, 3] = 1.0
+    sample = network._sample("conv2d", {"conv2d": values})
+    assert float(sample.mean()) == pytest.approx(1 / 64, rel=0.2)
+
+
+def test_a_dead_channel_still_converts_with_its_bias() -> None:
+    first = biased(0.7)
+    with torch.no_grad():
+        first.weight[2] = 0.0
+        first.weight[5] = 1e-12
+    network = calibrated(small_network(first))
+    network.set_allocation(uniform(network, 8))
+    layer = convert(network).layer_ops()[0]
+    assert not layer.weight[2].any()
+    # The channel's constant survives: bias code times its scale is the float bias.
+    unit = network.tensor(network.graph.input).step(8) * network.layer("0").quantizer.step(8)[2]
+    assert layer.epilogue.bias[2] * unit.item() == pytest.approx(0.7, rel=1e-3)
+
+
+def test_a_tensor_that_was_always_zero_still_converts() -> None:
+    network = calibrated(small_network(biased(-1e3)))
+    network.set_allocation(uniform(network, 4))
+    with torch.no_grad():
+        expected = network(images())
+    assert torch.allclose(integer_logits(convert(network), images()), expected, atol=1e-5)
+
+
+def test_one_allocation_does_not_move_the_input_scale_of_the_others() -> None:
+    network = calibrated(small_network())
+    network.set_allocation(uniform(network, 2))
+    before = {name: module.steps.detach().clone() for name, module in network_tensors(network)}
+    labels = torch.randint(0, 4, (64,), generator=torch.Generator().manual_seed(2))
+    config = FinetuneConfig(steps=5, batch_size=32, step_learning_rate=0.1)
+    finetune(network, images(), labels, config, seed=0)
+    after = {name: module.steps.detach() for name, module in network_tensors(network)}
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == set(before) - {network.graph.input}
+
+
+def network_tensors(network: QuantizedNetwork) -> list[tuple[str, ActivationQuantizer]]:
+    names = dict.fromkeys(layer.tensor for layer in network.layers)
+    return [(name, network.tensor(name)) for name in names]
+
+
+def test_a_step_that_jumped_below_zero_comes_back() -> None:
+    quantizer = WeightQuantizer(2)
+    weight = torch.tensor([[1.0, -0.5], [0.25, 0.1]])
+    for bits in range(2, 9):
+        quantizer.initialise(weight, bits)
+    start = quantizer.step(4).detach().clone()
+    with torch.no_grad():
+        quantizer.steps[2, 0] = -3.0
+    keep_positive(quantizer)
+    assert 0 < quantizer.step(4)[0].item() < start[0].item()
+    assert quantizer.step(4)[1].item() == start[1].item()
+    quantizer(weight, 4).square().sum().backward()
+    assert quantizer.steps.grad is not None
+    assert quantizer.steps.grad[2, 0] != 0
+
+
+def test_a_loaded_network_runs_without_images_until_a_width_is_stale() -> None:
+    source = calibrated(small_network())
+    source.set_allocation(uniform(source, 3))
+    loaded = prepare(small_network().eval(), images(1))
+    loaded.load_state_dict(source.state_dict())
+    loaded.set_allocation(uniform(loaded, 3))
+    with torch.no_grad():
+        assert torch.equal(loaded(images()), source(images()))
+    loaded.trained_steps += STALE_AFTER_STEPS + 1
+    with pytest.raises(AllocationError, match="no images are kept"):
+        loaded.set_allocation(uniform(loaded, 4))
+    loaded.keep_calibration_images(images())
+    loaded.set_allocation(uniform(loaded, 4))
+
+
+class PooledInput(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = nn.functional.max_pool2d(x, 2)
+        total: torch.Tensor = self.conv(pooled + self.conv_free(pooled))
+        return total
+
+    @staticmethod
+    def conv_free(x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x)
+
+
+def test_an_input_read_wide_through_a_pool_is_refused() -> None:
+    with pytest.raises(CaptureError, match="reads the network's input"):
+        prepare(PooledInput(), images(1))
