@@ -1,6 +1,6 @@
 """Passes over captured nodes: fuse activations, drop what nothing reads, refuse what cannot be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from quant.errors import CaptureError
@@ -20,15 +20,23 @@ def fuse_clips(nodes: Sequence[Node], output: str) -> tuple[list[Node], str]:
     readers = readers_of(nodes)
     for node in nodes:
         inputs = tuple(renamed.get(name, name) for name in node.inputs)
-        if node.kind == "clip":
-            producer = fused[inputs[0]]
-            alone = len(readers[node.inputs[0]]) == 1 and node.inputs[0] != output
-            if producer.kind in ("conv2d", "linear", "add") and not producer.clip and alone:
+        if node.kind == "clip" and len(readers[node.inputs[0]]) == 1 and node.inputs[0] != output:
+            producer = _behind_pools(fused[inputs[0]], fused, readers)
+            if producer.kind in ("conv2d", "linear", "add") and not producer.clip:
                 fused[producer.name] = replace(producer, clip=node.clip)
-                renamed[node.name] = producer.name
+                renamed[node.name] = inputs[0]
                 continue
         fused[node.name] = replace(node, inputs=inputs)
     return list(fused.values()), renamed.get(output, output)
+
+
+def _behind_pools(
+    node: Node, nodes: Mapping[str, Node], readers: Mapping[str, Sequence[Node]]
+) -> Node:
+    """Return the operator behind max poolings that alone read it: clips and maxima commute."""
+    while node.kind == "max_pool" and len(readers[node.inputs[0]]) == 1:
+        node = nodes[node.inputs[0]]
+    return node
 
 
 def drop_unread(nodes: Sequence[Node], output: str) -> list[Node]:
