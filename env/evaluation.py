@@ -44,6 +44,10 @@ class Evaluation:
             return self.measurement.median_ms
         return self.predicted_ms if self.practice else None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Evaluation":
+        """Return itself: nothing changes it, and vectorised environments copy every `info`."""
+        return self
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document."""
         return {

@@ -25,6 +25,9 @@ from quant.layers import INPUT_BITS, LayerSpec
 
 __all__ = ["BudgetMask", "MaskState", "Outlook"]
 
+_OptionsKey = tuple[int, int | None, tuple[int, int] | None]
+"""(step, pending weight bits, (bits, spent layers) of the current group if it is begun)."""
+
 
 @dataclass(frozen=True, slots=True)
 class MaskState:
@@ -79,6 +82,7 @@ class BudgetMask:
             }
             for layer in layers
         }
+        self._options_of: dict[_OptionsKey, tuple[Front, npt.NDArray[np.int64]]] = {}
         self._prepare_groups(layers, front_points)
         self._check(budget)
 
@@ -149,13 +153,27 @@ class BudgetMask:
                 elsewhere = pareto(add(elsewhere, self._rest[name][bits][spent_layers]))
         later = self._later[begun if current is not None else begun + 1]
         elsewhere = add(elsewhere, later)
-        legal = np.zeros(len(self._choices), dtype=np.bool_)
-        smallest = np.full(len(self.resources), np.iinfo(np.int64).max)
-        for index, choice in enumerate(self._choices):
-            ends = add(elsewhere, self._completions(state, choice, current))
-            legal[index] = (ends <= self.limit).all(axis=1).any()
-            smallest = np.minimum(smallest, ends.min(axis=0))
-        return Outlook(legal, smallest)
+        options, starts = self._options(state, current)
+        # [options, 1, resources] + [1, elsewhere, resources]
+        ends = options[:, None, :] + elsewhere[None, :, :]
+        inside = np.any(np.all(ends <= self.limit, axis=2), axis=1)
+        legal = np.logical_or.reduceat(inside, starts)
+        return Outlook(legal, ends.min(axis=(0, 1)))
+
+    def _options(
+        self, state: MaskState, current: tuple[int, int] | None
+    ) -> tuple[Front, npt.NDArray[np.int64]]:
+        """Return the completions of the current group after each choice, one below the other.
+
+        Returns:
+            All of them `[options, resources]`, and the row at which each choice's begin.
+        """
+        key = (state.step, state.pending_weight_bits, current)
+        if key not in self._options_of:
+            fronts = [self._completions(state, choice, current) for choice in self._choices]
+            starts = np.cumsum([0, *(len(front) for front in fronts[:-1])])
+            self._options_of[key] = (np.concatenate(fronts), starts)
+        return self._options_of[key]
 
     def _completions(self, state: MaskState, choice: int, current: tuple[int, int] | None) -> Front:
         """Return the completions of the current group after `choice`."""
