@@ -28,12 +28,16 @@ class MeasureResult:
     """Seconds from the graph to a loaded program, packing of the weights included."""
     measure_s: float = 0.0
     """Seconds spent running it, check of the result included."""
+    cached: bool = False
+    """True when the measurement is a stored one of an equal program."""
 
 
 class Device(Protocol):
     """A place where programs run: this machine, a simulation, later a board."""
 
-    source: MeasurementSource
+    @property
+    def source(self) -> MeasurementSource:
+        """Whether numbers are measured, simulated or emulated."""
 
     @property
     def name(self) -> str:
@@ -41,6 +45,9 @@ class Device(Protocol):
 
     def facts(self) -> Mapping[str, Any]:
         """Return machine facts that travel with every measurement."""
+
+    def identity(self, graph: DeployGraph) -> Any:
+        """Return what decides a program's time, as a JSON document without its values."""
 
     def measure(self, graph: DeployGraph) -> MeasureResult:
         """Build, check against the integer reference, and time one candidate.

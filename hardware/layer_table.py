@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hardware.measurement import MeasurementSource
 from quant.allocation import Allocation
@@ -32,3 +33,34 @@ class LayerTable:
             for name, bits in allocation.items
         )
         return total_us / 1000.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document: `{layer: {"w/a": microseconds}}`, the overhead, the source."""
+        return {
+            "unit": "microseconds",
+            "source": self.source,
+            "disturbed_share": self.disturbed_share,
+            "overhead_us": self.overhead_us,
+            "layers": {
+                layer: {f"{weight}/{activation}": us for (weight, activation), us in row.items()}
+                for layer, row in self.times_us.items()
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "LayerTable":
+        """Read a document written by `to_dict`."""
+        return cls(
+            times_us={
+                layer: {_pair(name): us for name, us in row.items()}
+                for layer, row in document["layers"].items()
+            },
+            overhead_us=document["overhead_us"],
+            source=document["source"],
+            disturbed_share=document["disturbed_share"],
+        )
+
+
+def _pair(name: str) -> tuple[int, int]:
+    weight, activation = name.split("/")
+    return int(weight), int(activation)

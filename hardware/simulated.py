@@ -65,6 +65,11 @@ class SimulatedDevice:
             "noise": _NOISE,
         }
 
+    def identity(self, graph: DeployGraph) -> Any:
+        """Return what the formula reads of a graph."""
+        layers = [self._layer_facts(graph, op) for op in graph.layer_ops()]
+        return [layers, len(graph.ops)]
+
     def measure(self, graph: DeployGraph) -> MeasureResult:
         """Return the formula's time with pseudo-noise drawn from the graph's bits and shapes."""
         layers = [self._layer_facts(graph, op) for op in graph.layer_ops()]

@@ -1,0 +1,105 @@
+"""StoredDevice: a device that measures the same program only once, whoever asks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hardware.device import Device, MeasureResult, Progress
+from hardware.layer_table import LayerTable
+from hardware.measurement import Measurement, MeasurementSource
+from hardware.protocol import ProtocolConfig
+from hardware.store import Store
+from quant.deploy_graph import DeployGraph
+
+__all__ = ["StoredDevice"]
+
+MOST_DISTURBED = 0.2
+"""Share of disturbed samples up to which a layer table is worth keeping."""
+
+
+class StoredDevice:
+    """Looks measurements up in a store before it asks the device, and keeps the stable ones.
+
+    The key is the program (its kernels and the shapes of their constants: time does not depend on
+    values), the machine's standing facts and the protocol. Only stable measurements are kept: an
+    unstable one is worth trying again.
+    """
+
+    def __init__(self, device: Device, store: Store, protocol: ProtocolConfig) -> None:
+        """Wrap a device; the caller closes both."""
+        self._device = device
+        self._store = store
+        self._protocol = protocol
+
+    @property
+    def source(self) -> MeasurementSource:
+        """Where the device's numbers come from."""
+        return self._device.source
+
+    @property
+    def name(self) -> str:
+        """The device's name."""
+        return self._device.name
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the device's facts."""
+        return self._device.facts()
+
+    def identity(self, graph: DeployGraph) -> Any:
+        """Return what decides a program's time."""
+        return self._device.identity(graph)
+
+    def measure(self, graph: DeployGraph) -> MeasureResult:
+        """Return the stored measurement of an equal program, or measure.
+
+        Raises:
+            HardwareLostError: the device is gone.
+            StoreError: the store cannot be read or written.
+        """
+        key = self._key(graph)
+        found = self._store.get("measurement", key)
+        if found is not None:
+            return MeasureResult(measurement=Measurement.from_dict(found), cached=True)
+        result = self._device.measure(graph)
+        if result.measurement is not None and result.measurement.verdict.stable:
+            self._store.put("measurement", key, result.measurement.to_dict())
+        return result
+
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Run a graph on the device."""
+        return self._device.run(graph, x)
+
+    def layer_table(
+        self, graph: DeployGraph, bit_choices: Sequence[int], progress: Progress | None = None
+    ) -> LayerTable:
+        """Return the stored layer table of an equal network, or measure it.
+
+        Raises:
+            BuildError: a layer cannot be built.
+            HardwareLostError: the device is gone.
+            StoreError: the store cannot be read or written.
+        """
+        key = {**self._key(graph), "bit_choices": list(bit_choices)}
+        found = self._store.get("layer-table", key)
+        if found is not None:
+            return LayerTable.from_dict(found)
+        table = self._device.layer_table(graph, bit_choices, progress)
+        if table.disturbed_share <= MOST_DISTURBED:
+            self._store.put("layer-table", key, table.to_dict())
+        return table
+
+    def close(self) -> None:
+        """Close the device."""
+        self._device.close()
+
+    def _key(self, graph: DeployGraph) -> dict[str, Any]:
+        return {
+            "program": self._device.identity(graph),
+            "layers": [op.layer for op in graph.layer_ops()],
+            "machine": dict(self._device.facts()),
+            "source": self._device.source,
+            "protocol": asdict(self._protocol),
+        }

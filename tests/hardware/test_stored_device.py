@@ -1,0 +1,92 @@
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardware.device import MeasureResult
+from hardware.layer_table import LayerTable
+from hardware.protocol import ProtocolConfig
+from hardware.simulated import SimulatedDevice
+from hardware.store import Store
+from hardware.stored_device import StoredDevice
+from quant.deploy_graph import DeployGraph
+from tests.hardware.graphs import digits_like
+
+PROTOCOL = ProtocolConfig()
+
+
+class CountingDevice(SimulatedDevice):
+    """A simulated device that counts, and can be made unstable or another machine."""
+
+    def __init__(self, *, unstable: bool = False, cpu: str = "simulated") -> None:
+        super().__init__(PROTOCOL)
+        self.measured = 0
+        self.unstable = unstable
+        self.cpu = cpu
+
+    def facts(self) -> Mapping[str, Any]:
+        return {**super().facts(), "cpu": self.cpu}
+
+    def measure(self, graph: DeployGraph) -> MeasureResult:
+        self.measured += 1
+        result = super().measure(graph)
+        if not self.unstable:
+            return result
+        assert result.measurement is not None
+        return replace(result, measurement=replace(result.measurement, values_ms=(1.0, 2.0) * 10))
+
+
+def stored(device: CountingDevice, path: Path, protocol: ProtocolConfig = PROTOCOL) -> StoredDevice:
+    return StoredDevice(device, Store(path / "store.sqlite"), protocol)
+
+
+def test_an_equal_program_is_measured_once_across_runs(tmp_path: Path) -> None:
+    graph, first, second = digits_like(), CountingDevice(), CountingDevice()
+    fresh = stored(first, tmp_path).measure(graph)
+    again = stored(second, tmp_path).measure(graph)
+    assert (first.measured, second.measured) == (1, 0)
+    assert (fresh.cached, again.cached) == (False, True)
+    assert again.measurement == fresh.measurement
+
+
+def test_another_machine_or_protocol_is_measured_again(tmp_path: Path) -> None:
+    graph = digits_like()
+    stored(CountingDevice(), tmp_path).measure(graph)
+    other = CountingDevice(cpu="another")
+    assert not stored(other, tmp_path).measure(graph).cached
+    longer = CountingDevice()
+    assert not stored(longer, tmp_path, ProtocolConfig(repeats=30)).measure(graph).cached
+
+
+def test_an_unstable_measurement_is_not_kept(tmp_path: Path) -> None:
+    graph, device = digits_like(), CountingDevice(unstable=True)
+    device_with_store = stored(device, tmp_path)
+    device_with_store.measure(graph)
+    device_with_store.measure(graph)
+    assert device.measured == 2
+
+
+def test_a_layer_table_comes_back_equal(tmp_path: Path) -> None:
+    graph = digits_like()
+    first = stored(CountingDevice(), tmp_path).layer_table(graph, (4, 8))
+    calls: list[str] = []
+    again = stored(CountingDevice(), tmp_path).layer_table(
+        graph, (4, 8), lambda done, total, what: calls.append(what)
+    )
+    assert again == first
+    assert not calls
+    stored(CountingDevice(), tmp_path).layer_table(
+        graph, (2, 8), lambda done, total, what: calls.append(what)
+    )
+    assert calls
+
+
+def test_the_layer_table_document_is_read_back() -> None:
+    table = LayerTable(
+        times_us={"a": {(2, 8): 1.5, (8, 8): 3.0}}, overhead_us=0.5, disturbed_share=0.1
+    )
+    assert LayerTable.from_dict(table.to_dict()) == table
+    with pytest.raises(KeyError):
+        LayerTable.from_dict({})
