@@ -76,6 +76,18 @@ class _Tile:
     column: Any
 
 
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Where the next steps of one sum read: all may be symbolic."""
+
+    read: Any
+    position: Any
+    """Of the first step's codes of the tile's first pixel in `read`."""
+    weights: Any
+    first: Any
+    """The first step among all steps of the weights."""
+
+
 class _Direct:
     """Emits the body of one kernel."""
 
@@ -85,14 +97,13 @@ class _Direct:
         """Keep what the kernel is made of."""
         self.geometry, self.family, self.schedule = geometry, family, schedule
         self.out_dtype = out_dtype
-        self.group_channels = geometry.out_channels // geometry.groups
         self.pixels = tuple(product(range(schedule.tile_rows), range(schedule.tile_columns)))
         self.vectors = range(schedule.tile_vectors)
 
     @property
     def padded_channels(self) -> int:
         """Length of bias and multiplier: groups narrower than a vector are filled up."""
-        return self.geometry.groups * max(self.group_channels, LANES)
+        return self.geometry.groups * max(self.geometry.group_out_channels, LANES)
 
     def emit(self, *arguments: Any) -> None:
         """Emit the loops over images, groups, blocks of channels and tiles of pixels."""
@@ -127,7 +138,6 @@ class _Direct:
         """Emit the sums of one tile into registers, and return their buffers."""
         g, s = self.geometry, self.schedule
         sums = _accumulators(len(self.pixels) * len(self.vectors), LANES, "int32")
-        step_codes = self.family.products
         origin = (
             start
             + tile.row * (g.stride[0] * g.row_codes)
@@ -135,20 +145,28 @@ class _Direct:
             + tile.group * (g.channels // g.groups)
         )
         block = tile.group * s.blocks(g) + tile.block
+
+        def steps_at(run: Any, step: Any) -> _Steps:
+            """Return the next steps from a step of a run on."""
+            return _Steps(
+                read=read,
+                position=origin + g.run_offset(run) + step * self.family.products,
+                weights=weights,
+                first=(block * g.runs + run) * s.run_steps + step,
+            )
+
         with T.grid(g.runs // s.chunk_runs, s.run_chunks) as (outer, chunk):
+            if self.family.depth and s.is_short_chunk:
+                self._emit_short_chunk(steps_at(outer, chunk * s.chunk_steps), sums)
+                return sums
             narrow = self._emit_narrow_sums()
             with T.grid(s.chunk_runs, s.chunk_steps // s.unroll) as (inner, some):
                 run = outer * s.chunk_runs + inner
-                first = chunk * s.chunk_steps + some * s.unroll
-                step = (block * g.runs + run) * s.run_steps + first
-                position = origin + g.run_offset(run) + first * step_codes
+                steps = steps_at(run, chunk * s.chunk_steps + some * s.unroll)
                 for ahead in range(s.unroll):
-                    self._emit_step(
-                        read, position + ahead * step_codes, weights, step + ahead, narrow or sums
-                    )
+                    self._emit_step(steps, ahead, narrow or sums)
             for total, part in zip(sums, narrow, strict=False):
-                widened = load(total, 0, LANES) + self.family.widen(load(part, 0, 2 * LANES))
-                store(total, 0, widened, LANES)
+                self._add(total, self.family.widen(load(part, 0, 2 * LANES)))
         return sums
 
     def _emit_narrow_sums(self) -> list[Any]:
@@ -156,23 +174,39 @@ class _Direct:
             return []
         return _accumulators(len(self.pixels) * len(self.vectors), 2 * LANES, "int16")
 
-    def _emit_step(self, read: Any, position: Any, weights: Any, step: Any, sums: Any) -> None:
+    def _emit_step(self, steps: _Steps, ahead: int, sums: Sequence[Any]) -> None:
         """Emit one step: the same codes against every vector of weights, for every pixel."""
-        g, f = self.geometry, self.family
-        width = LANES * f.products
-        lanes = 2 * LANES if f.depth else LANES
-        rows = [
-            load(weights, (step * len(self.vectors) + vector) * width, width)
-            for vector in self.vectors
-        ]
-        index = 0
-        for row, column in self.pixels:
-            offset = row * g.stride[0] * g.row_codes + column * g.stride[1] * g.channels
-            code = load(read, position + offset, f.products)
-            for weight in rows:
-                total = sums[index]
-                store(total, 0, load(total, 0, lanes) + f.multiply(code, weight), lanes)
-                index += 1
+        places = product(self.pixels, self.vectors)
+        for total, (pixel, vector) in zip(sums, places, strict=True):
+            code, weight = self._code(steps, ahead, pixel), self._weight(steps, ahead, vector)
+            self._add(total, self.family.multiply(code, weight))
+
+    def _emit_short_chunk(self, steps: _Steps, sums: Sequence[Any]) -> None:
+        """Emit a chunk of few steps, one accumulator after another.
+
+        No narrow sum outlives its accumulator's turn: registers are left for the accumulators.
+        """
+        for total, (pixel, vector) in zip(sums, product(self.pixels, self.vectors), strict=True):
+            narrow = None
+            for ahead in range(self.schedule.chunk_steps):
+                code, weight = self._code(steps, ahead, pixel), self._weight(steps, ahead, vector)
+                term = self.family.multiply(code, weight)
+                narrow = term if narrow is None else narrow + term
+            self._add(total, self.family.widen(narrow))
+
+    def _code(self, steps: _Steps, ahead: int, pixel: tuple[int, int]) -> Any:
+        g, products = self.geometry, self.family.products
+        offset = pixel[0] * g.stride[0] * g.row_codes + pixel[1] * g.stride[1] * g.channels
+        return load(steps.read, steps.position + offset + ahead * products, products)
+
+    def _weight(self, steps: _Steps, ahead: int, vector: int) -> Any:
+        width = LANES * self.family.products
+        index = (steps.first + ahead) * len(self.vectors) + vector
+        return load(steps.weights, index * width, width)
+
+    def _add(self, total: Any, term: Any) -> None:
+        lanes = int(total.shape[0])
+        store(total, 0, load(total, 0, lanes) + term, lanes)
 
     def _emit_outputs(
         self,
@@ -185,21 +219,23 @@ class _Direct:
     ) -> None:
         """Emit the epilogue of one tile."""
         g = self.geometry
-        channel = tile_start(tile.block, LANES * len(self.vectors), self.group_channels)
-        real = min(self.group_channels, LANES)
+        channel = tile_start(
+            tile.block, LANES * len(self.vectors), self.geometry.group_out_channels
+        )
+        real = min(self.geometry.group_out_channels, LANES)
         index = 0
         for row, column in self.pixels:
             pixel = (tile.image * g.out_height + tile.row + row) * g.out_width
             pixel = (pixel + tile.column + column) * g.out_channels
             for vector in self.vectors:
                 offset = channel + vector * LANES
-                constant = tile.group * max(self.group_channels, LANES) + offset
+                constant = tile.group * max(self.geometry.group_out_channels, LANES) + offset
                 emit_output_vector(
                     load(sums[index], 0, LANES) + load(bias, constant, LANES),
                     load(multiplier, constant, LANES),
                     limits,
                     output,
-                    pixel + tile.group * self.group_channels + offset,
+                    pixel + tile.group * self.geometry.group_out_channels + offset,
                     width=LANES,
                     real=real,
                 )

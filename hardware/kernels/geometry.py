@@ -32,6 +32,11 @@ class Geometry:
         return self._out(self.width, 1)
 
     @property
+    def group_out_channels(self) -> int:
+        """Output channels of one group."""
+        return self.out_channels // self.groups
+
+    @property
     def is_padded(self) -> bool:
         """Whether windows reach over the image's border."""
         return self.padding != (0, 0)

@@ -28,7 +28,7 @@ def pack_weights(
         schedule: Gives the tile's vectors and the steps of a run.
     """
     g, s = geometry, schedule
-    group_channels = g.out_channels // g.groups
+    group_channels = g.group_out_channels
     block_channels = LANES * s.tile_vectors
     codes = s.run_steps * family.products
     rows = np.zeros((g.groups, group_channels, g.runs, codes), family.weight_dtype)
@@ -64,7 +64,7 @@ def shifted_bias(op: Conv2d | Linear) -> npt.NDArray[np.int32]:
 
 def pack_channels(values: Array, geometry: Geometry) -> Array:
     """Return per-channel constants with every group filled up to a vector."""
-    group_channels = geometry.out_channels // geometry.groups
+    group_channels = geometry.group_out_channels
     rows = np.zeros((geometry.groups, max(group_channels, LANES)), values.dtype)
     rows[:, :group_channels] = values.reshape(geometry.groups, group_channels)
     return rows.reshape(-1)

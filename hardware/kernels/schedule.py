@@ -1,11 +1,31 @@
 """Schedule: how the work of one layer is cut into register tiles and steps."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 
 from hardware.kernels.families import LANES, Family
 from hardware.kernels.geometry import Geometry
 
 __all__ = ["Schedule", "make_schedule"]
+
+_ACCUMULATORS = 8
+"""Vectors that are summed at once: with weights and codes they fill 16 registers."""
+_PAIRED_ACCUMULATORS = 4
+"""The same where each has a 16-bit and a 32-bit part that are both needed every few steps; with 8,
+registers are spilled inside the loop (measured: 6 bits 4 % and 7 by 6 bits 5 % slower)."""
+_LONG_CHUNK_STEPS = 12
+"""Steps after which spilling the 32-bit parts between chunks no longer counts."""
+_SHORT_CHUNK_STEPS = 2
+"""Most steps that are written as one expression, without 16-bit parts that outlive it."""
+_VECTORS = 4
+"""Most vectors of channels in a tile; wider ones gain nothing (measured on a matrix product)."""
+_UNROLL = 2
+"""Steps written one after another; with 4, registers are spilled (measured: 5 % slower)."""
+
+# Instructions, for comparing tiles: a multiplication and an addition; the end of one output vector;
+# the loops around one tile.
+_PRODUCT, _OUTPUT, _TILE = 2.0, 12.0, 20.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +51,14 @@ class Schedule:
         """Steps of one run."""
         return self.run_chunks * self.chunk_steps
 
+    @property
+    def is_short_chunk(self) -> bool:
+        """Whether a chunk is so few steps that they are written as one expression."""
+        return self.chunk_runs == 1 and self.chunk_steps <= _SHORT_CHUNK_STEPS
+
     def blocks(self, geometry: Geometry) -> int:
         """Return the blocks of output channels of one group."""
-        return -(-(geometry.out_channels // geometry.groups) // (LANES * self.tile_vectors))
+        return ceil(geometry.group_out_channels / (LANES * self.tile_vectors))
 
     def weight_shape(self, geometry: Geometry, family: Family) -> tuple[int, int, int, int]:
         """Return `[blocks of all groups, steps, vectors, LANES * products]`."""
@@ -61,32 +86,64 @@ class Schedule:
         return geometry.image_codes + self.overread_codes(geometry, family)
 
 
-def make_schedule(
-    geometry: Geometry, family: Family, tile: tuple[int, int, int] | None = None
-) -> Schedule:
-    """Return the schedule of one layer.
+def make_schedule(geometry: Geometry, family: Family) -> Schedule:
+    """Return the schedule of one layer: of all tiles that fit the registers, the cheapest.
 
     Args:
         geometry: The layer's shapes.
         family: How products are summed.
-        tile: Rows, columns and vectors of the register tile; None takes the cheapest by `tiles`.
     """
-    tile = tile or (
-        1,
-        min(4, geometry.out_width),
-        2 if geometry.out_channels // geometry.groups >= 16 else 1,
-    )
-    steps = -(-geometry.run_codes // family.products)
-    runs, chunks, length = _chunks(geometry.runs, steps, family.depth)
+    steps = ceil(geometry.run_codes / family.products)
+    chunk_runs, run_chunks, chunk_steps = _chunks(geometry.runs, steps, family.depth)
+    chunks = geometry.runs * run_chunks // chunk_runs
+    tiles = _tiles(geometry, _accumulators(family, chunks, chunk_runs * chunk_steps))
+    widenings = chunks if family.depth else 0
+    all_steps = geometry.runs * run_chunks * chunk_steps
+
+    def instructions(tile: tuple[int, int, int]) -> float:
+        rows, columns, vectors = tile
+        pixels = rows * columns
+        sums = pixels * vectors
+        one_step = _PRODUCT * sums + pixels + vectors + 1
+        one_tile = all_steps * one_step + (widenings * _PRODUCT + _OUTPUT) * sums + _TILE
+        return (
+            ceil(geometry.out_height / rows)
+            * ceil(geometry.out_width / columns)
+            * ceil(geometry.group_out_channels / (LANES * vectors))
+            * one_tile
+        )
+
+    rows, columns, vectors = min(tiles, key=instructions)
     return Schedule(
-        tile_rows=tile[0],
-        tile_columns=tile[1],
-        tile_vectors=tile[2],
-        chunk_runs=runs,
-        chunk_steps=length,
-        run_chunks=chunks,
-        unroll=max(u for u in (1, 2, 3, 4) if length % u == 0),
+        tile_rows=rows,
+        tile_columns=columns,
+        tile_vectors=vectors,
+        chunk_runs=chunk_runs,
+        chunk_steps=chunk_steps,
+        run_chunks=run_chunks,
+        unroll=_UNROLL if chunk_steps % _UNROLL == 0 else 1,
     )
+
+
+def _tiles(geometry: Geometry, accumulators: int) -> Iterator[tuple[int, int, int]]:
+    """Yield tiles of at most so many accumulators: `(rows, columns, vectors)`.
+
+    Narrow ones in height come first: at equal cost, pixels of one row share cache lines.
+    """
+    # A group of fewer channels than one vector still takes one.
+    most = min(accumulators, _VECTORS, max(1, geometry.group_out_channels // LANES))
+    for vectors in range(1, most + 1):
+        pixels = accumulators // vectors
+        for rows in range(1, min(pixels, geometry.out_height) + 1):
+            for columns in range(1, min(pixels // rows, geometry.out_width) + 1):
+                yield rows, columns, vectors
+
+
+def _accumulators(family: Family, chunks: int, steps: int) -> int:
+    """Return how many accumulators fit the registers, for so many chunks of so many steps."""
+    if family.depth and chunks > 1 and _SHORT_CHUNK_STEPS < steps < _LONG_CHUNK_STEPS:
+        return _PAIRED_ACCUMULATORS
+    return _ACCUMULATORS
 
 
 def _chunks(runs: int, steps: int, depth: int) -> tuple[int, int, int]:
@@ -99,5 +156,5 @@ def _chunks(runs: int, steps: int, depth: int) -> tuple[int, int, int]:
     if steps <= depth:
         most = depth // steps
         return max(n for n in range(1, runs + 1) if n <= most and runs % n == 0), 1, steps
-    chunks = -(-steps // depth)
-    return 1, chunks, -(-steps // chunks)
+    chunks = ceil(steps / depth)
+    return 1, chunks, ceil(steps / chunks)

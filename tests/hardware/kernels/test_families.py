@@ -43,6 +43,17 @@ def test_no_chunk_is_deeper_than_its_family(channels: int, kernel: tuple[int, in
         assert schedule.run_steps * family.products >= geometry.run_codes
 
 
+def test_fewer_steps_between_widenings_take_a_smaller_tile() -> None:
+    geometry = Geometry(
+        batch=1, height=16, width=16, channels=32, out_channels=32, kernel=(3, 3), padding=(1, 1)
+    )
+    sums = {}
+    for bits in (8, 7, 6, 4):
+        s = make_schedule(geometry, choose_family("avx2", bits, bits))
+        sums[bits] = s.tile_rows * s.tile_columns * s.tile_vectors
+    assert sums == {8: 8, 7: 8, 6: 4, 4: 8}
+
+
 def test_three_input_channels_waste_little() -> None:
     geometry = Geometry(batch=1, height=9, width=9, channels=3, out_channels=16, kernel=(3, 3))
     family = choose_family("avx2", 4, 8)
