@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from sb3_contrib import MaskablePPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
@@ -89,17 +88,14 @@ def train(
     )
 
 
-def policy_choice(
-    model: Any, env: BitAllocationEnv, *, rng: np.random.Generator | None = None
-) -> Allocation:
+def policy_choice(model: Any, env: BitAllocationEnv, *, deterministic: bool = True) -> Allocation:
     """Return the allocation that the policy ends in, without evaluating it.
 
     Args:
         model: The trained model.
         env: An environment of the same problem; it is reset and left at its last step.
-        rng: None for the most probable action at every step; otherwise actions are sampled.
+        deterministic: Take the most probable action at every step, or sample from the policy.
     """
-    deterministic = rng is None
     observation, _ = env.reset()
     bits: list[int] = []
     while True:

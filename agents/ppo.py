@@ -1,8 +1,8 @@
 """PPO: a policy that walks the layers, practises on a model, and is corrected by real episodes."""
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.episode_log import EpisodeLog
@@ -11,28 +11,34 @@ from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.uniform import evaluate_uniform
 from env.alternating import AlternatingEvaluator
 from env.bit_allocation import BitAllocationEnv
+from env.evaluation import Evaluation
 from env.practice import PracticeEvaluator
+from env.reward import reward
 from quant.allocation import Allocation
 
 __all__ = ["search"]
 
 FINAL_SAMPLES = 256
 """Allocations sampled from the trained policy, of which practice ranks the final candidates."""
-LATE_EPISODES = 2
-"""The training's length allows this many times the planned practice between real episodes: a
-policy that proposes what was evaluated already keeps the next real episode due."""
 
 
-class EndWithEvaluations(BaseCallback):
-    """Ends training when no real episode is left."""
+class FollowEvaluations(BaseCallback):
+    """Tells the environments what was measured, and ends training after the last real episode."""
 
-    def __init__(self, alternating: AlternatingEvaluator) -> None:
-        """Keep the evaluator that counts."""
+    def __init__(self, alternating: AlternatingEvaluator, practice: PracticeEvaluator) -> None:
+        """Keep the evaluators that count and learn."""
         super().__init__()
-        self._alternating = alternating
+        self._alternating, self._practice = alternating, practice
+        self._scale = 1.0
+
+    def _on_training_start(self) -> None:
+        self._on_step()
 
     def _on_step(self) -> bool:
-        return self._alternating.real_left > 0
+        if self._practice.latency_scale != self._scale:
+            self._scale = self._practice.latency_scale
+            self.training_env.env_method("correct_latency", self._scale)
+        return not self._alternating.done
 
 
 def search(problem: SearchProblem, *, seed: int) -> SearchResult:
@@ -40,7 +46,7 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
 
     Uniform allocations inside the budget come first, then practice episodes, then a real episode
     after every `practice_episodes`. The last evaluations go to the deterministic policy's choice
-    and to what practice thinks best among the policy's samples.
+    and to what practice then thinks best.
     Source: Schulman et al. 2017 (PPO); Huang and Ontanon 2022 (invalid action masking).
     """
     config = problem.ppo
@@ -71,32 +77,49 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
         seed=seed,
         tensorboard_log=None if problem.log_folder is None else str(problem.log_folder),
     )
-    between = (1 + config.practice_episodes) * LATE_EPISODES
+    # A policy that proposes what was evaluated already keeps the next real episode due; what is
+    # then left when these episodes are over goes to the final candidates.
+    between = 1 + config.practice_episodes
     episodes = config.warm_up_episodes + alternating.real_left * between
-    if alternating.real_left > 0:
-        train(model, episodes, config, [EpisodeLog(), EndWithEvaluations(alternating)])
-    _evaluate_final(problem, model, practice, seed)
+    if episodes > 0:
+        callbacks = [EpisodeLog(), FollowEvaluations(alternating, practice)]
+        train(model, episodes, config, callbacks)
+    _evaluate_final(problem, model, practice, list(alternating.practised))
     return ranked_candidates(problem)
 
 
 def _evaluate_final(
-    problem: SearchProblem, model: Any, practice: PracticeEvaluator, seed: int
+    problem: SearchProblem,
+    model: Any,
+    practice: PracticeEvaluator,
+    practised: Sequence[Allocation],
 ) -> None:
-    """Spend what is left on the policy's choice and on the best of its samples, best first."""
+    """Spend what is left on the policy's choice, then on what practice now thinks best.
+
+    Practice looks again at everything it ever answered, because it has learnt since, and at fresh
+    samples of the trained policy.
+    """
     evaluator = problem.evaluator
     env = problem.make_env()
     env.evaluator = practice
-    rng = np.random.default_rng(seed)
+    env.correct_latency(practice.latency_scale)
     choice = policy_choice(model, env)
-    samples = [policy_choice(model, env, rng=rng) for _ in range(FINAL_SAMPLES)]
+    samples = [policy_choice(model, env, deterministic=False) for _ in range(FINAL_SAMPLES)]
     seen = {evaluation.allocation for evaluation in evaluator.evaluations}
-    if choice not in seen and evaluator.remaining > 0:
-        seen.add(choice)
+    candidates = [a for a in dict.fromkeys([choice, *samples, *practised]) if a not in seen]
+    if choice in candidates and evaluator.remaining > 0:
+        candidates.remove(choice)
         practice.observe(evaluator.evaluate([choice])[0])
-    while evaluator.remaining > 0:
-        fresh: list[Allocation] = [a for a in dict.fromkeys(samples) if a not in seen]
-        if not fresh:
+    while evaluator.remaining > 0 and candidates:
+        expected = [e for e in practice.evaluate(candidates) if _inside(problem, e)]
+        if not expected:
             return
-        best = max(practice.evaluate(fresh), key=lambda evaluation: evaluation.accuracy)
-        seen.add(best.allocation)
+        best = max(expected, key=lambda e: reward(e, problem.reference, problem.reward)[0])
+        candidates.remove(best.allocation)
         practice.observe(evaluator.evaluate([best.allocation])[0])
+
+
+def _inside(problem: SearchProblem, evaluation: Evaluation) -> bool:
+    return problem.budget.allows(
+        latency_ms=evaluation.latency_ms, model_bytes=evaluation.model_bytes
+    )

@@ -6,6 +6,7 @@ from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.uniform import evaluate_uniform
 from env.bit_allocation import BitAllocationEnv
 from env.decisions import allocation_of
+from env.latency_scale import latency_scale
 from quant.allocation import Allocation
 
 __all__ = ["random_allocation", "search"]
@@ -35,6 +36,7 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     seen = {evaluation.allocation for evaluation in evaluator.evaluations}
     misses = 0
     while evaluator.remaining > 0 and misses < PATIENCE:
+        env.correct_latency(latency_scale(evaluator.evaluations, problem.table))
         allocation = random_allocation(env, rng)
         if allocation in seen:
             misses += 1

@@ -30,11 +30,14 @@ def uniform_inside(problem: SearchProblem) -> list[Allocation]:
 def evaluate_uniform(problem: SearchProblem) -> list[Evaluation]:
     """Evaluate the uniform allocations inside the budget, as far as the limit allows.
 
-    They count: with them no search ends below the best uniform allocation it could afford.
+    They count: with them no search ends below the best uniform allocation it could afford. The
+    reference is not evaluated twice where all-8 is inside the budget.
     """
     evaluator = problem.evaluator
     evaluator.proposer = "uniform"
-    return evaluator.evaluate(uniform_inside(problem)[: evaluator.remaining])
+    done = {evaluation.allocation for evaluation in evaluator.evaluations}
+    fresh = [allocation for allocation in uniform_inside(problem) if allocation not in done]
+    return evaluator.evaluate(fresh[: evaluator.remaining])
 
 
 def search(problem: SearchProblem, *, seed: int) -> SearchResult:

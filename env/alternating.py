@@ -33,6 +33,8 @@ class AlternatingEvaluator:
         self._until_real = warm_up_episodes
         self._reserve = reserve
         self._seen: set[Allocation] = set()
+        self.practised: dict[Allocation, None] = {}
+        """Every allocation that practice answered, in the order of first asking."""
         for evaluation in real.evaluations:
             self._learn(evaluation)
 
@@ -41,6 +43,11 @@ class AlternatingEvaluator:
         """Real evaluations that episodes may still get."""
         return max(0, self._real.remaining - self._reserve)
 
+    @property
+    def done(self) -> bool:
+        """Whether no real evaluation is left and the practice that was due after it is over."""
+        return self.real_left == 0 and self._until_real <= 0
+
     def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
         """Answer allocations in order, each with practice or for real."""
         return [self._evaluate(allocation) for allocation in allocations]
@@ -48,6 +55,7 @@ class AlternatingEvaluator:
     def _evaluate(self, allocation: Allocation) -> Evaluation:
         if self._until_real > 0 or self.real_left == 0 or allocation in self._seen:
             self._until_real -= 1
+            self.practised[allocation] = None
             return self._practice.evaluate([allocation])[0]
         self._until_real = self._practice_episodes
         evaluation = self._real.evaluate([allocation])[0]

@@ -70,11 +70,12 @@ def allocation_of(layers: Sequence[LayerSpec], bits: Sequence[int]) -> Allocatio
     )
 
 
-def bits_of(layers: Sequence[LayerSpec], allocation: Allocation) -> tuple[int, ...]:
+def bits_of(decisions: Sequence[Decision], allocation: Allocation) -> tuple[int, ...]:
     """Return the bits that an episode would have to choose to end in `allocation`."""
+    chosen = dict(allocation.items)
     return tuple(
-        allocation[decision.layer].weight_bits
+        chosen[decision.layer].weight_bits
         if decision.kind == "weight"
-        else allocation[decision.layer].activation_bits
-        for decision in decision_sequence(layers)
+        else chosen[decision.layer].activation_bits
+        for decision in decisions
     )

@@ -1,5 +1,6 @@
 """Evaluation: accuracy, measurement and size of one Allocation."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +19,12 @@ class Evaluation:
     index: int
     """Running number of the evaluation within its run, from 0; -1 for practice."""
     accuracy: float
-    """Top-1 on the search split, on integer codes, 0..1 (predicted when `practice`)."""
+    """Top-1 on the search split, on integer codes, 0..1 (predicted when `practice`); 0 where
+    training or conversion failed, as `error` then says."""
     accuracy_se: float
     """Standard error of `accuracy`, from the number of images."""
     loss: float
-    """Mean cross-entropy on the search split."""
+    """Mean cross-entropy on the search split; NaN for practice and after a failed training."""
     model_bytes: int
     measurement: Measurement | None = None
     predicted_ms: float | None = None
@@ -56,7 +58,7 @@ class Evaluation:
             "practice": self.practice,
             "accuracy": self.accuracy,
             "accuracy_se": self.accuracy_se,
-            "loss": self.loss,
+            "loss": self.loss if math.isfinite(self.loss) else None,  # JSON has no NaN
             "latency_ms": self.latency_ms,
             "predicted_ms": self.predicted_ms,
             "model_bytes": self.model_bytes,
@@ -73,6 +75,8 @@ class Evaluation:
         """Read a document written by `to_dict`."""
         measurement = document["measurement"]
         plain = {name: document[name] for name in _PLAIN}
+        if plain["loss"] is None:
+            plain["loss"] = math.nan
         return cls(
             allocation=Allocation.from_dict(document["allocation"]),
             measurement=None if measurement is None else Measurement.from_dict(measurement),

@@ -1,5 +1,6 @@
 """Evaluator: the only expensive call. Retrain, score, convert, build, measure."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -17,6 +18,7 @@ from quant.accuracy import Accuracy, integer_accuracy
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
+from quant.errors import ConvertError
 from quant.finetune import TrainingError, finetune
 from quant.network import QuantizedNetwork
 
@@ -67,7 +69,7 @@ class Evaluator:
         self._train, self._search = train, search
         self._config = config
         self._seed = seed
-        self._start = {name: value.clone() for name, value in network.state_dict().items()}
+        self._start = _copy_of(network)
 
     @property
     def remaining(self) -> int:
@@ -89,11 +91,13 @@ class Evaluator:
                 f"all {self.limit} evaluations are used up", "allow more with --evaluations"
             )
         started = time.perf_counter()
+        before = _copy_of(self.network)
         try:
             with training_lock():
                 graph, accuracy = self._retrain(allocation)
-        except TrainingError as error:
-            self.network.load_state_dict(self._start)
+        except (TrainingError, ConvertError) as error:
+            # Weights that this candidate ruined must not be handed on to the next one.
+            self.network.load_state_dict(before)
             evaluation = self._record(
                 allocation, None, MeasureResult(error=str(error)), time.perf_counter() - started
             )
@@ -132,7 +136,7 @@ class Evaluator:
             index=len(self.evaluations),
             accuracy=accuracy.value if accuracy else 0.0,
             accuracy_se=accuracy.standard_error if accuracy else 0.0,
-            loss=accuracy.loss if accuracy else torch.inf,
+            loss=accuracy.loss if accuracy else math.nan,
             model_bytes=model_bytes(self.network.layers, allocation),
             measurement=result.measurement,
             error=result.error,
@@ -141,3 +145,7 @@ class Evaluator:
             build_s=result.build_s,
             measure_s=result.measure_s,
         )
+
+
+def _copy_of(network: QuantizedNetwork) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}

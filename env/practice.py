@@ -1,6 +1,7 @@
 """Practice: a model of the environment, corrected by every real evaluation.
 
-Time comes from the measured layer table. Accuracy is the all-8-bit accuracy less a linear
+Time comes from the measured layer table, times what whole programs turned out to take of it.
+Accuracy is the all-8-bit accuracy less a linear
 response to each decision: how far the measured sensitivity says the loss would rise (on a log
 scale, because retraining wins most of a large rise back), and a small part that falls with the
 bits. The response's weights have a Gaussian prior and are fitted to the real evaluations (ridge
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from env.costs import model_bytes
 from env.decisions import bits_of, decision_sequence
 from env.evaluation import Evaluation
+from env.latency_scale import latency_scale
 from env.sensitivities import Sensitivities
 from hardware.layer_table import LayerTable
 from quant.allocation import Allocation
@@ -64,9 +66,14 @@ class PracticeEvaluator:
             [np.full(count, PRIOR_RISE), np.full(count, PRIOR_WIDTH), [PRIOR_OFFSET]]
         )
         self._weights = self._prior_mean
+        # A policy that settles asks for the same allocations again and again.
+        self._feature_of: dict[Allocation, npt.NDArray[np.float64]] = {}
         self._features: list[npt.NDArray[np.float64]] = []
         self._losses: list[float] = []
         self._noise: list[float] = []
+        self._measured: list[Evaluation] = []
+        self.latency_scale = 1.0
+        """Measured over predicted milliseconds, the median of all real evaluations so far."""
 
     def observe(self, evaluation: Evaluation) -> None:
         """Learn from a real evaluation; failed ones say nothing about accuracy."""
@@ -76,6 +83,8 @@ class PracticeEvaluator:
         self._losses.append(self._reference.accuracy - evaluation.accuracy)
         self._noise.append(math.hypot(evaluation.accuracy_se, LEAST_NOISE))
         self._fit()
+        self._measured.append(evaluation)
+        self.latency_scale = latency_scale(self._measured, self._table)
 
     def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
         """Predict allocations, in order."""
@@ -90,19 +99,23 @@ class PracticeEvaluator:
             accuracy_se=0.0,
             loss=math.nan,
             model_bytes=model_bytes(self._layers, allocation),
-            predicted_ms=self._table.predict_ms(allocation),
+            predicted_ms=self._table.predict_ms(allocation) * self.latency_scale,
             practice=True,
         )
 
     def _feature(self, allocation: Allocation) -> npt.NDArray[np.float64]:
         """Return `[2 * decisions + 1]`: log rises, widths, and 1 for the offset."""
-        bits = bits_of(self._layers, allocation)
+        if (known := self._feature_of.get(allocation)) is not None:
+            return known
+        bits = bits_of(self._decisions, allocation)
         rises = [
             math.log1p(max(0.0, self._sensitivities[decision.layer, decision.kind, width]))
             for decision, width in zip(self._decisions, bits, strict=True)
         ]
         widths = [2.0 ** (MIN_BITS - width) for width in bits]
-        return np.array([*rises, *widths, 1.0])
+        feature = np.array([*rises, *widths, 1.0])
+        self._feature_of[allocation] = feature
+        return feature
 
     def _fit(self) -> None:
         """Set the posterior mean: ridge regression around the prior, rows weighed by noise."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from env.costs import model_bytes
-from env.decisions import allocation_of, decision_sequence
+from env.decisions import allocation_of, bits_of, decision_sequence
 from env.evaluation import Evaluation
 from env.sensitivities import Sensitivities
 from hardware.layer_table import LayerTable
@@ -121,12 +121,7 @@ class FormulaEvaluator:
 
     def _evaluate(self, allocation: Allocation) -> Evaluation:
         self.count += 1
-        bits = [
-            allocation[decision.layer].weight_bits
-            if decision.kind == "weight"
-            else allocation[decision.layer].activation_bits
-            for decision in self._decisions
-        ]
+        bits = bits_of(self._decisions, allocation)
         predicted_ms = self._table.predict_ms(allocation)
         return Evaluation(
             allocation=allocation,

@@ -101,7 +101,7 @@ def learn(
         before = evaluator.count
         train(model, episodes, config)
         assert evaluator.count - before == episodes
-        ranks.append(order.index(bits_of(env.layers, policy_choice(model, env))))
+        ranks.append(order.index(bits_of(env.decisions, policy_choice(model, env))))
         random_ranks.append(min(map(order.index, random_choices(env, episodes, seed))))
     line = (
         f"{len(order)} allocations, {episodes} episodes: the policy is the optimum for "

@@ -29,7 +29,7 @@ def test_allocation_round_trip() -> None:
     allocation.check(layers)
     assert allocation["stem"].activation_bits == INPUT_BITS
     assert allocation["first"].activation_bits == allocation["down"].activation_bits == 4
-    assert bits_of(layers, allocation) == bits
+    assert bits_of(decision_sequence(layers), allocation) == bits
 
 
 def test_wrong_number_of_bits() -> None:

@@ -1,0 +1,138 @@
+"""Practice: marked as such, right where it has learnt, and never sure that fewer bits help."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from env.alternating import AlternatingEvaluator
+from env.decisions import allocation_of, decision_sequence
+from env.latency_scale import latency_scale
+from env.practice import PracticeEvaluator
+from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
+from quant.allocation import Allocation
+
+LAYERS = tied_layers()
+TABLE = formula_table(LAYERS)
+SENSITIVITIES = {
+    part: rise * (1.0 + len(part[0]) % 3 / 2) / 4
+    for part, rise in formula_sensitivities(LAYERS).items()
+}
+COUNT = len(decision_sequence(LAYERS))
+
+
+def real() -> FormulaEvaluator:
+    return FormulaEvaluator(LAYERS, TABLE, SENSITIVITIES, scale=0.03, practice=False)
+
+
+def practice() -> PracticeEvaluator:
+    reference = real().evaluate([Allocation.uniform(LAYERS, 8)])[0]
+    return PracticeEvaluator(LAYERS, TABLE, SENSITIVITIES, reference)
+
+
+def draw(count: int, seed: int) -> list[Allocation]:
+    rng = np.random.default_rng(seed)
+    return [allocation_of(LAYERS, rng.integers(2, 9, COUNT).tolist()) for _ in range(count)]
+
+
+def error_of(model: PracticeEvaluator, allocations: list[Allocation]) -> float:
+    truth = real().evaluate(allocations)
+    guess = model.evaluate(allocations)
+    return float(np.mean([abs(t.accuracy - g.accuracy) for t, g in zip(truth, guess, strict=True)]))
+
+
+def test_predictions_are_marked_and_cost_nothing_real() -> None:
+    allocation = draw(1, 0)[0]
+    evaluation = practice().evaluate([allocation])[0]
+    assert evaluation.practice
+    assert evaluation.index == -1
+    assert evaluation.measurement is None
+    assert evaluation.latency_ms == TABLE.predict_ms(allocation)
+
+
+def test_real_evaluations_correct_the_predictions() -> None:
+    model, unseen = practice(), draw(200, 1)
+    before = error_of(model, unseen)
+    for evaluation in real().evaluate(draw(30, 2)):
+        model.observe(evaluation)
+    after = error_of(model, unseen)
+    assert after < before / 2
+
+
+def test_more_bits_are_never_predicted_to_be_worse() -> None:
+    model = practice()
+    for evaluation in real().evaluate(draw(10, 3)):
+        model.observe(evaluation)
+    for evaluation, layer in itertools.product(model.evaluate(draw(20, 4)), LAYERS):
+        raised = dict(evaluation.allocation.items)
+        raised[layer.name] = replace(raised[layer.name], weight_bits=8)
+        higher = model.evaluate([Allocation.of(raised)])[0]
+        assert higher.accuracy >= evaluation.accuracy - 1e-12
+
+
+def test_failed_evaluations_teach_nothing() -> None:
+    model, unseen = practice(), draw(20, 5)
+    before = error_of(model, unseen)
+    for evaluation in real().evaluate(draw(5, 6)):
+        model.observe(replace(evaluation, accuracy=0.0, error="does not build", measurement=None))
+    assert error_of(model, unseen) == before
+
+
+def slower(evaluation, factor: float):
+    measurement = evaluation.measurement
+    values = tuple(value * factor for value in measurement.values_ms)
+    return replace(evaluation, measurement=replace(measurement, values_ms=values))
+
+
+def test_measured_times_scale_the_predicted_ones() -> None:
+    model = practice()
+    allocation = draw(1, 7)[0]
+    for evaluation, factor in zip(real().evaluate(draw(3, 8)), (1.1, 1.2, 9.0), strict=True):
+        model.observe(slower(evaluation, factor))
+    assert model.latency_scale == pytest.approx(1.2)
+    predicted = model.evaluate([allocation])[0].latency_ms
+    assert predicted == pytest.approx(1.2 * TABLE.predict_ms(allocation))
+    assert latency_scale([], TABLE) == 1.0
+
+
+class Limited(FormulaEvaluator):
+    """The formula as a real evaluator: with a limit and a list."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(LAYERS, TABLE, SENSITIVITIES, scale=0.03, practice=False)
+        self.limit, self.evaluations = limit, []
+
+    @property
+    def remaining(self) -> int:
+        return self.limit - len(self.evaluations)
+
+    def evaluate(self, allocations):
+        assert len(allocations) <= self.remaining
+        self.evaluations += (made := super().evaluate(allocations))
+        return made
+
+
+def test_real_episodes_come_after_the_warm_up_and_then_at_intervals() -> None:
+    evaluator = Limited(5)
+    alternating = AlternatingEvaluator(
+        evaluator, practice(), warm_up_episodes=4, practice_episodes=2, reserve=2
+    )
+    kinds = []
+    for allocation in draw(16, 9):
+        kinds.append("p" if alternating.evaluate([allocation])[0].practice else "R")
+        if alternating.done:
+            break
+    assert "".join(kinds) == "ppppRppRppRpp"
+    assert evaluator.remaining == 2
+
+
+def test_an_allocation_is_not_paid_for_twice() -> None:
+    evaluator = Limited(5)
+    alternating = AlternatingEvaluator(
+        evaluator, practice(), warm_up_episodes=0, practice_episodes=0, reserve=0
+    )
+    first, second = draw(2, 10)
+    kinds = [alternating.evaluate([a])[0].practice for a in (first, first, first, second)]
+    assert kinds == [False, True, True, False]
+    assert list(alternating.practised) == [first]

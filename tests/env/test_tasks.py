@@ -1,0 +1,101 @@
+"""Tasks: the splits stay what they are, checkpoints are found by their whole key."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from env.errors import TaskError
+from env.tasks import Task, TaskConfig, checkpoint_path, float_module, load_task
+from env.tasks.networks.cifar_resnet import cifar_resnet
+from quant.errors import DataError
+from quant.finetune import TrainConfig
+from quant.network import prepare
+
+
+def test_splits_are_disjoint_stratified_and_the_same_every_time() -> None:
+    task, again = load_task(TaskConfig()), load_task(TaskConfig())
+    splits = (task.train, task.search, task.test)
+    assert [len(split) for split in splits] == [1077, 360, 360]
+    for split, same in zip(splits, (again.train, again.search, again.test), strict=True):
+        assert torch.equal(split.images, same.images)
+        shares = torch.bincount(split.labels, minlength=10) / len(split)
+        assert bool((shares > 0.08).all())
+        assert 0.0 <= float(split.images.min()) <= float(split.images.max()) <= 1.0
+    # No image lies in two splits. (The data set itself holds no doubles across these splits.)
+    rows = [{image.numpy().tobytes() for image in split.images} for split in splits]
+    assert not rows[0] & rows[1]
+    assert not rows[0] & rows[2]
+    assert not rows[1] & rows[2]
+
+
+def test_convolutions_do_the_work() -> None:
+    task = load_task(TaskConfig())
+    layers = prepare(task.make_module().eval(), task.example).layers
+    assert len(layers) == 5
+    assert layers[0].reads_input
+    macs = [layer.macs for layer in layers]
+    assert 2e6 < sum(macs) < 6e6
+    assert sum(layer.macs for layer in layers if layer.kind == "conv2d") > 0.99 * sum(macs)
+
+
+def test_unknown_task_is_named() -> None:
+    with pytest.raises(TaskError, match=r"expected one of digits, found 'mnist'"):
+        TaskConfig(name="mnist")
+
+
+@pytest.fixture
+def quick(small_task: Task, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Task:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return replace(small_task, recipe=TrainConfig(epochs=1))
+
+
+def test_checkpoint_is_made_once(quick: Task) -> None:
+    calls: list[tuple[int, int]] = []
+    first = float_module(quick, 0, progress=lambda done, total: calls.append((done, total)))
+    assert calls
+    assert calls[-1][0] == calls[-1][1]
+    trained = len(calls)
+    second = float_module(quick, 0, progress=lambda done, total: calls.append((done, total)))
+    assert len(calls) == trained
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name])
+
+
+def test_checkpoints_differ_by_seed_and_recipe(quick: Task) -> None:
+    longer = replace(quick, recipe=TrainConfig(epochs=2))
+    assert (
+        len({checkpoint_path(quick, 0), checkpoint_path(quick, 1), checkpoint_path(longer, 0)}) == 3
+    )
+
+
+def test_checkpoint_of_another_recipe_is_not_taken(quick: Task) -> None:
+    """The file name is only an index: the whole key inside decides."""
+    float_module(quick, 1)
+    checkpoint_path(quick, 1).rename(checkpoint_path(quick, 0))
+    calls: list[int] = []
+    float_module(quick, 0, progress=lambda done, _: calls.append(done))
+    assert calls
+
+
+def test_truncated_checkpoint_says_what_helps(quick: Task) -> None:
+    float_module(quick, 0)
+    path = checkpoint_path(quick, 0)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"damaged file .*delete it") as caught:
+        float_module(quick, 0)
+    assert str(path) in str(caught.value)
+
+
+def test_resnet_8_ties_the_shortcut_to_the_first_convolution() -> None:
+    network = prepare(cifar_resnet(8, width=4).eval(), torch.zeros(2, 3, 16, 16))
+    tensors = {layer.name: layer.tensor for layer in network.layers}
+    assert len(tensors) == 10
+    assert tensors["layer2.0.conv1"] == tensors["layer2.0.downsample.0"]
+    assert tensors["layer2.0.conv1"] != tensors["layer2.0.conv2"]
+
+
+def test_resnet_depths() -> None:
+    assert len(cifar_resnet(20).layer1) == 3
+    with pytest.raises(ValueError, match="6 n"):
+        cifar_resnet(18)
