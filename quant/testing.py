@@ -101,7 +101,7 @@ def shake_batch_norm(module: nn.Module, seed: int = 0) -> None:
     """Give every batch norm statistics and scales that a folding mistake cannot hide behind."""
     generator = torch.Generator().manual_seed(seed)
     for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
+        if isinstance(part, nn.BatchNorm2d) and part.track_running_stats:
             assert part.running_mean is not None
             assert part.running_var is not None
             part.running_mean.uniform_(-0.5, 0.5, generator=generator)

@@ -1,0 +1,195 @@
+"""GraphBuilder: collects nodes and folded parameters while an exported program is read."""
+
+from math import prod
+from typing import Any
+
+import torch
+from torch import fx
+
+from quant.errors import CaptureError
+from quant.fold import fold_batch_norm
+from quant.graph import LayerParameters, NetworkGraph, Node, NodeKind, quantized_tensors
+from quant.graph_passes import check_nodes, drop_unread, fuse_clips
+from quant.layers import LayerKind, LayerSpec
+
+__all__ = ["GraphBuilder", "argument", "shape_of", "where"]
+
+
+class GraphBuilder:
+    """Receives exported nodes in order; `finish` gives the graph.
+
+    Args:
+        program: What `torch.export.export` returned.
+    """
+
+    def __init__(self, program: Any) -> None:
+        signature = program.graph_signature
+        self._state = {**program.state_dict, **dict(program.constants)}
+        self._state_names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        self._inputs = set(signature.user_inputs)
+        self._nodes: dict[str, Node] = {}
+        self._parameters: dict[str, LayerParameters] = {}
+        self._geometry: dict[str, dict[str, Any]] = {}
+        self._same_as: dict[str, str] = {}
+        self._output = ""
+
+    def add_placeholder(self, node: fx.Node) -> None:
+        """Take the network's input; parameters are placeholders too and are read where used."""
+        if node.name not in self._inputs:
+            return
+        if self._nodes:
+            raise CaptureError(f"expected a network with one input, found a second, {node.name!r}")
+        self._add(Node(name=node.name, kind="input", inputs=(), shape=shape_of(node)))
+
+    def add_node(
+        self, node: fx.Node, kind: NodeKind, sources: list[Any], **attributes: Any
+    ) -> None:
+        """Add an operator that reads `sources`."""
+        inputs = tuple(self.source(node, source) for source in sources)
+        self._add(
+            Node(name=node.name, kind=kind, inputs=inputs, shape=shape_of(node), **attributes)
+        )
+
+    def add_mean(self, node: fx.Node, attributes: dict[str, Any]) -> None:
+        """Add a mean over height and width that drops them: a pooling and a flatten."""
+        source = self.source(node, node.args[0])
+        pooled = Node(
+            name=f"{node.name}_pooled",
+            kind="avg_pool",
+            inputs=(source,),
+            shape=(self._nodes[source].shape[0], 1, 1),
+            **attributes,
+        )
+        self._add(pooled)
+        self._add(Node(name=node.name, kind="flatten", inputs=(pooled.name,), shape=shape_of(node)))
+
+    def add_layer(self, node: fx.Node, kind: LayerKind, geometry: dict[str, Any]) -> None:
+        """Add a layer with its parameters; `geometry` holds LayerSpec's fields."""
+        weight, bias = self.parameter(node, 1), self.parameter(node, 2)
+        if weight is None:
+            raise CaptureError(f"{where(node)}: the weight is not a parameter of the network")
+        name = self._layer_name(node)
+        self._parameters[name] = LayerParameters(
+            weight=weight.clone(),
+            bias=torch.zeros(weight.shape[0]) if bias is None else bias.clone(),
+        )
+        self._geometry[name] = geometry
+        self.add_node(node, kind, [node.args[0]], layer=name)
+
+    def add_batch_norm(self, node: fx.Node) -> None:
+        """Fold a batch norm into the layer before it."""
+        source = self.source(node, node.args[0])
+        layer = self._nodes[source].layer
+        assert isinstance(node.args[0], fx.Node)
+        if not layer or len(node.args[0].users) > 1:
+            raise CaptureError(
+                f"batch norm must follow a Conv2d or Linear that nothing else reads: {where(node)}"
+            )
+        gamma, beta, mean, variance = (self.parameter(node, position) for position in range(1, 5))
+        if mean is None or variance is None:
+            raise CaptureError(
+                f"{where(node)}: this batch norm has no running statistics",
+                "leave track_running_stats on",
+            )
+        self._parameters[layer] = fold_batch_norm(
+            self._parameters[layer], gamma, beta, mean, variance, epsilon=float(argument(node, 7))
+        )
+        self._same_as[node.name] = source
+
+    def pass_through(self, node: fx.Node) -> None:
+        """Take an operator that changes nothing in evaluation mode."""
+        self._same_as[node.name] = self.source(node, node.args[0])
+
+    def set_output(self, node: fx.Node) -> None:
+        """Take the program's end."""
+        results = node.args[0]
+        if not isinstance(results, tuple | list) or len(results) != 1:
+            raise CaptureError("expected a network with one output tensor, found several")
+        self._output = self.source(node, results[0])
+
+    def source(self, node: fx.Node, value: Any) -> str:
+        """Return the name of the node of ours behind an argument of an exported node."""
+        if not isinstance(value, fx.Node):
+            raise CaptureError(f"{where(node)}: expected a tensor, found the constant {value!r}")
+        name = self._same_as.get(value.name, value.name)
+        if name not in self._nodes:
+            raise CaptureError(f"{where(node)}: {value.name} is not computed from the input")
+        return name
+
+    def parameter(self, node: fx.Node, position: int) -> torch.Tensor | None:
+        """Return the parameter or buffer that is an argument, or None where there is none.
+
+        Raises:
+            CaptureError: the argument is a computed tensor.
+        """
+        value = argument(node, position)
+        if value is None:
+            return None
+        if not isinstance(value, fx.Node) or value.name not in self._state_names:
+            raise CaptureError(f"{where(node)}: {value} is computed, not a parameter")
+        tensor: torch.Tensor = self._state[self._state_names[value.name]].detach()
+        return tensor
+
+    def finish(self) -> tuple[NetworkGraph, dict[str, LayerParameters]]:
+        """Return the graph, activations fused, and its layers' folded parameters."""
+        fused, output = fuse_clips(list(self._nodes.values()), self._output)
+        nodes = drop_unread(fused, output)
+        check_nodes(nodes, output)
+        graph = NetworkGraph(nodes=tuple(nodes), output=output, layers=self._layer_specs(nodes))
+        return graph, {layer.name: self._parameters[layer.name] for layer in graph.layers}
+
+    def _add(self, node: Node) -> None:
+        self._nodes[node.name] = node
+
+    def _layer_name(self, node: fx.Node) -> str:
+        assert isinstance(node.args[1], fx.Node)
+        name = str(self._state_names[node.args[1].name]).rpartition(".")[0] or node.name
+        if name in self._parameters:
+            raise CaptureError(
+                f"{name} is called twice; a layer has one input tensor", "give each call a module"
+            )
+        return name
+
+    def _layer_specs(self, nodes: list[Node]) -> tuple[LayerSpec, ...]:
+        tensors, shapes = quantized_tensors(nodes), {node.name: node.shape for node in nodes}
+        specs = []
+        for node in nodes:
+            if not node.layer:
+                continue
+            weight, source = self._parameters[node.layer].weight, node.inputs[0]
+            specs.append(
+                LayerSpec(
+                    name=node.layer,
+                    kind=node.kind,  # type: ignore[arg-type]
+                    out_channels=weight.shape[0],
+                    input_shape=shapes[source],
+                    output_shape=node.shape,
+                    tensor=tensors[source],
+                    reads_input=tensors[source] == nodes[0].name,
+                    macs=weight.numel() * prod(node.shape[1:]),
+                    parameters=weight.numel() + weight.shape[0],
+                    **self._geometry[node.layer],
+                )
+            )
+        return tuple(specs)
+
+
+def argument(node: fx.Node, position: int, default: Any = None) -> Any:
+    """Return a positional argument of an exported node, or the operator's default."""
+    return node.args[position] if len(node.args) > position else default
+
+
+def shape_of(node: Any) -> tuple[int, ...]:
+    """Return the shape of an exported node's value, without the batch."""
+    return tuple(int(size) for size in node.meta["val"].shape[1:])
+
+
+def where(node: fx.Node) -> str:
+    """Return the module and the user's source line behind an exported node."""
+    stack = node.meta.get("nn_module_stack") or {}
+    path, kind = next(reversed(list(stack.values())), ("", ""))
+    kind = getattr(kind, "__name__", str(kind)).rpartition(".")[2]
+    module = f"module {path or 'the network itself'} ({kind})" if kind else f"node {node.name}"
+    lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines()]
+    places = [line for line in lines if line.startswith("File ") and "/torch/" not in line]
+    return f"{module}, {places[-1]}" if places else module

@@ -1,0 +1,200 @@
+"""The PyTorch operators that have integer forms, and how each becomes a node."""
+
+import operator
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import torch
+from torch import fx
+
+from quant.errors import CaptureError
+from quant.graph import Clip, Window
+from quant.graph_builder import GraphBuilder, argument, shape_of, where
+
+__all__ = ["add_operator"]
+
+aten = torch.ops.aten
+
+
+def add_operator(builder: GraphBuilder, node: fx.Node) -> None:
+    """Add one exported operator to the graph.
+
+    Raises:
+        CaptureError: the operator, or these arguments of it, have no integer form.
+    """
+    if node.target in (aten.sym_size.int, operator.mul, operator.getitem):
+        return  # arithmetic on the batch size, seen again in the shape of the view that uses it
+    handler = _HANDLERS.get(node.target)
+    if handler is None:
+        raise CaptureError(
+            f"the operator {node.target} has no integer form: {where(node)}",
+            "supported: Conv2d, Linear, batch norm after them, ReLU, ReLU6, addition, max and "
+            "average pooling, flatten, concatenation, dropout",
+        )
+    handler(builder, node)
+
+
+def _conv2d(builder: GraphBuilder, node: fx.Node) -> None:
+    weight = builder.parameter(node, 1)
+    assert weight is not None
+    groups, padding = int(argument(node, 6, 1)), argument(node, 4, 0)
+    if isinstance(padding, str):
+        raise CaptureError(f"padding={padding!r} is not supported: {where(node)}", "give numbers")
+    builder.add_layer(
+        node,
+        "conv2d",
+        {
+            "in_channels": weight.shape[1] * groups,
+            "kernel": _pair(weight.shape[2:]),
+            "stride": _pair(argument(node, 3, 1)),
+            "padding": _pair(padding),
+            "dilation": _pair(argument(node, 5, 1)),
+            "groups": groups,
+        },
+    )
+
+
+def _linear(builder: GraphBuilder, node: fx.Node) -> None:
+    if len(shape_of(node)) != 1:
+        raise CaptureError(f"Linear is supported on [N, features] only: {where(node)}")
+    builder.add_layer(node, "linear", {"in_channels": shape_of(node.args[0])[0]})
+
+
+def _relu(builder: GraphBuilder, node: fx.Node) -> None:
+    builder.add_node(node, "clip", [node.args[0]], clip=Clip())
+
+
+def _relu6(builder: GraphBuilder, node: fx.Node) -> None:
+    builder.add_node(node, "clip", [node.args[0]], clip=Clip(maximum=6.0))
+
+
+def _hardtanh(builder: GraphBuilder, node: fx.Node) -> None:
+    _clip(builder, node, argument(node, 1, -1.0), argument(node, 2, 1.0))
+
+
+def _clamp(builder: GraphBuilder, node: fx.Node) -> None:
+    _clip(builder, node, argument(node, 1), argument(node, 2))
+
+
+def _clip(builder: GraphBuilder, node: fx.Node, low: Any, high: Any) -> None:
+    if low != 0 or not (high is None or high > 0):
+        raise CaptureError(f"a clip must be ReLU or ReLU6, found [{low}, {high}]: {where(node)}")
+    clip = Clip(maximum=None if high is None else float(high))
+    builder.add_node(node, "clip", [node.args[0]], clip=clip)
+
+
+def _add(builder: GraphBuilder, node: fx.Node) -> None:
+    first, second = node.args[:2]
+    if not isinstance(first, fx.Node) or not isinstance(second, fx.Node) or node.kwargs:
+        raise CaptureError(f"only the sum of two tensors is supported: {where(node)}")
+    if shape_of(first) != shape_of(second):
+        raise CaptureError(f"the sum of two shapes (broadcasting) is not supported: {where(node)}")
+    builder.add_node(node, "add", [first, second])
+
+
+def _max_pool(builder: GraphBuilder, node: fx.Node) -> None:
+    dilated = _pair(argument(node, 4, 1)) != (1, 1)
+    _refuse_pooling(node, argument(node, 5, False) or dilated)
+    builder.add_node(node, "max_pool", [node.args[0]], window=_window(node))
+
+
+def _avg_pool(builder: GraphBuilder, node: fx.Node) -> None:
+    window = _window(node)
+    uncounted = window.padding != (0, 0) and not argument(node, 5, True)
+    _refuse_pooling(node, argument(node, 4, False) or uncounted or argument(node, 6) is not None)
+    builder.add_node(node, "avg_pool", [node.args[0]], window=window)
+
+
+def _adaptive_avg_pool(builder: GraphBuilder, node: fx.Node) -> None:
+    source, target = shape_of(node.args[0]), shape_of(node)
+    if source[1] % target[1] or source[2] % target[2]:
+        raise CaptureError(
+            f"adaptive pooling from {source[1:]} to {target[1:]} does not divide: {where(node)}"
+        )
+    window = _whole_window(source[1] // target[1], source[2] // target[2])
+    builder.add_node(node, "avg_pool", [node.args[0]], window=window)
+
+
+def _mean(builder: GraphBuilder, node: fx.Node) -> None:
+    source = shape_of(node.args[0])
+    if len(source) != 3 or sorted(int(d) % 4 for d in argument(node, 1, [])) != [2, 3]:
+        raise CaptureError(f"only the mean over height and width is supported: {where(node)}")
+    window = _whole_window(source[1], source[2])
+    if argument(node, 2, False):
+        builder.add_node(node, "avg_pool", [node.args[0]], window=window)
+    else:
+        builder.add_mean(node, {"window": window})
+
+
+def _flatten(builder: GraphBuilder, node: fx.Node) -> None:
+    source, target = shape_of(node.args[0]), shape_of(node)
+    if source == target:
+        builder.pass_through(node)
+    elif len(source) == 3 and target == (prod(source),):
+        builder.add_node(node, "flatten", [node.args[0]])
+    else:
+        raise CaptureError(f"only a flatten to [N, features] is supported: {where(node)}")
+
+
+def _concat(builder: GraphBuilder, node: fx.Node) -> None:
+    if argument(node, 1, 0) not in (1, -3) or len(shape_of(node)) != 3:
+        raise CaptureError(f"only concatenation over channels is supported: {where(node)}")
+    builder.add_node(node, "concat", list(argument(node, 0)))
+
+
+def _window(node: fx.Node) -> Window:
+    kernel, stride = _pair(node.args[1]), argument(node, 2)
+    return Window(
+        kernel=kernel,
+        stride=_pair(stride) if stride else kernel,
+        padding=_pair(argument(node, 3, 0)),
+    )
+
+
+def _whole_window(height: int, width: int) -> Window:
+    return Window(kernel=(height, width), stride=(height, width), padding=(0, 0))
+
+
+def _refuse_pooling(node: fx.Node, refused: bool) -> None:
+    if refused:
+        raise CaptureError(
+            f"pooling with ceil_mode, dilation, a divisor or uncounted padding is not supported: "
+            f"{where(node)}"
+        )
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, int):
+        return (value, value)
+    values = [int(v) for v in value]
+    return (values[0], values[-1])
+
+
+_HANDLERS: dict[Any, Callable[[GraphBuilder, fx.Node], None]] = {
+    aten.conv2d.default: _conv2d,
+    aten.conv2d.padding: _conv2d,
+    aten.linear.default: _linear,
+    aten.batch_norm.default: GraphBuilder.add_batch_norm,
+    aten.relu.default: _relu,
+    aten.relu_.default: _relu,
+    aten.relu6.default: _relu6,
+    aten.hardtanh.default: _hardtanh,
+    aten.hardtanh_.default: _hardtanh,
+    aten.clamp.default: _clamp,
+    aten.add.Tensor: _add,
+    aten.add_.Tensor: _add,
+    aten.max_pool2d.default: _max_pool,
+    aten.avg_pool2d.default: _avg_pool,
+    aten.adaptive_avg_pool2d.default: _adaptive_avg_pool,
+    aten.mean.dim: _mean,
+    aten.flatten.using_ints: _flatten,
+    aten.view.default: _flatten,
+    aten.reshape.default: _flatten,
+    aten.cat.default: _concat,
+    aten.dropout.default: GraphBuilder.pass_through,
+    aten.feature_dropout.default: GraphBuilder.pass_through,
+    aten.contiguous.default: GraphBuilder.pass_through,
+    aten.clone.default: GraphBuilder.pass_through,
+    aten.alias.default: GraphBuilder.pass_through,
+}
