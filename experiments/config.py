@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from agents.methods import METHODS
 from agents.ppo_config import PPOConfig
 from env.budget import BudgetConfig
-from env.evaluator import EnvConfig
+from env.env_config import EnvConfig
 from env.tasks import TaskConfig
 from experiments.config_keys import closest
 from experiments.errors import ConfigError

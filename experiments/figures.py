@@ -62,8 +62,8 @@ def front_points(
     faster = points[None, :, 0] <= points[:, None, 0]
     better = points[None, :, 1] >= points[:, None, 1]
     strictly = (points[None, :, 0] < points[:, None, 0]) | (points[None, :, 1] > points[:, None, 1])
-    beaten = (faster & better & strictly).any(axis=1)
-    return points, ~beaten
+    beaten: npt.NDArray[np.bool_] = np.any(faster & better & strictly, axis=1)
+    return points, np.logical_not(beaten)
 
 
 def draw_front(
@@ -92,6 +92,6 @@ def png_bytes(figure: Figure) -> tuple[bytes, int, int]:
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(_DPI)
     buffer = io.BytesIO()
-    canvas.print_png(buffer)
+    canvas.print_png(buffer)  # type: ignore[no-untyped-call]
     width, height = canvas.get_width_height()
     return buffer.getvalue(), width, height

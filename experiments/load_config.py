@@ -132,13 +132,16 @@ def _override(base: RunConfig, arguments: Sequence[str]) -> RunConfig:
 def _tyro_sentence(panel: str) -> str:
     """Return the first sentence of tyro's boxed message; the rest of it is help text."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", panel)
-    sentence = []
+    sentence: list[str] = []
     for line in plain.splitlines()[1:]:
-        text = line.strip("│| ").strip()
-        if not text or set(text) <= set("─-╰╯+"):
+        text = line.strip("│| ")
+        if text and not set(text) <= set("─-╰╯+"):
+            sentence.append(text)
+        elif sentence:
             break
-        sentence.append(text)
-    return re.sub(r"^Error parsing ", "", " ".join(sentence)).rstrip(".")
+    # A section's own refusal names its key already; a flag that cannot be parsed is the key.
+    said = re.sub(r"^Error parsing (RunConfig|[a-z_.]+): ", "", " ".join(sentence))
+    return said.removeprefix("Error parsing ").rstrip(".")
 
 
 def _from_pydantic(error: pydantic.ValidationError, file: Path) -> BitAllocError:

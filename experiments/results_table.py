@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from env.budget import MEASURED_TOLERANCE, Budget
@@ -91,14 +92,15 @@ def draw_table(rows: Sequence[ResultRow], budget: Budget, split: str) -> Table:
         budget: Named in the caption.
         split: Which images the accuracies are of, `search` or `test`.
     """
-    sources = sorted({row.source for row in rows if row.source})
-    table = Table(caption=f"budget: {budget}", title_justify="left", caption_justify="left")
-    table.add_column("")
-    table.add_column(f"accuracy, {split} split", justify="right")
-    table.add_column(f"latency, {' and '.join(sources) or 'not measured'}", justify="right")
-    table.add_column("model", justify="right")
-    table.add_column("mean bits w / a", justify="right")
-    table.add_column("inside the budget", justify="center")
+    sources = " and ".join(sorted({row.source for row in rows if row.source}))
+    caption = f"accuracy on the {split} split ± standard error; latency {sources or 'not measured'}"
+    caption += f", median and IQR; budget: {budget}"
+    if any(row.verdict.startswith("unstable") for row in rows):
+        caption += "\n* unstable: the machine was busy, or the repeats disagree"
+    table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
+    table.add_column("", no_wrap=True)
+    for name in ("accuracy %", "latency ms", "IQR ms", "bytes", "bits w/a", "inside"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row))
     return table
@@ -116,14 +118,12 @@ def to_csv(rows: Sequence[ResultRow]) -> str:
 
 
 def _cells(row: ResultRow) -> tuple[str, ...]:
-    latency = "-"
+    accuracy = f"{100 * row.accuracy:.2f} ± {100 * row.accuracy_se:.2f}"
+    latency, iqr, bits = "-", "-", "32/32"
     if row.latency_ms is not None:
-        latency = f"{row.latency_ms:.4f} ms (IQR {row.latency_iqr_ms:.4f})"
-        if not row.verdict.startswith("stable"):
-            latency += " unstable"
-    bits = "32 / 32"
+        mark = "*" if row.verdict.startswith("unstable") else ""
+        latency, iqr = f"{row.latency_ms:.4f}{mark}", f"{row.latency_iqr_ms:.4f}"
     if row.weight_bits is not None:
-        bits = f"{row.weight_bits:.2f} / {row.activation_bits:.2f}"
+        bits = f"{row.weight_bits:.1f}/{row.activation_bits:.1f}"
     inside = {None: "-", True: "yes", False: "no"}[row.inside_budget]
-    accuracy = f"{100 * row.accuracy:.2f} % ± {100 * row.accuracy_se:.2f}"
-    return row.name, accuracy, latency, f"{row.model_bytes} bytes", bits, inside
+    return row.name, accuracy, latency, iqr, str(row.model_bytes), bits, inside

@@ -12,7 +12,7 @@ from experiments.config import RunConfig
 from experiments.errors import RunFolderError
 from experiments.load_config import config_to_yaml, read_config_file
 
-__all__ = ["RunFolder", "read_run"]
+__all__ = ["RunFolder", "read_run", "write_config"]
 
 _LATEST = "latest"
 
@@ -72,6 +72,18 @@ class RunFolder:
     def write_json(self, name: str, document: Any) -> Path:
         """Write a JSON document, indented."""
         return self.write_text(name, json.dumps(document, indent=2, default=str))
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON document of the run.
+
+        Raises:
+            RunFolderError: it is not there, or not JSON.
+        """
+        path = self.path / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"cannot read {path}: {error}") from None
 
     def append_evaluation(self, evaluation: Evaluation) -> None:
         """Append one line to `evaluations.jsonl`, on the disk before this returns.

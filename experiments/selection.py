@@ -1,7 +1,7 @@
 """Selection: which of the evaluated allocations is reported as the best."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from env.budget import MEASURED_TOLERANCE, Budget
 from env.errors import BudgetError
@@ -10,7 +10,7 @@ from env.reward import RewardConfig, reward
 from hardware.measurement import Measurement
 from quant.allocation import Allocation
 
-__all__ = ["Choice", "Missed", "choose", "ranked"]
+__all__ = ["Choice", "Missed", "choose", "ranked", "reconsider"]
 
 Measure = Callable[[Allocation], Measurement]
 """Times an allocation again, now."""
@@ -91,13 +91,47 @@ def choose(candidates: Sequence[Evaluation], budget: Budget, measure: Measure) -
     )
 
 
+def reconsider(
+    choice: Choice,
+    candidates: Sequence[Evaluation],
+    budget: Budget,
+    timed: Mapping[Allocation, Measurement],
+) -> Choice:
+    """Take the best-ranked candidate that is inside the budget in the last side-by-side timing.
+
+    Timings near the budget's edge can turn out on either side of it. What the final table shows
+    inside the budget must not outrank what it calls the best.
+
+    Args:
+        choice: The result of `choose`.
+        candidates: Best first.
+        budget: The budget.
+        timed: The last side-by-side measurements, of the chosen allocation among others.
+    """
+    for candidate in candidates:
+        measurement = timed.get(candidate.allocation)
+        if measurement is not None and budget.allows(
+            latency_ms=measurement.median_ms,
+            model_bytes=candidate.model_bytes,
+            tolerance=MEASURED_TOLERANCE,
+        ):
+            return replace(choice, evaluation=candidate, measurement=measurement)
+    return choice
+
+
 _HOPELESS_EXCESS = 0.10
 """Timings of one program repeat to a few percent; this far outside none needs another one."""
 
 
 def _hopeless(candidate: Evaluation, budget: Budget) -> bool:
-    return not budget.allows(
-        latency_ms=candidate.latency_ms,
-        model_bytes=candidate.model_bytes,
-        tolerance=_HOPELESS_EXCESS,
+    """Whether a quiet machine measured the candidate far outside the budget already."""
+    measurement = candidate.measurement
+    return (
+        measurement is not None
+        and measurement.verdict.stable
+        and not budget.allows(
+            latency_ms=measurement.median_ms,
+            model_bytes=candidate.model_bytes,
+            tolerance=_HOPELESS_EXCESS,
+        )
     )

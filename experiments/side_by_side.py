@@ -1,6 +1,6 @@
 """Side by side: several programs timed in interleaved rounds, so that a slow minute hits all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from hardware.device import Device, MeasureResult
@@ -14,6 +14,8 @@ Name = TypeVar("Name")
 
 ROUNDS = 3
 """Rounds of interleaved measurements; odd, so that the middle one is one of them."""
+EXTRA_ROUNDS = 4
+"""Further rounds for programs that a busy machine left without a stable measurement."""
 
 
 def time_side_by_side(
@@ -23,14 +25,16 @@ def time_side_by_side(
     rounds: int = ROUNDS,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[Name, Measurement]:
-    """Measure every graph once a round and return each one's middle measurement.
+    """Measure every graph once a round and return each one's middle stable measurement.
 
-    The middle is by the median latency, whatever the value: no round is preferred for being fast.
+    Programs without a stable measurement get up to `EXTRA_ROUNDS` more; where there still is
+    none, the middle of the unstable ones is returned, and its verdict says so. The middle is by
+    latency: nothing is preferred for being fast, only for having been left alone.
 
     Args:
         device: Where to measure.
         graphs: Converted networks by name.
-        rounds: Number of rounds.
+        rounds: Number of rounds that all take part in.
         progress: Called with (measurements done, measurements in all).
 
     Raises:
@@ -39,16 +43,25 @@ def time_side_by_side(
     """
     taken: dict[Name, list[Measurement]] = {name: [] for name in graphs}
     done, total = 0, rounds * len(graphs)
-    for _ in range(rounds):
-        for name, graph in graphs.items():
-            taken[name].append(_measurement(device.measure(graph), name))
+    for number in range(rounds + EXTRA_ROUNDS):
+        names = list(graphs)
+        if number >= rounds:
+            names = [name for name in names if not _stable(taken[name])]
+            total += len(names)
+        for name in names:
+            taken[name].append(_measurement(device.measure(graphs[name]), name))
             done += 1
             if progress is not None:
                 progress(done, total)
-    return {
-        name: sorted(found, key=lambda item: item.median_ms)[len(found) // 2]
-        for name, found in taken.items()
-    }
+    return {name: _middle(_stable(found) or found) for name, found in taken.items()}
+
+
+def _stable(measurements: Sequence[Measurement]) -> list[Measurement]:
+    return [item for item in measurements if item.verdict.stable]
+
+
+def _middle(measurements: Sequence[Measurement]) -> Measurement:
+    return sorted(measurements, key=lambda item: item.median_ms)[len(measurements) // 2]
 
 
 def _measurement(result: MeasureResult, name: object) -> Measurement:

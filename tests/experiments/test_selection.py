@@ -3,7 +3,7 @@ import pytest
 from env.budget import Budget
 from env.errors import BudgetError
 from env.reward import RewardConfig
-from experiments.selection import choose, ranked
+from experiments.selection import Choice, choose, ranked, reconsider
 from hardware.measurement import Measurement
 from quant.allocation import Allocation
 from tests.experiments.evaluations import allocation, evaluation, measurement
@@ -85,3 +85,14 @@ def test_nothing_inside_names_the_closest() -> None:
         choose([only], Budget(latency_ms=0.50), Clock({only.allocation: 0.53}))
     with pytest.raises(BudgetError, match="nothing was evaluated"):
         choose([], Budget(latency_ms=0.50), Clock({}))
+
+
+def test_a_uniform_row_inside_never_outranks_the_best() -> None:
+    uniform = evaluation(1, allocation(4), accuracy=0.97, latency_ms=0.9)
+    found = evaluation(2, allocation(5), accuracy=0.96, latency_ms=0.4)
+    choice = Choice(evaluation=found, measurement=measurement(0.4))
+    budget = Budget(latency_ms=0.5)
+    inside = {uniform.allocation: measurement(0.45), found.allocation: measurement(0.4)}
+    assert reconsider(choice, [uniform, found], budget, inside).evaluation is uniform
+    outside = {**inside, uniform.allocation: measurement(0.52)}
+    assert reconsider(choice, [uniform, found], budget, outside).evaluation is found

@@ -1,5 +1,6 @@
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from experiments.layer_table_json import layer_table_document
-from experiments.side_by_side import time_side_by_side
+from experiments.side_by_side import EXTRA_ROUNDS, ROUNDS, time_side_by_side
 from hardware.device import MeasureResult, Progress
 from hardware.errors import BuildError
 from hardware.layer_table import LayerTable
@@ -22,7 +23,12 @@ class ScriptedDevice:
     source: MeasurementSource = "simulated"
     name = "scripted"
 
-    def __init__(self, scripts: Mapping[str, Sequence[float | None]]) -> None:
+    def __init__(
+        self,
+        scripts: Mapping[str, Sequence[float | None]],
+        unstable: Collection[float] = (),
+    ) -> None:
+        self._unstable = unstable
         self.order: list[str] = []
         self._scripts = {name: itertools.cycle(times) for name, times in scripts.items()}
 
@@ -34,7 +40,10 @@ class ScriptedDevice:
         latency_ms = next(self._scripts[graph.network])
         if latency_ms is None:
             return MeasureResult(error="wrong result")
-        return MeasureResult(measurement=measurement(latency_ms))
+        timed = measurement(latency_ms)
+        if latency_ms in self._unstable:
+            timed = replace(timed, values_ms=tuple(latency_ms * k for k in (0.1, 0.5, 1, 2, 9)))
+        return MeasureResult(measurement=timed)
 
     def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         raise NotImplementedError
@@ -58,6 +67,20 @@ def test_rounds_are_interleaved_and_the_middle_one_counts() -> None:
     assert device.order == ["slow", "fast"] * 3
     assert found["slow"].median_ms == pytest.approx(2.0)
     assert found["fast"].median_ms == pytest.approx(0.2)
+
+
+def test_a_disturbed_measurement_is_repeated_and_does_not_count() -> None:
+    device = ScriptedDevice({"slow": [9.0, 9.0, 9.0, 2.0], "fast": [0.1]}, unstable={9.0})
+    found = time_side_by_side(device, {name: graph(name) for name in ("slow", "fast")})
+    assert device.order == ["slow", "fast"] * 3 + ["slow"]
+    assert found["slow"].median_ms == pytest.approx(2.0)
+
+
+def test_a_machine_that_stays_busy_is_said_to_be() -> None:
+    device = ScriptedDevice({"slow": [9.0]}, unstable={9.0})
+    found = time_side_by_side(device, {"slow": graph("slow")})
+    assert len(device.order) == ROUNDS + EXTRA_ROUNDS
+    assert not found["slow"].verdict.stable
 
 
 def test_a_program_that_cannot_be_measured_is_named() -> None:

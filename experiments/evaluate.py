@@ -1,0 +1,153 @@
+"""python -m experiments.evaluate RUN: the chosen allocations once more, from nothing."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from env.budget import Budget
+from env.tasks import Split
+from experiments.config import RunConfig
+from experiments.exit_codes import run_command
+from experiments.network_setup import NetworkSetup, float_accuracy, set_up_network
+from experiments.outcome import BEST, REPORTED_BITS
+from experiments.progress import LiveProgress
+from experiments.results_table import ResultRow, draw_table, float_row, quantized_row
+from experiments.run_folder import RunFolder, read_run
+from experiments.side_by_side import time_side_by_side
+from hardware.lock import training_lock
+from hardware.open_device import open_device
+from quant.accuracy import Accuracy, integer_accuracy
+from quant.allocation import Allocation
+from quant.convert import convert
+from quant.deploy_graph import DeployGraph
+from quant.finetune import finetune
+from quant.layers import MAX_BITS, LayerSpec
+
+__all__ = ["evaluate", "main"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Evaluate a finished run and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.evaluate",
+        description="Retrain the best and the uniform allocations longer from the float "
+        "checkpoint, compile them with an empty kernel cache, measure them again, and score them "
+        "on the test split.",
+    )
+    parser.add_argument("run", type=Path, help="folder of a finished run, such as runs/latest")
+    parser.add_argument("--quiet", action="store_true", help="show no live progress line")
+    parsed = parser.parse_args(list(arguments))
+    return run_command(lambda: _announced(parsed.run, parsed.quiet))
+
+
+def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Budget]:
+    """Retrain, rebuild and measure again; write `evaluate.json`.
+
+    Args:
+        folder: Of the finished run.
+        config: The run's configuration; its `final` section says how long to retrain.
+
+    Returns:
+        The rows of the table, on the test split, and the run's budget.
+    """
+    budget = Budget(**folder.read_json("results.json")["budget"])
+    best = Allocation.from_dict(folder.read_json("best_allocation.json"))
+    # A fresh folder, so that every kernel is generated and compiled again.
+    with tempfile.TemporaryDirectory(prefix="bitalloc-kernels-") as kernels:
+        target = replace(config.target, kernel_cache=kernels)
+        device = open_device(target, config.protocol)
+        try:
+            with LiveProgress(quiet=config.quiet) as progress:
+                setup = set_up_network(config, progress)
+                best.check(setup.network.layers)
+                allocations = _allocations(setup.network.layers, config, best)
+                trained = _retrain(setup, config, allocations, progress)
+                timed = time_side_by_side(
+                    device,
+                    {name: graph for name, (graph, _) in trained.items()},
+                    progress=lambda done, total: progress.stage("measuring", done, total),
+                )
+            facts = dict(device.facts())
+        finally:
+            device.close()
+    whole = float_accuracy(setup.module, setup.task.test)
+    rows = [float_row(setup.network.layers, whole.value, whole.standard_error)]
+    rows += [
+        quantized_row(
+            name,
+            allocations[name],
+            accuracy=accuracy.value,
+            accuracy_se=accuracy.standard_error,
+            model_bytes=graph.weight_bytes(),
+            measurement=timed[name],
+            budget=budget,
+        )
+        for name, (graph, accuracy) in trained.items()
+    ]
+    document: dict[str, Any] = {
+        "split": "test",
+        "budget": {"latency_ms": budget.latency_ms, "model_bytes": budget.model_bytes},
+        "device": facts,
+        "steps": config.final.steps,
+        "rows": [row.to_dict() for row in rows],
+        "allocations": {name: item.to_dict() for name, item in allocations.items()},
+        "measurements": {name: item.to_dict() for name, item in timed.items()},
+    }
+    folder.write_json("evaluate.json", document)
+    return rows, budget
+
+
+def _announced(path: Path, quiet: bool) -> None:
+    folder, config = read_run(path)
+    rows, budget = evaluate(folder, replace(config, quiet=quiet or config.quiet))
+    Console().print(draw_table(rows, budget, "test"))
+    print(f"written to {folder.path / 'evaluate.json'}")
+
+
+def _allocations(
+    layers: Sequence[LayerSpec], config: RunConfig, best: Allocation
+) -> dict[str, Allocation]:
+    choices = {*config.env.bit_choices, MAX_BITS}
+    found = {
+        f"uniform {bits}": Allocation.uniform(layers, bits)
+        for bits in REPORTED_BITS
+        if bits in choices
+    }
+    return {**found, BEST: best}
+
+
+def _retrain(
+    setup: NetworkSetup,
+    config: RunConfig,
+    allocations: Mapping[str, Allocation],
+    progress: LiveProgress,
+) -> dict[str, tuple[DeployGraph, Accuracy]]:
+    """Retrain each allocation by itself from the float checkpoint, all with the same seed."""
+    test: Split = setup.task.test
+    found: dict[str, tuple[DeployGraph, Accuracy]] = {}
+    for name, allocation in allocations.items():
+        network = setup.network.clone()
+        network.set_allocation(allocation)
+        with training_lock():
+            finetune(
+                network,
+                setup.task.train.images,
+                setup.task.train.labels,
+                config.final,
+                seed=config.seed,
+                progress=partial(progress.stage, f"retraining {name}"),
+            )
+            graph = convert(network)
+            found[name] = graph, integer_accuracy(graph, test.images, test.labels)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,151 @@
+"""Problem: everything that is measured before a search, and the SearchProblem made of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.search import SearchProblem
+from env.bit_allocation import BitAllocationEnv
+from env.evaluation import Evaluation
+from env.evaluator import Evaluator
+from experiments.config import RunConfig
+from experiments.network_setup import NetworkSetup
+from experiments.progress import LiveProgress
+from experiments.resource_budget import DecidedBudget, UniformFigures, decide_budget
+from experiments.side_by_side import time_side_by_side
+from hardware.device import Device
+from hardware.errors import BuildError
+from hardware.layer_table import LayerTable
+from hardware.lock import training_lock
+from quant.allocation import Allocation
+from quant.convert import convert
+from quant.deploy_graph import DeployGraph
+from quant.layers import MAX_BITS
+from quant.network import QuantizedNetwork
+from quant.sensitivity import SensitivityTable, measured_sensitivity
+
+__all__ = ["Measured", "graph_of", "make_evaluator", "make_problem", "measure_device"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What is known of device and network before the first evaluation."""
+
+    table: LayerTable
+    sensitivity: SensitivityTable
+    decided: DecidedBudget
+
+
+def graph_of(network: QuantizedNetwork, allocation: Allocation) -> DeployGraph:
+    """Convert a network at an allocation; enough for timing, which depends on bits alone."""
+    network.set_allocation(allocation)
+    return convert(network)
+
+
+def measure_device(
+    config: RunConfig, setup: NetworkSetup, device: Device, progress: LiveProgress
+) -> Measured:
+    """Measure the layer table and the uniform allocations, and decide the budget.
+
+    Raises:
+        BuildError: a uniform allocation cannot be measured on this device.
+        HardwareLostError: the device is gone.
+    """
+    network = setup.network
+    widths = sorted({*config.env.bit_choices, MAX_BITS})
+    table = device.layer_table(
+        graph_of(network, Allocation.uniform(network.layers, MAX_BITS)),
+        widths,
+        lambda done, total, what: progress.stage("layer table", done, total, what),
+    )
+    graphs = {bits: graph_of(network, Allocation.uniform(network.layers, bits)) for bits in widths}
+    timed = time_side_by_side(
+        device,
+        graphs,
+        progress=lambda done, total: progress.stage("uniform allocations", done, total),
+    )
+    uniform = {
+        bits: UniformFigures(
+            latency_ms=measurement.median_ms, model_bytes=graphs[bits].weight_bytes()
+        )
+        for bits, measurement in timed.items()
+    }
+    with training_lock():
+        sensitivity = measured_sensitivity(
+            network,
+            setup.task.search.images,
+            setup.task.search.labels,
+            widths,
+            progress=lambda done, total: progress.stage("sensitivities", done, total),
+        )
+    return Measured(
+        table=table, sensitivity=sensitivity, decided=decide_budget(config.budget, uniform)
+    )
+
+
+def make_evaluator(
+    config: RunConfig,
+    setup: NetworkSetup,
+    device: Device,
+    on_evaluation: Sequence[Callable[[Evaluation], None]] = (),
+) -> tuple[Evaluator, Evaluation]:
+    """Return the search's evaluator, and its first evaluation: the all-8-bit reference.
+
+    Raises:
+        BuildError: the reference cannot be trained or measured.
+    """
+    evaluator = Evaluator(
+        setup.network.clone(),
+        device,
+        setup.task.train,
+        setup.task.search,
+        config.env,
+        seed=config.seed,
+        limit=config.evaluations,
+        on_evaluation=on_evaluation,
+    )
+    evaluator.proposer = "reference"
+    reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
+    if reference.error:
+        raise BuildError(f"the all-8-bit reference cannot be measured: {reference.error}")
+    return evaluator, reference
+
+
+def make_problem(
+    config: RunConfig,
+    setup: NetworkSetup,
+    measured: Measured,
+    evaluator: Evaluator,
+    reference: Evaluation,
+    log_folder: Path,
+) -> SearchProblem:
+    """Put together what the search methods may look at."""
+    layers = setup.network.layers
+
+    def make_env() -> BitAllocationEnv:
+        return BitAllocationEnv(
+            layers=layers,
+            bit_choices=config.env.bit_choices,
+            budget=measured.decided.budget,
+            evaluator=evaluator,
+            table=measured.table,
+            sensitivities=measured.sensitivity.rises,
+            reference=reference,
+            reward_config=config.env.reward,
+        )
+
+    return SearchProblem(
+        layers=layers,
+        bit_choices=config.env.bit_choices,
+        budget=measured.decided.budget,
+        evaluator=evaluator,
+        table=measured.table,
+        reference=reference,
+        make_env=make_env,
+        prepare=setup.network.clone,
+        train=setup.task.train,
+        search=setup.task.search,
+        reward=config.env.reward,
+        ppo=config.ppo,
+        log_folder=log_folder,
+    )

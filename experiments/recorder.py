@@ -1,0 +1,116 @@
+"""Recorder: everything that is written and shown when an evaluation finishes."""
+
+from env.budget import MEASURED_TOLERANCE, Budget
+from env.evaluation import Evaluation
+from env.reward import RewardConfig, reward
+from experiments.event_log import EventLog
+from experiments.figures import draw_bits
+from experiments.progress import LiveProgress
+from experiments.run_folder import RunFolder
+from hardware.layer_table import LayerTable
+
+__all__ = ["Recorder", "scalars_of"]
+
+
+def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | None]:
+    """Return the scalars of one real evaluation, `{tag: value}`; None where there is no value."""
+    weight_bits, activation_bits = evaluation.allocation.mean_bits()
+    latency_ms, predicted_ms = evaluation.latency_ms, table.predict_ms(evaluation.allocation)
+    measurement = evaluation.measurement
+    scalars: dict[str, float | None] = {
+        "evaluation/accuracy": evaluation.accuracy,
+        "evaluation/loss": evaluation.loss,
+        "evaluation/failed": float(bool(evaluation.error)),
+        "evaluation/model_bytes": float(evaluation.model_bytes),
+        "evaluation/mean_weight_bits": weight_bits,
+        "evaluation/mean_activation_bits": activation_bits,
+        "evaluation/latency_ms": latency_ms,
+        "evaluation/latency_iqr_ms": None if measurement is None else measurement.iqr_ms,
+        "evaluation/predicted_over_measured": (predicted_ms / latency_ms if latency_ms else None),
+        "time/train_s": evaluation.train_s,
+        "time/build_s": evaluation.build_s,
+        "time/measure_s": evaluation.measure_s,
+    }
+    for layer, bits in evaluation.allocation.items:
+        scalars[f"weight_bits/{layer}"] = float(bits.weight_bits)
+        scalars[f"activation_bits/{layer}"] = float(bits.activation_bits)
+    return scalars
+
+
+class Recorder:
+    """Called with each real evaluation, in order; keeps them and the best inside the budget.
+
+    The first evaluation is the all-8-bit reference, which rewards are compared with.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: RunFolder,
+        events: EventLog,
+        progress: LiveProgress,
+        table: LayerTable,
+        limit: int,
+        budget: Budget,
+        reward_config: RewardConfig,
+    ) -> None:
+        """Prepare for a search with an evaluation limit."""
+        self.evaluations: list[Evaluation] = []
+        self.best: Evaluation | None = None
+        self._best_reward = 0.0
+        self._folder = folder
+        self._events = events
+        self._progress = progress
+        self._table = table
+        self._limit = limit
+        self._budget = budget
+        self._reward_config = reward_config
+
+    def __call__(self, evaluation: Evaluation) -> None:
+        """Write, log and show one evaluation; practice leaves no trace here."""
+        if evaluation.practice:
+            return
+        self._folder.append_evaluation(evaluation)
+        self.evaluations.append(evaluation)
+        step = len(self.evaluations)
+        self._events.scalars(
+            {**scalars_of(evaluation, self._table), "evaluation/used": float(step)}, step
+        )
+        improved = self._judge(evaluation, step)
+        if improved:
+            self._log_best(evaluation, step)
+        self._events.flush()
+        self._progress.evaluation(step, self._limit, evaluation, best=improved)
+
+    def _judge(self, evaluation: Evaluation, step: int) -> bool:
+        """Log the reward's terms and tell whether the evaluation is the best so far."""
+        total, terms = reward(evaluation, self.evaluations[0], self._reward_config)
+        self._events.scalars(
+            {"reward/total": total, **{f"reward/{name}": term for name, term in terms.items()}},
+            step,
+        )
+        inside = not evaluation.error and self._budget.allows(
+            latency_ms=evaluation.latency_ms,
+            model_bytes=evaluation.model_bytes,
+            tolerance=MEASURED_TOLERANCE,
+        )
+        if not inside or (self.best is not None and total <= self._best_reward):
+            return False
+        self.best, self._best_reward = evaluation, total
+        return True
+
+    def _log_best(self, evaluation: Evaluation, step: int) -> None:
+        weight_bits, activation_bits = evaluation.allocation.mean_bits()
+        self._events.scalars(
+            {
+                "best/accuracy": evaluation.accuracy,
+                "best/latency_ms": evaluation.latency_ms,
+                "best/model_bytes": float(evaluation.model_bytes),
+                "best/mean_weight_bits": weight_bits,
+                "best/mean_activation_bits": activation_bits,
+                "best/reward": self._best_reward,
+            },
+            step,
+        )
+        title = f"evaluation {step}: {100 * evaluation.accuracy:.2f} %"
+        self._events.figure("bits/best", draw_bits(evaluation.allocation, title), step)

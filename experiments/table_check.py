@@ -1,0 +1,138 @@
+"""Table check: the layer table's predictions against the measured times of random allocations."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from experiments.config import RunConfig
+from experiments.layer_table_json import layer_table_document
+from experiments.network_setup import set_up_network
+from experiments.progress import LiveProgress
+from experiments.side_by_side import time_side_by_side
+from experiments.turnaround import random_allocations
+from hardware.layer_table import LayerTable
+from hardware.open_device import open_device
+from quant.allocation import Allocation
+from quant.convert import convert
+from quant.layers import MAX_BITS, MIN_BITS
+
+__all__ = ["Prediction", "TableCheck", "check_table", "draw_table_check"]
+
+ALLOCATIONS = 10
+TOLERANCE = 0.10
+"""A prediction within this share of the measured time counts as right."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """One allocation's time, from the table and measured."""
+
+    allocation: Allocation
+    predicted_ms: float
+    measured_ms: float
+    stable: bool
+
+    @property
+    def error(self) -> float:
+        """Predicted over measured, less 1."""
+        return self.predicted_ms / self.measured_ms - 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableCheck:
+    """A layer table and what it predicts."""
+
+    device: str
+    table: LayerTable
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def right(self) -> int:
+        """How many predictions are within the tolerance."""
+        return sum(abs(prediction.error) <= TOLERANCE for prediction in self.predictions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return {
+            "device": self.device,
+            "table": layer_table_document(self.table),
+            "tolerance": TOLERANCE,
+            "right": self.right,
+            "predictions": [
+                {
+                    "allocation": prediction.allocation.to_dict(),
+                    "predicted_ms": prediction.predicted_ms,
+                    "measured_ms": prediction.measured_ms,
+                    "stable": prediction.stable,
+                }
+                for prediction in self.predictions
+            ],
+        }
+
+
+def check_table(config: RunConfig) -> TableCheck:
+    """Measure the layer table, then random allocations in interleaved rounds."""
+    device = open_device(config.target, config.protocol)
+    try:
+        with LiveProgress(quiet=config.quiet) as progress:
+            network = set_up_network(config, progress).network
+            network.set_allocation(Allocation.uniform(network.layers, MAX_BITS))
+            table = device.layer_table(
+                convert(network),
+                range(MIN_BITS, MAX_BITS + 1),
+                lambda done, total, what: progress.stage("layer table", done, total, what),
+            )
+            graphs = {}
+            for allocation in random_allocations(network.layers, ALLOCATIONS, config.seed):
+                network.set_allocation(allocation)
+                graphs[allocation] = convert(network)
+            measured = time_side_by_side(
+                device,
+                graphs,
+                progress=lambda done, total: progress.stage("measuring", done, total),
+            )
+        predictions = tuple(
+            Prediction(
+                allocation=allocation,
+                predicted_ms=table.predict_ms(allocation),
+                measured_ms=measurement.median_ms,
+                stable=measurement.verdict.stable,
+            )
+            for allocation, measurement in measured.items()
+        )
+        return TableCheck(device=device.name, table=table, predictions=predictions)
+    finally:
+        device.close()
+
+
+def draw_table_check(check: TableCheck) -> Table:
+    """Draw one line for each allocation, and the uniform rows of the layer table above them."""
+    table = Table(
+        caption=f"{check.device}, {check.table.source}; {check.right} of "
+        f"{len(check.predictions)} predictions within {TOLERANCE:.0%}",
+        caption_justify="left",
+    )
+    table.add_column("bits (weights / activations)")
+    for name in ("predicted", "measured", "error"):
+        table.add_column(name, justify="right")
+    for layer, row in check.table.times_us.items():
+        ends = ", ".join(
+            f"{weight}/{activation}: {value:.2f} us"
+            for (weight, activation), value in row.items()
+            if weight == activation or (activation == MAX_BITS and len(row) < MAX_BITS)
+        )
+        table.add_row(f"{layer}  {ends}", "", "", "")
+    table.add_row(f"everything else  {check.table.overhead_us:.2f} us", "", "", "")
+    table.add_section()
+    for prediction in check.predictions:
+        bits = " ".join(
+            f"{item.weight_bits}/{item.activation_bits}" for _, item in prediction.allocation.items
+        )
+        table.add_row(
+            bits,
+            f"{prediction.predicted_ms:.4f} ms",
+            f"{prediction.measured_ms:.4f} ms" + ("" if prediction.stable else " unstable"),
+            f"{prediction.error:+.1%}",
+        )
+    return table
