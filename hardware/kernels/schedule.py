@@ -20,8 +20,11 @@ _SHORT_CHUNK_STEPS = 2
 """Most steps that are written as one expression, without 16-bit parts that outlive it."""
 _VECTORS = 4
 """Most vectors of channels in a tile; wider ones gain nothing (measured on a matrix product)."""
-_UNROLL = 2
-"""Steps written one after another; with 4, registers are spilled (measured: 5 % slower)."""
+_WHOLE_SUM_STEPS = 12
+"""Steps of a whole sum up to which LLVM unrolls it, and no loop is left to spill in."""
+_UNROLLED_PRODUCTS = 16
+"""Multiplications written one after another; with more, registers are spilled (measured: twice as
+many made 8 bits 5 % slower)."""
 
 # Instructions, for comparing tiles: a multiplication and an addition; the end of one output vector;
 # the loops around one tile.
@@ -121,7 +124,7 @@ def make_schedule(geometry: Geometry, family: Family) -> Schedule:
         chunk_runs=chunk_runs,
         chunk_steps=chunk_steps,
         run_chunks=run_chunks,
-        unroll=_UNROLL if chunk_steps % _UNROLL == 0 else 1,
+        unroll=next(n for n in (4, 2, 1) if _is_unrolled(n, chunk_steps, rows * columns * vectors)),
     )
 
 
@@ -141,9 +144,15 @@ def _tiles(geometry: Geometry, accumulators: int) -> Iterator[tuple[int, int, in
 
 def _accumulators(family: Family, chunks: int, steps: int) -> int:
     """Return how many accumulators fit the registers, for so many chunks of so many steps."""
-    if family.depth and chunks > 1 and _SHORT_CHUNK_STEPS < steps < _LONG_CHUNK_STEPS:
+    is_whole = chunks == 1 or chunks * steps <= _WHOLE_SUM_STEPS
+    if family.depth and not is_whole and _SHORT_CHUNK_STEPS < steps < _LONG_CHUNK_STEPS:
         return _PAIRED_ACCUMULATORS
     return _ACCUMULATORS
+
+
+def _is_unrolled(steps: int, chunk_steps: int, sums: int) -> bool:
+    """Return whether so many steps are written one after another."""
+    return steps == 1 or (chunk_steps % steps == 0 and steps * sums <= _UNROLLED_PRODUCTS)
 
 
 def _chunks(runs: int, steps: int, depth: int) -> tuple[int, int, int]:
