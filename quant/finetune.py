@@ -47,15 +47,13 @@ class FinetuneConfig:
     """L2 penalty on weights and biases; none on the quantizers' steps."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot train."""
-        for name, least in (("steps", 0), ("batch_size", 1)):
-            if getattr(self, name) < least:
-                raise TrainingError(
-                    f"{name}: expected at least {least}, found {getattr(self, name)}"
-                )
-        for name in ("learning_rate", "step_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise TrainingError(f"{name}: expected more than 0, found {getattr(self, name)}")
+        """Refuse values that cannot train.
+
+        Raises:
+            TrainingError: a value is out of its range.
+        """
+        _check_at_least(self, steps=0, batch_size=1, momentum=0, weight_decay=0)
+        _check_positive(self, "learning_rate", "step_learning_rate")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +70,15 @@ class TrainConfig:
     """Momentum of stochastic gradient descent."""
     weight_decay: float = 5e-4
     """L2 penalty on every parameter."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot train.
+
+        Raises:
+            TrainingError: a value is out of its range.
+        """
+        _check_at_least(self, epochs=0, batch_size=1, momentum=0, weight_decay=0)
+        _check_positive(self, "learning_rate")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,6 +189,19 @@ def train_float(
             progress(step + 1, total)
     module.eval()
     return _result(losses, started)
+
+
+def _check_at_least(config: FinetuneConfig | TrainConfig, **least: int) -> None:
+    for name, smallest in least.items():
+        found = getattr(config, name)
+        if not found >= smallest:
+            raise TrainingError(f"{name}: expected at least {smallest}, found {found}")
+
+
+def _check_positive(config: FinetuneConfig | TrainConfig, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise TrainingError(f"{name}: expected more than 0, found {getattr(config, name)}")
 
 
 def _step(
