@@ -1,10 +1,14 @@
 """EpisodeLog: ended episodes in TensorBoard, real and practice ones told apart."""
 
+from typing import Any
+
 from stable_baselines3.common.callbacks import BaseCallback
+
+from env.reward import REWARD_TERMS
 
 __all__ = ["EpisodeLog"]
 
-FIGURES = ("accuracy", "latency_ms", "model_bytes", "reward_accuracy", "reward_latency")
+FIGURES = ("accuracy", "latency_ms", "model_bytes")
 
 
 class EpisodeLog(BaseCallback):
@@ -17,12 +21,26 @@ class EpisodeLog(BaseCallback):
 
     def _on_step(self) -> bool:
         for done, info in zip(self.locals["dones"], self.locals["infos"], strict=True):
-            if not done:
-                continue
-            kind = "practice" if info["practice"] else "real"
-            self._episodes[kind] += 1
-            for name in FIGURES:
-                if info[name] is not None:
-                    self.logger.record_mean(f"{kind}/{name}", info[name])
-            self.logger.record(f"{kind}/episodes", self._episodes[kind])
+            if done:
+                self._record(info)
         return True
+
+    def _on_training_end(self) -> None:
+        # Stable-Baselines3 drops what a rollout recorded that a callback cut short.
+        self.logger.dump(self.num_timesteps)
+
+    def _record(self, info: dict[str, Any]) -> None:
+        kind = "practice" if info["practice"] else "real"
+        self._episodes[kind] += 1
+        weight_bits, activation_bits = info["evaluation"].allocation.mean_bits()
+        means = {
+            **{name: info[name] for name in FIGURES},
+            **{f"reward_{name}": info[f"reward_{name}"] for name in REWARD_TERMS},
+            "mean_weight_bits": weight_bits,
+            "mean_activation_bits": activation_bits,
+        }
+        for name, value in means.items():
+            if value is not None:
+                # Standard output cuts tags at 36 characters and refuses two that then look alike.
+                self.logger.record_mean(f"{kind}/{name}", value, exclude=("stdout", "log"))
+        self.logger.record(f"{kind}/episodes", self._episodes[kind])

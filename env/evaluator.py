@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -45,6 +46,7 @@ class Evaluator:
         *,
         seed: int,
         limit: int,
+        past: Sequence[Evaluation] = (),
         on_evaluation: Sequence[OnEvaluation] = (),
     ) -> None:
         """Keep the parts; nothing is trained yet.
@@ -57,6 +59,8 @@ class Evaluator:
             config: Retraining and whether weights are shared.
             seed: Orders the training images, together with the evaluation's number.
             limit: Largest number of evaluations.
+            past: Evaluations that an earlier part of the same run paid for. They are handed back
+                while they are asked for in the same order; see `adopt_past`.
             on_evaluation: Called with each finished evaluation, in order.
         """
         self.network = network
@@ -70,6 +74,7 @@ class Evaluator:
         self._config = config
         self._seed = seed
         self._start = _copy_of(network)
+        self._past = deque(past)
 
     @property
     def remaining(self) -> int:
@@ -85,7 +90,24 @@ class Evaluator:
         """
         return [self._evaluate(allocation) for allocation in allocations]
 
+    def resume_from(self, state: Callable[[QuantizedNetwork], None]) -> None:
+        """Bring the shared weights to where the past evaluations left them.
+
+        Args:
+            state: Loads the saved state into the network.
+        """
+        state(self.network)
+
+    def adopt_past(self) -> None:
+        """Count the past evaluations that nobody asked for again as made."""
+        while self._past:
+            self.evaluations.append(self._past.popleft())
+
     def _evaluate(self, allocation: Allocation) -> Evaluation:
+        if self._past and self._past[0].allocation == allocation:
+            self.evaluations.append(self._past.popleft())
+            return self.evaluations[-1]
+        self.adopt_past()
         if self.remaining <= 0:
             raise EvaluationLimitError(
                 f"all {self.limit} evaluations are used up", "allow more with --evaluations"

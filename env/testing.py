@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from env.costs import model_bytes
 from env.decisions import allocation_of, bits_of, decision_sequence
+from env.errors import EvaluationLimitError
 from env.evaluation import Evaluation
 from env.sensitivities import Sensitivities
 from hardware.layer_table import LayerTable
@@ -83,7 +84,8 @@ def formula_sensitivities(layers: Sequence[LayerSpec]) -> Sensitivities:
 class FormulaEvaluator:
     """Evaluator whose accuracy is `0.98` less the sum of the sensitivities, times `scale`.
 
-    Latency is the layer table's. Evaluations count as real unless `practice` is set.
+    Latency is the layer table's. Evaluations count as real unless `practice` is set. Stands in
+    for `env.evaluator.Evaluator`, limit included.
     """
 
     def __init__(
@@ -94,18 +96,30 @@ class FormulaEvaluator:
         *,
         scale: float = 0.1,
         practice: bool = True,
+        limit: int = 1_000_000,
     ) -> None:
-        """Keep the formula's parts; `count` counts the evaluations."""
+        """Keep the formula's parts."""
         self._layers = tuple(layers)
         self._decisions = decision_sequence(layers)
         self._table = table
         self._sensitivities = sensitivities
         self._scale = scale
         self._practice = practice
-        self.count = 0
+        self.limit = limit
+        self.proposer = ""
+        self.evaluations: list[Evaluation] = []
+
+    @property
+    def remaining(self) -> int:
+        """How many evaluations the limit still allows."""
+        return self.limit - len(self.evaluations)
 
     def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
-        """Return one Evaluation for each allocation."""
+        """Return one Evaluation for each allocation.
+
+        Raises:
+            EvaluationLimitError: the limit is used up.
+        """
         return [self._evaluate(allocation) for allocation in allocations]
 
     def accuracy(self, bits: Sequence[int]) -> float:
@@ -120,12 +134,13 @@ class FormulaEvaluator:
         return allocation_of(self._layers, bits)
 
     def _evaluate(self, allocation: Allocation) -> Evaluation:
-        self.count += 1
+        if self.remaining <= 0:
+            raise EvaluationLimitError(f"all {self.limit} evaluations are used up")
         bits = bits_of(self._decisions, allocation)
         predicted_ms = self._table.predict_ms(allocation)
-        return Evaluation(
+        evaluation = Evaluation(
             allocation=allocation,
-            index=self.count - 1,
+            index=len(self.evaluations),
             accuracy=self.accuracy(bits),
             accuracy_se=0.0,
             loss=0.0,
@@ -133,7 +148,10 @@ class FormulaEvaluator:
             measurement=None if self._practice else self._simulated(predicted_ms),
             predicted_ms=predicted_ms,
             practice=self._practice,
+            proposer=self.proposer,
         )
+        self.evaluations.append(evaluation)
+        return evaluation
 
     def _simulated(self, latency_ms: float) -> Measurement:
         return Measurement(

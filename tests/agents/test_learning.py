@@ -98,9 +98,9 @@ def learn(
     ranks, random_ranks = [], []
     for seed in SEEDS:
         model = make_model(make_env, config, seed=seed)
-        before = evaluator.count
+        before = len(evaluator.evaluations)
         train(model, episodes, config)
-        assert evaluator.count - before == episodes
+        assert len(evaluator.evaluations) - before == episodes
         ranks.append(order.index(bits_of(env.decisions, policy_choice(model, env))))
         random_ranks.append(min(map(order.index, random_choices(env, episodes, seed))))
     line = (

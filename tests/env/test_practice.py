@@ -96,25 +96,12 @@ def test_measured_times_scale_the_predicted_ones() -> None:
     assert latency_scale([], TABLE) == 1.0
 
 
-class Limited(FormulaEvaluator):
-    """The formula as a real evaluator: with a limit and a list."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(LAYERS, TABLE, SENSITIVITIES, scale=0.03, practice=False)
-        self.limit, self.evaluations = limit, []
-
-    @property
-    def remaining(self) -> int:
-        return self.limit - len(self.evaluations)
-
-    def evaluate(self, allocations):
-        assert len(allocations) <= self.remaining
-        self.evaluations += (made := super().evaluate(allocations))
-        return made
+def limited(limit: int) -> FormulaEvaluator:
+    return FormulaEvaluator(LAYERS, TABLE, SENSITIVITIES, scale=0.03, practice=False, limit=limit)
 
 
 def test_real_episodes_come_after_the_warm_up_and_then_at_intervals() -> None:
-    evaluator = Limited(5)
+    evaluator = limited(5)
     alternating = AlternatingEvaluator(
         evaluator, practice(), warm_up_episodes=4, practice_episodes=2, reserve=2
     )
@@ -128,7 +115,7 @@ def test_real_episodes_come_after_the_warm_up_and_then_at_intervals() -> None:
 
 
 def test_an_allocation_is_not_paid_for_twice() -> None:
-    evaluator = Limited(5)
+    evaluator = limited(5)
     alternating = AlternatingEvaluator(
         evaluator, practice(), warm_up_episodes=0, practice_episodes=0, reserve=0
     )
