@@ -7,17 +7,29 @@ from rich.console import Console
 from env.budget import Budget
 from env.testing import conv_layer
 from experiments.results_table import ResultRow, draw_table, float_row, quantized_row, to_csv
+from quant.allocation import Allocation
 from tests.experiments.evaluations import allocation, measurement
 
 BUDGET = Budget(latency_ms=0.5)
 
 
+def row(name: str, bits: Allocation, latency_ms: float) -> ResultRow:
+    return quantized_row(
+        name,
+        bits,
+        accuracy=0.9,
+        accuracy_se=0.02,
+        model_bytes=400,
+        measurement=measurement(latency_ms),
+        budget=BUDGET,
+    )
+
+
 def rows() -> list[ResultRow]:
-    figures = {"accuracy": 0.9, "accuracy_se": 0.02, "model_bytes": 400, "budget": BUDGET}
     return [
         float_row([conv_layer("first", "input", channels=2)], 0.95, 0.01),
-        quantized_row("uniform 8", allocation(8), measurement=measurement(0.8), **figures),
-        quantized_row("best", allocation(4, 3), measurement=measurement(0.509), **figures),
+        row("uniform 8", allocation(8), 0.8),
+        row("best", allocation(4, 3), 0.509),
     ]
 
 
@@ -46,7 +58,7 @@ def test_the_terminal_table_names_split_source_and_every_row() -> None:
 
 
 def test_an_unstable_row_is_marked() -> None:
-    row = ResultRow(
+    unstable = ResultRow(
         name="best",
         accuracy=0.9,
         accuracy_se=0.01,
@@ -56,7 +68,7 @@ def test_an_unstable_row_is_marked() -> None:
         source="measured",
         verdict="unstable: IQR is 40% of the median",
     )
-    shown = text([row])
+    shown = text([unstable])
     assert "1.0000*" in shown
     assert "unstable" in shown
 

@@ -35,6 +35,9 @@ class ScriptedDevice:
     def facts(self) -> Mapping[str, Any]:
         return {}
 
+    def identity(self, graph: DeployGraph) -> Any:
+        return graph.network
+
     def measure(self, graph: DeployGraph) -> MeasureResult:
         self.order.append(graph.network)
         latency_ms = next(self._scripts[graph.network])
