@@ -25,9 +25,8 @@ from quant.deploy_graph import (
 )
 from quant.errors import ConvertError
 from quant.graph import Node
-from quant.layers import LayerSpec
+from quant.layer_codes import bias_codes, check_sums, weight_codes
 from quant.network import QuantizedNetwork
-from quant.quantizer import weight_limit
 
 __all__ = ["convert"]
 
@@ -149,10 +148,11 @@ class _Converter:
         spec, bits = self._graph.layer(node.layer), self._network.bits(node.layer)
         source = self._narrow(node.inputs[0])
         input_step, input_zero, levels = self._quantizer(node.inputs[0])
-        codes, steps = self._weight_codes(spec, bits.weight_bits)
+        module, image = self._network.layer(node.layer), self._flattened_image(node)
+        codes, steps = weight_codes(module, bits.weight_bits, image)
         unit = input_step * steps
-        bias = _bias_codes(self._network.layer(node.layer).bias, unit, spec.name)
-        _check_depth(codes, bias, max(input_zero, levels - input_zero), spec.name)
+        bias = bias_codes(module.bias, unit, spec.name)
+        check_sums(codes, bias, max(input_zero, levels - input_zero), spec.name)
         common: dict[str, Any] = {
             "layer": spec.name,
             "input": source,
@@ -166,12 +166,11 @@ class _Converter:
         else:
             common["output"] = self._output(node)
         if spec.kind == "linear":
-            weight = self._channels_last_columns(node, codes)
-            self._ops.append(Linear(weight=weight, **common))
+            self._ops.append(Linear(weight=codes, **common))
             return
         self._ops.append(
             Conv2d(
-                weight=np.ascontiguousarray(codes.transpose(0, 2, 3, 1)),
+                weight=codes,
                 stride=spec.stride,
                 padding=spec.padding,
                 dilation=spec.dilation,
@@ -194,26 +193,10 @@ class _Converter:
             clip_max=high,
         )
 
-    def _weight_codes(
-        self, spec: LayerSpec, bits: int
-    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
-        module = self._network.layer(spec.name)
-        steps = module.quantizer.step(bits)
-        limit = weight_limit(bits)
-        shape = (-1, *[1] * (module.weight.ndim - 1))
-        codes = (module.weight / steps.reshape(shape)).round().clamp(-limit, limit)
-        return codes.to(torch.int8).numpy(), steps.numpy().astype(np.float64)
-
-    def _channels_last_columns(
-        self, node: Node, codes: npt.NDArray[np.int8]
-    ) -> npt.NDArray[np.int8]:
-        """Reorder a Linear's columns when its input was flattened from `[C, H, W]`."""
+    def _flattened_image(self, node: Node) -> tuple[int, ...] | None:
+        """Return the `(C, H, W)` that a node's input was flattened from, if it was."""
         source = self._graph.by_name[node.inputs[0]]
-        if source.kind != "flatten":
-            return codes
-        channels, height, width = self._graph.by_name[source.inputs[0]].shape
-        image = codes.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
-        return np.ascontiguousarray(image.reshape(codes.shape))
+        return self._graph.by_name[source.inputs[0]].shape if source.kind == "flatten" else None
 
     def clip(self, node: Node) -> None:
         scale, zero_point, low, high = self._scale(node)
@@ -297,20 +280,3 @@ _EMIT = {
 def _ratio(numerator: float, denominator: float) -> float:
     """Return a float64 quotient rounded once to float32."""
     return float(np.float32(numerator / denominator))
-
-
-def _bias_codes(
-    bias: torch.Tensor, unit: npt.NDArray[np.float64], layer: str
-) -> npt.NDArray[np.int32]:
-    codes = np.rint(bias.numpy().astype(np.float64) / unit)
-    if np.abs(codes).max(initial=0) > np.iinfo(np.int32).max:
-        raise ConvertError(f"the bias of {layer} does not fit int32 at this step size")
-    return codes.astype(np.int32)
-
-
-def _check_depth(
-    codes: npt.NDArray[np.int8], bias: npt.NDArray[np.int32], largest: int, layer: str
-) -> None:
-    rows = np.abs(codes.reshape(codes.shape[0], -1).astype(np.int64)).sum(1)
-    if (rows * largest + np.abs(bias.astype(np.int64))).max() > np.iinfo(np.int32).max:
-        raise ConvertError(f"the sums of {layer} could leave int32: it is too deep for its codes")

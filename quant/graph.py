@@ -115,7 +115,11 @@ class NetworkGraph:
 
     def layer(self, name: str) -> LayerSpec:
         """Return one layer's description."""
-        return next(layer for layer in self.layers if layer.name == name)
+        return self._layer_by_name[name]
+
+    @cached_property
+    def _layer_by_name(self) -> dict[str, LayerSpec]:
+        return {layer.name: layer for layer in self.layers}
 
 
 def readers_of(nodes: Iterable[Node]) -> dict[str, tuple[Node, ...]]:

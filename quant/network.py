@@ -5,18 +5,19 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from quant.allocation import Allocation, LayerBits
+from quant.calibration import sample_values, wide_scale
 from quant.capture import capture
 from quant.deploy_graph import WIDE_MAX, WIDE_MIN
 from quant.errors import AllocationError
-from quant.graph import TRANSPARENT, LayerParameters, NetworkGraph, Node
+from quant.graph import TRANSPARENT, WIDE_READERS, LayerParameters, NetworkGraph, Node
 from quant.layers import LayerSpec
+from quant.node_values import layer_value, plain_value
 from quant.quantizer import (
     WIDTHS,
     ActivationQuantizer,
-    WeightQuantizer,
+    QuantizedLayer,
     fake_quantize,
     is_stale,
     keep_positive,
@@ -24,11 +25,6 @@ from quant.quantizer import (
 )
 
 __all__ = ["QuantizedNetwork", "prepare"]
-
-STREAM_HEADROOM = 2.0
-"""Wide scales leave this factor above the largest calibrated magnitude: training may grow it."""
-SAMPLE_VALUES = 16384
-"""Values of each tensor kept for initialising its steps."""
 
 
 def prepare(module: nn.Module, example: torch.Tensor) -> "QuantizedNetwork":
@@ -43,16 +39,6 @@ def prepare(module: nn.Module, example: torch.Tensor) -> "QuantizedNetwork":
     """
     graph, parameters = capture(module, example)
     return QuantizedNetwork(graph, parameters)
-
-
-class QuantizedLayer(nn.Module):
-    """Float parameters of one layer and the quantizer of its weights."""
-
-    def __init__(self, parameters: LayerParameters) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(parameters.weight.clone())
-        self.bias = nn.Parameter(parameters.bias.clone())
-        self.quantizer = WeightQuantizer(parameters.weight.shape[0])
 
 
 class QuantizedNetwork(nn.Module):
@@ -102,7 +88,7 @@ class QuantizedNetwork(nn.Module):
 
     def stream_scale(self, node: str) -> float:
         """Return the scale of the wide codes that a node's value travels as."""
-        return float(self.stream_scales[self._streams.index(self.graph.stream_of[node])])
+        return float(self._stream_scale(node))
 
     def bits(self, layer: str) -> LayerBits:
         """Return the bits of one layer under the current allocation."""
@@ -133,8 +119,7 @@ class QuantizedNetwork(nn.Module):
         values = self._float_values(images)
         for position, stream in enumerate(self._streams):
             members = [n for n, s in self.graph.stream_of.items() if s == stream]
-            largest = max(float(values[name].abs().max()) for name in members)
-            self.stream_scales[position] = max(largest, 1e-6) * STREAM_HEADROOM / WIDE_MAX
+            self.stream_scales[position] = wide_scale([values[name] for name in members])
         now = int(self.trained_steps)
         for layer in self.layers:
             module = self.layer(layer.name)
@@ -218,7 +203,7 @@ class QuantizedNetwork(nn.Module):
             return x
         if node.layer:
             return self._layer_value(node, self._narrow(node.inputs[0], values))
-        wide = node.name in self.graph.wide or node.kind in ("add", "avg_pool", "clip")
+        wide = node.name in self.graph.wide or node.kind in WIDE_READERS
         inputs = [values[name] if wide else self._narrow(name, values) for name in node.inputs]
         return plain_value(node, inputs)
 
@@ -231,11 +216,8 @@ class QuantizedNetwork(nn.Module):
         return values[key]
 
     def _layer_value(self, node: Node, x: torch.Tensor) -> torch.Tensor:
-        spec, module, bits = (
-            self.graph.layer(node.layer),
-            self.layer(node.layer),
-            self.bits(node.layer),
-        )
+        spec, module = self.graph.layer(node.layer), self.layer(node.layer)
+        bits = self.bits(node.layer)
         weight = module.quantizer(module.weight, bits.weight_bits)
         input_step = self.tensor(spec.tensor).step(bits.activation_bits).detach()
         unit = input_step * module.quantizer.step(bits.weight_bits).detach()
@@ -243,9 +225,12 @@ class QuantizedNetwork(nn.Module):
         bias = module.bias + ((module.bias / unit).round() * unit - module.bias).detach()
         return layer_value(spec, x, weight, bias)
 
+    def _stream_scale(self, node: str) -> torch.Tensor:
+        return self.stream_scales[self._streams.index(self.graph.stream_of[node])]
+
     def _to_wide(self, name: str, value: torch.Tensor, *, nonnegative: bool) -> torch.Tensor:
-        scale = self.stream_scales[self._streams.index(self.graph.stream_of[name])]
-        return fake_quantize(value, scale, 0 if nonnegative else WIDE_MIN, WIDE_MAX)
+        low = 0 if nonnegative else WIDE_MIN
+        return fake_quantize(value, self._stream_scale(name), low, WIDE_MAX)
 
     def _to_narrow(
         self, name: str, value: torch.Tensor, *, nonnegative: bool = False
@@ -273,15 +258,9 @@ class QuantizedNetwork(nn.Module):
         return values
 
     def _sample(self, tensor: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return up to SAMPLE_VALUES values of a tensor, with its extremes."""
+        """Return a sample of one quantized tensor: of every node that belongs to it."""
         members = [name for name, owner in self.graph.tensor_of.items() if owner == tensor]
-        flat = torch.cat([values[name].flatten() for name in members])
-        extremes = torch.stack(flat.aminmax())
-        if flat.numel() > SAMPLE_VALUES:
-            # Drawn, not strided: a stride that divides the image would see only its border.
-            generator = torch.Generator().manual_seed(0)
-            flat = flat[torch.randint(flat.numel(), (SAMPLE_VALUES,), generator=generator)]
-        return torch.cat([flat, extremes])
+        return sample_values([values[name] for name in members])
 
     @torch.no_grad()
     def _refresh_stale(self) -> None:
@@ -314,32 +293,6 @@ class QuantizedNetwork(nn.Module):
             self._calibration = calibration
         twin._calibration = calibration
         return twin
-
-
-def layer_value(
-    spec: LayerSpec, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
-) -> torch.Tensor:
-    """Compute one layer in float: `x` `[N, C, H, W]` or `[N, F]`."""
-    if spec.kind == "linear":
-        return functional.linear(x, weight, bias)
-    return functional.conv2d(x, weight, bias, spec.stride, spec.padding, spec.dilation, spec.groups)
-
-
-def plain_value(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
-    """Compute an operator that has no parameters, on floats."""
-    if node.kind == "add":
-        return inputs[0] + inputs[1]
-    if node.kind == "concat":
-        return torch.cat(inputs, dim=1)
-    if node.kind == "flatten":
-        return inputs[0].flatten(1)
-    if node.kind == "clip":
-        return inputs[0]
-    assert node.window is not None
-    kernel, stride, padding = node.window.kernel, node.window.stride, node.window.padding
-    if node.kind == "max_pool":
-        return functional.max_pool2d(inputs[0], kernel, stride, padding)
-    return functional.avg_pool2d(inputs[0], kernel, stride, padding)
 
 
 def _key(name: str) -> str:

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from quant.graph import LayerParameters
 from quant.layers import MAX_BITS, MIN_BITS
 
 __all__ = [
     "STALE_AFTER_STEPS",
     "WIDTHS",
     "ActivationQuantizer",
+    "QuantizedLayer",
     "WeightQuantizer",
     "fake_quantize",
     "weight_limit",
@@ -132,6 +134,16 @@ class WeightQuantizer(nn.Module):
         limit = weight_limit(bits)
         step = self.step(bits).reshape(-1, *[1] * (weight.ndim - 1))
         return fake_quantize(weight, step, -limit, limit, values=weight[0].numel())
+
+
+class QuantizedLayer(nn.Module):
+    """Float parameters of one layer and the quantizer of its weights."""
+
+    def __init__(self, parameters: LayerParameters) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(parameters.weight.clone())
+        self.bias = nn.Parameter(parameters.bias.clone())
+        self.quantizer = WeightQuantizer(parameters.weight.shape[0])
 
 
 class ActivationQuantizer(nn.Module):
