@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from experiments.report.markup import Markup, element, join
 
@@ -76,9 +77,7 @@ class Plot:
         left, top = self.at(x, y)
         place = f"translate({left:.1f} {top:.1f})"
         self.marks.append(
-            element(
-                "polygon", _tip(tip), points=points, transform=place, class_=f"mark {kind}"
-            )
+            element("polygon", _tip(tip), points=points, transform=place, class_=f"mark {kind}")
         )
 
     def line(
@@ -87,9 +86,7 @@ class Plot:
         """Add a line through points; with `steps`, each value holds until the next."""
         places = [self.at(*point) for point in points]
         if steps:
-            corners = [
-                (after[0], before[1]) for before, after in zip(places, places[1:], strict=False)
-            ]
+            corners = [(after[0], before[1]) for before, after in pairwise(places)]
             mixed = [place for pair in zip(places, corners, strict=False) for place in pair]
             places = [*mixed, places[-1]]
         path = " ".join(f"{left:.1f},{top:.1f}" for left, top in places)

@@ -1,0 +1,225 @@
+"""Sections of one run's part of the page, in the order they are read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from env.evaluation import Evaluation
+from experiments.report.bits_grid import best_grid, bits_scale, history_grid
+from experiments.report.front_chart import BEST_ROW, front_figure
+from experiments.report.learning_charts import learning_figures
+from experiments.report.markup import Markup, element, join
+from experiments.report.models_note import models_note
+from experiments.report.run_record import RunRecord
+from experiments.report.staircase import staircases, table_of_layers
+from experiments.report.tables import evaluations_table, facts_list, results_table
+
+__all__ = ["banners", "run_sections", "summary_tiles"]
+
+
+def banners(record: RunRecord) -> list[Markup]:
+    """Return what must be known before any number is read."""
+    found = []
+    others = [source for source in record.sources if source != "measured"]
+    for source in others:
+        found.append(
+            element(
+                "p",
+                element("strong", source),
+                f": the latencies of this run are {source}, not measured. They say nothing about "
+                "any device.",
+                class_="banner warn",
+                role="note",
+            )
+        )
+    if record.results is None:
+        text = (
+            f": this run has no results.json. It goes on, or it was stopped; the page shows the "
+            f"{len(record.evaluations)} evaluations it has finished."
+        )
+        found.append(
+            element("p", element("strong", "unfinished"), text, class_="banner warn", role="note")
+        )
+    return found
+
+
+def summary_tiles(record: RunRecord) -> Markup:
+    """Return the best found beside all-8-bit in a few large numbers."""
+    rows = {row["name"]: row for row in record.rows}
+    best, eight = rows.get(BEST_ROW), rows.get("uniform 8")
+    if record.results is None or best is None:
+        return join()
+    tiles = [
+        _tile(
+            "accuracy, search split",
+            f"{100 * best['accuracy']:.2f} %",
+            f"± {100 * best['accuracy_se']:.2f}" + _beside(eight, "accuracy", 100, ".2f", " %"),
+        )
+    ]
+    if best["latency_ms"] is not None:
+        tiles.append(
+            _tile(
+                f"latency, {best['source']}",
+                f"{best['latency_ms']:.4f} ms",
+                f"IQR {best['latency_iqr_ms']:.4f}" + _beside(eight, "latency_ms", 1, ".4f", " ms"),
+            )
+        )
+    bits = f"{best['weight_bits']:.1f} / {best['activation_bits']:.1f}"
+    size = _beside(eight, "model_bytes", 0.001, ".1f", " kB")
+    tiles += [
+        _tile("mean bits, weights / activations", bits, "unweighted mean of the layers"),
+        _tile("model", f"{best['model_bytes'] / 1000:.1f} kB", f"weights and tables{size}"),
+    ]
+    return element("div", *tiles, class_="tiles")
+
+
+def run_sections(record: RunRecord) -> list[Markup]:
+    """Return every section of one run."""
+    chosen = None if record.results is None else record.results["best"]["evaluation"]
+    return [
+        _section("Accuracy against latency", front_figure(record), _budget_line(record)),
+        _section("Bits of each layer", *_bits(record, chosen)),
+        _section("Results", *_results(record), wide=True),
+        _section("Learning curves", _grid(learning_figures(record), _NO_CURVES), wide=True),
+        _section("Measurements", *_measurements(record.evaluations, chosen), wide=True),
+        _section("Layer table of the device", *_layer_table(record), wide=True),
+        _section("What was modelled", models_note(record)),
+        _section("Machine", *_machine(record)),
+        _section("Command and configuration", *_configuration(record), wide=True),
+    ]
+
+
+_NO_CURVES = "No curves yet: the run has written no TensorBoard events."
+
+
+def _section(title: str, *content: str, wide: bool = False) -> Markup:
+    return element("section", element("h3", title), *content, class_="wide" if wide else None)
+
+
+def _tile(label: str, value: str, beside: str) -> Markup:
+    return element(
+        "div",
+        element("span", label, class_="what"),
+        element("b", value),
+        element("span", beside, class_="beside"),
+        class_="tile",
+    )
+
+
+def _beside(row: Mapping[str, Any] | None, name: str, factor: float, form: str, unit: str) -> str:
+    if row is None or row[name] is None:
+        return ""
+    return f"; all-8: {factor * row[name]:{form}}{unit}"
+
+
+def _budget_line(record: RunRecord) -> str:
+    if record.results is None:
+        return ""
+    budget = record.results["budget"]
+    limits = []
+    if budget["latency_ms"] is not None:
+        limits.append(f"{budget['latency_ms']:.4f} ms")
+    if budget["model_bytes"] is not None:
+        limits.append(f"{budget['model_bytes']} bytes")
+    line = f"Budget: {' and '.join(limits)}, {record.results['budget_reason']}."
+    missed = len(record.results["missed_the_budget"])
+    if missed:
+        line += f" Passed over, outside the budget as measured: {missed}."
+    return element("p", line, class_="note")
+
+
+def _bits(record: RunRecord, chosen: int | None) -> list[Markup]:
+    parts = []
+    if record.best is not None:
+        parts += [bits_scale(), best_grid(record.best, record.table)]
+    if record.evaluations:
+        parts.append(
+            element(
+                "details",
+                element("summary", "Bits of every evaluation"),
+                history_grid(record.evaluations, chosen),
+                open="" if record.best is None else None,
+            )
+        )
+    return parts or [element("p", "Nothing has been evaluated yet.", class_="note")]
+
+
+def _results(record: RunRecord) -> list[Markup]:
+    if record.results is None:
+        return [element("p", "The run has not ended: there is no final table.", class_="note")]
+    note = (
+        f"Accuracy on the {record.results['split']} split ± standard error; latency: median and "
+        "interquartile range, timed side by side. * unstable timing."
+    )
+    parts = [results_table(record.rows), element("p", note, class_="note")]
+    if record.test_results is not None:
+        note = (
+            "From python -m experiments.evaluate: retrained for "
+            f"{record.test_results['steps']} steps, compiled again, measured again. Nothing was "
+            "chosen by these numbers."
+        )
+        parts += [
+            element("h4", f"On the {record.test_results['split']} split"),
+            results_table(record.test_results["rows"]),
+            element("p", note, class_="note"),
+        ]
+    return parts
+
+
+def _grid(figures: Sequence[Markup], missing: str) -> Markup:
+    if not figures:
+        return element("p", missing, class_="note")
+    return element("div", *figures, class_="figures")
+
+
+def _measurements(evaluations: Sequence[Evaluation], chosen: int | None) -> list[Markup]:
+    if not evaluations:
+        return [element("p", "Nothing has been measured yet.", class_="note")]
+    measured = [item.measurement for item in evaluations if item.measurement is not None]
+    stable = sum(item.verdict.stable for item in measured)
+    failed = sum(bool(item.error) for item in evaluations)
+    text = f"{stable} of {len(measured)} timings are stable"
+    text += f"; {failed} evaluations failed." if failed else "."
+    if stable < len(measured):
+        text += " An unstable one is kept and marked: the reason is in its line."
+    table = evaluations_table(evaluations, chosen)
+    return [element("p", text, class_="note"), table]
+
+
+def _layer_table(record: RunRecord) -> list[Markup]:
+    table = record.table
+    if table is None:
+        return [element("p", "The layers have not been timed yet.", class_="note")]
+    text = (
+        f"Microseconds of each layer at each pair of bits ({table.source}). What no layer accounts "
+        f"for takes {table.overhead_us:.2f} µs. Disturbed timings: {table.disturbed_share:.0%}."
+    )
+    return [
+        element("p", text, class_="note"),
+        _grid(staircases(table, record.best), "The table has no layers."),
+        element("details", element("summary", "All numbers"), table_of_layers(table)),
+    ]
+
+
+def _machine(record: RunRecord) -> list[Markup]:
+    facts = dict(record.environment)
+    if not facts:
+        return [element("p", "The run has not written environment.json.", class_="note")]
+    device = facts.pop("device", {})
+    packages = facts.pop("packages", [])
+    listed = element("pre", "\n".join(packages))
+    return [
+        facts_list(device),
+        facts_list(facts),
+        element("details", element("summary", f"{len(packages)} packages"), listed),
+    ]
+
+
+def _configuration(record: RunRecord) -> list[Markup]:
+    return [
+        element("pre", record.command or "(no command.txt)"),
+        element(
+            "details",
+            element("summary", "config.yaml, every value"),
+            element("pre", record.config_text),
+        ),
+    ]

@@ -1,0 +1,119 @@
+"""Tables of a page: the final results, the verdicts of the measurements, and plain facts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from env.evaluation import Evaluation
+from experiments.report.front_chart import BEST_ROW, uniform_bits
+from experiments.report.markup import Markup, element, join
+
+__all__ = ["evaluations_table", "facts_list", "results_table"]
+
+
+def results_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """Return the rows of `results.json` or `evaluate.json` with their spreads."""
+    head = ("", "accuracy %", "latency ms", "IQR ms", "bytes", "bits w/a", "inside", "source")
+    lines = []
+    for row in rows:
+        cells = [
+            element("th", row["name"], scope="row"),
+            element("td", f"{100 * row['accuracy']:.2f} ± {100 * row['accuracy_se']:.2f}"),
+            element("td", _number(row["latency_ms"]), _unstable(row["verdict"])),
+            element("td", _number(row["latency_iqr_ms"])),
+            element("td", f"{row['model_bytes']:,}".replace(",", "\u202f")),
+            element("td", _bits(row)),
+            element("td", *_inside(row["inside_budget"])),
+            element("td", row["source"] or "-", class_="text"),
+        ]
+        kind = "chosen" if row["name"] == BEST_ROW else None
+        lines.append(element("tr", *cells, class_=kind))
+    return _scrolling(head, lines, "results")
+
+
+def evaluations_table(evaluations: Sequence[Evaluation], chosen: int | None) -> Markup:
+    """Return every evaluation with the verdict on its timing, and why."""
+    head = ("#", "asked by", "bits", "accuracy %", "latency ms", "IQR ms", "verdict")
+    lines = []
+    for item in evaluations:
+        width = uniform_bits(item.allocation)
+        means = "/".join(f"{mean:.1f}" for mean in item.allocation.mean_bits())
+        measured = item.measurement
+        cells = [
+            element("th", f"{item.index + 1}", scope="row"),
+            element("td", item.proposer, class_="text"),
+            element("td", means if width is None else f"all {width}"),
+            element("td", f"{100 * item.accuracy:.2f} ± {100 * item.accuracy_se:.2f}"),
+            element("td", _number(item.latency_ms)),
+            element("td", _number(None if measured is None else measured.iqr_ms)),
+            element("td", *_verdict(item), class_="text verdict"),
+        ]
+        kind = "chosen" if item.index == chosen else None
+        lines.append(element("tr", *cells, class_=kind))
+    return _scrolling(head, lines, "evaluations")
+
+
+def facts_list(facts: Mapping[str, Any]) -> Markup:
+    """Return names and values; lists with commas, mappings as `name value` pairs."""
+    parts = []
+    for name, value in facts.items():
+        parts += [element("dt", name.replace("_", " ")), element("dd", _plain(value))]
+    return element("dl", *parts)
+
+
+def _scrolling(head: Sequence[str], lines: Sequence[Markup], kind: str) -> Markup:
+    columns = [element("th", text, scope="col") for text in head]
+    return element(
+        "div",
+        element(
+            "table",
+            element("thead", element("tr", *columns)),
+            element("tbody", join(*lines)),
+            class_=kind,
+        ),
+        class_="scroll",
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _bits(row: Mapping[str, Any]) -> str:
+    if row["weight_bits"] is None:
+        return "32/32"
+    return f"{row['weight_bits']:.1f}/{row['activation_bits']:.1f}"
+
+
+def _inside(inside: bool | None) -> tuple[str, ...]:
+    if inside is None:
+        return ("-",)
+    return (element("span", "yes" if inside else "no", class_="good" if inside else "bad"),)
+
+
+def _unstable(verdict: str) -> str:
+    if not verdict.startswith("unstable"):
+        return ""
+    return element("abbr", "*", title=verdict, class_="warn")
+
+
+def _verdict(item: Evaluation) -> tuple[str, ...]:
+    if item.error:
+        return element("span", "failed", class_="bad"), ": ", item.error
+    if item.measurement is None:
+        return ("-",)
+    verdict = item.measurement.verdict
+    if verdict.stable:
+        return (element("span", "stable", class_="good"),)
+    return element("span", "unstable", class_="warn"), ": ", "; ".join(verdict.reasons)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(item) for item in value)
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
