@@ -70,7 +70,8 @@ def test_ties_round_to_even() -> None:
 def test_weights_are_symmetric(bits: int) -> None:
     quantizer, weight = WeightQuantizer(5), torch.randn(5, 4, 3, 3)
     quantizer.initialise(weight, bits)
-    codes = quantizer(weight, bits) / quantizer.step(bits).reshape(-1, 1, 1, 1)
+    with torch.no_grad():
+        codes = quantizer(weight, bits) / quantizer.step(bits).reshape(-1, 1, 1, 1)
     assert float((codes - codes.round()).abs().max()) < 1e-4
     assert float(codes.abs().max()) <= weight_limit(bits) + 1e-4
     assert len(codes.round().unique()) <= 2**bits - 1
@@ -94,6 +95,7 @@ def test_training_one_width_gives_no_gradient_to_the_others() -> None:
     assert [bool(g) for g in quantizer.steps.grad] == [bits == 3 for bits in WIDTHS]
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("bits", [2, 3])
 def test_the_initial_range_beats_the_largest_magnitude(bits: int) -> None:
     torch.manual_seed(0)
@@ -110,6 +112,7 @@ def test_the_initial_range_beats_the_largest_magnitude(bits: int) -> None:
     assert float(error) < 0.9 * float((naive - values).square().mean())
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_zero_points(bits: int) -> None:
     quantizer, generator = ActivationQuantizer(), torch.Generator().manual_seed(0)
@@ -123,6 +126,7 @@ def test_zero_points(bits: int) -> None:
     assert float(quantizer(torch.zeros(1, 1), bits)) == 0.0  # what padding writes
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("sample", [torch.zeros(50), torch.full((50,), -1e-20), torch.ones(1)])
 def test_steps_are_positive_whatever_the_data_is(sample: torch.Tensor) -> None:
     weights, activations = WeightQuantizer(1), ActivationQuantizer()
@@ -134,6 +138,7 @@ def test_steps_are_positive_whatever_the_data_is(sample: torch.Tensor) -> None:
         assert bool(activations(sample[None], bits).isfinite().all())
 
 
+@torch.no_grad()
 def test_more_bits_never_quantize_worse() -> None:
     torch.manual_seed(1)
     weight, values = torch.randn(4, 300), torch.randn(4000)
