@@ -11,7 +11,7 @@ __all__ = ["Axis", "Plot", "nice_ticks"]
 
 # Drawn at about the width of a phone and scaled up on a desk, so that its letters stay readable.
 WIDTH, HEIGHT = 400.0, 280.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50.0, 12.0, 14.0, 40.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 12.0, 28.0, 40.0
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -44,6 +44,13 @@ class Axis:
     def places(self) -> list[float]:
         """Return where the ticks are."""
         return list(self.ticks) if self.ticks is not None else nice_ticks(self.low, self.high)
+
+    def labels(self) -> list[tuple[float, str]]:
+        """Return the ticks with their texts, all with the decimals that the finest one needs."""
+        places = self.places()
+        texts = [f"{place:.6f}".rstrip("0").partition(".")[2] for place in places]
+        decimals = max((len(text) for text in texts), default=0)
+        return [(place, f"{place:.{decimals}f}") for place in places]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -136,23 +143,31 @@ class Plot:
     def _axes(self) -> Markup:
         bottom = self.height - _BOTTOM
         parts = []
-        for tick in self.y.places():
+        for tick, text in self.y.labels():
             _, top = self.at(self.x.low, tick)
             parts += [
                 element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=top, y2=top, class_="grid"),
-                element("text", f"{tick:.6g}", x=_LEFT - 6, y=top + 4, text_anchor="end"),
+                element("text", text, x=_LEFT - 6, y=top + 4, text_anchor="end"),
             ]
-        for tick in self.x.places():
+        for tick, text in self.x.labels():
             left, _ = self.at(tick, self.y.low)
             parts += [
                 element("line", x1=left, x2=left, y1=bottom, y2=bottom + 4, class_="tick"),
-                element("text", f"{tick:.6g}", x=left, y=bottom + 16, text_anchor="middle"),
+                element("text", text, x=left, y=bottom + 16, text_anchor="middle"),
             ]
         middle = (_LEFT + WIDTH - _RIGHT) / 2
-        label = {"class_": "label", "text_anchor": "middle"}
-        parts.append(element("text", self.x.label, x=middle, y=self.height - 6, **label))
-        turned = f"translate(12 {(_TOP + bottom) / 2:.1f}) rotate(-90)"
-        parts.append(element("text", self.y.label, transform=turned, **label))
+        parts.append(
+            element(
+                "text",
+                self.x.label,
+                x=middle,
+                y=self.height - 6,
+                class_="label",
+                text_anchor="middle",
+            )
+        )
+        # Above its axis and not along it: read without turning the head, and never on a number.
+        parts.append(element("text", self.y.label, x=4.0, y=14.0, class_="label"))
         return element("g", join(*parts), class_="axes")
 
 

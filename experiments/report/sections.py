@@ -10,7 +10,7 @@ from experiments.report.learning_charts import learning_figures
 from experiments.report.markup import Markup, element, join
 from experiments.report.models_note import models_note
 from experiments.report.run_record import RunRecord
-from experiments.report.staircase import staircases, table_of_layers
+from experiments.report.staircase import staircase_legend, staircases, table_of_layers
 from experiments.report.tables import evaluations_table, facts_list, results_table
 
 __all__ = ["banners", "run_sections", "summary_tiles"]
@@ -88,6 +88,7 @@ def run_sections(record: RunRecord) -> list[Markup]:
     ]
 
 
+_SHOWN_LAYERS = 9
 _NO_CURVES = "No curves yet: the run has written no TensorBoard events."
 
 
@@ -137,7 +138,7 @@ def _bits(record: RunRecord, chosen: int | None) -> list[Markup]:
                 "details",
                 element("summary", "Bits of every evaluation"),
                 history_grid(record.evaluations, chosen),
-                open="" if record.best is None else None,
+                open="",
             )
         )
     return parts or [element("p", "Nothing has been evaluated yet.", class_="note")]
@@ -193,11 +194,18 @@ def _layer_table(record: RunRecord) -> list[Markup]:
         f"Microseconds of each layer at each pair of bits ({table.source}). What no layer accounts "
         f"for takes {table.overhead_us:.2f} µs. Disturbed timings: {table.disturbed_share:.0%}."
     )
-    return [
+    figures = staircases(table, record.best)
+    shown, others = figures[:_SHOWN_LAYERS], figures[_SHOWN_LAYERS:]
+    parts = [
         element("p", text, class_="note"),
-        _grid(staircases(table, record.best), "The table has no layers."),
-        element("details", element("summary", "All numbers"), table_of_layers(table)),
+        _grid(shown, "The table has no layers."),
+        staircase_legend(table),
     ]
+    if others:
+        summary = element("summary", f"{len(others)} more layers")
+        parts.append(element("details", summary, _grid(others, "")))
+    parts.append(element("details", element("summary", "All numbers"), table_of_layers(table)))
+    return parts
 
 
 def _machine(record: RunRecord) -> list[Markup]:

@@ -7,7 +7,7 @@ from experiments.report.plot import Axis, Plot
 from hardware.layer_table import LayerTable
 from quant.allocation import Allocation
 
-__all__ = ["staircases", "table_of_layers"]
+__all__ = ["staircase_legend", "staircases", "table_of_layers"]
 
 _HEIGHT = 200.0
 _SHOWN_LINES = 3
@@ -31,24 +31,26 @@ def staircases(table: LayerTable, best: Allocation | None) -> list[Markup]:
             y=Axis.around("µs", [0.0, *times.values()], margin=0.05),
         )
         plot.y = Axis(label="µs", low=0.0, high=plot.y.high)
-        lines = _some({activation for _, activation in times})
-        for activation in lines:
+        for activation in _lines(times):
             _draw(plot, times, activation)
         if name in chosen:
             pair = (chosen[name].weight_bits, chosen[name].activation_bits)
             if pair in times:
                 tip = f"chosen: {pair[0]}/{pair[1]} bits, {times[pair]:.2f} µs"
                 plot.dot(float(pair[0]), times[pair], "chosen", tip, radius=5.5)
-        keys = [
-            element("span", element("i", class_=f"key rule l{bits}"), f"{bits}-bit activations")
-            for bits in lines
-        ]
-        figures.append(
-            element(
-                "figure", element("h4", name), plot.svg(), element("div", *keys, class_="legend")
-            )
-        )
+        figures.append(element("figure", element("h4", name), plot.svg()))
     return figures
+
+
+def staircase_legend(table: LayerTable) -> Markup:
+    """Return the one legend of all staircases."""
+    widths = {bits for times in table.times_us.values() for bits in _lines(times)}
+    keys = [
+        element("span", element("i", class_=f"key rule l{bits}"), f"{bits}-bit activations")
+        for bits in sorted(widths)
+    ]
+    keys.append(element("span", element("i", class_="key chosen"), "chosen"))
+    return element("div", *keys, class_="legend")
 
 
 def table_of_layers(table: LayerTable) -> Markup:
@@ -83,9 +85,9 @@ def _draw(plot: Plot, times: Mapping[tuple[int, int], float], activation: int) -
         )
 
 
-def _some(widths: set[int]) -> list[int]:
-    """Return the lowest, a middle and the highest: more lines would hide each other."""
-    ordered = sorted(widths)
+def _lines(times: Mapping[tuple[int, int], float]) -> list[int]:
+    """Return the lowest, a middle and the highest activation bits: more would hide each other."""
+    ordered = sorted({activation for _, activation in times})
     if len(ordered) <= _SHOWN_LINES:
         return ordered
     return [ordered[0], ordered[len(ordered) // 2], ordered[-1]]

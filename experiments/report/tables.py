@@ -60,8 +60,14 @@ def facts_list(facts: Mapping[str, Any]) -> Markup:
     return element("dl", *parts)
 
 
+_TEXTS = ("asked by", "verdict", "source")
+"""Columns of words; all others are numbers and end at the right."""
+
+
 def _scrolling(head: Sequence[str], lines: Sequence[Markup], kind: str) -> Markup:
-    columns = [element("th", text, scope="col") for text in head]
+    columns = [
+        element("th", text, scope="col", class_="text" if text in _TEXTS else None) for text in head
+    ]
     return element(
         "div",
         element(
