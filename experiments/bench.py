@@ -5,8 +5,9 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from experiments.config import RunConfig
 from experiments.errors import RunFolderError
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str]) -> int:
 def _bench(what: str, file: Path | None, config: RunConfig) -> None:
     if what == "turnaround":
         turnaround = measure_turnaround(config)
-        document, table = turnaround.to_dict(), draw_turnaround(turnaround)
+        document: dict[str, Any] = turnaround.to_dict()
+        table: RenderableType = draw_turnaround(turnaround)
     else:
         check = check_table(config)
         document, table = check.to_dict(), draw_table_check(check)

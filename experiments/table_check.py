@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from rich import box
+from rich.console import Group
 from rich.table import Table
 
 from experiments.config import RunConfig
-from experiments.layer_table_json import layer_table_document
 from experiments.network_setup import set_up_network
 from experiments.progress import LiveProgress
 from experiments.side_by_side import time_side_by_side
@@ -56,7 +57,7 @@ class TableCheck:
         """Return the JSON document."""
         return {
             "device": self.device,
-            "table": layer_table_document(self.table),
+            "table": self.table.to_dict(),
             "tolerance": TOLERANCE,
             "right": self.right,
             "predictions": [
@@ -106,33 +107,49 @@ def check_table(config: RunConfig) -> TableCheck:
         device.close()
 
 
-def draw_table_check(check: TableCheck) -> Table:
-    """Draw one line for each allocation, and the uniform rows of the layer table above them."""
+def draw_table_check(check: TableCheck) -> Group:
+    """Draw the layer table at equal bits, and one line for each random allocation."""
+    return Group(_draw_layers(check.table), _draw_predictions(check))
+
+
+def _draw_layers(layer_table: LayerTable) -> Table:
     table = Table(
-        caption=f"{check.device}, {check.table.source}; {check.right} of "
-        f"{len(check.predictions)} predictions within {TOLERANCE:.0%}",
+        box=box.SIMPLE,
+        caption=f"microseconds, {layer_table.source}, at equal weight and activation bits (8-bit "
+        f"activations where a layer reads the input); {layer_table.disturbed_share:.0%} of the "
+        "timings were disturbed by other programs",
         caption_justify="left",
     )
-    table.add_column("bits (weights / activations)")
-    for name in ("predicted", "measured", "error"):
-        table.add_column(name, justify="right")
-    for layer, row in check.table.times_us.items():
-        ends = ", ".join(
-            f"{weight}/{activation}: {value:.2f} us"
-            for (weight, activation), value in row.items()
-            if weight == activation or (activation == MAX_BITS and len(row) < MAX_BITS)
-        )
-        table.add_row(f"{layer}  {ends}", "", "", "")
-    table.add_row(f"everything else  {check.table.overhead_us:.2f} us", "", "", "")
-    table.add_section()
+    table.add_column("layer", no_wrap=True)
+    widths = range(MIN_BITS, MAX_BITS + 1)
+    for bits in widths:
+        table.add_column(f"{bits} bits", justify="right", no_wrap=True)
+    for layer, row in layer_table.times_us.items():
+        cells = [row.get((bits, bits), row.get((bits, MAX_BITS))) for bits in widths]
+        table.add_row(layer, *("-" if cell is None else f"{cell:.2f}" for cell in cells))
+    overhead = f"{layer_table.overhead_us:.2f}"
+    table.add_row("everything else", *[overhead] * len(widths))
+    return table
+
+
+def _draw_predictions(check: TableCheck) -> Table:
+    table = Table(
+        box=box.SIMPLE,
+        caption=f"{check.device}, {check.table.source}; {check.right} of "
+        f"{len(check.predictions)} predictions within {TOLERANCE:.0%}; * unstable",
+        caption_justify="left",
+    )
+    table.add_column("bits (weights/activations)", no_wrap=True)
+    for name in ("predicted ms", "measured ms", "error"):
+        table.add_column(name, justify="right", no_wrap=True)
     for prediction in check.predictions:
         bits = " ".join(
             f"{item.weight_bits}/{item.activation_bits}" for _, item in prediction.allocation.items
         )
         table.add_row(
             bits,
-            f"{prediction.predicted_ms:.4f} ms",
-            f"{prediction.measured_ms:.4f} ms" + ("" if prediction.stable else " unstable"),
+            f"{prediction.predicted_ms:.4f}",
+            f"{prediction.measured_ms:.4f}" + ("" if prediction.stable else "*"),
             f"{prediction.error:+.1%}",
         )
     return table
