@@ -13,7 +13,7 @@ from env.bit_allocation import BitAllocationEnv
 from env.decisions import allocation_of
 from quant.allocation import Allocation
 
-__all__ = ["EntropyDecay", "make_model", "policy_choice", "train"]
+__all__ = ["EntropyDecay", "episodes_trained", "make_model", "policy_choice", "train"]
 
 
 class EntropyDecay(BaseCallback):
@@ -86,6 +86,12 @@ def train(
         reset_num_timesteps=False,
         tb_log_name="ppo",
     )
+
+
+def episodes_trained(model: Any) -> int:
+    """Return how many episodes a model has learnt from, in this process and before."""
+    steps = len(model.get_env().get_attr("decisions", 0)[0])
+    return int(model.num_timesteps) // steps
 
 
 def policy_choice(model: Any, env: BitAllocationEnv, *, deterministic: bool = True) -> Allocation:

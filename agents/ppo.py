@@ -1,12 +1,15 @@
 """PPO: a policy that walks the layers, practises on a model, and is corrected by real episodes."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
+from torch.utils.tensorboard import SummaryWriter
 
 from agents.episode_log import EpisodeLog
-from agents.policy import make_model, policy_choice, train
+from agents.policy import episodes_trained, make_model, policy_choice, train
+from agents.policy_file import PolicyFile, SavePolicy
 from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.uniform import evaluate_uniform
 from env.alternating import AlternatingEvaluator
@@ -51,6 +54,7 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     """
     config = problem.ppo
     evaluate_uniform(problem)
+    problem.evaluator.adopt_past()
     if problem.evaluator.remaining == 0:
         return ranked_candidates(problem)
     problem.evaluator.proposer = "ppo"
@@ -77,12 +81,18 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
         seed=seed,
         tensorboard_log=None if problem.log_folder is None else str(problem.log_folder),
     )
+    callbacks: list[BaseCallback] = [EpisodeLog(), FollowEvaluations(alternating, practice)]
+    if problem.state_folder is not None:
+        file = PolicyFile(problem.state_folder)
+        model = file.load(model)
+        callbacks.append(SavePolicy(file, problem.evaluator))
+    if trained := episodes_trained(model):
+        alternating.practise_first(config.warm_up_episodes - trained)
+        _forget_later_curves(problem.log_folder, model.num_timesteps)
     # A policy that proposes what was evaluated already keeps the next real episode due; what is
     # then left when these episodes are over goes to the final candidates.
-    between = 1 + config.practice_episodes
-    episodes = config.warm_up_episodes + alternating.real_left * between
-    if episodes > 0:
-        callbacks = [EpisodeLog(), FollowEvaluations(alternating, practice)]
+    episodes = alternating.until_real + alternating.real_left * (1 + config.practice_episodes)
+    if episodes > 0 and not alternating.done:
         train(model, episodes, config, callbacks)
     _evaluate_final(problem, model, practice, list(alternating.practised))
     return ranked_candidates(problem)
@@ -117,6 +127,12 @@ def _evaluate_final(
         best = max(expected, key=lambda e: reward(e, problem.reference, problem.reward)[0])
         candidates.remove(best.allocation)
         practice.observe(evaluator.evaluate([best.allocation])[0])
+
+
+def _forget_later_curves(folder: Path | None, timesteps: int) -> None:
+    """Drop what the killed part of a run logged after its policy was saved."""
+    for events in folder.glob("ppo_*") if folder is not None else ():
+        SummaryWriter(str(events), purge_step=timesteps + 1).close()
 
 
 def _inside(problem: SearchProblem, evaluation: Evaluation) -> bool:

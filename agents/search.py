@@ -48,6 +48,8 @@ class SearchProblem:
     ppo: PPOConfig = field(default_factory=PPOConfig)
     log_folder: Path | None = None
     """Where a method may write TensorBoard events of its own."""
+    state_folder: Path | None = None
+    """Where a method may keep what it has learnt, for a run that is resumed."""
 
     def bytes_of(self, allocation: Allocation) -> int:
         """Return the model size of an allocation in bytes."""

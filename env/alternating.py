@@ -44,6 +44,18 @@ class AlternatingEvaluator:
         return max(0, self._real.remaining - self._reserve)
 
     @property
+    def until_real(self) -> int:
+        """Practice episodes before the next real one."""
+        return max(0, self._until_real)
+
+    def practise_first(self, episodes: int) -> None:
+        """Put off the next real episode by this many, at least by the usual practice.
+
+        A policy that was resumed has its warm-up behind it, or part of it.
+        """
+        self._until_real = max(episodes, self._practice_episodes)
+
+    @property
     def done(self) -> bool:
         """Whether no real evaluation is left and the practice that was due after it is over."""
         return self.real_left == 0 and self._until_real <= 0

@@ -33,6 +33,8 @@ class Evaluation:
     """Why the candidate has no measurement; empty when it has one."""
     practice: bool = False
     """True when accuracy and latency are a model's predictions, not a retrained network's."""
+    cached: bool = False
+    """True when the measurement is a stored one of an equal program on the same machine."""
     proposer: str = ""
     """Which method asked: `uniform`, `ppo`, `random`, ..."""
     train_s: float = 0.0
@@ -63,6 +65,7 @@ class Evaluation:
             "predicted_ms": self.predicted_ms,
             "model_bytes": self.model_bytes,
             "error": self.error,
+            "cached": self.cached,
             "train_s": self.train_s,
             "build_s": self.build_s,
             "measure_s": self.measure_s,
@@ -94,6 +97,7 @@ _PLAIN = (
     "predicted_ms",
     "model_bytes",
     "error",
+    "cached",
     "train_s",
     "build_s",
     "measure_s",

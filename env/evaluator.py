@@ -12,6 +12,7 @@ from env.costs import model_bytes
 from env.env_config import EnvConfig
 from env.errors import EvaluationLimitError
 from env.evaluation import Evaluation
+from env.stored_accuracies import StoredAccuracies
 from env.tasks.task import Split
 from hardware.device import Device, MeasureResult
 from hardware.lock import training_lock
@@ -47,6 +48,7 @@ class Evaluator:
         seed: int,
         limit: int,
         past: Sequence[Evaluation] = (),
+        accuracies: StoredAccuracies | None = None,
         on_evaluation: Sequence[OnEvaluation] = (),
     ) -> None:
         """Keep the parts; nothing is trained yet.
@@ -61,6 +63,7 @@ class Evaluator:
             limit: Largest number of evaluations.
             past: Evaluations that an earlier part of the same run paid for. They are handed back
                 while they are asked for in the same order; see `adopt_past`.
+            accuracies: Known results of retraining; used with `weights: reset` alone.
             on_evaluation: Called with each finished evaluation, in order.
         """
         self.network = network
@@ -75,6 +78,7 @@ class Evaluator:
         self._seed = seed
         self._start = _copy_of(network)
         self._past = deque(past)
+        self._accuracies = accuracies if config.weights == "reset" else None
 
     @property
     def remaining(self) -> int:
@@ -89,14 +93,6 @@ class Evaluator:
             HardwareLostError: the device is gone.
         """
         return [self._evaluate(allocation) for allocation in allocations]
-
-    def resume_from(self, state: Callable[[QuantizedNetwork], None]) -> None:
-        """Bring the shared weights to where the past evaluations left them.
-
-        Args:
-            state: Loads the saved state into the network.
-        """
-        state(self.network)
 
     def adopt_past(self) -> None:
         """Count the past evaluations that nobody asked for again as made."""
@@ -132,10 +128,15 @@ class Evaluator:
         return evaluation
 
     def _retrain(self, allocation: Allocation) -> tuple[DeployGraph, Accuracy]:
+        # From a fixed start the images come in one order, or equal candidates would differ.
+        number = len(self.evaluations)
         if self._config.weights == "reset":
             self.network.load_state_dict(self._start)
+            number = 0
         self.network.set_allocation(allocation)
-        order = np.random.SeedSequence([self._seed, len(self.evaluations)])
+        if self._accuracies is not None and (known := self._accuracies.get(allocation)):
+            return convert(self.network), known
+        order = np.random.SeedSequence([self._seed, number])
         finetune(
             self.network,
             self._train.images,
@@ -144,7 +145,10 @@ class Evaluator:
             seed=int(order.generate_state(1)[0]),
         )
         graph = convert(self.network)
-        return graph, integer_accuracy(graph, self._search.images, self._search.labels)
+        accuracy = integer_accuracy(graph, self._search.images, self._search.labels)
+        if self._accuracies is not None:
+            self._accuracies.put(allocation, accuracy)
+        return graph, accuracy
 
     def _record(
         self,
@@ -162,6 +166,7 @@ class Evaluator:
             model_bytes=model_bytes(self.network.layers, allocation),
             measurement=result.measurement,
             error=result.error,
+            cached=result.cached,
             proposer=self.proposer,
             train_s=train_s,
             build_s=result.build_s,

@@ -114,6 +114,9 @@ class FormulaEvaluator:
         """How many evaluations the limit still allows."""
         return self.limit - len(self.evaluations)
 
+    def adopt_past(self) -> None:
+        """Do nothing: a formula has no earlier part of a run."""
+
     def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
         """Return one Evaluation for each allocation.
 

@@ -29,6 +29,9 @@ class RunConfig:
     """Seed of the float network, the retraining and the search."""
     output: str = "runs"
     """Folder in which the run's own folder is made."""
+    store: str = ""
+    """SQLite file of measurements that several runs may share; empty means `store.sqlite` in
+    `output`."""
     quiet: bool = False
     """Show no live progress line."""
     task: TaskConfig = field(default_factory=TaskConfig)

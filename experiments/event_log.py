@@ -10,7 +10,7 @@ from types import TracebackType
 
 import numpy as np
 from matplotlib.figure import Figure
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -27,6 +27,12 @@ class EventLog:
         folder.mkdir(parents=True, exist_ok=True)
         # A suffix of our own keeps the file apart from Stable-Baselines3's of the same second.
         self._writer = EventFileWriter(str(folder), filename_suffix=".bitalloc")
+
+    def purge_from(self, step: int) -> None:
+        """Tell TensorBoard to drop what this folder's earlier files hold from `step` on."""
+        start = SessionLog(status=SessionLog.START)
+        self._writer.add_event(Event(wall_time=time.time(), step=step, session_log=start))
+        self.flush()
 
     def scalars(self, values: Mapping[str, float | None], step: int) -> None:
         """Write one point for each tag; a value that is None or not finite is left out."""

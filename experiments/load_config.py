@@ -17,7 +17,16 @@ from experiments.config_keys import closest, dotted_keys, to_plain
 from experiments.errors import ConfigError
 from quant.errors import BitAllocError
 
-__all__ = ["config_to_yaml", "load_config", "read_config_file"]
+__all__ = [
+    "config_to_yaml",
+    "load_config",
+    "override_resumed",
+    "read_config_file",
+    "take_resume_flag",
+]
+
+RESUMABLE = ("evaluations", "quiet")
+"""Keys that may change when a run is resumed."""
 
 _HELP_HINT = "python -m experiments.run --help lists every key"
 _DESCRIPTION = (
@@ -41,10 +50,36 @@ def load_config(arguments: Sequence[str]) -> RunConfig:
         ConfigError: an unknown key, a wrong type, or a value its section refuses.
         SystemExit: `--help` was asked for and printed.
     """
-    file, overrides = _take_config_flag(list(arguments))
+    file, overrides = _take_path_flag("config", "a YAML file", list(arguments))
     base = read_config_file(file) if file is not None else RunConfig()
     _check_flags(overrides, base)
     return _override(base, overrides)
+
+
+def take_resume_flag(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """Take `--resume RUN` out of a command line.
+
+    Raises:
+        ConfigError: the flag has no value.
+    """
+    return _take_path_flag("resume", "the folder of a run", list(arguments))
+
+
+def override_resumed(config: RunConfig, arguments: Sequence[str]) -> RunConfig:
+    """Apply the few flags that may change when a run is resumed.
+
+    Raises:
+        ConfigError: a flag would change what was done so far, or is unknown.
+    """
+    _check_flags(arguments, config)
+    for argument in arguments:
+        name = argument.removeprefix("--").split("=", 1)[0].replace("-", "_")
+        if argument.startswith("--") and name.removeprefix("no_") not in (*RESUMABLE, "help"):
+            raise ConfigError(
+                f"{name} cannot change when a run is resumed; only {', '.join(RESUMABLE)} can",
+                "start a new run with --config RUN/config.yaml and the other flags",
+            )
+    return _override(config, arguments)
 
 
 def read_config_file(file: Path) -> RunConfig:
@@ -80,21 +115,21 @@ def config_to_yaml(config: RunConfig) -> str:
     return yaml.safe_dump(to_plain(config), sort_keys=False, default_flow_style=None)
 
 
-def _take_config_flag(arguments: list[str]) -> tuple[Path | None, list[str]]:
-    file: Path | None = None
+def _take_path_flag(flag: str, what: str, arguments: list[str]) -> tuple[Path | None, list[str]]:
+    path: Path | None = None
     rest = []
     remaining = iter(arguments)
     for argument in remaining:
-        if argument == "--config":
+        if argument == f"--{flag}":
             value = next(remaining, None)
             if value is None or value.startswith("--"):
-                raise ConfigError("--config: expected a YAML file, found nothing")
-            file = Path(value)
-        elif argument.startswith("--config="):
-            file = Path(argument.removeprefix("--config="))
+                raise ConfigError(f"--{flag}: expected {what}, found nothing")
+            path = Path(value)
+        elif argument.startswith(f"--{flag}="):
+            path = Path(argument.removeprefix(f"--{flag}="))
         else:
             rest.append(argument)
-    return file, rest
+    return path, rest
 
 
 def _check_flags(arguments: Sequence[str], base: RunConfig) -> None:

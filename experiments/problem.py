@@ -1,22 +1,27 @@
 """Problem: everything that is measured before a search, and the SearchProblem made of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from agents.search import SearchProblem
 from env.bit_allocation import BitAllocationEnv
 from env.evaluation import Evaluation
 from env.evaluator import Evaluator
+from env.stored_accuracies import StoredAccuracies, network_digest
 from experiments.config import RunConfig
 from experiments.network_setup import NetworkSetup
 from experiments.progress import LiveProgress
 from experiments.resource_budget import DecidedBudget, UniformFigures, decide_budget
+from experiments.run_state import RunState
 from experiments.side_by_side import time_side_by_side
 from hardware.device import Device
 from hardware.errors import BuildError
 from hardware.layer_table import LayerTable
 from hardware.lock import training_lock
+from hardware.store import Store
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
@@ -87,13 +92,26 @@ def make_evaluator(
     config: RunConfig,
     setup: NetworkSetup,
     device: Device,
-    on_evaluation: Sequence[Callable[[Evaluation], None]] = (),
+    past: Sequence[Evaluation],
+    store: Store,
+    state: RunState,
+    recorder: Callable[[Evaluation], None],
 ) -> tuple[Evaluator, Evaluation]:
     """Return the search's evaluator, and its first evaluation: the all-8-bit reference.
 
+    Each finished evaluation first leaves its weights on the disk, then its record.
+
     Raises:
         BuildError: the reference cannot be trained or measured.
+        RunFolderError: the weights that the past evaluations left cannot be read.
     """
+
+    def save(evaluation: Evaluation) -> None:
+        state.save(evaluator.network, evaluation.index + 1)
+
+    def forget_older(evaluation: Evaluation) -> None:
+        state.keep_only(evaluation.index + 1)
+
     evaluator = Evaluator(
         setup.network.clone(),
         device,
@@ -102,13 +120,31 @@ def make_evaluator(
         config.env,
         seed=config.seed,
         limit=config.evaluations,
-        on_evaluation=on_evaluation,
+        past=past,
+        accuracies=StoredAccuracies(store, accuracy_key(config, setup)),
+        on_evaluation=[save, recorder, forget_older],
     )
+    if past:
+        state.load(evaluator.network, len(past))
     evaluator.proposer = "reference"
     reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
     if reference.error:
         raise BuildError(f"the all-8-bit reference cannot be measured: {reference.error}")
     return evaluator, reference
+
+
+def accuracy_key(config: RunConfig, setup: NetworkSetup) -> dict[str, Any]:
+    """Return everything but the allocation that decides an accuracy from the float checkpoint."""
+    return {
+        "task": asdict(config.task),
+        "network": network_digest(setup.network),
+        "calibration_images": config.env.calibration_images,
+        "finetune": asdict(config.env.finetune),
+        "seed": config.seed,
+        "search_images": len(setup.task.search),
+        "bitalloc": version("bitalloc"),
+        "torch": version("torch"),
+    }
 
 
 def make_problem(
@@ -118,6 +154,7 @@ def make_problem(
     evaluator: Evaluator,
     reference: Evaluation,
     log_folder: Path,
+    state_folder: Path,
 ) -> SearchProblem:
     """Put together what the search methods may look at."""
     layers = setup.network.layers
@@ -148,4 +185,5 @@ def make_problem(
         reward=config.env.reward,
         ppo=config.ppo,
         log_folder=log_folder,
+        state_folder=state_folder,
     )

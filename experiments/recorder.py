@@ -1,5 +1,8 @@
 """Recorder: everything that is written and shown when an evaluation finishes."""
 
+import logging
+from collections.abc import Sequence
+
 from env.budget import MEASURED_TOLERANCE, Budget
 from env.evaluation import Evaluation
 from env.reward import RewardConfig, reward
@@ -8,6 +11,8 @@ from experiments.figures import draw_bits
 from experiments.progress import LiveProgress
 from experiments.run_folder import RunFolder
 from hardware.layer_table import LayerTable
+
+_logger = logging.getLogger(__name__)
 
 __all__ = ["Recorder", "scalars_of"]
 
@@ -53,8 +58,9 @@ class Recorder:
         limit: int,
         budget: Budget,
         reward_config: RewardConfig,
+        past: Sequence[Evaluation] = (),
     ) -> None:
-        """Prepare for a search with an evaluation limit."""
+        """Prepare for a search with an evaluation limit; `past` ones were recorded before."""
         self.evaluations: list[Evaluation] = []
         self.best: Evaluation | None = None
         self._best_reward = 0.0
@@ -65,12 +71,18 @@ class Recorder:
         self._limit = limit
         self._budget = budget
         self._reward_config = reward_config
+        for evaluation in past:
+            self.evaluations.append(evaluation)
+            self._is_best(evaluation, self._reward(evaluation)[0])
+        if past:
+            events.purge_from(len(past) + 1)
 
     def __call__(self, evaluation: Evaluation) -> None:
         """Write, log and show one evaluation; practice leaves no trace here."""
         if evaluation.practice:
             return
         self._folder.append_evaluation(evaluation)
+        _logger.info("evaluation %d by %s finished", evaluation.index, evaluation.proposer)
         self.evaluations.append(evaluation)
         step = len(self.evaluations)
         self._events.scalars(
@@ -84,11 +96,17 @@ class Recorder:
 
     def _judge(self, evaluation: Evaluation, step: int) -> bool:
         """Log the reward's terms and tell whether the evaluation is the best so far."""
-        total, terms = reward(evaluation, self.evaluations[0], self._reward_config)
+        total, terms = self._reward(evaluation)
         self._events.scalars(
             {"reward/total": total, **{f"reward/{name}": term for name, term in terms.items()}},
             step,
         )
+        return self._is_best(evaluation, total)
+
+    def _reward(self, evaluation: Evaluation) -> tuple[float, dict[str, float]]:
+        return reward(evaluation, self.evaluations[0], self._reward_config)
+
+    def _is_best(self, evaluation: Evaluation, total: float) -> bool:
         inside = not evaluation.error and self._budget.allows(
             latency_ms=evaluation.latency_ms,
             model_bytes=evaluation.model_bytes,

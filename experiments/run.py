@@ -4,6 +4,9 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
@@ -14,27 +17,43 @@ from experiments.environment_facts import command_line, environment_facts
 from experiments.event_log import EventLog
 from experiments.exit_codes import run_command
 from experiments.figures import draw_bits, draw_front
-from experiments.layer_table_json import layer_table_document
-from experiments.load_config import load_config
+from experiments.load_config import load_config, override_resumed, take_resume_flag
 from experiments.network_setup import set_up_network
 from experiments.outcome import Outcome, conclude
 from experiments.pareto import pareto_csv
+from experiments.past_run import PastRun, read_past_run, write_measured
 from experiments.problem import Measured, make_evaluator, make_problem, measure_device
 from experiments.progress import LiveProgress
 from experiments.recorder import Recorder
 from experiments.results_table import draw_table, to_csv
-from experiments.run_folder import RunFolder, write_config
+from experiments.run_folder import RunFolder, open_run, write_config
+from experiments.run_lock import RunLock
+from experiments.run_state import RunState
+from experiments.stop_signals import terminate_as_interrupt
 from hardware.device import Device
+from hardware.errors import HardwareLostError
 from hardware.open_device import open_device
+from hardware.store import Store
+from hardware.stored_device import StoredDevice
 
-__all__ = ["main", "run"]
+__all__ = ["main", "resume", "run"]
 
 _logger = logging.getLogger("experiments.run")  # `__main__` when it is started
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a run measures, looks things up, and shows and writes what happens."""
+
+    device: Device
+    store: Store
+    progress: LiveProgress
+    events: EventLog
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the job that the command line asks for and return the exit code."""
-    return run_command(lambda: _announced(load_config(arguments), arguments))
+    return run_command(lambda: _announced(arguments))
 
 
 def run(config: RunConfig, command: str) -> RunFolder:
@@ -49,45 +68,80 @@ def run(config: RunConfig, command: str) -> RunFolder:
         HardwareLostError: the device is gone.
     """
     folder = RunFolder.create(config, config.target.runner)
-    print(f"run folder: {folder.path}", flush=True)
-    handler = folder.open_log()
-    device = open_device(config.target, config.protocol)
-    try:
+    with RunLock(folder.path):
         write_config(folder, config)
         folder.write_text("command.txt", command)
-        folder.write_json("environment.json", environment_facts(device.facts()))
-        with LiveProgress(quiet=config.quiet) as progress, EventLog(folder.events) as events:
-            _search(config, folder, device, progress, events)
-    except BaseException as error:
-        _logger.error("the run ended early: %r", error)
-        raise
-    finally:
-        device.close()
-        folder.close_log(handler)
+        _work(config, folder, PastRun())
     return folder
 
 
-def _announced(config: RunConfig, arguments: Sequence[str]) -> None:
-    folder = run(config, command_line("experiments.run", arguments))
+def resume(path: Path, overrides: Sequence[str], command: str) -> RunFolder:
+    """Go on with a run that was stopped or killed, in its own folder.
+
+    Args:
+        path: The run's folder.
+        overrides: Command-line flags; only those that do not change what was done so far.
+        command: The command line, appended to the record.
+
+    Raises:
+        BitAllocError: the folder is none of a run, in use or damaged.
+        HardwareLostError: the device is gone.
+    """
+    folder, config = open_run(path)
+    config = override_resumed(config, overrides)
+    with RunLock(folder.path):
+        past = read_past_run(folder.path)
+        folder.append_text("command.txt", command)
+        write_config(folder, config)
+        print(f"going on after {len(past.evaluations)} evaluations", flush=True)
+        _work(config, folder, past)
+    return folder
+
+
+def _work(config: RunConfig, folder: RunFolder, past: PastRun) -> None:
+    print(f"run folder: {folder.path}", flush=True)
+    handler = folder.open_log()
+    store_path = Path(config.store) if config.store else Path(config.output) / "store.sqlite"
+    try:
+        with (
+            Store(store_path) as store,
+            closing(open_device(config.target, config.protocol)) as device,
+            LiveProgress(quiet=config.quiet) as progress,
+            EventLog(folder.events) as events,
+        ):
+            folder.write_json("environment.json", environment_facts(device.facts()))
+            _search(config, folder, past, Places(device, store, progress, events))
+    except BaseException as error:
+        _logger.error("the run ended early: %r", error)
+        if isinstance(error, KeyboardInterrupt | HardwareLostError):
+            print(f"go on with: python -m experiments.run --resume {folder.path}", file=sys.stderr)
+        raise
+    finally:
+        folder.close_log(handler)
+
+
+def _announced(arguments: Sequence[str]) -> None:
+    path, rest = take_resume_flag(arguments)
+    command = command_line("experiments.run", arguments)
+    with terminate_as_interrupt():
+        folder = run(load_config(rest), command) if path is None else resume(path, rest, command)
     print(f"run folder: {folder.path}")
     print(f"curves: tensorboard --logdir {folder.events}")
 
 
-def _search(
-    config: RunConfig,
-    folder: RunFolder,
-    device: Device,
-    progress: LiveProgress,
-    events: EventLog,
-) -> None:
+def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places) -> None:
     started = time.monotonic()
+    progress, events = places.progress, places.events
+    device = StoredDevice(places.device, places.store, config.protocol)
     setup = set_up_network(config, progress)
     _logger.info("float network and calibration: %.1f s", time.monotonic() - started)
-    measured = measure_device(config, setup, device, progress)
-    folder.write_json("layer_table.json", layer_table_document(measured.table))
-    folder.write_json("sensitivities.json", measured.sensitivity.to_dict())
+    measured = past.measured
+    if measured is None:
+        measured = measure_device(config, setup, device, progress)
+        write_measured(folder, measured)
     _say(f"device: {device.name} ({device.source})")
     _say(f"budget: {measured.decided.budget}: {measured.decided.reason}")
+    state = RunState(folder.path)
     recorder = Recorder(
         folder=folder,
         events=events,
@@ -96,9 +150,14 @@ def _search(
         limit=config.evaluations,
         budget=measured.decided.budget,
         reward_config=config.env.reward,
+        past=past.evaluations,
     )
-    evaluator, reference = make_evaluator(config, setup, device, [recorder])
-    problem = make_problem(config, setup, measured, evaluator, reference, folder.events)
+    evaluator, reference = make_evaluator(
+        config, setup, device, past.evaluations, places.store, state, recorder
+    )
+    problem = make_problem(
+        config, setup, measured, evaluator, reference, folder.events, state.policy_folder
+    )
     _logger.info("everything before the search: %.1f s", time.monotonic() - started)
     result = METHODS[config.method](problem, seed=config.seed)
     _logger.info("with the search: %.1f s", time.monotonic() - started)
@@ -106,7 +165,7 @@ def _search(
         problem,
         result,
         setup,
-        device,
+        places.device,  # not the store: what is reported is measured now
         lambda done, total: progress.stage("side by side", done, total),
     )
     _write_outcome(folder, events, problem, measured, outcome, time.monotonic() - started)

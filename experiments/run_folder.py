@@ -69,6 +69,19 @@ class RunFolder:
             raise self._cannot_write(path, error) from None
         return path
 
+    def append_text(self, name: str, line: str) -> None:
+        """Append one line to a text file.
+
+        Raises:
+            RunFolderError: the disk is full or read-only.
+        """
+        path = self.path / name
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise self._cannot_write(path, error) from None
+
     def write_json(self, name: str, document: Any) -> Path:
         """Write a JSON document, indented."""
         return self.write_text(name, json.dumps(document, indent=2, default=str))
@@ -136,6 +149,21 @@ def read_run(path: Path) -> tuple[RunFolder, RunConfig]:
                 f"{path} is not the folder of a finished run: it has no {name}",
                 "give a folder that python -m experiments.run printed, for example runs/latest",
             )
+    return RunFolder(path.resolve()), read_config_file(path / "config.yaml")
+
+
+def open_run(path: Path) -> tuple[RunFolder, RunConfig]:
+    """Open the folder of a run, finished or not.
+
+    Raises:
+        RunFolderError: no such folder.
+        ConfigError: its configuration cannot be read by this version.
+    """
+    if not (path / "config.yaml").is_file():
+        raise RunFolderError(
+            f"{path} is not the folder of a run: it has no config.yaml",
+            "give a folder that python -m experiments.run printed, for example runs/latest",
+        )
     return RunFolder(path.resolve()), read_config_file(path / "config.yaml")
 
 

@@ -179,7 +179,7 @@ def _measurements(evaluations: Sequence[Evaluation], chosen: int | None) -> list
     stable = sum(item.verdict.stable for item in measured)
     failed = sum(bool(item.error) for item in evaluations)
     text = f"{stable} of {len(measured)} timings are stable"
-    text += f"; {failed} evaluations failed." if failed else "."
+    text += f"; {failed} failed." if failed else "."
     if stable < len(measured):
         text += " An unstable one is kept and marked: the reason is in its line."
     table = evaluations_table(evaluations, chosen)

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from experiments.layer_table_json import layer_table_document
 from experiments.side_by_side import EXTRA_ROUNDS, ROUNDS, time_side_by_side
 from hardware.device import MeasureResult, Progress
 from hardware.errors import BuildError
@@ -94,6 +93,6 @@ def test_a_program_that_cannot_be_measured_is_named() -> None:
 
 def test_layer_table_document_keeps_every_row() -> None:
     table = LayerTable(times_us={"first": {(8, 8): 3.0, (4, 8): 2.0}}, overhead_us=1.5)
-    document = layer_table_document(table)
+    document = table.to_dict()
     assert document["layers"] == {"first": {"8/8": 3.0, "4/8": 2.0}}
     assert (document["overhead_us"], document["source"]) == (1.5, "measured")

@@ -1,0 +1,103 @@
+"""PastRun: what a run that was stopped or killed left in its folder."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from env.budget import Budget
+from env.evaluation import Evaluation
+from experiments.errors import RunFolderError
+from experiments.problem import Measured
+from experiments.resource_budget import DecidedBudget
+from experiments.run_folder import RunFolder
+from hardware.layer_table import LayerTable
+from quant.sensitivity import SensitivityTable
+
+__all__ = ["PastRun", "read_past_run", "write_measured"]
+
+T = TypeVar("T")
+
+TABLE, SENSITIVITIES, BUDGET = "layer_table.json", "sensitivities.json", "budget.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PastRun:
+    """What need not be paid for again."""
+
+    evaluations: tuple[Evaluation, ...] = ()
+    """Finished evaluations in order, the all-8-bit reference first."""
+    measured: Measured | None = None
+    """The device's table, the sensitivities and the budget; None where the run had not got so
+    far."""
+
+
+def read_past_run(folder: Path) -> PastRun:
+    """Read a run's folder. A last line that was being written when the run died is cut off.
+
+    Raises:
+        RunFolderError: a file is damaged in a way that no killed run leaves behind.
+    """
+    if not (folder / BUDGET).exists():
+        return PastRun()
+    measured = Measured(
+        table=_read(folder / TABLE, lambda text: LayerTable.from_dict(json.loads(text))),
+        sensitivity=_read(
+            folder / SENSITIVITIES, lambda text: SensitivityTable.from_dict(json.loads(text))
+        ),
+        decided=_read(folder / BUDGET, _budget_from),
+    )
+    return PastRun(evaluations=_read_evaluations(folder / "evaluations.jsonl"), measured=measured)
+
+
+def write_measured(folder: RunFolder, measured: Measured) -> None:
+    """Write what was measured before the search; the budget last, since it makes the rest count.
+
+    Raises:
+        RunFolderError: the disk is full or read-only.
+    """
+    folder.write_json(TABLE, measured.table.to_dict())
+    folder.write_json(SENSITIVITIES, measured.sensitivity.to_dict())
+    budget = measured.decided.budget
+    folder.write_json(
+        BUDGET,
+        {
+            "latency_ms": budget.latency_ms,
+            "model_bytes": budget.model_bytes,
+            "reason": measured.decided.reason,
+        },
+    )
+
+
+def _budget_from(text: str) -> DecidedBudget:
+    document = json.loads(text)
+    reason = document.pop("reason")
+    return DecidedBudget(budget=Budget(**document), reason=reason)
+
+
+def _read_evaluations(path: Path) -> tuple[Evaluation, ...]:
+    if not path.exists():
+        return ()
+    text = _read(path, str)
+    complete = text[: text.rfind("\n") + 1]
+    if complete != text:
+        # The torn line never counted: its evaluation is made again.
+        _read(path, lambda _: path.write_text(complete, encoding="utf-8"))
+    return _read(path, lambda lines: tuple(map(_evaluation_from, lines.splitlines())))
+
+
+def _evaluation_from(line: str) -> Evaluation:
+    return Evaluation.from_dict(json.loads(line))
+
+
+def _read(path: Path, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(
+            f"expected the record of a run at {path}, found a damaged file ({error!r})",
+            f"the run cannot go on; start a new one with --config {path.parent / 'config.yaml'}",
+        ) from None
