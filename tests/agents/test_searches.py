@@ -126,13 +126,13 @@ def test_practice_makes_few_evaluations_enough(capsys: pytest.CaptureFixture[str
     ppo = PPOConfig(warm_up_episodes=320, practice_episodes=16, rollout_episodes=32)
     best: dict[str, list[float]] = {"ppo": [], "random": []}
     for method in best:
-        for seed in range(3):
+        for seed in range(2):
             problem = make_problem(limit=15, budget=Budget(latency_ms=0.95 * uniform_ms), ppo=ppo)
             winner = METHODS[method](problem, seed=seed).candidates[0]
             evaluations = {e.allocation: e for e in problem.evaluator.evaluations}
             best[method].append(evaluations[winner].accuracy)
     with capsys.disabled():
-        print(f"\nbest accuracy of 13 evaluations, 3 seeds: {best}")
+        print(f"\nbest accuracy of 13 evaluations, 2 seeds: {best}")
     assert min(best["ppo"]) > max(best["random"])
 
 
