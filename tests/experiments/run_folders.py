@@ -1,0 +1,106 @@
+"""A run folder written by the real writers from hand-made evaluations, in no time."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from env.budget import Budget
+from env.evaluation import Evaluation
+from experiments.config import RunConfig
+from experiments.event_log import EventLog
+from experiments.results_table import ResultRow, quantized_row
+from experiments.run_folder import RunFolder, write_config
+from hardware.layer_table import LayerTable
+from quant.allocation import Allocation, LayerBits
+from tests.experiments.evaluations import evaluation
+
+BUDGET = Budget(latency_ms=0.09)
+WIDTHS = (2, 4, 8)
+
+
+def make_run(root: Path, *, layers: tuple[str, ...] = ("first", "second")) -> RunFolder:
+    """Write a finished, simulated run: four evaluations, one of them failed."""
+    root.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder.create(RunConfig(output=str(root)), "simulated", now=0.0)
+    begin(folder)
+    done = evaluations(layers)
+    for item in done:
+        folder.append_evaluation(item)
+    table = LayerTable(
+        times_us={
+            layer: {(w, a): 3.0 + w + 0.5 * a for w in WIDTHS for a in WIDTHS} for layer in layers
+        },
+        overhead_us=1.25,
+        source="simulated",
+    )
+    folder.write_json("layer_table.json", table.to_dict())
+    with EventLog(folder.events) as events:
+        for step, item in enumerate(done, start=1):
+            events.scalars({"evaluation/accuracy": item.accuracy}, step)
+            events.scalars({"practice/accuracy": 0.9, "practice/episodes": 8.0 * step}, 72 * step)
+    folder.write_json("results.json", results(done))
+    return folder
+
+
+def begin(folder: RunFolder) -> None:
+    """Write what a run writes before its first evaluation."""
+    write_config(folder, RunConfig())
+    folder.write_text("command.txt", "python -m experiments.run --seed 0")
+    facts = {"python": "3.11", "device": {"cpu": "simulated"}, "packages": ["numpy==2.2"]}
+    folder.write_json("environment.json", facts)
+
+
+def evaluations(layers: tuple[str, ...]) -> list[Evaluation]:
+    """Return uniform 8 and 4, one with mixed bits, and one that failed."""
+    mixed = dict.fromkeys(layers, LayerBits(weight_bits=4, activation_bits=4))
+    mixed[layers[-1]] = LayerBits(weight_bits=2, activation_bits=8)
+    made = [
+        evaluation(0, _uniform(layers, 8), accuracy=0.9912, latency_ms=0.1234, model_bytes=8000),
+        evaluation(1, _uniform(layers, 4), accuracy=0.9634, latency_ms=0.0712, model_bytes=4000),
+        evaluation(2, Allocation.of(mixed), accuracy=0.9756, latency_ms=0.0689, model_bytes=3500),
+        evaluation(3, _uniform(layers, 2), accuracy=0.1, latency_ms=None, model_bytes=2000),
+    ]
+    return [replace(item, proposer="ppo" if item.index == 2 else "uniform") for item in made]
+
+
+def results(done: list[Evaluation]) -> dict[str, object]:
+    """Return the document of `results.json` in which the third evaluation is the best."""
+    chosen = done[2]
+    assert chosen.measurement is not None
+    rows = [
+        ResultRow(name="float", accuracy=0.9923, accuracy_se=0.004, model_bytes=32000),
+        _row("uniform 8", done[0]),
+        _row("uniform 4", done[1]),
+        _row("best found", chosen),
+    ]
+    return {
+        "split": "search",
+        "budget": {"latency_ms": BUDGET.latency_ms, "model_bytes": BUDGET.model_bytes},
+        "budget_reason": "as asked",
+        "evaluations": len(done),
+        "seconds": 66.0,
+        "rows": [row.to_dict() for row in rows],
+        "best": {
+            "evaluation": chosen.index,
+            "proposer": chosen.proposer,
+            "allocation": chosen.allocation.to_dict(),
+            "measurement": chosen.measurement.to_dict(),
+        },
+        "missed_the_budget": [],
+    }
+
+
+def _row(name: str, item: Evaluation) -> ResultRow:
+    return quantized_row(
+        name,
+        item.allocation,
+        accuracy=item.accuracy,
+        accuracy_se=item.accuracy_se,
+        model_bytes=item.model_bytes,
+        measurement=item.measurement,
+        budget=BUDGET,
+    )
+
+
+def _uniform(layers: tuple[str, ...], bits: int) -> Allocation:
+    both = LayerBits(weight_bits=bits, activation_bits=bits)
+    return Allocation.of(dict.fromkeys(layers, both))
