@@ -19,6 +19,7 @@ from quant.quantizer import (
     ActivationQuantizer,
     QuantizedLayer,
     fake_quantize,
+    initialise,
     is_stale,
     keep_positive,
     mark_trained,
@@ -124,13 +125,11 @@ class QuantizedNetwork(nn.Module):
         for layer in self.layers:
             module = self.layer(layer.name)
             for bits in WIDTHS:
-                module.quantizer.initialise(module.weight, bits)
-                mark_trained(module.quantizer, bits, now)
+                initialise(module.quantizer, module.weight, bits, now)
         for tensor in dict.fromkeys(layer.tensor for layer in self.layers):
             sample = self._sample(tensor, values)
             for bits in WIDTHS:
-                self.tensor(tensor).initialise(sample, bits)
-                mark_trained(self.tensor(tensor), bits, now)
+                initialise(self.tensor(tensor), sample, bits, now)
 
     def keep_calibration_images(self, images: torch.Tensor) -> None:
         """Keep images for widths that are initialised again later, without calibrating.
@@ -183,18 +182,29 @@ class QuantizedNetwork(nn.Module):
         """
         values: dict[str, torch.Tensor] = {}
         for node in self.graph.nodes:
-            value = self._node_value(node, values, x)
-            if node.name == self.graph.output or node.kind in TRANSPARENT:
-                values[node.name] = value  # logits are not quantized, codes are only moved
-                continue
-            if node.clip is not None and node.clip.maximum is not None:
-                value = value.clamp(max=node.clip.maximum)
-            clipped = node.clip is not None  # at zero, by the clip of codes
-            if node.name in self.graph.wide:
-                values[node.name] = self._to_wide(node.name, value, nonnegative=clipped)
-            else:
-                values[node.name] = self._to_narrow(node.name, value, nonnegative=clipped)
+            values[node.name] = self.quantized_value(node, values, x)
         return values
+
+    def quantized_value(
+        self, node: Node, values: dict[str, torch.Tensor], x: torch.Tensor
+    ) -> torch.Tensor:
+        """Return one node's value as it travels, from the values of what it reads.
+
+        Args:
+            node: A node of the graph.
+            values: Named as by `quantized_values`; narrow versions that are missing are added.
+            x: The network's input, read by the input node only.
+        """
+        value = self._node_value(node, values, x)
+        if node.name == self.graph.output or node.kind in TRANSPARENT:
+            return value  # logits are not quantized, codes are only moved
+        if node.clip is not None and node.clip.maximum is not None:
+            value = value.clamp(max=node.clip.maximum)
+        clipped = node.clip is not None  # at zero, by the clip of codes
+        if node.name in self.graph.wide:
+            low = 0 if clipped else WIDE_MIN
+            return fake_quantize(value, self._stream_scale(node.name), low, WIDE_MAX)
+        return self._to_narrow(node.name, value, nonnegative=clipped)
 
     def _node_value(
         self, node: Node, values: dict[str, torch.Tensor], x: torch.Tensor
@@ -227,10 +237,6 @@ class QuantizedNetwork(nn.Module):
 
     def _stream_scale(self, node: str) -> torch.Tensor:
         return self.stream_scales[self._streams.index(self.graph.stream_of[node])]
-
-    def _to_wide(self, name: str, value: torch.Tensor, *, nonnegative: bool) -> torch.Tensor:
-        low = 0 if nonnegative else WIDE_MIN
-        return fake_quantize(value, self._stream_scale(name), low, WIDE_MAX)
 
     def _to_narrow(
         self, name: str, value: torch.Tensor, *, nonnegative: bool = False
@@ -265,11 +271,10 @@ class QuantizedNetwork(nn.Module):
     @torch.no_grad()
     def _refresh_stale(self) -> None:
         now = int(self.trained_steps)
-        for name, bits in self._bits.items():
+        for name, chosen in self._bits.items():
             module = self.layer(name)
-            if is_stale(module.quantizer, bits.weight_bits, now):
-                module.quantizer.initialise(module.weight, bits.weight_bits)
-                mark_trained(module.quantizer, bits.weight_bits, now)
+            if is_stale(module.quantizer, chosen.weight_bits, now):
+                initialise(module.quantizer, module.weight, chosen.weight_bits, now)
         stale = [n for n, b in self._tensor_bits.items() if is_stale(self.tensor(n), b, now)]
         if not stale:
             return
@@ -280,9 +285,8 @@ class QuantizedNetwork(nn.Module):
             )
         values = self._float_values(self._calibration)
         for name in stale:
-            width = self._tensor_bits[name]
-            self.tensor(name).initialise(self._sample(name, values), width)
-            mark_trained(self.tensor(name), width, now)
+            sample, bits = self._sample(name, values), self._tensor_bits[name]
+            initialise(self.tensor(name), sample, bits, now)
 
     def clone(self) -> "QuantizedNetwork":
         """Return an independent copy, calibration images shared."""

@@ -20,6 +20,10 @@ __all__ = [
     "QuantizedLayer",
     "WeightQuantizer",
     "fake_quantize",
+    "initialise",
+    "is_stale",
+    "keep_positive",
+    "mark_trained",
     "weight_limit",
 ]
 
@@ -218,3 +222,11 @@ def is_stale(quantizer: WeightQuantizer | ActivationQuantizer, bits: int, now: i
 def mark_trained(quantizer: WeightQuantizer | ActivationQuantizer, bits: int, now: int) -> None:
     """Remember that a width was trained (or initialised) at training step `now`."""
     quantizer.trained_at[bits - MIN_BITS] = now
+
+
+def initialise(
+    quantizer: WeightQuantizer | ActivationQuantizer, data: torch.Tensor, bits: int, now: int
+) -> None:
+    """Set one width from data, and count that as its training at step `now`."""
+    quantizer.initialise(data, bits)
+    mark_trained(quantizer, bits, now)
