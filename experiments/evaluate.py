@@ -18,6 +18,7 @@ from experiments.exit_codes import run_command
 from experiments.network_setup import NetworkSetup, float_accuracy, set_up_network
 from experiments.outcome import BEST, REPORTED_BITS
 from experiments.progress import LiveProgress
+from experiments.report.command import write_report
 from experiments.results_table import ResultRow, draw_table, float_row, quantized_row
 from experiments.run_folder import RunFolder, read_run
 from experiments.side_by_side import time_side_by_side
@@ -108,7 +109,7 @@ def _announced(path: Path, quiet: bool) -> None:
     folder, config = read_run(path)
     rows, budget = evaluate(folder, replace(config, quiet=quiet or config.quiet))
     Console().print(draw_table(rows, budget, "test"))
-    print(f"written to {folder.path / 'evaluate.json'}")
+    print(f"written to {folder.path / 'evaluate.json'} and {write_report([folder.path])}")
 
 
 def _allocations(

@@ -17,6 +17,7 @@ from experiments.environment_facts import command_line, environment_facts
 from experiments.event_log import EventLog
 from experiments.exit_codes import run_command
 from experiments.figures import draw_bits, draw_front
+from experiments.hparams import write_hparams
 from experiments.load_config import load_config, override_resumed, take_resume_flag
 from experiments.network_setup import set_up_network
 from experiments.outcome import Outcome, conclude
@@ -25,6 +26,7 @@ from experiments.past_run import PastRun, read_past_run, write_measured
 from experiments.problem import Measured, make_evaluator, make_problem, measure_device
 from experiments.progress import LiveProgress
 from experiments.recorder import Recorder
+from experiments.report.command import REPORT_FILE, write_report
 from experiments.results_table import draw_table, to_csv
 from experiments.run_folder import RunFolder, open_run, write_config
 from experiments.run_lock import RunLock
@@ -111,6 +113,8 @@ def _work(config: RunConfig, folder: RunFolder, past: PastRun) -> None:
         ):
             folder.write_json("environment.json", environment_facts(device.facts()))
             _search(config, folder, past, Places(device, store, progress, events))
+        write_hparams(folder)
+        write_report([folder.path])
     except BaseException as error:
         _logger.error("the run ended early: %r", error)
         if isinstance(error, KeyboardInterrupt | HardwareLostError):
@@ -126,6 +130,7 @@ def _announced(arguments: Sequence[str]) -> None:
     with terminate_as_interrupt():
         folder = run(load_config(rest), command) if path is None else resume(path, rest, command)
     print(f"run folder: {folder.path}")
+    print(f"report: {folder.path / REPORT_FILE}")
     print(f"curves: tensorboard --logdir {folder.events}")
 
 

@@ -10,9 +10,9 @@ from experiments.exit_codes import run_command
 from experiments.report.page import render
 from experiments.report.run_record import read_record
 
-__all__ = ["main", "write_report"]
+__all__ = ["REPORT_FILE", "main", "write_report"]
 
-FILE_NAME = "report.html"
+REPORT_FILE = "report.html"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--output",
         type=Path,
-        help=f"the file to write (default: RUN/{FILE_NAME}, or ./{FILE_NAME} for several runs)",
+        help=f"the file to write (default: RUN/{REPORT_FILE}, or ./{REPORT_FILE} for several runs)",
     )
     parsed = parser.parse_args(list(arguments))
     return run_command(lambda: print(f"report: {write_report(parsed.runs, parsed.output)}"))
@@ -43,7 +43,7 @@ def write_report(runs: Sequence[Path], output: Path | None = None) -> Path:
     """
     records = [read_record(path) for path in runs]
     if output is None:
-        output = records[0].path / FILE_NAME if len(records) == 1 else Path(FILE_NAME)
+        output = records[0].path / REPORT_FILE if len(records) == 1 else Path(REPORT_FILE)
     temporary = output.with_name(f".{output.name}.part")
     try:
         temporary.write_text(render(records), encoding="utf-8")

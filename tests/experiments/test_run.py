@@ -12,6 +12,7 @@ from experiments.curves import read_curves, read_image_tags
 from experiments.exit_codes import DONE, HARDWARE_LOST, INTERRUPTED, USER_MISTAKE
 from hardware.errors import HardwareLostError
 from quant.allocation import Allocation
+from tests.experiments.test_hparams import tags_by_file
 
 LIMIT = 6
 SMALL = f"""
@@ -26,7 +27,7 @@ final: {{steps: 3}}
 FILES = (
     *("config.yaml", "command.txt", "environment.json", "evaluations.jsonl", "layer_table.json"),
     *("sensitivities.json", "best_allocation.json", "pareto.csv", "results.json", "results.csv"),
-    "run.log",
+    *("run.log", "report.html"),
 )
 
 
@@ -113,6 +114,18 @@ def test_events_are_finite_and_hold_sb3_tags_and_ours(
     assert {"bits/best", "bits/chosen", "front/accuracy_latency"} <= set(
         read_image_tags(finished / "tb")
     )
+
+
+def test_no_tag_has_two_writers(finished: Path) -> None:
+    writers = list(tags_by_file(finished / "tb").values())
+    assert len(writers) == 3  # Stable-Baselines3's, ours, and the hparams
+    assert len(set().union(*writers)) == sum(len(tags) for tags in writers)
+
+
+def test_the_page_is_written_and_says_simulated(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    assert "are simulated, not measured" in page
+    assert "this run has no results.json" not in page
 
 
 def test_evaluate_retrains_and_scores_on_the_test_split(
