@@ -25,6 +25,10 @@ __all__ = [
     "take_resume_flag",
 ]
 
+SCHEMA_KEY = "config_schema"
+CONFIG_SCHEMA = 1
+"""Raised when a key changes its meaning, so that an older version refuses the file."""
+
 RESUMABLE = ("evaluations", "quiet")
 """Keys that may change when a run is resumed."""
 
@@ -103,6 +107,7 @@ def read_config_file(file: Path) -> RunConfig:
         raise ConfigError(
             f"{file}: expected sections such as `protocol:`, found {type(document).__name__}"
         )
+    _check_schema(document.pop(SCHEMA_KEY, CONFIG_SCHEMA), file)
     try:
         # JSON, because in its strict mode a list is a tuple but a text is never a number.
         return _ADAPTER.validate_json(json.dumps([document], default=str))[0]
@@ -112,7 +117,19 @@ def read_config_file(file: Path) -> RunConfig:
 
 def config_to_yaml(config: RunConfig) -> str:
     """Return the whole configuration as YAML; `read_config_file` gives it back equal."""
-    return yaml.safe_dump(to_plain(config), sort_keys=False, default_flow_style=None)
+    document = {SCHEMA_KEY: CONFIG_SCHEMA, **to_plain(config)}
+    return yaml.safe_dump(document, sort_keys=False, default_flow_style=None)
+
+
+def _check_schema(found: object, file: Path) -> None:
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise ConfigError(f"{SCHEMA_KEY}: expected an integer, found {found!r}, in {file}")
+    if found > CONFIG_SCHEMA:
+        raise ConfigError(
+            f"{file} was written by a newer version: its {SCHEMA_KEY} is {found}, this version "
+            f"reads up to {CONFIG_SCHEMA}",
+            "upgrade with pip install --upgrade bitalloc",
+        )
 
 
 def _take_path_flag(flag: str, what: str, arguments: list[str]) -> tuple[Path | None, list[str]]:

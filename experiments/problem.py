@@ -8,8 +8,10 @@ from typing import Any
 
 from agents.search import SearchProblem
 from env.bit_allocation import BitAllocationEnv
+from env.costs import cost_table
 from env.evaluation import Evaluation
 from env.evaluator import Evaluator
+from env.masks import BudgetMask
 from env.stored_accuracies import StoredAccuracies, network_digest
 from experiments.config import RunConfig
 from experiments.network_setup import NetworkSetup
@@ -53,6 +55,7 @@ def measure_device(
     """Measure the layer table and the uniform allocations, and decide the budget.
 
     Raises:
+        BudgetError: no allocation meets the budget; names the smallest reachable value.
         BuildError: a uniform allocation cannot be measured on this device.
         HardwareLostError: the device is gone.
     """
@@ -83,9 +86,11 @@ def measure_device(
             widths,
             progress=lambda done, total: progress.stage("sensitivities", done, total),
         )
-    return Measured(
-        table=table, sensitivity=sensitivity, decided=decide_budget(config.budget, uniform)
-    )
+    decided = decide_budget(config.budget, uniform)
+    # Before anything is trained: a budget that nobody can meet is the user's to mend.
+    costs = cost_table(network.layers, table, config.env.bit_choices)
+    BudgetMask(network.layers, costs, config.env.bit_choices, decided.budget)
+    return Measured(table=table, sensitivity=sensitivity, decided=decided)
 
 
 def make_evaluator(

@@ -2,14 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from env.errors import TaskError
 from env.tasks.digits import digits_task
+from env.tasks.fashion_mnist import fashion_mnist_task
 from env.tasks.task import Task
 
 __all__ = ["TASKS", "TaskConfig", "load_task"]
 
-TASKS: dict[str, Callable[[], Task]] = {"digits": digits_task}
+
+def _digits(folder: Path | None) -> Task:
+    if folder is not None:
+        raise TaskError(
+            f"task.data: the digits come with scikit-learn and take no folder, found {folder}"
+        )
+    return digits_task()
+
+
+TASKS: dict[str, Callable[[Path | None], Task]] = {
+    "digits": _digits,
+    "fashion-mnist": fashion_mnist_task,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +31,9 @@ class TaskConfig:
     """The network and its data."""
 
     name: str = "digits"
-    """Name of the task; `digits` comes with scikit-learn and needs no download."""
+    """Name of the task: `digits` comes with scikit-learn, `fashion-mnist` reads four files."""
+    data: str = ""
+    """Folder of the task's data files; empty means where the task expects them."""
 
     def __post_init__(self) -> None:
         """Refuse tasks that do not exist."""
@@ -26,5 +42,10 @@ class TaskConfig:
 
 
 def load_task(config: TaskConfig) -> Task:
-    """Load a task's data and describe its network."""
-    return TASKS[config.name]()
+    """Load a task's data and describe its network.
+
+    Raises:
+        DataError: a data file is missing, truncated or not what it claims.
+        TaskError: a folder was given for a task that has none.
+    """
+    return TASKS[config.name](Path(config.data) if config.data else None)

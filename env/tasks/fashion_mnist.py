@@ -1,0 +1,87 @@
+"""Fashion-MNIST: 70,000 grey images of clothes, the task that is far from its ceiling.
+
+Source: Xiao, Rasul and Vollgraf 2017, "Fashion-MNIST: a Novel Image Dataset for Benchmarking
+Machine Learning Algorithms". The last 10,000 training images are the search split; the published
+test files are the test split.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from env.tasks.idx_file import read_idx
+from env.tasks.networks.cifar_resnet import cifar_resnet
+from env.tasks.task import Split, Task
+from quant.finetune import TrainConfig
+
+__all__ = ["FASHION_MNIST_FOLDER", "fashion_mnist_task"]
+
+FASHION_MNIST_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package puts the files."""
+HINT = (
+    "install it with `apt-get install dataset-fashion-mnist`, or give the folder that holds the "
+    "four .gz files with --task.data FOLDER"
+)
+HELD_OUT = 10_000
+MEAN, DEVIATION = 0.2860, 0.3530  # of the training pixels in 0..1
+WIDTH = 16
+SHA256 = {
+    "train-images-idx3-ubyte.gz": (
+        "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7"
+    ),
+    "train-labels-idx1-ubyte.gz": (
+        "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056"
+    ),
+    "t10k-images-idx3-ubyte.gz": (
+        "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa"
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05"
+    ),
+}
+
+
+def fashion_mnist_task(folder: Path | None = None) -> Task:
+    """Load the four files; the network is a ResNet-8 for one input channel.
+
+    Args:
+        folder: Holds the four `.gz` files; None for the Debian package's.
+
+    Raises:
+        DataError: a file is missing, truncated or not what it claims; says where to get it.
+    """
+    place = FASHION_MNIST_FOLDER if folder is None else folder
+    images, labels = _read(place, "train")
+    test_images, test_labels = _read(place, "t10k")
+    return Task(
+        name="fashion-mnist",
+        make_module=_network,
+        recipe=TrainConfig(epochs=8, batch_size=128, learning_rate=0.1),
+        train=_split(images[:-HELD_OUT], labels[:-HELD_OUT]),
+        search=_split(images[-HELD_OUT:], labels[-HELD_OUT:]),
+        test=_split(test_images, test_labels),
+    )
+
+
+def _network() -> nn.Module:
+    return cifar_resnet(8, width=WIDTH, in_channels=1)
+
+
+def _read(folder: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    arrays = []
+    for kind, dimensions in (("images-idx3", 3), ("labels-idx1", 1)):
+        name = f"{part}-{kind}-ubyte.gz"
+        arrays.append(
+            read_idx(folder / name, dimensions=dimensions, sha256=SHA256[name], hint=HINT)
+        )
+    return arrays[0], arrays[1]
+
+
+def _split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Split:
+    pixels = torch.from_numpy(images.astype(np.float32))[:, None] / 255.0
+    return Split(
+        images=(pixels - MEAN) / DEVIATION, labels=torch.from_numpy(labels.astype(np.int64))
+    )

@@ -1,0 +1,58 @@
+"""Reading IDX files (the MNIST family's format), checked before they are believed."""
+
+import gzip
+import hashlib
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from quant.errors import DataError
+
+__all__ = ["read_idx"]
+
+UNSIGNED_BYTE = 0x08
+
+
+def read_idx(path: Path, *, dimensions: int, sha256: str, hint: str) -> npt.NDArray[np.uint8]:
+    """Return the array of one gzip-compressed IDX file of unsigned bytes.
+
+    Args:
+        path: The `.gz` file.
+        dimensions: Expected number of dimensions: 1 for labels, 3 for images.
+        sha256: Expected digest of the compressed file.
+        hint: Where a right file comes from, shown with every complaint.
+
+    Raises:
+        DataError: missing, truncated, of another format, or with another digest.
+    """
+    try:
+        packed = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read the data file {path}: {error.strerror}", hint) from None
+    try:
+        data = gzip.decompress(packed)
+    except (EOFError, OSError, zlib.error) as error:
+        raise DataError(f"{path} is truncated or no gzip file: {error}", hint) from None
+    array = _parse(path, data, dimensions, hint)
+    digest = hashlib.sha256(packed).hexdigest()
+    if digest != sha256:
+        raise DataError(
+            f"{path}: expected the sha256 {sha256[:16]}..., found {digest[:16]}...", hint
+        )
+    return array
+
+
+def _parse(path: Path, data: bytes, dimensions: int, hint: str) -> npt.NDArray[np.uint8]:
+    header = 4 + 4 * dimensions
+    magic = bytes((0, 0, UNSIGNED_BYTE, dimensions))
+    if data[:4] != magic:
+        raise DataError(
+            f"{path}: expected the IDX magic {magic.hex()}, found {data[:4].hex()}", hint
+        )
+    shape = tuple(int(size) for size in np.frombuffer(data[4:header], dtype=">u4"))
+    expected = header + int(np.prod(shape, dtype=np.int64))
+    if len(data) != expected:
+        raise DataError(f"{path}: expected {expected} bytes, found {len(data)}", hint)
+    return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape)
