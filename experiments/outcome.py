@@ -74,7 +74,11 @@ def conclude(
     """
     uniform = reported_uniform(problem)
     _evaluate_missing(problem, result, list(uniform.values()))
-    candidates = ranked(problem.evaluator.evaluations, problem.reference, problem.reward)
+
+    def rank(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+        return ranked(evaluations, problem.reference, problem.reward)
+
+    candidates = rank(problem.evaluator.evaluations)
     latest = {item.allocation: item for item in candidates}
     beside = [bits for bits in _all_uniform(problem) if bits in latest]
     timed: dict[Allocation, Measurement] = {}
@@ -85,7 +89,7 @@ def conclude(
         return timed[allocation]
 
     choice = choose(candidates, problem.budget, measure)
-    choice = reconsider(choice, candidates, problem.budget, timed)
+    choice = reconsider(choice, candidates, problem.budget, timed, rank)
     accuracy = float_accuracy(setup.module, setup.task.search)
     rows = [float_row(problem.layers, accuracy.value, accuracy.standard_error)]
     rows += [

@@ -96,27 +96,35 @@ def reconsider(
     candidates: Sequence[Evaluation],
     budget: Budget,
     timed: Mapping[Allocation, Measurement],
+    rank: Callable[[Sequence[Evaluation]], Sequence[Evaluation]],
 ) -> Choice:
-    """Take the best-ranked candidate that is inside the budget in the last side-by-side timing.
+    """Take the best of those that the last side-by-side timing found inside the budget.
 
-    Timings near the budget's edge can turn out on either side of it. What the final table shows
-    inside the budget must not outrank what it calls the best.
+    Timings near the budget's edge can turn out on either side of it, and equal accuracies are
+    told apart by time. What the final table shows must not outrank what it calls the best.
 
     Args:
         choice: The result of `choose`.
-        candidates: Best first.
+        candidates: What was evaluated.
         budget: The budget.
         timed: The last side-by-side measurements, of the chosen allocation among others.
+        rank: Orders evaluations, best first.
     """
-    for candidate in candidates:
-        measurement = timed.get(candidate.allocation)
-        if measurement is not None and budget.allows(
-            latency_ms=measurement.median_ms,
+    inside = [
+        replace(candidate, measurement=timed[candidate.allocation])
+        for candidate in candidates
+        if candidate.allocation in timed
+        and budget.allows(
+            latency_ms=timed[candidate.allocation].median_ms,
             model_bytes=candidate.model_bytes,
             tolerance=MEASURED_TOLERANCE,
-        ):
-            return replace(choice, evaluation=candidate, measurement=measurement)
-    return choice
+        )
+    ]
+    if not inside:
+        return choice
+    best = rank(inside)[0].allocation
+    evaluation = next(item for item in candidates if item.allocation == best)
+    return replace(choice, evaluation=evaluation, measurement=timed[best])
 
 
 _HOPELESS_EXCESS = 0.10

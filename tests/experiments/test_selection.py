@@ -1,7 +1,10 @@
+from collections.abc import Sequence
+
 import pytest
 
 from env.budget import Budget
 from env.errors import BudgetError
+from env.evaluation import Evaluation
 from env.reward import RewardConfig
 from experiments.selection import Choice, choose, ranked, reconsider
 from hardware.measurement import Measurement
@@ -87,12 +90,26 @@ def test_nothing_inside_names_the_closest() -> None:
         choose([], Budget(latency_ms=0.50), Clock({}))
 
 
+def by_accuracy(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    return ranked(evaluations, REFERENCE, RewardConfig())
+
+
 def test_a_uniform_row_inside_never_outranks_the_best() -> None:
     uniform = evaluation(1, allocation(4), accuracy=0.97, latency_ms=0.9)
     found = evaluation(2, allocation(5), accuracy=0.96, latency_ms=0.4)
     choice = Choice(evaluation=found, measurement=measurement(0.4))
-    budget = Budget(latency_ms=0.5)
+    budget, both = Budget(latency_ms=0.5), [uniform, found]
     inside = {uniform.allocation: measurement(0.45), found.allocation: measurement(0.4)}
-    assert reconsider(choice, [uniform, found], budget, inside).evaluation is uniform
+    assert reconsider(choice, both, budget, inside, by_accuracy).evaluation is uniform
     outside = {**inside, uniform.allocation: measurement(0.52)}
-    assert reconsider(choice, [uniform, found], budget, outside).evaluation is found
+    assert reconsider(choice, both, budget, outside, by_accuracy).evaluation is found
+
+
+def test_equal_accuracies_are_told_apart_by_the_times_that_are_shown() -> None:
+    slow = evaluation(1, allocation(6), accuracy=0.96, latency_ms=0.40)
+    fast = evaluation(2, allocation(4), accuracy=0.96, latency_ms=0.42)
+    choice = Choice(evaluation=slow, measurement=measurement(0.43))
+    timed = {slow.allocation: measurement(0.43), fast.allocation: measurement(0.41)}
+    found = reconsider(choice, [slow, fast], Budget(latency_ms=0.5), timed, by_accuracy)
+    assert found.evaluation is fast
+    assert found.measurement.median_ms == pytest.approx(0.41)
