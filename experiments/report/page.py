@@ -69,13 +69,21 @@ def _chips(record: RunRecord) -> list[Markup]:
     texts = [
         f"method {record.config.get('method', '?')}",
         f"seed {record.config.get('seed', '?')}",
-        f"{len(record.evaluations)} of {record.config.get('evaluations', '?')} evaluations",
+        _count(record),
     ]
     if record.results is not None:
         texts.append(f"{record.results['seconds'] / 60:.1f} min")
     if "time" in record.environment:
         texts.append(str(record.environment["time"])[:16].replace("T", " "))
     return chips + [element("span", text, class_="chip") for text in texts]
+
+
+def _count(record: RunRecord) -> str:
+    """Return evaluations used of the limit; those only the final table needed are beyond it."""
+    beyond = sum(item.proposer == "table" for item in record.evaluations)
+    used = len(record.evaluations) - beyond
+    text = f"{used} of {record.config.get('evaluations', '?')} evaluations"
+    return f"{text}, {beyond} more for the table" if beyond else text
 
 
 def _joint(records: Sequence[RunRecord]) -> Markup:

@@ -33,6 +33,8 @@ class RunRecord:
     table: LayerTable | None
     results: Mapping[str, Any] | None
     """Content of `results.json`; None while the run goes on or after it was stopped."""
+    budget: Mapping[str, Any] | None
+    """Content of `budget.json`: `latency_ms`, `model_bytes` and the `reason`."""
     test_results: Mapping[str, Any] | None
     """Content of `evaluate.json`, once `experiments.evaluate` was run."""
 
@@ -57,7 +59,7 @@ class RunRecord:
     @property
     def budget_ms(self) -> float | None:
         """The latency budget, where the run has decided one."""
-        return None if self.results is None else self.results["budget"]["latency_ms"]
+        return None if self.budget is None else self.budget["latency_ms"]
 
     @property
     def best(self) -> Allocation | None:
@@ -92,6 +94,7 @@ def read_record(path: Path) -> RunRecord:
             curves=_curves(path / "tb"),
             table=None if table is None else LayerTable.from_dict(table),
             results=_json(path / "results.json"),
+            budget=_json(path / "budget.json"),
             test_results=_json(path / "evaluate.json"),
         )
         _touch(record)

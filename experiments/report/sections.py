@@ -5,7 +5,7 @@ from typing import Any
 
 from env.evaluation import Evaluation
 from experiments.report.bits_grid import best_grid, bits_scale, history_grid
-from experiments.report.front_chart import BEST_ROW, front_figure
+from experiments.report.front_chart import BEST_ROW, front_figure, uniform_bits
 from experiments.report.learning_charts import learning_figures
 from experiments.report.markup import Markup, element, join
 from experiments.report.models_note import models_note
@@ -64,9 +64,11 @@ def summary_tiles(record: RunRecord) -> Markup:
             )
         )
     bits = f"{best['weight_bits']:.1f} / {best['activation_bits']:.1f}"
+    width = None if record.best is None else uniform_bits(record.best)
+    shape = "unweighted mean of the layers" if width is None else f"uniform {width} bits"
     size = _beside(eight, "model_bytes", 0.001, ".1f", " kB")
     tiles += [
-        _tile("mean bits, weights / activations", bits, "unweighted mean of the layers"),
+        _tile("mean bits, weights / activations", bits, shape),
         _tile("model", f"{best['model_bytes'] / 1000:.1f} kB", f"weights and tables{size}"),
     ]
     return element("div", *tiles, class_="tiles")
@@ -113,16 +115,16 @@ def _beside(row: Mapping[str, Any] | None, name: str, factor: float, form: str, 
 
 
 def _budget_line(record: RunRecord) -> str:
-    if record.results is None:
+    budget = record.budget
+    if budget is None:
         return ""
-    budget = record.results["budget"]
     limits = []
     if budget["latency_ms"] is not None:
         limits.append(f"{budget['latency_ms']:.4f} ms")
     if budget["model_bytes"] is not None:
         limits.append(f"{budget['model_bytes']} bytes")
-    line = f"Budget: {' and '.join(limits)}, {record.results['budget_reason']}."
-    missed = len(record.results["missed_the_budget"])
+    line = f"Budget: {' and '.join(limits) or 'none'}, {budget['reason']}."
+    missed = 0 if record.results is None else len(record.results["missed_the_budget"])
     if missed:
         line += f" Passed over, outside the budget as measured: {missed}."
     return element("p", line, class_="note")

@@ -108,9 +108,10 @@ def _verdict(item: Evaluation) -> tuple[str, ...]:
     if item.measurement is None:
         return ("-",)
     verdict = item.measurement.verdict
+    stored = "; timed before, from the store" if item.cached else ""
     if verdict.stable:
-        return (element("span", "stable", class_="good"),)
-    return element("span", "unstable", class_="warn"), ": ", "; ".join(verdict.reasons)
+        return element("span", "stable", class_="good"), stored
+    return element("span", "unstable", class_="warn"), ": ", "; ".join(verdict.reasons), stored
 
 
 def _plain(value: Any) -> str:

@@ -37,6 +37,8 @@ def make_run(root: Path, *, layers: tuple[str, ...] = ("first", "second")) -> Ru
         for step, item in enumerate(done, start=1):
             events.scalars({"evaluation/accuracy": item.accuracy}, step)
             events.scalars({"practice/accuracy": 0.9, "practice/episodes": 8.0 * step}, 72 * step)
+    budget = {"latency_ms": BUDGET.latency_ms, "model_bytes": BUDGET.model_bytes}
+    folder.write_json("budget.json", {**budget, "reason": "as asked"})
     folder.write_json("results.json", results(done))
     return folder
 

@@ -146,6 +146,7 @@ def test_an_unfinished_run_has_a_page_that_says_so(tmp_path: Path) -> None:
     text = "".join(page.texts)
     assert tuple(page.headings) == SECTIONS
     assert "this run has no results.json" in text
+    assert "Budget: 0.0900 ms, as asked." in text
     assert f"the {len(evaluations(('a', 'b')))} evaluations it has finished" in text
 
 
@@ -178,6 +179,7 @@ def test_several_runs_share_a_plot_and_keep_their_sections(
         ("empty", "is not the folder of a run: it has no config.yaml"),
         ("results.json", "a file of the run is damaged"),
         ("evaluations.jsonl", "a file of the run is damaged"),
+        ("budget.json", "a file of the run is damaged"),
         ("layer_table.json", "a file of the run is damaged"),
         ("config.yaml", "a file of the run is damaged"),
     ],
