@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from env.evaluation import Evaluation
 from experiments.figures import front_points
 from experiments.report.markup import Markup, element
@@ -20,6 +22,8 @@ STAR = "0,-10 2.4,-3.3 9.5,-3.1 3.8,1.3 5.9,8.1 0,4 -5.9,8.1 -3.8,1.3 -9.5,-3.1 
 _REACH = 1.0
 """How far the axes reach beyond the figures of the final table, in multiples of their range: a
 2-bit allocation that guesses, or a disturbed timing, must not squeeze everything else."""
+_SHOWN_PCT = 85
+"""Share of the evaluations, in percent, that each axis shows whatever the table says."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,17 +121,21 @@ def joint_figure(records: Sequence[RunRecord]) -> Markup:
 
 
 def _window(timed: Sequence[Evaluation], rows: Sequence[Mapping[str, Any]]) -> _Window:
-    slowest = max(item.latency_ms or 0.0 for item in timed)
-    lowest = min(100 * item.accuracy for item in timed)
+    latencies = np.array([item.latency_ms for item in timed], dtype=np.float64)
+    accuracies = 100 * np.array([item.accuracy for item in timed], dtype=np.float64)
     if not rows:
-        return _Window(right_ms=slowest, bottom_pct=lowest)
-    latencies = [row["latency_ms"] for row in rows]
-    accuracies = [100 * row["accuracy"] for row in rows]
-    right = max(latencies) + _REACH * (max(latencies) - min(latencies))
+        return _Window(right_ms=float(latencies.max()), bottom_pct=float(accuracies.min()))
+    times = [row["latency_ms"] for row in rows]
+    scores = [100 * row["accuracy"] for row in rows]
     errors = 100 * max(row["accuracy_se"] for row in rows)
-    span = max(max(accuracies) - min(accuracies), errors)
-    bottom = min(accuracies) - _REACH * span
-    return _Window(right_ms=min(right, slowest), bottom_pct=max(bottom, lowest))
+    right = max(times) + _REACH * (max(times) - min(times))
+    bottom = min(scores) - _REACH * max(max(scores) - min(scores), errors)
+    right = max(right, float(np.percentile(latencies, _SHOWN_PCT)))
+    bottom = min(bottom, float(np.percentile(accuracies, 100 - _SHOWN_PCT)))
+    return _Window(
+        right_ms=min(right, float(latencies.max())),
+        bottom_pct=max(bottom, float(accuracies.min())),
+    )
 
 
 def _latencies(
