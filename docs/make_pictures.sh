@@ -17,7 +17,8 @@ trap '[ -z "$served" ] || kill "$served"; rm -rf "$work"' EXIT
 take() {
     chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-sync \
         --disable-background-networking --disable-component-update --hide-scrollbars \
-        --disable-3d-apis --allow-file-access-from-files --virtual-time-budget=20000 \
+        --run-all-compositor-stages-before-draw --disable-3d-apis \
+        --allow-file-access-from-files --virtual-time-budget=20000 \
         --user-data-dir="$work/profile" --window-size="$1,$2" --screenshot="$4" "$3" 2>"$work/browser.log"
 }
 
