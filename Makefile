@@ -12,7 +12,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m experiments.run
 
 test: check
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ class EnvConfig:
 
     bit_choices: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
     """Bit-widths that may be chosen, for weights and activations alike."""
-    weights: Literal["shared", "reset"] = "shared"
+    weights: Literal["reset", "shared"] = "reset"
     """`shared`: weights go on training from evaluation to evaluation. `reset`: each evaluation
     starts from the float checkpoint."""
     calibration_images: int = 256

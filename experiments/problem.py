@@ -24,6 +24,7 @@ from hardware.errors import BuildError
 from hardware.layer_table import LayerTable
 from hardware.lock import training_lock
 from hardware.store import Store
+from hardware.stored_device import StoredDevice
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
@@ -50,9 +51,16 @@ def graph_of(network: QuantizedNetwork, allocation: Allocation) -> DeployGraph:
 
 
 def measure_device(
-    config: RunConfig, setup: NetworkSetup, device: Device, progress: LiveProgress
+    config: RunConfig,
+    setup: NetworkSetup,
+    device: Device,
+    stored: StoredDevice,
+    progress: LiveProgress,
 ) -> Measured:
     """Measure the layer table and the uniform allocations, and decide the budget.
+
+    The layer table may come from the store; the uniform allocations, which the budget is made
+    of, are timed now and beside each other.
 
     Raises:
         BudgetError: no allocation meets the budget; names the smallest reachable value.
@@ -61,7 +69,7 @@ def measure_device(
     """
     network = setup.network
     widths = sorted({*config.env.bit_choices, MAX_BITS})
-    table = device.layer_table(
+    table = stored.layer_table(
         graph_of(network, Allocation.uniform(network.layers, MAX_BITS)),
         widths,
         lambda done, total, what: progress.stage("layer table", done, total, what),

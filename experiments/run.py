@@ -142,7 +142,7 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
     _logger.info("float network and calibration: %.1f s", time.monotonic() - started)
     measured = past.measured
     if measured is None:
-        measured = measure_device(config, setup, device, progress)
+        measured = measure_device(config, setup, places.device, device, progress)
         write_measured(folder, measured)
     _say(f"device: {device.name} ({device.source})")
     _say(f"budget: {measured.decided.budget}: {measured.decided.reason}")

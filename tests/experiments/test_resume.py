@@ -1,7 +1,6 @@
 """A run that is stopped or killed goes on where it was, in the same folder."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -37,10 +36,8 @@ def config_file(folder: Path, method: str = "ppo") -> RunConfigFile:
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "experiments.run", *arguments],
-        env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
