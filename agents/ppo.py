@@ -55,7 +55,7 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     config = problem.ppo
     evaluate_uniform(problem)
     problem.evaluator.adopt_past()
-    if problem.evaluator.remaining == 0:
+    if problem.evaluator.remaining <= 0:
         return ranked_candidates(problem)
     problem.evaluator.proposer = "ppo"
     probe = problem.make_env()

@@ -24,7 +24,10 @@ from quant.errors import ConvertError
 from quant.finetune import TrainingError, finetune
 from quant.network import QuantizedNetwork
 
-__all__ = ["EnvConfig", "Evaluator"]
+__all__ = ["TABLE_ROW", "EnvConfig", "Evaluator"]
+
+TABLE_ROW = "table"
+"""Proposer of evaluations that only fill rows of a report; they do not count against the limit."""
 
 OnEvaluation = Callable[[Evaluation], None]
 
@@ -83,7 +86,7 @@ class Evaluator:
     @property
     def remaining(self) -> int:
         """How many evaluations the limit still allows."""
-        return self.limit - len(self.evaluations)
+        return self.limit - sum(item.proposer != TABLE_ROW for item in self.evaluations)
 
     def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
         """Evaluate allocations in order.
@@ -99,12 +102,19 @@ class Evaluator:
         while self._past:
             self.evaluations.append(self._past.popleft())
 
-    def _evaluate(self, allocation: Allocation) -> Evaluation:
+    def _known(self, allocation: Allocation) -> Evaluation | None:
+        """Return the past evaluation of an allocation; asked in another order, all are adopted."""
         if self._past and self._past[0].allocation == allocation:
             self.evaluations.append(self._past.popleft())
             return self.evaluations[-1]
+        left = tuple(self._past)
         self.adopt_past()
-        if self.remaining <= 0:
+        return next((item for item in left if item.allocation == allocation), None)
+
+    def _evaluate(self, allocation: Allocation) -> Evaluation:
+        if known := self._known(allocation):
+            return known
+        if self.remaining <= 0 and self.proposer != TABLE_ROW:
             raise EvaluationLimitError(
                 f"all {self.limit} evaluations are used up", "allow more with --evaluations"
             )

@@ -6,14 +6,16 @@ evaluations, an accuracy depends on every evaluation before it.
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import quant
 from hardware.store import Store
 from quant.accuracy import Accuracy
 from quant.allocation import Allocation
 from quant.network import QuantizedNetwork
 
-__all__ = ["StoredAccuracies", "network_digest"]
+__all__ = ["StoredAccuracies", "code_digest", "network_digest"]
 
 
 def network_digest(network: QuantizedNetwork) -> str:
@@ -22,6 +24,14 @@ def network_digest(network: QuantizedNetwork) -> str:
     for name, value in sorted(network.state_dict().items()):
         digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
         digest.update(value.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def code_digest() -> str:
+    """Return a digest of the sources that retrain and score, so that no edit keeps old results."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(quant.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -1,5 +1,6 @@
 """RunConfig: everything that decides a run. Each section is defined beside its owner."""
 
+import math
 from dataclasses import dataclass, field
 
 from agents.methods import METHODS
@@ -7,13 +8,16 @@ from agents.ppo_config import PPOConfig
 from env.budget import BudgetConfig
 from env.env_config import EnvConfig
 from env.tasks import TaskConfig
-from experiments.config_keys import closest
+from experiments.config_keys import closest, dotted_values
 from experiments.errors import ConfigError
 from hardware.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from quant.finetune import FinetuneConfig
 
 __all__ = ["RunConfig"]
+
+MOST_SEEDS = 2**32
+"""Seeds that numpy and torch both take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +64,10 @@ class RunConfig:
             )
         if self.evaluations < 1:
             raise ConfigError(f"evaluations: expected at least 1, found {self.evaluations}")
-        if self.seed < 0:
-            raise ConfigError(f"seed: expected 0 or more, found {self.seed}")
+        if not 0 <= self.seed < MOST_SEEDS:
+            raise ConfigError(f"seed: expected 0 to {MOST_SEEDS - 1}, found {self.seed}")
+        for name, value in dotted_values(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{name}: expected a finite number, found {value}")
         if not self.output:
             raise ConfigError("output: expected a folder, found an empty name")

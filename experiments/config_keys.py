@@ -5,19 +5,25 @@ from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-__all__ = ["closest", "dotted_keys", "to_plain"]
+__all__ = ["closest", "dotted_keys", "dotted_values", "to_plain"]
 
 
 def dotted_keys(config: Any) -> list[str]:
     """List the dotted names of all values of a dataclass tree, in the order of its fields."""
-    names = []
+    return list(dotted_values(config))
+
+
+def dotted_values(config: Any) -> dict[str, Any]:
+    """Return every value of a dataclass tree by its dotted name, in the order of its fields."""
+    values: dict[str, Any] = {}
     for field in fields(config):
         value = getattr(config, field.name)
         if is_dataclass(value):
-            names += [f"{field.name}.{name}" for name in dotted_keys(value)]
+            inner = dotted_values(value)
+            values.update({f"{field.name}.{name}": found for name, found in inner.items()})
         else:
-            names.append(field.name)
-    return names
+            values[field.name] = value
+    return values
 
 
 def closest(name: str, names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from types import TracebackType
 
 import numpy as np
 from matplotlib.figure import Figure
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -18,21 +18,23 @@ from experiments.figures import png_bytes
 
 __all__ = ["EventLog"]
 
+SUFFIX = ".bitalloc"
+
 
 class EventLog:
     """Writes scalars, figures and texts into one event file. A context manager."""
 
     def __init__(self, folder: Path) -> None:
-        """Open a new event file in `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        # A suffix of our own keeps the file apart from Stable-Baselines3's of the same second.
-        self._writer = EventFileWriter(str(folder), filename_suffix=".bitalloc")
+        """Open a new event file in `folder` and delete our earlier ones.
 
-    def purge_from(self, step: int) -> None:
-        """Tell TensorBoard to drop what this folder's earlier files hold from `step` on."""
-        start = SessionLog(status=SessionLog.START)
-        self._writer.add_event(Event(wall_time=time.time(), step=step, session_log=start))
-        self.flush()
+        A run that goes on writes its curves again from its record: it may have died between a
+        record and its curves.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        for earlier in folder.glob(f"*{SUFFIX}"):
+            earlier.unlink()
+        # A suffix of our own keeps the file apart from Stable-Baselines3's of the same second.
+        self._writer = EventFileWriter(str(folder), filename_suffix=SUFFIX)
 
     def scalars(self, values: Mapping[str, float | None], step: int) -> None:
         """Write one point for each tag; a value that is None or not finite is left out."""

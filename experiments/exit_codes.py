@@ -1,5 +1,6 @@
 """Exit codes: how a command tells its caller what happened, and errors become one sentence."""
 
+import errno
 import sys
 from collections.abc import Callable
 
@@ -14,6 +15,10 @@ HARDWARE_LOST = 3
 INTERRUPTED = 130
 
 
+DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT)
+"""Errors of the file system that the user can mend, whichever file met them."""
+
+
 def run_command(command: Callable[[], None]) -> int:
     """Run a command and return its exit code; what a user can cause or cure has no traceback.
 
@@ -26,6 +31,14 @@ def run_command(command: Callable[[], None]) -> int:
         return HARDWARE_LOST
     except BitAllocError as error:
         _tell(error)
+        return USER_MISTAKE
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(
+            f"error: cannot write {error.filename or 'a file'}: {error.strerror}", file=sys.stderr
+        )
+        print("hint: free the disk or change --output", file=sys.stderr)
         return USER_MISTAKE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

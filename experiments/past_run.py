@@ -1,10 +1,11 @@
 """PastRun: what a run that was stopped or killed left in its folder."""
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from env.budget import Budget
 from env.evaluation import Evaluation
@@ -15,9 +16,12 @@ from experiments.run_folder import RunFolder
 from hardware.layer_table import LayerTable
 from quant.sensitivity import SensitivityTable
 
-__all__ = ["PastRun", "read_past_run", "write_measured"]
+__all__ = ["PastRun", "check_same_machine", "read_past_run", "write_measured"]
 
 T = TypeVar("T")
+
+MACHINE = ("cpu", "cpu_features", "tvm")
+"""Facts that decide what a program takes; a run goes on only where they are the same."""
 
 TABLE, SENSITIVITIES, BUDGET = "layer_table.json", "sensitivities.json", "budget.json"
 
@@ -49,6 +53,26 @@ def read_past_run(folder: Path) -> PastRun:
         decided=_read(folder / BUDGET, _budget_from),
     )
     return PastRun(evaluations=_read_evaluations(folder / "evaluations.jsonl"), measured=measured)
+
+
+def check_same_machine(folder: RunFolder, facts: Mapping[str, Any]) -> None:
+    """Refuse to mix the times of two machines under one budget.
+
+    Args:
+        folder: Of the run, with its `environment.json`.
+        facts: Of the device as it is now.
+
+    Raises:
+        RunFolderError: the CPU or TVM is another one than the run began with.
+    """
+    before = folder.read_json("environment.json").get("device", {})
+    for name in MACHINE:
+        if before.get(name) != facts.get(name):
+            raise RunFolderError(
+                f"{folder.path} was measured with {name} {before.get(name)!r}, found "
+                f"{facts.get(name)!r} now; one run never mixes two machines",
+                f"start a new run with --config {folder.path / 'config.yaml'}",
+            )
 
 
 def write_measured(folder: RunFolder, measured: Measured) -> None:
@@ -83,7 +107,8 @@ def _read_evaluations(path: Path) -> tuple[Evaluation, ...]:
     complete = text[: text.rfind("\n") + 1]
     if complete != text:
         # The torn line never counted: its evaluation is made again.
-        _read(path, lambda _: path.write_text(complete, encoding="utf-8"))
+        # Cut, not rewritten: a process killed here must not lose the lines before it.
+        os.truncate(path, len(complete.encode()))
     return _read(path, lambda lines: tuple(map(_evaluation_from, lines.splitlines())))
 
 

@@ -6,13 +6,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from agents.search import SearchProblem
 from env.bit_allocation import BitAllocationEnv
 from env.costs import cost_table
 from env.evaluation import Evaluation
 from env.evaluator import Evaluator
 from env.masks import BudgetMask
-from env.stored_accuracies import StoredAccuracies, network_digest
+from env.stored_accuracies import StoredAccuracies, code_digest, network_digest
 from experiments.config import RunConfig
 from experiments.network_setup import NetworkSetup
 from experiments.progress import LiveProgress
@@ -21,6 +23,7 @@ from experiments.run_state import RunState
 from experiments.side_by_side import time_side_by_side
 from hardware.device import Device
 from hardware.errors import BuildError
+from hardware.host_facts import standing_facts
 from hardware.layer_table import LayerTable
 from hardware.lock import training_lock
 from hardware.store import Store
@@ -118,9 +121,11 @@ def make_evaluator(
         BuildError: the reference cannot be trained or measured.
         RunFolderError: the weights that the past evaluations left cannot be read.
     """
+    shared = config.env.weights == "shared"  # else every evaluation starts from the same weights
 
     def save(evaluation: Evaluation) -> None:
-        state.save(evaluator.network, evaluation.index + 1)
+        if shared:
+            state.save(evaluator.network, evaluation.index + 1)
 
     def forget_older(evaluation: Evaluation) -> None:
         state.keep_only(evaluation.index + 1)
@@ -137,7 +142,7 @@ def make_evaluator(
         accuracies=StoredAccuracies(store, accuracy_key(config, setup)),
         on_evaluation=[save, recorder, forget_older],
     )
-    if past:
+    if past and shared:
         state.load(evaluator.network, len(past))
     evaluator.proposer = "reference"
     reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
@@ -155,7 +160,9 @@ def accuracy_key(config: RunConfig, setup: NetworkSetup) -> dict[str, Any]:
         "finetune": asdict(config.env.finetune),
         "seed": config.seed,
         "search_images": len(setup.task.search),
-        "bitalloc": version("bitalloc"),
+        "code": code_digest(),
+        "cpu": standing_facts()["cpu"],
+        "threads": torch.get_num_threads(),
         "torch": version("torch"),
     }
 

@@ -72,10 +72,7 @@ class Recorder:
         self._budget = budget
         self._reward_config = reward_config
         for evaluation in past:
-            self.evaluations.append(evaluation)
-            self._is_best(evaluation, self._reward(evaluation)[0])
-        if past:
-            events.purge_from(len(past) + 1)
+            self._log(evaluation)
 
     def __call__(self, evaluation: Evaluation) -> None:
         """Write, log and show one evaluation; practice leaves no trace here."""
@@ -83,6 +80,11 @@ class Recorder:
             return
         self._folder.append_evaluation(evaluation)
         _logger.info("evaluation %d by %s finished", evaluation.index, evaluation.proposer)
+        improved = self._log(evaluation)
+        self._progress.evaluation(len(self.evaluations), self._limit, evaluation, best=improved)
+
+    def _log(self, evaluation: Evaluation) -> bool:
+        """Write an evaluation's curves and tell whether it is the best so far."""
         self.evaluations.append(evaluation)
         step = len(self.evaluations)
         self._events.scalars(
@@ -92,7 +94,7 @@ class Recorder:
         if improved:
             self._log_best(evaluation, step)
         self._events.flush()
-        self._progress.evaluation(step, self._limit, evaluation, best=improved)
+        return improved
 
     def _judge(self, evaluation: Evaluation, step: int) -> bool:
         """Log the reward's terms and tell whether the evaluation is the best so far."""

@@ -22,7 +22,12 @@ from experiments.load_config import load_config, override_resumed, take_resume_f
 from experiments.network_setup import set_up_network
 from experiments.outcome import Outcome, conclude
 from experiments.pareto import pareto_csv
-from experiments.past_run import PastRun, read_past_run, write_measured
+from experiments.past_run import (
+    PastRun,
+    check_same_machine,
+    read_past_run,
+    write_measured,
+)
 from experiments.problem import Measured, make_evaluator, make_problem, measure_device
 from experiments.progress import LiveProgress
 from experiments.recorder import Recorder
@@ -71,7 +76,6 @@ def run(config: RunConfig, command: str) -> RunFolder:
     """
     folder = RunFolder.create(config, config.target.runner)
     with RunLock(folder.path):
-        write_config(folder, config)
         folder.write_text("command.txt", command)
         _work(config, folder, PastRun())
     return folder
@@ -111,6 +115,8 @@ def _work(config: RunConfig, folder: RunFolder, past: PastRun) -> None:
             LiveProgress(quiet=config.quiet) as progress,
             EventLog(folder.events) as events,
         ):
+            if past.measured is not None:
+                check_same_machine(folder, device.facts())
             folder.write_json("environment.json", environment_facts(device.facts()))
             _search(config, folder, past, Places(device, store, progress, events))
         write_hparams(folder)

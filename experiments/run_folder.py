@@ -41,13 +41,15 @@ class RunFolder:
         root = Path(config.output)
         try:
             path = _make_new(root, name)
-            _point_latest(root, path.name)
+            folder = cls(path)
+            folder.write_text("config.yaml", config_to_yaml(config))
+            _point_latest(root, path.name)  # last, so that what it points to can be resumed
         except OSError as error:
             raise RunFolderError(
                 f"cannot make a run folder in {root}: {error.strerror or error}",
                 "choose a writable folder with --output",
             ) from None
-        return cls(path)
+        return folder
 
     @property
     def events(self) -> Path:

@@ -102,6 +102,8 @@ def test_a_file_that_is_wrong_is_one_sentence(tmp_path: Path, text: str, message
         (["--evaluations", "many"], "--evaluations: invalid literal for int()"),
         (["--target.runner", "moon"], "invalid choice 'moon' for argument '--target.runner'"),
         (["--env.bit-choices", "2", "9"], "env.bit_choices: expected widths from 2 to 8, found 9"),
+        (["--budget.latency-ms", "inf"], "budget.latency_ms: expected a finite number, found inf"),
+        (["--seed", "5000000000"], "seed: expected 0 to 4294967295, found 5000000000"),
         (["--protocol.repeats", "2"], "protocol.repeats: expected at least 5, found 2"),
         (["--method", "ppoo"], "method: expected one of ppo, random, uniform, found 'ppoo'"),
         (["--config"], "--config: expected a YAML file, found nothing"),

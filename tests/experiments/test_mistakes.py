@@ -112,16 +112,16 @@ def test_no_compiler_on_path_says_what_to_install(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own: writing it full or read-only hurts nothing else."""
+@pytest.fixture(params=[48, 120])
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of so many kB of its own: filling it at different moments hurts nothing."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = shutil.which("mount")
     if (
         mount is None
         or subprocess.run(
-            [mount, "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)],
+            [mount, "-t", "tmpfs", "-o", f"size={request.param}k", "tmpfs", str(place)],
             capture_output=True,
             check=False,
         ).returncode

@@ -23,7 +23,7 @@ quiet: true
 method: METHOD
 target: {{runner: simulated}}
 protocol: {{warmups: 0, repeats: 5}}
-env: {{bit_choices: [2, 4, 8], calibration_images: 64, finetune: {{steps: 4}}}}
+env: {{weights: shared, bit_choices: [2, 4, 8], calibration_images: 64, finetune: {{steps: 4}}}}
 ppo: {{warm_up_episodes: 64, practice_episodes: 16, final_evaluations: 2, rollout_episodes: 16}}
 """
 RunConfigFile = Path
@@ -197,3 +197,26 @@ def test_truncated_weights_are_named(tmp_path: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     assert run_module.main(["--resume", str(folder)]) == USER_MISTAKE
     assert str(state) in capsys.readouterr().err
+
+
+def test_another_machine_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--config", str(config_file(tmp_path, "uniform")), "--output", str(tmp_path)]
+    assert run_module.main(arguments) == DONE
+    folder = only_run(tmp_path)
+    facts = json.loads((folder / "environment.json").read_text())
+    facts["device"]["cpu"] = "another one"
+    (folder / "environment.json").write_text(json.dumps(facts))
+    assert run_module.main(["--resume", str(folder)]) == USER_MISTAKE
+    assert "one run never mixes two machines" in capsys.readouterr().err
+
+
+def test_a_finished_run_gets_exactly_one_evaluation_more(tmp_path: Path) -> None:
+    arguments = ["--config", str(config_file(tmp_path, "random")), "--output", str(tmp_path)]
+    tight = ["--budget.latency-ratio", "0.7"]  # all-8 and others become rows of the table alone
+    assert run_module.main([*arguments, *tight, "--evaluations", "5"]) == DONE
+    folder = only_run(tmp_path)
+    before = rows(folder)
+    assert run_module.main(["--resume", str(folder), "--evaluations", "6"]) == DONE
+    after = rows(folder)
+    assert after[: len(before)] == before
+    assert len(after) == len(before) + 1
