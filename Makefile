@@ -1,18 +1,23 @@
 # make demo: search bit-widths for the digits network on this machine
 # make test: lint, types, import contracts and tests
+# make test-long: a run killed twenty times, five hundred evaluations in one process
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.stamp
 PACKAGES := quant hardware env agents experiments
 
-.PHONY: demo test check format clean install
+.PHONY: demo test test-long check format clean install
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments.run
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-long: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow \
+		tests/experiments/test_resume.py tests/env/test_memory.py
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

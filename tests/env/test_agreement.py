@@ -1,0 +1,54 @@
+"""One arithmetic: torch on codes, the numpy reference and the compiled kernels, to the bit."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from env.tasks.digits import DigitsNet
+from hardware.local import LocalDevice
+from hardware.protocol import ProtocolConfig
+from hardware.target import TargetConfig
+from quant.accuracy import integer_logits
+from quant.convert import convert
+from quant.integer import run_graph
+from quant.testing import (
+    TinyBranchNet,
+    TinyResidualNet,
+    prepared,
+    random_allocation,
+    random_images,
+    shake_batch_norm,
+)
+
+ALLOCATIONS = 30
+NETWORKS: dict[str, tuple[type[nn.Module], tuple[int, int, int]]] = {
+    "digits": (DigitsNet, (1, 8, 8)),
+    "residual": (TinyResidualNet, (1, 8, 8)),
+    "branches": (TinyBranchNet, (3, 10, 12)),
+}
+
+
+@pytest.fixture(scope="module", params=["auto", "generic"])
+def device(request: pytest.FixtureRequest) -> Iterator[LocalDevice]:
+    target = TargetConfig(family=request.param)
+    with LocalDevice(target, ProtocolConfig(batch=4)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_compiled_torch_and_numpy_agree_on_every_logit(name: str, device: LocalDevice) -> None:
+    make, shape = NETWORKS[name]
+    torch.manual_seed(0)
+    module = make()
+    shake_batch_norm(module)
+    images, rng = random_images(8, shape, seed=1), np.random.default_rng(2)
+    network = prepared(module.eval(), random_images(64, shape, seed=3))
+    for _ in range(ALLOCATIONS):
+        network.set_allocation(random_allocation(network.layers, rng))
+        graph = convert(network)
+        expected = run_graph(graph, images.numpy())
+        assert np.array_equal(integer_logits(graph, images).numpy(), expected)
+        assert np.array_equal(device.run(graph, images.numpy()), expected)
