@@ -16,7 +16,7 @@ from env.tasks import Split
 from experiments.config import RunConfig
 from experiments.exit_codes import run_command
 from experiments.network_setup import NetworkSetup, float_accuracy, set_up_network
-from experiments.outcome import BEST, REPORTED_BITS
+from experiments.outcome import BEST, reported_uniform
 from experiments.progress import LiveProgress
 from experiments.report.command import write_report
 from experiments.results_table import ResultRow, draw_table, float_row, quantized_row
@@ -29,7 +29,6 @@ from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.finetune import finetune
-from quant.layers import MAX_BITS, LayerSpec
 
 __all__ = ["evaluate", "main"]
 
@@ -68,7 +67,8 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
             with LiveProgress(quiet=config.quiet) as progress:
                 setup = set_up_network(config, progress)
                 best.check(setup.network.layers)
-                allocations = _allocations(setup.network.layers, config, best)
+                layers = setup.network.layers
+                allocations = {**reported_uniform(layers, config.env.bit_choices), BEST: best}
                 trained = _retrain(setup, config, allocations, progress)
                 timed = time_side_by_side(
                     device,
@@ -110,18 +110,6 @@ def _announced(path: Path, quiet: bool) -> None:
     rows, budget = evaluate(folder, replace(config, quiet=quiet or config.quiet))
     Console().print(draw_table(rows, budget, "test"))
     print(f"written to {folder.path / 'evaluate.json'} and {write_report([folder.path])}")
-
-
-def _allocations(
-    layers: Sequence[LayerSpec], config: RunConfig, best: Allocation
-) -> dict[str, Allocation]:
-    choices = {*config.env.bit_choices, MAX_BITS}
-    found = {
-        f"uniform {bits}": Allocation.uniform(layers, bits)
-        for bits in REPORTED_BITS
-        if bits in choices
-    }
-    return {**found, BEST: best}
 
 
 def _retrain(

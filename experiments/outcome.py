@@ -15,9 +15,9 @@ from experiments.side_by_side import time_side_by_side
 from hardware.device import Device
 from hardware.measurement import Measurement
 from quant.allocation import Allocation
-from quant.layers import MAX_BITS
+from quant.layers import MAX_BITS, LayerSpec
 
-__all__ = ["REPORTED_BITS", "Outcome", "conclude", "reported_uniform"]
+__all__ = ["BEST", "Outcome", "conclude", "reported_uniform"]
 
 REPORTED_BITS = (8, 6, 4)
 """Uniform allocations of the final table, as far as they are among the bit choices."""
@@ -50,11 +50,13 @@ class Outcome:
         }
 
 
-def reported_uniform(problem: SearchProblem) -> dict[str, Allocation]:
-    """Return the uniform allocations of the final table by name, all-8 always among them."""
-    choices = {*problem.bit_choices, MAX_BITS}
+def reported_uniform(
+    layers: Sequence[LayerSpec], bit_choices: Sequence[int]
+) -> dict[str, Allocation]:
+    """Return the uniform allocations of a run's tables by name, all-8 always among them."""
+    choices = {*bit_choices, MAX_BITS}
     return {
-        f"uniform {bits}": Allocation.uniform(problem.layers, bits)
+        f"uniform {bits}": Allocation.uniform(layers, bits)
         for bits in REPORTED_BITS
         if bits in choices
     }
@@ -73,7 +75,7 @@ def conclude(
         BudgetError: nothing that was evaluated is inside the budget as measured.
         HardwareLostError: the device is gone.
     """
-    uniform = reported_uniform(problem)
+    uniform = reported_uniform(problem.layers, problem.bit_choices)
     _evaluate_missing(problem, result, list(uniform.values()))
 
     def rank(evaluations: Sequence[Evaluation]) -> list[Evaluation]:

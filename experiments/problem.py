@@ -124,8 +124,7 @@ def make_evaluator(
     shared = config.env.weights == "shared"  # else every evaluation starts from the same weights
 
     def save(evaluation: Evaluation) -> None:
-        if shared:
-            state.save(evaluator.network, evaluation.index + 1)
+        state.save(evaluator.network, evaluation.index + 1)
 
     def forget_older(evaluation: Evaluation) -> None:
         state.keep_only(evaluation.index + 1)
@@ -140,7 +139,7 @@ def make_evaluator(
         limit=config.evaluations,
         past=past,
         accuracies=StoredAccuracies(store, accuracy_key(config, setup)),
-        on_evaluation=[save, recorder, forget_older],
+        on_evaluation=[save, recorder, forget_older] if shared else [recorder],
     )
     if past and shared:
         state.load(evaluator.network, len(past))

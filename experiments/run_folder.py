@@ -42,7 +42,7 @@ class RunFolder:
         try:
             path = _make_new(root, name)
             folder = cls(path)
-            folder.write_text("config.yaml", config_to_yaml(config))
+            write_config(folder, config)
             _point_latest(root, path.name)  # last, so that what it points to can be resumed
         except OSError as error:
             raise RunFolderError(

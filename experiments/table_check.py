@@ -9,13 +9,13 @@ from rich.table import Table
 
 from experiments.config import RunConfig
 from experiments.network_setup import set_up_network
+from experiments.problem import graph_of
 from experiments.progress import LiveProgress
 from experiments.side_by_side import time_side_by_side
 from experiments.turnaround import random_allocations
 from hardware.layer_table import LayerTable
 from hardware.open_device import open_device
 from quant.allocation import Allocation
-from quant.convert import convert
 from quant.layers import MAX_BITS, MIN_BITS
 
 __all__ = ["Prediction", "TableCheck", "check_table", "draw_table_check"]
@@ -78,16 +78,15 @@ def check_table(config: RunConfig) -> TableCheck:
     try:
         with LiveProgress(quiet=config.quiet) as progress:
             network = set_up_network(config, progress).network
-            network.set_allocation(Allocation.uniform(network.layers, MAX_BITS))
             table = device.layer_table(
-                convert(network),
+                graph_of(network, Allocation.uniform(network.layers, MAX_BITS)),
                 range(MIN_BITS, MAX_BITS + 1),
                 lambda done, total, what: progress.stage("layer table", done, total, what),
             )
-            graphs = {}
-            for allocation in random_allocations(network.layers, ALLOCATIONS, config.seed):
-                network.set_allocation(allocation)
-                graphs[allocation] = convert(network)
+            graphs = {
+                allocation: graph_of(network, allocation)
+                for allocation in random_allocations(network.layers, ALLOCATIONS, config.seed)
+            }
             measured = time_side_by_side(
                 device,
                 graphs,

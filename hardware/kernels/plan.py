@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 __all__ = ["KernelPlan"]
@@ -40,7 +39,3 @@ class KernelPlan:
     def symbol(self) -> str:
         """Name of the compiled function; a digest of the key, used as an index only."""
         return "k_" + hashlib.sha256(self.document.encode()).hexdigest()[:24]
-
-    def constant_bytes(self) -> int:
-        """Return the bytes of the packed constants."""
-        return sum(int(np.asarray(array).nbytes) for array in self.constants)
