@@ -1,13 +1,14 @@
 # make demo: search bit-widths for the digits network on this machine
 # make test: lint, types, import contracts and tests
 # make test-long: a run killed twenty times, five hundred evaluations in one process
+# make test-board: kernels for Arm on an emulated aarch64 board, made first (needs Debian's apt)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.stamp
 PACKAGES := quant hardware env agents experiments
 
-.PHONY: demo test test-long check format clean install
+.PHONY: demo test test-long test-board check format clean install
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments.run
@@ -18,6 +19,11 @@ test: check
 test-long: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow \
 		tests/experiments/test_resume.py tests/env/test_memory.py
+
+test-board: $(INSTALLED)
+	$(BIN)/python -m tests.emulated_board.make
+	OMP_NUM_THREADS=1 BITALLOC_BOARD_REQUIRED=1 $(BIN)/python -m pytest -m board \
+		tests/emulated_board
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
