@@ -59,8 +59,12 @@ class Program:
                 f"{self._network} was built for inputs of shape {self.input_shape}, found {x.shape}"
             )
         self._input.copyfrom(np.ascontiguousarray(x, dtype=str(self._input.dtype)))
-        self._call()
+        self.execute()
         return np.array(self._output.numpy())
+
+    def execute(self) -> None:
+        """Run once on the input that the last `run` left in place; nothing is copied."""
+        self._call()
 
     def time_repeats(self, loops: int, repeats: int) -> list[float]:
         """Return the mean milliseconds of one execution in each of `repeats` repeats.

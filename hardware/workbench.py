@@ -37,6 +37,17 @@ class Workbench:
         self._batch = batch
         self._program: Program | None = None
 
+    @property
+    def program(self) -> Program:
+        """The program that was built last.
+
+        Raises:
+            BuildError: nothing is built yet.
+        """
+        if self._program is None:
+            raise BuildError("nothing is built yet, so there is nothing to run")
+        return self._program
+
     def facts(self) -> dict[str, Any]:
         """Return what only the process that loaded TVM knows."""
         return {

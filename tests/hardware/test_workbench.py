@@ -41,6 +41,22 @@ def test_a_program_runs_again_on_other_images(benches: Any) -> None:
     assert bench.run(graph, x[:0]).shape == (0, 10)
 
 
+def test_programs_of_several_workbenches_stay_and_run_in_place(kernel_folder: Path) -> None:
+    config = TargetConfig(kernel_cache=str(kernel_folder))
+    first, second = Workbench(config, 1), Workbench(config, 1)
+    with pytest.raises(BuildError, match="nothing is built yet"):
+        _ = first.program
+    graphs = {first: zoo(0), second: zoo(1)}
+    for bench, graph in graphs.items():
+        bench.build(graph)
+    for bench, graph in graphs.items():
+        x = fixed_input(graph, 1)
+        before = bench.program.run(x)
+        bench.program.execute()  # the input stays in place, so the same result comes again
+        assert np.array_equal(before, run_graph(graph, x))
+        assert np.array_equal(before, bench.program.run(x))
+
+
 def test_two_equal_buffers_are_not_merged(benches: Any) -> None:
     # Both branches have one shape and start as zeros; merging them would double one branch.
     build = GraphBuilder(3)
