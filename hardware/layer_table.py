@@ -1,26 +1,35 @@
 """LayerTable: measured microseconds of each layer at each bit pair, and the rest as its own row."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from hardware.measurement import MeasurementSource
 from quant.allocation import Allocation
 
-__all__ = ["LayerTable"]
+__all__ = ["LayerTable", "PairTable"]
+
+T = TypeVar("T")
+
+PairTable = Mapping[str, Mapping[tuple[int, int], T]]
+"""`{layer: {(weight_bits, activation_bits): value}}`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerTable:
     """Additive model of a network's time on one device, from measured parts."""
 
-    times_us: Mapping[str, Mapping[tuple[int, int], float]]
-    """`{layer: {(weight_bits, activation_bits): microseconds}}`, medians of quiet rounds."""
+    times_us: PairTable[float]
+    """Microseconds of each layer at each bit pair, medians of quiet rounds."""
     overhead_us: float
     """What no layer accounts for: dispatch, pooling, additions, quantizing the input."""
     source: MeasurementSource = "measured"
     disturbed_share: float = 0.0
     """Share of the timings during which something else slowed the machine; near 0 when quiet."""
+    spreads_us: PairTable[float] = field(default_factory=dict)
+    """How far apart the quiet rounds of a time are; empty where nothing was repeated."""
+    families: PairTable[str] = field(default_factory=dict)
+    """Kernel family behind each time; empty in tables of older versions."""
 
     def layer_us(self, layer: str, weight_bits: int, activation_bits: int) -> float:
         """Return the measured time of one layer at one bit pair."""
@@ -35,30 +44,44 @@ class LayerTable:
         return total_us / 1000.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document: `{layer: {"w/a": microseconds}}`, the overhead, the source."""
+        """Return the JSON document: `{layer: {"w/a": value}}` for each kind of value."""
         return {
             "unit": "microseconds",
             "source": self.source,
             "disturbed_share": self.disturbed_share,
             "overhead_us": self.overhead_us,
-            "layers": {
-                layer: {f"{weight}/{activation}": us for (weight, activation), us in row.items()}
-                for layer, row in self.times_us.items()
-            },
+            "layers": _to_names(self.times_us),
+            "spreads_us": _to_names(self.spreads_us),
+            "families": _to_names(self.families),
         }
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "LayerTable":
         """Read a document written by `to_dict`."""
         return cls(
-            times_us={
-                layer: {_pair(name): us for name, us in row.items()}
-                for layer, row in document["layers"].items()
-            },
+            times_us=_from_names(document["layers"], float),
+            spreads_us=_from_names(document.get("spreads_us", {}), float),
+            families=_from_names(document.get("families", {}), str),
             overhead_us=document["overhead_us"],
             source=document["source"],
             disturbed_share=document["disturbed_share"],
         )
+
+
+def _to_names(table: PairTable[T]) -> dict[str, dict[str, T]]:
+    return {
+        layer: {f"{weight}/{activation}": value for (weight, activation), value in row.items()}
+        for layer, row in table.items()
+    }
+
+
+def _from_names(
+    document: Mapping[str, Mapping[str, Any]], kind: Callable[[Any], T]
+) -> dict[str, dict[tuple[int, int], T]]:
+    return {
+        layer: {_pair(name): kind(value) for name, value in row.items()}
+        for layer, row in document.items()
+    }
 
 
 def _pair(name: str) -> tuple[int, int]:

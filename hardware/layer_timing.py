@@ -6,9 +6,9 @@ their layers' sum. All timings are interleaved over several rounds, so that a sl
 shared machine falls on all of them alike.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from quant.deploy_graph import DeployGraph
 from quant.layers import INPUT_BITS
 
 __all__ = ["LayerBench", "Sample", "bit_pairs", "time_layers"]
+
+T = TypeVar("T")
 
 _ROUNDS = 5
 _REPEATS = 5
@@ -48,8 +50,11 @@ class LayerBench(Protocol):
     def identity(self, graph: DeployGraph) -> Any:
         """Return a hashable value that is equal for programs that take equal time."""
 
-    def check(self, graph: DeployGraph) -> None:
-        """Build a graph and compare it with the integer reference; raises where it is wrong."""
+    def check(self, graph: DeployGraph) -> Mapping[str, str]:
+        """Build a graph, compare it with the integer reference, return `{layer: family}`.
+
+        Raises where the result is wrong.
+        """
 
     def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
         """Time a graph that was checked before."""
@@ -62,6 +67,8 @@ class _Timed:
     graph: DeployGraph
     what: str
     samples: list[Sample] = field(default_factory=list)
+    family: str = ""
+    """Kernel families of the layers; one name for a program of one layer."""
 
     @property
     def quiet_us(self) -> float:
@@ -71,19 +78,46 @@ class _Timed:
         with the median of all rounds, one entry in ten was half too high on a busy machine.
         Rounds that the ruler calls disturbed count only where there is nothing else.
         """
-        kept = [sample for sample in self.samples if not sample.disturbed] or self.samples
-        medians = sorted(float(np.median(sample.values_us)) for sample in kept)
+        medians = self._quiet_medians_us()
         return medians[len(medians) // 4]
 
+    @property
+    def spread_us(self) -> float:
+        """Distance from the quietest round to the middle one: how well `quiet_us` is known.
 
-def bit_pairs(graph: DeployGraph, bit_choices: Sequence[int]) -> dict[str, tuple[BitPair, ...]]:
-    """Return the bit pairs that each layer may have; the network's input keeps its 8 bits."""
+        The upper half of the rounds says what else ran on the machine, and not how well a quiet
+        round repeats.
+        """
+        medians = self._quiet_medians_us()
+        return medians[len(medians) // 2] - medians[0]
+
+    def _quiet_medians_us(self) -> list[float]:
+        kept = [sample for sample in self.samples if not sample.disturbed] or self.samples
+        return sorted(float(np.median(sample.values_us)) for sample in kept)
+
+
+def bit_pairs(
+    graph: DeployGraph, bit_choices: Sequence[int], *, equal_bits: bool = False
+) -> dict[str, tuple[BitPair, ...]]:
+    """Return the bit pairs that each layer may have; the network's input keeps its 8 bits.
+
+    Args:
+        graph: The converted network.
+        bit_choices: The widths that may be chosen.
+        equal_bits: Only weights and activations of one width, where the layer may choose both.
+    """
     fixed = reads_network_input(graph)
+
+    def activations(layer: str, weight_bits: int) -> Sequence[int]:
+        if layer in fixed:
+            return (INPUT_BITS,)
+        return (weight_bits,) if equal_bits else bit_choices
+
     return {
         op.layer: tuple(
             (weight_bits, activation_bits)
             for weight_bits in bit_choices
-            for activation_bits in ((INPUT_BITS,) if op.layer in fixed else bit_choices)
+            for activation_bits in activations(op.layer, weight_bits)
         )
         for op in graph.layer_ops()
     }
@@ -95,6 +129,8 @@ def time_layers(
     bench: LayerBench,
     protocol: ProtocolConfig,
     progress: Progress | None = None,
+    *,
+    equal_bits: bool = False,
 ) -> LayerTable:
     """Measure the layer table of one network.
 
@@ -104,26 +140,27 @@ def time_layers(
         bench: Builds, checks and times.
         protocol: Gives batch, length of a repeat and limits; repeats are spread over rounds.
         progress: Called after each program that was checked or timed.
+        equal_bits: Only the pairs of equal widths.
     """
-    pairs = bit_pairs(graph, bit_choices)
-    alone: dict[Hashable, _Timed] = {}
+    pairs = bit_pairs(graph, bit_choices, equal_bits=equal_bits)
+    shared: dict[Hashable, _Timed] = {}
     entries: dict[str, dict[BitPair, _Timed]] = {layer: {} for layer in pairs}
     for layer, choices in pairs.items():
         for pair in choices:
             part = layer_alone(graph, layer, pair, _SEED)
             entry = _Timed(part, f"{layer} at {pair[0]}/{pair[1]} bits")
-            entries[layer][pair] = alone.setdefault(bench.identity(part), entry)
-    whole = [_uniform(graph, pairs, bits) for bits in bit_choices]
+            entries[layer][pair] = shared.setdefault(bench.identity(part), entry)
+    whole = []
+    for bits in bit_choices:
+        timed, chosen = _uniform(graph, pairs, bits)
+        whole.append((shared.setdefault(bench.identity(timed.graph), timed), chosen))
     empty = _Timed(nothing(graph), "an empty program")
-    programs = [empty, *alone.values(), *(timed for timed, _ in whole)]
+    programs = [empty, *shared.values()]
     _measure(programs, bench, protocol, progress)
     disturbed = [sample.disturbed for timed in programs for sample in timed.samples]
     # Starting a program belongs to the network once, and not to each of its layers.
     start_us = empty.quiet_us
-    times_us = {
-        layer: {pair: timed.quiet_us - start_us for pair, timed in row.items()}
-        for layer, row in entries.items()
-    }
+    times_us = _each(entries, lambda timed: timed.quiet_us - start_us)
     rest_us = [
         timed.quiet_us - sum(times_us[layer][pair] for layer, pair in chosen.items())
         for timed, chosen in whole
@@ -132,7 +169,17 @@ def time_layers(
         times_us=times_us,
         overhead_us=float(np.median(rest_us)),
         disturbed_share=float(np.mean(disturbed)),
+        spreads_us=_each(entries, lambda timed: timed.spread_us),
+        families=_each(entries, lambda timed: timed.family),
     )
+
+
+def _each(
+    entries: Mapping[str, Mapping[BitPair, _Timed]], value: Callable[[_Timed], T]
+) -> dict[str, dict[BitPair, T]]:
+    return {
+        layer: {pair: value(timed) for pair, timed in row.items()} for layer, row in entries.items()
+    }
 
 
 def _uniform(
@@ -161,7 +208,7 @@ def _measure(
         for index in rng.permutation(len(programs)):
             timed = programs[index]
             if round_index < 0:
-                bench.check(timed.graph)
+                timed.family = ", ".join(sorted(set(bench.check(timed.graph).values())))
             else:
                 timed.samples.append(bench.sample(timed.graph, short))
             done += 1

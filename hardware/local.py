@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from hardware.built import Built
 from hardware.device import MeasureResult, Progress
 from hardware.errors import BuildError
 from hardware.host_facts import moment_facts, standing_facts
@@ -94,7 +95,12 @@ class LocalDevice:
         return output
 
     def layer_table(
-        self, graph: DeployGraph, bit_choices: Sequence[int], progress: Progress | None = None
+        self,
+        graph: DeployGraph,
+        bit_choices: Sequence[int],
+        progress: Progress | None = None,
+        *,
+        equal_bits: bool = False,
     ) -> LayerTable:
         """Measure every layer at every pair of bit choices, and the rest as overhead.
 
@@ -103,7 +109,9 @@ class LocalDevice:
             HardwareLostError: the worker cannot be started again.
         """
         try:
-            return time_layers(graph, bit_choices, self, self._protocol, progress)
+            return time_layers(
+                graph, bit_choices, self, self._protocol, progress, equal_bits=equal_bits
+            )
         except (CandidateError, WorkerLostError) as error:
             raise BuildError(f"{graph.network} has no layer table: {error}") from None
 
@@ -111,13 +119,14 @@ class LocalDevice:
         """Return what decides a program's time: its kernels and the shapes of their constants."""
         return self._retry(lambda: self._call("identity", graph))
 
-    def check(self, graph: DeployGraph) -> None:
-        """Build a graph and compare its result with the integer reference.
+    def check(self, graph: DeployGraph) -> Mapping[str, str]:
+        """Build a graph, compare its result with the integer reference, return its families.
 
         Raises:
             CandidateError: it cannot be built or is wrong.
         """
-        self._retry(lambda: self._call("build", graph))
+        built: Built = self._retry(lambda: self._call("build", graph))
+        return built.families
 
     def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
         """Time a graph that was checked before."""

@@ -22,6 +22,8 @@ __all__ = ["SimulatedDevice", "simulated_layer_us"]
 
 _GIGA_INSTRUCTIONS_PER_S = 2.5
 _MACS_PER_BLOCK = 32
+_FAMILY = "formula"
+"""What a layer table calls the kernels that a formula stands for."""
 _CALL_US = 0.25
 """Time of one operator that is not a layer, and of calling one that is."""
 _NOISE = 0.005
@@ -93,11 +95,16 @@ class SimulatedDevice:
         return run_graph(graph, x).astype(np.float32)
 
     def layer_table(
-        self, graph: DeployGraph, bit_choices: Sequence[int], progress: Progress | None = None
+        self,
+        graph: DeployGraph,
+        bit_choices: Sequence[int],
+        progress: Progress | None = None,
+        *,
+        equal_bits: bool = False,
     ) -> LayerTable:
         """Return the formula's parts, without noise."""
         macs = {op.layer: self._layer_facts(graph, op)[0] for op in graph.layer_ops()}
-        pairs = bit_pairs(graph, bit_choices)
+        pairs = bit_pairs(graph, bit_choices, equal_bits=equal_bits)
         times_us = {
             layer: {pair: simulated_layer_us(macs[layer], *pair) for pair in choices}
             for layer, choices in pairs.items()
@@ -105,7 +112,10 @@ class SimulatedDevice:
         if progress is not None:
             progress(len(pairs), len(pairs), "simulated")
         return LayerTable(
-            times_us=times_us, overhead_us=self._overhead_us(graph), source=self.source
+            times_us=times_us,
+            overhead_us=self._overhead_us(graph),
+            source=self.source,
+            families={layer: dict.fromkeys(choices, _FAMILY) for layer, choices in pairs.items()},
         )
 
     def close(self) -> None:

@@ -73,7 +73,12 @@ class StoredDevice:
         return self._device.run(graph, x)
 
     def layer_table(
-        self, graph: DeployGraph, bit_choices: Sequence[int], progress: Progress | None = None
+        self,
+        graph: DeployGraph,
+        bit_choices: Sequence[int],
+        progress: Progress | None = None,
+        *,
+        equal_bits: bool = False,
     ) -> LayerTable:
         """Return the stored layer table of an equal network, or measure it.
 
@@ -83,10 +88,12 @@ class StoredDevice:
             StoreError: the store cannot be read or written.
         """
         key = {**self._key(graph), "bit_choices": list(bit_choices)}
+        if equal_bits:  # else the key is what it always was, and finds what was stored before
+            key["equal_bits"] = True
         found = self._store.get("layer-table", key)
         if found is not None:
             return LayerTable.from_dict(found)
-        table = self._device.layer_table(graph, bit_choices, progress)
+        table = self._device.layer_table(graph, bit_choices, progress, equal_bits=equal_bits)
         if table.disturbed_share <= MOST_DISTURBED:
             self._store.put("layer-table", key, table.to_dict())
         return table

@@ -1,12 +1,15 @@
 """The layer table from scripted timings: what is shared, what is left over, what is disturbed."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from hardware.layer_table import LayerTable
 from hardware.layer_timing import Sample, time_layers
 from hardware.protocol import ProtocolConfig
+from hardware.random_codes import layer_alone
 from hardware.simulated import simulated_layer_us
 from quant.deploy_graph import DeployGraph
 from tests.hardware.graphs import digits_like
@@ -38,8 +41,9 @@ class ScriptedBench:
             for op in graph.layer_ops()
         )
 
-    def check(self, graph: DeployGraph) -> None:
+    def check(self, graph: DeployGraph) -> dict[str, str]:
         self.checked.append(graph)
+        return {op.layer: f"w{max(op.weight_bits, 4)}" for op in graph.layer_ops()}
 
     def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
         self.timed += 1
@@ -65,6 +69,48 @@ def test_programs_that_share_code_are_built_and_timed_once() -> None:
     alone = [graph for graph in bench.checked if len(graph.ops) == len(graph.layer_ops()) == 1]
     assert len(alone) == 5  # one for each layer: 2 and 4 bits are one kernel
     assert len(set(table.times_us["layer2"].values())) == 1
+
+
+def test_a_whole_network_of_one_layer_is_not_timed_twice() -> None:
+    graph = digits_like()
+    op = graph.layer_ops()[1]
+    alone = layer_alone(graph, op.layer, (8, 8), seed=0)
+    bench = ScriptedBench()
+    table = time_layers(alone, (6, 8), bench, ProtocolConfig(), equal_bits=True)
+    assert len(bench.checked) == 3  # two widths and the empty program
+    expected = simulated_layer_us(op.weight.size, 8, 8)
+    assert table.layer_us(op.layer, 8, 8) == pytest.approx(expected)
+    assert table.overhead_us == pytest.approx(START_US)
+
+
+def test_equal_bits_leave_out_the_other_pairs() -> None:
+    graph = digits_like()
+    table = time_layers(graph, (4, 8), ScriptedBench(), ProtocolConfig(), equal_bits=True)
+    first, *others = (op.layer for op in graph.layer_ops())
+    assert set(table.times_us[first]) == {(4, 8), (8, 8)}  # it reads the network's input
+    assert all(set(table.times_us[layer]) == {(4, 4), (8, 8)} for layer in others)
+
+
+def test_the_table_names_the_family_of_every_time_and_survives_its_document() -> None:
+    table = time_layers(digits_like(), (2, 8), ScriptedBench(), ProtocolConfig())
+    assert table.families["layer2"] == {(2, 2): "w4", (2, 8): "w4", (8, 2): "w8", (8, 8): "w8"}
+    assert LayerTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+
+
+def test_the_spread_is_what_separates_quiet_rounds() -> None:
+    class DriftingBench(ScriptedBench):
+        def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
+            value, late = true_us(graph), self.timed / 40
+            self.timed += 1
+            return Sample(values_us=(value + late,) * protocol.repeats, disturbed=False)
+
+    graph = digits_like()
+    drifting = time_layers(graph, (8,), DriftingBench(), ProtocolConfig())
+    steady = time_layers(graph, (8,), ScriptedBench(), ProtocolConfig())
+    for layer, row in drifting.spreads_us.items():
+        # Seven programs a round: the middle round is about two rounds after the first.
+        assert row == {pair: pytest.approx(2 * 7 / 40, abs=7 / 40) for pair in row}
+        assert set(steady.spreads_us[layer].values()) == {0.0}
 
 
 def test_disturbed_samples_do_not_count_while_others_exist() -> None:

@@ -83,6 +83,15 @@ def test_a_layer_table_comes_back_equal(tmp_path: Path) -> None:
     assert calls
 
 
+def test_a_table_of_equal_bits_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+    graph = digits_like()
+    equal = stored(CountingDevice(), tmp_path).layer_table(graph, (4, 8), equal_bits=True)
+    whole = stored(CountingDevice(), tmp_path).layer_table(graph, (4, 8))
+    assert len(equal.times_us["layer2"]) == 2
+    assert len(whole.times_us["layer2"]) == 4
+    assert stored(CountingDevice(), tmp_path).layer_table(graph, (4, 8), equal_bits=True) == equal
+
+
 def test_the_layer_table_document_is_read_back() -> None:
     table = LayerTable(
         times_us={"a": {(2, 8): 1.5, (8, 8): 3.0}}, overhead_us=0.5, disturbed_share=0.1
