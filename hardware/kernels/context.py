@@ -72,6 +72,6 @@ def limits(zero_point: int, clip_min: int, clip_max: int) -> npt.NDArray[np.floa
 def _source_digest() -> str:
     """Return the digest of the kernels' own sources: older kernels are never taken for newer."""
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

@@ -1,23 +1,24 @@
 """Direct convolution in TensorIR: every family, any geometry, any number of channels.
 
-For each image, the codes are copied into a scratch with the border around them (in 16 bits where
-the family reads them so); then every register tile of output pixels and channels walks the steps
-of its sum. The last tile of a row of tiles is moved back to end at the border: it computes a few
-outputs again, to the same values, and no tile needs a guard.
+Every register tile of output pixels and channels walks the steps of its sum. The kernel reads the
+tensor where it lies, or a copy of each image where its family needs another form of the codes. The
+last tile of rows, and the last block of channels, are moved back to end at the border: they
+compute a few outputs again, to the same values, and no tile needs a guard. Columns that no full
+tile covers have a narrower tile of their own.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from tvm.tirx.script import builder as T
 
+from hardware.kernels.copying import emit_copy, needs_copy, scratch_buffer
 from hardware.kernels.emit import Parameter, function, load, store, tile_count, tile_start
-from hardware.kernels.families import LANES, Family
+from hardware.kernels.epilogue import Epilogue, Scaling
+from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
-from hardware.kernels.padding import emit_padded_copy
-from hardware.kernels.requantize import emit_output_vector
 from hardware.kernels.schedule import Schedule
 
 __all__ = ["direct_kernel"]
@@ -30,222 +31,259 @@ def direct_kernel(
     geometry: Geometry,
     family: Family,
     schedule: Schedule,
+    epilogue: Epilogue,
     shapes: tuple[Shape, Shape],
     out_dtype: str,
 ) -> Any:
     """Return the TensorIR function of one layer.
 
     Its arguments: codes u8; weights (see `packing.pack_weights`); bias int32 and multiplier float32
-    `[out_channels, at least LANES in a group]`; limits float32 `[zero_point, clip_min, clip_max]`
-    (not read where the output is float32); border u8 `[1]`, the code of padding; output.
+    (see `packing.pack_channels`); limits float32 `[zero_point, clip_min, clip_max]` (not read where
+    the output is float32); border u8 `[1]`, the code of padding; the family's lookup table, where
+    it has one; output.
 
     Args:
         symbol: Name of the compiled function.
         geometry: The layer's shapes.
         family: How products are summed.
         schedule: Register tile and order of the steps.
+        epilogue: How sums become outputs.
         shapes: Shapes of the input and the output tensor, batch first.
         out_dtype: `uint8`, `int16` or `float32` (logits).
     """
-    kernel = _Direct(geometry, family, schedule, out_dtype)
-    channels = kernel.padded_channels
-    parameters = (
+    kernel = _Direct(geometry, family, schedule, epilogue)
+    weights = schedule.weight_shape(geometry, family)
+    channels = weights[0] * weights[2] * family.channels
+    parameters = [
         Parameter(name="codes", shape=shapes[0], dtype="uint8"),
-        Parameter(
-            name="weights",
-            shape=schedule.weight_shape(geometry, family),
-            dtype=family.weight_dtype,
-        ),
+        Parameter(name="weights", shape=weights, dtype=family.weight_dtype),
         Parameter(name="bias", shape=(channels,), dtype="int32"),
         Parameter(name="multiplier", shape=(channels,), dtype="float32"),
         Parameter(name="limits", shape=(3,), dtype="float32"),
         Parameter(name="border", shape=(1,), dtype="uint8"),
-        Parameter(name="output", shape=shapes[1], dtype=out_dtype),
-    )
+    ]
+    lookup = family.lookup_table()
+    if lookup is not None:
+        parameters.append(Parameter(name="lookup", shape=lookup.shape, dtype="uint8"))
+    parameters.append(Parameter(name="output", shape=shapes[1], dtype=out_dtype))
     return function(symbol, parameters, kernel.emit)
 
 
 @dataclass(frozen=True, slots=True)
+class _Operands:
+    """The buffers that sums are made of."""
+
+    codes: Any
+    start: Any
+    """Of the image in `codes`."""
+    weights: Any
+    lookup: Any | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Tile:
-    """Where one register tile stands: all may be symbolic."""
+    """Where one register tile stands (all may be symbolic), and its pixels."""
 
     image: Any
     group: Any
     block: Any
     row: Any
-    column: Any
-
-
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """Where the next steps of one sum read: all may be symbolic."""
-
-    read: Any
-    position: Any
-    """Of the first step's codes of the tile's first pixel in `read`."""
-    weights: Any
-    first: Any
-    """The first step among all steps of the weights."""
+    column: Any = 0
+    pixels: tuple[tuple[int, int], ...] = ()
 
 
 class _Direct:
     """Emits the body of one kernel."""
 
     def __init__(
-        self, geometry: Geometry, family: Family, schedule: Schedule, out_dtype: str
+        self, geometry: Geometry, family: Family, schedule: Schedule, epilogue: Epilogue
     ) -> None:
         """Keep what the kernel is made of."""
         self.geometry, self.family, self.schedule = geometry, family, schedule
-        self.out_dtype = out_dtype
-        self.pixels = tuple(product(range(schedule.tile_rows), range(schedule.tile_columns)))
+        self.epilogue = epilogue
         self.vectors = range(schedule.tile_vectors)
 
-    @property
-    def padded_channels(self) -> int:
-        """Length of bias and multiplier: groups narrower than a vector are filled up."""
-        return self.geometry.groups * max(self.geometry.group_out_channels, LANES)
-
-    def emit(self, *arguments: Any) -> None:
+    def emit(self, codes: Any, weights: Any, *rest: Any) -> None:
         """Emit the loops over images, groups, blocks of channels and tiles of pixels."""
-        codes, weights, bias, multiplier, limits, border, output = arguments
+        bias, multiplier, limits, border, *lookup, output = rest
         g, s = self.geometry, self.schedule
-        copied = s.reads_copy(g, self.family)
+        copied = needs_copy(g, self.family)
         if copied:
-            scratch = T.alloc_buffer((s.scratch_codes(g, self.family),), self.family.code_dtype)
+            overread = s.overread_codes(g, self.family)
+            scratch = scratch_buffer(g, self.family, overread)
+        scaling = Scaling(bias, multiplier, limits)
         with T.serial(g.batch) as image:
             if copied:
-                emit_padded_copy(codes, scratch, border, g, image)
-                read, start = scratch, 0
-            else:
-                read, start = codes, image * g.image_codes
-            with T.grid(
-                g.groups,
-                s.blocks(g),
-                tile_count(g.out_height, s.tile_rows),
-                tile_count(g.out_width, s.tile_columns),
-            ) as (group, block, tile_row, tile_column):
-                tile = _Tile(
-                    image=image,
-                    group=group,
-                    block=block,
-                    row=tile_start(tile_row, s.tile_rows, g.out_height),
-                    column=tile_start(tile_column, s.tile_columns, g.out_width),
-                )
-                sums = self._emit_sums(read, start, weights, tile)
-                self._emit_outputs(sums, bias, multiplier, limits, output, tile)
-
-    def _emit_sums(self, read: Any, start: Any, weights: Any, tile: _Tile) -> list[Any]:
-        """Emit the sums of one tile into registers, and return their buffers."""
-        g, s = self.geometry, self.schedule
-        sums = _accumulators(len(self.pixels) * len(self.vectors), LANES, "int32")
-        origin = (
-            start
-            + tile.row * (g.stride[0] * g.row_codes)
-            + tile.column * (g.stride[1] * g.channels)
-            + tile.group * (g.channels // g.groups)
-        )
-        block = tile.group * s.blocks(g) + tile.block
-
-        def steps_at(run: Any, step: Any) -> _Steps:
-            """Return the next steps from a step of a run on."""
-            return _Steps(
-                read=read,
-                position=origin + g.run_offset(run) + step * self.family.products,
+                emit_copy(codes, scratch, border, g, self.family, image)
+            operands = _Operands(
+                codes=scratch if copied else codes,
+                start=g.first_window + (0 if copied else image * g.image_codes),
                 weights=weights,
-                first=(block * g.runs + run) * s.run_steps + step,
+                lookup=lookup[0] if lookup else None,
             )
+            with T.grid(
+                g.groups, s.blocks(g, self.family), tile_count(g.out_height, s.tile_rows)
+            ) as (group, block, tile_row):
+                row = tile_start(tile_row, s.tile_rows, g.out_height)
+                self._emit_row(operands, scaling, output, _Tile(image, group, block, row))
 
-        with T.grid(g.runs // s.chunk_runs, s.run_chunks) as (outer, chunk):
-            if self.family.depth and s.is_short_chunk:
-                self._emit_short_chunk(steps_at(outer, chunk * s.chunk_steps), sums)
-                return sums
-            narrow = self._emit_narrow_sums()
-            with T.grid(s.chunk_runs, s.chunk_steps // s.unroll) as (inner, some):
-                run = outer * s.chunk_runs + inner
-                steps = steps_at(run, chunk * s.chunk_steps + some * s.unroll)
-                for ahead in range(s.unroll):
-                    self._emit_step(steps, ahead, narrow or sums)
-            for total, part in zip(sums, narrow, strict=False):
-                self._add(total, self.family.widen(load(part, 0, 2 * LANES)))
-        return sums
+    def _emit_row(self, operands: _Operands, scaling: Scaling, output: Any, row: _Tile) -> None:
+        """Emit the tiles of one row of tiles: full ones in a loop, then the rest."""
+        s = self.schedule
+        full, rest = divmod(self.geometry.out_width, s.tile_columns)
 
-    def _emit_narrow_sums(self) -> list[Any]:
-        if self.family.depth == 0:
-            return []
-        return _accumulators(len(self.pixels) * len(self.vectors), 2 * LANES, "int16")
+        def emit_tile(column: Any, columns: int) -> None:
+            pixels = tuple(product(range(s.tile_rows), range(columns)))
+            tile = replace(row, column=column, pixels=pixels)
+            self._emit_outputs(self._emit_sums(operands, tile), scaling, output, tile)
 
-    def _emit_step(self, steps: _Steps, ahead: int, sums: Sequence[Any]) -> None:
-        """Emit one step: the same codes against every vector of weights, for every pixel."""
-        places = product(self.pixels, self.vectors)
-        for total, (pixel, vector) in zip(sums, places, strict=True):
-            code, weight = self._code(steps, ahead, pixel), self._weight(steps, ahead, vector)
-            self._add(total, self.family.multiply(code, weight))
+        if full:
+            with T.serial(full) as index:
+                emit_tile(index * s.tile_columns, s.tile_columns)
+        if rest:
+            emit_tile(full * s.tile_columns, rest)
 
-    def _emit_short_chunk(self, steps: _Steps, sums: Sequence[Any]) -> None:
-        """Emit a chunk of few steps, one accumulator after another.
-
-        No narrow sum outlives its accumulator's turn: registers are left for the accumulators.
-        """
-        for total, (pixel, vector) in zip(sums, product(self.pixels, self.vectors), strict=True):
-            narrow = None
-            for ahead in range(self.schedule.chunk_steps):
-                code, weight = self._code(steps, ahead, pixel), self._weight(steps, ahead, vector)
-                term = self.family.multiply(code, weight)
-                narrow = term if narrow is None else narrow + term
-            self._add(total, self.family.widen(narrow))
-
-    def _code(self, steps: _Steps, ahead: int, pixel: tuple[int, int]) -> Any:
-        g, products = self.geometry, self.family.products
-        offset = pixel[0] * g.stride[0] * g.row_codes + pixel[1] * g.stride[1] * g.channels
-        return load(steps.read, steps.position + offset + ahead * products, products)
-
-    def _weight(self, steps: _Steps, ahead: int, vector: int) -> Any:
-        width = LANES * self.family.products
-        index = (steps.first + ahead) * len(self.vectors) + vector
-        return load(steps.weights, index * width, width)
-
-    def _add(self, total: Any, term: Any) -> None:
-        lanes = int(total.shape[0])
-        store(total, 0, load(total, 0, lanes) + term, lanes)
+    def _emit_sums(self, operands: _Operands, tile: _Tile) -> list[tuple[Any, ...]]:
+        """Emit the sums of one tile; return the int32 vectors of each pixel and vector."""
+        g, f, s = self.geometry, self.family, self.schedule
+        count = len(tile.pixels) * len(self.vectors)
+        steps = _Steps(g, f, s, operands, tile)
+        outer_runs = s.outer_runs(g)
+        if f.depth == 0:
+            (sums,) = _accumulators(count, (f.accumulator,))
+            with _loops(outer_runs, s.iterations) as (outer, iteration):
+                steps.emit_added(outer, iteration, sums)
+            return [f.finish((_value(total),)) for total in sums]
+        if s.chunk_iterations and s.chunks * outer_runs == 1:
+            (sums,) = _accumulators(count, (f.accumulator,))
+            with _loops(1, s.chunk_iterations) as (_, iteration):
+                steps.emit_added(0, iteration, sums)
+            return [f.finish(f.fold(_value(total))) for total in sums]
+        carried = list(zip(*_accumulators(count, f.carried), strict=True))
+        with _loops(outer_runs, s.chunks) as (outer, chunk):
+            if s.chunk_iterations:
+                (sums,) = _accumulators(count, (f.accumulator,))
+                with _loops(1, s.chunk_iterations) as (_, index):
+                    iteration = chunk * s.chunk_iterations + index
+                    steps.emit_added(outer, iteration, sums)
+                for total, wide in zip(sums, carried, strict=True):
+                    _fold(f, _value(total), wide)
+            else:
+                steps.emit_terms(outer, chunk, carried)
+        return [f.finish(tuple(_value(part) for part in wide)) for wide in carried]
 
     def _emit_outputs(
         self,
-        sums: Sequence[Any],
-        bias: Any,
-        multiplier: Any,
-        limits: Any,
+        sums: Sequence[tuple[Any, ...]],
+        scaling: Scaling,
         output: Any,
         tile: _Tile,
     ) -> None:
         """Emit the epilogue of one tile."""
-        g = self.geometry
-        channel = tile_start(
-            tile.block, LANES * len(self.vectors), self.geometry.group_out_channels
+        g, s = self.geometry, self.schedule
+        block_channels = self.family.channels * len(self.vectors)
+        channel = tile_start(tile.block, block_channels, g.group_out_channels)
+        constant = (tile.group * s.blocks(g, self.family) + tile.block) * block_channels
+        for index, (row, column) in enumerate(tile.pixels):
+            first = index * len(self.vectors)
+            vectors = [part for parts in sums[first : first + len(self.vectors)] for part in parts]
+            place = g.out_place(tile.image, tile.row + row, tile.column + column)
+            place = place + tile.group * g.group_out_channels + channel
+            self.epilogue.emit(
+                vectors, constant, scaling, output, place, min(block_channels, g.group_out_channels)
+            )
+
+
+class _Steps:
+    """Emits the steps of one iteration of one tile's sums."""
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        family: Family,
+        schedule: Schedule,
+        operands: _Operands,
+        tile: _Tile,
+    ) -> None:
+        g = self.geometry = geometry
+        self.family, self.schedule, self.operands, self.tile = family, schedule, operands, tile
+        self.vectors = range(schedule.tile_vectors)
+        self.origin = (
+            operands.start
+            + tile.row * (g.stride[0] * g.row_codes)
+            + tile.column * (g.stride[1] * g.channels)
+            + tile.group * (g.channels // g.groups)
         )
-        real = min(self.geometry.group_out_channels, LANES)
-        index = 0
-        for row, column in self.pixels:
-            pixel = (tile.image * g.out_height + tile.row + row) * g.out_width
-            pixel = (pixel + tile.column + column) * g.out_channels
-            for vector in self.vectors:
-                offset = channel + vector * LANES
-                constant = tile.group * max(self.geometry.group_out_channels, LANES) + offset
-                emit_output_vector(
-                    load(sums[index], 0, LANES) + load(bias, constant, LANES),
-                    load(multiplier, constant, LANES),
-                    limits,
-                    output,
-                    pixel + tile.group * self.geometry.group_out_channels + offset,
-                    width=LANES,
-                    real=real,
-                )
-                index += 1
+        block = tile.group * schedule.blocks(g, family) + tile.block
+        self.first_step = block * schedule.steps(g)
+
+    def emit_added(self, outer: Any, iteration: Any, sums: Sequence[Any]) -> None:
+        """Emit every step of an iteration, each added to every accumulator in turn."""
+        for step, read in self._inside(outer, iteration):
+            codes = [self._code(read, pixel) for pixel in self.tile.pixels]
+            for total, (code, vector) in zip(sums, product(codes, self.vectors), strict=True):
+                value = self.family.multiply_add(_value(total), code, self._weight(step, vector))
+                store(total, 0, value, int(total.shape[0]))
+
+    def emit_terms(self, outer: Any, iteration: Any, carried: Sequence[Sequence[Any]]) -> None:
+        """Emit an iteration, as many steps as the depth allows as one expression.
+
+        No narrow sum outlives its accumulator's turn: registers are left for the carried ones.
+        """
+        f = self.family
+        inside = list(self._inside(outer, iteration))
+        places = list(product(self.tile.pixels, self.vectors))
+        for first in range(0, len(inside), f.depth):
+            for wide, (pixel, vector) in zip(carried, places, strict=True):
+                total = None
+                for step, read in inside[first : first + f.depth]:
+                    code, weight = self._code(read, pixel), self._weight(step, vector)
+                    total = f.multiply_add(total, code, weight)
+                _fold(f, total, wide)
+
+    def _inside(self, outer: Any, iteration: Any) -> list[tuple[Any, Any]]:
+        """Return the number of each step of an iteration, and where it reads its codes."""
+        g, s = self.geometry, self.schedule
+        first = (outer * s.iterations + iteration) * (s.inside_positions * s.inside_runs)
+        found = []
+        for position in range(s.inside_positions):
+            for run in range(s.inside_runs):
+                read = g.run_offset(outer * s.inside_runs + run)
+                read = read + (iteration * s.inside_positions + position) * self.family.products
+                found.append((first + position * s.inside_runs + run, self.origin + read))
+        return found
+
+    def _code(self, read: Any, pixel: tuple[int, int]) -> Any:
+        g = self.geometry
+        offset = pixel[0] * g.stride[0] * g.row_codes + pixel[1] * g.stride[1] * g.channels
+        return self.family.read_code(self.operands.codes, read + offset, self.operands.lookup)
+
+    def _weight(self, step: Any, vector: int) -> Any:
+        lanes = self.family.weight_lanes
+        index = (self.first_step + step) * len(self.vectors) + vector
+        return load(self.operands.weights, index * lanes, lanes)
 
 
-def _accumulators(count: int, lanes: int, dtype: str) -> list[Any]:
-    """Emit `count` zeroed vectors; with constant indices alone they stay in registers."""
-    buffers = [T.alloc_buffer((lanes,), dtype, scope="local") for _ in range(count)]
-    for buffer in buffers:
-        zero = T.int32(0) if dtype == "int32" else T.int16(0)
-        store(buffer, 0, T.broadcast(zero, lanes), lanes)
-    return buffers
+def _loops(outer: int, inner: int) -> Any:
+    return T.grid(outer, inner)
+
+
+def _fold(family: Family, total: Any, carried: Sequence[Any]) -> None:
+    for wide, part in zip(carried, family.fold(total), strict=True):
+        store(wide, 0, _value(wide) + part, int(wide.shape[0]))
+
+
+def _value(buffer: Any) -> Any:
+    return load(buffer, 0, int(buffer.shape[0]))
+
+
+def _accumulators(count: int, types: Sequence[str]) -> list[list[Any]]:
+    """Emit `count` zeroed vectors of each type; with constant indices they stay in registers."""
+    result = []
+    for vector_type in types:
+        dtype, lanes = vector_type.split("x")[0], int(vector_type.split("x")[1])
+        buffers = [T.alloc_buffer((lanes,), dtype, scope="local") for _ in range(count)]
+        for buffer in buffers:
+            store(buffer, 0, T.broadcast(getattr(T, dtype)(0), lanes), lanes)
+        result.append(buffers)
+    return result

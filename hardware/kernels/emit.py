@@ -11,7 +11,9 @@ from tvm.tirx.script import builder as T
 
 __all__ = [
     "Parameter",
+    "element_type",
     "function",
+    "lanes_of",
     "load",
     "spread",
     "store",
@@ -73,6 +75,17 @@ def when(condition: Any) -> Iterator[None]:
 def vector_type(dtype: str, lanes: int) -> str:
     """Return the name of a vector type, or of the scalar where there is one lane."""
     return f"{dtype}x{lanes}" if lanes > 1 else dtype
+
+
+def lanes_of(value: Any) -> int:
+    """Return how many lanes an expression has."""
+    _, _, lanes = str(value.ty).partition("x")
+    return int(lanes or 1)
+
+
+def element_type(value: Any) -> str:
+    """Return the type of an expression's lanes."""
+    return str(value.ty).partition("x")[0]
 
 
 def spread(scalar: Any, lanes: int) -> Any:

@@ -20,6 +20,10 @@ class Geometry:
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+    in_border: tuple[int, int] = (0, 0)
+    """Rows and columns of the padding's code that the input tensor has on each side."""
+    out_border: tuple[int, int] = (0, 0)
+    """Rows and columns that the output tensor leaves free on each side."""
 
     @property
     def out_height(self) -> int:
@@ -42,19 +46,49 @@ class Geometry:
         return self.padding != (0, 0)
 
     @property
+    def border(self) -> tuple[int, int]:
+        """The border of the image that windows are read from: the tensor's, or a copy's."""
+        return (
+            max(self.padding[0], self.in_border[0]),
+            max(self.padding[1], self.in_border[1]),
+        )
+
+    @property
+    def lacks_border(self) -> bool:
+        """Whether windows reach over the border that the input tensor has."""
+        return self.border != self.in_border
+
+    @property
     def padded_rows(self) -> int:
         """Rows of the image with its border."""
-        return self.height + 2 * self.padding[0]
+        return self.height + 2 * self.border[0]
 
     @property
     def row_codes(self) -> int:
         """Codes in one row of the image with its border."""
-        return (self.width + 2 * self.padding[1]) * self.channels
+        return (self.width + 2 * self.border[1]) * self.channels
 
     @property
     def image_codes(self) -> int:
         """Codes in one image with its border."""
         return self.padded_rows * self.row_codes
+
+    @property
+    def first_window(self) -> int:
+        """Distance of the first window's first code from the image's first code."""
+        rows, columns = (self.border[axis] - self.padding[axis] for axis in (0, 1))
+        return rows * self.row_codes + columns * self.channels
+
+    @property
+    def out_row_values(self) -> int:
+        """Values in one row of the output with its border."""
+        return (self.out_width + 2 * self.out_border[1]) * self.out_channels
+
+    def out_place(self, image: Any, row: Any, column: Any) -> Any:
+        """Return where an output pixel's first value is (all may be symbolic)."""
+        rows = self.out_height + 2 * self.out_border[0]
+        row = image * rows + row + self.out_border[0]
+        return row * self.out_row_values + (column + self.out_border[1]) * self.out_channels
 
     @property
     def joins_columns(self) -> bool:
@@ -81,7 +115,8 @@ class Geometry:
 
     def flattened(self) -> "Geometry":
         """Return the same computation on one row of pixels, where windows are single pixels."""
-        if self.kernel != (1, 1) or self.stride != (1, 1) or self.is_padded:
+        borders = self.border + self.out_border
+        if self.kernel != (1, 1) or self.stride != (1, 1) or any(borders):
             return self
         return replace(self, batch=1, height=1, width=self.batch * self.height * self.width)
 

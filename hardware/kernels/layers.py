@@ -1,16 +1,18 @@
 """Planning convolutions and matrix products: family, schedule, packed constants."""
 
 from dataclasses import asdict
-from functools import lru_cache
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from hardware.errors import BuildError
-from hardware.kernels.context import GENERIC, PlanContext, limits
-from hardware.kernels.depthwise import depthwise_kernel
+from hardware.kernels.context import PlanContext, limits
+from hardware.kernels.depthwise import depthwise_kernel, vector_starts
 from hardware.kernels.direct import direct_kernel
-from hardware.kernels.families import choose_family
+from hardware.kernels.epilogue import PlainEpilogue
+from hardware.kernels.families.choose import choose_depthwise, choose_family
+from hardware.kernels.families.generic import Generic
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.packing import pack_channels, pack_weights, shifted_bias
 from hardware.kernels.plan import KernelPlan
@@ -34,49 +36,73 @@ def plan_layer(op: Conv2d | Linear, context: PlanContext) -> KernelPlan:
 
 
 def _plan_direct(op: Conv2d | Linear, geometry: Geometry, context: PlanContext) -> KernelPlan:
-    family = choose_family(context.target.family, op.weight_bits, op.activation_bits)
-    schedule = _schedule(geometry, family)
+    target = context.target
+    family = choose_family(target.family, op.weight_bits, op.activation_bits, geometry)
+    schedule = make_schedule(geometry, family)
+    epilogue = target.epilogue()
     shapes = (context.shape(op.input), context.shape(op.output))
     out_dtype = context.dtype(op.output)
     code = {
         "geometry": geometry.document(),
-        "family": asdict(family),
+        "family": family.document(),
         "schedule": asdict(schedule),
+        "epilogue": type(epilogue).__name__,
         "shapes": shapes,
         "out": out_dtype,
     }
+    lookup = family.lookup_table()
+    bias = shifted_bias(op, family, schedule.steps(geometry))
+    multiplier = op.epilogue.multiplier.astype(np.float32)
     return context.plan(
         "direct",
         code,
-        lambda symbol: direct_kernel(symbol, geometry, family, schedule, shapes, out_dtype),
+        lambda symbol: direct_kernel(
+            symbol, geometry, family, schedule, epilogue, shapes, out_dtype
+        ),
         (
             pack_weights(op.weight, geometry, family, schedule),
-            pack_channels(shifted_bias(op), geometry),
-            pack_channels(op.epilogue.multiplier.astype(np.float32), geometry),
+            pack_channels(bias, geometry, family, schedule),
+            pack_channels(multiplier, geometry, family, schedule),
             *_run_time_codes(op),
+            *(() if lookup is None else (lookup,)),
         ),
         family.name,
     )
 
 
 def _plan_depthwise(op: Conv2d | Linear, geometry: Geometry, context: PlanContext) -> KernelPlan:
+    target = context.target
+    family = choose_depthwise(
+        target.family, op.weight_bits, op.activation_bits, prod(geometry.kernel), geometry.channels
+    )
+    epilogue = target.epilogue() if family.lanes >= 8 else PlainEpilogue()
+    shapes = (context.shape(op.input), context.shape(op.output))
     out_dtype = context.dtype(op.output)
-    weight = op.weight.reshape(geometry.channels, *geometry.kernel)
+    weights = family.pack(
+        op.weight.reshape(geometry.channels, *geometry.kernel),
+        vector_starts(geometry.channels, family.lanes),
+    )
+    packed = (weights.shape, str(weights.dtype))
     return context.plan(
         "depthwise",
-        {"geometry": geometry.document(), "out": out_dtype},
-        lambda symbol: depthwise_kernel(symbol, geometry, out_dtype),
+        {
+            "geometry": geometry.document(),
+            "family": asdict(family),
+            "epilogue": type(epilogue).__name__,
+            "shapes": shapes,
+            "out": out_dtype,
+        },
+        lambda symbol: depthwise_kernel(
+            symbol, geometry, family, epilogue, packed, shapes, out_dtype
+        ),
         (
-            np.ascontiguousarray(weight.transpose(1, 2, 0)),
-            shifted_bias(op),
+            weights,
+            shifted_bias(op, Generic(), 0),
             op.epilogue.multiplier.astype(np.float32),
             *_run_time_codes(op),
         ),
-        GENERIC,
+        family.name,
     )
-
-
-_schedule = lru_cache(maxsize=1024)(make_schedule)
 
 
 def _run_time_codes(op: Conv2d | Linear) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:

@@ -1,12 +1,13 @@
 """Packing a layer's constants in the order in which its kernel reads them."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hardware.errors import BuildError
-from hardware.kernels.families import LANES, Family
+from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.schedule import Schedule
 from quant.deploy_graph import Conv2d, Linear
@@ -17,54 +18,90 @@ Array = npt.NDArray[Any]
 
 
 def pack_weights(
-    weight: npt.NDArray[np.int8], geometry: Geometry, family: Family, schedule: Schedule
+    weight: npt.NDArray[np.int8],
+    geometry: Geometry,
+    family: Family,
+    schedule: Schedule,
 ) -> Array:
-    """Return weights as `[blocks, steps, vectors, LANES * products]`.
+    """Return weights as `[blocks, steps, vectors, weight_lanes]`.
 
     Args:
         weight: int8 `[out_channels, kernel_h, kernel_w, in_channels / groups]`.
         geometry: The layer's shapes.
-        family: Gives products in a step and type of a weight.
-        schedule: Gives the tile's vectors and the steps of a run.
+        family: Gives the form of a step's weights.
+        schedule: Gives the tile's vectors and the order of the steps.
     """
-    g, s = geometry, schedule
+    g, s, f = geometry, schedule, family
     group_channels = g.group_out_channels
-    block_channels = LANES * s.tile_vectors
-    codes = s.run_steps * family.products
-    rows = np.zeros((g.groups, group_channels, g.runs, codes), family.weight_dtype)
-    rows[..., : g.run_codes] = weight.reshape(g.groups, group_channels, g.runs, g.run_codes)
-    if group_channels < block_channels:
-        filled = np.zeros((g.groups, block_channels, g.runs, codes), family.weight_dtype)
-        filled[:, :group_channels] = rows
-        rows = filled
-    # The last block ends at the last channel, as the kernel's last tile does.
-    starts = np.minimum(
-        np.arange(s.blocks(g)) * block_channels, max(0, group_channels - block_channels)
+    codes = s.positions * f.products
+    rows = np.zeros((g.groups, group_channels + 1, g.runs, codes), np.int8)
+    rows[:, :group_channels, :, : g.run_codes] = weight.reshape(
+        g.groups, group_channels, g.runs, g.run_codes
     )
-    channels = starts[:, None] + np.arange(block_channels)
-    blocks = rows[:, channels].reshape(
-        g.groups * s.blocks(g), s.tile_vectors, LANES, g.runs * s.run_steps, family.products
+    order = _block_channels(geometry, family, schedule)[1]
+    # [groups, blocks, vectors, channels, outer runs, inside runs, iterations, inside codes]
+    blocks = rows[:, order].reshape(
+        g.groups,
+        s.blocks(g, f),
+        s.tile_vectors,
+        f.channels,
+        s.outer_runs(g),
+        s.inside_runs,
+        s.iterations * s.inside_positions,
+        f.products,
     )
-    return np.ascontiguousarray(blocks.transpose(0, 3, 1, 2, 4)).reshape(s.weight_shape(g, family))
+    # Positions before runs: the steps of an iteration stand together.
+    blocks = blocks.transpose(0, 1, 2, 3, 4, 6, 5, 7)
+    steps = f.weight_steps(blocks.reshape(*blocks.shape[:4], -1))
+    packed = steps.transpose(0, 1, 3, 2, 4)
+    return np.ascontiguousarray(packed).reshape(s.weight_shape(g, f))
 
 
-def shifted_bias(op: Conv2d | Linear) -> npt.NDArray[np.int32]:
+def shifted_bias(op: Conv2d | Linear, family: Family, steps: int) -> npt.NDArray[np.int32]:
     """Return the bias of a kernel that sums `q * w` where `(q - z) * w` is meant.
+
+    Args:
+        op: The layer.
+        family: May subtract a constant from every code and add one to every step.
+        steps: Steps of one sum.
 
     Raises:
         BuildError: it does not fit int32.
     """
     weight_sums = op.weight.reshape(op.weight.shape[0], -1).sum(axis=1, dtype=np.int64)
-    bias = op.epilogue.bias.astype(np.int64) - op.input_zero_point * weight_sums
+    shift = op.input_zero_point - family.code_shift()
+    bias = op.epilogue.bias.astype(np.int64) - shift * weight_sums - steps * family.step_bias()
     if np.abs(bias).max(initial=0) > np.iinfo(np.int32).max:
         raise BuildError(f"{op.layer}: bias minus zero point times weights does not fit int32")
     narrow: npt.NDArray[np.int32] = bias.astype(np.int32)
     return narrow
 
 
-def pack_channels(values: Array, geometry: Geometry) -> Array:
-    """Return per-channel constants with every group filled up to a vector."""
+def pack_channels(values: Array, geometry: Geometry, family: Family, schedule: Schedule) -> Array:
+    """Return per-channel constants block by block, flat; zeros fill up."""
     group_channels = geometry.group_out_channels
-    rows = np.zeros((geometry.groups, max(group_channels, LANES)), values.dtype)
+    rows = np.zeros((geometry.groups, group_channels + 1), values.dtype)
     rows[:, :group_channels] = values.reshape(geometry.groups, group_channels)
-    return rows.reshape(-1)
+    order = _block_channels(geometry, family, schedule)[0]
+    return np.ascontiguousarray(rows[:, order]).reshape(-1)
+
+
+@lru_cache(maxsize=1024)
+def _block_channels(
+    geometry: Geometry, family: Family, schedule: Schedule
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the channels of a group in the order of the sums, and of the vectors of weights.
+
+    Two arrays `[blocks, block channels]`; lanes beyond the group's channels have the number after
+    the last one's. The last block ends at the last channel, as the kernel's last tile does.
+    """
+    vectors, lanes = schedule.tile_vectors, family.channels
+    order = np.arange(vectors * lanes)
+    of_lanes = np.empty((vectors, lanes), np.intp)
+    of_lanes[:, family.wide_places().reshape(-1)] = order.reshape(vectors, lanes)
+    blocks, total = schedule.blocks(geometry, family), geometry.group_out_channels
+    starts = np.minimum(np.arange(blocks) * vectors * lanes, max(0, total - vectors * lanes))
+    in_sums, in_weights = (
+        np.minimum(starts[:, None] + places.reshape(1, -1), total) for places in (order, of_lanes)
+    )
+    return in_sums, in_weights

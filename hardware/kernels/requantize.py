@@ -1,12 +1,12 @@
-"""The epilogue in TensorIR: from integers to codes or logits."""
+"""The epilogue in TensorIR: from numbers to codes."""
 
 from typing import Any
 
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emit import load, spread, store, vector_type
+from hardware.kernels.emit import spread, vector_type
 
-__all__ = ["emit_output_vector", "narrowed", "requantized"]
+__all__ = ["narrowed", "requantized"]
 
 
 def requantized(values: Any, multiplier: Any, limits: Any, lanes: int) -> Any:
@@ -33,38 +33,3 @@ def narrowed(values: Any, dtype: str, lanes: int) -> Any:
     """Return float32 integers within the range of an integer type as that type."""
     # By way of int32: x86 converts to no narrower integers, and LLVM would go lane by lane.
     return T.Cast(vector_type(dtype, lanes), T.Cast(vector_type("int32", lanes), values))
-
-
-def emit_output_vector(
-    total: Any,
-    multiplier: Any,
-    limits: Any,
-    output: Any,
-    index: Any,
-    *,
-    width: int,
-    real: int,
-) -> None:
-    """Emit the store of one vector of sums.
-
-    Args:
-        total: int32 vector, bias included.
-        multiplier: float32 vector.
-        limits: Buffer float32 `[zero_point, clip_min, clip_max]`.
-        output: Flat output buffer: u8 or int16 codes, or float32 for logits.
-        index: Where the vector starts in it.
-        width: Length of the vectors.
-        real: How many of the first lanes are stored.
-    """
-    dtype = str(output.dtype)
-    if dtype == "float32":
-        result = T.Cast(vector_type("float32", width), total) * multiplier
-    else:
-        result = narrowed(requantized(total, multiplier, limits, width), dtype, width)
-    if real == width:
-        store(output, index, result, width)
-        return
-    whole = T.alloc_buffer((width,), dtype, scope="local")
-    store(whole, 0, result, width)
-    for lane in range(real):
-        store(output, index + lane, load(whole, lane, 1), 1)

@@ -2,168 +2,194 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 
-from hardware.kernels.families import LANES, Family
+from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
 
-__all__ = ["Schedule", "make_schedule"]
+__all__ = ["Schedule", "candidates", "make_schedule"]
 
 _ACCUMULATORS = 8
 """Vectors that are summed at once: with weights and codes they fill 16 registers."""
-_PAIRED_ACCUMULATORS = 4
-"""The same where each has a 16-bit and a 32-bit part that are both needed every few steps; with 8,
-registers are spilled inside the loop (measured: 6 bits 4 % and 7 by 6 bits 5 % slower)."""
-_LONG_CHUNK_STEPS = 12
-"""Steps after which spilling the 32-bit parts between chunks no longer counts."""
-_SHORT_CHUNK_STEPS = 2
-"""Most steps that are written as one expression, without 16-bit parts that outlive it."""
+_MOST_ACCUMULATORS = 10
 _VECTORS = 4
 """Most vectors of channels in a tile; wider ones gain nothing (measured on a matrix product)."""
-_WHOLE_SUM_STEPS = 12
-"""Steps of a whole sum up to which LLVM unrolls it, and no loop is left to spill in."""
-_UNROLLED_PRODUCTS = 16
-"""Multiplications written one after another; with more, registers are spilled (measured: twice as
-many made 8 bits 5 % slower)."""
+_RUNS_INSIDE = 9
+"""Most runs whose steps are written one after another."""
+_STEPS_INSIDE = 4
+"""Steps that are written one after another where a window is one run."""
+_TERMS = 6
+"""Most steps that are added up as one expression and folded at once."""
 
 # Instructions, for comparing tiles: a multiplication and an addition; the end of one output vector;
 # the loops around one tile.
-_PRODUCT, _OUTPUT, _TILE = 2.0, 12.0, 20.0
+_PRODUCT, _OUTPUT, _TILE = 2.0, 10.0, 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
-    """A register tile, and the order of the steps of one sum."""
+    """A register tile, and the order of the steps of one sum.
+
+    A sum walks `outer_runs` times over the positions of `inside_runs` runs. An iteration of the
+    inmost loop has the steps of `inside_positions` positions in each of these runs.
+    """
 
     tile_rows: int
     tile_columns: int
-    """The tile's output pixels are `tile_rows * tile_columns`."""
+    """The tile's output pixels are `tile_rows * tile_columns`; the last tile of a row has fewer
+    columns where they do not divide it."""
     tile_vectors: int
-    """Vectors of `LANES` output channels in the tile."""
-    chunk_runs: int
-    """Runs whose steps are added before widening; divides the window's runs."""
-    chunk_steps: int
-    """Steps of each run that are added before widening."""
-    run_chunks: int
-    """Chunks of one run, which zero weights fill up to `run_chunks * chunk_steps` steps."""
-    unroll: int
-    """Steps written one after another; divides `chunk_steps`."""
+    """Vectors of weights in the tile."""
+    inside_runs: int
+    """Runs of one iteration; divides the window's runs."""
+    inside_positions: int
+    """Positions of one iteration."""
+    chunk_iterations: int
+    """Iterations that are added up before they are folded; 0: each iteration's steps are folded as
+    soon as `Family.depth` of them are added up, as one expression."""
+    chunks: int
+    """Chunks of the positions, which zero weights fill up."""
 
     @property
-    def run_steps(self) -> int:
-        """Steps of one run."""
-        return self.run_chunks * self.chunk_steps
+    def iterations(self) -> int:
+        """Iterations of the inmost loops together, for each of the outer runs."""
+        return self.chunks * max(1, self.chunk_iterations)
 
     @property
-    def is_short_chunk(self) -> bool:
-        """Whether a chunk is so few steps that they are written as one expression."""
-        return self.chunk_runs == 1 and self.chunk_steps <= _SHORT_CHUNK_STEPS
+    def positions(self) -> int:
+        """Positions of one run, those included that zero weights fill up."""
+        return self.iterations * self.inside_positions
 
-    def blocks(self, geometry: Geometry) -> int:
+    def outer_runs(self, geometry: Geometry) -> int:
+        """Return how often a sum walks over the positions."""
+        return geometry.runs // self.inside_runs
+
+    def blocks(self, geometry: Geometry, family: Family) -> int:
         """Return the blocks of output channels of one group."""
-        return ceil(geometry.group_out_channels / (LANES * self.tile_vectors))
+        return ceil(geometry.group_out_channels / (family.channels * self.tile_vectors))
 
     def weight_shape(self, geometry: Geometry, family: Family) -> tuple[int, int, int, int]:
-        """Return `[blocks of all groups, steps, vectors, LANES * products]`."""
+        """Return `[blocks of all groups, steps, vectors, weight_lanes]`."""
         return (
-            geometry.groups * self.blocks(geometry),
-            geometry.runs * self.run_steps,
+            geometry.groups * self.blocks(geometry, family),
+            self.steps(geometry),
             self.tile_vectors,
-            LANES * family.products,
+            family.weight_lanes,
         )
+
+    def steps(self, geometry: Geometry) -> int:
+        """Return the steps of one sum."""
+        return geometry.runs * self.positions
 
     def overread_codes(self, geometry: Geometry, family: Family) -> int:
         """Return how many codes after a run its last step reads, against weights of zero."""
-        return self.run_steps * family.products - geometry.run_codes
-
-    def reads_copy(self, geometry: Geometry, family: Family) -> bool:
-        """Return whether the codes are copied first: for a border, for width, or for a slack."""
-        return (
-            geometry.is_padded
-            or family.code_dtype != "uint8"
-            or self.overread_codes(geometry, family) > 0
-        )
-
-    def scratch_codes(self, geometry: Geometry, family: Family) -> int:
-        """Return the length of the copy of one image."""
-        return geometry.image_codes + self.overread_codes(geometry, family)
+        return self.positions * family.products - geometry.run_codes
 
 
 def make_schedule(geometry: Geometry, family: Family) -> Schedule:
-    """Return the schedule of one layer: of all tiles that fit the registers, the cheapest.
+    """Return the schedule of one layer without measuring: of all tiles that fit, the cheapest.
 
     Args:
         geometry: The layer's shapes.
         family: How products are summed.
     """
-    steps = ceil(geometry.run_codes / family.products)
-    chunk_runs, run_chunks, chunk_steps = _chunks(geometry.runs, steps, family.depth)
-    chunks = geometry.runs * run_chunks // chunk_runs
-    tiles = _tiles(geometry, _accumulators(family, chunks, chunk_runs * chunk_steps))
-    widenings = chunks if family.depth else 0
-    all_steps = geometry.runs * run_chunks * chunk_steps
-
-    def instructions(tile: tuple[int, int, int]) -> float:
-        rows, columns, vectors = tile
-        pixels = rows * columns
-        sums = pixels * vectors
-        one_step = _PRODUCT * sums + pixels + vectors + 1
-        one_tile = all_steps * one_step + (widenings * _PRODUCT + _OUTPUT) * sums + _TILE
-        return (
-            ceil(geometry.out_height / rows)
-            * ceil(geometry.out_width / columns)
-            * ceil(geometry.group_out_channels / (LANES * vectors))
-            * one_tile
-        )
-
-    rows, columns, vectors = min(tiles, key=instructions)
-    return Schedule(
-        tile_rows=rows,
-        tile_columns=columns,
-        tile_vectors=vectors,
-        chunk_runs=chunk_runs,
-        chunk_steps=chunk_steps,
-        run_chunks=run_chunks,
-        unroll=next(n for n in (4, 2, 1) if _is_unrolled(n, chunk_steps, rows * columns * vectors)),
-    )
+    return candidates(geometry, family)[0]
 
 
-def _tiles(geometry: Geometry, accumulators: int) -> Iterator[tuple[int, int, int]]:
-    """Yield tiles of at most so many accumulators: `(rows, columns, vectors)`.
+@lru_cache(maxsize=4096)
+def candidates(geometry: Geometry, family: Family) -> tuple[Schedule, ...]:
+    """Return every schedule worth a measurement, the one that promises most first."""
+    found = [
+        (_instructions(geometry, family, schedule), index, schedule)
+        for index, schedule in enumerate(_schedules(geometry, family))
+    ]
+    return tuple(schedule for _, _, schedule in sorted(found, key=lambda item: item[:2]))
+
+
+def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
+    inside_runs = max(n for n in range(1, _RUNS_INSIDE + 1) if geometry.runs % n == 0)
+    positions = ceil(geometry.run_codes / family.products)
+    for rows, columns, vectors in _tiles(geometry, family):
+        for inside, chunk_iterations in _chunks(family, inside_runs, geometry.runs, positions):
+            iterations = ceil(positions / inside)
+            yield Schedule(
+                tile_rows=rows,
+                tile_columns=columns,
+                tile_vectors=vectors,
+                inside_runs=inside_runs,
+                inside_positions=inside,
+                chunk_iterations=chunk_iterations,
+                chunks=ceil(iterations / max(1, chunk_iterations)),
+            )
+
+
+def _chunks(
+    family: Family, inside_runs: int, runs: int, positions: int
+) -> Iterator[tuple[int, int]]:
+    """Yield positions of an iteration and iterations of a chunk."""
+    inside = max(1, min(positions, _STEPS_INSIDE // inside_runs))
+    while positions % inside and inside > 1:
+        inside -= 1
+    if family.depth == 0:
+        yield inside, ceil(positions / inside)
+        return
+    if family.depth >= inside_runs * inside:
+        # Even chunks: as few as the depth allows, each as short as that number allows.
+        most = family.depth // (inside_runs * inside)
+        iterations = ceil(positions / inside)
+        yield inside, ceil(iterations / ceil(iterations / most))
+    if family.depth <= _TERMS or family.depth < runs * positions:
+        most = max(1, min(positions, min(family.depth, _TERMS) // inside_runs))
+        divisor = max(n for n in range(1, most + 1) if positions % n == 0)
+        yield from dict.fromkeys(((most, 0), (divisor, 0)))
+
+
+def _tiles(geometry: Geometry, family: Family) -> Iterator[tuple[int, int, int]]:
+    """Yield tiles of few enough accumulators: `(rows, columns, vectors)`.
 
     Narrow ones in height come first: at equal cost, pixels of one row share cache lines.
     """
     # A group of fewer channels than one vector still takes one.
-    most = min(accumulators, _VECTORS, max(1, geometry.group_out_channels // LANES))
+    most = max(1, min(_VECTORS, geometry.group_out_channels // family.channels))
     for vectors in range(1, most + 1):
-        pixels = accumulators // vectors
-        for rows in range(1, min(pixels, geometry.out_height) + 1):
-            for columns in range(1, min(pixels // rows, geometry.out_width) + 1):
-                yield rows, columns, vectors
+        for rows in range(1, min(_MOST_ACCUMULATORS, geometry.out_height) + 1):
+            if rows > 1 and geometry.out_width >= _ACCUMULATORS:
+                break
+            for columns in range(1, min(_MOST_ACCUMULATORS, geometry.out_width) + 1):
+                if rows * columns * vectors <= _MOST_ACCUMULATORS:
+                    yield rows, columns, vectors
 
 
-def _accumulators(family: Family, chunks: int, steps: int) -> int:
-    """Return how many accumulators fit the registers, for so many chunks of so many steps."""
-    is_whole = chunks == 1 or chunks * steps <= _WHOLE_SUM_STEPS
-    if family.depth and not is_whole and _SHORT_CHUNK_STEPS < steps < _LONG_CHUNK_STEPS:
-        return _PAIRED_ACCUMULATORS
-    return _ACCUMULATORS
+def _instructions(geometry: Geometry, family: Family, schedule: Schedule) -> float:
+    """Return about how many instructions a layer takes."""
+    s = schedule
+    full, rest = divmod(geometry.out_width, s.tile_columns)
+    one_row = full * _tile_instructions(geometry, family, s, s.tile_columns)
+    if rest:
+        one_row += _tile_instructions(geometry, family, s, rest)
+    return one_row * ceil(geometry.out_height / s.tile_rows) * s.blocks(geometry, family)
 
 
-def _is_unrolled(steps: int, chunk_steps: int, sums: int) -> bool:
-    """Return whether so many steps are written one after another."""
-    return steps == 1 or (chunk_steps % steps == 0 and steps * sums <= _UNROLLED_PRODUCTS)
-
-
-def _chunks(runs: int, steps: int, depth: int) -> tuple[int, int, int]:
-    """Return runs in a chunk, chunks in a run, and steps of a run in a chunk.
-
-    A chunk holds at most `depth` steps: several whole runs, or an even part of one.
-    """
-    if depth == 0:
-        return 1, 1, steps
-    if steps <= depth:
-        most = depth // steps
-        return max(n for n in range(1, runs + 1) if n <= most and runs % n == 0), 1, steps
-    chunks = ceil(steps / depth)
-    return 1, chunks, ceil(steps / chunks)
+def _tile_instructions(
+    geometry: Geometry, family: Family, schedule: Schedule, columns: int
+) -> float:
+    s = schedule
+    pixels = s.tile_rows * columns
+    sums = pixels * s.tile_vectors
+    reads = 2 if family.code_dtype == "pairs" else 1
+    one_step = _PRODUCT * sums + reads * pixels + s.tile_vectors
+    folds = 0.0
+    if family.depth and s.chunk_iterations:
+        # Both kinds of accumulators do not fit the registers: one is read and written in memory.
+        folds = 3.0 * len(family.carried) * s.chunks * s.outer_runs(geometry)
+    elif family.depth:
+        # The first term of each expression is not added to anything.
+        inside = s.inside_runs * s.inside_positions
+        folds = 1.0 * s.iterations * s.outer_runs(geometry) * ceil(inside / family.depth)
+        # Weights of several steps are needed at once.
+        folds += 0.5 * s.steps(geometry)
+    spills = 4.0 * max(0, sums - _ACCUMULATORS) * s.iterations * s.outer_runs(geometry) / 8
+    outputs = _OUTPUT * family.wide_vectors * sums
+    loop = 2.0 * s.iterations * s.outer_runs(geometry)
+    return s.steps(geometry) * one_step + folds * sums + spills + outputs + loop + _TILE

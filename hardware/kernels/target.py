@@ -7,6 +7,7 @@ import tvm
 from tvm.target import codegen
 
 from hardware.errors import TargetError
+from hardware.kernels.epilogue import Avx2Epilogue, Epilogue, PlainEpilogue
 from hardware.target import TargetConfig
 
 __all__ = ["KernelTarget"]
@@ -58,6 +59,10 @@ class KernelTarget:
             family="avx2" if avx2 else "generic",
             tvm_version=tvm.__version__,
         )
+
+    def epilogue(self) -> Epilogue:
+        """Return how the kernels of this target turn sums into codes."""
+        return Avx2Epilogue() if self.family == "avx2" else PlainEpilogue()
 
     def tvm_target(self) -> Any:
         """Return the `tvm.target.Target` that kernels are compiled for."""

@@ -1,22 +1,35 @@
 """Which family a bit pair gets, and that families are different machine code."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tvm
 
-from hardware.kernels.families import choose_family
+from hardware.kernels.families.avx2 import Avx2Bytes
+from hardware.kernels.families.avx2_table import Avx2Table
+from hardware.kernels.families.choose import choose_family
 from hardware.kernels.geometry import Geometry
-from hardware.kernels.schedule import make_schedule
+from hardware.kernels.schedule import candidates, make_schedule
 from tests.hardware.kernels.single_op import Bench, make_layer
 
 PAIRS = [(weight, activation) for weight in range(2, 9) for activation in range(2, 9)]
 
 
+CONV = Geometry(
+    batch=1, height=16, width=16, channels=32, out_channels=32, kernel=(3, 3), padding=(1, 1)
+)
+
+
 @pytest.mark.parametrize("bits", PAIRS, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
 def test_a_family_is_exact_for_its_bits(bits: tuple[int, int]) -> None:
-    family = choose_family("avx2", *bits)
-    pair = 2 * (2 ** bits[1] - 1) * (2 ** (bits[0] - 1) - 1)  # what pmaddubsw adds at most
-    if family.depth == 0:
+    family = choose_family("avx2", *bits, CONV)
+    largest_code, largest_weight = 2 ** bits[1] - 1, 2 ** (bits[0] - 1) - 1
+    pair = 2 * largest_code * largest_weight  # what pmaddubsw adds at most
+    if isinstance(family, Avx2Table):
+        assert largest_weight == 1
+        assert family.depth * (2 * largest_code + family.step_bias()) <= 255
+    elif family.depth == 0:
         assert pair > 32767
         assert family.code_dtype == family.weight_dtype == "int16"
     else:
@@ -24,40 +37,48 @@ def test_a_family_is_exact_for_its_bits(bits: tuple[int, int]) -> None:
 
 
 def test_only_eight_by_eight_needs_sixteen_bit_codes() -> None:
-    assert [bits for bits in PAIRS if choose_family("avx2", *bits).depth == 0] == [(8, 8)]
+    assert [bits for bits in PAIRS if choose_family("avx2", *bits, CONV).depth == 0] == [(8, 8)]
+
+
+def test_ternary_weights_and_few_codes_are_looked_up() -> None:
+    looked_up = [
+        bits for bits in PAIRS if isinstance(choose_family("avx2", *bits, CONV), Avx2Table)
+    ]
+    assert looked_up == [(2, 2), (2, 3)]
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        replace(CONV, channels=33),  # pairs of codes would differ from pixel to pixel
+        replace(CONV, out_channels=8),  # most of a vector of channels would be empty
+        replace(CONV, channels=1046),  # 16 bits do not hold the sum at 3 bits
+    ],
+)
+def test_no_table_where_it_does_not_fit(geometry: Geometry) -> None:
+    assert isinstance(choose_family("avx2", 2, 3, geometry), Avx2Bytes)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 16, 25, 64])
-@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (1, 7), (5, 5)])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (1, 7), (5, 5), (7, 7)])
 def test_no_chunk_is_deeper_than_its_family(channels: int, kernel: tuple[int, int]) -> None:
     geometry = Geometry(
         batch=1, height=9, width=9, channels=channels, out_channels=24, kernel=kernel
     )
     for bits in PAIRS:
-        family = choose_family("avx2", *bits)
-        schedule = make_schedule(geometry, family)
-        if family.depth:
-            assert schedule.chunk_runs * schedule.chunk_steps <= family.depth
-        assert geometry.runs % schedule.chunk_runs == 0
-        assert schedule.chunk_steps % schedule.unroll == 0
-        assert schedule.run_steps * family.products >= geometry.run_codes
-
-
-def test_fewer_steps_between_widenings_take_a_smaller_tile() -> None:
-    geometry = Geometry(
-        batch=1, height=16, width=16, channels=32, out_channels=32, kernel=(3, 3), padding=(1, 1)
-    )
-    sums = {}
-    for bits in (8, 7, 6, 4):
-        s = make_schedule(geometry, choose_family("avx2", bits, bits))
-        sums[bits] = s.tile_rows * s.tile_columns * s.tile_vectors
-    assert sums == {8: 8, 7: 8, 6: 4, 4: 8}
+        family = choose_family("avx2", *bits, geometry)
+        for schedule in candidates(geometry, family):
+            steps = schedule.chunk_iterations * schedule.inside_runs * schedule.inside_positions
+            if family.depth:
+                assert steps <= family.depth
+            assert geometry.runs % schedule.inside_runs == 0
+            assert schedule.positions * family.products >= geometry.run_codes
 
 
 def test_three_input_channels_waste_little() -> None:
     geometry = Geometry(batch=1, height=9, width=9, channels=3, out_channels=16, kernel=(3, 3))
-    family = choose_family("avx2", 4, 8)
-    steps = make_schedule(geometry, family).run_steps * geometry.runs
+    family = choose_family("avx2", 4, 8, geometry)
+    steps = make_schedule(geometry, family).steps(geometry)
     assert steps * family.products <= 1.4 * 27
 
 

@@ -1,0 +1,53 @@
+"""AVX2: vectors of int32 as vectors of narrower integers, by saturation.
+
+x86 packs within 128-bit halves, so the words of a result are put in order afterwards.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+__all__ = ["in_order", "pack_bytes", "pack_words", "rounded"]
+
+_BEYOND = 65536.0
+"""More than any code: what is larger is clipped anyway, and would overflow int32."""
+
+
+def rounded(values: Any, multiplier: Any) -> Any:
+    """Return int32x8 of rint(f32(values) * multiplier); below int32 it gives the smallest int32.
+
+    Args:
+        values: int32x8 or float32x8.
+        multiplier: float32x8.
+    """
+    real = T.Cast("float32x8", values) * multiplier
+    # The conversion rounds to nearest even itself.
+    return _call("llvm.x86.avx.cvt.ps2dq.256", T.min(real, T.broadcast(T.float32(_BEYOND), 8)))
+
+
+def pack_words(low: Any, high: Any) -> Any:
+    """Return int16x16 of two int32x8, saturated."""
+    return in_order(_call("llvm.x86.avx2.packssdw", low, high, dtype="int16x16"))
+
+
+def pack_bytes(vectors: Sequence[Any]) -> Any:
+    """Return uint8x32 of four int32x8, saturated."""
+    low, high = (
+        _call("llvm.x86.avx2.packssdw", *vectors[at : at + 2], dtype="int16x16") for at in (0, 2)
+    )
+    packed = _call("llvm.x86.avx2.packuswb", low, high, dtype="uint8x32")
+    # Each 32-bit word holds four neighbours: those of the vectors' low halves come first.
+    words = tirx.Shuffle([T.reinterpret(packed, dtype="int32x8")], [0, 4, 1, 5, 2, 6, 3, 7])
+    return T.reinterpret(words, dtype="uint8x32")
+
+
+def in_order(packed: Any) -> Any:
+    """Return what one pack instruction made of two vectors with the first one's lanes first."""
+    words = tirx.Shuffle([T.reinterpret(packed, dtype="int64x4")], [0, 2, 1, 3])
+    return T.reinterpret(words, dtype=str(packed.ty))
+
+
+def _call(name: str, *arguments: Any, dtype: str = "int32x8") -> Any:
+    return T.call_llvm_pure_intrin(T.llvm_lookup_intrinsic_id(name), *arguments, dtype=dtype)

@@ -1,0 +1,84 @@
+"""AVX2: pairs of products in 16 or 32 bits.
+
+`pmaddwd` multiplies 16-bit codes by 16-bit weights and adds two products in 32 bits: exact for
+every pair of widths. `pmaddubsw` multiplies 8-bit codes by 8-bit weights and adds two products in
+16 bits, where they may be added up further until 16 bits are full.
+
+Source: docs/integers.md, "Accumulation depth".
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm.tirx.script import builder as T
+
+from hardware.kernels.families.family import CodeDtype, Family, WeightDtype, broadcast_word
+
+__all__ = ["Avx2Bytes", "Avx2Words", "byte_depth"]
+
+_INT16_MAX = 32767
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Avx2Words(Family):
+    """`pmaddwd` on 16-bit operands: 16 products for two instructions."""
+
+    name: str = "avx2-w8"
+    channels: int = 8
+    products: int = 2
+    code_dtype: CodeDtype = "int16"
+    weight_dtype: WeightDtype = "int16"
+    weight_lanes: int = 16
+    accumulator: str = "int32x8"
+
+    def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
+        """Return two 16-bit codes in every lane."""
+        return T.reinterpret(broadcast_word(codes, position, 2, 8), dtype="int16x16")
+
+    def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
+        """Return total + the sums of two products."""
+        term = _pmaddwd(code, weight)
+        return term if total is None else total + term
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Avx2Bytes(Family):
+    """`pmaddubsw`, and 16-bit sums for as many steps as are exact: 32 products a step."""
+
+    name: str
+    depth: int
+    channels: int = 8
+    products: int = 4
+    code_dtype: CodeDtype = "uint8"
+    weight_dtype: WeightDtype = "int8"
+    weight_lanes: int = 32
+    accumulator: str = "int16x16"
+    carried: tuple[str, ...] = ("int32x8",)
+
+    def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
+        """Return four codes in every lane."""
+        return T.reinterpret(broadcast_word(codes, position, 4, 8), dtype="uint8x32")
+
+    def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
+        """Return total + the sums of two products, two sums for each channel."""
+        # The intrinsic's operands are signed in LLVM's eyes; the first one's bytes count as u8.
+        term = T.call_llvm_pure_intrin(
+            T.llvm_lookup_intrinsic_id("llvm.x86.avx2.pmadd.ub.sw"), code, weight, dtype="int16x16"
+        )
+        return term if total is None else total + term
+
+    def fold(self, total: Any) -> tuple[Any, ...]:
+        """Return both sums of each channel added up."""
+        return (_pmaddwd(total, T.broadcast(T.int16(1), 16)),)
+
+
+def byte_depth(weight_bits: int, activation_bits: int) -> int:
+    """Return how many steps of `pmaddubsw` 16 bits hold for codes of these widths, maybe 0."""
+    largest: int = (2**activation_bits - 1) * (2 ** (weight_bits - 1) - 1)
+    return _INT16_MAX // (2 * largest)
+
+
+def _pmaddwd(left: Any, right: Any) -> Any:
+    return T.call_llvm_pure_intrin(
+        T.llvm_lookup_intrinsic_id("llvm.x86.avx2.pmadd.wd"), left, right, dtype="int32x8"
+    )

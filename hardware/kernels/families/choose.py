@@ -1,0 +1,63 @@
+"""Choosing the family of a layer: the cheapest that is exact for its bits."""
+
+from functools import lru_cache
+from math import ceil
+
+from hardware.kernels.depthwise import DepthwiseFamily, GenericDepthwise
+from hardware.kernels.depthwise_avx2 import choose_avx2_depthwise
+from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, byte_depth
+from hardware.kernels.families.avx2_table import table_family
+from hardware.kernels.families.family import Family
+from hardware.kernels.families.generic import Generic
+from hardware.kernels.geometry import Geometry
+
+__all__ = ["choose_depthwise", "choose_family"]
+
+_DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Depths that get code of their own; a depth in between takes the class below it."""
+
+
+@lru_cache(maxsize=4096)
+def choose_family(kind: str, weight_bits: int, activation_bits: int, geometry: Geometry) -> Family:
+    """Return the cheapest family that is exact for a bit pair in one layer.
+
+    Args:
+        kind: `avx2` or `generic`.
+        weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
+        activation_bits: Activation codes are in 0..2^activation_bits - 1.
+        geometry: The layer's shapes.
+    """
+    if kind == "generic":
+        return Generic()
+    table = table_family(weight_bits, activation_bits, geometry.runs * ceil(geometry.run_codes / 2))
+    if table is not None and _suits_table(geometry):
+        return table
+    depth = byte_depth(weight_bits, activation_bits)
+    if depth == 0:
+        return Avx2Words()
+    depth = max(known for known in _DEPTH_CLASSES if known <= depth)
+    return Avx2Bytes(name=f"avx2-d{depth}", depth=depth)
+
+
+def choose_depthwise(
+    kind: str, weight_bits: int, activation_bits: int, taps: int, channels: int
+) -> DepthwiseFamily:
+    """Return the cheapest family that is exact for a bit pair in a depthwise layer.
+
+    Args:
+        kind: `avx2` or `generic`.
+        weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
+        activation_bits: Activation codes are in 0..2^activation_bits - 1.
+        taps: Products of one sum.
+        channels: Channels of the layer.
+    """
+    found = None
+    if kind == "avx2":
+        found = choose_avx2_depthwise(weight_bits, activation_bits, taps, channels)
+    return found or GenericDepthwise(lanes=min(8, channels))
+
+
+def _suits_table(geometry: Geometry) -> bool:
+    """Return whether pairs of codes are the same for every pixel, and fill their vectors."""
+    group_channels = geometry.channels // geometry.groups
+    return group_channels % 2 == 0 and geometry.group_out_channels >= 16

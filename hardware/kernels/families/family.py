@@ -1,0 +1,132 @@
+"""Family: what every way of summing products gives the kernel that uses it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from tvm.tirx.script import builder as T
+
+from hardware.kernels.emit import load
+
+__all__ = ["CodeDtype", "Family", "WeightDtype", "broadcast_word"]
+
+CodeDtype = Literal["uint8", "int8", "int16", "pairs"]
+"""How a kernel reads activation codes: `uint8` as they travel; `int8` less 128; `int16` widened;
+`pairs` as one byte for two codes (see `Avx2Table`). All but the first need a copy."""
+
+WeightDtype = Literal["int8", "uint8", "int16"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family(ABC):
+    """One way to compute sums of products, exact for the bits it is chosen for.
+
+    A step multiplies `products` codes of one pixel by one vector of weights, which holds the
+    weights of `channels` output channels for these codes, and adds the products to an
+    accumulator. After at most `depth` steps the accumulator is folded into wider vectors.
+    """
+
+    name: str
+    channels: int
+    """Output channels of one vector of weights."""
+    products: int
+    """Codes of one step."""
+    code_dtype: CodeDtype
+    weight_dtype: WeightDtype
+    weight_lanes: int
+    """Elements of one vector of weights."""
+    accumulator: str
+    """Type of the accumulator that one vector of weights is added to, such as `int16x16`."""
+    depth: int = 0
+    """Steps that an accumulator holds; 0: it is int32 and holds every sum."""
+    carried: tuple[str, ...] = ()
+    """Types of the vectors that an accumulator is folded into every `depth` steps."""
+    wide_lanes: int = 8
+    """Lanes of one int32 vector."""
+
+    @abstractmethod
+    def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
+        """Return the accumulator after one step.
+
+        Args:
+            total: The accumulator before it; None for one of zeros.
+            code: What `read_code` returned.
+            weight: Vector of `weight_lanes` weights.
+        """
+
+    @abstractmethod
+    def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
+        """Return the codes of one step in the form that `multiply_add` takes.
+
+        Args:
+            codes: Flat buffer of codes, as `code_dtype` says.
+            position: Of the first code; may be symbolic.
+            lookup: Buffer of `lookup_table`, None where the family has none.
+        """
+
+    def fold(self, total: Any) -> tuple[Any, ...]:
+        """Return an accumulator as vectors of the types `carried`, to be added to them."""
+        raise NotImplementedError(f"{self.name} has no depth")
+
+    def finish(self, carried: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the int32 vectors of one vector of weights, in the order of `wide_places`.
+
+        Args:
+            carried: The accumulator where `depth` is 0, else the vectors it was folded into.
+        """
+        return carried
+
+    @property
+    def wide_vectors(self) -> int:
+        """Vectors of int32 that the sums of one vector of weights take."""
+        return self.channels // self.wide_lanes
+
+    def wide_places(self) -> npt.NDArray[np.intp]:
+        """Return `[wide_vectors, wide_lanes]`: the place in a vector of weights of each sum."""
+        return np.arange(self.channels).reshape(self.wide_vectors, self.wide_lanes)
+
+    def weight_steps(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
+        """Return the weights of each step in the order of the lanes.
+
+        Args:
+            rows: int8 `[..., channels, steps * products]`.
+
+        Returns:
+            `[..., steps, weight_lanes]` of `weight_dtype`.
+        """
+        *outer, channels, codes = rows.shape
+        split = rows.reshape(*outer, channels, codes // self.products, self.products)
+        steps = np.moveaxis(split, -2, -3).astype(self.weight_dtype)
+        return steps.reshape(*outer, codes // self.products, channels * self.products)
+
+    def lookup_table(self) -> npt.NDArray[np.uint8] | None:
+        """Return a constant that the kernel reads codes through, None where there is none."""
+        return None
+
+    def code_shift(self) -> int:
+        """Return what is subtracted from every code before it is multiplied."""
+        return 128 if self.code_dtype == "int8" else 0
+
+    def step_bias(self) -> int:
+        """Return what every step adds to every sum beside its products."""
+        return 0
+
+    def fits(self, steps: int) -> bool:
+        """Return whether a sum of so many steps can be computed at all."""
+        return True
+
+    def document(self) -> dict[str, Any]:
+        """Return what shapes the code, for a kernel's key."""
+        return {name: getattr(self, name) for name in _fields(self)}
+
+
+def broadcast_word(codes: Any, position: Any, count: int, lanes: int) -> Any:
+    """Return int32xlanes with `count` neighbouring codes, 32 bits, in every lane."""
+    return T.broadcast(T.reinterpret(load(codes, position, count), dtype="int32"), lanes)
+
+
+def _fields(family: Family) -> Sequence[str]:
+    return tuple(family.__dataclass_fields__)
