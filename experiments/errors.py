@@ -2,7 +2,7 @@
 
 from quant.errors import BitAllocError
 
-__all__ = ["ConfigError", "RunFolderError"]
+__all__ = ["BenchError", "ConfigError", "RunFolderError"]
 
 
 class ConfigError(BitAllocError, ValueError):
@@ -11,3 +11,7 @@ class ConfigError(BitAllocError, ValueError):
 
 class RunFolderError(BitAllocError, OSError):
     """Raised for a run folder that cannot be written, or is not one."""
+
+
+class BenchError(BitAllocError, RuntimeError):
+    """Raised for a benchmark that this machine or its packages cannot run."""
