@@ -34,7 +34,8 @@ _PASSING = (MaxPool2d, Flatten, Concat)
 def with_random_codes(graph: DeployGraph, bits: Mapping[str, BitPair], seed: int) -> DeployGraph:
     """Return the same network at other bits, with random weight codes.
 
-    Clips and zero points follow the new widths, so that the integer reference still holds.
+    Clips, zero points and multipliers follow the new widths, so that the integer reference still
+    holds and every layer's products show in the output.
 
     Args:
         graph: The converted network; its weights are not used.
@@ -94,14 +95,25 @@ def reads_network_input(graph: DeployGraph) -> frozenset[str]:
 def _recoded(
     op: Conv2d | Linear, weight_bits: int, activation_bits: int, rng: np.random.Generator
 ) -> Conv2d | Linear:
-    largest = 2 ** (weight_bits - 1) - 1
+    largest = _largest_weight(weight_bits)
     weight = rng.integers(-largest, largest, op.weight.shape, dtype=np.int8, endpoint=True)
+    # Codes of other widths stand for the same reals. Were the old multiplier kept, narrow codes
+    # would vanish behind the bias, and a wrong product would never show in the result.
+    growth = (largest * _largest_code(activation_bits)) / (
+        _largest_weight(op.weight_bits) * _largest_code(op.activation_bits)
+    )
+    epilogue = replace(
+        op.epilogue,
+        bias=np.rint(op.epilogue.bias * growth).astype(np.int32),
+        multiplier=(op.epilogue.multiplier / growth).astype(np.float32),
+    )
     return replace(
         op,
         weight=weight,
+        epilogue=epilogue,
         weight_bits=weight_bits,
         activation_bits=activation_bits,
-        input_zero_point=min(op.input_zero_point, 2**activation_bits - 1),
+        input_zero_point=min(op.input_zero_point, _largest_code(activation_bits)),
     )
 
 
@@ -120,11 +132,30 @@ def _clipped(op: DeployOp, widths: Mapping[str, int]) -> DeployOp:
     bits = widths.get(op.output)
     if bits is None or (isinstance(op, QuantizeInput) and bits == INPUT_BITS):
         return op
-    largest = 2**bits - 1
+    largest = _largest_code(bits)
     if isinstance(op, Requantize | AvgPool2d):
-        return replace(op, zero_point=min(op.zero_point, largest), clip_max=largest)
+        return replace(
+            op,
+            multiplier=float(np.float32(op.multiplier * largest / op.clip_max)),
+            zero_point=min(op.zero_point, largest),
+            clip_max=largest,
+        )
     if isinstance(op, Conv2d | Linear) and not op.epilogue.logits:
-        zero_point = min(op.epilogue.zero_point, largest)
-        epilogue = replace(op.epilogue, zero_point=zero_point, clip_max=largest)
+        epilogue = replace(
+            op.epilogue,
+            multiplier=(op.epilogue.multiplier * (largest / op.epilogue.clip_max)).astype(
+                np.float32
+            ),
+            zero_point=min(op.epilogue.zero_point, largest),
+            clip_max=largest,
+        )
         return replace(op, epilogue=epilogue)
     return op
+
+
+def _largest_weight(bits: int) -> int:
+    return int(2 ** (bits - 1)) - 1
+
+
+def _largest_code(bits: int) -> int:
+    return int(2**bits) - 1

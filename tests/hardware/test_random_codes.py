@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,30 @@ def test_a_layer_alone_reads_codes_of_its_width() -> None:
     x = fixed_input(part, 1)
     assert x.dtype == np.uint8
     assert x.max() == 7
+
+
+@pytest.mark.parametrize("bits", [2, 8])
+def test_a_wrong_product_shows_in_the_output_at_any_width(bits: int) -> None:
+    part = layer_alone(digits_like(), "layer3", (bits, bits), seed=0)
+    (op,) = part.ops
+    assert isinstance(op, Conv2d)
+    weight = op.weight.copy()
+    weight[:, 0, 0, 0] = 0
+    wrong = replace(part, ops=(replace(op, weight=weight),))
+    x = fixed_input(part, 1)
+    assert np.mean(run_graph(part, x) != run_graph(wrong, x)) > 0.1
+
+
+def test_a_narrow_network_still_tells_its_inputs_apart() -> None:
+    graph = digits_like()
+    chosen = {op.layer: (2, 8 if op.layer == "layer1" else 2) for op in graph.layer_ops()}
+    narrow = with_random_codes(graph, chosen, seed=0)
+    values: dict = {}
+    run_graph(narrow, fixed_input(narrow, 2), values)
+    for op in narrow.layer_ops():
+        assert len(np.unique(values[op.input])) > 2, f"{op.layer} reads almost a constant"
+    first, second = values[narrow.output]
+    assert np.mean(first != second) > 0.5
 
 
 def test_the_fixed_input_is_fixed_and_covers_the_codes() -> None:
