@@ -127,6 +127,19 @@ def test_disturbed_samples_do_not_count_while_others_exist() -> None:
     assert sum(found == pytest.approx(true) for found, true in shared) >= 0.8 * len(shared)
 
 
+def test_programs_that_were_never_left_alone_get_more_rounds() -> None:
+    graph = digits_like()
+    quiet, busy, later = (
+        ScriptedBench(),
+        ScriptedBench(disturbed=lambda call: True),
+        ScriptedBench(disturbed=lambda call: call <= 5 * 7),  # seven programs, five rounds
+    )
+    tables = [time_layers(graph, (8,), bench, ProtocolConfig()) for bench in (quiet, busy, later)]
+    assert (quiet.timed, later.timed, busy.timed) == (5 * 7, 7 * 7, 10 * 7)
+    assert tables[2].times_us == tables[0].times_us
+    assert tables[1].disturbed_share == 1.0
+
+
 def test_progress_reaches_its_total() -> None:
     seen: list[tuple[int, int]] = []
     time_layers(
