@@ -1,7 +1,8 @@
-"""python -m experiments.bench: how fast a candidate is a program, how true the layer table is."""
+"""python -m experiments.bench: how fast candidates are programs, how fast programs are."""
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,41 +12,104 @@ from rich.console import Console, RenderableType
 
 from experiments.config import RunConfig
 from experiments.errors import RunFolderError
-from experiments.exit_codes import run_command
+from experiments.exit_codes import DONE, run_command
+from experiments.hidden_vectors import run_hidden, shim_state
 from experiments.load_config import load_config
+from experiments.peers.contender import ENGINES
+from experiments.runtime_bench import RuntimeOptions, bench_runtime
+from experiments.runtime_networks import NETWORKS
+from experiments.runtime_table import draw_runtime
 from experiments.table_check import check_table, draw_table_check
 from experiments.turnaround import draw_turnaround, measure_turnaround
 
 __all__ = ["main"]
 
+_MODULE = "experiments.bench"
+_WHAT = {
+    "turnaround": "Seconds from a never-seen allocation to a runnable program, beside ordinary "
+    "TVM's for the float network",
+    "table": "The layer table's predictions against measured random allocations",
+    "runtime": "Milliseconds of our kernels beside those of other engines, on well-known networks",
+}
+_OTHER_FLAGS = "Other flags are those of python -m experiments.run, for example --target.mcpu."
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run a benchmark and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.bench",
-        description="Other flags are those of python -m experiments.run, for example "
-        "--target.family generic.",
+    known, rest = _parser().parse_known_args(list(arguments))
+    if known.what != "runtime":
+        return run_command(lambda: _bench(known, load_config(rest)))
+    if known.hide_wide_vectors and shim_state() is None:
+        return _run_hidden(arguments)
+    command = shlex.join(["python", "-m", _MODULE, *arguments])
+    return run_command(lambda: _bench_runtime(known, load_config(rest), command))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}")
+    what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    for name, text in _WHAT.items():
+        command = what.add_parser(
+            name,
+            parents=[common],
+            help=text,
+            description=f"{text}. {_OTHER_FLAGS}",
+            allow_abbrev=False,  # a short form could be the beginning of another command's flag
+        )
+        if name == "runtime":
+            _add_runtime_flags(command)
+    return parser
+
+
+def _add_runtime_flags(parser: argparse.ArgumentParser) -> None:
+    default = RuntimeOptions()
+    for flag, names in (("--networks", tuple(NETWORKS)), ("--engines", ENGINES)):
+        parser.add_argument(
+            flag,
+            nargs="+",
+            choices=names,
+            default=names,
+            metavar="NAME",
+            help=f"of {', '.join(names)}; all by default",
+        )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=default.repeats,
+        metavar="N",
+        help=f"interleaved rounds; {default.repeats} by default",
     )
     parser.add_argument(
-        "what",
-        choices=("turnaround", "table"),
-        help="turnaround: seconds from a never-seen allocation to a runnable program, beside "
-        "ordinary TVM's for the float network; table: the layer table's predictions against "
-        "measured random allocations",
+        "--hide-wide-vectors",
+        action="store_true",
+        help="let every engine see a CPU with AVX2 and nothing wider (Linux, x86)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
-    known, rest = parser.parse_known_args(list(arguments))
-    return run_command(lambda: _bench(known.what, known.json, load_config(rest)))
 
 
-def _bench(what: str, file: Path | None, config: RunConfig) -> None:
-    if what == "turnaround":
+def _bench(known: argparse.Namespace, config: RunConfig) -> None:
+    if known.what == "turnaround":
         turnaround = measure_turnaround(config)
-        document: dict[str, Any] = turnaround.to_dict()
-        table: RenderableType = draw_turnaround(turnaround)
+        _show(draw_turnaround(turnaround), turnaround.to_dict(), known.json)
     else:
         check = check_table(config)
-        document, table = check.to_dict(), draw_table_check(check)
+        _show(draw_table_check(check), check.to_dict(), known.json)
+
+
+def _bench_runtime(known: argparse.Namespace, config: RunConfig, command: str) -> None:
+    options = RuntimeOptions(
+        networks=tuple(known.networks),
+        engines=tuple(known.engines),
+        repeats=known.repeats,
+        hide_wide_vectors=known.hide_wide_vectors,
+        command=command,
+    )
+    bench = bench_runtime(options, config)
+    _show(draw_runtime(bench), bench.to_dict(), known.json)
+
+
+def _show(table: RenderableType, document: dict[str, Any], file: Path | None) -> None:
     Console().print(table)
     if file is None:
         return
@@ -54,6 +118,17 @@ def _bench(what: str, file: Path | None, config: RunConfig) -> None:
     except OSError as error:
         raise RunFolderError(f"cannot write {file}: {error.strerror or error}") from None
     print(f"written to {file}")
+
+
+def _run_hidden(arguments: Sequence[str]) -> int:
+    """Run the same command again with wide vectors hidden, and return its exit code."""
+    code = DONE
+
+    def relaunch() -> None:
+        nonlocal code
+        code = run_hidden(_MODULE, arguments)
+
+    return run_command(relaunch) or code
 
 
 if __name__ == "__main__":

@@ -1,0 +1,137 @@
+"""Runtime bench: our kernels beside the runtimes that people would pick instead, in one process."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from experiments.config import RunConfig
+from experiments.errors import BenchError
+from experiments.hidden_vectors import HIDDEN_MCPU, SENTENCE, check_hidden
+from experiments.peers.bitalloc_engine import calibrated_network, mixed_allocation
+from experiments.peers.contender import ENGINES, Contender, Engine
+from experiments.progress import LiveProgress
+from experiments.runtime_contenders import check_engines, contenders_of, count_contenders
+from experiments.runtime_networks import NETWORKS, example_images, make_network
+from experiments.runtime_results import NetworkRuntimes, RuntimeBench, make_row
+from experiments.runtime_rounds import time_in_rounds
+from hardware.host_facts import moment_facts, standing_facts
+from hardware.target import TargetConfig
+from hardware.workbench import Workbench
+
+__all__ = ["RuntimeOptions", "bench_runtime"]
+
+_CALIBRATION_IMAGES = 4
+_PACKAGES = ("onnx", "onnxruntime", "openvino", "torch")
+_LEAST_REPEATS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeOptions:
+    """What to time beside what."""
+
+    networks: tuple[str, ...] = tuple(NETWORKS)
+    engines: tuple[Engine, ...] = ENGINES
+    repeats: int = 30
+    hide_wide_vectors: bool = False
+    command: str = ""
+    """The command line, for the record."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no quartiles, and names that come twice."""
+        if self.repeats < _LEAST_REPEATS:
+            raise BenchError(f"--repeats: expected at least {_LEAST_REPEATS}, found {self.repeats}")
+        for flag, names in (("--networks", self.networks), ("--engines", self.engines)):
+            if len(set(names)) < len(names):
+                raise BenchError(f"{flag}: expected each name once, found {' '.join(names)}")
+
+
+def bench_runtime(options: RuntimeOptions, config: RunConfig) -> RuntimeBench:
+    """Time every engine on every network, on one thread.
+
+    Raises:
+        BenchError: a package is missing, or the wide vectors cannot be hidden.
+        BuildError: one of our programs cannot be built, or is wrong.
+    """
+    if config.target.runner != "local":
+        raise BenchError(
+            "bench runtime: expected target.runner=local, as the engines run on this machine, "
+            f"found {config.target.runner}"
+        )
+    check_engines(options.engines)
+    target = config.target
+    if options.hide_wide_vectors:
+        check_hidden()
+        target = replace(target, mcpu=target.mcpu or HIDDEN_MCPU)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        machine = _machine(options, target)
+        with LiveProgress(quiet=config.quiet) as progress:
+            networks = tuple(
+                _bench_network(name, options, target, config.seed, progress)
+                for name in options.networks
+            )
+    finally:
+        torch.set_num_threads(threads)
+    return RuntimeBench(machine=machine, command=options.command, networks=networks)
+
+
+def _bench_network(
+    name: str, options: RuntimeOptions, target: TargetConfig, seed: int, progress: LiveProgress
+) -> NetworkRuntimes:
+    module = make_network(name, seed)
+    images = example_images(name, _CALIBRATION_IMAGES, seed + 1)
+    # One image is enough for ours: the codes are drawn anew, and time does not depend on scales.
+    network = calibrated_network(module, images[:1])
+    mixed = mixed_allocation(network, seed)
+    contenders: list[Contender] = []
+    total = count_contenders(options.engines)
+    progress.stage(f"{name}: loading", 0, total)
+    for contender in contenders_of(
+        module, network, images, engines=options.engines, mixed=mixed, target=target, seed=seed
+    ):
+        contenders.append(contender)
+        progress.stage(f"{name}: loading", len(contenders), total, contender.label)
+    rounds = time_in_rounds(
+        contenders,
+        options.repeats,
+        seed,
+        lambda done, total: progress.stage(f"{name}: rounds", done, total),
+    )
+    return NetworkRuntimes(
+        network=name,
+        macs=sum(layer.macs for layer in network.layers),
+        rows=tuple(
+            make_row(name, contender, values)
+            for contender, values in zip(contenders, rounds.values_ms, strict=True)
+        ),
+        mixed=mixed,
+        families={
+            contender.label: Counter(contender.families)
+            for contender in contenders
+            if contender.families
+        },
+        rounds=options.repeats,
+        disturbed_rounds=rounds.disturbed,
+    )
+
+
+def _machine(options: RuntimeOptions, target: TargetConfig) -> dict[str, Any]:
+    """Return what the figures depend on, and what was hidden."""
+    packages = {}
+    for package in _PACKAGES:
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        **standing_facts(),
+        **packages,
+        **Workbench(target, 1).facts(),
+        "threads": 1,
+        "hidden": SENTENCE if options.hide_wide_vectors else "",
+        "before": moment_facts(),
+    }

@@ -1,0 +1,51 @@
+"""The networks of the runtime bench: well-known shapes with random weights."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from env.tasks.networks.cifar_resnet import cifar_resnet
+from env.tasks.networks.mobilenet_v2 import mobilenet_v2
+from env.tasks.networks.resnet import resnet18
+
+__all__ = ["NETWORKS", "example_images", "make_network"]
+
+IMAGENET_SIZE = 224
+CIFAR_SIZE = 32
+
+NETWORKS: Mapping[str, tuple[Callable[[], nn.Module], int]] = {
+    "resnet18": (resnet18, IMAGENET_SIZE),
+    "mobilenetv2": (mobilenet_v2, IMAGENET_SIZE),
+    "resnet20": (lambda: cifar_resnet(20), CIFAR_SIZE),
+    "resnet8": (lambda: cifar_resnet(8), CIFAR_SIZE),
+}
+"""`{name: (maker, side of its images in pixels)}`. resnet8 is the image classification network of
+MLPerf Tiny (Banbury et al. 2021, "MLPerf Tiny Benchmark"): one block a stage, 16 to 64 channels."""
+
+_STATISTICS_IMAGES = 8
+
+
+def make_network(name: str, seed: int) -> nn.Module:
+    """Return a network with random weights, in evaluation mode.
+
+    Its batch norms hold the statistics of random images: with those of an untrained network the
+    values would fade from layer to layer, and engines are slow on denormal numbers.
+    """
+    maker, _ = NETWORKS[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = maker()
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = None  # average over all batches seen: exactly this one's statistics
+    with torch.no_grad():
+        module.train()(example_images(name, _STATISTICS_IMAGES, seed))
+    return module.eval()
+
+
+def example_images(name: str, count: int, seed: int) -> torch.Tensor:
+    """Return `count` random images for a network, float32 `[N, 3, H, W]`."""
+    _, size = NETWORKS[name]
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, 3, size, size, generator=generator)

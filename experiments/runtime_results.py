@@ -1,0 +1,104 @@
+"""Results of the runtime bench: one row for each contender, and what decided its time."""
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.peers.contender import Bits, Contender, Engine
+from quant.allocation import Allocation
+
+__all__ = ["NetworkRuntimes", "RuntimeBench", "RuntimeRow", "best_int8_peer", "make_row"]
+
+INT8 = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeRow:
+    """One contender's time on one network."""
+
+    network: str
+    engine: Engine
+    weight_bits: Bits
+    activation_bits: Bits
+    latency_ms_median: float
+    latency_ms_iqr: float
+    """Difference of the quartiles of the repeats."""
+    repeats: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row's part of the JSON document."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkRuntimes:
+    """All contenders on one network, timed in the same rounds."""
+
+    network: str
+    macs: int
+    """Multiplications with an addition in one image."""
+    rows: tuple[RuntimeRow, ...]
+    mixed: Allocation
+    """What the rows with `mixed` bits ran."""
+    families: Mapping[str, Mapping[str, int]]
+    """`{contender: {kernel family: layers}}` of our own programs."""
+    rounds: int
+    disturbed_rounds: int
+    """Rounds before which the machine was slower than at its best; they are kept."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the rows."""
+        return {
+            "macs": self.macs,
+            "rounds": self.rounds,
+            "disturbed_rounds": self.disturbed_rounds,
+            "mixed": self.mixed.to_dict(),
+            "families": {label: dict(counts) for label, counts in self.families.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeBench:
+    """One run of the bench."""
+
+    machine: Mapping[str, Any]
+    command: str
+    networks: tuple[NetworkRuntimes, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document; its `rows` hold every network's."""
+        return {
+            "machine": dict(self.machine),
+            "command": self.command,
+            "rows": [row.to_dict() for network in self.networks for row in network.rows],
+            "networks": {network.network: network.to_dict() for network in self.networks},
+        }
+
+
+def make_row(network: str, contender: Contender, values_ms: tuple[float, ...]) -> RuntimeRow:
+    """Return a contender's median and spread.
+
+    Args:
+        network: What it ran.
+        contender: Who ran it.
+        values_ms: Milliseconds of one execution, one for each repeat.
+    """
+    first, third = np.percentile(values_ms, [25, 75])
+    return RuntimeRow(
+        network=network,
+        engine=contender.engine,
+        weight_bits=contender.weight_bits,
+        activation_bits=contender.activation_bits,
+        latency_ms_median=statistics.median(values_ms),
+        latency_ms_iqr=float(third - first),
+        repeats=len(values_ms),
+    )
+
+
+def best_int8_peer(rows: Iterable[RuntimeRow]) -> RuntimeRow | None:
+    """Return the fastest int8 row of another engine, None where there is none."""
+    peers = [row for row in rows if row.engine != "bitalloc" and row.weight_bits == INT8]
+    return min(peers, key=lambda row: row.latency_ms_median, default=None)

@@ -1,0 +1,82 @@
+"""Tables of the runtime bench: one for each network, and the notes under them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from experiments.peers.contender import FLOAT_BITS
+from experiments.runtime_results import NetworkRuntimes, RuntimeBench, RuntimeRow, best_int8_peer
+from experiments.runtime_rounds import SLOW_MS, SLOW_REPEATS
+
+__all__ = ["draw_runtime"]
+
+SATURATES = (
+    "Without VNNI the peers' int8 saturates: two products summed in 16 bits (docs/integers.md). "
+    "W7A8 is the like-for-like row; W8A8 is exact against saturating."
+)
+EXACT = "With VNNI the peers' int8 is exact: W8A8 is the like-for-like row."
+CHECKED = (
+    "Random weights and codes; every program of ours gave the integer reference's logits to the "
+    "bit before it was timed. The layer that reads the images has 8-bit activations in all rows."
+)
+_VNNI = {"avx_vnni", "avx512_vnni"}
+
+
+def draw_runtime(bench: RuntimeBench) -> Group:
+    """Draw every network's table and the notes."""
+    notes = [*_notes(bench.machine), CHECKED]
+    return Group(*(_draw_network(network) for network in bench.networks), Text("\n".join(notes)))
+
+
+def _draw_network(network: NetworkRuntimes) -> Table:
+    best = best_int8_peer(network.rows)
+    kept = f"{network.rounds} interleaved rounds"
+    if network.disturbed_rounds:
+        kept += f", {network.disturbed_rounds} of them begun on a disturbed machine"
+    if any(row.repeats < network.rounds for row in network.rows):
+        kept += f"; slower than {SLOW_MS:.0f} ms: {min(SLOW_REPEATS, network.rounds)} rounds"
+    table = Table(
+        box=box.SIMPLE,
+        title=f"{network.network}, {network.macs / 1e6:.1f} MMAC, batch 1, one thread",
+        title_justify="left",
+        caption=kept,
+        caption_justify="left",
+    )
+    table.add_column("engine", no_wrap=True)
+    table.add_column("bits w/a", no_wrap=True)
+    for name in ("median ms", "IQR ms", "GMAC/s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if best is not None:
+        table.add_column("times best int8 peer's speed", justify="right")
+    for row in network.rows:
+        cells = [
+            row.engine,
+            _bits(row),
+            f"{row.latency_ms_median:.4g}",
+            f"{row.latency_ms_iqr:.2g}",
+            f"{network.macs / row.latency_ms_median / 1e6:.1f}",
+        ]
+        if best is not None:
+            cells.append(f"{best.latency_ms_median / row.latency_ms_median:.2f}")
+        table.add_row(*cells, style="bold" if row is best else None)
+    return table
+
+
+def _bits(row: RuntimeRow) -> str:
+    if row.weight_bits == FLOAT_BITS:
+        return "float32"
+    return "mixed" if row.weight_bits == "mixed" else f"{row.weight_bits}/{row.activation_bits}"
+
+
+def _notes(machine: Mapping[str, Any]) -> list[str]:
+    notes = [str(machine["cpu"])]
+    if machine["hidden"]:
+        notes.append(f"{machine['hidden']}.")
+    if machine["machine"] in ("x86_64", "AMD64"):
+        vnni = not machine["hidden"] and _VNNI.intersection(machine["cpu_features"])
+        notes.append(EXACT if vnni else SATURATES)
+    return notes
