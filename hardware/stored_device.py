@@ -14,7 +14,7 @@ from hardware.protocol import ProtocolConfig
 from hardware.store import Store
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["StoredDevice"]
+__all__ = ["MOST_DISTURBED", "StoredDevice"]
 
 MOST_DISTURBED = 0.2
 """Share of disturbed samples up to which a layer table is worth keeping."""

@@ -7,7 +7,7 @@ compute a few outputs again, to the same values, and no tile needs a guard. Colu
 tile covers have a narrower tile of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -87,7 +87,7 @@ class _Tile:
     image: Any
     group: Any
     block: Any
-    row: Any
+    row: Any = 0
     column: Any = 0
     pixels: tuple[tuple[int, int], ...] = ()
 
@@ -121,51 +121,115 @@ class _Direct:
                 weights=weights,
                 lookup=lookup[0] if lookup else None,
             )
-            with T.grid(
-                g.groups, s.blocks(g, self.family), tile_count(g.out_height, s.tile_rows)
-            ) as (group, block, tile_row):
-                row = tile_start(tile_row, s.tile_rows, g.out_height)
-                self._emit_row(operands, scaling, output, _Tile(image, group, block, row))
+            with T.grid(g.groups, s.blocks(g, self.family)) as (group, block):
+                place = _Tile(image, group, block)
+                if s.panels == 1:
+                    with T.serial(tile_count(g.out_height, s.tile_rows)) as tile_row:
+                        self._emit_row(operands, scaling, output, place, tile_row)
+                else:
+                    self._emit_panels(operands, scaling, output, place)
 
-    def _emit_row(self, operands: _Operands, scaling: Scaling, output: Any, row: _Tile) -> None:
-        """Emit the tiles of one row of tiles: full ones in a loop, then the rest."""
+    def _emit_row(
+        self, operands: _Operands, scaling: Scaling, output: Any, place: _Tile, tile_row: Any
+    ) -> None:
+        """Emit the tiles of one row of tiles."""
+
+        def emit_tile(tile: _Tile) -> None:
+            sums = [
+                vector
+                for vectors in self._emit_sums(operands, tile, 0, self.schedule.panel_chunks)
+                for vector in vectors
+            ]
+            self._emit_outputs(sums, scaling, output, tile)
+
+        self._emit_columns(place, tile_row, emit_tile)
+
+    def _emit_panels(
+        self, operands: _Operands, scaling: Scaling, output: Any, place: _Tile
+    ) -> None:
+        """Emit the strips of one block: all tiles' sums panel by panel, then their outputs."""
+        g, f, s = self.geometry, self.family, self.schedule
+        values = f.channels * len(self.vectors)
+        size = s.strip_tiles * s.tile_rows * g.out_width * values
+        kept = T.alloc_buffer((size,), "int32")
+        lanes = f.wide_lanes
+
+        def emit_rows(strip: Any, emit: Callable[[_Tile, Any], None]) -> None:
+            with T.serial(s.strip_tiles) as index:
+
+                def emit_tile(tile: _Tile) -> None:
+                    first = index * s.tile_rows * g.out_width + tile.column * s.tile_rows
+                    emit(tile, first * values)
+
+                self._emit_columns(place, strip * s.strip_tiles + index, emit_tile)
+
+        with T.serial(tile_count(g.out_height, s.tile_rows) // s.strip_tiles) as strip:
+            with T.serial(size // lanes) as index:
+                store(kept, index * lanes, T.broadcast(T.int32(0), lanes), lanes)
+            with T.serial(s.panels) as panel:
+
+                def emit_sums(tile: _Tile, first: Any) -> None:
+                    chunks = s.panel_chunks
+                    parts = self._emit_sums(operands, tile, panel * chunks, chunks)
+                    for number, part in enumerate(part for parts_ in parts for part in parts_):
+                        place = first + number * lanes
+                        store(kept, place, load(kept, place, lanes) + part, lanes)
+
+                emit_rows(strip, emit_sums)
+
+            def emit_outputs(tile: _Tile, first: Any) -> None:
+                count = len(tile.pixels) * values // lanes
+                sums = [load(kept, first + number * lanes, lanes) for number in range(count)]
+                self._emit_outputs(sums, scaling, output, tile)
+
+            emit_rows(strip, emit_outputs)
+
+    def _emit_columns(
+        self, place: _Tile, tile_row: Any, emit_tile: Callable[[_Tile], None]
+    ) -> None:
+        """Emit one row of tiles: full ones in a loop, then the rest."""
         s = self.schedule
         full, rest = divmod(self.geometry.out_width, s.tile_columns)
+        row = tile_start(tile_row, s.tile_rows, self.geometry.out_height)
 
-        def emit_tile(column: Any, columns: int) -> None:
+        def emit(column: Any, columns: int) -> None:
             pixels = tuple(product(range(s.tile_rows), range(columns)))
-            tile = replace(row, column=column, pixels=pixels)
-            self._emit_outputs(self._emit_sums(operands, tile), scaling, output, tile)
+            emit_tile(replace(place, row=row, column=column, pixels=pixels))
 
         if full:
             with T.serial(full) as index:
-                emit_tile(index * s.tile_columns, s.tile_columns)
+                emit(index * s.tile_columns, s.tile_columns)
         if rest:
-            emit_tile(full * s.tile_columns, rest)
+            emit(full * s.tile_columns, rest)
 
-    def _emit_sums(self, operands: _Operands, tile: _Tile) -> list[tuple[Any, ...]]:
-        """Emit the sums of one tile; return the int32 vectors of each pixel and vector."""
+    def _emit_sums(
+        self, operands: _Operands, tile: _Tile, first_chunk: Any, chunks: int
+    ) -> list[tuple[Any, ...]]:
+        """Emit the sums of some chunks of one tile; return each pixel's and vector's int32 vectors.
+
+        Args:
+            operands: Buffers.
+            tile: Which pixels and channels.
+            first_chunk: The first of the chunks, may be symbolic.
+            chunks: How many.
+        """
         g, f, s = self.geometry, self.family, self.schedule
         count = len(tile.pixels) * len(self.vectors)
         steps = _Steps(g, f, s, operands, tile)
         outer_runs = s.outer_runs(g)
-        if f.depth == 0:
+        if f.depth == 0 or (s.chunk_iterations and chunks * outer_runs == 1):
             (sums,) = _accumulators(count, (f.accumulator,))
-            with _loops(outer_runs, s.iterations) as (outer, iteration):
-                steps.emit_added(outer, iteration, sums)
-            return [f.finish((_value(total),)) for total in sums]
-        if s.chunk_iterations and s.chunks * outer_runs == 1:
-            (sums,) = _accumulators(count, (f.accumulator,))
-            with _loops(1, s.chunk_iterations) as (_, iteration):
-                steps.emit_added(0, iteration, sums)
-            return [f.finish(f.fold(_value(total))) for total in sums]
+            with T.grid(outer_runs, chunks * s.chunk_iterations) as (outer, index):
+                steps.emit_added(outer, first_chunk * s.chunk_iterations + index, sums)
+            totals = [_value(total) for total in sums]
+            return [f.finish(f.fold(total) if f.depth else (total,)) for total in totals]
         carried = list(zip(*_accumulators(count, f.carried), strict=True))
-        with _loops(outer_runs, s.chunks) as (outer, chunk):
+        with T.grid(outer_runs, chunks) as (outer, index):
+            chunk = first_chunk + index
             if s.chunk_iterations:
                 (sums,) = _accumulators(count, (f.accumulator,))
-                with _loops(1, s.chunk_iterations) as (_, index):
-                    iteration = chunk * s.chunk_iterations + index
-                    steps.emit_added(outer, iteration, sums)
+                with T.serial(s.chunk_iterations) as inner:
+                    steps.emit_added(outer, chunk * s.chunk_iterations + inner, sums)
                 for total, wide in zip(sums, carried, strict=True):
                     _fold(f, _value(total), wide)
             else:
@@ -174,7 +238,7 @@ class _Direct:
 
     def _emit_outputs(
         self,
-        sums: Sequence[tuple[Any, ...]],
+        sums: Sequence[Any],
         scaling: Scaling,
         output: Any,
         tile: _Tile,
@@ -185,8 +249,8 @@ class _Direct:
         channel = tile_start(tile.block, block_channels, g.group_out_channels)
         constant = (tile.group * s.blocks(g, self.family) + tile.block) * block_channels
         for index, (row, column) in enumerate(tile.pixels):
-            first = index * len(self.vectors)
-            vectors = [part for parts in sums[first : first + len(self.vectors)] for part in parts]
+            count = len(self.vectors) * self.family.wide_vectors
+            vectors = sums[index * count : (index + 1) * count]
             place = g.out_place(tile.image, tile.row + row, tile.column + column)
             place = place + tile.group * g.group_out_channels + channel
             self.epilogue.emit(
@@ -262,10 +326,6 @@ class _Steps:
         lanes = self.family.weight_lanes
         index = (self.first_step + step) * len(self.vectors) + vector
         return load(self.operands.weights, index * lanes, lanes)
-
-
-def _loops(outer: int, inner: int) -> Any:
-    return T.grid(outer, inner)
 
 
 def _fold(family: Family, total: Any, carried: Sequence[Any]) -> None:

@@ -1,7 +1,7 @@
 """Schedule: how the work of one layer is cut into register tiles and steps."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 
@@ -13,14 +13,27 @@ __all__ = ["Schedule", "candidates", "make_schedule"]
 _ACCUMULATORS = 8
 """Vectors that are summed at once: with weights and codes they fill 16 registers."""
 _MOST_ACCUMULATORS = 10
-_VECTORS = 4
-"""Most vectors of channels in a tile; wider ones gain nothing (measured on a matrix product)."""
+_VECTORS = 8
+"""Most vectors of weights in a tile."""
+_USUAL_VECTORS = 4
+_WIDE_TILE = 1.08
+"""What wider tiles cost beyond their instructions (measured)."""
 _RUNS_INSIDE = 9
 """Most runs whose steps are written one after another."""
 _STEPS_INSIDE = 4
 """Steps that are written one after another where a window is one run."""
 _TERMS = 6
 """Most steps that are added up as one expression and folded at once."""
+
+_VECTOR_BYTES = 32
+_NEAR_BYTES = 24 * 1024
+"""Weights of a block that stay in the first cache beside the codes; more come from the second."""
+_PANEL_BYTES = 16 * 1024
+"""Weights of one panel."""
+_STRIP_BYTES = 16 * 1024
+"""Sums of one strip."""
+_MISS = 1.5
+"""What a vector from there costs, in instructions."""
 
 # Instructions, for comparing tiles: a multiplication and an addition; the end of one output vector;
 # the loops around one tile.
@@ -48,8 +61,18 @@ class Schedule:
     chunk_iterations: int
     """Iterations that are added up before they are folded; 0: each iteration's steps are folded as
     soon as `Family.depth` of them are added up, as one expression."""
-    chunks: int
-    """Chunks of the positions, which zero weights fill up."""
+    panel_chunks: int
+    """Chunks of one panel."""
+    panels: int = 1
+    """Panels of the positions, which zero weights fill up. With more than one, the tiles of a strip
+    walk one panel after another, so that its weights stay in the first cache."""
+    strip_tiles: int = 1
+    """Rows of tiles of a strip; divides the rows of tiles. Their sums are kept between panels."""
+
+    @property
+    def chunks(self) -> int:
+        """Chunks of all positions."""
+        return self.panels * self.panel_chunks
 
     @property
     def iterations(self) -> int:
@@ -112,16 +135,44 @@ def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
     positions = ceil(geometry.run_codes / family.products)
     for rows, columns, vectors in _tiles(geometry, family):
         for inside, chunk_iterations in _chunks(family, inside_runs, geometry.runs, positions):
-            iterations = ceil(positions / inside)
-            yield Schedule(
+            whole = Schedule(
                 tile_rows=rows,
                 tile_columns=columns,
                 tile_vectors=vectors,
                 inside_runs=inside_runs,
                 inside_positions=inside,
                 chunk_iterations=chunk_iterations,
-                chunks=ceil(iterations / max(1, chunk_iterations)),
+                panel_chunks=ceil(ceil(positions / inside) / max(1, chunk_iterations)),
             )
+            yield whole
+            yield from _panels(geometry, family, whole)
+
+
+def _panels(geometry: Geometry, family: Family, whole: Schedule) -> Iterator[Schedule]:
+    """Yield the same schedule in panels, where the weights of a block outgrow the first cache."""
+    block_bytes = whole.steps(geometry) * whole.tile_vectors * _VECTOR_BYTES
+    tile_rows = geometry.out_height // whole.tile_rows
+    # A tile that is moved back would add its sums twice.
+    is_split = (
+        whole.outer_runs(geometry) == 1 and tile_rows * whole.tile_rows == geometry.out_height
+    )
+    if block_bytes <= _NEAR_BYTES or not is_split:
+        return
+    panels = ceil(block_bytes / _PANEL_BYTES)
+    row_bytes = 4 * whole.tile_rows * geometry.out_width * whole.tile_vectors * family.channels
+    strip = max(
+        n
+        for n in range(1, tile_rows + 1)
+        if (tile_rows % n == 0 and n * row_bytes <= _STRIP_BYTES) or n == 1
+    )
+    if family.depth == 0:
+        iterations = ceil(whole.chunk_iterations / panels)
+        yield replace(whole, panels=panels, chunk_iterations=iterations, strip_tiles=strip)
+        return
+    panels = min(panels, whole.panel_chunks)
+    if panels > 1:
+        chunks = ceil(whole.panel_chunks / panels)
+        yield replace(whole, panels=panels, panel_chunks=chunks, strip_tiles=strip)
 
 
 def _chunks(
@@ -168,7 +219,8 @@ def _instructions(geometry: Geometry, family: Family, schedule: Schedule) -> flo
     one_row = full * _tile_instructions(geometry, family, s, s.tile_columns)
     if rest:
         one_row += _tile_instructions(geometry, family, s, rest)
-    return one_row * ceil(geometry.out_height / s.tile_rows) * s.blocks(geometry, family)
+    total = one_row * ceil(geometry.out_height / s.tile_rows) * s.blocks(geometry, family)
+    return total * (_WIDE_TILE if s.tile_vectors > _USUAL_VECTORS else 1.0)
 
 
 def _tile_instructions(
@@ -178,7 +230,12 @@ def _tile_instructions(
     pixels = s.tile_rows * columns
     sums = pixels * s.tile_vectors
     reads = 2 if family.code_dtype == "pairs" else 1
-    one_step = _PRODUCT * sums + reads * pixels + s.tile_vectors
+    # A vector of weights that is used once is read by the multiplication itself.
+    loads = s.tile_vectors if pixels > 1 else 0
+    block_bytes = s.steps(geometry) * s.tile_vectors * _VECTOR_BYTES
+    is_near = s.panels > 1 or block_bytes <= _NEAR_BYTES
+    misses = 0.0 if is_near else s.tile_vectors * _MISS
+    one_step = _PRODUCT * sums + reads * pixels + loads + misses
     folds = 0.0
     if family.depth and s.chunk_iterations:
         # Both kinds of accumulators do not fit the registers: one is read and written in memory.
@@ -190,6 +247,6 @@ def _tile_instructions(
         # Weights of several steps are needed at once.
         folds += 0.5 * s.steps(geometry)
     spills = 4.0 * max(0, sums - _ACCUMULATORS) * s.iterations * s.outer_runs(geometry) / 8
-    outputs = _OUTPUT * family.wide_vectors * sums
+    outputs = (_OUTPUT + 3.0 * (s.panels - 1)) * family.wide_vectors * sums
     loop = 2.0 * s.iterations * s.outer_runs(geometry)
     return s.steps(geometry) * one_step + folds * sums + spills + outputs + loop + _TILE
