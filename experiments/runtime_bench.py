@@ -95,7 +95,7 @@ def _bench_network(
     ):
         contenders.append(contender)
         progress.stage(f"{name}: loading", len(contenders), total, contender.label)
-    rounds = time_in_rounds(
+    taken = time_in_rounds(
         contenders,
         options.repeats,
         seed,
@@ -105,8 +105,8 @@ def _bench_network(
         network=name,
         macs=sum(layer.macs for layer in network.layers),
         rows=tuple(
-            make_row(name, contender, values)
-            for contender, values in zip(contenders, rounds.values_ms, strict=True)
+            make_row(name, contender, repeats)
+            for contender, repeats in zip(contenders, taken, strict=True)
         ),
         mixed=mixed,
         families={
@@ -115,7 +115,6 @@ def _bench_network(
             if contender.families
         },
         rounds=options.repeats,
-        disturbed_rounds=rounds.disturbed,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.peers.contender import Bits, Contender, Engine
+from experiments.runtime_rounds import Repeats
 from quant.allocation import Allocation
 
 __all__ = ["NetworkRuntimes", "RuntimeBench", "RuntimeRow", "best_int8_peer", "make_row"]
@@ -27,6 +28,11 @@ class RuntimeRow:
     latency_ms_iqr: float
     """Difference of the quartiles of the repeats."""
     repeats: int
+    """Timings that count: those on a calm machine, where there were enough."""
+    disturbed_repeats: int
+    """Timings while other programs slowed the machine."""
+    unstable: bool
+    """Whether they had to count, too, for want of calm ones."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row's part of the JSON document."""
@@ -46,15 +52,12 @@ class NetworkRuntimes:
     families: Mapping[str, Mapping[str, int]]
     """`{contender: {kernel family: layers}}` of our own programs."""
     rounds: int
-    disturbed_rounds: int
-    """Rounds before which the machine was slower than at its best; they are kept."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the rows."""
         return {
             "macs": self.macs,
             "rounds": self.rounds,
-            "disturbed_rounds": self.disturbed_rounds,
             "mixed": self.mixed.to_dict(),
             "families": {label: dict(counts) for label, counts in self.families.items()},
         }
@@ -78,14 +81,9 @@ class RuntimeBench:
         }
 
 
-def make_row(network: str, contender: Contender, values_ms: tuple[float, ...]) -> RuntimeRow:
-    """Return a contender's median and spread.
-
-    Args:
-        network: What it ran.
-        contender: Who ran it.
-        values_ms: Milliseconds of one execution, one for each repeat.
-    """
+def make_row(network: str, contender: Contender, repeats: Repeats) -> RuntimeRow:
+    """Return the median and spread of what counts of a contender's repeats."""
+    values_ms = repeats.values_ms
     first, third = np.percentile(values_ms, [25, 75])
     return RuntimeRow(
         network=network,
@@ -95,6 +93,8 @@ def make_row(network: str, contender: Contender, values_ms: tuple[float, ...]) -
         latency_ms_median=statistics.median(values_ms),
         latency_ms_iqr=float(third - first),
         repeats=len(values_ms),
+        disturbed_repeats=len(repeats.disturbed_ms),
+        unstable=repeats.unstable,
     )
 
 

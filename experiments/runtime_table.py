@@ -34,16 +34,11 @@ def draw_runtime(bench: RuntimeBench) -> Group:
 
 def _draw_network(network: NetworkRuntimes) -> Table:
     best = best_int8_peer(network.rows)
-    kept = f"{network.rounds} interleaved rounds"
-    if network.disturbed_rounds:
-        kept += f", {network.disturbed_rounds} of them begun on a disturbed machine"
-    if any(row.repeats < network.rounds for row in network.rows):
-        kept += f"; slower than {SLOW_MS:.0f} ms: {min(SLOW_REPEATS, network.rounds)} rounds"
     table = Table(
         box=box.SIMPLE,
         title=f"{network.network}, {network.macs / 1e6:.1f} MMAC, batch 1, one thread",
         title_justify="left",
-        caption=kept,
+        caption=_caption(network),
         caption_justify="left",
     )
     table.add_column("engine", no_wrap=True)
@@ -56,7 +51,7 @@ def _draw_network(network: NetworkRuntimes) -> Table:
         cells = [
             row.engine,
             _bits(row),
-            f"{row.latency_ms_median:.4g}",
+            f"{row.latency_ms_median:.4g}" + ("*" if row.unstable else ""),
             f"{row.latency_ms_iqr:.2g}",
             f"{network.macs / row.latency_ms_median / 1e6:.1f}",
         ]
@@ -64,6 +59,18 @@ def _draw_network(network: NetworkRuntimes) -> Table:
             cells.append(f"{best.latency_ms_median / row.latency_ms_median:.2f}")
         table.add_row(*cells, style="bold" if row is best else None)
     return table
+
+
+def _caption(network: NetworkRuntimes) -> str:
+    """Say what the medians are of."""
+    parts = [f"{network.rounds} interleaved rounds"]
+    if any(row.latency_ms_median >= SLOW_MS for row in network.rows):
+        parts.append(f"{min(SLOW_REPEATS, network.rounds)} of what takes over {SLOW_MS:.0f} ms")
+    if disturbed := sum(row.disturbed_repeats for row in network.rows if not row.unstable):
+        parts.append(f"{disturbed} repeats on a disturbed machine left out")
+    if any(row.unstable for row in network.rows):
+        parts.append("* not left out, for want of calm ones: do not trust it")
+    return "; ".join(parts)
 
 
 def _bits(row: RuntimeRow) -> str:

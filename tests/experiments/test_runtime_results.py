@@ -13,6 +13,7 @@ from experiments.runtime_results import (
     best_int8_peer,
     make_row,
 )
+from experiments.runtime_rounds import Repeats
 from experiments.runtime_table import draw_runtime
 from quant.allocation import Allocation, LayerBits
 
@@ -23,7 +24,8 @@ def _row(engine: Engine, bits: Bits, latency_ms: float) -> RuntimeRow:
     contender = Contender(
         engine=engine, weight_bits=bits, activation_bits=bits, execute=lambda: None
     )
-    return make_row("resnet8", contender, (latency_ms, latency_ms * 0.9, latency_ms * 1.1))
+    calm = (latency_ms, latency_ms * 0.9, latency_ms * 1.1)
+    return make_row("resnet8", contender, Repeats(calm_ms=calm, disturbed_ms=(99.0,), wanted=3))
 
 
 ROWS = (
@@ -45,7 +47,6 @@ def _bench(rows: tuple[RuntimeRow, ...] = ROWS, **machine: Any) -> RuntimeBench:
         mixed=MIXED,
         families={"bitalloc W8A8": {"avx2-w8": 10}},
         rounds=7,
-        disturbed_rounds=2,
     )
     return RuntimeBench(machine={**facts, **machine}, command="bench", networks=(network,))
 
@@ -58,8 +59,22 @@ def _drawn(bench: RuntimeBench) -> str:
 
 def test_a_row_is_the_median_and_the_quartiles_distance() -> None:
     contender = Contender(engine="tvm", weight_bits=32, activation_bits=32, execute=lambda: None)
-    row = make_row("resnet20", contender, (5.0, 1.0, 2.0, 3.0, 40.0))
+    calm = Repeats(calm_ms=(5.0, 1.0, 2.0, 3.0, 40.0), disturbed_ms=(90.0,) * 9, wanted=10)
+    row = make_row("resnet20", contender, calm)
     assert (row.latency_ms_median, row.latency_ms_iqr, row.repeats) == (3.0, 3.0, 5)
+    assert (row.disturbed_repeats, row.unstable) == (9, False)
+
+
+def test_where_too_few_repeats_were_calm_all_count_and_the_row_says_so() -> None:
+    contender = Contender(engine="tvm", weight_bits=32, activation_bits=32, execute=lambda: None)
+    row = make_row(
+        "resnet20", contender, Repeats(calm_ms=(1.0,), disturbed_ms=(2.0, 3.0), wanted=3)
+    )
+    assert (row.latency_ms_median, row.repeats, row.unstable) == (2.0, 3, True)
+    drawn = " ".join(_drawn(_bench((row,))).split())
+    assert "2*" in drawn
+    assert "do not trust it" in drawn
+    assert "left out;" not in drawn
 
 
 def test_the_document_holds_rows_of_every_network_and_survives_json() -> None:
@@ -73,6 +88,8 @@ def test_the_document_holds_rows_of_every_network_and_survives_json() -> None:
         "latency_ms_median": 1.0,
         "latency_ms_iqr": pytest.approx(0.1),
         "repeats": 3,
+        "disturbed_repeats": 1,
+        "unstable": False,
     }
     assert Allocation.from_dict(document["networks"]["resnet8"]["mixed"]) == MIXED
     assert document["networks"]["resnet8"]["macs"] == 12_000_000
@@ -91,8 +108,10 @@ def test_the_table_gives_ratios_to_the_best_peer_and_products_a_second() -> None
     assert lines["bitalloc"] == ["bitalloc", "mixed", "1", "0.1", "12.0", "4.00"]
     assert lines["openvino"] == ["openvino", "8/8", "4", "0.4", "3.0", "1.00"]
     caption = " ".join(_drawn(_bench()).split())
-    assert "7 interleaved rounds, 2 of them begun on a disturbed machine" in caption
-    assert "slower than 250 ms: 3 rounds" in caption
+    assert "7 interleaved rounds; 6 repeats on a disturbed machine left out" in caption
+    assert "of what takes over" not in caption
+    slow = " ".join(_drawn(_bench((_row("tvm", 32, 400.0),))).split())
+    assert "3 of what takes over 250 ms" in slow
     alone = _drawn(_bench((ROWS[0],)))
     assert "best int8 peer" not in alone
 
