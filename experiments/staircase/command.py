@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _staircase(known: argparse.Namespace, config: RunConfig, command: str) -> None:
     _check_bits(known.bits)
+    _check_files(known.json, known.figure)
     what = f"{known.shapes} shapes" if known.shapes else config.task.name
     device = open_device(config.target, config.protocol)
     try:
@@ -108,6 +109,15 @@ def _check_bits(bits: Iterable[int]) -> None:
         raise ConfigError(f"--bits: expected {MIN_BITS} to {MAX_BITS}, found {wrong[0]}")
     if not set(bits) - {MAX_BITS}:
         raise ConfigError(f"--bits: expected a width to compare with {MAX_BITS}, found none")
+
+
+def _check_files(document: Path | None, figure: Path | None) -> None:
+    """Refuse files that cannot be written before minutes are spent on what goes into them."""
+    if figure is not None and figure.suffix != ".png":
+        raise ConfigError(f"--figure: expected a name that ends in .png, found {figure}")
+    for file in (document, figure):
+        if file is not None and not file.parent.is_dir():
+            raise RunFolderError(f"cannot write {file}: there is no folder {file.parent}")
 
 
 def _graphs(shapes: str | None, config: RunConfig, progress: LiveProgress) -> list[DeployGraph]:

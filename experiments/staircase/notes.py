@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from experiments.staircase.staircase import Staircase
 from experiments.staircase.summary import RULE
 from hardware.family_history import FALL_BACK, never_run
+from hardware.stored_device import MOST_DISTURBED
 
 __all__ = ["notes"]
 
@@ -12,6 +13,8 @@ __all__ = ["notes"]
 def notes(staircase: Staircase) -> Iterator[str]:
     """Yield one line for each thing that is special about these numbers."""
     yield f"ratio: time at 8 bits over time at these bits; all layers: {RULE}."
+    if any(layer.spreads_us for layer in staircase.layers):
+        yield "spread: from the quietest round of a timing to the middle one, weighted alike."
     if staircase.source != "measured":
         yield f"These are {staircase.source} times and no device's own."
     if any(layer.reads_input for layer in staircase.layers):
@@ -23,8 +26,9 @@ def notes(staircase: Staircase) -> Iterator[str]:
             f"Everything that is no layer takes {staircase.overhead_us:.4g} µs more and is in no "
             "row and no ratio."
         )
-    if staircase.disturbed_share:
-        yield f"{staircase.disturbed_share:.0%} of the timings were disturbed by other programs."
+    if share := staircase.disturbed_share:
+        hint = ": repeat it on a quiet machine" if share > MOST_DISTURBED else ""
+        yield f"{share:.0%} of the timings were disturbed by other programs{hint}."
     if slow := _cells_of(staircase, FALL_BACK):
         yield f"{FALL_BACK} is the fall-back where nothing faster is written: {slow}."
     families = {name for layer in staircase.layers for name in layer.families.values()}

@@ -9,6 +9,7 @@ from typing import Any
 from env.budget import MEASURED_TOLERANCE
 from experiments.staircase.steps import LayerSteps
 from hardware.errors import BuildError
+from hardware.measurement import UNSTABLE_SPREAD
 from quant.layers import MAX_BITS
 
 __all__ = ["RULE", "Group", "Summary", "Width", "summarize"]
@@ -49,8 +50,27 @@ class Summary:
     """The same widths; the first group holds the 8 bits."""
 
     @property
+    def spread(self) -> float:
+        """Largest relative uncertainty of a width's times."""
+        return max(width.spread for width in self.widths)
+
+    @property
+    def stable(self) -> bool:
+        """Whether the times repeat well enough to be believed."""
+        return self.spread < UNSTABLE_SPREAD
+
+    @property
     def sentence(self) -> str:
         """What each group buys, such as `7 bits: 1.30x over 8; 6 to 3: 1.70x; 2: 2.10x`."""
+        if self.stable:
+            return self._claim
+        doubt = f"timings that repeat only to {self.spread:.0%}"
+        if len(self.groups) == 1:
+            return f"{doubt} do not tell these widths apart"
+        return f"{self._claim} (unstable: {doubt})"
+
+    @property
+    def _claim(self) -> str:
         narrowest = self.widths[-1].bits
         first, *others = self.groups
         like_eight = first.bits[1:]
@@ -71,6 +91,7 @@ class Summary:
         return {
             "sentence": self.sentence,
             "rule": RULE,
+            "stable": self.stable,
             "widths": [
                 {"bits": width.bits, "speedup": width.speedup, "spread": width.spread}
                 for width in self.widths

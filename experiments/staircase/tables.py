@@ -28,8 +28,9 @@ def draw_widths(staircase: Staircase) -> Table:
         for row in _layer_rows(layer, staircase.widths):
             table.add_row(*row)
         table.add_section()
-    speedups = (f"{width.speedup:.2f}x" for width in staircase.summary.widths)
-    table.add_row("all layers", "ratio", *speedups)
+    widths = staircase.summary.widths
+    table.add_row("all layers", "ratio", *(f"{width.speedup:.2f}x" for width in widths))
+    table.add_row("", "spread", *(f"{width.spread:.1%}" for width in widths))
     return table
 
 
