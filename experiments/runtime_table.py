@@ -67,7 +67,7 @@ def _caption(network: NetworkRuntimes) -> str:
     if any(row.latency_ms_median >= SLOW_MS for row in network.rows):
         parts.append(f"{min(SLOW_REPEATS, network.rounds)} of what takes over {SLOW_MS:.0f} ms")
     if disturbed := sum(row.disturbed_repeats for row in network.rows if not row.unstable):
-        parts.append(f"{disturbed} repeats on a disturbed machine left out")
+        parts.append(f"repeats left out, as other programs slowed the machine: {disturbed}")
     if any(row.unstable for row in network.rows):
         parts.append("* not left out, for want of calm ones: do not trust it")
     return "; ".join(parts)
