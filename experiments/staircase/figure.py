@@ -36,7 +36,8 @@ def draw_figure(staircase: Staircase) -> Figure:
     axes.set_ylim(0.0, 1.06 * axes.get_ylim()[1])  # room for the labels of the highest points
     axes.set_xticks(staircase.widths)
     axes.set_xlim(staircase.widths[0] + 0.3, staircase.widths[-1] - 0.3)
-    axes.set_xlabel("weight and activation bits")
+    starred = any(layer.reads_input for layer in layers)
+    axes.set_xlabel("weight and activation bits" + (" (*: weight bits alone)" if starred else ""))
     axes.set_ylabel("speed-up over 8 bits")
     axes.set_title(f"{staircase.what} on {staircase.label}", fontsize=11)
     axes.grid(axis="y", color="0.9")
@@ -121,7 +122,7 @@ def _name_lines(axes: Axes, layers: Sequence[LayerSteps], narrowest: int) -> Non
         ordered, ends, spread_out(ends, _NAME_GAP * high, high), strict=True
     ):
         axes.annotate(
-            layer.name,
+            layer.name + ("*" if layer.reads_input else ""),
             (narrowest, end),
             xytext=(1.03, place),
             textcoords=axes.get_yaxis_transform(),
