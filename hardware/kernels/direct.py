@@ -107,9 +107,10 @@ class _Direct:
         """Emit the loops over images, groups, blocks of channels and tiles of pixels."""
         bias, multiplier, limits, border, *lookup, output = rest
         g, s = self.geometry, self.schedule
-        copied = needs_copy(g, self.family)
+        overread = s.overread_codes(g, self.family)
+        # Nothing is read beyond the end of a tensor, not even against weights of zero.
+        copied = needs_copy(g, self.family) or overread > 0
         if copied:
-            overread = s.overread_codes(g, self.family)
             scratch = scratch_buffer(g, self.family, overread)
         scaling = Scaling(bias, multiplier, limits)
         with T.serial(g.batch) as image:

@@ -10,9 +10,6 @@ from hardware.kernels.geometry import Geometry
 
 __all__ = ["Schedule", "candidates", "make_schedule"]
 
-_ACCUMULATORS = 8
-"""Vectors that are summed at once: with weights and codes they fill 16 registers."""
-_MOST_ACCUMULATORS = 10
 _VECTORS = 8
 """Most vectors of weights in a tile."""
 _USUAL_VECTORS = 4
@@ -35,9 +32,8 @@ _STRIP_BYTES = 16 * 1024
 _MISS = 1.5
 """What a vector from there costs, in instructions."""
 
-# Instructions, for comparing tiles: a multiplication and an addition; the end of one output vector;
-# the loops around one tile.
-_PRODUCT, _OUTPUT, _TILE = 2.0, 10.0, 30.0
+# Instructions, for comparing tiles: the end of one output vector; the loops around one tile.
+_OUTPUT, _TILE = 10.0, 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,11 +200,12 @@ def _tiles(geometry: Geometry, family: Family) -> Iterator[tuple[int, int, int]]
     # A group of fewer channels than one vector still takes one.
     most = max(1, min(_VECTORS, geometry.group_out_channels // family.channels))
     for vectors in range(1, most + 1):
-        for rows in range(1, min(_MOST_ACCUMULATORS, geometry.out_height) + 1):
-            if rows > 1 and geometry.out_width >= _ACCUMULATORS:
+        most_sums = family.most_sums(vectors)
+        for rows in range(1, min(most_sums, geometry.out_height) + 1):
+            if rows > 1 and geometry.out_width >= family.sums_in_registers(vectors):
                 break
-            for columns in range(1, min(_MOST_ACCUMULATORS, geometry.out_width) + 1):
-                if rows * columns * vectors <= _MOST_ACCUMULATORS:
+            for columns in range(1, min(most_sums, geometry.out_width) + 1):
+                if rows * columns * vectors <= most_sums:
                     yield rows, columns, vectors
 
 
@@ -231,11 +228,11 @@ def _tile_instructions(
     sums = pixels * s.tile_vectors
     reads = 2 if family.code_dtype == "pairs" else 1
     # A vector of weights that is used once is read by the multiplication itself.
-    loads = s.tile_vectors if pixels > 1 else 0
+    loads = s.tile_vectors * (family.weight_loads if pixels > 1 else family.lone_weight_loads)
     block_bytes = s.steps(geometry) * s.tile_vectors * _VECTOR_BYTES
     is_near = s.panels > 1 or block_bytes <= _NEAR_BYTES
     misses = 0.0 if is_near else s.tile_vectors * _MISS
-    one_step = _PRODUCT * sums + reads * pixels + loads + misses
+    one_step = family.step_instructions * sums + reads * pixels + loads + misses
     folds = 0.0
     if family.depth and s.chunk_iterations:
         # Both kinds of accumulators do not fit the registers: one is read and written in memory.
@@ -246,7 +243,8 @@ def _tile_instructions(
         folds = 1.0 * s.iterations * s.outer_runs(geometry) * ceil(inside / family.depth)
         # Weights of several steps are needed at once.
         folds += 0.5 * s.steps(geometry)
-    spills = 4.0 * max(0, sums - _ACCUMULATORS) * s.iterations * s.outer_runs(geometry) / 8
+    spilled = max(0, sums - family.sums_in_registers(s.tile_vectors))
+    spills = 4.0 * spilled * s.iterations * s.outer_runs(geometry) / 8
     outputs = (_OUTPUT + 3.0 * (s.panels - 1)) * family.wide_vectors * sums
     loop = 2.0 * s.iterations * s.outer_runs(geometry)
     return s.steps(geometry) * one_step + folds * sums + spills + outputs + loop + _TILE

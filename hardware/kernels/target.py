@@ -27,7 +27,7 @@ class KernelTarget:
     """LLVM's target triple."""
     mattr: tuple[str, ...]
     """CPU features switched on (`+name`) or off (`-name`) against the CPU's own."""
-    family: Literal["avx2", "generic"]
+    family: Literal["avx2", "neon", "arm-dot", "generic"]
     """Kernel family of the convolutions and matrix products."""
     tvm_version: str
 

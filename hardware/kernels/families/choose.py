@@ -5,10 +5,12 @@ from math import ceil
 
 from hardware.kernels.depthwise import DepthwiseFamily, GenericDepthwise
 from hardware.kernels.depthwise_avx2 import choose_avx2_depthwise
+from hardware.kernels.families.arm_dot import choose_arm_dot
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, byte_depth
 from hardware.kernels.families.avx2_table import table_family
 from hardware.kernels.families.family import Family
 from hardware.kernels.families.generic import Generic
+from hardware.kernels.families.neon import choose_neon
 from hardware.kernels.geometry import Geometry
 
 __all__ = ["choose_depthwise", "choose_family"]
@@ -22,13 +24,17 @@ def choose_family(kind: str, weight_bits: int, activation_bits: int, geometry: G
     """Return the cheapest family that is exact for a bit pair in one layer.
 
     Args:
-        kind: `avx2` or `generic`.
+        kind: `avx2`, `neon`, `arm-dot` or `generic`.
         weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
         activation_bits: Activation codes are in 0..2^activation_bits - 1.
         geometry: The layer's shapes.
     """
     if kind == "generic":
         return Generic()
+    if kind == "neon":
+        return choose_neon(weight_bits, activation_bits, geometry)
+    if kind == "arm-dot":
+        return choose_arm_dot(activation_bits, geometry)
     table = table_family(weight_bits, activation_bits, geometry.runs * ceil(geometry.run_codes / 2))
     if table is not None and _suits_table(geometry):
         return table
@@ -45,7 +51,7 @@ def choose_depthwise(
     """Return the cheapest family that is exact for a bit pair in a depthwise layer.
 
     Args:
-        kind: `avx2` or `generic`.
+        kind: `avx2`, `neon`, `arm-dot` or `generic`.
         weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
         activation_bits: Activation codes are in 0..2^activation_bits - 1.
         taps: Products of one sum.

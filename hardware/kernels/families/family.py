@@ -46,6 +46,12 @@ class Family(ABC):
     """Types of the vectors that an accumulator is folded into every `depth` steps."""
     wide_lanes: int = 8
     """Lanes of one int32 vector."""
+    step_instructions: float = 2.0
+    """Instructions of one `multiply_add`, to compare tiles."""
+    weight_loads: float = 1.0
+    """Instructions that load one vector of weights, to compare tiles."""
+    lone_weight_loads: float = 0.0
+    """The same for a vector that one pixel uses: x86 multiplies by what is in memory."""
 
     @abstractmethod
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
@@ -101,6 +107,18 @@ class Family(ABC):
         split = rows.reshape(*outer, channels, codes // self.products, self.products)
         steps = np.moveaxis(split, -2, -3).astype(self.weight_dtype)
         return steps.reshape(*outer, codes // self.products, channels * self.products)
+
+    def sums_in_registers(self, vectors: int) -> int:
+        """Return the accumulators that fill a core's registers, weights and codes beside them.
+
+        Args:
+            vectors: Vectors of weights in the tile.
+        """
+        return 8
+
+    def most_sums(self, vectors: int) -> int:
+        """Return the accumulators of the largest tile worth trying, vectors of weights given."""
+        return 10
 
     def lookup_table(self) -> npt.NDArray[np.uint8] | None:
         """Return a constant that the kernel reads codes through, None where there is none."""

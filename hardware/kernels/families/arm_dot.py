@@ -1,0 +1,99 @@
+"""Arm dot product: `sdot` multiplies four codes by four weights for four channels in 32 bits.
+
+Its operands are signed: codes of 8 bits are taken less 128, narrower ones as they are.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from hardware.kernels.emit import vector_type
+from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
+from hardware.kernels.families.neon import signed_codes
+from hardware.kernels.families.vectors import parts
+from hardware.kernels.geometry import Geometry
+
+__all__ = ["ArmDot", "choose_arm_dot"]
+
+_REGISTERS = 32
+_CODE_REGISTERS = 8
+"""Codes that LLVM loads ahead of their use; with fewer, it spills."""
+_CHANNELS = 4
+_GROUP = 4
+"""Codes of one lane of `sdot`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmDot(Family):
+    """`sdot` by element: the codes of one pixel are loaded once for all channels."""
+
+    products: int
+    """4, 8 or 16: more share one load of codes, and may waste more where a run of codes ends."""
+    weight_lanes: int
+    """`channels * products`, group by group of four codes."""
+    code_dtype: CodeDtype
+    name: str = "arm-dot"
+    channels: int = _CHANNELS
+    weight_dtype: WeightDtype = "int8"
+    accumulator: str = "int32x4"
+    wide_lanes: int = 4
+    step_instructions: float = 4.0
+    weight_loads: float = 4.0
+    lone_weight_loads: float = 4.0
+
+    def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
+        """Return the codes of one step."""
+        return signed_codes(codes, position, self.products)
+
+    def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
+        """Return total + the sums of all groups' products."""
+        total = T.broadcast(T.int32(0), _CHANNELS) if total is None else total
+        groups = self.products // _GROUP
+        words = T.reinterpret(code, dtype=vector_type("int32", groups))
+        # A shuffle may not have more lanes than its vectors together.
+        sources = [words] * (_CHANNELS // groups)
+        for group, weights in enumerate(parts(weight, groups)):
+            spread = tirx.Shuffle(sources, [group] * _CHANNELS)
+            total = T.call_llvm_pure_intrin(
+                T.llvm_lookup_intrinsic_id("llvm.aarch64.neon.sdot"),
+                total,
+                weights,
+                T.reinterpret(spread, dtype="int8x16"),
+                dtype="int32x4",
+            )
+        return total
+
+    def sums_in_registers(self, vectors: int) -> int:
+        """Return how many accumulators leave room for the weights and a few codes."""
+        return max(1, _REGISTERS - _CODE_REGISTERS - vectors * self.products // _GROUP)
+
+    def most_sums(self, vectors: int) -> int:
+        """Return the same: what is spilled costs more than a larger tile saves."""
+        return self.sums_in_registers(vectors)
+
+    def weight_steps(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
+        """Return the weights of each step group by group: four of each channel."""
+        *outer, channels, codes = rows.shape
+        split = rows.reshape(*outer, channels, -1, _GROUP)
+        groups = np.moveaxis(split, -3, -2)
+        return groups.reshape(*outer, codes // self.products, self.weight_lanes)
+
+
+def choose_arm_dot(activation_bits: int, geometry: Geometry) -> ArmDot:
+    """Return the family with as many codes in a step as waste no group of four.
+
+    Args:
+        activation_bits: Activation codes are in 0..2^activation_bits - 1.
+        geometry: The layer's shapes.
+    """
+    groups = -(-geometry.run_codes // _GROUP)
+    products = next(count for count in (16, 8, 4) if groups % (count // _GROUP) == 0)
+    return ArmDot(
+        products=products,
+        weight_lanes=_CHANNELS * products,
+        code_dtype="int8" if activation_bits == 8 else "uint8",
+    )

@@ -1,0 +1,204 @@
+"""NEON without dot product: products in 16 or in 8 bits, sixteen codes of one pixel at a time.
+
+An accumulator belongs to one pixel and one output channel; its lanes are codes, and are added up
+at the end. So sixteen codes and sixteen weights are two plain loads, and no code is ever spread
+over a vector.
+
+Source: docs/integers.md, "Accumulation depth".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from tvm.tirx.script import builder as T
+
+from hardware.kernels.emit import element_type, lanes_of, load
+from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
+from hardware.kernels.families.vectors import joined, parts
+from hardware.kernels.geometry import Geometry
+
+__all__ = ["NeonBytes", "NeonWords", "choose_neon", "largest_code", "signed_codes"]
+
+_INT8_MAX, _INT16_MAX = 127, 32767
+_CHANNELS = 4
+_ROOM = 7
+"""Accumulators and vectors of weights that fill 32 registers, four each; two hold codes."""
+_FEW_STEPS = 6
+"""Depth up to which the steps of one accumulator are one expression, with registers of its own."""
+_DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Depths of 16-bit sums that get code of their own; one in between takes the class below it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NeonWords(Family):
+    """`smlal`: 8 products an instruction, summed in 16 bits and widened by `sadalp`."""
+
+    name: str
+    depth: int
+    code_dtype: CodeDtype
+    products: int
+    """16, or 8 where that wastes fewer products."""
+    weight_lanes: int
+    """`channels * products`, channel by channel."""
+    channels: int = _CHANNELS
+    weight_dtype: WeightDtype = "int8"
+    accumulator: str = "int16x32"
+    carried: tuple[str, ...] = ("int32x16",)
+    wide_lanes: int = 4
+    step_instructions: float = 8.0
+    weight_loads: float = 4.0
+    lone_weight_loads: float = 4.0
+
+    def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
+        """Return the codes of one step."""
+        return signed_codes(codes, position, self.products)
+
+    def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
+        """Return total + products, eight sums for each channel."""
+        eights = self.products // 8
+        # `total` is named once: it may be an expression of several steps, and TVM walks every copy.
+        for index, eight in enumerate(parts(code, eights)):
+            weights = [parts(part, eights)[index] for part in parts(weight, _CHANNELS)]
+            term = _words([eight] * _CHANNELS) * _words(weights)
+            total = term if total is None else total + term
+        return total
+
+    def fold(self, total: Any) -> tuple[Any, ...]:
+        """Return neighbouring sums added in 32 bits, four for each channel."""
+        return (joined([pairs_added(part) for part in parts(total, _CHANNELS)]),)
+
+    def finish(self, carried: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return one sum for each channel."""
+        return (_lanes_added(parts(carried[0], _CHANNELS)),)
+
+    def sums_in_registers(self, vectors: int) -> int:
+        """Return how many accumulators of four registers leave room for the weights."""
+        return _room(self.depth, vectors)
+
+    def most_sums(self, vectors: int) -> int:
+        """Return the same: what is spilled costs more than a larger tile saves."""
+        return self.sums_in_registers(vectors)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NeonBytes(Family):
+    """`mla`: 16 products an instruction, summed in 8 bits, then by `sadalp` in 16."""
+
+    name: str
+    depth: int
+    most_steps: int
+    """Steps of a sum that 16 bits hold."""
+    code_dtype: CodeDtype = "uint8"
+    channels: int = _CHANNELS
+    products: int = 16
+    weight_dtype: WeightDtype = "int8"
+    weight_lanes: int = 64
+    accumulator: str = "int8x64"
+    carried: tuple[str, ...] = ("int16x32",)
+    wide_lanes: int = 4
+    step_instructions: float = 4.0
+    weight_loads: float = 4.0
+    lone_weight_loads: float = 4.0
+
+    def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
+        """Return sixteen codes."""
+        return signed_codes(codes, position, self.products)
+
+    def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
+        """Return total + products, sixteen sums for each channel."""
+        term = joined([code] * _CHANNELS) * weight
+        return term if total is None else total + term
+
+    def fold(self, total: Any) -> tuple[Any, ...]:
+        """Return neighbouring sums added in 16 bits, eight for each channel."""
+        return (joined([pairs_added(part) for part in parts(total, _CHANNELS)]),)
+
+    def finish(self, carried: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return one sum for each channel."""
+        return (_lanes_added([pairs_added(part) for part in parts(carried[0], _CHANNELS)]),)
+
+    def sums_in_registers(self, vectors: int) -> int:
+        """Return how many accumulators of four registers leave room for the weights."""
+        return _room(self.depth, vectors)
+
+    def most_sums(self, vectors: int) -> int:
+        """Return the same: what is spilled costs more than a larger tile saves."""
+        return self.sums_in_registers(vectors)
+
+    def fits(self, steps: int) -> bool:
+        """Return whether 16 bits hold the sum of so many steps."""
+        return steps <= self.most_steps
+
+
+def choose_neon(weight_bits: int, activation_bits: int, geometry: Geometry) -> Family:
+    """Return the cheapest family that is exact for a bit pair in one layer.
+
+    Args:
+        weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
+        activation_bits: Activation codes are in 0..2^activation_bits - 1.
+        geometry: The layer's shapes.
+    """
+    product = largest_code(activation_bits) * (2 ** (weight_bits - 1) - 1)
+    steps = geometry.runs * ceil(geometry.run_codes / 16)
+    depth = _INT8_MAX // product
+    if depth >= 2:
+        # A lane of 16 bits gets two products of each step.
+        family = NeonBytes(
+            name=f"neon-bytes-d{depth}", depth=depth, most_steps=_INT16_MAX // (2 * product)
+        )
+        if family.fits(steps):
+            return family
+    products = 16 if geometry.run_codes % 16 in (0, *range(9, 16)) else 8
+    depth = _INT16_MAX // product // (products // 8)
+    depth = max(known for known in _DEPTH_CLASSES if known <= depth)
+    return NeonWords(
+        name=f"neon-words-d{depth}",
+        depth=depth,
+        code_dtype="int8" if activation_bits == 8 else "uint8",
+        products=products,
+        weight_lanes=_CHANNELS * products,
+    )
+
+
+def _room(depth: int, vectors: int) -> int:
+    """Return how many accumulators fit beside the weights and what one expression needs."""
+    of_one_expression = 0 if depth > _FEW_STEPS else 1 if depth == 1 else 2
+    return max(1, _ROOM - vectors - of_one_expression)
+
+
+def largest_code(activation_bits: int) -> int:
+    """Return the largest magnitude of signed codes: 8 bits less 128, narrower ones as they are."""
+    return 128 if activation_bits == 8 else 2**activation_bits - 1
+
+
+def signed_codes(codes: Any, position: Any, count: int) -> Any:
+    """Return int8 codes: below 128, or shifted when they were copied."""
+    vector = load(codes, position, count)
+    return vector if str(codes.dtype) == "int8" else T.reinterpret(vector, dtype=f"int8x{count}")
+
+
+def pairs_added(sums: Any) -> Any:
+    """Return the sums of neighbouring lanes, twice as wide; with an addition it is `sadalp`."""
+    bits, lanes = int(element_type(sums).removeprefix("int")), lanes_of(sums)
+    return T.call_llvm_pure_intrin(
+        T.llvm_lookup_intrinsic_id("llvm.aarch64.neon.saddlp"),
+        sums,
+        dtype=f"int{2 * bits}x{lanes // 2}",
+    )
+
+
+def _words(vectors: Sequence[Any]) -> Any:
+    """Return vectors of int8 as one of int16."""
+    whole = joined(vectors)
+    return T.Cast(f"int16x{lanes_of(whole)}", whole)
+
+
+def _lanes_added(sums: Sequence[Any]) -> Any:
+    """Return int32x4 of four int32x4: all lanes of each added up."""
+    addp = T.llvm_lookup_intrinsic_id("llvm.aarch64.neon.addp")
+    while len(sums) > 1:
+        pairs = zip(sums[0::2], sums[1::2], strict=True)
+        sums = [T.call_llvm_pure_intrin(addp, *pair, dtype="int32x4") for pair in pairs]
+    return sums[0]
