@@ -5,7 +5,10 @@ from typing import Literal
 
 from hardware.errors import TargetError
 
-__all__ = ["TargetConfig"]
+__all__ = ["KernelFamily", "TargetConfig"]
+
+KernelFamily = Literal["avx2", "arm-dot", "neon", "generic"]
+"""Names of the groups of kernels: by the instructions that multiply."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,7 +19,7 @@ class TargetConfig:
     """`local`: this machine, through TVM. `simulated`: a formula for tests, labelled as such."""
     mcpu: str = ""
     """LLVM CPU name; empty means this machine's own."""
-    family: Literal["auto", "avx2", "generic"] = "auto"
+    family: Literal["auto"] | KernelFamily = "auto"
     """Kernel family; `auto` takes the fastest that the CPU's features allow."""
     kernel_cache: str = ""
     """Folder of compiled kernels; empty means `$XDG_CACHE_HOME/bitalloc/kernels`."""

@@ -1,18 +1,26 @@
 """KernelTarget: which instructions the kernels of one device may use."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import tvm
 from tvm.target import codegen
 
 from hardware.errors import TargetError
 from hardware.kernels.epilogue import Avx2Epilogue, Epilogue, PlainEpilogue
-from hardware.target import TargetConfig
+from hardware.target import KernelFamily, TargetConfig
 
 __all__ = ["KernelTarget"]
 
-_WIDER_THAN_AVX2 = ("-avx512f", "-avxvnni")
+_NEEDS: dict[KernelFamily, tuple[str, str]] = {
+    "avx2": ("avx2", "AVX2"),
+    "arm-dot": ("dotprod", "Arm's dot product"),
+    "neon": ("neon", "NEON"),
+}
+"""Families, the faster ones first, and the CPU feature that each needs, as LLVM calls it and as
+people do. `generic` needs none."""
+
+_SWITCHED_OFF = {"avx2": ("-avx512f", "-avxvnni"), "neon": ("-dotprod",)}
 """A family uses the instructions that it is named after: with these on, LLVM turns a `pmaddwd` and
 an addition into one `vpdpwssd`, and 8 bits would cost what 7 cost without anyone asking for it."""
 
@@ -27,36 +35,47 @@ class KernelTarget:
     """LLVM's target triple."""
     mattr: tuple[str, ...]
     """CPU features switched on (`+name`) or off (`-name`) against the CPU's own."""
-    family: Literal["avx2", "neon", "arm-dot", "generic"]
+    family: KernelFamily
     """Kernel family of the convolutions and matrix products."""
     tvm_version: str
 
     @classmethod
-    def of(cls, config: TargetConfig) -> "KernelTarget":
+    def of(cls, config: TargetConfig, mtriple: str = "") -> "KernelTarget":
         """Resolve a configuration: this machine's CPU where none is named, the fastest family.
+
+        Args:
+            config: Names the CPU and the family, or leaves them open.
+            mtriple: LLVM's triple of another machine; empty means this one.
 
         Raises:
             TargetError: LLVM does not know the CPU, or it lacks what the family needs.
         """
-        mtriple = codegen.llvm_get_system_triple()
+        mtriple = mtriple or codegen.llvm_get_system_triple()
         mcpu = config.mcpu or codegen.llvm_get_system_cpu()
         if not codegen.llvm_is_valid_cpu(mcpu, mtriple):
             raise TargetError(
                 f"target.mcpu: expected a CPU that LLVM knows for {mtriple}, found {mcpu!r}"
             )
         plain = tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "mtriple": mtriple})
-        has_avx2 = bool(codegen.llvm_cpu_has_features("avx2", plain))
-        if config.family == "avx2" and not has_avx2:
+        possible = [
+            family
+            for family, (feature, _) in _NEEDS.items()
+            if codegen.llvm_cpu_has_features(feature, plain)
+        ]
+        family = config.family
+        if family == "auto":
+            family = next(iter(possible), "generic")
+        elif family != "generic" and family not in possible:
             raise TargetError(
-                f"target.family: avx2 needs a CPU that has AVX2, and {mcpu} has not",
+                f"target.family: {family} needs a CPU that has {_NEEDS[family][1]}, and {mcpu} "
+                "has not",
                 "use target.family=auto",
             )
-        avx2 = has_avx2 and config.family != "generic"
         return cls(
             mcpu=mcpu,
             mtriple=mtriple,
-            mattr=_WIDER_THAN_AVX2 if avx2 else (),
-            family="avx2" if avx2 else "generic",
+            mattr=_SWITCHED_OFF.get(family, ()),
+            family=family,
             tvm_version=tvm.__version__,
         )
 

@@ -16,6 +16,22 @@ def test_a_named_cpu_decides_the_family() -> None:
     assert str(haswell.tvm_target().attrs["mcpu"]) == "haswell"
 
 
+@pytest.mark.parametrize(
+    ("mcpu", "family"),
+    [("cortex-a53", "neon"), ("cortex-a72", "neon"), ("cortex-a76", "arm-dot")],
+)
+def test_arm_cores_get_what_they_can_multiply_with(mcpu: str, family: str) -> None:
+    assert KernelTarget.of(TargetConfig(mcpu=mcpu), "aarch64-linux-gnu").family == family
+
+
+def test_a_core_with_dot_product_may_go_without() -> None:
+    config = TargetConfig(mcpu="cortex-a76", family="neon")
+    target = KernelTarget.of(config, "aarch64-linux-gnu")
+    assert (target.family, target.mattr) == ("neon", ("-dotprod",))
+    with pytest.raises(TargetError, match="arm-dot needs a CPU that has Arm's dot product, and"):
+        KernelTarget.of(TargetConfig(mcpu="cortex-a72", family="arm-dot"), "aarch64-linux-gnu")
+
+
 def test_what_cannot_be_had_is_refused() -> None:
     with pytest.raises(TargetError, match="avx2 needs a CPU that has AVX2, and nehalem has not"):
         KernelTarget.of(TargetConfig(mcpu="nehalem", family="avx2"))
