@@ -62,15 +62,15 @@ class KernelTarget:
             for family, (feature, _) in _NEEDS.items()
             if codegen.llvm_cpu_has_features(feature, plain)
         ]
-        family = config.family
-        if family == "auto":
-            family = next(iter(possible), "generic")
-        elif family != "generic" and family not in possible:
-            raise TargetError(
-                f"target.family: {family} needs a CPU that has {_NEEDS[family][1]}, and {mcpu} "
-                "has not",
-                "use target.family=auto",
-            )
+        family: KernelFamily = next(iter(possible), "generic")
+        if config.family != "auto":
+            family = config.family
+            if family in _NEEDS and family not in possible:
+                raise TargetError(
+                    f"target.family: {family} needs a CPU that has {_NEEDS[family][1]}, and "
+                    f"{mcpu} has not",
+                    "use target.family=auto",
+                )
         return cls(
             mcpu=mcpu,
             mtriple=mtriple,
