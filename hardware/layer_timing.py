@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from hardware.borders import with_borders
 from hardware.device import Progress
 from hardware.layer_table import LayerTable
 from hardware.protocol import ProtocolConfig
@@ -151,6 +152,8 @@ def time_layers(
         progress: Called after each program that was checked or timed.
         equal_bits: Only the pairs of equal widths.
     """
+    # Before layers are cut out: each must read and write what it does in the whole network.
+    graph = with_borders(graph)
     pairs = bit_pairs(graph, bit_choices, equal_bits=equal_bits)
     shared: dict[Hashable, _Timed] = {}
     entries: dict[str, dict[BitPair, _Timed]] = {layer: {} for layer in pairs}

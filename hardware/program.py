@@ -14,12 +14,16 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
+from hardware.borders import border_code, stored_shape
 from hardware.errors import BuildError
 from hardware.kernels.plan import KernelPlan
 from hardware.storage import plan_storage, read_names
-from quant.deploy_graph import DeployGraph, Flatten
+from quant.deploy_graph import DeployGraph, DeployTensor, Flatten
 
 __all__ = ["Program", "assemble"]
+
+_SLACK_BYTES = 256
+"""Behind every storage: a kernel's last step may read beyond its tensor, against zero weights."""
 
 _ENTRY = "main"
 _BOUND = "timed"  # the entry with its tensors already bound, so that a timing looks nothing up
@@ -33,6 +37,8 @@ class Program:
         self._machine = machine
         self._input = tensors[graph.input]
         self._output = tensors[graph.output]
+        self._entry, self._exit = graph.tensors[graph.input], graph.tensors[graph.output]
+        self._border_code = border_code(graph, graph.input)
         self._network = graph.network
         self._call = machine[_BOUND]
         self._device = tvm.cpu()
@@ -40,7 +46,7 @@ class Program:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of the input, batch first."""
-        return tuple(int(size) for size in self._input.shape)
+        return (int(self._input.shape[0]), *self._entry.shape)
 
     def run(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Run once.
@@ -126,13 +132,22 @@ def assemble(
 def _make_tensors(graph: DeployGraph, batch: int) -> dict[str, Any]:
     """Return a view of its storage for each tensor, batch first."""
     plan = plan_storage(graph, batch)
-    # Zeros: the first run must not depend on what the memory held before.
-    storages = [tvm.runtime.tensor(np.zeros(size, np.uint8)) for size in plan.sizes_bytes]
+    # Filled: the first run must not depend on what the memory held before.
+    storages = [
+        tvm.runtime.tensor(np.full(size + _SLACK_BYTES, fill, np.uint8))
+        for size, fill in zip(plan.sizes_bytes, plan.fills, strict=True)
+    ]
     return {
-        name: storages[slot]._create_view((batch, *graph.tensors[name].shape), _dtype(graph, name))
+        name: storages[slot]._create_view(
+            stored_shape(graph.tensors[name], batch), graph.tensors[name].dtype
+        )
         for name, slot in plan.slots.items()
     }
 
 
-def _dtype(graph: DeployGraph, name: str) -> str:
-    return graph.tensors[name].dtype
+def _inside(stored: npt.NDArray[Any], tensor: DeployTensor) -> npt.NDArray[Any]:
+    """Return a view of a tensor without its border."""
+    rows, columns = tensor.border
+    if not rows and not columns:
+        return stored
+    return stored[:, rows : stored.shape[1] - rows, columns : stored.shape[2] - columns]

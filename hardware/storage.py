@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import prod
 
+from hardware.borders import border_code, stored_shape
 from quant.deploy_graph import Add, Concat, DeployGraph, DeployOp, DeployTensor, Flatten
 
 __all__ = ["StoragePlan", "plan_storage", "read_names", "tensor_bytes"]
@@ -18,6 +19,9 @@ class StoragePlan:
     """`{tensor: storage}`; a flattened tensor has its source's storage."""
     sizes_bytes: tuple[int, ...]
     """Bytes of each storage."""
+    fills: tuple[int, ...]
+    """The code that each storage is filled with before the first run: that of its tensors' borders,
+    which no operator writes."""
 
 
 def plan_storage(graph: DeployGraph, batch: int) -> StoragePlan:
@@ -25,28 +29,65 @@ def plan_storage(graph: DeployGraph, batch: int) -> StoragePlan:
 
     Reuse keeps the bytes a program touches few, as a network on a small device needs it. The
     network's input keeps its storage for itself, so that a program can run again without a copy.
+    Tensors with a border share one only where their borders lie in the same place.
     """
     last_read = _last_reads(graph)
-    slots: dict[str, int] = {graph.input: 0}
-    sizes = [tensor_bytes(graph.tensors[graph.input], batch)]
-    free: list[int] = []
-    users = {0: {graph.input}}
+    pool = _Pool()
+    slots: dict[str, int] = {graph.input: pool.take(graph, graph.input, batch)}
+    users = {slots[graph.input]: {graph.input}}
     for index, op in enumerate(graph.ops):
         if isinstance(op, Flatten):
             slots[op.output] = slots[op.input]
         else:
-            slots[op.output] = _take(tensor_bytes(graph.tensors[op.output], batch), sizes, free)
+            slots[op.output] = pool.take(graph, op.output, batch)
         users.setdefault(slots[op.output], set()).add(op.output)
         # Only now, so that no kernel writes over what it reads.
         for name in {*read_names(op), op.output}:
             if last_read.get(name, index) <= index and name not in (graph.input, graph.output):
-                _release(slots[name], name, users, free)
-    return StoragePlan(slots=slots, sizes_bytes=tuple(sizes))
+                users[slots[name]].discard(name)
+                if not users[slots[name]]:
+                    pool.release(slots[name])
+    return StoragePlan(slots=slots, sizes_bytes=tuple(pool.sizes), fills=tuple(pool.fills))
+
+
+class _Pool:
+    """Storages, and which of them are free."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.fills: list[int] = []
+        self._kinds: list[tuple[object, ...]] = []
+        self._free: list[int] = []
+
+    def take(self, graph: DeployGraph, name: str, batch: int) -> int:
+        """Return the smallest free storage that suits a tensor, or a new one."""
+        tensor = graph.tensors[name]
+        size, fill = tensor_bytes(tensor, batch), 0
+        kind: tuple[object, ...] = ()
+        if any(tensor.border):
+            fill = border_code(graph, name)
+            kind = (tensor.shape, tensor.border, fill)
+        fitting = [
+            slot for slot in self._free if self._kinds[slot] == kind and self.sizes[slot] >= size
+        ]
+        if fitting:
+            slot = min(fitting, key=lambda candidate: self.sizes[candidate])
+            self._free.remove(slot)
+            return slot
+        self.sizes.append(size)
+        self.fills.append(fill)
+        self._kinds.append(kind)
+        return len(self.sizes) - 1
+
+    def release(self, slot: int) -> None:
+        """Make a storage free."""
+        if slot not in self._free:
+            self._free.append(slot)
 
 
 def tensor_bytes(tensor: DeployTensor, batch: int) -> int:
-    """Return the bytes of one tensor at a batch size."""
-    return batch * prod(tensor.shape) * _ITEM_BYTES[tensor.dtype]
+    """Return the bytes of one tensor, with its border, at a batch size."""
+    return prod(stored_shape(tensor, batch)) * _ITEM_BYTES[tensor.dtype]
 
 
 def read_names(op: DeployOp) -> tuple[str, ...]:
@@ -57,20 +98,3 @@ def read_names(op: DeployOp) -> tuple[str, ...]:
 def _last_reads(graph: DeployGraph) -> dict[str, int]:
     """Return the index of the last operator that reads each tensor."""
     return {name: index for index, op in enumerate(graph.ops) for name in read_names(op)}
-
-
-def _take(size: int, sizes: list[int], free: list[int]) -> int:
-    fitting = [slot for slot in free if sizes[slot] >= size]
-    if not fitting:
-        sizes.append(size)
-        return len(sizes) - 1
-    slot = min(fitting, key=lambda candidate: sizes[candidate])
-    free.remove(slot)
-    return slot
-
-
-def _release(slot: int, name: str, users: dict[int, set[str]], free: list[int]) -> None:
-    """Take one tensor out of its storage; free the storage when it was the last one there."""
-    users[slot].discard(name)
-    if not users[slot] and slot not in free:
-        free.append(slot)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import tvm
 
 from hardware.agreement import describe_difference, fixed_input, reference_output
+from hardware.borders import with_borders
 from hardware.built import Built
 from hardware.errors import BuildError
 from hardware.kernels.cache import KernelCache
@@ -59,7 +60,7 @@ class Workbench:
         """Return what decides the time of a program, without compiling anything."""
         return tuple(
             (plan.symbol, tuple((array.shape, str(array.dtype)) for array in plan.constants))
-            for plan in self._plan(graph)
+            for plan in self._plan(with_borders(graph))
             if plan is not None
         )
 
@@ -71,6 +72,7 @@ class Workbench:
         """
         started = time.perf_counter()
         self._program = None
+        graph = with_borders(graph)
         plans = self._plan(graph)
         modules = self._cache.load([plan for plan in plans if plan is not None])
         program = assemble(graph, plans, modules, batch=self._batch)

@@ -43,6 +43,9 @@ class DeployTensor:
     shape: tuple[int, ...]
     """`(H, W, C)` or `(F,)`; for the float input `(C, H, W)` or `(F,)`. No batch."""
     dtype: Dtype
+    border: tuple[int, int] = (0, 0)
+    """Rows and columns of the padding's code that a program keeps around an image of narrow codes.
+    A converted network has none; `hardware` sets them so that no layer needs a padded copy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

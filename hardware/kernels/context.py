@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hardware.borders import stored_shape
+from hardware.kernels.layout import Layout
 from hardware.kernels.plan import KernelPlan
 from hardware.kernels.target import KernelTarget
 from quant.deploy_graph import DeployGraph
@@ -29,8 +31,20 @@ class PlanContext:
     target: KernelTarget
 
     def shape(self, tensor: str) -> tuple[int, ...]:
-        """Return a tensor's shape, batch first."""
+        """Return a tensor's shape without its border, batch first."""
         return (self.batch, *self.graph.tensors[tensor].shape)
+
+    def stored_shape(self, tensor: str) -> tuple[int, ...]:
+        """Return a tensor's shape with its border, batch first."""
+        return stored_shape(self.graph.tensors[tensor], self.batch)
+
+    def border(self, tensor: str) -> tuple[int, int]:
+        """Return the rows and columns around a tensor's images."""
+        return self.graph.tensors[tensor].border
+
+    def layout(self, tensor: str) -> Layout:
+        """Return where a tensor's values are."""
+        return Layout.of(self.graph.tensors[tensor].shape, self.border(tensor), self.batch)
 
     def dtype(self, tensor: str) -> str:
         """Return a tensor's type."""

@@ -84,6 +84,12 @@ class Geometry:
         """Values in one row of the output with its border."""
         return (self.out_width + 2 * self.out_border[1]) * self.out_channels
 
+    def in_place(self, image: Any, row: Any, column: Any) -> Any:
+        """Return where an input pixel's first code is in its tensor (all may be symbolic)."""
+        rows, columns = self.in_border
+        row = image * (self.height + 2 * rows) + row + rows
+        return (row * (self.width + 2 * columns) + column + columns) * self.channels
+
     def out_place(self, image: Any, row: Any, column: Any) -> Any:
         """Return where an output pixel's first value is (all may be symbolic)."""
         rows = self.out_height + 2 * self.out_border[0]

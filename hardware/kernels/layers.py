@@ -40,7 +40,7 @@ def _plan_direct(op: Conv2d | Linear, geometry: Geometry, context: PlanContext) 
     family = choose_family(target.family, op.weight_bits, op.activation_bits, geometry)
     schedule = make_schedule(geometry, family)
     epilogue = target.epilogue()
-    shapes = (context.shape(op.input), context.shape(op.output))
+    shapes = (context.stored_shape(op.input), context.stored_shape(op.output))
     out_dtype = context.dtype(op.output)
     code = {
         "geometry": geometry.document(),
@@ -76,7 +76,7 @@ def _plan_depthwise(op: Conv2d | Linear, geometry: Geometry, context: PlanContex
         target.family, op.weight_bits, op.activation_bits, prod(geometry.kernel), geometry.channels
     )
     epilogue = target.epilogue() if family.lanes >= 8 else PlainEpilogue()
-    shapes = (context.shape(op.input), context.shape(op.output))
+    shapes = (context.stored_shape(op.input), context.stored_shape(op.output))
     out_dtype = context.dtype(op.output)
     weights = family.pack(
         op.weight.reshape(geometry.channels, *geometry.kernel),
@@ -135,6 +135,8 @@ def _geometry(op: Conv2d | Linear, context: PlanContext) -> Geometry:
             padding=op.padding,
             dilation=op.dilation,
             groups=op.groups,
+            in_border=context.border(op.input),
+            out_border=context.border(op.output),
         )
         expected = (
             (*source[:3], geometry.channels),

@@ -18,6 +18,7 @@ from hardware.kernels.emit import (
     when,
 )
 from hardware.kernels.geometry import Geometry
+from hardware.kernels.layout import Layout
 from hardware.kernels.requantize import narrowed, requantized
 
 __all__ = ["avg_pool_kernel", "concat_kernel", "max_pool_kernel"]
@@ -30,7 +31,7 @@ def max_pool_kernel(symbol: str, geometry: Geometry, dtype: str) -> Any:
 
     Args:
         symbol: Name of the compiled function.
-        geometry: Shapes, with output channels equal to channels.
+        geometry: Shapes and borders, with output channels equal to channels.
         dtype: `uint8` or `int16`.
     """
     lowest = T.int16(-32768) if dtype == "int16" else T.uint8(0)
@@ -93,34 +94,39 @@ def avg_pool_kernel(symbol: str, geometry: Geometry, dtypes: tuple[str, str]) ->
     return function(symbol, parameters, body)
 
 
-def concat_kernel(symbol: str, shape: tuple[int, ...], channels: Sequence[int], dtype: str) -> Any:
+def concat_kernel(
+    symbol: str,
+    layouts: Sequence[Layout],
+    shapes: Sequence[tuple[int, ...]],
+    dtype: str,
+) -> Any:
     """Return tensors joined along the last axis: `(inputs..., output)`.
 
     Args:
         symbol: Name of the compiled function.
-        shape: Shape without the channels, batch first.
-        channels: Channels of each input.
+        layouts: Of the inputs and the output.
+        shapes: Shapes of the inputs and the output as they are stored, border included.
         dtype: Type of all tensors.
     """
-    pixels, total = 1, sum(channels)
-    for size in shape:
-        pixels *= size
+    *parts, whole = layouts
 
     def body(*buffers: Any) -> None:
         *sources, output = buffers
-        with T.serial(pixels) as pixel:
-            offset = 0
-            for source, count in zip(sources, channels, strict=True):
-                with T.serial(count) as channel:
-                    value = source[pixel * count + channel]
-                    store(output, pixel * total + offset + channel, value, 1)
-                offset += count
+        with T.grid(whole.batch, whole.height, whole.width) as (image, row, column):
+            place = whole.row(image, row) + column * whole.channels
+            for part, source in zip(parts, sources, strict=True):
+                first = part.row(image, row) + column * part.channels
+                lanes = min(part.channels, _LANES)
+                with T.serial(tile_count(part.channels, lanes)) as tile:
+                    start = tile_start(tile, lanes, part.channels)
+                    store(output, place + start, load(source, first + start, lanes), lanes)
+                place = place + part.channels
 
     parameters = [
-        Parameter(name=f"input{index}", shape=(*shape, count), dtype=dtype)
-        for index, count in enumerate(channels)
+        Parameter(name=f"input{index}", shape=shape, dtype=dtype)
+        for index, shape in enumerate(shapes[:-1])
     ]
-    output = Parameter(name="output", shape=(*shape, total), dtype=dtype)
+    output = Parameter(name="output", shape=shapes[-1], dtype=dtype)
     return function(symbol, [*parameters, output], body)
 
 
@@ -143,7 +149,7 @@ class _Window:
         with T.grid(*g.kernel) as (kernel_row, kernel_column):
             row = self.row * g.stride[0] + kernel_row - g.padding[0]
             column = self.column * g.stride[1] + kernel_column - g.padding[1]
-            index = ((self.image * g.height + row) * g.width + column) * g.channels + self.channel
+            index = g.in_place(self.image, row, column) + self.channel
             if not g.is_padded:
                 take(load(source, index, self.lanes))
                 return
@@ -158,12 +164,13 @@ def _emit_windows(g: Geometry, emit_window: Callable[[_Window], None]) -> None:
     vectors = tile_count(g.channels, lanes)
     with T.grid(g.batch, g.out_height, g.out_width, vectors) as (image, row, column, vector):
         channel = tile_start(vector, lanes, g.channels)
-        pixel = (image * g.out_height + row) * g.out_width + column
-        emit_window(_Window(g, lanes, image, row, column, channel, pixel * g.channels + channel))
+        place = g.out_place(image, row, column) + channel
+        emit_window(_Window(g, lanes, image, row, column, channel, place))
 
 
 def _shapes(g: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    (in_rows, in_columns), (out_rows, out_columns) = g.in_border, g.out_border
     return (
-        (g.batch, g.height, g.width, g.channels),
-        (g.batch, g.out_height, g.out_width, g.channels),
+        (g.batch, g.height + 2 * in_rows, g.width + 2 * in_columns, g.channels),
+        (g.batch, g.out_height + 2 * out_rows, g.out_width + 2 * out_columns, g.channels),
     )

@@ -1,5 +1,7 @@
 """Selecting the kernel of each operator of a converted network."""
 
+from dataclasses import asdict
+
 import numpy as np
 import numpy.typing as npt
 
@@ -64,32 +66,39 @@ def plan_op(
 
 
 def _plan_quantize_input(op: QuantizeInput, context: PlanContext) -> KernelPlan:
-    shape = context.shape(op.input)
+    shape, out_shape = context.shape(op.input), context.stored_shape(op.output)
+    layout = context.layout(op.output)
     return context.plan(
         "quantize_input",
-        {"shape": shape},
-        lambda symbol: quantize_input_kernel(symbol, shape),
+        {"shape": shape, "layout": asdict(layout)},
+        lambda symbol: quantize_input_kernel(symbol, shape, layout, out_shape),
         (_floats(op.multiplier), limits(op.zero_point, 0, 255)),
     )
 
 
 def _plan_requantize(op: Requantize, context: PlanContext) -> KernelPlan:
-    shape, dtypes = context.shape(op.input), (context.dtype(op.input), context.dtype(op.output))
+    names = (op.input, op.output)
+    layouts = (context.layout(op.input), context.layout(op.output))
+    shapes = [context.stored_shape(name) for name in names]
+    dtypes = (context.dtype(op.input), context.dtype(op.output))
     return context.plan(
         "requantize",
-        {"shape": shape, "dtypes": dtypes},
-        lambda symbol: requantize_kernel(symbol, shape, dtypes),
+        {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtypes": dtypes},
+        lambda symbol: requantize_kernel(symbol, layouts, shapes, dtypes),
         (_floats(op.multiplier), limits(op.zero_point, op.clip_min, op.clip_max)),
     )
 
 
 def _plan_add(op: Add, context: PlanContext) -> KernelPlan:
-    shape, (left, right) = context.shape(op.output), op.inputs
+    left, right = op.inputs
+    names = (left, right, op.output)
+    layouts = (context.layout(left), context.layout(right), context.layout(op.output))
+    shapes = [context.stored_shape(name) for name in names]
     dtypes = (context.dtype(left), context.dtype(right), context.dtype(op.output))
     return context.plan(
         "add",
-        {"shape": shape, "dtypes": dtypes},
-        lambda symbol: add_kernel(symbol, shape, dtypes),
+        {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtypes": dtypes},
+        lambda symbol: add_kernel(symbol, layouts, shapes, dtypes),
         (_floats(*op.multipliers), _floats(op.clip_min, op.clip_max)),
     )
 
@@ -115,12 +124,13 @@ def _plan_avg_pool(op: AvgPool2d, context: PlanContext) -> KernelPlan:
 
 
 def _plan_concat(op: Concat, context: PlanContext) -> KernelPlan:
-    shapes, dtype = [context.shape(name) for name in op.inputs], context.dtype(op.output)
-    pixels, channels = shapes[0][:-1], [shape[-1] for shape in shapes]
+    names, dtype = (*op.inputs, op.output), context.dtype(op.output)
+    layouts = [context.layout(name) for name in names]
+    shapes = [context.stored_shape(name) for name in names]
     return context.plan(
         "concat",
-        {"shape": pixels, "channels": channels, "dtype": dtype},
-        lambda symbol: concat_kernel(symbol, pixels, channels, dtype),
+        {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtype": dtype},
+        lambda symbol: concat_kernel(symbol, layouts, shapes, dtype),
     )
 
 
@@ -135,6 +145,8 @@ def _window(op: MaxPool2d | AvgPool2d, context: PlanContext) -> Geometry:
         kernel=op.kernel,
         stride=op.stride,
         padding=op.padding,
+        in_border=context.border(op.input),
+        out_border=context.border(op.output),
     )
 
 
