@@ -22,7 +22,7 @@ test-long: $(INSTALLED)
 
 test-board: $(INSTALLED)
 	$(BIN)/python -m tests.emulated_board.make
-	OMP_NUM_THREADS=1 BITALLOC_BOARD_REQUIRED=1 $(BIN)/python -m pytest -m board \
+	OMP_NUM_THREADS=1 BITALLOC_BOARD_REQUIRED=1 $(BIN)/python -m pytest -n 2 -m board \
 		tests/emulated_board
 
 check: $(INSTALLED)

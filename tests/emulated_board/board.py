@@ -5,34 +5,19 @@ it uses an instruction that a core lacks.
 """
 
 import os
-import signal
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from tests.emulated_board.errors import BoardProcessError
+from tests.emulated_board.process import BoardProcess, ended
 
-__all__ = ["Call", "EmulatedBoard"]
+__all__ = ["EmulatedBoard"]
 
-Array = npt.NDArray[Any]
-
-_CALL_SCRIPT = Path(__file__).with_name("call_functions.py")
+_SERVER = Path(__file__).with_name("serve_calls.py")
 _TIMEOUT_S = 240.0
 """Less than a test's own limit, so that the board's process never outlives its test."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
-    """A function of a library and its arguments, all tensors, outputs among them."""
-
-    symbol: str
-    arguments: tuple[Array, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,11 +69,7 @@ class EmulatedBoard:
         except subprocess.TimeoutExpired as error:
             raise BoardProcessError(f"the board's process took more than {_TIMEOUT_S} s") from error
         if done.returncode != 0:
-            raise BoardProcessError(
-                f"the board's process ended with {_status(done.returncode)} as {cpu}:"
-                f" {done.stderr.strip()[-2000:]}",
-                returncode=done.returncode,
-            )
+            raise ended(done.returncode, cpu, done.stderr)
         return done.stdout
 
     def link(self, objects: Sequence[Path], library: Path) -> None:
@@ -107,33 +88,13 @@ class EmulatedBoard:
                 returncode=done.returncode,
             )
 
-    def call(
-        self, library: Path, calls: Sequence[Call], *, cpu: str = "cortex-a72"
-    ) -> list[tuple[Array, ...]]:
-        """Call functions of a linked library, one after another, in one process of the board.
+    def process(self, cpu: str) -> BoardProcess:
+        """Return a process that calls functions of linked libraries; the caller closes it.
 
         Args:
-            library: Made by `link`.
-            calls: What to call; the arrays are copied, and stay as they are.
             cpu: See `environment`.
-
-        Returns:
-            For each call its arguments as they were after it.
-
-        Raises:
-            BoardProcessError: The process failed; with `-SIGILL` the CPU lacks an instruction.
         """
-        with tempfile.TemporaryDirectory() as temporary:
-            given, taken = Path(temporary) / "given.npz", Path(temporary) / "taken.npz"
-            arrays = {f"{i}_{j}": a for i, c in enumerate(calls) for j, a in enumerate(c.arguments)}
-            np.savez(given, symbols=np.array([call.symbol for call in calls]), **arrays)
-            files = [str(path) for path in (_CALL_SCRIPT, library, given, taken)]
-            self.run_python(files, cpu=cpu)
-            with np.load(taken) as results:
-                return [
-                    tuple(results[f"{i}_{j}"] for j in range(len(call.arguments)))
-                    for i, call in enumerate(calls)
-                ]
+        return BoardProcess(self.command([str(_SERVER)]), self.environment(cpu), cpu)
 
 
 def _loaded_from(root: Path) -> list[str]:
@@ -146,7 +107,3 @@ def _loaded_from(root: Path) -> list[str]:
         return []
     folders = [*root.glob("lib/*-linux-gnu"), *root.glob("usr/lib/*-linux-gnu")]
     return [str(loaders[0]), "--library-path", ":".join(str(folder) for folder in folders)]
-
-
-def _status(returncode: int) -> str:
-    return signal.Signals(-returncode).name if returncode < 0 else str(returncode)

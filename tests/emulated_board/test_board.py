@@ -10,10 +10,11 @@ import tvm
 from tvm.script import tirx as T
 
 from tests.emulated_board import make
-from tests.emulated_board.board import Call, EmulatedBoard
+from tests.emulated_board.board import EmulatedBoard
 from tests.emulated_board.errors import BoardProcessError, BoardUnavailable
 from tests.emulated_board.make import board_folder, make_board
 from tests.emulated_board.pins import wheel_requirements
+from tests.emulated_board.process import Call
 
 
 def _library(board: EmulatedBoard, folder: Path, function: Any, mcpu: str) -> Path:
@@ -56,7 +57,9 @@ def test_two_calls_of_a_library_give_back_their_own_arguments(
     library = _library(board, tmp_path, _plus_index, "cortex-a72")
     inputs = [np.full(40, value, np.int32) for value in (7, -9)]
     calls = [Call(symbol="f", arguments=(x, np.zeros(40, np.int32))) for x in inputs]
-    for given, (same, result) in zip(inputs, board.call(library, calls), strict=True):
+    with board.process("cortex-a72") as process:
+        answers = process.call(library, calls)
+    for given, (same, result) in zip(inputs, answers, strict=True):
         np.testing.assert_array_equal(same, given)
         np.testing.assert_array_equal(result, given + np.arange(40))
 
@@ -68,11 +71,26 @@ def test_a_core_without_dot_product_ends_with_sigill_and_one_with_it_computes(
     library = _library(board, tmp_path, _dot, "cortex-a76")
     codes, weights = np.full(16, -128, np.int8), np.full(16, 127, np.int8)
     call = Call(symbol="f", arguments=(codes, weights, np.zeros(4, np.int32)))
-    with pytest.raises(BoardProcessError) as caught:
-        board.call(library, [call], cpu="cortex-a72")
-    assert caught.value.returncode == -signal.SIGILL
-    (results,) = board.call(library, [call], cpu="cortex-a76")
+    with board.process("cortex-a72") as process:
+        for _ in range(2):  # what one call ended, the next one starts again
+            with pytest.raises(BoardProcessError) as caught:
+                process.call(library, [call])
+            assert caught.value.returncode == -signal.SIGILL
+    with board.process("cortex-a76") as process:
+        (results,) = process.call(library, [call])
     np.testing.assert_array_equal(results[2], np.full(4, 4 * -128 * 127))
+
+
+@pytest.mark.board
+def test_what_a_function_refuses_is_said_and_the_process_goes_on(
+    board: EmulatedBoard, tmp_path: Path
+) -> None:
+    library = _library(board, tmp_path, _plus_index, "cortex-a72")
+    right, wrong = np.zeros(40, np.int32), np.zeros(39, np.int32)
+    with board.process("cortex-a72") as process:
+        with pytest.raises(BoardProcessError, match="on the board as cortex-a72: ValueError"):
+            process.call(library, [Call(symbol="f", arguments=(wrong, right))])
+        process.call(library, [Call(symbol="f", arguments=(right, right))])
 
 
 @pytest.mark.board

@@ -28,7 +28,7 @@ def convolutions(draw: st.DrawFn) -> dict[str, Any]:
     groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
     return {
         "batch": draw(st.sampled_from([1, 3])),
-        "size": (draw(st.integers(5, 11)), draw(st.integers(5, 11))),
+        "size": (draw(st.integers(5, 11)), draw(st.integers(7, 11))),
         "groups": groups,
         "channels": groups * draw(st.integers(1, 21)),
         "out_channels": groups * draw(st.integers(1, 35)),

@@ -1,0 +1,52 @@
+"""Running one operator's kernel on the board, as the tests of kernels ask for it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm
+
+from hardware.kernels.target import KernelTarget
+from hardware.target import KernelFamily, TargetConfig
+from tests.emulated_board.board import EmulatedBoard
+from tests.emulated_board.process import Call
+from tests.hardware.kernels.single_op import Bench, Shape
+
+__all__ = ["ArmBench"]
+
+_MTRIPLE = "aarch64-linux-gnu"
+
+
+class ArmBench(Bench):
+    """Plans and compiles for an Arm core, and runs on the board as that core.
+
+    Args:
+        board: The emulated board.
+        folder: For object files and libraries.
+        mcpu: The core.
+        family: Its kernels; None takes the fastest that it can run.
+    """
+
+    def __init__(
+        self, board: EmulatedBoard, folder: Path, mcpu: str, family: KernelFamily | None = None
+    ) -> None:
+        self.target = KernelTarget.of(TargetConfig(mcpu=mcpu, family=family or "auto"), _MTRIPLE)
+        self.board, self.folder = board, folder / f"{mcpu}-{self.target.family}"
+        self.folder.mkdir()
+        self.process = board.process(mcpu)
+
+    def run(self, op: Any, inputs: list[np.ndarray], out_shape: Shape, out_dtype: Any) -> Any:
+        plan = self.plan(op, inputs, out_shape, out_dtype)
+        library = self.folder / f"{plan.symbol}.so"
+        if not library.exists():
+            module = tvm.IRModule({plan.symbol: plan.build(plan.symbol)})
+            code = self.folder / f"{plan.symbol}.o"
+            tvm.tirx.build(module, self.target.tvm_target()).write_to_file(str(code), "o")
+            self.board.link([code], library)
+        # What was in the output before must not matter.
+        output = np.full(out_shape, 77, out_dtype)
+        arguments = (*inputs, *plan.constants, output)
+        ((*_, result),) = self.process.call(
+            library, [Call(symbol=plan.symbol, arguments=tuple(map(np.asarray, arguments)))]
+        )
+        return result
