@@ -11,7 +11,7 @@ __all__ = ["FALL_BACK", "HAVE_RUN", "never_run"]
 FALL_BACK = "generic"
 """The family of every target and layer for which nothing faster is written."""
 
-HAVE_RUN = ("avx2", FALL_BACK, "formula")
+HAVE_RUN = ("avx2", "avx512", FALL_BACK, "formula")
 """First parts of the names of families that ran outside an emulator (`formula`: the simulation).
 Add a family here with the first run of its exactness tests on a real machine."""
 

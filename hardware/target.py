@@ -5,10 +5,13 @@ from typing import Literal
 
 from hardware.errors import TargetError
 
-__all__ = ["KernelFamily", "TargetConfig"]
+__all__ = ["DOT_PRODUCT", "KernelFamily", "TargetConfig"]
 
-KernelFamily = Literal["avx2", "arm-dot", "neon", "generic"]
+KernelFamily = Literal["avx512-vnni", "avx-vnni", "avx2", "arm-dot", "neon", "generic"]
 """Names of the groups of kernels: by the instructions that multiply."""
+
+DOT_PRODUCT: tuple[KernelFamily, ...] = ("avx512-vnni", "avx-vnni", "arm-dot")
+"""Those made of dot-product instructions, for which all widths cost the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,12 +24,21 @@ class TargetConfig:
     """LLVM CPU name; empty means this machine's own."""
     family: Literal["auto"] | KernelFamily = "auto"
     """Kernel family; `auto` takes the fastest that the CPU's features allow."""
+    dot_product: bool = True
+    """Use dot-product instructions where the CPU has them; without, lower bits are faster than
+    higher ones."""
     kernel_cache: str = ""
     """Folder of compiled kernels; empty means `$XDG_CACHE_HOME/bitalloc/kernels`."""
     threads: int = 1
     """Threads a network may use; the kernels of this version use one."""
 
     def __post_init__(self) -> None:
-        """Refuse thread counts that cannot be had."""
+        """Refuse thread counts that cannot be had, and settings that contradict each other."""
         if self.threads != 1:
             raise TargetError(f"target.threads: expected 1, found {self.threads}")
+        if self.family in DOT_PRODUCT and not self.dot_product:
+            raise TargetError(
+                f"target.dot_product: false leaves out the instructions that target.family: "
+                f"{self.family} is made of",
+                "use target.family=auto",
+            )

@@ -22,7 +22,6 @@ _STEPS_INSIDE = 4
 _TERMS = 6
 """Most steps that are added up as one expression and folded at once."""
 
-_VECTOR_BYTES = 32
 _NEAR_BYTES = 24 * 1024
 """Weights of a block that stay in the first cache beside the codes; more come from the second."""
 _PANEL_BYTES = 16 * 1024
@@ -146,7 +145,7 @@ def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
 
 def _panels(geometry: Geometry, family: Family, whole: Schedule) -> Iterator[Schedule]:
     """Yield the same schedule in panels, where the weights of a block outgrow the first cache."""
-    block_bytes = whole.steps(geometry) * whole.tile_vectors * _VECTOR_BYTES
+    block_bytes = whole.steps(geometry) * whole.tile_vectors * family.vector_bytes
     tile_rows = geometry.out_height // whole.tile_rows
     # A tile that is moved back would add its sums twice.
     is_split = (
@@ -229,7 +228,7 @@ def _tile_instructions(
     reads = 2 if family.code_dtype == "pairs" else 1
     # A vector of weights that is used once is read by the multiplication itself.
     loads = s.tile_vectors * (family.weight_loads if pixels > 1 else family.lone_weight_loads)
-    block_bytes = s.steps(geometry) * s.tile_vectors * _VECTOR_BYTES
+    block_bytes = s.steps(geometry) * s.tile_vectors * family.vector_bytes
     is_near = s.panels > 1 or block_bytes <= _NEAR_BYTES
     misses = 0.0 if is_near else s.tile_vectors * _MISS
     one_step = family.step_instructions * sums + reads * pixels + loads + misses

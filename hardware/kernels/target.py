@@ -8,11 +8,13 @@ from tvm.target import codegen
 
 from hardware.errors import TargetError
 from hardware.kernels.epilogue import Avx2Epilogue, Epilogue, PlainEpilogue
-from hardware.target import KernelFamily, TargetConfig
+from hardware.target import DOT_PRODUCT, KernelFamily, TargetConfig
 
 __all__ = ["KernelTarget"]
 
 _NEEDS: dict[KernelFamily, tuple[str, str]] = {
+    "avx512-vnni": ("avx512vnni", "AVX-512 VNNI"),
+    "avx-vnni": ("avxvnni", "AVX-VNNI"),
     "avx2": ("avx2", "AVX2"),
     "arm-dot": ("dotprod", "Arm's dot product"),
     "neon": ("neon", "NEON"),
@@ -20,7 +22,11 @@ _NEEDS: dict[KernelFamily, tuple[str, str]] = {
 """Families, the faster ones first, and the CPU feature that each needs, as LLVM calls it and as
 people do. `generic` needs none."""
 
-_SWITCHED_OFF = {"avx2": ("-avx512f", "-avxvnni"), "neon": ("-dotprod",)}
+_SWITCHED_OFF = {
+    "avx2": ("-avx512f", "-avxvnni"),
+    "avx-vnni": ("-avx512f",),
+    "neon": ("-dotprod",),
+}
 """A family uses the instructions that it is named after: with these on, LLVM turns a `pmaddwd` and
 an addition into one `vpdpwssd`, and 8 bits would cost what 7 cost without anyone asking for it."""
 
@@ -62,7 +68,8 @@ class KernelTarget:
             for family, (feature, _) in _NEEDS.items()
             if codegen.llvm_cpu_has_features(feature, plain)
         ]
-        family: KernelFamily = next(iter(possible), "generic")
+        wanted = (name for name in possible if config.dot_product or name not in DOT_PRODUCT)
+        family: KernelFamily = next(wanted, "generic")
         if config.family != "auto":
             family = config.family
             if family in _NEEDS and family not in possible:
@@ -81,7 +88,7 @@ class KernelTarget:
 
     def epilogue(self) -> Epilogue:
         """Return how the kernels of this target turn sums into codes."""
-        return Avx2Epilogue() if self.family == "avx2" else PlainEpilogue()
+        return Avx2Epilogue() if self.family in ("avx2", "avx-vnni") else PlainEpilogue()
 
     def tvm_target(self) -> Any:
         """Return the `tvm.target.Target` that kernels are compiled for."""

@@ -11,7 +11,9 @@ from hardware.kernels.families.avx2_table import table_family
 from hardware.kernels.families.family import Family
 from hardware.kernels.families.generic import Generic
 from hardware.kernels.families.neon import choose_neon
+from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI
 from hardware.kernels.geometry import Geometry
+from hardware.target import KernelFamily
 
 __all__ = ["choose_depthwise", "choose_family"]
 
@@ -20,17 +22,23 @@ _DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 @lru_cache(maxsize=4096)
-def choose_family(kind: str, weight_bits: int, activation_bits: int, geometry: Geometry) -> Family:
+def choose_family(
+    kind: KernelFamily, weight_bits: int, activation_bits: int, geometry: Geometry
+) -> Family:
     """Return the cheapest family that is exact for a bit pair in one layer.
 
     Args:
-        kind: `avx2`, `neon`, `arm-dot` or `generic`.
+        kind: Which group of kernels.
         weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
         activation_bits: Activation codes are in 0..2^activation_bits - 1.
         geometry: The layer's shapes.
     """
     if kind == "generic":
         return Generic()
+    if kind == "avx512-vnni":
+        return AVX512_VNNI
+    if kind == "avx-vnni":
+        return AVX_VNNI
     if kind == "neon":
         return choose_neon(weight_bits, activation_bits, geometry)
     if kind == "arm-dot":
@@ -46,19 +54,19 @@ def choose_family(kind: str, weight_bits: int, activation_bits: int, geometry: G
 
 
 def choose_depthwise(
-    kind: str, weight_bits: int, activation_bits: int, taps: int, channels: int
+    kind: KernelFamily, weight_bits: int, activation_bits: int, taps: int, channels: int
 ) -> DepthwiseFamily:
     """Return the cheapest family that is exact for a bit pair in a depthwise layer.
 
     Args:
-        kind: `avx2`, `neon`, `arm-dot` or `generic`.
+        kind: Which group of kernels.
         weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
         activation_bits: Activation codes are in 0..2^activation_bits - 1.
         taps: Products of one sum.
         channels: Channels of the layer.
     """
     found = None
-    if kind == "avx2":
+    if kind in ("avx2", "avx-vnni", "avx512-vnni"):
         found = choose_avx2_depthwise(weight_bits, activation_bits, taps, channels)
     return found or GenericDepthwise(lanes=min(8, channels))
 

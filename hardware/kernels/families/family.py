@@ -90,6 +90,11 @@ class Family(ABC):
         """Vectors of int32 that the sums of one vector of weights take."""
         return self.channels // self.wide_lanes
 
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of one vector of weights."""
+        return self.weight_lanes * np.dtype(self.weight_dtype).itemsize
+
     def wide_places(self) -> npt.NDArray[np.intp]:
         """Return `[wide_vectors, wide_lanes]`: the place in a vector of weights of each sum."""
         return np.arange(self.channels).reshape(self.wide_vectors, self.wide_lanes)

@@ -18,7 +18,6 @@ few = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-families = pytest.mark.parametrize("family", ["auto", "generic"])
 widths = st.integers(2, 8)
 dtypes = st.sampled_from(["uint8", "int16", "float32"])
 
@@ -58,24 +57,19 @@ def _check_conv(bench: Bench, case: dict[str, Any]) -> None:
     bench.agrees(op, x, out_dtype=case["out_dtype"])
 
 
-@families
 @few
 @given(case=convolutions())
-def test_convolutions_agree(family: str, case: dict[str, Any], auto: Bench, generic: Bench) -> None:
-    _check_conv(auto if family == "auto" else generic, case)
+def test_convolutions_agree(case: dict[str, Any], bench: Bench) -> None:
+    _check_conv(bench, case)
 
 
-@families
 @settings(few, max_examples=8)
 @given(case=convolutions(), channels=st.integers(2, 21))
-def test_depthwise_convolutions_agree(
-    family: str, case: dict[str, Any], channels: int, auto: Bench, generic: Bench
-) -> None:
+def test_depthwise_convolutions_agree(case: dict[str, Any], channels: int, bench: Bench) -> None:
     depthwise = dict.fromkeys(("groups", "channels", "out_channels"), channels)
-    _check_conv(auto if family == "auto" else generic, case | depthwise)
+    _check_conv(bench, case | depthwise)
 
 
-@families
 @settings(few, max_examples=12)
 @given(
     batch=st.sampled_from([1, 3]),
@@ -86,15 +80,13 @@ def test_depthwise_convolutions_agree(
     seed=st.integers(0, 2**32 - 1),
 )
 def test_matrix_products_agree(
-    family: str,
     batch: int,
     features: int,
     out_features: int,
     bits: tuple[int, int],
     out_dtype: str,
     seed: int,
-    auto: Bench,
-    generic: Bench,
+    bench: Bench,
 ) -> None:
     rng = np.random.default_rng(seed)
     codes = 2 ** bits[1]
@@ -106,14 +98,14 @@ def test_matrix_products_agree(
         zero_point=int(rng.integers(0, codes)),
     )
     x = rng.integers(0, codes, (batch, features), dtype=np.uint8)
-    (auto if family == "auto" else generic).agrees(op, x, out_dtype=out_dtype)
+    bench.agrees(op, x, out_dtype=out_dtype)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("activation_bits", range(2, 9))
 @pytest.mark.parametrize("weight_bits", range(2, 9))
 def test_extreme_codes_never_overflow(
-    weight_bits: int, activation_bits: int, sign: int, auto: Bench
+    weight_bits: int, activation_bits: int, sign: int, bench: Bench
 ) -> None:
     # 2304 equal products: sums in 16 bits would overflow for every pair if none were widened.
     rng = np.random.default_rng(0)
@@ -126,16 +118,14 @@ def test_extreme_codes_never_overflow(
     )
     op = replace(op, weight=weight, epilogue=epilogue, input_zero_point=0)
     x = np.full((1, 3, 4, 256), 2**activation_bits - 1, np.uint8)
-    auto.agrees(op, x, out_dtype="float32")
+    bench.agrees(op, x, out_dtype="float32")
 
 
-@families
-def test_a_huge_multiplier_clips(family: str, auto: Bench, generic: Bench) -> None:
+def test_a_huge_multiplier_clips(bench: Bench) -> None:
     # Scaled sums far beyond int32: a conversion before the clip would wrap.
     op = make_layer(np.random.default_rng(1), (11, 40), (8, 8))
     epilogue = replace(op.epilogue, multiplier=np.full(11, 1e9, np.float32))
     x = np.random.default_rng(2).integers(0, 256, (3, 40), dtype=np.uint8)
-    bench = auto if family == "auto" else generic
     bench.agrees(replace(op, epilogue=epilogue), x, out_dtype="uint8")
 
 
