@@ -1,6 +1,6 @@
 """Program: a candidate put together from compiled kernels, ready to run and to time.
 
-The program is Relax virtual machine bytecode written directly: one call for each operator, over
+The program is Relax virtual machine bytecode written directly: one call for each step, over
 tensors that exist before the first run. `relax.build` would make the same calls from a Relax
 function, and add a check for each argument and an allocation for each result at every execution
 (measured: 0.8 us a call against 0.2) and 25 ms of building for each candidate.
@@ -17,7 +17,8 @@ from tvm import relax
 from hardware.borders import border_code, stored_shape
 from hardware.errors import BuildError
 from hardware.kernels.plan import KernelPlan
-from hardware.storage import plan_storage, read_names
+from hardware.steps import Step
+from hardware.storage import plan_storage
 from quant.deploy_graph import DeployGraph, DeployTensor, Flatten
 
 __all__ = ["Program", "assemble"]
@@ -64,9 +65,11 @@ class Program:
             raise BuildError(
                 f"{self._network} was built for inputs of shape {self.input_shape}, found {x.shape}"
             )
-        self._input.copyfrom(np.ascontiguousarray(x, dtype=str(self._input.dtype)))
+        stored = np.full(tuple(self._input.shape), self._border_code, str(self._input.dtype))
+        _inside(stored, self._entry)[...] = x
+        self._input.copyfrom(stored)
         self.execute()
-        return np.array(self._output.numpy())
+        return np.array(_inside(self._output.numpy(), self._exit))
 
     def execute(self) -> None:
         """Run once on the input that the last `run` left in place; nothing is copied."""
@@ -85,6 +88,7 @@ class Program:
 
 def assemble(
     graph: DeployGraph,
+    steps: Sequence[Step],
     plans: Sequence[KernelPlan | None],
     modules: Iterable[Any],
     *,
@@ -94,31 +98,32 @@ def assemble(
 
     Args:
         graph: The converted network.
-        plans: One for each operator of the graph; None for a Flatten, which moves no data.
+        steps: The graph's steps (see `steps_of`).
+        plans: One for each step; None for a Flatten, which moves no data.
         modules: Compiled modules that together hold every plan's symbol.
         batch: Images in one execution.
 
     Raises:
         BuildError: an operator has no kernel.
     """
-    tensors = _make_tensors(graph, batch)
+    tensors = _make_tensors(graph, steps, batch)
     registers = {name: index for index, name in enumerate(tensors)}
     builder = relax.ExecBuilder()
     with builder.function(_ENTRY, num_inputs=len(tensors)):
-        for op, plan in zip(graph.ops, plans, strict=True):
+        for step, plan in zip(steps, plans, strict=True):
             if plan is None:
-                if not isinstance(op, Flatten):
-                    raise BuildError(f"{graph.network}: no kernel for {type(op).__name__}")
+                if not isinstance(step.op, Flatten):
+                    raise BuildError(f"{graph.network}: no kernel for {type(step.op).__name__}")
                 continue
-            inputs = [builder.r(registers[name]) for name in read_names(op)]
+            inputs = [builder.r(registers[name]) for name in step.reads]
             # Constants live in the program's pool, where equal ones are stored once. Tensors that
             # are written must be arguments: the pool would merge two buffers of equal content.
             constants = [
                 builder.convert_constant(tvm.runtime.tensor(np.ascontiguousarray(array)))
                 for array in plan.constants
             ]
-            output = builder.r(registers[op.output])
-            builder.emit_call(plan.symbol, [*inputs, *constants, output])
+            outputs = [builder.r(registers[name]) for name in step.writes]
+            builder.emit_call(plan.symbol, [*inputs, *constants, *outputs])
         builder.emit_ret(builder.r(registers[graph.output]))
     executable = builder.get()
     for module in modules:
@@ -129,9 +134,9 @@ def assemble(
     return Program(machine, tensors, graph)
 
 
-def _make_tensors(graph: DeployGraph, batch: int) -> dict[str, Any]:
+def _make_tensors(graph: DeployGraph, steps: Sequence[Step], batch: int) -> dict[str, Any]:
     """Return a view of its storage for each tensor, batch first."""
-    plan = plan_storage(graph, batch)
+    plan = plan_storage(graph, steps, batch)
     # Filled: the first run must not depend on what the memory held before.
     storages = [
         tvm.runtime.tensor(np.full(size + _SLACK_BYTES, fill, np.uint8))

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from hardware.storage import read_names
+from hardware.steps import read_names, steps_of
 from quant.deploy_graph import (
     AvgPool2d,
     Concat,
@@ -55,16 +55,23 @@ def with_random_codes(graph: DeployGraph, bits: Mapping[str, BitPair], seed: int
 
 
 def layer_alone(graph: DeployGraph, layer: str, bits: BitPair, seed: int) -> DeployGraph:
-    """Return one layer as a network of its own that reads codes, with random weight codes."""
-    (op,) = (op for op in graph.layer_ops() if op.layer == layer)
-    op = _recoded(op, *bits, np.random.default_rng(seed))
-    tensors: dict[str, DeployTensor] = {name: graph.tensors[name] for name in (op.input, op.output)}
+    """Return one layer as a network of its own that reads codes, with random weight codes.
+
+    What the network computes together with the layer comes with it (see `steps_of`); the tensor
+    that is added to its output holds zeros.
+    """
+    (step,) = (step for step in steps_of(graph) if getattr(step.op, "layer", None) == layer)
+    assert isinstance(step.op, Conv2d | Linear)
+    op = _recoded(step.op, *bits, np.random.default_rng(seed))
+    names = {op.input, op.output, *step.reads, *step.writes, step.wide}
     return DeployGraph(
         network=f"{graph.network}.{layer}",
         input=op.input,
-        output=op.output,
-        tensors=tensors,
-        ops=(op,),
+        output=step.writes[-1],
+        tensors={name: graph.tensors[name] for name in sorted(names)},
+        ops=(op, *step.followers),
+        zeros=() if step.other is None else (step.other,),
+        kept=step.writes[:-1],
     )
 
 

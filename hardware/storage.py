@@ -1,12 +1,14 @@
 """Where a program's tensors live: storages that are reused once their tensor was last read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
 from hardware.borders import border_code, stored_shape
-from quant.deploy_graph import Add, Concat, DeployGraph, DeployOp, DeployTensor, Flatten
+from hardware.steps import Step
+from quant.deploy_graph import DeployGraph, DeployTensor, Flatten
 
-__all__ = ["StoragePlan", "plan_storage", "read_names", "tensor_bytes"]
+__all__ = ["StoragePlan", "plan_storage", "tensor_bytes"]
 
 _ITEM_BYTES = {"uint8": 1, "int16": 2, "float32": 4}
 
@@ -24,26 +26,28 @@ class StoragePlan:
     which no operator writes."""
 
 
-def plan_storage(graph: DeployGraph, batch: int) -> StoragePlan:
+def plan_storage(graph: DeployGraph, steps: Sequence[Step], batch: int) -> StoragePlan:
     """Give every tensor a storage, reusing the smallest free one that is large enough.
 
     Reuse keeps the bytes a program touches few, as a network on a small device needs it. The
     network's input keeps its storage for itself, so that a program can run again without a copy.
     Tensors with a border share one only where their borders lie in the same place.
     """
-    last_read = _last_reads(graph)
+    last_read = {name: index for index, step in enumerate(steps) for name in step.reads}
     pool = _Pool()
-    slots: dict[str, int] = {graph.input: pool.take(graph, graph.input, batch)}
-    users = {slots[graph.input]: {graph.input}}
-    for index, op in enumerate(graph.ops):
-        if isinstance(op, Flatten):
-            slots[op.output] = slots[op.input]
-        else:
-            slots[op.output] = pool.take(graph, op.output, batch)
-        users.setdefault(slots[op.output], set()).add(op.output)
+    lasting = {graph.input, graph.output, *graph.zeros, *graph.kept}
+    slots = {name: pool.take(graph, name, batch) for name in (graph.input, *graph.zeros)}
+    users = {slot: {name} for name, slot in slots.items()}
+    for index, step in enumerate(steps):
+        for name in step.writes:
+            if isinstance(step.op, Flatten):
+                slots[name] = slots[step.op.input]
+            else:
+                slots[name] = pool.take(graph, name, batch)
+            users.setdefault(slots[name], set()).add(name)
         # Only now, so that no kernel writes over what it reads.
-        for name in {*read_names(op), op.output}:
-            if last_read.get(name, index) <= index and name not in (graph.input, graph.output):
+        for name in {*step.reads, *step.writes} - lasting:
+            if last_read.get(name, index) <= index:
                 users[slots[name]].discard(name)
                 if not users[slots[name]]:
                     pool.release(slots[name])
@@ -88,13 +92,3 @@ class _Pool:
 def tensor_bytes(tensor: DeployTensor, batch: int) -> int:
     """Return the bytes of one tensor, with its border, at a batch size."""
     return prod(stored_shape(tensor, batch)) * _ITEM_BYTES[tensor.dtype]
-
-
-def read_names(op: DeployOp) -> tuple[str, ...]:
-    """Return the names of the tensors that an operator reads, in the order of its inputs."""
-    return op.inputs if isinstance(op, Add | Concat) else (op.input,)
-
-
-def _last_reads(graph: DeployGraph) -> dict[str, int]:
-    """Return the index of the last operator that reads each tensor."""
-    return {name: index for index, op in enumerate(graph.ops) for name in read_names(op)}

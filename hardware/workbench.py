@@ -12,15 +12,17 @@ from hardware.borders import with_borders
 from hardware.built import Built
 from hardware.errors import BuildError
 from hardware.kernels.cache import KernelCache
+from hardware.kernels.context import PlanContext
 from hardware.kernels.plan import KernelPlan
-from hardware.kernels.select import plan_op
+from hardware.kernels.select import plan_step
 from hardware.kernels.target import KernelTarget
 from hardware.program import Program, assemble
 from hardware.protocol import ProtocolConfig
 from hardware.ruler import RulerReading, read_ruler_us, settle
+from hardware.steps import Step, steps_of
 from hardware.target import TargetConfig
 from hardware.timing import Timing, time_program
-from quant.deploy_graph import DeployGraph
+from quant.deploy_graph import Conv2d, DeployGraph, Linear
 
 __all__ = ["Workbench"]
 
@@ -60,7 +62,7 @@ class Workbench:
         """Return what decides the time of a program, without compiling anything."""
         return tuple(
             (plan.symbol, tuple((array.shape, str(array.dtype)) for array in plan.constants))
-            for plan in self._plan(with_borders(graph))
+            for plan in self._plan(with_borders(graph))[1]
             if plan is not None
         )
 
@@ -73,9 +75,9 @@ class Workbench:
         started = time.perf_counter()
         self._program = None
         graph = with_borders(graph)
-        plans = self._plan(graph)
+        steps, plans = self._plan(graph)
         modules = self._cache.load([plan for plan in plans if plan is not None])
-        program = assemble(graph, plans, modules, batch=self._batch)
+        program = assemble(graph, steps, plans, modules, batch=self._batch)
         built = time.perf_counter()
         if check:
             x = fixed_input(graph, self._batch)
@@ -83,9 +85,9 @@ class Workbench:
                 raise BuildError(wrong)
         self._program = program
         families = {
-            op.layer: plan.family
-            for op, plan in zip(graph.ops, plans, strict=True)
-            if plan is not None and hasattr(op, "layer")
+            step.op.layer: plan.family
+            for step, plan in zip(steps, plans, strict=True)
+            if plan is not None and isinstance(step.op, Conv2d | Linear)
         }
         return Built(
             build_s=built - started, check_s=time.perf_counter() - built, families=families
@@ -138,5 +140,7 @@ class Workbench:
         shape = (0, *graph.tensors[graph.output].shape)
         return np.concatenate([np.zeros(shape, np.float32), *outputs]).astype(np.float32)
 
-    def _plan(self, graph: DeployGraph) -> list[KernelPlan | None]:
-        return [plan_op(op, graph, batch=self._batch, target=self._target) for op in graph.ops]
+    def _plan(self, graph: DeployGraph) -> tuple[tuple[Step, ...], list[KernelPlan | None]]:
+        steps = steps_of(graph)
+        context = PlanContext(graph=graph, batch=self._batch, target=self._target)
+        return steps, [plan_step(step, context) for step in steps]

@@ -197,6 +197,11 @@ class DeployGraph:
     output: str
     tensors: dict[str, DeployTensor]
     ops: tuple[DeployOp, ...] = field(default_factory=tuple)
+    zeros: tuple[str, ...] = ()
+    """Tensors of zeros that no operator writes: those that a part of a network reads beside its
+    input."""
+    kept: tuple[str, ...] = ()
+    """Tensors that must exist beside the output: those that more than a part of a network reads."""
 
     def layer_ops(self) -> tuple[Conv2d | Linear, ...]:
         """Return the quantized layers' operators, in order."""

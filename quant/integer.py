@@ -64,6 +64,8 @@ def run_graph(
         The output tensor, float32 `[N, classes]` for a classifier.
     """
     values: dict[str, Array] = {graph.input: np.asarray(x, dtype=np.float32)}
+    for name in graph.zeros:
+        values[name] = np.zeros((len(x), *graph.tensors[name].shape), graph.tensors[name].dtype)
     for op in graph.ops:
         names = op.inputs if isinstance(op, Add | Concat) else (op.input,)
         result = run_op(op, *(values[name] for name in names))

@@ -19,7 +19,7 @@ from hardware.kernels.emit import (
     tile_start,
     vector_type,
 )
-from hardware.kernels.epilogue import Epilogue, Scaling
+from hardware.kernels.epilogue import Epilogue, Outputs, Scaling
 from hardware.kernels.families.family import Family
 from hardware.kernels.families.generic import Generic
 from hardware.kernels.geometry import Geometry
@@ -188,7 +188,7 @@ class _Depthwise:
                     for index, vectors in enumerate(self.family.emit_sums(tile)):
                         place = g.out_place(image, row, column + index) + channel
                         self.epilogue.emit(
-                            vectors, channel, scaling, output, place, self.family.lanes
+                            vectors, channel, scaling, Outputs(output, place), self.family.lanes
                         )
 
             full, rest = divmod(g.out_width, self.family.columns)

@@ -7,7 +7,7 @@ compute a few outputs again, to the same values, and no tile needs a guard. Colu
 tile covers have a narrower tile of their own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -16,14 +16,32 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.copying import emit_copy, needs_copy, scratch_buffer
 from hardware.kernels.emit import Parameter, function, load, store, tile_count, tile_start
-from hardware.kernels.epilogue import Epilogue, Scaling
+from hardware.kernels.epilogue import Epilogue, Follow, Outputs, Scaling
 from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.schedule import Schedule
 
-__all__ = ["direct_kernel"]
+__all__ = ["Tensors", "direct_kernel"]
 
 Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tensors:
+    """The tensors of a layer and of what is computed with it, as they are stored."""
+
+    codes: Shape
+    output: Shape | None
+    """None where only narrow codes are kept."""
+    out_dtype: str
+    """`uint8`, `int16` or `float32` (logits)."""
+    adds: bool = False
+    """Whether another tensor of the output's shape, int16, is added."""
+    wide: Shape = ()
+    """Shape of the layer's own output, stored or not."""
+    narrow: Shape | None = None
+    """Of the narrow codes, where a requantization follows."""
+    narrow_border: tuple[int, int] = (0, 0)
 
 
 def direct_kernel(
@@ -32,15 +50,15 @@ def direct_kernel(
     family: Family,
     schedule: Schedule,
     epilogue: Epilogue,
-    shapes: tuple[Shape, Shape],
-    out_dtype: str,
+    tensors: Tensors,
 ) -> Any:
     """Return the TensorIR function of one layer.
 
-    Its arguments: codes u8; weights (see `packing.pack_weights`); bias int32 and multiplier float32
-    (see `packing.pack_channels`); limits float32 `[zero_point, clip_min, clip_max]` (not read where
-    the output is float32); border u8 `[1]`, the code of padding; the family's lookup table, where
-    it has one; output.
+    Its arguments: codes u8; the tensor that is added, int16, if any; weights (see
+    `packing.pack_weights`); bias int32 and multiplier float32 (see `packing.pack_channels`); limits
+    float32 `[zero_point, clip_min, clip_max]` (not read where the output is float32); border u8
+    `[1]`, the code of padding; the family's lookup table, if any; scales and limits of what follows
+    (see `Follow`), if anything does; the output and the narrow codes, those that are kept.
 
     Args:
         symbol: Name of the compiled function.
@@ -48,25 +66,39 @@ def direct_kernel(
         family: How products are summed.
         schedule: Register tile and order of the steps.
         epilogue: How sums become outputs.
-        shapes: Shapes of the input and the output tensor, batch first.
-        out_dtype: `uint8`, `int16` or `float32` (logits).
+        tensors: What is read and written.
     """
-    kernel = _Direct(geometry, family, schedule, epilogue)
+    kernel = _Direct(geometry, family, schedule, epilogue, tensors)
     weights = schedule.weight_shape(geometry, family)
     channels = weights[0] * weights[2] * family.channels
-    parameters = [
-        Parameter(name="codes", shape=shapes[0], dtype="uint8"),
+    lookup = family.lookup_table()
+    parameters = [Parameter(name="codes", shape=tensors.codes, dtype="uint8")]
+    if tensors.adds:
+        parameters.append(Parameter(name="other", shape=tensors.wide, dtype="int16"))
+    parameters += [
         Parameter(name="weights", shape=weights, dtype=family.weight_dtype),
         Parameter(name="bias", shape=(channels,), dtype="int32"),
         Parameter(name="multiplier", shape=(channels,), dtype="float32"),
         Parameter(name="limits", shape=(3,), dtype="float32"),
         Parameter(name="border", shape=(1,), dtype="uint8"),
     ]
-    lookup = family.lookup_table()
     if lookup is not None:
         parameters.append(Parameter(name="lookup", shape=lookup.shape, dtype="uint8"))
-    parameters.append(Parameter(name="output", shape=shapes[1], dtype=out_dtype))
-    return function(symbol, parameters, kernel.emit)
+    if tensors.adds or tensors.narrow is not None:
+        parameters += [
+            Parameter(name="scales", shape=(3,), dtype="float32"),
+            Parameter(name="follow_limits", shape=(5,), dtype="float32"),
+        ]
+    if tensors.output is not None:
+        parameters.append(Parameter(name="output", shape=tensors.output, dtype=tensors.out_dtype))
+    if tensors.narrow is not None:
+        parameters.append(Parameter(name="narrow", shape=tensors.narrow, dtype="uint8"))
+    names = [parameter.name for parameter in parameters]
+    return function(
+        symbol,
+        parameters,
+        lambda *buffers: kernel.emit(dict(zip(names, buffers, strict=True))),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,31 +128,39 @@ class _Direct:
     """Emits the body of one kernel."""
 
     def __init__(
-        self, geometry: Geometry, family: Family, schedule: Schedule, epilogue: Epilogue
+        self,
+        geometry: Geometry,
+        family: Family,
+        schedule: Schedule,
+        epilogue: Epilogue,
+        tensors: Tensors,
     ) -> None:
         """Keep what the kernel is made of."""
         self.geometry, self.family, self.schedule = geometry, family, schedule
-        self.epilogue = epilogue
+        self.epilogue, self.tensors = epilogue, tensors
+        self.narrow_geometry = replace(geometry, out_border=tensors.narrow_border)
         self.vectors = range(schedule.tile_vectors)
 
-    def emit(self, codes: Any, weights: Any, *rest: Any) -> None:
+    def emit(self, buffers: Mapping[str, Any]) -> None:
         """Emit the loops over images, groups, blocks of channels and tiles of pixels."""
-        bias, multiplier, limits, border, *lookup, output = rest
         g, s = self.geometry, self.schedule
-        overread = s.overread_codes(g, self.family)
-        # Nothing is read beyond the end of a tensor, not even against weights of zero.
-        copied = needs_copy(g, self.family) or overread > 0
+        copied = needs_copy(g, self.family)
         if copied:
+            overread = s.overread_codes(g, self.family)
             scratch = scratch_buffer(g, self.family, overread)
-        scaling = Scaling(bias, multiplier, limits)
+        follow = None
+        if "scales" in buffers:
+            follow = Follow(buffers.get("other"), buffers["scales"], buffers["follow_limits"])
+        scaling = Scaling(buffers["bias"], buffers["multiplier"], buffers["limits"], follow)
+        output = (buffers.get("output"), buffers.get("narrow"))
         with T.serial(g.batch) as image:
             if copied:
-                emit_copy(codes, scratch, border, g, self.family, image)
+                emit_copy(buffers["codes"], scratch, buffers["border"], g, self.family, image)
             operands = _Operands(
-                codes=scratch if copied else codes,
+                codes=scratch if copied else buffers["codes"],
                 start=g.first_window + (0 if copied else image * g.image_codes),
-                weights=weights,
-                lookup=lookup[0] if lookup else None,
+                weights=buffers["weights"],
+                lookup=buffers.get("lookup"),
             )
             with T.grid(g.groups, s.blocks(g, self.family)) as (group, block):
                 place = _Tile(image, group, block)
@@ -253,10 +293,13 @@ class _Direct:
             count = len(self.vectors) * self.family.wide_vectors
             vectors = sums[index * count : (index + 1) * count]
             place = g.out_place(tile.image, tile.row + row, tile.column + column)
-            place = place + tile.group * g.group_out_channels + channel
-            self.epilogue.emit(
-                vectors, constant, scaling, output, place, min(block_channels, g.group_out_channels)
+            first = tile.group * g.group_out_channels + channel
+            narrow = self.narrow_geometry.out_place(
+                tile.image, tile.row + row, tile.column + column
             )
+            outputs = Outputs(output[0], place + first, output[1], narrow + first)
+            real = min(block_channels, g.group_out_channels)
+            self.epilogue.emit(vectors, constant, scaling, outputs, real)
 
 
 class _Steps:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from hardware.errors import BuildError
 from hardware.kernels.context import PlanContext, limits
 from hardware.kernels.depthwise import depthwise_kernel, vector_starts
-from hardware.kernels.direct import direct_kernel
+from hardware.kernels.direct import Tensors, direct_kernel
 from hardware.kernels.epilogue import PlainEpilogue
 from hardware.kernels.families.choose import choose_depthwise, choose_family
 from hardware.kernels.families.generic import Generic
@@ -17,13 +17,14 @@ from hardware.kernels.geometry import Geometry
 from hardware.kernels.packing import pack_channels, pack_weights, shifted_bias
 from hardware.kernels.plan import KernelPlan
 from hardware.kernels.schedule import make_schedule
+from hardware.steps import Step
 from quant.deploy_graph import Conv2d, Linear
 
 __all__ = ["plan_layer"]
 
 
-def plan_layer(op: Conv2d | Linear, context: PlanContext) -> KernelPlan:
-    """Plan a layer.
+def plan_layer(op: Conv2d | Linear, context: PlanContext, step: Step) -> KernelPlan:
+    """Plan a layer, with what its step computes beside it.
 
     Raises:
         BuildError: codes wider than their bits, or shapes that do not belong together.
@@ -32,23 +33,25 @@ def plan_layer(op: Conv2d | Linear, context: PlanContext) -> KernelPlan:
     geometry = _geometry(op, context)
     if 1 < geometry.groups == geometry.channels == geometry.out_channels:
         return _plan_depthwise(op, geometry, context)
-    return _plan_direct(op, geometry.flattened(), context)
+    tensors = _tensors(op, context, step)
+    if not any(tensors.narrow_border):
+        geometry = geometry.flattened()
+    return _plan_direct(op, geometry, tensors, context, step)
 
 
-def _plan_direct(op: Conv2d | Linear, geometry: Geometry, context: PlanContext) -> KernelPlan:
+def _plan_direct(
+    op: Conv2d | Linear, geometry: Geometry, tensors: Tensors, context: PlanContext, step: Step
+) -> KernelPlan:
     target = context.target
     family = choose_family(target.family, op.weight_bits, op.activation_bits, geometry)
     schedule = make_schedule(geometry, family)
     epilogue = target.epilogue()
-    shapes = (context.stored_shape(op.input), context.stored_shape(op.output))
-    out_dtype = context.dtype(op.output)
     code = {
         "geometry": geometry.document(),
         "family": family.document(),
         "schedule": asdict(schedule),
         "epilogue": type(epilogue).__name__,
-        "shapes": shapes,
-        "out": out_dtype,
+        "tensors": asdict(tensors),
     }
     lookup = family.lookup_table()
     bias = shifted_bias(op, family, schedule.steps(geometry))
@@ -56,15 +59,14 @@ def _plan_direct(op: Conv2d | Linear, geometry: Geometry, context: PlanContext) 
     return context.plan(
         "direct",
         code,
-        lambda symbol: direct_kernel(
-            symbol, geometry, family, schedule, epilogue, shapes, out_dtype
-        ),
+        lambda symbol: direct_kernel(symbol, geometry, family, schedule, epilogue, tensors),
         (
             pack_weights(op.weight, geometry, family, schedule),
             pack_channels(bias, geometry, family, schedule),
             pack_channels(multiplier, geometry, family, schedule),
             *_run_time_codes(op),
             *(() if lookup is None else (lookup,)),
+            *_follow_constants(step),
         ),
         family.name,
     )
@@ -102,6 +104,41 @@ def _plan_depthwise(op: Conv2d | Linear, geometry: Geometry, context: PlanContex
             *_run_time_codes(op),
         ),
         family.name,
+    )
+
+
+def _tensors(op: Conv2d | Linear, context: PlanContext, step: Step) -> Tensors:
+    wide, narrow = context.stored_shape(op.output), step.requantize
+    return Tensors(
+        codes=context.stored_shape(op.input),
+        output=wide if step.keeps_wide else None,
+        out_dtype=context.dtype(op.output),
+        adds=step.add is not None,
+        wide=wide,
+        narrow=None if narrow is None else context.stored_shape(narrow.output),
+        narrow_border=(0, 0) if narrow is None else context.border(narrow.output),
+    )
+
+
+def _follow_constants(step: Step) -> tuple[npt.NDArray[np.float32], ...]:
+    """Return scales and limits of what follows (see `Follow`); of nothing, neutral ones."""
+    if not step.followers:
+        return ()
+    assert isinstance(step.op, Conv2d | Linear)
+    epilogue = step.op.epilogue
+    own, other, low, high = 1.0, 1.0, epilogue.clip_min, epilogue.clip_max
+    if step.add is not None:
+        own, other = step.add.multipliers
+        if step.add.inputs[0] != step.op.output:
+            own, other = other, own
+        low, high = step.add.clip_min, step.add.clip_max
+    narrow = step.requantize
+    last = (1.0, 0, 0, 0)
+    if narrow is not None:
+        last = (narrow.multiplier, narrow.zero_point, narrow.clip_min, narrow.clip_max)
+    return (
+        np.array([own, other, last[0]], np.float32),
+        np.array([low, high, *last[1:]], np.float32),
     )
 
 

@@ -19,7 +19,7 @@ def requantized(values: Any, multiplier: Any, limits: Any, lanes: int) -> Any:
     Args:
         values: Vector of integers or floats.
         multiplier: float32 vector.
-        limits: Buffer float32 `[zero_point, clip_min, clip_max]`.
+        limits: float32 `[zero_point, clip_min, clip_max]`, a buffer or expressions.
         lanes: Length of the vectors.
 
     Source: docs/integers.md, "Requantization".

@@ -12,14 +12,12 @@ from hardware.kernels.layers import plan_layer
 from hardware.kernels.moving import avg_pool_kernel, concat_kernel, max_pool_kernel
 from hardware.kernels.plan import KernelPlan
 from hardware.kernels.pointwise import add_kernel, quantize_input_kernel, requantize_kernel
-from hardware.kernels.target import KernelTarget
+from hardware.steps import Step
 from quant.deploy_graph import (
     Add,
     AvgPool2d,
     Concat,
     Conv2d,
-    DeployGraph,
-    DeployOp,
     Flatten,
     Linear,
     MaxPool2d,
@@ -27,29 +25,25 @@ from quant.deploy_graph import (
     Requantize,
 )
 
-__all__ = ["plan_op"]
+__all__ = ["plan_step"]
 
 
-def plan_op(
-    op: DeployOp, graph: DeployGraph, *, batch: int, target: KernelTarget
-) -> KernelPlan | None:
-    """Return the kernel of one operator, or None for a Flatten, which moves no data.
+def plan_step(step: Step, context: PlanContext) -> KernelPlan | None:
+    """Return the kernel of one step, or None for a Flatten, which moves no data.
 
     Args:
-        op: An operator of `graph`.
-        graph: Gives shapes and types of the tensors.
-        batch: Images in one execution.
-        target: What the code is generated for.
+        step: An operator of the context's graph, and what is computed with it.
+        context: Graph, batch size and target.
 
     Raises:
         BuildError: the operator is inconsistent with its tensors, or not known.
     """
-    context = PlanContext(graph=graph, batch=batch, target=target)
+    op = step.op
     match op:
         case Flatten():
             return None
         case Conv2d() | Linear():
-            return plan_layer(op, context)
+            return plan_layer(op, context, step)
         case QuantizeInput():
             return _plan_quantize_input(op, context)
         case Requantize():

@@ -9,6 +9,7 @@ from hardware.borders import border_code, stored_shape, with_borders
 from hardware.kernels.copying import needs_copy
 from hardware.kernels.families.choose import choose_family
 from hardware.kernels.geometry import Geometry
+from hardware.steps import steps_of
 from hardware.storage import plan_storage
 from hardware.target import TargetConfig
 from hardware.workbench import Workbench
@@ -16,7 +17,6 @@ from quant.convert import convert
 from quant.deploy_graph import Conv2d
 from quant.integer import run_graph
 from quant.testing import TinyBranchNet, TinyResidualNet, prepared, random_allocation, random_images
-
 
 NETWORKS = [(TinyResidualNet, (1, 8, 8)), (TinyBranchNet, (3, 10, 12))]
 
@@ -42,7 +42,7 @@ def test_the_widest_padding_of_the_readers_decides(graph) -> None:
 
 def test_tensors_share_a_storage_only_where_borders_agree(graph) -> None:
     bordered = with_borders(graph)
-    plan = plan_storage(bordered, 2)
+    plan = plan_storage(bordered, steps_of(bordered), 2)
     for slot, size in enumerate(plan.sizes_bytes):
         names = [name for name, where in plan.slots.items() if where == slot]
         tensors = [bordered.tensors[name] for name in names]

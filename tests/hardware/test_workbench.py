@@ -82,17 +82,17 @@ def test_a_vector_network_needs_no_images(benches: Any) -> None:
 
 def test_build_checks_the_result(benches: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bench, graph = benches[1], digits_like()
-    honest = workbench.plan_op
+    honest = workbench.plan_step
 
-    def doubled(op: Any, graph: Any, **options: Any) -> Any:
+    def doubled(step: Any, context: Any) -> Any:
         """Plan with every float32 constant doubled, as a wrong packing of multipliers would."""
-        plan = honest(op, graph, **options)
+        plan = honest(step, context)
         if plan is None:
             return None
         constants = [2 * a if a.dtype == np.float32 else a for a in plan.constants]
         return replace(plan, constants=tuple(constants))
 
-    monkeypatch.setattr(workbench, "plan_op", doubled)
+    monkeypatch.setattr(workbench, "plan_step", doubled)
     with pytest.raises(BuildError, match="of 10 outputs differ from the integer reference"):
         bench.build(graph)
     with pytest.raises(BuildError, match="nothing is built"):

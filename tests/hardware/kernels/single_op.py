@@ -6,8 +6,10 @@ import numpy as np
 import tvm
 
 from hardware.kernels.cache import KernelCache
-from hardware.kernels.select import plan_op
+from hardware.kernels.context import PlanContext
+from hardware.kernels.select import plan_step
 from hardware.kernels.target import KernelTarget
+from hardware.steps import Step
 from hardware.target import TargetConfig
 from quant.deploy_graph import (
     WIDE_MAX,
@@ -41,7 +43,8 @@ class Bench:
         graph = DeployGraph(
             network="one", input=names[0], output=op.output, tensors=tensors, ops=(op,)
         )
-        return plan_op(op, graph, batch=inputs[0].shape[0], target=self.target)
+        context = PlanContext(graph=graph, batch=inputs[0].shape[0], target=self.target)
+        return plan_step(Step(op=op), context)
 
     def run(self, op: Any, inputs: list[np.ndarray], out_shape: Shape, out_dtype: Any) -> Any:
         plan = self.plan(op, inputs, out_shape, out_dtype)
