@@ -16,15 +16,13 @@ from tvm import relax
 
 from hardware.borders import border_code, stored_shape
 from hardware.errors import BuildError
+from hardware.kernels.copying import SLACK_BYTES
 from hardware.kernels.plan import KernelPlan
 from hardware.steps import Step
 from hardware.storage import plan_storage
 from quant.deploy_graph import DeployGraph, DeployTensor, Flatten
 
 __all__ = ["Program", "assemble"]
-
-_SLACK_BYTES = 256
-"""Behind every storage: a kernel's last step may read beyond its tensor, against zero weights."""
 
 _ENTRY = "main"
 _BOUND = "timed"  # the entry with its tensors already bound, so that a timing looks nothing up
@@ -139,7 +137,7 @@ def _make_tensors(graph: DeployGraph, steps: Sequence[Step], batch: int) -> dict
     plan = plan_storage(graph, steps, batch)
     # Filled: the first run must not depend on what the memory held before.
     storages = [
-        tvm.runtime.tensor(np.full(size + _SLACK_BYTES, fill, np.uint8))
+        tvm.runtime.tensor(np.full(size + SLACK_BYTES, fill, np.uint8))
         for size, fill in zip(plan.sizes_bytes, plan.fills, strict=True)
     ]
     return {

@@ -14,14 +14,23 @@ from hardware.kernels.families.avx2_table import PAIR_SCALE
 from hardware.kernels.families.family import CodeDtype, Family
 from hardware.kernels.geometry import Geometry
 
-__all__ = ["emit_copy", "needs_copy", "scratch_buffer"]
+__all__ = ["SLACK_BYTES", "emit_copy", "needs_copy", "scratch_buffer"]
 
+SLACK_BYTES = 256
+"""What every tensor has behind it in memory: a kernel's last step may read that far beyond its
+tensor, against weights of zero."""
 _VECTOR = 32
 
 
-def needs_copy(geometry: Geometry, family: Family) -> bool:
-    """Return whether a kernel of this family reads a copy of the image."""
-    return geometry.lacks_border or family.code_dtype != "uint8"
+def needs_copy(geometry: Geometry, family: Family, overread_codes: int = 0) -> bool:
+    """Return whether a kernel of this family reads a copy of the image.
+
+    Args:
+        geometry: The layer's shapes.
+        family: Gives the form of the codes.
+        overread_codes: Codes that the last step reads beyond the image.
+    """
+    return geometry.lacks_border or family.code_dtype != "uint8" or overread_codes > SLACK_BYTES
 
 
 def scratch_buffer(geometry: Geometry, family: Family, overread_codes: int) -> Any:

@@ -15,7 +15,15 @@ from typing import Any
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.copying import emit_copy, needs_copy, scratch_buffer
-from hardware.kernels.emit import Parameter, function, load, store, tile_count, tile_start
+from hardware.kernels.emit import (
+    Parameter,
+    function,
+    load,
+    shared_grid,
+    store,
+    tile_count,
+    tile_start,
+)
 from hardware.kernels.epilogue import Epilogue, Follow, Outputs, Scaling
 from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
@@ -51,6 +59,8 @@ def direct_kernel(
     schedule: Schedule,
     epilogue: Epilogue,
     tensors: Tensors,
+    *,
+    parallel: bool = False,
 ) -> Any:
     """Return the TensorIR function of one layer.
 
@@ -67,8 +77,9 @@ def direct_kernel(
         schedule: Register tile and order of the steps.
         epilogue: How sums become outputs.
         tensors: What is read and written.
+        parallel: Whether the threads of TVM's pool share the work.
     """
-    kernel = _Direct(geometry, family, schedule, epilogue, tensors)
+    kernel = _Direct(geometry, family, schedule, epilogue, tensors, parallel)
     weights = schedule.weight_shape(geometry, family)
     channels = weights[0] * weights[2] * family.channels
     lookup = family.lookup_table()
@@ -134,19 +145,20 @@ class _Direct:
         schedule: Schedule,
         epilogue: Epilogue,
         tensors: Tensors,
+        parallel: bool,
     ) -> None:
         """Keep what the kernel is made of."""
         self.geometry, self.family, self.schedule = geometry, family, schedule
-        self.epilogue, self.tensors = epilogue, tensors
+        self.epilogue, self.tensors, self.parallel = epilogue, tensors, parallel
         self.narrow_geometry = replace(geometry, out_border=tensors.narrow_border)
         self.vectors = range(schedule.tile_vectors)
 
     def emit(self, buffers: Mapping[str, Any]) -> None:
         """Emit the loops over images, groups, blocks of channels and tiles of pixels."""
         g, s = self.geometry, self.schedule
-        copied = needs_copy(g, self.family)
+        overread = s.overread_codes(g, self.family)
+        copied = needs_copy(g, self.family, overread)
         if copied:
-            overread = s.overread_codes(g, self.family)
             scratch = scratch_buffer(g, self.family, overread)
         follow = None
         if "scales" in buffers:
@@ -162,13 +174,17 @@ class _Direct:
                 weights=buffers["weights"],
                 lookup=buffers.get("lookup"),
             )
-            with T.grid(g.groups, s.blocks(g, self.family)) as (group, block):
+            strips = tile_count(g.out_height, s.tile_rows) // s.strip_tiles
+            with shared_grid((g.groups, s.blocks(g, self.family), strips), self.parallel) as (
+                group,
+                block,
+                strip,
+            ):
                 place = _Tile(image, group, block)
                 if s.panels == 1:
-                    with T.serial(tile_count(g.out_height, s.tile_rows)) as tile_row:
-                        self._emit_row(operands, scaling, output, place, tile_row)
+                    self._emit_row(operands, scaling, output, place, strip)
                 else:
-                    self._emit_panels(operands, scaling, output, place)
+                    self._emit_panels(operands, scaling, output, place, strip)
 
     def _emit_row(
         self, operands: _Operands, scaling: Scaling, output: Any, place: _Tile, tile_row: Any
@@ -186,16 +202,16 @@ class _Direct:
         self._emit_columns(place, tile_row, emit_tile)
 
     def _emit_panels(
-        self, operands: _Operands, scaling: Scaling, output: Any, place: _Tile
+        self, operands: _Operands, scaling: Scaling, output: Any, place: _Tile, strip: Any
     ) -> None:
-        """Emit the strips of one block: all tiles' sums panel by panel, then their outputs."""
+        """Emit one strip of a block: all tiles' sums panel by panel, then their outputs."""
         g, f, s = self.geometry, self.family, self.schedule
         values = f.channels * len(self.vectors)
         size = s.strip_tiles * s.tile_rows * g.out_width * values
         kept = T.alloc_buffer((size,), "int32")
         lanes = f.wide_lanes
 
-        def emit_rows(strip: Any, emit: Callable[[_Tile, Any], None]) -> None:
+        def emit_rows(emit: Callable[[_Tile, Any], None]) -> None:
             with T.serial(s.strip_tiles) as index:
 
                 def emit_tile(tile: _Tile) -> None:
@@ -204,26 +220,25 @@ class _Direct:
 
                 self._emit_columns(place, strip * s.strip_tiles + index, emit_tile)
 
-        with T.serial(tile_count(g.out_height, s.tile_rows) // s.strip_tiles) as strip:
-            with T.serial(size // lanes) as index:
-                store(kept, index * lanes, T.broadcast(T.int32(0), lanes), lanes)
-            with T.serial(s.panels) as panel:
+        with T.serial(size // lanes) as index:
+            store(kept, index * lanes, T.broadcast(T.int32(0), lanes), lanes)
+        with T.serial(s.panels) as panel:
 
-                def emit_sums(tile: _Tile, first: Any) -> None:
-                    chunks = s.panel_chunks
-                    parts = self._emit_sums(operands, tile, panel * chunks, chunks)
-                    for number, part in enumerate(part for parts_ in parts for part in parts_):
-                        place = first + number * lanes
-                        store(kept, place, load(kept, place, lanes) + part, lanes)
+            def emit_sums(tile: _Tile, first: Any) -> None:
+                chunks = s.panel_chunks
+                parts = self._emit_sums(operands, tile, panel * chunks, chunks)
+                for number, part in enumerate(part for parts_ in parts for part in parts_):
+                    at = first + number * lanes
+                    store(kept, at, load(kept, at, lanes) + part, lanes)
 
-                emit_rows(strip, emit_sums)
+            emit_rows(emit_sums)
 
-            def emit_outputs(tile: _Tile, first: Any) -> None:
-                count = len(tile.pixels) * values // lanes
-                sums = [load(kept, first + number * lanes, lanes) for number in range(count)]
-                self._emit_outputs(sums, scaling, output, tile)
+        def emit_outputs(tile: _Tile, first: Any) -> None:
+            count = len(tile.pixels) * values // lanes
+            sums = [load(kept, first + number * lanes, lanes) for number in range(count)]
+            self._emit_outputs(sums, scaling, output, tile)
 
-            emit_rows(strip, emit_outputs)
+        emit_rows(emit_outputs)
 
     def _emit_columns(
         self, place: _Tile, tile_row: Any, emit_tile: Callable[[_Tile], None]

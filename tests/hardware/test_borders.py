@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from hardware.borders import border_code, stored_shape, with_borders
-from hardware.kernels.copying import needs_copy
+from hardware.kernels.copying import SLACK_BYTES, needs_copy
 from hardware.kernels.families.choose import choose_family
 from hardware.kernels.geometry import Geometry
+from hardware.kernels.schedule import candidates
 from hardware.steps import steps_of
 from hardware.storage import plan_storage
 from hardware.target import TargetConfig
@@ -69,3 +70,12 @@ def test_no_padded_layer_of_narrow_codes_copies_its_input() -> None:
     family = choose_family("avx2", 4, 4, conv)
     assert needs_copy(conv, family)
     assert not needs_copy(replace(conv, in_border=(1, 1)), family)
+
+
+def test_no_kernel_reads_further_beyond_its_tensor_than_every_tensor_has_room() -> None:
+    features = Geometry(batch=1, height=1, width=1, channels=4097, out_channels=1000)
+    family = choose_family("avx2", 4, 4, features)
+    overreads = [one.overread_codes(features, family) for one in candidates(features, family)]
+    assert max(overreads) > SLACK_BYTES  # such schedules exist, and a tile search may choose them
+    for overread in overreads:
+        assert overread <= SLACK_BYTES or needs_copy(features, family, overread)

@@ -5,6 +5,7 @@ from math import ceil
 
 from hardware.kernels.depthwise import DepthwiseFamily, GenericDepthwise
 from hardware.kernels.depthwise_avx2 import choose_avx2_depthwise
+from hardware.kernels.depthwise_neon import choose_neon_depthwise
 from hardware.kernels.families.arm_dot import choose_arm_dot
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, byte_depth
 from hardware.kernels.families.avx2_table import table_family
@@ -65,9 +66,11 @@ def choose_depthwise(
         taps: Products of one sum.
         channels: Channels of the layer.
     """
-    found = None
+    found: DepthwiseFamily | None = None
     if kind in ("avx2", "avx-vnni", "avx512-vnni"):
         found = choose_avx2_depthwise(weight_bits, activation_bits, taps, channels)
+    elif kind in ("neon", "arm-dot"):
+        found = choose_neon_depthwise(weight_bits, activation_bits, taps, channels)
     return found or GenericDepthwise(lanes=min(8, channels))
 
 
