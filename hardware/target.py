@@ -30,12 +30,12 @@ class TargetConfig:
     kernel_cache: str = ""
     """Folder of compiled kernels; empty means `$XDG_CACHE_HOME/bitalloc/kernels`."""
     threads: int = 1
-    """Threads a network may use; the kernels of this version use one."""
+    """Threads of TVM's pool that share the work of a network."""
 
     def __post_init__(self) -> None:
         """Refuse thread counts that cannot be had, and settings that contradict each other."""
-        if self.threads != 1:
-            raise TargetError(f"target.threads: expected 1, found {self.threads}")
+        if self.threads < 1:
+            raise TargetError(f"target.threads: expected at least 1, found {self.threads}")
         if self.family in DOT_PRODUCT and not self.dot_product:
             raise TargetError(
                 f"target.dot_product: false leaves out the instructions that target.family: "

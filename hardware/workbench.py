@@ -36,6 +36,9 @@ class Workbench:
     def __init__(self, config: TargetConfig, batch: int) -> None:
         """Open the kernel cache for one target and batch size."""
         self._target = KernelTarget.of(config)
+        if config.threads > 1:
+            # Mode 1: the threads stay on the fast cores, where a board has two kinds.
+            tvm.get_global_func("runtime.config_threadpool")(1, config.threads)
         self._cache = KernelCache(config)
         self._batch = batch
         self._program: Program | None = None

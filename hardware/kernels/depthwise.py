@@ -13,6 +13,7 @@ from hardware.kernels.emit import (
     Parameter,
     function,
     load,
+    shared_grid,
     spread,
     store,
     tile_count,
@@ -124,6 +125,8 @@ def depthwise_kernel(
     weights: tuple[tuple[int, ...], str],
     shapes: tuple[tuple[int, ...], tuple[int, ...]],
     out_dtype: str,
+    *,
+    parallel: bool = False,
 ) -> Any:
     """Return the TensorIR function of a convolution with one channel in each group.
 
@@ -138,8 +141,9 @@ def depthwise_kernel(
         weights: Shape and type of the packed weights.
         shapes: Shapes of the input and the output tensor, batch first.
         out_dtype: `uint8`, `int16` or `float32` (logits).
+        parallel: Whether the threads of TVM's pool share the work.
     """
-    kernel = _Depthwise(geometry, family, epilogue)
+    kernel = _Depthwise(geometry, family, epilogue, parallel)
     parameters = (
         Parameter(name="codes", shape=shapes[0], dtype="uint8"),
         Parameter(name="weights", shape=weights[0], dtype=weights[1]),
@@ -155,8 +159,11 @@ def depthwise_kernel(
 class _Depthwise:
     """Emits the body of one kernel."""
 
-    def __init__(self, geometry: Geometry, family: DepthwiseFamily, epilogue: Epilogue) -> None:
+    def __init__(
+        self, geometry: Geometry, family: DepthwiseFamily, epilogue: Epilogue, parallel: bool
+    ) -> None:
         self.geometry, self.family, self.epilogue = geometry, family, epilogue
+        self.parallel = parallel
 
     def emit(
         self,
@@ -192,7 +199,7 @@ class _Depthwise:
                         )
 
             full, rest = divmod(g.out_width, self.family.columns)
-            with T.serial(g.out_height) as row:
+            with shared_grid((g.out_height,), self.parallel) as (row,):
                 if full:
                     with T.serial(full) as index:
                         emit_tile(row, index * self.family.columns, self.family.columns)

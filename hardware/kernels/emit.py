@@ -15,6 +15,7 @@ __all__ = [
     "function",
     "lanes_of",
     "load",
+    "shared_grid",
     "spread",
     "store",
     "tile_count",
@@ -70,6 +71,26 @@ def when(condition: Any) -> Iterator[None]:
     """Emit the block under a condition."""
     with T.If(condition), T.Then():
         yield
+
+
+@contextmanager
+def shared_grid(sizes: Sequence[int], parallel: bool) -> Iterator[tuple[Any, ...]]:
+    """Emit nested loops, or one loop over all their iterations that threads share.
+
+    Args:
+        sizes: Iterations of each loop, the outermost first.
+        parallel: Whether the threads of TVM's pool share them.
+    """
+    if not parallel:
+        with T.grid(*sizes) as indices:
+            yield tuple(indices) if len(sizes) > 1 else (indices,)
+        return
+    with T.parallel(prod(sizes)) as index:
+        places = []
+        for size in reversed(sizes):
+            places.append(index % size)
+            index = index // size
+        yield tuple(reversed(places))
 
 
 def vector_type(dtype: str, lanes: int) -> str:

@@ -22,6 +22,9 @@ from quant.deploy_graph import Conv2d, Linear
 
 __all__ = ["plan_layer"]
 
+_SHARED_PRODUCTS = 200_000
+"""Products below which waking the threads takes longer than they save."""
+
 
 def plan_layer(op: Conv2d | Linear, context: PlanContext, step: Step) -> KernelPlan:
     """Plan a layer, with what its step computes beside it.
@@ -34,7 +37,8 @@ def plan_layer(op: Conv2d | Linear, context: PlanContext, step: Step) -> KernelP
     if 1 < geometry.groups == geometry.channels == geometry.out_channels:
         return _plan_depthwise(op, geometry, context)
     tensors = _tensors(op, context, step)
-    if not any(tensors.narrow_border):
+    if not any(tensors.narrow_border) and context.target.threads == 1:
+        # One row of pixels has one tile less at its end; threads share rows.
         geometry = geometry.flattened()
     return _plan_direct(op, geometry, tensors, context, step)
 
@@ -45,13 +49,14 @@ def _plan_direct(
     target = context.target
     family = choose_family(target.family, op.weight_bits, op.activation_bits, geometry)
     schedule = make_schedule(geometry, family)
-    epilogue = target.epilogue()
+    epilogue, parallel = target.epilogue(), _is_shared(geometry, context)
     code = {
         "geometry": geometry.document(),
         "family": family.document(),
         "schedule": asdict(schedule),
         "epilogue": type(epilogue).__name__,
         "tensors": asdict(tensors),
+        "parallel": parallel,
     }
     lookup = family.lookup_table()
     bias = shifted_bias(op, family, schedule.steps(geometry))
@@ -59,7 +64,9 @@ def _plan_direct(
     return context.plan(
         "direct",
         code,
-        lambda symbol: direct_kernel(symbol, geometry, family, schedule, epilogue, tensors),
+        lambda symbol: direct_kernel(
+            symbol, geometry, family, schedule, epilogue, tensors, parallel=parallel
+        ),
         (
             pack_weights(op.weight, geometry, family, schedule),
             pack_channels(bias, geometry, family, schedule),
@@ -85,6 +92,7 @@ def _plan_depthwise(op: Conv2d | Linear, geometry: Geometry, context: PlanContex
         vector_starts(geometry.channels, family.lanes),
     )
     packed = (weights.shape, str(weights.dtype))
+    parallel = _is_shared(geometry, context)
     return context.plan(
         "depthwise",
         {
@@ -93,9 +101,10 @@ def _plan_depthwise(op: Conv2d | Linear, geometry: Geometry, context: PlanContex
             "epilogue": type(epilogue).__name__,
             "shapes": shapes,
             "out": out_dtype,
+            "parallel": parallel,
         },
         lambda symbol: depthwise_kernel(
-            symbol, geometry, family, epilogue, packed, shapes, out_dtype
+            symbol, geometry, family, epilogue, packed, shapes, out_dtype, parallel=parallel
         ),
         (
             weights,
@@ -105,6 +114,13 @@ def _plan_depthwise(op: Conv2d | Linear, geometry: Geometry, context: PlanContex
         ),
         family.name,
     )
+
+
+def _is_shared(geometry: Geometry, context: PlanContext) -> bool:
+    """Return whether a layer is large enough for threads to share it."""
+    products = geometry.runs * geometry.run_codes * geometry.out_channels
+    total = geometry.batch * geometry.out_height * geometry.out_width * products
+    return context.target.threads > 1 and total >= _SHARED_PRODUCTS
 
 
 def _tensors(op: Conv2d | Linear, context: PlanContext, step: Step) -> Tensors:

@@ -44,6 +44,8 @@ class KernelTarget:
     family: KernelFamily
     """Kernel family of the convolutions and matrix products."""
     tvm_version: str
+    threads: int = 1
+    """Threads that share the work of a kernel."""
 
     @classmethod
     def of(cls, config: TargetConfig, mtriple: str = "") -> "KernelTarget":
@@ -84,6 +86,7 @@ class KernelTarget:
             mattr=_SWITCHED_OFF.get(family, ()),
             family=family,
             tvm_version=tvm.__version__,
+            threads=config.threads,
         )
 
     def epilogue(self) -> Epilogue:
