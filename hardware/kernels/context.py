@@ -11,24 +11,31 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.borders import stored_shape
+from hardware.kernels.families.family import Family
+from hardware.kernels.geometry import Geometry
 from hardware.kernels.layout import Layout
 from hardware.kernels.plan import KernelPlan
+from hardware.kernels.schedule import Schedule, make_schedule
 from hardware.kernels.target import KernelTarget
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["GENERIC", "PlanContext", "limits"]
+__all__ = ["GENERIC", "ChooseSchedule", "PlanContext", "limits", "source_digest"]
 
 GENERIC = "generic"
 """Family of kernels that are written for every target."""
 
+ChooseSchedule = Callable[[Geometry, Family], Schedule]
+"""Gives a layer its schedule."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanContext:
-    """The graph, the batch size and the target of one program."""
+    """The graph, the batch size and the target of one program, and how tiles are chosen."""
 
     graph: DeployGraph
     batch: int
     target: KernelTarget
+    schedule: ChooseSchedule = make_schedule
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         """Return a tensor's shape without its border, batch first."""
@@ -71,7 +78,7 @@ class PlanContext:
             "kernel": kernel,
             "family": family,
             "code": code,
-            "source": _source_digest(),
+            "source": source_digest(),
             "target": self.target.document(),
         }
         return KernelPlan(key=key, build=build, constants=constants, family=family)
@@ -83,7 +90,7 @@ def limits(zero_point: int, clip_min: int, clip_max: int) -> npt.NDArray[np.floa
 
 
 @cache
-def _source_digest() -> str:
+def source_digest() -> str:
     """Return the digest of the kernels' own sources: older kernels are never taken for newer."""
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).parent.rglob("*.py")):

@@ -12,15 +12,15 @@ from hardware.kernels.depthwise import depthwise_kernel, vector_starts
 from hardware.kernels.direct import Tensors, direct_kernel
 from hardware.kernels.epilogue import PlainEpilogue
 from hardware.kernels.families.choose import choose_depthwise, choose_family
+from hardware.kernels.families.family import Family
 from hardware.kernels.families.generic import Generic
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.packing import pack_channels, pack_weights, shifted_bias
 from hardware.kernels.plan import KernelPlan
-from hardware.kernels.schedule import make_schedule
 from hardware.steps import Step
 from quant.deploy_graph import Conv2d, Linear
 
-__all__ = ["plan_layer"]
+__all__ = ["plan_layer", "sums_of"]
 
 _SHARED_PRODUCTS = 200_000
 """Products below which waking the threads takes longer than they save."""
@@ -33,22 +33,35 @@ def plan_layer(op: Conv2d | Linear, context: PlanContext, step: Step) -> KernelP
         BuildError: codes wider than their bits, or shapes that do not belong together.
     """
     _check_codes(op)
+    sums = sums_of(op, context, step)
+    if sums is None:
+        return _plan_depthwise(op, _geometry(op, context), context)
+    return _plan_direct(op, *sums, context, step)
+
+
+def sums_of(
+    op: Conv2d | Linear, context: PlanContext, step: Step
+) -> tuple[Geometry, Family] | None:
+    """Return the shapes and the family that a layer's schedule is for.
+
+    Returns:
+        None for a depthwise layer, which has no schedule.
+    """
     geometry = _geometry(op, context)
     if 1 < geometry.groups == geometry.channels == geometry.out_channels:
-        return _plan_depthwise(op, geometry, context)
-    tensors = _tensors(op, context, step)
-    if not any(tensors.narrow_border) and context.target.threads == 1:
+        return None
+    if not any(_tensors(op, context, step).narrow_border) and context.target.threads == 1:
         # One row of pixels has one tile less at its end; threads share rows.
         geometry = geometry.flattened()
-    return _plan_direct(op, geometry, tensors, context, step)
+    bits = (op.weight_bits, op.activation_bits)
+    return geometry, choose_family(context.target.family, *bits, geometry)
 
 
 def _plan_direct(
-    op: Conv2d | Linear, geometry: Geometry, tensors: Tensors, context: PlanContext, step: Step
+    op: Conv2d | Linear, geometry: Geometry, family: Family, context: PlanContext, step: Step
 ) -> KernelPlan:
-    target = context.target
-    family = choose_family(target.family, op.weight_bits, op.activation_bits, geometry)
-    schedule = make_schedule(geometry, family)
+    target, tensors = context.target, _tensors(op, context, step)
+    schedule = context.schedule(geometry, family)
     epilogue, parallel = target.epilogue(), _is_shared(geometry, context)
     code = {
         "geometry": geometry.document(),
