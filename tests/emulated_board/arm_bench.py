@@ -32,7 +32,7 @@ class ArmBench(Bench):
     ) -> None:
         self.target = KernelTarget.of(TargetConfig(mcpu=mcpu, family=family or "auto"), _MTRIPLE)
         self.board, self.folder = board, folder / f"{mcpu}-{self.target.family}"
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
         self.process = board.process(mcpu)
 
     def run(self, op: Any, inputs: list[np.ndarray], out_shape: Shape, out_dtype: Any) -> Any:

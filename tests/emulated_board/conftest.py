@@ -31,19 +31,24 @@ def build_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("aarch64")
 
 
-@pytest.fixture(scope="session", params=["cortex-a72", "cortex-a76"])
-def auto(
+@pytest.fixture(
+    scope="session",
+    params=[("cortex-a72", "neon"), ("cortex-a76", "arm-dot"), ("cortex-a72", "generic")],
+    ids=lambda param: param[1],
+)
+def bench(
     request: pytest.FixtureRequest, board: EmulatedBoard, build_folder: Path
 ) -> Iterator[ArmBench]:
-    """The fastest family of a core without dot product, and of one with it."""
-    bench = ArmBench(board, build_folder, request.param)
-    with bench.process:
-        yield bench
+    """Every Arm family on a core that has it, and the family for every target."""
+    mcpu, family = request.param
+    arm = ArmBench(board, build_folder, mcpu, family)
+    with arm.process:
+        yield arm
 
 
 @pytest.fixture(scope="session")
-def generic(board: EmulatedBoard, build_folder: Path) -> Iterator[ArmBench]:
-    """The family for every target."""
-    bench = ArmBench(board, build_folder, "cortex-a72", "generic")
-    with bench.process:
-        yield bench
+def auto(board: EmulatedBoard, build_folder: Path) -> Iterator[ArmBench]:
+    """The fastest family of a core without dot product."""
+    arm = ArmBench(board, build_folder, "cortex-a72")
+    with arm.process:
+        yield arm
