@@ -14,7 +14,7 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype, broadcast_word
 
-__all__ = ["Avx2Bytes", "Avx2Words", "byte_depth"]
+__all__ = ["Avx2Bytes", "Avx2Words", "byte_depth", "pmaddubsw"]
 
 _INT16_MAX = 32767
 
@@ -61,10 +61,7 @@ class Avx2Bytes(Family):
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + the sums of two products, two sums for each channel."""
-        # The intrinsic's operands are signed in LLVM's eyes; the first one's bytes count as u8.
-        term = T.call_llvm_pure_intrin(
-            T.llvm_lookup_intrinsic_id("llvm.x86.avx2.pmadd.ub.sw"), code, weight, dtype="int16x16"
-        )
+        term = pmaddubsw(code, weight)
         return term if total is None else total + term
 
     def fold(self, total: Any) -> tuple[Any, ...]:
@@ -76,6 +73,14 @@ def byte_depth(weight_bits: int, activation_bits: int) -> int:
     """Return how many steps of `pmaddubsw` 16 bits hold for codes of these widths, maybe 0."""
     largest: int = (2**activation_bits - 1) * (2 ** (weight_bits - 1) - 1)
     return _INT16_MAX // (2 * largest)
+
+
+def pmaddubsw(codes: Any, weights: Any) -> Any:
+    """Return int16x16 sums of two products of u8 codes and s8 weights."""
+    # Operands are signed in LLVM's eyes; the bytes of the first one count as u8.
+    return T.call_llvm_pure_intrin(
+        T.llvm_lookup_intrinsic_id("llvm.x86.avx2.pmadd.ub.sw"), codes, weights, dtype="int16x16"
+    )
 
 
 def _pmaddwd(left: Any, right: Any) -> Any:

@@ -8,6 +8,7 @@ from hardware.kernels.depthwise_avx2 import choose_avx2_depthwise
 from hardware.kernels.depthwise_neon import choose_neon_depthwise
 from hardware.kernels.families.arm_dot import choose_arm_dot
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, byte_depth
+from hardware.kernels.families.avx2_nibbles import Avx2Nibbles
 from hardware.kernels.families.avx2_table import table_family
 from hardware.kernels.families.family import Family
 from hardware.kernels.families.generic import Generic
@@ -17,6 +18,9 @@ from hardware.kernels.geometry import Geometry
 from hardware.target import KernelFamily
 
 __all__ = ["choose_depthwise", "choose_family"]
+
+_NIBBLE_BITS = 4
+"""Most bits of a weight of which two fit a byte."""
 
 _DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Depths that get code of their own; a depth in between takes the class below it."""
@@ -50,6 +54,10 @@ def choose_family(
     depth = byte_depth(weight_bits, activation_bits)
     if depth == 0:
         return Avx2Words()
+    if weight_bits <= _NIBBLE_BITS and depth >= 2 and _is_vector_product(geometry):
+        # A step adds four products at a time.
+        half = max(known for known in _DEPTH_CLASSES if known <= depth // 2)
+        return Avx2Nibbles(name=f"avx2-n{half}", depth=half)
     depth = max(known for known in _DEPTH_CLASSES if known <= depth)
     return Avx2Bytes(name=f"avx2-d{depth}", depth=depth)
 
@@ -72,6 +80,12 @@ def choose_depthwise(
     elif kind in ("neon", "arm-dot"):
         found = choose_neon_depthwise(weight_bits, activation_bits, taps, channels)
     return found or GenericDepthwise(lanes=min(8, channels))
+
+
+def _is_vector_product(geometry: Geometry) -> bool:
+    """Return whether every weight is used once: a matrix product of one vector."""
+    pixels = geometry.batch * geometry.out_height * geometry.out_width
+    return pixels == 1 and geometry.runs == geometry.groups == 1
 
 
 def _suits_table(geometry: Geometry) -> bool:

@@ -100,3 +100,23 @@ def test_eight_seven_and_six_bits_are_different_instructions(avx2: Bench) -> Non
     # Six bits add several products in 16 bits before they are widened; seven bits fewer.
     assert widens[0] / multiplies[0] > widens[1] / multiplies[1]
     assert "vpdp" not in eight + seven + six  # a family keeps to what it is named after
+
+
+@pytest.mark.parametrize("weight_bits", [2, 3, 4])
+@pytest.mark.parametrize("activation_bits", [4, 8])
+@pytest.mark.parametrize("features", [1, 7, 64, 1280])
+def test_a_vector_product_reads_two_weights_in_a_byte(
+    weight_bits: int, activation_bits: int, features: int, avx2: Bench
+) -> None:
+    rng = np.random.default_rng(features)
+    op = make_layer(rng, (37, features), (weight_bits, activation_bits), out_dtype="float32")
+    largest = 2 ** (weight_bits - 1) - 1
+    op = replace(op, weight=np.where(rng.random(op.weight.shape) < 0.5, largest, -largest))
+    op = replace(op, weight=op.weight.astype(np.int8))
+    x = np.full((1, features), 2**activation_bits - 1, np.uint8)
+    plan = avx2.plan(op, [x], (1, 37), "float32")
+    assert plan.family.startswith("avx2-n")
+    assert plan.constants[0].dtype == np.uint8
+    if features >= 64:  # 37 channels fill 48 lanes, and the last chunk of steps is filled up
+        assert plan.constants[0].size <= 0.7 * op.weight.size
+    avx2.agrees(op, x, out_dtype="float32")
