@@ -12,9 +12,18 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.avx2_pack import pack_bytes, pack_words, rounded
 from hardware.kernels.emit import element_type, lanes_of, load, spread, store, vector_type
+from hardware.kernels.families.vectors import parts
 from hardware.kernels.requantize import narrowed, requantized
 
-__all__ = ["Avx2Epilogue", "Epilogue", "Follow", "Outputs", "PlainEpilogue", "Scaling"]
+__all__ = [
+    "Avx2Epilogue",
+    "Epilogue",
+    "Follow",
+    "Outputs",
+    "PackedEpilogue",
+    "PlainEpilogue",
+    "Scaling",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +132,44 @@ class PlainEpilogue(Epilogue):
             store_first(narrowed(narrow, "uint8", lanes), outputs.narrow, place, count)
 
 
-class Avx2Epilogue(Epilogue):
-    """Rounds as it converts and clips as it packs: five instructions for eight channels."""
+class PackedEpilogue(Epilogue):
+    """All vectors of a pixel together: rounds as it converts, and clips as it packs."""
+
+    lanes: int
+    """Of one int32 vector."""
+
+    @abstractmethod
+    def rounded(self, values: Any, multiplier: Any) -> Any:
+        """Return rint(f32(values) * multiplier) as int32, saturated or nearly so.
+
+        Args:
+            values: int32 vector.
+            multiplier: float32 vector.
+        """
+
+    @abstractmethod
+    def added(self, left: Any, right: Any) -> Any:
+        """Return the sum of two results of `rounded`, or of one and a zero point."""
+
+    @abstractmethod
+    def packed(self, codes: Sequence[Any], dtype: str) -> list[Any]:
+        """Return all codes as few vectors of the output's type, of int16 or of int32, in order."""
 
     def emit(
         self, sums: Sequence[Any], constant: Any, scaling: Scaling, outputs: Outputs, real: int
     ) -> None:
         """Emit one pixel's outputs."""
-        lanes = 8
+        lanes = self.lanes
+        vectors = [one for total in sums for one in parts(total, lanes_of(total) // lanes)]
         totals, multipliers = [], []
-        for index, total in enumerate(sums):
+        for index, total in enumerate(vectors):
             totals.append(total + load(scaling.bias, constant + index * lanes, lanes))
             multipliers.append(load(scaling.multiplier, constant + index * lanes, lanes))
         if outputs.dtype == "float32":
             _emit_logits(totals, multipliers, outputs, real)
             return
         codes = [
-            _moved(rounded(total, multiplier), scaling.limits[0])
+            self._moved(self.rounded(total, multiplier), scaling.limits[0])
             for total, multiplier in zip(totals, multipliers, strict=True)
         ]
         follow = scaling.follow
@@ -147,29 +177,78 @@ class Avx2Epilogue(Epilogue):
         if follow is not None:
             codes = [_between(code, scaling.limits[1], scaling.limits[2]) for code in codes]
             if follow.other is not None:
-                codes = self._added(codes, follow, outputs, real)
+                codes = self._with_other(codes, follow, outputs, real)
             limits = None
         if outputs.buffer is not None:
-            _emit_packed(codes, limits, outputs.buffer, outputs.place, real)
+            self._emit_packed(codes, limits, outputs.buffer, outputs.place, real)
         if follow is not None and outputs.narrow is not None:
             scale = T.broadcast(follow.scales[2], lanes)
-            narrow = [_moved(rounded(code, scale), follow.limits[2]) for code in codes]
+            narrow = [self._moved(self.rounded(code, scale), follow.limits[2]) for code in codes]
             narrow_limits = (follow.limits[3], follow.limits[4])
-            _emit_packed(narrow, narrow_limits, outputs.narrow, outputs.narrow_place, real)
+            self._emit_packed(narrow, narrow_limits, outputs.narrow, outputs.narrow_place, real)
 
-    def _added(
+    def _moved(self, codes: Any, zero_point: Any) -> Any:
+        return self.added(codes, T.broadcast(T.Cast("int32", zero_point), self.lanes))
+
+    def _with_other(
         self, codes: Sequence[Any], follow: Follow, outputs: Outputs, real: int
     ) -> list[Any]:
         """Return the clipped sums of the codes and the other tensor's."""
-        own, scale = (T.broadcast(follow.scales[index], 8) for index in (0, 1))
-        added = []
+        own, scale = (T.broadcast(follow.scales[index], self.lanes) for index in (0, 1))
+        sums = []
         for index, code in enumerate(codes):
-            if 8 * index >= real:
+            start = self.lanes * index
+            if start >= real:
                 break
-            other = T.Cast("int32x8", load(follow.other, outputs.place + 8 * index, 8))
-            total = rounded(code, own) + rounded(other, scale)
-            added.append(_between(total, follow.limits[0], follow.limits[1]))
-        return added
+            other = load(follow.other, outputs.place + start, self.lanes)
+            other = self.rounded(T.Cast(vector_type("int32", self.lanes), other), scale)
+            total = self.added(self.rounded(code, own), other)
+            sums.append(_between(total, follow.limits[0], follow.limits[1]))
+        return sums
+
+    def _emit_packed(
+        self,
+        codes: Sequence[Any],
+        limits: tuple[Any, Any] | None,
+        output: Any,
+        place: Any,
+        real: int,
+    ) -> None:
+        """Emit the store of int32 codes, clipped where they are not yet, in the output's type."""
+        start = 0
+        for vector in self.packed(codes, str(output.dtype)):
+            count = lanes_of(vector)
+            if start < real:
+                clipped = vector if limits is None else _between(vector, *limits)
+                if element_type(clipped) != str(output.dtype):
+                    clipped = T.Cast(vector_type(str(output.dtype), count), clipped)
+                store_first(clipped, output, place + start, min(count, real - start))
+            start += count
+
+
+class Avx2Epilogue(PackedEpilogue):
+    """Five instructions for eight channels."""
+
+    lanes = 8
+
+    def rounded(self, values: Any, multiplier: Any) -> Any:
+        """Return the codes as the conversion rounds them."""
+        return rounded(values, multiplier)
+
+    def added(self, left: Any, right: Any) -> Any:
+        """Return the plain sum: what `rounded` gives is bounded above."""
+        return left + right
+
+    def packed(self, codes: Sequence[Any], dtype: str) -> list[Any]:
+        """Return the codes as the pack instructions saturate them."""
+        result, at = [], 0
+        while len(codes) - at >= 4 and dtype == "uint8":
+            result.append(pack_bytes(codes[at : at + 4]))
+            at += 4
+        while len(codes) - at >= 2:
+            result.append(pack_words(*codes[at : at + 2]))
+            at += 2
+        return [*result, *codes[at:]]
 
 
 def store_first(vector: Any, output: Any, place: Any, count: int) -> None:
@@ -187,33 +266,6 @@ def store_first(vector: Any, output: Any, place: Any, count: int) -> None:
         start += piece
 
 
-def _packed(codes: Sequence[Any], dtype: str) -> list[Any]:
-    """Return all codes as few vectors of the output's type, of int16 or of int32, in order."""
-    result, at = [], 0
-    while len(codes) - at >= 4 and dtype == "uint8":
-        result.append(pack_bytes(codes[at : at + 4]))
-        at += 4
-    while len(codes) - at >= 2:
-        result.append(pack_words(*codes[at : at + 2]))
-        at += 2
-    return [*result, *codes[at:]]
-
-
-def _emit_packed(
-    codes: Sequence[Any], limits: tuple[Any, Any] | None, output: Any, place: Any, real: int
-) -> None:
-    """Emit the store of int32 codes, clipped where they are not yet, in the output's type."""
-    start = 0
-    for vector in _packed(codes, str(output.dtype)):
-        count = lanes_of(vector)
-        if start < real:
-            clipped = vector if limits is None else _between(vector, *limits)
-            if element_type(clipped) != str(output.dtype):
-                clipped = T.Cast(vector_type(str(output.dtype), count), clipped)
-            store_first(clipped, output, place + start, min(count, real - start))
-        start += count
-
-
 def _between(vector: Any, low: Any, high: Any) -> Any:
     """Return a vector clipped to float32 limits that its type holds."""
     lanes, dtype = lanes_of(vector), element_type(vector)
@@ -221,16 +273,13 @@ def _between(vector: Any, low: Any, high: Any) -> Any:
     return T.min(T.max(vector, lowest), highest)
 
 
-def _moved(codes: Any, zero_point: Any) -> Any:
-    return codes + T.broadcast(T.Cast("int32", zero_point), lanes_of(codes))
-
-
 def _emit_logits(
     totals: Sequence[Any], multipliers: Sequence[Any], outputs: Outputs, real: int
 ) -> None:
     """Emit float32 outputs."""
     for index, (total, multiplier) in enumerate(zip(totals, multipliers, strict=True)):
-        if index * 8 < real:
-            value = T.Cast("float32x8", total) * multiplier
-            place = outputs.place + index * 8
-            store_first(value, outputs.buffer, place, min(8, real - index * 8))
+        lanes = lanes_of(total)
+        start = index * lanes
+        if start < real:
+            value = T.Cast(vector_type("float32", lanes), total) * multiplier
+            store_first(value, outputs.buffer, outputs.place + start, min(lanes, real - start))

@@ -8,6 +8,7 @@ from tvm.target import codegen
 
 from hardware.errors import TargetError
 from hardware.kernels.epilogue import Avx2Epilogue, Epilogue, PlainEpilogue
+from hardware.kernels.epilogue_neon import NeonEpilogue
 from hardware.target import DOT_PRODUCT, KernelFamily, TargetConfig
 
 __all__ = ["KernelTarget"]
@@ -91,7 +92,9 @@ class KernelTarget:
 
     def epilogue(self) -> Epilogue:
         """Return how the kernels of this target turn sums into codes."""
-        return Avx2Epilogue() if self.family in ("avx2", "avx-vnni") else PlainEpilogue()
+        if self.family in ("avx2", "avx-vnni"):
+            return Avx2Epilogue()
+        return NeonEpilogue() if self.family in ("neon", "arm-dot") else PlainEpilogue()
 
     def tvm_target(self) -> Any:
         """Return the `tvm.target.Target` that kernels are compiled for."""

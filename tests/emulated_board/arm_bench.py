@@ -1,11 +1,13 @@
 """Running one operator's kernel on the board, as the tests of kernels ask for it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tvm
 
+from hardware.kernels.plan import KernelPlan
 from hardware.kernels.target import KernelTarget
 from hardware.target import KernelFamily, TargetConfig
 from tests.emulated_board.board import EmulatedBoard
@@ -36,17 +38,20 @@ class ArmBench(Bench):
         self.process = board.process(mcpu)
 
     def run(self, op: Any, inputs: list[np.ndarray], out_shape: Shape, out_dtype: Any) -> Any:
-        plan = self.plan(op, inputs, out_shape, out_dtype)
+        # What was in the output before must not matter.
+        output = np.full(out_shape, 77, out_dtype)
+        return self.execute(self.plan(op, inputs, out_shape, out_dtype), inputs, [output])[-1]
+
+    def execute(
+        self, plan: KernelPlan, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Run a kernel on the board; return its outputs."""
         library = self.folder / f"{plan.symbol}.so"
         if not library.exists():
             module = tvm.IRModule({plan.symbol: plan.build(plan.symbol)})
             code = self.folder / f"{plan.symbol}.o"
             tvm.tirx.build(module, self.target.tvm_target()).write_to_file(str(code), "o")
             self.board.link([code], library)
-        # What was in the output before must not matter.
-        output = np.full(out_shape, 77, out_dtype)
-        arguments = (*inputs, *plan.constants, output)
-        ((*_, result),) = self.process.call(
-            library, [Call(symbol=plan.symbol, arguments=tuple(map(np.asarray, arguments)))]
-        )
-        return result
+        arguments = tuple(np.asarray(a) for a in (*inputs, *plan.constants, *outputs))
+        (after,) = self.process.call(library, [Call(symbol=plan.symbol, arguments=arguments)])
+        return list(after[-len(outputs) :])
