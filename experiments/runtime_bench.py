@@ -17,6 +17,7 @@ from experiments.runtime_contenders import check_engines, contenders_of, count_c
 from experiments.runtime_networks import NETWORKS, example_images, make_network
 from experiments.runtime_results import NetworkRuntimes, RuntimeBench, make_row
 from experiments.runtime_rounds import time_in_rounds
+from hardware.family_limits import FamilyLimits
 from hardware.host_facts import moment_facts, standing_facts
 from hardware.target import TargetConfig
 from hardware.workbench import Workbench
@@ -70,8 +71,9 @@ def bench_runtime(options: RuntimeOptions, config: RunConfig) -> RuntimeBench:
     try:
         machine = _machine(options, target)
         with LiveProgress(quiet=config.quiet) as progress:
+            limits = FamilyLimits(target)
             networks = tuple(
-                _bench_network(name, options, target, config.seed, progress)
+                _bench_network(name, options, target, config.seed, limits, progress)
                 for name in options.networks
             )
     finally:
@@ -80,7 +82,12 @@ def bench_runtime(options: RuntimeOptions, config: RunConfig) -> RuntimeBench:
 
 
 def _bench_network(
-    name: str, options: RuntimeOptions, target: TargetConfig, seed: int, progress: LiveProgress
+    name: str,
+    options: RuntimeOptions,
+    target: TargetConfig,
+    seed: int,
+    limits: FamilyLimits,
+    progress: LiveProgress,
 ) -> NetworkRuntimes:
     module = make_network(name, seed)
     images = example_images(name, _CALIBRATION_IMAGES, seed + 1)
@@ -95,17 +102,27 @@ def _bench_network(
     ):
         contenders.append(contender)
         progress.stage(f"{name}: loading", len(contenders), total, contender.label)
+    families = {share.family for contender in contenders for share in contender.shares}
+    limits.measure(families)
     taken = time_in_rounds(
         contenders,
         options.repeats,
         seed,
         lambda done, total: progress.stage(f"{name}: rounds", done, total),
     )
+    # Before and after: the better value is nearer to what the core can do.
+    known = limits.measure(families)
     return NetworkRuntimes(
         network=name,
+        limits_gmacs={family.name: known[family.name] for family in families},
         macs=sum(layer.macs for layer in network.layers),
         rows=tuple(
-            make_row(name, contender, repeats)
+            make_row(
+                name,
+                contender,
+                repeats,
+                limits.least_ms(contender.shares) if contender.shares else None,
+            )
             for contender, repeats in zip(contenders, taken, strict=True)
         ),
         mixed=mixed,

@@ -33,6 +33,9 @@ class RuntimeRow:
     """Timings while other programs slowed the machine."""
     unstable: bool
     """Whether they had to count, too, for want of calm ones."""
+    limit_share: float | None = None
+    """What the products would take at their families' measured limits, over the median; of our own
+    programs."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row's part of the JSON document."""
@@ -46,6 +49,8 @@ class NetworkRuntimes:
     network: str
     macs: int
     """Multiplications with an addition in one image."""
+    limits_gmacs: Mapping[str, float]
+    """`{kernel family: GMAC/s}` of this core, measured beside the rounds."""
     rows: tuple[RuntimeRow, ...]
     mixed: Allocation
     """What the rows with `mixed` bits ran."""
@@ -58,6 +63,7 @@ class NetworkRuntimes:
         return {
             "macs": self.macs,
             "rounds": self.rounds,
+            "limits_gmacs": dict(self.limits_gmacs),
             "mixed": self.mixed.to_dict(),
             "families": {label: dict(counts) for label, counts in self.families.items()},
         }
@@ -81,8 +87,17 @@ class RuntimeBench:
         }
 
 
-def make_row(network: str, contender: Contender, repeats: Repeats) -> RuntimeRow:
-    """Return the median and spread of what counts of a contender's repeats."""
+def make_row(
+    network: str, contender: Contender, repeats: Repeats, least_ms: float | None = None
+) -> RuntimeRow:
+    """Return the median and spread of what counts of a contender's repeats.
+
+    Args:
+        network: Its name.
+        contender: What was timed.
+        repeats: Its timings.
+        least_ms: What its products would take at this core's limits, None where nobody knows.
+    """
     values_ms = repeats.values_ms
     first, third = np.percentile(values_ms, [25, 75])
     return RuntimeRow(
@@ -95,6 +110,7 @@ def make_row(network: str, contender: Contender, repeats: Repeats) -> RuntimeRow
         repeats=len(values_ms),
         disturbed_repeats=len(repeats.disturbed_ms),
         unstable=repeats.unstable,
+        limit_share=None if least_ms is None else least_ms / statistics.median(values_ms),
     )
 
 

@@ -29,7 +29,24 @@ _VNNI = {"avx_vnni", "avx512_vnni"}
 def draw_runtime(bench: RuntimeBench) -> Group:
     """Draw every network's table and the notes."""
     notes = [*_notes(bench.machine), CHECKED]
+    limits = _limits_sentence(bench)
+    notes += [limits] if limits else []
     return Group(*(_draw_network(network) for network in bench.networks), Text("\n".join(notes)))
+
+
+def _limits_sentence(bench: RuntimeBench) -> str:
+    """Say what this core can do in each family."""
+    best: dict[str, float] = {}
+    for network in bench.networks:
+        for family, gmacs in network.limits_gmacs.items():
+            best[family] = max(gmacs, best.get(family, 0.0))
+    if not best:
+        return ""
+    words = ", ".join(f"{family} {gmacs:.0f}" for family, gmacs in sorted(best.items()))
+    return (
+        "Limit of this core, the steps of each family alone with all they read in the first cache, "
+        f"GMAC/s: {words}. A depthwise layer counts at the limit of a convolution of its bits."
+    )
 
 
 def _draw_network(network: NetworkRuntimes) -> Table:
@@ -45,6 +62,7 @@ def _draw_network(network: NetworkRuntimes) -> Table:
     table.add_column("bits w/a", no_wrap=True)
     for name in ("median ms", "IQR ms", "GMAC/s"):
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("share of limit", justify="right", no_wrap=True)
     if best is not None:
         table.add_column("times best int8 peer's speed", justify="right")
     for row in network.rows:
@@ -54,6 +72,7 @@ def _draw_network(network: NetworkRuntimes) -> Table:
             f"{row.latency_ms_median:.4g}" + ("*" if row.unstable else ""),
             f"{row.latency_ms_iqr:.2g}",
             f"{network.macs / row.latency_ms_median / 1e6:.1f}",
+            "" if row.limit_share is None else f"{row.limit_share:.0%}",
         ]
         if best is not None:
             cells.append(f"{best.latency_ms_median / row.latency_ms_median:.2f}")

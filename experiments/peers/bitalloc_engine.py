@@ -8,6 +8,7 @@ from torch import nn
 from experiments.peers.contender import Bits, Contender
 from experiments.turnaround import random_allocations
 from hardware.agreement import fixed_input
+from hardware.family_limits import family_shares
 from hardware.random_codes import BitPair, reads_network_input, with_random_codes
 from hardware.target import TargetConfig
 from hardware.workbench import Workbench
@@ -78,4 +79,5 @@ def _contender(
         activation_bits=shown[1],
         execute=program.execute,
         families=tuple(built.families.values()),
+        shares=family_shares(at_bits, target),
     )

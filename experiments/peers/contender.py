@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from experiments.errors import BenchError
+from hardware.family_limits import FamilyShare
 
 __all__ = ["ENGINES", "FLOAT_BITS", "Bits", "Contender", "Engine", "import_engine"]
 
@@ -28,6 +29,8 @@ class Contender:
     """Runs one image, from a float32 input that is in place to float32 logits, on one thread."""
     families: tuple[str, ...] = ()
     """Kernel family of each layer, of our own programs."""
+    shares: tuple[FamilyShare, ...] = ()
+    """The products of each family, of our own programs."""
 
     @property
     def label(self) -> str:

@@ -42,6 +42,7 @@ def _bench(rows: tuple[RuntimeRow, ...] = ROWS, **machine: Any) -> RuntimeBench:
     facts = {"cpu": "a CPU", "machine": "x86_64", "cpu_features": ["avx2"], "hidden": ""}
     network = NetworkRuntimes(
         network="resnet8",
+        limits_gmacs={},
         macs=12_000_000,
         rows=rows,
         mixed=MIXED,
@@ -90,6 +91,7 @@ def test_the_document_holds_rows_of_every_network_and_survives_json() -> None:
         "repeats": 3,
         "disturbed_repeats": 1,
         "unstable": False,
+        "limit_share": None,
     }
     assert Allocation.from_dict(document["networks"]["resnet8"]["mixed"]) == MIXED
     assert document["networks"]["resnet8"]["macs"] == 12_000_000
