@@ -10,6 +10,8 @@ from quant.quantizer import QuantizedLayer, weight_limit
 __all__ = ["bias_codes", "check_sums", "weight_codes"]
 
 INT32_MAX = np.iinfo(np.int32).max
+CODE_MAX = 128
+"""Largest magnitude of an int8."""
 
 
 def weight_codes(
@@ -29,7 +31,7 @@ def weight_codes(
     steps, limit = layer.quantizer.step(bits), weight_limit(bits)
     shape = (-1, *[1] * (layer.weight.ndim - 1))
     # The same float32 division and rounding as the fake quantizer's.
-    rounded = (layer.weight / steps.reshape(shape)).round().clamp(-limit, limit)
+    rounded = (layer.weight / steps.reshape(shape)).round_().clamp_(-limit, limit)
     codes = rounded.to(torch.int8).numpy()
     if codes.ndim == 4:
         codes = codes.transpose(0, 2, 3, 1)
@@ -71,6 +73,10 @@ def check_sums(
     Raises:
         ConvertError: the largest possible sum does not fit int32.
     """
+    products, most = codes[0].size, np.abs(bias.astype(np.int64))
+    # Nearly all layers are too small to come near: their codes need no reading.
+    if products * CODE_MAX * largest + most.max(initial=0) <= INT32_MAX:
+        return
     rows = np.abs(codes.reshape(codes.shape[0], -1).astype(np.int64)).sum(1)
-    if (rows * largest + np.abs(bias.astype(np.int64))).max() > INT32_MAX:
+    if (rows * largest + most).max() > INT32_MAX:
         raise ConvertError(f"the sums of {layer} could leave int32: it is too deep for its codes")

@@ -219,7 +219,7 @@ def _geometry(op: Conv2d | Linear, context: PlanContext) -> Geometry:
 def _check_codes(op: Conv2d | Linear) -> None:
     """Refuse codes for which the family chosen by bits would not be exact."""
     largest = 2 ** (op.weight_bits - 1) - 1
-    found = int(np.abs(op.weight.astype(np.int16)).max(initial=0))
+    found = max(int(op.weight.max(initial=0)), -int(op.weight.min(initial=0)))
     if found > largest:
         raise BuildError(
             f"{op.layer}: {op.weight_bits}-bit weights are within +-{largest}, found {found}"

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from hardware.errors import BuildError
 from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
+from hardware.kernels.reorder import reordered
 from hardware.kernels.schedule import Schedule
 from quant.deploy_graph import Conv2d, Linear
 
@@ -32,29 +33,20 @@ def pack_weights(
         schedule: Gives the tile's vectors and the order of the steps.
     """
     g, s, f = geometry, schedule, family
-    group_channels = g.group_out_channels
-    codes = s.positions * f.products
-    rows = np.zeros((g.groups, group_channels + 1, g.runs, codes), np.int8)
-    rows[:, :group_channels, :, : g.run_codes] = weight.reshape(
-        g.groups, group_channels, g.runs, g.run_codes
-    )
     order = _block_channels(geometry, family, schedule)[1]
-    # [groups, blocks, vectors, channels, outer runs, inside runs, iterations, inside codes]
-    blocks = rows[:, order].reshape(
-        g.groups,
-        s.blocks(g, f),
-        s.tile_vectors,
-        f.channels,
-        s.outer_runs(g),
-        s.inside_runs,
-        s.iterations * s.inside_positions,
-        f.products,
+    rows = weight.reshape(g.groups, g.group_out_channels, g.runs, g.run_codes)
+    codes = s.positions * f.products
+    if codes > g.run_codes or order.max() == g.group_out_channels:
+        filled = np.zeros((g.groups, g.group_out_channels + 1, g.runs, codes), np.int8)
+        filled[:, : g.group_out_channels, :, : g.run_codes] = rows
+        rows = filled
+    blocks = rows[:, order].reshape(g.groups, s.blocks(g, f), s.tile_vectors, f.channels, -1)
+    # [groups, blocks, vectors, outer runs, inside runs, positions, lanes]
+    steps = f.weight_steps(blocks).reshape(
+        *blocks.shape[:3], s.outer_runs(g), s.inside_runs, s.positions, f.weight_lanes
     )
     # Positions before runs: the steps of an iteration stand together.
-    blocks = blocks.transpose(0, 1, 2, 3, 4, 6, 5, 7)
-    steps = f.weight_steps(blocks.reshape(*blocks.shape[:4], -1))
-    packed = steps.transpose(0, 1, 3, 2, 4)
-    return np.ascontiguousarray(packed).reshape(s.weight_shape(g, f))
+    return reordered(steps, (0, 1, 3, 5, 4, 2, 6)).reshape(s.weight_shape(g, f))
 
 
 def shifted_bias(op: Conv2d | Linear, family: Family, steps: int) -> npt.NDArray[np.int32]:
@@ -68,9 +60,10 @@ def shifted_bias(op: Conv2d | Linear, family: Family, steps: int) -> npt.NDArray
     Raises:
         BuildError: it does not fit int32.
     """
-    weight_sums = op.weight.reshape(op.weight.shape[0], -1).sum(axis=1, dtype=np.int64)
+    bias = op.epilogue.bias.astype(np.int64) - steps * family.step_bias()
     shift = op.input_zero_point - family.code_shift()
-    bias = op.epilogue.bias.astype(np.int64) - shift * weight_sums - steps * family.step_bias()
+    if shift:
+        bias -= shift * op.weight.reshape(op.weight.shape[0], -1).sum(axis=1, dtype=np.int64)
     if np.abs(bias).max(initial=0) > np.iinfo(np.int32).max:
         raise BuildError(f"{op.layer}: bias minus zero point times weights does not fit int32")
     narrow: npt.NDArray[np.int32] = bias.astype(np.int32)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emit import load
+from hardware.kernels.reorder import reordered
 
 __all__ = ["CodeDtype", "Family", "WeightDtype", "broadcast_word"]
 
@@ -109,9 +110,10 @@ class Family(ABC):
             `[..., steps, weight_lanes]` of `weight_dtype`.
         """
         *outer, channels, codes = rows.shape
-        split = rows.reshape(*outer, channels, codes // self.products, self.products)
-        steps = np.moveaxis(split, -2, -3).astype(self.weight_dtype)
-        return steps.reshape(*outer, codes // self.products, channels * self.products)
+        steps, n = codes // self.products, len(outer)
+        split = rows.astype(self.weight_dtype, copy=False).reshape(*outer, channels, steps, -1)
+        moved = reordered(split, (*range(n), n + 1, n, n + 2))
+        return moved.reshape(*outer, steps, channels * self.products)
 
     def sums_in_registers(self, vectors: int) -> int:
         """Return the accumulators that fill a core's registers, weights and codes beside them.
