@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hardware.layer_table import LayerTable
 from hardware.measurement import Measurement, MeasurementSource
+from hardware.tile_report import TileReport
 from quant.deploy_graph import DeployGraph
 
 __all__ = ["Device", "MeasureResult", "Progress"]
@@ -58,6 +59,36 @@ class Device(Protocol):
 
     def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Run one candidate on `x`, float32 `[N, C, H, W]`, and return its output."""
+
+    def tune(
+        self,
+        graph: DeployGraph,
+        bit_choices: Sequence[int],
+        progress: Progress | None = None,
+        *,
+        equal_bits: bool = False,
+    ) -> TileReport:
+        """Choose the register tiles of a network's layers by measuring, and keep the choices.
+
+        Everything that is built afterwards has them, so this comes before the layer table.
+
+        Args:
+            graph: The converted network; random codes stand in for its weights.
+            bit_choices: The widths that may be chosen.
+            progress: Called after each choice.
+            equal_bits: Only the pairs of equal widths (see `layer_table`).
+
+        Returns:
+            What was searched, and what the time limit left at the default.
+        """
+
+    def tiles(
+        self, graph: DeployGraph, bit_choices: Sequence[int], *, equal_bits: bool = False
+    ) -> str:
+        """Return a digest of the tiles that the layers have at every pair of bit choices.
+
+        With the identity of the network it says what a layer table depends on.
+        """
 
     def layer_table(
         self,

@@ -15,12 +15,15 @@ from hardware.device import MeasureResult, Progress
 from hardware.errors import BuildError
 from hardware.host_facts import moment_facts, standing_facts
 from hardware.layer_table import LayerTable
-from hardware.layer_timing import Sample, time_layers
+from hardware.layer_timing import Sample, bit_pairs, time_layers
+from hardware.local_tiles import LocalTiles
 from hardware.lock import timing_lock
 from hardware.measurement import Measurement, MeasurementSource
 from hardware.protocol import ProtocolConfig
 from hardware.ruler import RulerReading
 from hardware.target import TargetConfig
+from hardware.tile_report import TileReport
+from hardware.tile_search import search_tiles
 from hardware.timing import Timing
 from hardware.worker_client import CandidateError, WorkerClient, WorkerLostError
 from quant.deploy_graph import DeployGraph
@@ -51,6 +54,7 @@ class LocalDevice:
     def __init__(self, config: TargetConfig, protocol: ProtocolConfig) -> None:
         """Remember the target and how to time; the worker starts with the first call."""
         self._protocol = protocol
+        self._tune_s = config.tune_s
         self._worker = WorkerClient(config, protocol.batch)
         self._best_ruler_us = math.inf
         self._patience_s = _PATIENCE_S
@@ -93,6 +97,31 @@ class LocalDevice:
         except (CandidateError, WorkerLostError) as error:
             raise BuildError(f"{graph.network} cannot be run: {error}") from None
         return output
+
+    def tune(
+        self,
+        graph: DeployGraph,
+        bit_choices: Sequence[int],
+        progress: Progress | None = None,
+        *,
+        equal_bits: bool = False,
+    ) -> TileReport:
+        """Choose the register tiles of a network's layers by measuring, and keep the choices.
+
+        Raises:
+            HardwareLostError: the worker cannot be started again.
+        """
+        if self._tune_s == 0:
+            return TileReport(why_none="defaults, without a search")
+        pairs = bit_pairs(graph, bit_choices, equal_bits=equal_bits)
+        return search_tiles(graph, pairs, LocalTiles(self._call), self._tune_s, progress)
+
+    def tiles(
+        self, graph: DeployGraph, bit_choices: Sequence[int], *, equal_bits: bool = False
+    ) -> str:
+        """Return a digest of the tiles that the layers have at every pair of bit choices."""
+        pairs = bit_pairs(graph, bit_choices, equal_bits=equal_bits)
+        return str(self._retry(lambda: self._call("tiles", graph, pairs)))
 
     def layer_table(
         self,

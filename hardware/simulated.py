@@ -15,6 +15,7 @@ from hardware.layer_table import LayerTable
 from hardware.layer_timing import bit_pairs
 from hardware.measurement import Measurement, MeasurementSource
 from hardware.protocol import ProtocolConfig
+from hardware.tile_report import TileReport
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 from quant.integer import run_graph
 
@@ -93,6 +94,23 @@ class SimulatedDevice:
     def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Run the integer reference."""
         return run_graph(graph, x).astype(np.float32)
+
+    def tune(
+        self,
+        graph: DeployGraph,
+        bit_choices: Sequence[int],
+        progress: Progress | None = None,
+        *,
+        equal_bits: bool = False,
+    ) -> TileReport:
+        """Do nothing: a formula has no tiles."""
+        return TileReport(why_none="nothing to choose, a formula has none")
+
+    def tiles(
+        self, graph: DeployGraph, bit_choices: Sequence[int], *, equal_bits: bool = False
+    ) -> str:
+        """Return nothing: a formula has no tiles."""
+        return ""
 
     def layer_table(
         self,

@@ -12,6 +12,7 @@ from hardware.layer_table import LayerTable
 from hardware.measurement import Measurement, MeasurementSource
 from hardware.protocol import ProtocolConfig
 from hardware.store import Store
+from hardware.tile_report import TileReport
 from quant.deploy_graph import DeployGraph
 
 __all__ = ["MOST_DISTURBED", "StoredDevice"]
@@ -72,6 +73,27 @@ class StoredDevice:
         """Run a graph on the device."""
         return self._device.run(graph, x)
 
+    def tune(
+        self,
+        graph: DeployGraph,
+        bit_choices: Sequence[int],
+        progress: Progress | None = None,
+        *,
+        equal_bits: bool = False,
+    ) -> TileReport:
+        """Let the device choose tiles; it keeps its choices itself.
+
+        Raises:
+            HardwareLostError: the device is gone.
+        """
+        return self._device.tune(graph, bit_choices, progress, equal_bits=equal_bits)
+
+    def tiles(
+        self, graph: DeployGraph, bit_choices: Sequence[int], *, equal_bits: bool = False
+    ) -> str:
+        """Return a digest of the tiles that the layers have."""
+        return self._device.tiles(graph, bit_choices, equal_bits=equal_bits)
+
     def layer_table(
         self,
         graph: DeployGraph,
@@ -90,6 +112,9 @@ class StoredDevice:
         key = {**self._key(graph), "bit_choices": list(bit_choices)}
         if equal_bits:  # else the key is what it always was, and finds what was stored before
             key["equal_bits"] = True
+        # The identity is that of the graph's own bits, and says nothing of the other bits' tiles.
+        if tiles := self.tiles(graph, bit_choices, equal_bits=equal_bits):
+            key["tiles"] = tiles
         found = self._store.get("layer-table", key)
         if found is not None:
             return LayerTable.from_dict(found)

@@ -29,6 +29,11 @@ class TargetConfig:
     higher ones."""
     kernel_cache: str = ""
     """Folder of compiled kernels; empty means `$XDG_CACHE_HOME/bitalloc/kernels`."""
+    tile_choices: str = ""
+    """Folder of what the tile search chose; empty means `$XDG_CACHE_HOME/bitalloc/tiles`."""
+    tune_s: float = 60.0
+    """Longest tile search for one network, in seconds. 0: no search, and no choice of an earlier
+    one, so that every layer gets the default tile."""
     threads: int = 1
     """Threads of TVM's pool that share the work of a network."""
 
@@ -36,6 +41,8 @@ class TargetConfig:
         """Refuse thread counts that cannot be had, and settings that contradict each other."""
         if self.threads < 1:
             raise TargetError(f"target.threads: expected at least 1, found {self.threads}")
+        if not self.tune_s >= 0:
+            raise TargetError(f"target.tune_s: expected at least 0, found {self.tune_s}")
         if self.family in DOT_PRODUCT and not self.dot_product:
             raise TargetError(
                 f"target.dot_product: false leaves out the instructions that target.family: "

@@ -1,6 +1,7 @@
 """Workbench: plans, compiles, assembles, checks and times programs inside the worker process."""
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,21 @@ from hardware.borders import with_borders
 from hardware.built import Built
 from hardware.errors import BuildError
 from hardware.kernels.cache import KernelCache
-from hardware.kernels.context import PlanContext
+from hardware.kernels.context import ChooseSchedule, PlanContext
 from hardware.kernels.plan import KernelPlan
+from hardware.kernels.schedule import make_schedule
 from hardware.kernels.select import plan_step
 from hardware.kernels.target import KernelTarget
+from hardware.kernels.tiles import TileChoices
 from hardware.program import Program, assemble
 from hardware.protocol import ProtocolConfig
+from hardware.random_codes import BitPair
 from hardware.ruler import RulerReading, read_ruler_us, settle
 from hardware.steps import Step, steps_of
 from hardware.target import TargetConfig
+from hardware.tile_layers import tile_tasks, tiles_digest
+from hardware.tile_task import TileTask
+from hardware.tile_trial import TileTrial
 from hardware.timing import Timing, time_program
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 
@@ -40,6 +47,9 @@ class Workbench:
             # Mode 1: the threads stay on the fast cores, where a board has two kinds.
             tvm.get_global_func("runtime.config_threadpool")(1, config.threads)
         self._cache = KernelCache(config)
+        self._tiles = TileChoices(config)
+        self._schedule = self._tiles.schedule if config.tune_s > 0 else make_schedule
+        self._trial: TileTrial | None = None
         self._batch = batch
         self._program: Program | None = None
 
@@ -79,8 +89,7 @@ class Workbench:
         self._program = None
         graph = with_borders(graph)
         steps, plans = self._plan(graph)
-        modules = self._cache.load([plan for plan in plans if plan is not None])
-        program = assemble(graph, steps, plans, modules, batch=self._batch)
+        program = self._assemble(graph, steps, plans)
         built = time.perf_counter()
         if check:
             x = fixed_input(graph, self._batch)
@@ -143,7 +152,58 @@ class Workbench:
         shape = (0, *graph.tensors[graph.output].shape)
         return np.concatenate([np.zeros(shape, np.float32), *outputs]).astype(np.float32)
 
-    def _plan(self, graph: DeployGraph) -> tuple[tuple[Step, ...], list[KernelPlan | None]]:
+    def tile_tasks(
+        self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]
+    ) -> list[TileTask]:
+        """Return the tile searches of a network, one for each choice that its layers need."""
+        return tile_tasks(self._context(with_borders(graph)), pairs, self._tiles)
+
+    def tiles(self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]) -> str:
+        """Return a digest of the schedules that a network's layers have at their bit pairs."""
+        return tiles_digest(self._context(with_borders(graph)), pairs)
+
+    def compile_tiles(self, part: DeployGraph) -> None:
+        """Compile the schedules worth measuring for one layer, and check that they agree.
+
+        Raises:
+            BuildError: one of them cannot be compiled, or is wrong.
+        """
+        part = with_borders(part)
+
+        def make_program(graph: DeployGraph, schedule: ChooseSchedule) -> Program:
+            return self._assemble(graph, *self._plan(graph, schedule))
+
+        self._trial = None
+        self._trial = TileTrial.of(part, self._context(part), make_program)
+
+    def time_tiles(self) -> bool:
+        """Time what `compile_tiles` compiled and keep the fastest.
+
+        Returns:
+            Whether it is another schedule than the default.
+        """
+        if self._trial is None:
+            raise BuildError("nothing is compiled yet, so no tile can be chosen")
+        trial, self._trial = self._trial, None
+        return trial.decide(self._tiles)
+
+    def _context(self, graph: DeployGraph, schedule: ChooseSchedule | None = None) -> PlanContext:
+        return PlanContext(
+            graph=graph,
+            batch=self._batch,
+            target=self._target,
+            schedule=schedule or self._schedule,
+        )
+
+    def _plan(
+        self, graph: DeployGraph, schedule: ChooseSchedule | None = None
+    ) -> tuple[tuple[Step, ...], list[KernelPlan | None]]:
         steps = steps_of(graph)
-        context = PlanContext(graph=graph, batch=self._batch, target=self._target)
+        context = self._context(graph, schedule)
         return steps, [plan_step(step, context) for step in steps]
+
+    def _assemble(
+        self, graph: DeployGraph, steps: Sequence[Step], plans: Sequence[KernelPlan | None]
+    ) -> Program:
+        modules = self._cache.load([plan for plan in plans if plan is not None])
+        return assemble(graph, steps, plans, modules, batch=self._batch)

@@ -11,6 +11,7 @@ from hardware.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.store import Store
 from hardware.stored_device import StoredDevice
+from hardware.tile_report import TileReport
 from quant.deploy_graph import DeployGraph
 from tests.hardware.graphs import digits_like
 
@@ -99,3 +100,30 @@ def test_the_layer_table_document_is_read_back() -> None:
     assert LayerTable.from_dict(table.to_dict()) == table
     with pytest.raises(KeyError):
         LayerTable.from_dict({})
+
+
+class TunedDevice(CountingDevice):
+    """A counting device whose layers have other tiles once it is tuned."""
+
+    tuned = False
+
+    def tune(self, *arguments: Any, **options: Any) -> TileReport:
+        self.tuned = True
+        return TileReport(searched=1, changed=1)
+
+    def tiles(self, *arguments: Any, **options: Any) -> str:
+        return "tuned" if self.tuned else "default"
+
+    def layer_table(self, *arguments: Any, **options: Any) -> LayerTable:
+        self.measured += 1
+        return super().layer_table(*arguments, **options)
+
+
+def test_a_layer_table_of_other_tiles_is_measured_again(tmp_path: Path) -> None:
+    device = TunedDevice()
+    wrapped, graph = stored(device, tmp_path), digits_like()
+    wrapped.layer_table(graph, [2, 8])
+    assert wrapped.tune(graph, [2, 8]).changed == 1
+    wrapped.layer_table(graph, [2, 8])
+    wrapped.layer_table(graph, [2, 8])
+    assert device.measured == 2

@@ -6,7 +6,8 @@ import numpy as np
 import tvm
 
 from hardware.kernels.cache import KernelCache
-from hardware.kernels.context import PlanContext
+from hardware.kernels.context import ChooseSchedule, PlanContext
+from hardware.kernels.schedule import make_schedule
 from hardware.kernels.select import plan_step
 from hardware.kernels.target import KernelTarget
 from hardware.steps import Step
@@ -32,6 +33,7 @@ class Bench:
         config = TargetConfig(kernel_cache=str(folder), family=family)
         self.target = KernelTarget.of(config)
         self.cache = KernelCache(config)
+        self.schedule: ChooseSchedule = make_schedule
 
     def plan(self, op: Any, inputs: list[np.ndarray], out_shape: Shape, out_dtype: Any) -> Any:
         names = op.inputs if hasattr(op, "inputs") else (op.input,)
@@ -43,7 +45,9 @@ class Bench:
         graph = DeployGraph(
             network="one", input=names[0], output=op.output, tensors=tensors, ops=(op,)
         )
-        context = PlanContext(graph=graph, batch=inputs[0].shape[0], target=self.target)
+        context = PlanContext(
+            graph=graph, batch=inputs[0].shape[0], target=self.target, schedule=self.schedule
+        )
         return plan_step(Step(op=op), context)
 
     def run(self, op: Any, inputs: list[np.ndarray], out_shape: Shape, out_dtype: Any) -> Any:
