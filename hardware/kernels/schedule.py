@@ -28,8 +28,6 @@ _PANEL_BYTES = 16 * 1024
 """Weights of one panel."""
 _STRIP_BYTES = 16 * 1024
 """Sums of one strip."""
-_MISS = 1.5
-"""What a vector from there costs, in instructions."""
 
 # Instructions, for comparing tiles: the end of one output vector; the loops around one tile.
 _OUTPUT, _TILE = 10.0, 30.0
@@ -151,7 +149,7 @@ def _panels(geometry: Geometry, family: Family, whole: Schedule) -> Iterator[Sch
     is_split = (
         whole.outer_runs(geometry) == 1 and tile_rows * whole.tile_rows == geometry.out_height
     )
-    if block_bytes <= _NEAR_BYTES or not is_split:
+    if block_bytes <= _NEAR_BYTES or not is_split or not family.panels:
         return
     panels = ceil(block_bytes / _PANEL_BYTES)
     row_bytes = 4 * whole.tile_rows * geometry.out_width * whole.tile_vectors * family.channels
@@ -225,13 +223,9 @@ def _tile_instructions(
     s = schedule
     pixels = s.tile_rows * columns
     sums = pixels * s.tile_vectors
-    reads = 2 if family.code_dtype == "pairs" else 1
-    # A vector of weights that is used once is read by the multiplication itself.
-    loads = s.tile_vectors * (family.weight_loads if pixels > 1 else family.lone_weight_loads)
     block_bytes = s.steps(geometry) * s.tile_vectors * family.vector_bytes
     is_near = s.panels > 1 or block_bytes <= _NEAR_BYTES
-    misses = 0.0 if is_near else s.tile_vectors * _MISS
-    one_step = family.step_instructions * sums + reads * pixels + loads + misses
+    one_step = family.step_cost(pixels, s.tile_vectors, is_near=is_near)
     folds = 0.0
     if family.depth and s.chunk_iterations:
         # Both kinds of accumulators do not fit the registers: one is read and written in memory.

@@ -16,9 +16,12 @@ __all__ = ["CodeDtype", "Family", "WeightDtype", "broadcast_word"]
 
 CodeDtype = Literal["uint8", "int8", "int16", "pairs"]
 """How a kernel reads activation codes: `uint8` as they travel; `int8` less 128; `int16` widened;
-`pairs` as one byte for two codes (see `Avx2Table`). All but the first need a copy."""
+`pairs` as one byte for two codes (see `TableFamily`). All but the first need a copy."""
 
 WeightDtype = Literal["int8", "uint8", "int16"]
+
+_MISS = 1.5
+"""What a vector of weights from the second cache costs, in instructions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +56,8 @@ class Family(ABC):
     """Instructions that load one vector of weights, to compare tiles."""
     lone_weight_loads: float = 0.0
     """The same for a vector that one pixel uses: x86 multiplies by what is in memory."""
+    panels: bool = True
+    """Whether long sums may go faster panel by panel (see `Schedule.panels`)."""
 
     @abstractmethod
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
@@ -126,6 +131,20 @@ class Family(ABC):
     def most_sums(self, vectors: int) -> int:
         """Return the accumulators of the largest tile worth trying, vectors of weights given."""
         return 10
+
+    def step_cost(self, pixels: int, vectors: int, *, is_near: bool) -> float:
+        """Return about how many instructions one step of a tile takes, to compare tiles.
+
+        Args:
+            pixels: Of the tile.
+            vectors: Vectors of weights in the tile.
+            is_near: Whether the weights come from the first cache.
+        """
+        reads = 2 if self.code_dtype == "pairs" else 1
+        # A vector of weights that is used once is read by the multiplication itself.
+        loads = self.weight_loads if pixels > 1 else self.lone_weight_loads
+        loads += 0.0 if is_near else _MISS
+        return self.step_instructions * pixels * vectors + reads * pixels + loads * vectors
 
     def lookup_table(self) -> npt.NDArray[np.uint8] | None:
         """Return a constant that the kernel reads codes through, None where there is none."""

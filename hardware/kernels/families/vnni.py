@@ -14,6 +14,15 @@ from hardware.kernels.families.family import CodeDtype, Family, WeightDtype, bro
 __all__ = ["AVX512_VNNI", "AVX_VNNI", "Vnni"]
 
 
+_IN_FLIGHT = 10.0
+"""Multiplications that two units of a latency of five cycles have begun and not ended."""
+_ENOUGH_SUMS = 16
+_FAR_VECTOR = 3.0
+"""Half cycles that a vector of weights takes from the second cache (measured)."""
+_BESIDE = 0.25
+"""What a load costs beside multiplications that take longer (measured)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vnni(Family):
     """`vpdpbusd`: four products of each channel an instruction."""
@@ -27,7 +36,7 @@ class Vnni(Family):
     products: int = 4
     code_dtype: CodeDtype = "uint8"
     weight_dtype: WeightDtype = "int8"
-    step_instructions: float = 1.0
+    panels: bool = False
 
     def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
         """Return four codes in every lane."""
@@ -50,8 +59,14 @@ class Vnni(Family):
         return self.registers - vectors - 1
 
     def most_sums(self, vectors: int) -> int:
-        """Return the same: spills cost more than a larger tile saves."""
-        return self.registers - 1
+        """Return the same, or 16: enough to be as fast as the multiplier, and quickly finished."""
+        return min(self.sums_in_registers(vectors), _ENOUGH_SUMS)
+
+    def step_cost(self, pixels: int, vectors: int, *, is_near: bool) -> float:
+        """Return half cycles of one step: two multiplications or two loads start in a cycle."""
+        reads = vectors * (1.0 if is_near else _FAR_VECTOR)
+        loads = max(pixels + vectors, reads)
+        return max(pixels * vectors, loads, _IN_FLIGHT) + _BESIDE * (pixels + reads)
 
 
 AVX512_VNNI = Vnni(
