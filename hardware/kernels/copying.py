@@ -8,10 +8,9 @@ from typing import Any
 
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.avx2_pack import in_order
 from hardware.kernels.emit import load, store, tile_count, tile_start
-from hardware.kernels.families.avx2_table import PAIR_SCALE
 from hardware.kernels.families.family import CodeDtype, Family
+from hardware.kernels.families.table import TableFamily
 from hardware.kernels.geometry import Geometry
 
 __all__ = ["SLACK_BYTES", "emit_copy", "needs_copy", "scratch_buffer"]
@@ -125,28 +124,16 @@ class _Copy:
             store(self.scratch, start // 2 + place, pair, lanes)
 
     def _pair_vector(self, source: Any) -> Any:
-        """Return the bytes of 32 pairs: `pmaddubsw` by the pair's factors, packed."""
-        factors = T.broadcast(T.int16(self._factor(0) + 256 * self._factor(1)), _VECTOR // 2)
-        halves = [
-            T.call_llvm_pure_intrin(
-                T.llvm_lookup_intrinsic_id("llvm.x86.avx2.pmadd.ub.sw"),
-                load(self.codes, source + half * _VECTOR, _VECTOR),
-                T.reinterpret(factors, dtype="int8x32"),
-                dtype="int16x16",
-            )
-            for half in (0, 1)
-        ]
-        packed = T.call_llvm_pure_intrin(
-            T.llvm_lookup_intrinsic_id("llvm.x86.avx2.packuswb"), *halves, dtype="uint8x32"
-        )
-        return in_order(packed)
+        """Return the bytes of 32 pairs."""
+        halves = (load(self.codes, source + start, _VECTOR) for start in (0, _VECTOR))
+        return self._table().pair_bytes(*halves)
 
     def _pair(self, which: int) -> Any:
-        return T.uint8(self._factor(which))
+        return T.uint8(self._table().pair_factors[which])
 
-    def _factor(self, which: int) -> int:
-        values = self.family.largest + 1  # type: ignore[attr-defined]
-        return PAIR_SCALE * (values if which else 1)
+    def _table(self) -> TableFamily:
+        assert isinstance(self.family, TableFamily)
+        return self.family
 
 
 def _converted(codes: Any, kind: CodeDtype, lanes: int) -> Any:

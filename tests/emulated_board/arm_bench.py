@@ -8,6 +8,7 @@ import numpy as np
 import tvm
 
 from hardware.kernels.plan import KernelPlan
+from hardware.kernels.schedule import make_schedule
 from hardware.kernels.target import KernelTarget
 from hardware.target import KernelFamily, TargetConfig
 from tests.emulated_board.board import EmulatedBoard
@@ -36,6 +37,7 @@ class ArmBench(Bench):
         self.board, self.folder = board, folder / f"{mcpu}-{self.target.family}"
         self.folder.mkdir(exist_ok=True)
         self.process = board.process(mcpu)
+        self.schedule = make_schedule
 
     def run(self, op: Any, inputs: list[np.ndarray], out_shape: Shape, out_dtype: Any) -> Any:
         # What was in the output before must not matter.

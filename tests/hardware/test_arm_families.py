@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import tvm
 from hardware.kernels.families.arm_dot import ArmDot
 from hardware.kernels.families.choose import choose_family
 from hardware.kernels.families.neon import NeonBytes, NeonWords
+from hardware.kernels.families.neon_table import NeonTable
 from hardware.kernels.geometry import Geometry
-from hardware.kernels.schedule import candidates
+from hardware.kernels.schedule import candidates, make_schedule
 from hardware.kernels.target import KernelTarget
 from hardware.target import TargetConfig
 from tests.hardware.kernels.single_op import Bench, make_layer
@@ -21,7 +23,9 @@ PAIRS = [(weight, activation) for weight in range(2, 9) for activation in range(
 CONV = Geometry(
     batch=1, height=16, width=16, channels=32, out_channels=32, kernel=(3, 3), padding=(1, 1)
 )
-MULTIPLIES_OR_WIDENS = re.compile(r"^\s+(smlal2?|smull2?|sadalp|mla|mul|sdot)\s+v", re.MULTILINE)
+MULTIPLIES_OR_WIDENS = re.compile(
+    r"^\s+(smlal2?|smull2?|sadalp|mla|mul|sdot|tbl)\s+v", re.MULTILINE
+)
 
 
 def _largest_product(bits: tuple[int, int]) -> int:
@@ -32,6 +36,10 @@ def _largest_product(bits: tuple[int, int]) -> int:
 @pytest.mark.parametrize("bits", PAIRS, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
 def test_no_lane_can_overflow(bits: tuple[int, int]) -> None:
     family, product = choose_family("neon", *bits, CONV), _largest_product(bits)
+    if isinstance(family, NeonTable):
+        # A looked-up byte is the sum of two products and an offset as large.
+        assert family.depth * 2 * family.step_bias() <= 255
+        return
     assert family.code_dtype == ("int8" if bits[1] == 8 else "uint8")
     if isinstance(family, NeonBytes):
         assert family.depth * product <= 127
@@ -44,9 +52,19 @@ def test_no_lane_can_overflow(bits: tuple[int, int]) -> None:
 
 
 def test_bytes_are_for_pairs_whose_products_fit_twice() -> None:
-    in_bytes = {bits for bits in PAIRS if isinstance(choose_family("neon", *bits, CONV), NeonBytes)}
+    few_channels = replace(CONV, out_channels=8)  # too few for a table
+    in_bytes = {
+        bits for bits in PAIRS if isinstance(choose_family("neon", *bits, few_channels), NeonBytes)
+    }
     assert in_bytes == {bits for bits in PAIRS if 2 * _largest_product(bits) <= 127}
     assert {(2, 2), (3, 3), (2, 6), (5, 2)} <= in_bytes
+
+
+def test_ternary_weights_and_few_codes_are_looked_up() -> None:
+    looked_up = [
+        bits for bits in PAIRS if isinstance(choose_family("neon", *bits, CONV), NeonTable)
+    ]
+    assert looked_up == [(2, 2), (2, 3)]
 
 
 def test_a_sum_that_words_do_not_hold_is_not_taken_in_bytes() -> None:
@@ -81,6 +99,7 @@ class _Planner(Bench):
 
     def __init__(self, mcpu: str, family: Any) -> None:
         self.target = KernelTarget.of(TargetConfig(mcpu=mcpu, family=family), "aarch64-linux-gnu")
+        self.schedule = make_schedule
 
 
 def _instructions(mcpu: str, bits: tuple[int, int], family: str = "auto") -> Counter[str]:
@@ -110,6 +129,12 @@ def test_three_bits_multiply_sixteen_bytes_at_once() -> None:
     assert found["smlal"] == found["smull"] == 0
     # Six products a lane are added up in 8 bits: one widening for them, a few more at the end.
     assert found["sadalp"] < (found["mla"] + found["mul"]) / 2
+
+
+def test_two_bits_multiply_nothing() -> None:
+    found = _instructions("cortex-a72", (2, 2))
+    assert found["tbl"] > 0
+    assert found["mla"] + found["smlal"] + found["smull"] == 0
 
 
 def test_cores_with_dot_product_use_nothing_else_unless_told() -> None:

@@ -13,6 +13,7 @@ from hardware.kernels.families.avx2_table import table_family
 from hardware.kernels.families.family import Family
 from hardware.kernels.families.generic import Generic
 from hardware.kernels.families.neon import choose_neon
+from hardware.kernels.families.neon_table import neon_table
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI
 from hardware.kernels.geometry import Geometry
 from hardware.target import KernelFamily
@@ -44,11 +45,15 @@ def choose_family(
         return AVX512_VNNI
     if kind == "avx-vnni":
         return AVX_VNNI
+    pairs = geometry.runs * ceil(geometry.run_codes / 2)
     if kind == "neon":
+        looked_up = neon_table(weight_bits, activation_bits, pairs)
+        if looked_up is not None and _suits_table(geometry):
+            return looked_up
         return choose_neon(weight_bits, activation_bits, geometry)
     if kind == "arm-dot":
         return choose_arm_dot(activation_bits, geometry)
-    table = table_family(weight_bits, activation_bits, geometry.runs * ceil(geometry.run_codes / 2))
+    table = table_family(weight_bits, activation_bits, pairs)
     if table is not None and _suits_table(geometry):
         return table
     depth = byte_depth(weight_bits, activation_bits)
