@@ -1,7 +1,8 @@
 """Workbench: plans, compiles, assembles, checks and times programs inside the worker process."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,14 @@ from hardware.borders import with_borders
 from hardware.built import Built
 from hardware.errors import BuildError
 from hardware.kernels.cache import KernelCache
+from hardware.kernels.compile_pool import CompileReport, compile_kernels
 from hardware.kernels.context import ChooseSchedule, PlanContext
 from hardware.kernels.plan import KernelPlan
 from hardware.kernels.schedule import make_schedule
 from hardware.kernels.select import plan_step
 from hardware.kernels.target import KernelTarget
 from hardware.kernels.tiles import TileChoices
+from hardware.linking import link_program
 from hardware.program import Program, assemble
 from hardware.protocol import ProtocolConfig
 from hardware.random_codes import BitPair
@@ -151,6 +154,32 @@ class Workbench:
             outputs.append(self._program.run(padded)[: len(images)])
         shape = (0, *graph.tensors[graph.output].shape)
         return np.concatenate([np.zeros(shape, np.float32), *outputs]).astype(np.float32)
+
+    def compile_kernels(
+        self,
+        graphs: Iterable[DeployGraph],
+        processes: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> CompileReport:
+        """Compile the kernels of many candidates that the cache lacks (see `compile_kernels`)."""
+        plans = (
+            plan
+            for graph in graphs
+            for plan in self._plan(with_borders(graph))[1]
+            if plan is not None
+        )
+        return compile_kernels(plans, self._cache, self._target, processes, progress)
+
+    def link(self, graph: DeployGraph, file: Path) -> None:
+        """Write a graph as one shared library, which `hardware.linked` loads.
+
+        Raises:
+            BuildError: an operator has no kernel, or the library cannot be linked.
+        """
+        graph = with_borders(graph)
+        steps, plans = self._plan(graph)
+        objects = self._cache.objects([plan for plan in plans if plan is not None])
+        link_program(graph, steps, plans, objects, file, batch=self._batch)
 
     def tile_tasks(
         self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]

@@ -26,7 +26,7 @@ from hardware.kernels.plan import KernelPlan
 from hardware.kernels.target import KernelTarget
 from hardware.target import TargetConfig
 
-__all__ = ["CacheCounts", "KernelCache", "default_folder"]
+__all__ = ["CacheCounts", "KernelCache", "compile_entry", "default_folder"]
 
 _FILES = ("kernel.o", "kernel.so")
 
@@ -66,6 +66,21 @@ class KernelCache:
         """
         return [self._load(plan) for plan in {plan.document: plan for plan in plans}.values()]
 
+    def has(self, plan: KernelPlan) -> bool:
+        """Return whether a plan's kernel is loaded, or undamaged on disk."""
+        folder = self.folder / plan.symbol
+        return (folder, plan.document) in _LOADED or _is_whole(folder, plan)
+
+    def objects(self, plans: Iterable[KernelPlan]) -> list[Path]:
+        """Return the object files of the plans' kernels, each once, in the order of the plans.
+
+        Raises:
+            BuildError: a kernel cannot be compiled.
+            ToolchainError: a kernel must be compiled and there is no C++ compiler to link it.
+        """
+        self.load(plans := list(plans))
+        return [self.folder / symbol / _FILES[0] for symbol in {plan.symbol: 0 for plan in plans}]
+
     def _load(self, plan: KernelPlan) -> Any:
         folder = self.folder / plan.symbol
         loaded = (folder, plan.document)
@@ -79,18 +94,7 @@ class KernelCache:
 
     def _compile(self, folder: Path, plan: KernelPlan) -> None:
         started = time.perf_counter()
-        if cc.get_cc() is None:
-            raise ToolchainError(
-                "expected a C++ compiler to link kernels with, found none on PATH",
-                "install g++ or clang, or set CXX",
-            )
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{plan.symbol}-", dir=folder.parent))
-        try:
-            _write_entry(made, plan, self._target.tvm_target())
-            _publish(made, folder, plan)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
+        compile_entry(folder, plan, self._target)
         self.counts = replace(
             self.counts,
             misses=self.counts.misses + 1,
@@ -102,6 +106,27 @@ def default_folder() -> Path:
     """Return `$XDG_CACHE_HOME/bitalloc/kernels`, or the same under `~/.cache`."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(home).expanduser() / "bitalloc" / "kernels"
+
+
+def compile_entry(folder: Path, plan: KernelPlan, target: KernelTarget) -> None:
+    """Compile one kernel into a folder of its own, in place of what is there.
+
+    Raises:
+        BuildError: the kernel cannot be compiled, or the folder cannot be written.
+        ToolchainError: there is no C++ compiler to link it.
+    """
+    if cc.get_cc() is None:
+        raise ToolchainError(
+            "expected a C++ compiler to link kernels with, found none on PATH",
+            "install g++ or clang, or set CXX",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{plan.symbol}-", dir=folder.parent))
+    try:
+        _write_entry(made, plan, target.tvm_target())
+        _publish(made, folder, plan)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _write_entry(folder: Path, plan: KernelPlan, target: Any) -> None:

@@ -70,7 +70,7 @@ class PlanContext:
         Args:
             kernel: Which kernel.
             code: The arguments that the kernel was written with, as JSON.
-            build: Makes the TensorIR function.
+            build: Makes the TensorIR function; can be pickled, as other processes compile too.
             constants: Arrays passed at run time.
             family: How products are summed.
         """

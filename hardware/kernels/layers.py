@@ -1,6 +1,7 @@
 """Planning convolutions and matrix products: family, schedule, packed constants."""
 
 from dataclasses import asdict
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -77,8 +78,14 @@ def _plan_direct(
     return context.plan(
         "direct",
         code,
-        lambda symbol: direct_kernel(
-            symbol, geometry, family, schedule, epilogue, tensors, parallel=parallel
+        partial(
+            direct_kernel,
+            geometry=geometry,
+            family=family,
+            schedule=schedule,
+            epilogue=epilogue,
+            tensors=tensors,
+            parallel=parallel,
         ),
         (
             pack_weights(op.weight, geometry, family, schedule),
@@ -116,8 +123,15 @@ def _plan_depthwise(op: Conv2d | Linear, geometry: Geometry, context: PlanContex
             "out": out_dtype,
             "parallel": parallel,
         },
-        lambda symbol: depthwise_kernel(
-            symbol, geometry, family, epilogue, packed, shapes, out_dtype, parallel=parallel
+        partial(
+            depthwise_kernel,
+            geometry=geometry,
+            family=family,
+            epilogue=epilogue,
+            weights=packed,
+            shapes=shapes,
+            out_dtype=out_dtype,
+            parallel=parallel,
         ),
         (
             weights,

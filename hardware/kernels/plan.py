@@ -24,7 +24,8 @@ class KernelPlan:
     """Everything that shapes the code, as a JSON document: family, geometry, depth class, tile,
     batch, target, kernel source version, TVM version. Two plans with equal keys share code."""
     build: Callable[[str], Any]
-    """Makes the TensorIR function (`tvm.tirx.PrimFunc`) with the given global symbol."""
+    """Makes the TensorIR function (`tvm.tirx.PrimFunc`) with the given global symbol. Can be
+    pickled, so that another process can compile it."""
     constants: tuple[npt.NDArray[Any], ...]
     """Packed weights, bias, multipliers, zero points and clips: run-time arguments."""
     family: str

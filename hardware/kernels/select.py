@@ -1,6 +1,7 @@
 """Selecting the kernel of each operator of a converted network."""
 
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +66,7 @@ def _plan_quantize_input(op: QuantizeInput, context: PlanContext) -> KernelPlan:
     return context.plan(
         "quantize_input",
         {"shape": shape, "layout": asdict(layout)},
-        lambda symbol: quantize_input_kernel(symbol, shape, layout, out_shape),
+        partial(quantize_input_kernel, shape=shape, layout=layout, out_shape=out_shape),
         (_floats(op.multiplier), limits(op.zero_point, 0, 255)),
     )
 
@@ -78,7 +79,7 @@ def _plan_requantize(op: Requantize, context: PlanContext) -> KernelPlan:
     return context.plan(
         "requantize",
         {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtypes": dtypes},
-        lambda symbol: requantize_kernel(symbol, layouts, shapes, dtypes),
+        partial(requantize_kernel, layouts=layouts, shapes=shapes, dtypes=dtypes),
         (_floats(op.multiplier), limits(op.zero_point, op.clip_min, op.clip_max)),
     )
 
@@ -92,7 +93,7 @@ def _plan_add(op: Add, context: PlanContext) -> KernelPlan:
     return context.plan(
         "add",
         {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtypes": dtypes},
-        lambda symbol: add_kernel(symbol, layouts, shapes, dtypes),
+        partial(add_kernel, layouts=layouts, shapes=shapes, dtypes=dtypes),
         (_floats(*op.multipliers), _floats(op.clip_min, op.clip_max)),
     )
 
@@ -102,7 +103,7 @@ def _plan_max_pool(op: MaxPool2d, context: PlanContext) -> KernelPlan:
     return context.plan(
         "max_pool",
         {"geometry": geometry.document(), "dtype": dtype},
-        lambda symbol: max_pool_kernel(symbol, geometry, dtype),
+        partial(max_pool_kernel, geometry=geometry, dtype=dtype),
     )
 
 
@@ -112,7 +113,7 @@ def _plan_avg_pool(op: AvgPool2d, context: PlanContext) -> KernelPlan:
     return context.plan(
         "avg_pool",
         {"geometry": geometry.document(), "dtypes": dtypes},
-        lambda symbol: avg_pool_kernel(symbol, geometry, dtypes),
+        partial(avg_pool_kernel, geometry=geometry, dtypes=dtypes),
         (_floats(op.multiplier), limits(op.zero_point, op.clip_min, op.clip_max)),
     )
 
@@ -124,7 +125,7 @@ def _plan_concat(op: Concat, context: PlanContext) -> KernelPlan:
     return context.plan(
         "concat",
         {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtype": dtype},
-        lambda symbol: concat_kernel(symbol, layouts, shapes, dtype),
+        partial(concat_kernel, layouts=layouts, shapes=shapes, dtype=dtype),
     )
 
 

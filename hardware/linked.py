@@ -1,0 +1,91 @@
+"""LinkedProgram: a candidate in one shared library, run with nothing but TVM's runtime.
+
+`hardware.linking` writes such libraries. This file needs numpy and TVM's runtime alone and nothing
+of this project, so that it works on a board as it is.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+from tvm.runtime.vm import VirtualMachine
+
+__all__ = ["ENTRY", "LAYOUT", "LinkedProgram"]
+
+ENTRY = "main"
+"""Runs the program; its arguments are the tensors that `LAYOUT` lists."""
+LAYOUT = "layout"
+"""Returns, as JSON: `storages`, each with its `bytes` and the code `fill` that they hold at first;
+`tensors`, each with `name`, `storage`, `shape`, `dtype` and `border` (rows, columns); and the names
+of `input` and `output`. Tensors begin where their storage begins."""
+
+_BOUND = "bound"
+
+
+class LinkedProgram:
+    """A loaded library and the tensors it works on; not safe for two threads."""
+
+    def __init__(self, file: Path) -> None:
+        """Load a library and make its tensors.
+
+        Raises:
+            RuntimeError: the file is no library of this machine, or no linked program.
+        """
+        self._machine = VirtualMachine(tvm.runtime.load_module(str(file)), tvm.cpu())
+        layout: dict[str, Any] = json.loads(str(self._machine[LAYOUT]()))
+        storages = [
+            tvm.runtime.tensor(np.full(storage["bytes"], storage["fill"], np.uint8))
+            for storage in layout["storages"]
+        ]
+        tensors = {
+            tensor["name"]: storages[tensor["storage"]]._create_view(
+                tuple(tensor["shape"]), tensor["dtype"]
+            )
+            for tensor in layout["tensors"]
+        }
+        borders = {tensor["name"]: tensor["border"] for tensor in layout["tensors"]}
+        fills = {
+            tensor["name"]: layout["storages"][tensor["storage"]]["fill"]
+            for tensor in layout["tensors"]
+        }
+        self._input, self._output = tensors[layout["input"]], tensors[layout["output"]]
+        self._input_border = borders[layout["input"]]
+        self._input_fill = fills[layout["input"]]
+        self._output_border = borders[layout["output"]]
+        self._machine.save_function(ENTRY, _BOUND, *tensors.values(), include_return=False)
+        self._call = self._machine[_BOUND]
+
+    def run(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Run once on `x`, batch first, of the input's shape and type; return a copy of the output.
+
+        Raises:
+            ValueError: `x` has another shape than the program was built for.
+        """
+        stored = np.full(tuple(self._input.shape), self._input_fill, str(self._input.dtype))
+        inside = _inside(stored, self._input_border)
+        if x.shape != inside.shape:
+            raise ValueError(f"expected an input of shape {inside.shape}, found {x.shape}")
+        inside[...] = x
+        self._input.copyfrom(stored)
+        self.execute()
+        return np.array(_inside(self._output.numpy(), self._output_border))
+
+    def execute(self) -> None:
+        """Run once on the input that the last `run` left in place; nothing is copied."""
+        self._call()
+
+    def time_repeats(self, loops: int, repeats: int) -> list[float]:
+        """Return the mean milliseconds of one execution in each of `repeats` repeats."""
+        evaluator = self._machine.time_evaluator(_BOUND, tvm.cpu(), number=loops, repeat=repeats)
+        return [1000.0 * float(seconds) for seconds in evaluator().results]
+
+
+def _inside(stored: npt.NDArray[Any], border: tuple[int, int]) -> npt.NDArray[Any]:
+    """Return a view of a tensor without its border."""
+    rows, columns = border
+    if not rows and not columns:
+        return stored
+    return stored[:, rows : stored.shape[1] - rows, columns : stored.shape[2] - columns]

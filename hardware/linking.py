@@ -1,0 +1,119 @@
+"""Linking a candidate into one shared library: bytecode, kernels and constants.
+
+TVM would write constants into the library as numbers in C, or through LLVM, and either takes
+seconds for the weights of a ResNet. Here the assembler includes them as the bytes they are.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm import relax
+from tvm.support import cc
+
+from hardware.borders import stored_shape
+from hardware.errors import BuildError, ToolchainError
+from hardware.kernels.copying import SLACK_BYTES
+from hardware.kernels.plan import KernelPlan
+from hardware.linked import ENTRY, LAYOUT
+from hardware.program import pooled, write_calls
+from hardware.steps import Step
+from hardware.storage import StoragePlan, plan_storage
+from quant.deploy_graph import DeployGraph
+
+__all__ = ["Link", "link_program"]
+
+Link = Callable[[str, list[str]], None]
+"""`(library, objects and assembler files)`: what makes a shared library of them, such as
+`tvm.support.cc.cross_compiler("aarch64-linux-gnu-g++")`."""
+
+_BLOB = """\
+    .section .rodata
+    .globl __tvm_ffi__library_bin
+    .p2align 6
+__tvm_ffi__library_bin:
+    .incbin "{file}"
+    .size __tvm_ffi__library_bin, .-__tvm_ffi__library_bin
+    .section .note.GNU-stack,"",%progbits
+"""
+"""Where TVM's loader looks for what is no machine code: how long it is, and then its bytes."""
+
+
+def link_program(
+    graph: DeployGraph,
+    steps: Sequence[Step],
+    plans: Sequence[KernelPlan | None],
+    objects: Sequence[Path],
+    file: Path,
+    *,
+    batch: int,
+    link: Link | None = None,
+) -> None:
+    """Write a program that `LinkedProgram` loads.
+
+    Args:
+        graph: The converted network, with borders.
+        steps: The graph's steps (see `steps_of`).
+        plans: One for each step; None for a Flatten.
+        objects: Compiled kernels that together hold every plan's symbol.
+        file: The shared library to write.
+        batch: Images in one execution.
+        link: Makes the library; None for this machine's compiler.
+
+    Raises:
+        BuildError: an operator has no kernel, or the library cannot be linked.
+        ToolchainError: there is no C++ compiler.
+    """
+    if link is None:
+        if cc.get_cc() is None:
+            raise ToolchainError(
+                "expected a C++ compiler to link a program with, found none on PATH",
+                "install g++ or clang, or set CXX",
+            )
+        link = cc.create_shared
+    storage = plan_storage(graph, steps, batch)
+    builder = relax.ExecBuilder()
+    with builder.function(ENTRY, num_inputs=len(storage.slots)):
+        write_calls(builder, graph, steps, plans, list(storage.slots), pooled(builder))
+    layout = _layout(graph, storage, batch)
+    with builder.function(LAYOUT, num_inputs=0):
+        text = builder.convert_constant(json.dumps(layout))
+        builder.emit_call("vm.builtin.copy", [text], builder.r(0))
+        builder.emit_ret(builder.r(0))
+    executable = builder.get().mod
+    # One static library stands for all: it tells the loader to look for symbols in the file itself.
+    executable.import_module(tvm.runtime.load_static_library(str(objects[0]), []))
+    packed = tvm.get_global_func("runtime.ModulePackImportsToTensor")(executable)
+    with tempfile.TemporaryDirectory(prefix="bitalloc-link-") as name:
+        blob, source = Path(name) / "program.bin", Path(name) / "program.s"
+        packed.numpy().tofile(blob)
+        source.write_text(_BLOB.format(file=blob), encoding="ascii")
+        try:
+            link(str(file), [*map(str, objects), str(source)])
+        except RuntimeError as error:
+            raise BuildError(f"{graph.network} cannot be linked: {error}") from error
+
+
+def _layout(graph: DeployGraph, storage: StoragePlan, batch: int) -> dict[str, Any]:
+    """Return the document that `LAYOUT` describes."""
+    return {
+        "input": graph.input,
+        "output": graph.output,
+        "storages": [
+            {"bytes": size + SLACK_BYTES, "fill": fill}
+            for size, fill in zip(storage.sizes_bytes, storage.fills, strict=True)
+        ],
+        "tensors": [
+            {
+                "name": name,
+                "storage": slot,
+                "shape": stored_shape(graph.tensors[name], batch),
+                "dtype": graph.tensors[name].dtype,
+                "border": graph.tensors[name].border,
+            }
+            for name, slot in storage.slots.items()
+        ],
+    }
