@@ -1,7 +1,7 @@
 """RunConfig: everything that decides a run. Each section is defined beside its owner."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agents.methods import METHODS
 from agents.ppo_config import PPOConfig
@@ -38,6 +38,9 @@ class RunConfig:
     `output`."""
     quiet: bool = False
     """Show no live progress line."""
+    tune: bool = True
+    """Choose the kernels' tiles by a measured search, for at most `target.tune_s` seconds; its
+    choices are kept for later runs. Without, every layer gets the default tile."""
     task: TaskConfig = field(default_factory=TaskConfig)
     """The network and its data."""
     target: TargetConfig = field(default_factory=TargetConfig)
@@ -53,6 +56,11 @@ class RunConfig:
     """How the policy learns; for the method ppo."""
     final: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(steps=600))
     """The longer retraining of python -m experiments.evaluate, from the float checkpoint."""
+
+    @property
+    def device_target(self) -> TargetConfig:
+        """The target as a device gets it: without tile choices where `tune` is off."""
+        return self.target if self.tune else replace(self.target, tune_s=0.0)
 
     def __post_init__(self) -> None:
         """Refuse what no section can see by itself."""

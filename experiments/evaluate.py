@@ -17,20 +17,25 @@ from experiments.config import RunConfig
 from experiments.exit_codes import run_command
 from experiments.network_setup import NetworkSetup, float_accuracy, set_up_network
 from experiments.outcome import BEST, reported_uniform
+from experiments.problem import graph_of, measured_widths
 from experiments.progress import LiveProgress
 from experiments.report.command import write_report
 from experiments.results_table import ResultRow, draw_table, float_row, quantized_row
 from experiments.run_folder import RunFolder, read_run
 from experiments.side_by_side import time_side_by_side
+from experiments.tile_stage import TILES
+from hardware.device import Device
 from hardware.lock import training_lock
 from hardware.open_device import open_device
+from hardware.target import TargetConfig
 from quant.accuracy import Accuracy, integer_accuracy
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.finetune import finetune
+from quant.layers import MAX_BITS
 
-__all__ = ["evaluate", "main"]
+__all__ = ["evaluate", "fresh_target", "main"]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,9 +47,14 @@ def main(arguments: Sequence[str]) -> int:
         "on the test split.",
     )
     parser.add_argument("run", type=Path, help="folder of a finished run, such as runs/latest")
+    parser.add_argument(
+        "--no-tune",
+        action="store_true",
+        help="give every layer the default tile, and not the one that the run's search chose",
+    )
     parser.add_argument("--quiet", action="store_true", help="show no live progress line")
     parsed = parser.parse_args(list(arguments))
-    return run_command(lambda: _announced(parsed.run, parsed.quiet))
+    return run_command(lambda: _announced(parsed.run, parsed.quiet, parsed.no_tune))
 
 
 def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Budget]:
@@ -61,12 +71,13 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
     best = Allocation.from_dict(folder.read_json("best_allocation.json"))
     # A fresh folder, so that every kernel is generated and compiled again.
     with tempfile.TemporaryDirectory(prefix="bitalloc-kernels-") as kernels:
-        target = replace(config.target, kernel_cache=kernels)
+        target = fresh_target(config, kernels)
         device = open_device(target, config.protocol)
         try:
             with LiveProgress(quiet=config.quiet) as progress:
                 setup = set_up_network(config, progress)
                 best.check(setup.network.layers)
+                _compare_tiles(folder, config, setup, device)
                 layers = setup.network.layers
                 allocations = {**reported_uniform(layers, config.env.bit_choices), BEST: best}
                 trained = _retrain(setup, config, allocations, progress)
@@ -105,9 +116,32 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
     return rows, budget
 
 
-def _announced(path: Path, quiet: bool) -> None:
+def fresh_target(config: RunConfig, kernels: str) -> TargetConfig:
+    """Return a run's target with another kernel cache and the run's own tile choices.
+
+    Args:
+        config: The run's configuration.
+        kernels: An empty folder.
+    """
+    return replace(config.device_target, kernel_cache=kernels)
+
+
+def _compare_tiles(
+    folder: RunFolder, config: RunConfig, setup: NetworkSetup, device: Device
+) -> None:
+    """Say when the kernels have other tiles than the run's: its times may be others, too."""
+    if not (folder.path / TILES).exists():
+        return  # a run from before there was a search
+    layers = setup.network.layers
+    graph = graph_of(setup.network, Allocation.uniform(layers, MAX_BITS))
+    if device.tiles(graph, measured_widths(config)) != folder.read_json(TILES)["digest"]:
+        print("the tiles are not those of the run: its search was repeated, removed, or left out")
+
+
+def _announced(path: Path, quiet: bool, no_tune: bool) -> None:
     folder, config = read_run(path)
-    rows, budget = evaluate(folder, replace(config, quiet=quiet or config.quiet))
+    config = replace(config, quiet=quiet or config.quiet, tune=config.tune and not no_tune)
+    rows, budget = evaluate(folder, config)
     Console().print(draw_table(rows, budget, "test"))
     print(f"written to {folder.path / 'evaluate.json'} and {write_report([folder.path])}")
 

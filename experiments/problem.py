@@ -35,7 +35,14 @@ from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork
 from quant.sensitivity import SensitivityTable, measured_sensitivity
 
-__all__ = ["Measured", "graph_of", "make_evaluator", "make_problem", "measure_device"]
+__all__ = [
+    "Measured",
+    "graph_of",
+    "make_evaluator",
+    "make_problem",
+    "measure_device",
+    "measured_widths",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +58,11 @@ def graph_of(network: QuantizedNetwork, allocation: Allocation) -> DeployGraph:
     """Convert a network at an allocation; enough for timing, which depends on bits alone."""
     network.set_allocation(allocation)
     return convert(network)
+
+
+def measured_widths(config: RunConfig) -> list[int]:
+    """Return the widths that are measured: those that may be chosen, and 8 for the reference."""
+    return sorted({*config.env.bit_choices, MAX_BITS})
 
 
 def measure_device(
@@ -71,7 +83,7 @@ def measure_device(
         HardwareLostError: the device is gone.
     """
     network = setup.network
-    widths = sorted({*config.env.bit_choices, MAX_BITS})
+    widths = measured_widths(config)
     table = stored.layer_table(
         graph_of(network, Allocation.uniform(network.layers, MAX_BITS)),
         widths,

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -19,7 +19,7 @@ from experiments.exit_codes import run_command
 from experiments.figures import draw_bits, draw_front
 from experiments.hparams import write_hparams
 from experiments.load_config import load_config, override_resumed, take_resume_flag
-from experiments.network_setup import set_up_network
+from experiments.network_setup import NetworkSetup, set_up_network
 from experiments.outcome import Outcome, conclude
 from experiments.pareto import pareto_csv
 from experiments.past_run import (
@@ -28,7 +28,14 @@ from experiments.past_run import (
     read_past_run,
     write_measured,
 )
-from experiments.problem import Measured, make_evaluator, make_problem, measure_device
+from experiments.problem import (
+    Measured,
+    graph_of,
+    make_evaluator,
+    make_problem,
+    measure_device,
+    measured_widths,
+)
 from experiments.progress import LiveProgress
 from experiments.recorder import Recorder
 from experiments.report.command import REPORT_FILE, write_report
@@ -37,11 +44,14 @@ from experiments.run_folder import RunFolder, open_run, write_config
 from experiments.run_lock import RunLock
 from experiments.run_state import RunState
 from experiments.stop_signals import terminate_as_interrupt
+from experiments.tile_stage import TILES, tune_tiles
 from hardware.device import Device
 from hardware.errors import HardwareLostError
 from hardware.open_device import open_device
 from hardware.store import Store
 from hardware.stored_device import StoredDevice
+from quant.allocation import Allocation
+from quant.layers import MAX_BITS
 
 __all__ = ["main", "resume", "run"]
 
@@ -111,7 +121,7 @@ def _work(config: RunConfig, folder: RunFolder, past: PastRun) -> None:
     try:
         with (
             Store(store_path) as store,
-            closing(open_device(config.target, config.protocol)) as device,
+            closing(open_device(config.device_target, config.protocol)) as device,
             LiveProgress(quiet=config.quiet) as progress,
             EventLog(folder.events) as events,
         ):
@@ -148,6 +158,7 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
     _logger.info("float network and calibration: %.1f s", time.monotonic() - started)
     measured = past.measured
     if measured is None:
+        _choose_tiles(config, setup, folder, places.device, progress)
         measured = measure_device(config, setup, places.device, device, progress)
         write_measured(folder, measured)
     _say(f"device: {device.name} ({device.source})")
@@ -180,6 +191,21 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
         lambda done, total: progress.stage("side by side", done, total),
     )
     _write_outcome(folder, events, problem, measured, outcome, time.monotonic() - started)
+
+
+def _choose_tiles(
+    config: RunConfig,
+    setup: NetworkSetup,
+    folder: RunFolder,
+    device: Device,
+    progress: LiveProgress,
+) -> None:
+    """Choose tiles before anything is measured, and write down which they are."""
+    network, widths = setup.network, measured_widths(config)
+    graph = graph_of(network, Allocation.uniform(network.layers, MAX_BITS))
+    report = tune_tiles(device, graph, widths, progress)
+    _say(report.sentence)
+    folder.write_json(TILES, {**asdict(report), "digest": device.tiles(graph, widths)})
 
 
 def _write_outcome(

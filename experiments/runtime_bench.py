@@ -10,7 +10,11 @@ import torch
 from experiments.config import RunConfig
 from experiments.errors import BenchError
 from experiments.hidden_vectors import HIDDEN_MCPU, SENTENCE, check_hidden
-from experiments.peers.bitalloc_engine import calibrated_network, mixed_allocation
+from experiments.peers.bitalloc_engine import (
+    calibrated_network,
+    mixed_allocation,
+    tune_bitalloc,
+)
 from experiments.peers.contender import ENGINES, Contender, Engine
 from experiments.progress import LiveProgress
 from experiments.runtime_contenders import check_engines, contenders_of, count_contenders
@@ -62,7 +66,7 @@ def bench_runtime(options: RuntimeOptions, config: RunConfig) -> RuntimeBench:
             f"found {config.target.runner}"
         )
     check_engines(options.engines)
-    target = config.target
+    target = config.device_target
     if options.hide_wide_vectors:
         check_hidden()
         target = replace(target, mcpu=target.mcpu or HIDDEN_MCPU)
@@ -94,6 +98,14 @@ def _bench_network(
     # One image is enough for ours: the codes are drawn anew, and time does not depend on scales.
     network = calibrated_network(module, images[:1])
     mixed = mixed_allocation(network, seed)
+    if "bitalloc" in options.engines:
+        tiles = tune_bitalloc(
+            network,
+            mixed,
+            target,
+            lambda done, total, what: progress.stage(f"{name}: tiles", done, total, what),
+        )
+        print(f"{name}: {tiles.sentence}")
     contenders: list[Contender] = []
     total = count_contenders(options.engines)
     progress.stage(f"{name}: loading", 0, total)

@@ -12,6 +12,7 @@ from experiments.network_setup import set_up_network
 from experiments.problem import graph_of
 from experiments.progress import LiveProgress
 from experiments.side_by_side import time_side_by_side
+from experiments.tile_stage import tune_tiles
 from experiments.turnaround import random_allocations
 from hardware.layer_table import LayerTable
 from hardware.open_device import open_device
@@ -74,13 +75,16 @@ class TableCheck:
 
 def check_table(config: RunConfig) -> TableCheck:
     """Measure the layer table, then random allocations in interleaved rounds."""
-    device = open_device(config.target, config.protocol)
+    device = open_device(config.device_target, config.protocol)
     try:
         with LiveProgress(quiet=config.quiet) as progress:
             network = set_up_network(config, progress).network
+            graph = graph_of(network, Allocation.uniform(network.layers, MAX_BITS))
+            widths = range(MIN_BITS, MAX_BITS + 1)
+            tune_tiles(device, graph, widths, progress)
             table = device.layer_table(
-                graph_of(network, Allocation.uniform(network.layers, MAX_BITS)),
-                range(MIN_BITS, MAX_BITS + 1),
+                graph,
+                widths,
                 lambda done, total, what: progress.stage("layer table", done, total, what),
             )
             graphs = {

@@ -80,7 +80,7 @@ def measure_turnaround(config: RunConfig) -> Turnaround:
     """Time the way of random allocations to a program, and ordinary TVM's beside it."""
     with LiveProgress(quiet=config.quiet) as progress:
         setup = set_up_network(config, progress)
-        workbench = Workbench(config.target, config.protocol.batch)
+        workbench = Workbench(config.device_target, config.protocol.batch)
         first_kernels_s = _warm(setup.network, workbench, progress)
         convert_s, build_s = [], []
         for done, allocation in enumerate(

@@ -1,5 +1,6 @@
 """TileReport: what a tile search did, in numbers and as a sentence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = ["TileReport"]
@@ -22,6 +23,20 @@ class TileReport:
     limit_s: float = 0.0
     why_none: str = ""
     """Why nothing was searched, where nothing can be."""
+
+    @classmethod
+    def of(cls, reports: Sequence["TileReport"]) -> "TileReport":
+        """Return several networks' reports as one."""
+        return cls(
+            searched=sum(one.searched for one in reports),
+            changed=sum(one.changed for one in reports),
+            known=sum(one.known for one in reports),
+            left=sum(one.left for one in reports),
+            failed=tuple(sentence for one in reports for sentence in one.failed),
+            seconds=sum(one.seconds for one in reports),
+            limit_s=reports[0].limit_s,
+            why_none=reports[0].why_none,
+        )
 
     @property
     def sentence(self) -> str:

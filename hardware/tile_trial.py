@@ -52,14 +52,14 @@ class TileTrial:
         cls,
         part: DeployGraph,
         context: PlanContext,
-        make_program: Callable[[DeployGraph, ChooseSchedule], Program],
+        make_programs: Callable[[Sequence[ChooseSchedule]], Sequence[Program]],
     ) -> "TileTrial":
         """Compile the schedules that promise most, and compare what they compute.
 
         Args:
             part: One layer as a network of its own.
             context: Of this network.
-            make_program: Compiles a network with given schedules.
+            make_programs: Compiles the network with each way of choosing its schedule.
 
         Raises:
             BuildError: a schedule cannot be compiled, or computes something else than the default.
@@ -67,16 +67,15 @@ class TileTrial:
         (op,) = part.layer_ops()
         ((_, found),) = layers_at(context, {op.layer: [(op.weight_bits, op.activation_bits)]})
         x = fixed_input(part, context.batch)
-        programs: dict[Schedule, Program] = {}
+        schedules = candidates(*found)[:_SCHEDULES]
+        programs = make_programs([lambda *_, one=one: one for one in schedules])
         expected = None
-        for schedule in candidates(*found)[:_SCHEDULES]:
-            program = make_program(part, lambda *_, one=schedule: one)
+        for schedule, program in zip(schedules, programs, strict=True):
             output = program.run(x)
             expected = output if expected is None else expected
             if not np.array_equal(output, expected):
                 raise BuildError(f"{part.network}: {schedule} and the default tile disagree")
-            programs[schedule] = program
-        return cls(*found, programs)
+        return cls(*found, dict(zip(schedules, programs, strict=True)))
 
     def decide(self, choices: TileChoices) -> bool:
         """Time the schedules and keep the fastest; return whether it is another than the default.

@@ -199,11 +199,14 @@ class Workbench:
         """
         part = with_borders(part)
 
-        def make_program(graph: DeployGraph, schedule: ChooseSchedule) -> Program:
-            return self._assemble(graph, *self._plan(graph, schedule))
+        def make_programs(ways: Sequence[ChooseSchedule]) -> list[Program]:
+            planned = [self._plan(part, schedule) for schedule in ways]
+            # Together, so that the cache may compile them side by side.
+            self._cache.load([plan for _, plans in planned for plan in plans if plan is not None])
+            return [self._assemble(part, steps, plans) for steps, plans in planned]
 
         self._trial = None
-        self._trial = TileTrial.of(part, self._context(part), make_program)
+        self._trial = TileTrial.of(part, self._context(part), make_programs)
 
     def time_tiles(self) -> bool:
         """Time what `compile_tiles` compiled and keep the fastest.

@@ -8,9 +8,12 @@ from torch import nn
 from experiments.peers.contender import Bits, Contender
 from experiments.turnaround import random_allocations
 from hardware.agreement import fixed_input
+from hardware.device import Progress
 from hardware.family_limits import family_shares
 from hardware.random_codes import BitPair, reads_network_input, with_random_codes
 from hardware.target import TargetConfig
+from hardware.tile_report import TileReport
+from hardware.tile_search import search_tiles
 from hardware.workbench import Workbench
 from quant.allocation import Allocation
 from quant.convert import convert
@@ -18,7 +21,13 @@ from quant.deploy_graph import DeployGraph
 from quant.layers import INPUT_BITS, MAX_BITS
 from quant.network import QuantizedNetwork, prepare
 
-__all__ = ["UNIFORM_PAIRS", "bitalloc_contenders", "calibrated_network", "mixed_allocation"]
+__all__ = [
+    "UNIFORM_PAIRS",
+    "bitalloc_contenders",
+    "calibrated_network",
+    "mixed_allocation",
+    "tune_bitalloc",
+]
 
 UNIFORM_PAIRS: tuple[BitPair, ...] = ((8, 8), (7, 8), (6, 6), (4, 4), (2, 2))
 
@@ -47,17 +56,51 @@ def bitalloc_contenders(
     Raises:
         BuildError: a program cannot be built, or is wrong.
     """
+    graph = _graph(network)
+    for pairs, shown in _programs(graph, mixed):
+        yield _contender(graph, pairs, shown, target, seed)
+
+
+def tune_bitalloc(
+    network: QuantizedNetwork, mixed: Allocation, target: TargetConfig, progress: Progress
+) -> TileReport:
+    """Choose the tiles of the layers that the contenders have; nothing else may be running.
+
+    Args:
+        network: The calibrated network.
+        mixed: The last allocation.
+        target: Whose instructions the kernels may use.
+        progress: Called after each search.
+    """
+    if target.tune_s == 0:
+        return TileReport(why_none="defaults, without a search")
+    graph = _graph(network)
+    found: dict[str, set[BitPair]] = {}
+    for pairs, _ in _programs(graph, mixed):
+        for layer, pair in pairs.items():
+            found.setdefault(layer, set()).add(pair)
+    wanted = {layer: sorted(pairs) for layer, pairs in found.items()}
+    return search_tiles(graph, wanted, Workbench(target, 1), target.tune_s, progress)
+
+
+def _graph(network: QuantizedNetwork) -> DeployGraph:
     network.set_allocation(Allocation.uniform(network.layers, MAX_BITS))
-    graph = convert(network)
+    return convert(network)
+
+
+def _programs(
+    graph: DeployGraph, mixed: Allocation
+) -> Iterator[tuple[dict[str, BitPair], tuple[Bits, Bits]]]:
+    """Yield the layers' bits of each program, and how they are called."""
     fixed = reads_network_input(graph)
     for weight_bits, activation_bits in UNIFORM_PAIRS:
         pairs = {
             op.layer: (weight_bits, INPUT_BITS if op.layer in fixed else activation_bits)
             for op in graph.layer_ops()
         }
-        yield _contender(graph, pairs, (weight_bits, activation_bits), target, seed)
+        yield pairs, (weight_bits, activation_bits)
     pairs = {name: (bits.weight_bits, bits.activation_bits) for name, bits in mixed.items}
-    yield _contender(graph, pairs, ("mixed", "mixed"), target, seed)
+    yield pairs, ("mixed", "mixed")
 
 
 def _contender(

@@ -20,8 +20,11 @@ from experiments.staircase.figure import draw_figure
 from experiments.staircase.notes import notes
 from experiments.staircase.staircase import Staircase, measure_staircase
 from experiments.staircase.tables import draw_bar, draw_pairs, draw_widths
+from experiments.tile_stage import tune_tiles
+from hardware.device import Device
 from hardware.open_device import open_device
 from hardware.standard_shapes import SMALL_SHAPES, STANDARD_SHAPES, standard_graph
+from hardware.tile_report import TileReport
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS, MIN_BITS
@@ -80,10 +83,11 @@ def _staircase(known: argparse.Namespace, config: RunConfig, command: str) -> No
     _check_bits(known.bits)
     _check_files(known.json, known.figure)
     what = f"{known.shapes} shapes" if known.shapes else config.task.name
-    device = open_device(config.target, config.protocol)
+    device = open_device(config.device_target, config.protocol)
     try:
         with LiveProgress(quiet=config.quiet) as progress:
             graphs = _graphs(known.shapes, config, progress)
+            tiles = _choose_tiles(device, graphs, known, progress)
             staircase = measure_staircase(
                 device,
                 graphs,
@@ -95,12 +99,30 @@ def _staircase(known: argparse.Namespace, config: RunConfig, command: str) -> No
             )
     finally:
         device.close()
+    print(tiles.sentence)
     _show(staircase, all_pairs=known.all_pairs)
     if known.json is not None:
         text = json.dumps(staircase.to_dict(command), indent=2) + "\n"
         _write(known.json, text.encode())
     if known.figure is not None:
         _write(known.figure, png_bytes(draw_figure(staircase))[0])
+
+
+def _choose_tiles(
+    device: Device,
+    graphs: Sequence[DeployGraph],
+    known: argparse.Namespace,
+    progress: LiveProgress,
+) -> TileReport:
+    """Search before anything is timed; single layers share the progress of all."""
+    reports = []
+    for done, graph in enumerate(graphs):
+        stage = "tiles" if len(graphs) == 1 else f"tiles, layer {done + 1} of {len(graphs)}"
+        widths = sorted({*known.bits, MAX_BITS})
+        reports.append(
+            tune_tiles(device, graph, widths, progress, equal_bits=not known.all_pairs, stage=stage)
+        )
+    return TileReport.of(reports)
 
 
 def _check_bits(bits: Iterable[int]) -> None:
