@@ -8,6 +8,7 @@ from tvm.target import codegen
 
 from hardware.errors import TargetError
 from hardware.kernels.epilogue import Avx2Epilogue, Epilogue, PlainEpilogue
+from hardware.kernels.epilogue_avx512 import Avx512Epilogue
 from hardware.kernels.epilogue_neon import NeonEpilogue
 from hardware.target import DOT_PRODUCT, KernelFamily, TargetConfig
 
@@ -92,6 +93,8 @@ class KernelTarget:
 
     def epilogue(self) -> Epilogue:
         """Return how the kernels of this target turn sums into codes."""
+        if self.family == "avx512-vnni":
+            return Avx512Epilogue()
         if self.family in ("avx2", "avx-vnni"):
             return Avx2Epilogue()
         return NeonEpilogue() if self.family in ("neon", "arm-dot") else PlainEpilogue()

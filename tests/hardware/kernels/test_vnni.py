@@ -49,9 +49,11 @@ def test_avx_vnni_is_encoded_without_avx512() -> None:
 
 
 def test_avx512_vnni_uses_whole_registers() -> None:
-    multiplies = re.findall(r"vpdpbusd.*", _assembly("cascadelake"))
+    text = _assembly("cascadelake")
+    multiplies = re.findall(r"vpdpbusd.*", text)
     assert multiplies
     assert all("%zmm" in line for line in multiplies)
+    assert re.search(r"vpackuswb.*%zmm", text)  # codes of several vectors are packed together
 
 
 def test_the_code_of_avx_vnni_computes_what_the_reference_does(kernel_folder: Path) -> None:
