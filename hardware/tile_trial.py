@@ -15,6 +15,7 @@ from hardware.kernels.geometry import Geometry
 from hardware.kernels.schedule import Schedule, candidates
 from hardware.kernels.tiles import TileChoices
 from hardware.program import Program
+from hardware.ruler import read_ruler_us
 from hardware.tile_layers import layers_at
 from quant.deploy_graph import DeployGraph
 
@@ -24,7 +25,8 @@ _SCHEDULES = 6
 """Schedules that are compiled for one choice, the default among them. Measured over 88 shapes and
 families: the fastest of the first six takes 1.7 % longer than that of the first sixteen (mean), the
 default 8.6 % longer."""
-_ROUNDS = 24
+_ROUNDS = 32
+"""Rounds, of which the quieter half counts."""
 _SAMPLE_MS = 0.5
 """Executions of one sample take about this long: short beside what disturbs a shared machine."""
 _GAIN = 1.02
@@ -97,15 +99,28 @@ class TileTrial:
         return best != default
 
 
-def interleaved_ms(programs: Sequence[_Timed]) -> list[list[float]]:
-    """Return `[program][round]` milliseconds of one execution, in shuffled rounds."""
+def interleaved_ms(
+    programs: Sequence[_Timed], ruler_us: Callable[[], float] = read_ruler_us
+) -> list[list[float]]:
+    """Return `[program][round]` milliseconds of one execution, of the quieter half of all rounds.
+
+    Args:
+        programs: What is timed, in a new order in every round.
+        ruler_us: Tells how slow the machine is at the moment.
+    """
     loops = [ceil(_SAMPLE_MS / max(1e-6, one.time_repeats(1, 2)[1])) for one in programs]
     rng = np.random.default_rng(_SEED)
-    times_ms: list[list[float]] = [[] for _ in programs]
-    for _ in range(_ROUNDS if len(programs) > 1 else 1):
+    rounds: list[tuple[float, list[float]]] = []
+    before_us = ruler_us()
+    for _ in range(_ROUNDS if len(programs) > 1 else 2):
+        times_ms = [0.0] * len(programs)
         for index in rng.permutation(len(programs)):
-            times_ms[index] += programs[index].time_repeats(loops[index], 1)
-    return times_ms
+            (times_ms[index],) = programs[index].time_repeats(loops[index], 1)
+        after_us = ruler_us()
+        rounds.append((max(before_us, after_us), times_ms))
+        before_us = after_us
+    quiet = sorted(rounds, key=lambda item: item[0])[: len(rounds) // 2]
+    return [list(row) for row in zip(*(times_ms for _, times_ms in quiet), strict=True)]
 
 
 def fastest(times_ms: Sequence[Sequence[float]]) -> int:

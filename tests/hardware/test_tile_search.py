@@ -137,6 +137,20 @@ def test_rounds_are_interleaved_and_samples_equally_long() -> None:
     assert len(interleaved_ms([FakeProgram(1.0)])[0]) == 1  # nothing to compare with
 
 
+def test_rounds_count_only_where_the_machine_was_quiet() -> None:
+    first, second = FakeProgram(1.0), FakeProgram(2.0)
+    readings_us = iter([10.0, 10.0, 10.0, 16.0] * 20)
+
+    def ruler_us() -> float:
+        """Say how slow the machine is from now on; every fourth round is slower by half."""
+        now_us = next(readings_us)
+        first.ms, second.ms = (1.6, 3.2) if now_us > 10.0 else (1.0, 2.0)
+        return now_us
+
+    times_ms = interleaved_ms([first, second], ruler_us)
+    assert [set(row) for row in times_ms] == [{1.0}, {2.0}]
+
+
 def target(kernels: Path, tiles: Path, **other: Any) -> TargetConfig:
     return TargetConfig(kernel_cache=str(kernels), tile_choices=str(tiles), **other)
 
@@ -223,12 +237,11 @@ def test_a_device_tunes_in_its_worker_and_not_when_told_not_to(
     graph = digits_like()
     protocol = ProtocolConfig()
     seen: list[tuple[int, int, str]] = []
-    config = target(kernel_folder, tmp_path / "tiles", family="generic", tune_s=20.0)
+    config = target(kernel_folder, tmp_path / "tiles", family="generic", tune_s=4.0)
     with LocalDevice(config, protocol) as device:
         before = device.identity(graph)
         report = device.tune(graph, [8], lambda *what: seen.append(what))
         assert report.searched >= 1
-        assert report.seconds < 40.0
         assert len(seen) == report.searched + len(report.failed)
         assert (device.identity(graph) != before) == (report.changed > 0)
         assert device.measure(graph).error == ""

@@ -101,10 +101,10 @@ def test_schedules_of_every_family_are_exact(case: str, bench: Bench) -> None:
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("case", CASES)
 def test_many_schedules_are_exact(case: str, pair: tuple[int, int], avx2: Bench) -> None:
-    check(avx2, case, pair, 10)
+    check(avx2, case, pair, 6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_many_schedules_of_every_family_are_exact(case: str, bench: Bench) -> None:
-    check(bench, case, (6, 7), 10)
+    check(bench, case, (6, 7), 6)
