@@ -53,10 +53,11 @@ class ArmDot(Family):
         """Return total + the sums of all groups' products."""
         total = T.broadcast(T.int32(0), _CHANNELS) if total is None else total
         groups = self.products // _GROUP
-        words = T.reinterpret(code, dtype=vector_type("int32", groups))
+        # Bound: TVM walks every copy of an expression, at each of its passes.
+        words = T.Bind(T.reinterpret(code, dtype=vector_type("int32", groups)))
         # A shuffle may not have more lanes than its vectors together.
         sources = [words] * (_CHANNELS // groups)
-        for group, weights in enumerate(parts(weight, groups)):
+        for group, weights in enumerate(parts(T.Bind(weight), groups)):
             spread = tirx.Shuffle(sources, [group] * _CHANNELS)
             total = T.call_llvm_pure_intrin(
                 T.llvm_lookup_intrinsic_id("llvm.aarch64.neon.sdot"),

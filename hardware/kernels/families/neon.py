@@ -58,7 +58,8 @@ class NeonWords(Family):
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + products, eight sums for each channel."""
         eights = self.products // 8
-        # `total` is named once: it may be an expression of several steps, and TVM walks every copy.
+        # Bound, and `total` named once: TVM walks every copy of an expression, in every pass.
+        weight = T.Bind(weight)
         for index, eight in enumerate(parts(code, eights)):
             weights = [parts(part, eights)[index] for part in parts(weight, _CHANNELS)]
             term = _words([eight] * _CHANNELS) * _words(weights)
@@ -67,7 +68,7 @@ class NeonWords(Family):
 
     def fold(self, total: Any) -> tuple[Any, ...]:
         """Return neighbouring sums added in 32 bits, four for each channel."""
-        return (joined([pairs_added(part) for part in parts(total, _CHANNELS)]),)
+        return (joined([pairs_added(part) for part in parts(T.Bind(total), _CHANNELS)]),)
 
     def finish(self, carried: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return one sum for each channel."""
@@ -113,7 +114,7 @@ class NeonBytes(Family):
 
     def fold(self, total: Any) -> tuple[Any, ...]:
         """Return neighbouring sums added in 16 bits, eight for each channel."""
-        return (joined([pairs_added(part) for part in parts(total, _CHANNELS)]),)
+        return (joined([pairs_added(part) for part in parts(T.Bind(total), _CHANNELS)]),)
 
     def finish(self, carried: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return one sum for each channel."""

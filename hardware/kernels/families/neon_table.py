@@ -33,7 +33,7 @@ class NeonTable(TableFamily):
 
     def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
         """Return the table of two codes."""
-        return load(lookup, T.Cast("int32", codes[position // 2]) * ENTRIES, ENTRIES)
+        return T.Bind(load(lookup, T.Cast("int32", codes[position // 2]) * ENTRIES, ENTRIES))
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + the sums that the weights choose from the table."""
