@@ -60,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "runtime":
             _add_runtime_flags(command)
+        else:
+            command.add_argument(
+                "--network",
+                choices=tuple(NETWORKS),
+                help=f"{', '.join(NETWORKS)}, with random weights; the task's network by default",
+            )
     return parser
 
 
@@ -90,10 +96,10 @@ def _add_runtime_flags(parser: argparse.ArgumentParser) -> None:
 
 def _bench(known: argparse.Namespace, config: RunConfig) -> None:
     if known.what == "turnaround":
-        turnaround = measure_turnaround(config)
+        turnaround = measure_turnaround(config, known.network)
         _show(draw_turnaround(turnaround), turnaround.to_dict(), known.json)
     else:
-        check = check_table(config)
+        check = check_table(config, known.network)
         _show(draw_table_check(check), check.to_dict(), known.json)
 
 

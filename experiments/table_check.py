@@ -7,8 +7,8 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
+from experiments.bench_network import load_bench_network
 from experiments.config import RunConfig
-from experiments.network_setup import set_up_network
 from experiments.problem import graph_of
 from experiments.progress import LiveProgress
 from experiments.side_by_side import time_side_by_side
@@ -21,8 +21,8 @@ from quant.layers import MAX_BITS, MIN_BITS
 
 __all__ = ["Prediction", "TableCheck", "check_table", "draw_table_check"]
 
-ALLOCATIONS = 10
-TOLERANCE = 0.10
+ALLOCATIONS = 20
+TOLERANCE = 0.05
 """A prediction within this share of the measured time counts as right."""
 
 
@@ -73,12 +73,17 @@ class TableCheck:
         }
 
 
-def check_table(config: RunConfig) -> TableCheck:
-    """Measure the layer table, then random allocations in interleaved rounds."""
+def check_table(config: RunConfig, network_name: str | None = None) -> TableCheck:
+    """Measure the layer table, then random allocations in interleaved rounds.
+
+    Args:
+        config: Target, protocol, task and seed.
+        network_name: See `load_bench_network`.
+    """
     device = open_device(config.device_target, config.protocol)
     try:
         with LiveProgress(quiet=config.quiet) as progress:
-            network = set_up_network(config, progress).network
+            network = load_bench_network(network_name, config, progress).network
             graph = graph_of(network, Allocation.uniform(network.layers, MAX_BITS))
             widths = range(MIN_BITS, MAX_BITS + 1)
             tune_tiles(device, graph, widths, progress)

@@ -1,9 +1,13 @@
 """Turnaround: seconds from a never-seen allocation to a runnable program, in a warm process."""
 
+import os
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +15,17 @@ import torch
 from rich.table import Table
 
 from env.decisions import allocation_of, decision_sequence
+from experiments.bench_network import BenchNetwork, load_bench_network
 from experiments.config import RunConfig
-from experiments.network_setup import NetworkSetup, set_up_network
 from experiments.progress import LiveProgress
+from hardware.kernels.compile_pool import CompileReport
+from hardware.linked import LinkedProgram
 from hardware.ordinary_tvm import build_ordinary
 from hardware.target import TargetConfig
 from hardware.workbench import Workbench
 from quant.allocation import Allocation, LayerBits
 from quant.convert import convert
+from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS, MIN_BITS, LayerSpec
 from quant.network import QuantizedNetwork
 
@@ -26,6 +33,7 @@ __all__ = ["Turnaround", "draw_turnaround", "measure_turnaround", "random_alloca
 
 ALLOCATIONS = 30
 ORDINARY_BUILDS = 3
+_WIDTHS = MAX_BITS - MIN_BITS + 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +46,14 @@ class Turnaround:
     """Setting the bits and quantizing: allocation to DeployGraph."""
     build_s: tuple[float, ...]
     """Planning, packing the weights and assembling: DeployGraph to a loaded program."""
+    link_s: tuple[float, ...]
+    """Planning, packing and linking: DeployGraph to one shared library for a board."""
+    load_s: tuple[float, ...]
+    """Loading that library."""
+    kernels: CompileReport
+    """Compiling the kernels of every pair of widths that were not on disk before."""
     first_kernels_s: float
-    """Making every kernel of the network available once; compiled ones come from the disk."""
+    """Making every kernel of the network available once, compiling included."""
     ordinary_export_s: tuple[float, ...]
     ordinary_import_s: tuple[float, ...]
     ordinary_build_s: tuple[float, ...]
@@ -48,6 +62,11 @@ class Turnaround:
     def total_s(self) -> tuple[float, ...]:
         """Allocation to runnable program."""
         return tuple(a + b for a, b in zip(self.convert_s, self.build_s, strict=True))
+
+    @property
+    def file_s(self) -> tuple[float, ...]:
+        """Allocation to one linked file."""
+        return tuple(a + b for a, b in zip(self.convert_s, self.link_s, strict=True))
 
     @property
     def ordinary_s(self) -> tuple[float, ...]:
@@ -60,6 +79,8 @@ class Turnaround:
         document = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {
             **document,
+            "kernels": asdict(self.kernels),
+            "file_median_s": statistics.median(self.file_s),
             "median_s": statistics.median(self.total_s),
             "ordinary_median_s": statistics.median(self.ordinary_s),
         }
@@ -76,29 +97,40 @@ def random_allocations(layers: tuple[LayerSpec, ...], count: int, seed: int) -> 
     return list(found)
 
 
-def measure_turnaround(config: RunConfig) -> Turnaround:
-    """Time the way of random allocations to a program, and ordinary TVM's beside it."""
-    with LiveProgress(quiet=config.quiet) as progress:
-        setup = set_up_network(config, progress)
+def measure_turnaround(config: RunConfig, network: str | None = None) -> Turnaround:
+    """Time the way of random allocations to a program, and ordinary TVM's beside it.
+
+    Args:
+        config: Target, task and seed.
+        network: See `load_bench_network`.
+    """
+    with (
+        LiveProgress(quiet=config.quiet) as progress,
+        tempfile.TemporaryDirectory(prefix="bitalloc-turnaround-") as folder,
+    ):
+        subject = load_bench_network(network, config, progress)
         workbench = Workbench(config.device_target, config.protocol.batch)
-        first_kernels_s = _warm(setup.network, workbench, progress)
-        convert_s, build_s = [], []
+        started = time.perf_counter()
+        kernels = _warm(subject.network, workbench, progress)
+        first_kernels_s = time.perf_counter() - started
+        times = []
         for done, allocation in enumerate(
-            random_allocations(setup.network.layers, ALLOCATIONS, config.seed), start=1
+            random_allocations(subject.network.layers, ALLOCATIONS, config.seed), start=1
         ):
-            started = time.perf_counter()
-            setup.network.set_allocation(allocation)
-            graph = convert(setup.network)
-            convert_s.append(time.perf_counter() - started)
-            build_s.append(workbench.build(graph, check=False).build_s)
+            file = Path(folder) / f"program{done}.so"
+            times.append(_time_one(subject.network, allocation, workbench, file))
             progress.stage("allocations", done, ALLOCATIONS)
-        ordinary = list(_ordinary(setup, config.target, progress))
+        ordinary = list(_ordinary(subject, config.target, progress))
+    convert_s, build_s, link_s, load_s = zip(*times, strict=True)
     export_s, import_s, ordinary_build_s = zip(*ordinary, strict=True)
     return Turnaround(
-        network=config.task.name,
+        network=subject.name,
         device=str(workbench.facts()["target"]),
-        convert_s=tuple(convert_s),
-        build_s=tuple(build_s),
+        convert_s=convert_s,
+        build_s=build_s,
+        link_s=link_s,
+        load_s=load_s,
+        kernels=kernels,
         first_kernels_s=first_kernels_s,
         ordinary_export_s=export_s,
         ordinary_import_s=import_s,
@@ -106,11 +138,30 @@ def measure_turnaround(config: RunConfig) -> Turnaround:
     )
 
 
+def _time_one(
+    network: QuantizedNetwork, allocation: Allocation, workbench: Workbench, file: Path
+) -> tuple[float, float, float, float]:
+    """Return the seconds of converting, building, linking and loading one allocation.
+
+    Each allocation is new to all of them, and neither of the last three uses what another made.
+    """
+    started = time.perf_counter()
+    network.set_allocation(allocation)
+    graph = convert(network)
+    converted = time.perf_counter()
+    build_s = workbench.build(graph, check=False).build_s
+    built = time.perf_counter()
+    workbench.link(graph, file)
+    linked = time.perf_counter()
+    LinkedProgram(file)
+    return converted - started, build_s, linked - built, time.perf_counter() - linked
+
+
 def draw_turnaround(turnaround: Turnaround) -> Table:
     """Draw medians with the smallest and the largest."""
     table = Table(
-        caption=f"{turnaround.network}; {len(turnaround.total_s)} random allocations; every kernel "
-        f"was made available first, once, in {turnaround.first_kernels_s:.1f} s",
+        caption=f"{turnaround.network}; {len(turnaround.total_s)} random allocations. "
+        f"{_kernel_sentence(turnaround)}",
         caption_justify="left",
     )
     table.add_column("")
@@ -120,6 +171,9 @@ def draw_turnaround(turnaround: Turnaround) -> Table:
         "quantize and convert": turnaround.convert_s,
         "pack and assemble": turnaround.build_s,
         "allocation to program": turnaround.total_s,
+        "pack and link one file": turnaround.link_s,
+        "allocation to one file": turnaround.file_s,
+        "load the file": turnaround.load_s,
         "ordinary TVM: export": turnaround.ordinary_export_s,
         "ordinary TVM: import": turnaround.ordinary_import_s,
         "ordinary TVM: build": turnaround.ordinary_build_s,
@@ -131,11 +185,33 @@ def draw_turnaround(turnaround: Turnaround) -> Table:
     return table
 
 
-def _warm(network: QuantizedNetwork, workbench: Workbench, progress: LiveProgress) -> float:
-    """Load every kernel that any allocation can need; return the seconds it took."""
+def _kernel_sentence(turnaround: Turnaround) -> str:
+    kernels = turnaround.kernels
+    return (
+        f"Every kernel was made available first, once, in {turnaround.first_kernels_s:.1f} s: of "
+        f"{kernels.kernels} kernels, {kernels.compiled} were compiled, in {kernels.wall_s:.1f} s "
+        f"by {kernels.processes} processes ({kernels.cpu_s:.1f} s of CPU time), and the others "
+        "found on disk."
+    )
+
+
+def _warm(network: QuantizedNetwork, workbench: Workbench, progress: LiveProgress) -> CompileReport:
+    """Compile and load every kernel that any allocation can need."""
+    report = workbench.compile_kernels(
+        (graph for _, graph in _every_pair(network)),
+        os.cpu_count() or 1,
+        lambda done, total: progress.stage("kernels", done, total),
+    )
+    for done, graph in _every_pair(network):
+        workbench.build(graph, check=False)
+        progress.stage("loading kernels", done, _WIDTHS**2)
+    return report
+
+
+def _every_pair(network: QuantizedNetwork) -> Iterator[tuple[int, DeployGraph]]:
+    """Yield the network at every pair of one width for all weights and one for all activations."""
     widths = range(MIN_BITS, MAX_BITS + 1)
-    pairs = [(weight, activation) for weight in widths for activation in widths]
-    started = time.perf_counter()
+    pairs = product(widths, widths)
     for done, (weight_bits, activation_bits) in enumerate(pairs, start=1):
         uniform = Allocation.uniform(network.layers, activation_bits)
         network.set_allocation(
@@ -146,19 +222,16 @@ def _warm(network: QuantizedNetwork, workbench: Workbench, progress: LiveProgres
                 }
             )
         )
-        workbench.build(convert(network), check=False)
-        progress.stage("kernels", done, len(pairs))
-    return time.perf_counter() - started
+        yield done, convert(network)
 
 
 def _ordinary(
-    setup: NetworkSetup, target: TargetConfig, progress: LiveProgress
+    subject: BenchNetwork, target: TargetConfig, progress: LiveProgress
 ) -> Iterator[tuple[float, float, float]]:
     """Yield (export, import, build) seconds of the float module with batch 1."""
-    example = setup.task.train.images[:1]
     for done in range(1, ORDINARY_BUILDS + 1):
         started = time.perf_counter()
-        exported = torch.export.export(setup.module.eval(), (example,))
+        exported = torch.export.export(subject.module.eval(), (subject.example,))
         export_s = time.perf_counter() - started
         program = build_ordinary(exported, target)
         yield export_s, program.import_s, program.build_s
