@@ -11,7 +11,7 @@ PACKAGES := quant hardware env agents experiments
 .PHONY: demo test test-long test-board check format clean install
 
 demo: $(INSTALLED)
-	$(BIN)/python -m experiments.run --target.tune-s 10
+	$(BIN)/python -m experiments.run --config experiments/configs/digits.yaml
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

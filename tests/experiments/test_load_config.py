@@ -46,7 +46,7 @@ def test_a_written_configuration_reads_back_equal(tmp_path: Path) -> None:
 
 
 def test_the_digits_file_is_the_default_and_the_smoke_file_is_read() -> None:
-    digits = RunConfig(target=TargetConfig(dot_product=False))
+    digits = RunConfig(target=TargetConfig(dot_product=False, tune_s=10.0))
     assert read_config_file(CONFIGS / "digits.yaml") == digits
     assert read_config_file(CONFIGS / "smoke.yaml").evaluations < RunConfig().evaluations
 
