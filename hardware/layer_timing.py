@@ -1,11 +1,13 @@
 """The layer table: every layer timed at every bit pair, and what no layer accounts for.
 
-Layers are timed one at a time as programs of one call, less an empty program; programs that share
-code and shapes are timed once. The overhead is what whole programs of uniform bits take beyond
-their layers' sum. All timings are interleaved over several rounds, so that a slow minute of a
-shared machine falls on all of them alike.
+Whole programs are timed, and in each of them every layer where it runs: alone, a layer would find
+its weights and its input in the nearest cache. The programs' bits are drawn so that every kernel of
+every layer runs in several of them, beside ever other neighbours. The overhead is what programs
+take beyond their layers' sum. All timings are interleaved over several rounds, so that a slow
+minute of a shared machine falls on all of them alike.
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
@@ -19,8 +21,8 @@ from hardware.protocol import ProtocolConfig
 from hardware.random_codes import (
     BitPair,
     layer_alone,
-    nothing,
     reads_network_input,
+    spread_choices,
     with_random_codes,
 )
 from quant.deploy_graph import DeployGraph
@@ -35,6 +37,8 @@ _EXTRA_ROUNDS = 5
 """Further rounds for programs with fewer than `_QUIET_ROUNDS` quiet ones: where a neighbour took
 half the core for four timings in five, a third of the times were half too high without."""
 _QUIET_ROUNDS = 2
+_CONTEXTS = 3
+"""Programs in which a kernel should run at least: its time depends on its neighbours a little."""
 _REPEATS = 5
 _WARMUPS = 1
 _SEED = 0
@@ -42,9 +46,12 @@ _SEED = 0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """One short timing of one program."""
+    """One short timing of one program and of its layers."""
 
     values_us: tuple[float, ...]
+    """Of the whole program, one for each repeat."""
+    layers_us: Mapping[str, float]
+    """Of each layer inside it."""
     disturbed: bool
     """Whether the machine was slower than at its best meanwhile."""
 
@@ -62,7 +69,7 @@ class LayerBench(Protocol):
         """
 
     def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
-        """Time a graph that was checked before."""
+        """Time a graph that was checked before, and its layers inside it."""
 
 
 @dataclass(slots=True)
@@ -70,31 +77,30 @@ class _Timed:
     """One program and everything that was measured of it."""
 
     graph: DeployGraph
-    what: str
+    chosen: Mapping[str, BitPair]
     samples: list[Sample] = field(default_factory=list)
-    family: str = ""
-    """Kernel families of the layers; one name for a program of one layer."""
+    families: Mapping[str, str] = field(default_factory=dict)
+    """Kernel family of each layer."""
 
-    @property
-    def quiet_us(self) -> float:
-        """Median of a quiet round: of five, the second quietest.
+    def quiet_us(self, layer: str | None = None) -> float:
+        """Return a quiet round's time of a layer, or of the program: of five, the second quietest.
 
         Whatever else runs on a machine only ever adds time, and often for longer than one round:
         with the median of all rounds, one entry in ten was half too high on a busy machine.
         Rounds that the ruler calls disturbed count only where there is nothing else.
         """
-        medians = _medians_us(self.quiet or self.samples)
-        return medians[len(medians) // 4]
+        times = _times_us(self.quiet or self.samples, layer)
+        return times[len(times) // 4]
 
-    @property
-    def spread_us(self) -> float:
-        """Distance from the quietest round to the middle one: how well `quiet_us` is known.
+    def spread_us(self, layer: str) -> float:
+        """Return the distance from the quietest round to the middle one: how well it is known.
 
         The upper half of the rounds says what else ran on the machine, and not how well a quiet
         round repeats. A single quiet round says nothing of that: then all rounds count.
         """
-        medians = _medians_us(self.quiet if len(self.quiet) >= _QUIET_ROUNDS else self.samples)
-        return medians[len(medians) // 2] - medians[0]
+        samples = self.quiet if len(self.quiet) >= _QUIET_ROUNDS else self.samples
+        times = _times_us(samples, layer)
+        return times[len(times) // 2] - times[0]
 
     @property
     def quiet(self) -> list[Sample]:
@@ -102,8 +108,11 @@ class _Timed:
         return [sample for sample in self.samples if not sample.disturbed]
 
 
-def _medians_us(samples: Iterable[Sample]) -> list[float]:
-    return sorted(float(np.median(sample.values_us)) for sample in samples)
+def _times_us(samples: Iterable[Sample], layer: str | None) -> list[float]:
+    return sorted(
+        float(np.median(sample.values_us)) if layer is None else sample.layers_us[layer]
+        for sample in samples
+    )
 
 
 def bit_pairs(
@@ -155,54 +164,59 @@ def time_layers(
     # Before layers are cut out: each must read and write what it does in the whole network.
     graph = with_borders(graph)
     pairs = bit_pairs(graph, bit_choices, equal_bits=equal_bits)
-    shared: dict[Hashable, _Timed] = {}
-    entries: dict[str, dict[BitPair, _Timed]] = {layer: {} for layer in pairs}
-    for layer, choices in pairs.items():
-        for pair in choices:
-            part = layer_alone(graph, layer, pair, _SEED)
-            entry = _Timed(part, f"{layer} at {pair[0]}/{pair[1]} bits")
-            entries[layer][pair] = shared.setdefault(bench.identity(part), entry)
-    whole = []
-    for bits in bit_choices:
-        timed, chosen = _uniform(graph, pairs, bits)
-        whole.append((shared.setdefault(bench.identity(timed.graph), timed), chosen))
-    empty = _Timed(nothing(graph), "an empty program")
-    programs = [empty, *shared.values()]
+    kernels = {
+        layer: {pair: bench.identity(layer_alone(graph, layer, pair, _SEED)) for pair in choices}
+        for layer, choices in pairs.items()
+    }
+    programs = _covering(graph, kernels, bit_choices, equal_bits)
     _measure(programs, bench, protocol, progress)
+
+    def entries(value: Callable[[str, Sequence[_Timed]], T]) -> dict[str, dict[BitPair, T]]:
+        """Return a value for each layer and pair, from the programs in which its kernel runs."""
+        return {
+            layer: {
+                pair: value(
+                    layer, [timed for timed in programs if row[timed.chosen[layer]] == kernel]
+                )
+                for pair, kernel in row.items()
+            }
+            for layer, row in kernels.items()
+        }
+
+    times_us = entries(lambda layer, found: _median(timed.quiet_us(layer) for timed in found))
     disturbed = [sample.disturbed for timed in programs for sample in timed.samples]
-    # Starting a program belongs to the network once, and not to each of its layers.
-    start_us = empty.quiet_us
-    times_us = _each(entries, lambda timed: timed.quiet_us - start_us)
-    rest_us = [
-        timed.quiet_us - sum(times_us[layer][pair] for layer, pair in chosen.items())
-        for timed, chosen in whole
-    ]
     return LayerTable(
         times_us=times_us,
-        overhead_us=float(np.median(rest_us)),
+        overhead_us=_median(
+            timed.quiet_us() - sum(times_us[layer][pair] for layer, pair in timed.chosen.items())
+            for timed in programs
+        ),
         disturbed_share=float(np.mean(disturbed)),
-        spreads_us=_each(entries, lambda timed: timed.spread_us),
-        families=_each(entries, lambda timed: timed.family),
+        spreads_us=entries(lambda layer, found: _median(timed.spread_us(layer) for timed in found)),
+        families=entries(lambda layer, found: found[0].families[layer]),
     )
 
 
-def _each(
-    entries: Mapping[str, Mapping[BitPair, _Timed]], value: Callable[[_Timed], T]
-) -> dict[str, dict[BitPair, T]]:
-    return {
-        layer: {pair: value(timed) for pair, timed in row.items()} for layer, row in entries.items()
-    }
+def _median(values: Iterable[float]) -> float:
+    return float(np.median(list(values)))
 
 
-def _uniform(
-    graph: DeployGraph, pairs: Mapping[str, Iterable[BitPair]], bits: int
-) -> tuple[_Timed, dict[str, BitPair]]:
-    """Return the whole network at one width, and the pair that gives each layer."""
-    chosen = {
-        layer: next(pair for pair in choices if pair in ((bits, bits), (bits, INPUT_BITS)))
-        for layer, choices in pairs.items()
-    }
-    return _Timed(with_random_codes(graph, chosen, _SEED), f"all layers at {bits} bits"), chosen
+def _covering(
+    graph: DeployGraph,
+    kernels: Mapping[str, Mapping[BitPair, Hashable]],
+    bit_choices: Sequence[int],
+    equal_bits: bool,
+) -> list[_Timed]:
+    """Return programs in which every kernel of every layer runs, `_CONTEXTS` times if possible."""
+    seen: Counter[tuple[str, Hashable]] = Counter()
+    programs = []
+    for chosen in spread_choices(graph, bit_choices, equal_bits=equal_bits, seed=_SEED):
+        uses = [(layer, kernels[layer][pair]) for layer, pair in chosen.items()]
+        if all(seen[use] >= _CONTEXTS for use in uses):
+            continue
+        seen.update(uses)
+        programs.append(_Timed(with_random_codes(graph, chosen, _SEED), chosen))
+    return programs
 
 
 def _measure(
@@ -227,9 +241,9 @@ def _measure(
         for index in rng.permutation(len(chosen)):
             timed = chosen[index]
             if round_index < 0:
-                timed.family = ", ".join(sorted(set(bench.check(timed.graph).values())))
+                timed.families = bench.check(timed.graph)
             else:
                 timed.samples.append(bench.sample(timed.graph, short))
             done += 1
             if progress is not None:
-                progress(done, total, timed.what)
+                progress(done, total, f"program {index + 1} of {len(chosen)}")

@@ -158,15 +158,16 @@ class LocalDevice:
         return built.families
 
     def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
-        """Time a graph that was checked before."""
-
-        def attempt() -> tuple[Timing, RulerReading]:
-            self._call("build", graph, False)
-            return self._time(protocol, _SAMPLE_PATIENCE_S)
-
-        timing, reading = self._retry(attempt)
+        """Time a graph that was checked before, and its layers inside it."""
+        timing: Timing
+        layers_us: dict[str, float]
+        reading: RulerReading
+        (timing, layers_us), reading = self._retry(
+            lambda: self._ruled("time_layers", graph, protocol, longest_wait_s=_SAMPLE_PATIENCE_S)
+        )
         return Sample(
             values_us=tuple(1000.0 * value for value in timing.values_ms),
+            layers_us=layers_us,
             disturbed=reading.disturbed,
         )
 
@@ -192,11 +193,11 @@ class LocalDevice:
         built = self._call("build", graph)
         ready = time.perf_counter()
         before = moment_facts()
-        timing, reading = self._time(self._protocol)
+        timing, reading = self._time()
         discarded = [list(timing.discarded_ms)] if timing.discarded_ms else []
         if reading.disturbed:
             # The ruler decides which attempt counts, never the candidate's own time.
-            second, second_reading = self._time(self._protocol)
+            second, second_reading = self._time()
             if second_reading.slowdown < reading.slowdown:
                 discarded.append(list(timing.values_ms))
                 timing, reading = second, second_reading
@@ -226,16 +227,20 @@ class LocalDevice:
             measure_s=time.perf_counter() - started - build_s,
         )
 
-    def _time(
-        self, protocol: ProtocolConfig, longest_wait_s: float = _PATIENCE_S
-    ) -> tuple[Timing, RulerReading]:
-        timing: Timing
+    def _time(self) -> tuple[Timing, RulerReading]:
+        timing, reading = self._ruled("time", self._protocol, longest_wait_s=_PATIENCE_S)
+        return timing, reading
+
+    def _ruled(
+        self, method: str, *arguments: Any, longest_wait_s: float
+    ) -> tuple[Any, RulerReading]:
+        """Call a method of the worker that waits for a quiet machine and reads the ruler."""
         reading: RulerReading
         # The lock is taken here and not in the worker, so that waiting for a training to end does
         # not count against the candidate's limit.
         with timing_lock():
             patience_s = min(self._patience_s, longest_wait_s)
-            timing, reading = self._call("time", protocol, self._best_ruler_us, patience_s)
+            value, reading = self._call(method, *arguments, self._best_ruler_us, patience_s)
         self._best_ruler_us = reading.best_us
         # A machine that stays disturbed must not cost the whole patience at every timing.
         self._patience_s = (
@@ -243,7 +248,7 @@ class LocalDevice:
             if reading.disturbed
             else min(self._patience_s * 2, _PATIENCE_S)
         )
-        return timing, reading
+        return value, reading
 
     def _call(self, method: str, *arguments: Any) -> Any:
         return self._worker.call(method, *arguments, limit_s=self._protocol.timeout_s)

@@ -18,6 +18,7 @@ from hardware.borders import border_code, stored_shape
 from hardware.errors import BuildError
 from hardware.kernels.copying import SLACK_BYTES
 from hardware.kernels.plan import KernelPlan
+from hardware.stamps import Stamps
 from hardware.steps import Step
 from hardware.storage import plan_storage
 from quant.deploy_graph import DeployGraph, DeployTensor, Flatten
@@ -94,6 +95,7 @@ def assemble(
     modules: Iterable[Any],
     *,
     batch: int,
+    stamps: Stamps | None = None,
 ) -> Program:
     """Put a program together; nothing is compiled.
 
@@ -103,12 +105,14 @@ def assemble(
         plans: One for each step; None for a Flatten, which moves no data.
         modules: Compiled modules that together hold every plan's symbol.
         batch: Images in one execution.
+        stamps: Write down when every step begins and ends; `modules` hold its kernel as well.
 
     Raises:
         BuildError: an operator has no kernel.
     """
     tensors = _make_tensors(graph, steps, batch)
-    arguments = list(tensors.values())
+    extra = [] if stamps is None else [stamps.counter, stamps.times]
+    arguments = [*tensors.values(), *extra]
     builder = relax.ExecBuilder()
     in_pool = pooled(builder)
 
@@ -119,14 +123,20 @@ def assemble(
         arguments.append(tvm.runtime.tensor(array))
         return int(builder.r(len(arguments) - 1))
 
+    def stamp(place: int) -> None:
+        if stamps is not None:
+            operands = [in_pool(np.array([place], np.int32))]
+            operands += [builder.r(len(tensors) + index) for index in range(len(extra))]
+            builder.emit_call(stamps.plan.symbol, operands)
+
     large = sum(
         array.nbytes > _POOLED_BYTES
         for plan in plans
         if plan is not None
         for array in plan.constants
     )
-    with builder.function(_ENTRY, num_inputs=len(tensors) + large):
-        write_calls(builder, graph, steps, plans, list(tensors), constant)
+    with builder.function(_ENTRY, num_inputs=len(tensors) + len(extra) + large):
+        write_calls(builder, graph, steps, plans, list(tensors), constant, stamp)
     executable = builder.get()
     for module in modules:
         executable.mod.import_module(module)
@@ -150,6 +160,7 @@ def write_calls(
     plans: Sequence[KernelPlan | None],
     tensors: Sequence[str],
     constant: Callable[[npt.NDArray[Any]], int],
+    stamp: Callable[[int], None] = lambda place: None,
 ) -> None:
     """Write the body of a program: one call for each step.
 
@@ -161,11 +172,15 @@ def write_calls(
         tensors: Names of the function's first arguments. Tensors that are written must be
             arguments: the pool would merge two buffers of equal content.
         constant: Makes an operand of a constant.
+        stamp: Called with 0 at the beginning, then with 1, 2, ... before each call and at the end.
 
     Raises:
         BuildError: an operator has no kernel.
     """
     registers = {name: index for index, name in enumerate(tensors)}
+    stamp(0)
+    stamp(1)
+    place = 1
     for step, plan in zip(steps, plans, strict=True):
         if plan is None:
             if not isinstance(step.op, Flatten):
@@ -175,6 +190,8 @@ def write_calls(
         constants = [constant(array) for array in plan.constants]
         outputs = [builder.r(registers[name]) for name in step.writes]
         builder.emit_call(plan.symbol, [*inputs, *constants, *outputs])
+        place += 1
+        stamp(place)
     builder.emit_ret(builder.r(registers[graph.output]))
 
 

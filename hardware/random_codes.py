@@ -1,8 +1,7 @@
 """Random codes of chosen widths in place of trained ones: times do not depend on the values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from quant.deploy_graph import (
     Conv2d,
     DeployGraph,
     DeployOp,
-    DeployTensor,
     Flatten,
     Linear,
     MaxPool2d,
@@ -22,7 +20,13 @@ from quant.deploy_graph import (
 )
 from quant.layers import INPUT_BITS
 
-__all__ = ["BitPair", "layer_alone", "nothing", "reads_network_input", "with_random_codes"]
+__all__ = [
+    "BitPair",
+    "layer_alone",
+    "reads_network_input",
+    "spread_choices",
+    "with_random_codes",
+]
 
 BitPair = tuple[int, int]
 """`(weight_bits, activation_bits)`."""
@@ -75,18 +79,48 @@ def layer_alone(graph: DeployGraph, layer: str, bits: BitPair, seed: int) -> Dep
     )
 
 
-def nothing(graph: DeployGraph) -> DeployGraph:
-    """Return a network that only views its input as a vector: what starting a program takes."""
-    shape = graph.tensors[graph.input].shape
-    codes = DeployTensor(name="codes", shape=shape, dtype="uint8")
-    vector = DeployTensor(name="vector", shape=(prod(shape),), dtype="uint8")
-    return DeployGraph(
-        network=f"{graph.network}.nothing",
-        input=codes.name,
-        output=vector.name,
-        tensors={codes.name: codes, vector.name: vector},
-        ops=(Flatten(input=codes.name, output=vector.name),),
-    )
+def spread_choices(
+    graph: DeployGraph, bit_choices: Sequence[int], *, equal_bits: bool, seed: int
+) -> Iterator[dict[str, BitPair]]:
+    """Yield bits of all layers, so that each layer has each of its pairs equally often.
+
+    With n choices there are n * n allocations, or n where bits are equal. Each layer walks through
+    the choices from a place of its own, so that neighbours meet at ever other bits.
+
+    Args:
+        graph: The converted network.
+        bit_choices: The widths that may be chosen.
+        equal_bits: Weights and activations of one width, where the layer may choose both.
+        seed: Decides the places and the order.
+    """
+    rng = np.random.default_rng(seed)
+    fixed, tensors, count = reads_network_input(graph), _quantizers(graph), len(bit_choices)
+    starts = {name: int(rng.integers(count)) for name in dict.fromkeys(tensors.values())}
+    own = {op.layer: int(rng.integers(count)) for op in graph.layer_ops()}
+    cells = [(i, j) for i in range(count) for j in range(count) if i == j or not equal_bits]
+    for cell in rng.permutation(len(cells)):
+        i, j = cells[cell]
+        chosen = {}
+        for op in graph.layer_ops():
+            activation_bits = bit_choices[(i + starts[tensors[op.input]]) % count]
+            weight_bits = bit_choices[(j + own[op.layer]) % count]
+            if op.layer in fixed:
+                activation_bits = INPUT_BITS
+            elif equal_bits:
+                weight_bits = activation_bits
+            chosen[op.layer] = (weight_bits, activation_bits)
+        yield chosen
+
+
+def _quantizers(graph: DeployGraph) -> dict[str, str]:
+    """Return, for each tensor, one that stands for all tensors of its quantizer."""
+    first = {name: name for name in graph.tensors}
+    for op in graph.ops:
+        if isinstance(op, _PASSING):
+            same = {first[name] for name in (op.output, *read_names(op))}
+            one = min(same)
+            first = {name: one if root in same else root for name, root in first.items()}
+    return first
 
 
 def reads_network_input(graph: DeployGraph) -> frozenset[str]:

@@ -1,9 +1,10 @@
 """Workbench: plans, compiles, assembles, checks and times programs inside the worker process."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from hardware.program import Program, assemble
 from hardware.protocol import ProtocolConfig
 from hardware.random_codes import BitPair
 from hardware.ruler import RulerReading, read_ruler_us, settle
+from hardware.stamps import Stamps
 from hardware.steps import Step, steps_of
 from hardware.target import TargetConfig
 from hardware.tile_layers import tile_tasks, tiles_digest
@@ -35,6 +37,11 @@ from hardware.timing import Timing, time_program
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 
 __all__ = ["Workbench"]
+
+T = TypeVar("T")
+
+_STAMPED = 128
+"""Most executions whose steps are stamped in one timing."""
 
 Identity = tuple[tuple[str, tuple[tuple[tuple[int, ...], str], ...]], ...]
 """`((symbol, ((constant shape, dtype), ...)), ...)`: programs of equal identity take equal time."""
@@ -120,19 +127,45 @@ class Workbench:
         """
         if self._program is None:
             raise BuildError("nothing is built yet, so there is nothing to time")
-        before_us, waited_s = settle(best_us, patience_s)
-        started, started_cpu = time.perf_counter(), time.process_time()
-        timing = time_program(self._program.time_repeats, protocol)
-        wall_s, cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
-        after_us = read_ruler_us()
-        reading = RulerReading(
-            before_us=before_us,
-            after_us=after_us,
-            best_us=min(best_us, before_us, after_us),
-            waited_s=waited_s,
-            cpu_share=min(1.0, cpu_s / wall_s),
-        )
-        return timing, reading
+        repeats = self._program.time_repeats
+        return _ruled(lambda: time_program(repeats, protocol), best_us, patience_s)
+
+    def time_layers(
+        self, graph: DeployGraph, protocol: ProtocolConfig, best_us: float, patience_s: float
+    ) -> tuple[tuple[Timing, dict[str, float]], RulerReading]:
+        """Time a graph as a whole, and every layer where it runs in it.
+
+        Args:
+            graph: The converted network.
+            protocol: How to time.
+            best_us: See `time`.
+            patience_s: See `time`.
+
+        Returns:
+            The whole program's timing and each layer's median microseconds; and the ruler.
+        """
+        graph = with_borders(graph)
+        steps, plans = self._plan(graph)
+        program = self._assemble(graph, steps, plans)
+        called = [step for step, plan in zip(steps, plans, strict=True) if plan is not None]
+        stamps = Stamps.of(self._context(graph), len(called), _STAMPED)
+        modules = self._cache.load([stamps.plan, *(plan for plan in plans if plan is not None)])
+        stamped = assemble(graph, steps, plans, modules, batch=self._batch, stamps=stamps)
+
+        def work() -> tuple[Timing, dict[str, float]]:
+            timing = time_program(program.time_repeats, protocol)
+            one_ms = float(np.median(timing.values_ms))
+            wanted = math.ceil(protocol.repeats * protocol.min_repeat_ms / one_ms)
+            stamped.time_repeats(max(protocol.repeats, min(wanted, _STAMPED)), 1)
+            medians = np.median(stamps.steps_us(), axis=0)
+            layers = {
+                step.op.layer: float(taken_us)
+                for step, taken_us in zip(called, medians, strict=True)
+                if isinstance(step.op, Conv2d | Linear)
+            }
+            return timing, layers
+
+        return _ruled(work, best_us, patience_s)
 
     def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Run a graph on any number of images, in executions of the target's batch size.
@@ -239,3 +272,19 @@ class Workbench:
     ) -> Program:
         modules = self._cache.load([plan for plan in plans if plan is not None])
         return assemble(graph, steps, plans, modules, batch=self._batch)
+
+
+def _ruled(work: Callable[[], T], best_us: float, patience_s: float) -> tuple[T, RulerReading]:
+    """Do some timing once the machine is about as fast as at its best, with a ruler beside it."""
+    before_us, waited_s = settle(best_us, patience_s)
+    started, started_cpu = time.perf_counter(), time.process_time()
+    done = work()
+    wall_s, cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
+    after_us = read_ruler_us()
+    return done, RulerReading(
+        before_us=before_us,
+        after_us=after_us,
+        best_us=min(best_us, before_us, after_us),
+        waited_s=waited_s,
+        cpu_share=min(1.0, cpu_s / wall_s),
+    )
