@@ -20,7 +20,7 @@ from tests.hardware.graphs import GraphBuilder, digits_like, zoo
 
 @pytest.fixture(scope="module")
 def benches(kernel_folder: Path) -> dict[int, Workbench]:
-    config = TargetConfig(kernel_cache=str(kernel_folder))
+    config = TargetConfig(kernel_cache=str(kernel_folder), dot_product=False)
     return {batch: Workbench(config, batch) for batch in (1, 3)}
 
 
