@@ -69,7 +69,7 @@ class LayerBench(Protocol):
         """
 
     def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
-        """Time a graph that was checked before, and its layers inside it."""
+        """Time a graph whose layers were checked before, and its layers inside it."""
 
 
 @dataclass(slots=True)
@@ -79,8 +79,6 @@ class _Timed:
     graph: DeployGraph
     chosen: Mapping[str, BitPair]
     samples: list[Sample] = field(default_factory=list)
-    families: Mapping[str, str] = field(default_factory=dict)
-    """Kernel family of each layer."""
 
     def quiet_us(self, layer: str | None = None) -> float:
         """Return a quiet round's time of a layer, or of the program: of five, the second quietest.
@@ -164,12 +162,15 @@ def time_layers(
     # Before layers are cut out: each must read and write what it does in the whole network.
     graph = with_borders(graph)
     pairs = bit_pairs(graph, bit_choices, equal_bits=equal_bits)
-    kernels = {
-        layer: {pair: bench.identity(layer_alone(graph, layer, pair, _SEED)) for pair in choices}
-        for layer, choices in pairs.items()
-    }
+    single: dict[Hashable, DeployGraph] = {}
+    kernels: dict[str, dict[BitPair, Hashable]] = {layer: {} for layer in pairs}
+    for layer, choices in pairs.items():
+        for pair in choices:
+            part = layer_alone(graph, layer, pair, _SEED)
+            kernels[layer][pair] = bench.identity(part)
+            single.setdefault(kernels[layer][pair], part)
     programs = _covering(graph, kernels, bit_choices, equal_bits)
-    _measure(programs, bench, protocol, progress)
+    families = _measure(programs, single, bench, protocol, progress)
 
     def entries(value: Callable[[str, Sequence[_Timed]], T]) -> dict[str, dict[BitPair, T]]:
         """Return a value for each layer and pair, from the programs in which its kernel runs."""
@@ -193,7 +194,10 @@ def time_layers(
         ),
         disturbed_share=float(np.mean(disturbed)),
         spreads_us=entries(lambda layer, found: _median(timed.spread_us(layer) for timed in found)),
-        families=entries(lambda layer, found: found[0].families[layer]),
+        families={
+            layer: {pair: families[kernel] for pair, kernel in row.items()}
+            for layer, row in kernels.items()
+        },
     )
 
 
@@ -221,29 +225,37 @@ def _covering(
 
 def _measure(
     programs: Sequence[_Timed],
+    single: Mapping[Hashable, DeployGraph],
     bench: LayerBench,
     protocol: ProtocolConfig,
     progress: Progress | None,
-) -> None:
-    """Check every program once, then time all of them in shuffled rounds.
+) -> dict[Hashable, str]:
+    """Check every kernel once, then time all programs in shuffled rounds; return the families.
 
+    Kernels are compiled and checked one at a time, so that the limit for one candidate is enough.
     Programs that were hardly ever left alone get further rounds.
     """
     short = replace(protocol, warmups=_WARMUPS, repeats=_REPEATS)
     rng = np.random.default_rng(_SEED)
-    total = (1 + _ROUNDS) * len(programs)
+    total = len(single) + _ROUNDS * len(programs)
     done = 0
-    for round_index in range(-1, _ROUNDS + _EXTRA_ROUNDS):
+
+    def report(what: str) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total, what)
+
+    families = {}
+    for kernel, part in single.items():
+        families[kernel] = ", ".join(sorted(set(bench.check(part).values())))
+        report(part.network)
+    for round_index in range(_ROUNDS + _EXTRA_ROUNDS):
         chosen = list(programs)
         if round_index >= _ROUNDS:
             chosen = [timed for timed in programs if len(timed.quiet) < _QUIET_ROUNDS]
             total += len(chosen)
         for index in rng.permutation(len(chosen)):
-            timed = chosen[index]
-            if round_index < 0:
-                timed.families = bench.check(timed.graph)
-            else:
-                timed.samples.append(bench.sample(timed.graph, short))
-            done += 1
-            if progress is not None:
-                progress(done, total, f"program {index + 1} of {len(chosen)}")
+            chosen[index].samples.append(bench.sample(chosen[index].graph, short))
+            report(f"round {round_index + 1}")
+    return families
