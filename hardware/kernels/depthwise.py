@@ -55,6 +55,22 @@ class DepthwiseTile:
         offset = row * g.dilation[0] * g.row_codes + column * g.channels
         return load(self.codes, self.origin + offset, lanes)
 
+    @property
+    def input_columns(self) -> int:
+        """Columns of the input that the tile's windows cover."""
+        g = self.geometry
+        return (self.columns - 1) * g.stride[1] + (g.kernel[1] - 1) * g.dilation[1] + 1
+
+    def users(self, column: int) -> list[tuple[int, int]]:
+        """Return the pixels whose windows hold an input column, and which tap it is there."""
+        g = self.geometry
+        places = ((pixel, column - pixel * g.stride[1]) for pixel in range(self.columns))
+        return [
+            (pixel, place // g.dilation[1])
+            for pixel, place in places
+            if place % g.dilation[1] == 0 and 0 <= place // g.dilation[1] < g.kernel[1]
+        ]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DepthwiseFamily(ABC):

@@ -40,14 +40,8 @@ class Avx2Depthwise(DepthwiseFamily):
             for _ in range(tile.columns)
         ]
         fresh = [True] * tile.columns
-        width = (tile.columns - 1) * g.stride[1] + (g.kernel[1] - 1) * g.dilation[1] + 1
-        for column in range(width):
-            users = [
-                (pixel, tap // g.dilation[1])
-                for pixel in range(tile.columns)
-                if (tap := column - pixel * g.stride[1]) % g.dilation[1] == 0
-                and 0 <= tap // g.dilation[1] < g.kernel[1]
-            ]
+        for column in range(tile.input_columns):
+            users = tile.users(column)
             for pair in range(_pairs(g.kernel[0])) if users else ():
                 operands = self._operands(tile, pair, column)
                 for pixel, tap in users:

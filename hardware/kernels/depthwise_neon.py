@@ -34,20 +34,14 @@ class NeonDepthwise(DepthwiseFamily):
         """Emit all taps, column by column: each vector of codes is loaded once."""
         g = tile.geometry
         sums = [_Sum(self.depth) for _ in range(tile.columns)]
-        width = (tile.columns - 1) * g.stride[1] + (g.kernel[1] - 1) * g.dilation[1] + 1
-        for column in range(width):
-            users = [
-                (total, tap // g.dilation[1])
-                for pixel, total in enumerate(sums)
-                if (tap := column - pixel * g.stride[1]) % g.dilation[1] == 0
-                and 0 <= tap // g.dilation[1] < g.kernel[1]
-            ]
+        for column in range(tile.input_columns):
+            users = tile.users(column)
             for row in range(g.kernel[0]) if users else ():
                 codes = T.reinterpret(tile.read(row, column, _LANES), dtype=f"int8x{_LANES}")
-                for total, tap in users:
+                for pixel, tap in users:
                     place = (tile.block * g.kernel[0] + row) * g.kernel[1] + tap
                     weight = load(tile.weights, place * _LANES, _LANES)
-                    total.add(T.Cast(_WORDS, codes) * T.Cast(_WORDS, weight))
+                    sums[pixel].add(T.Cast(_WORDS, codes) * T.Cast(_WORDS, weight))
         return [total.vectors() for total in sums]
 
     def pack(self, weight: npt.NDArray[np.int8], starts: npt.NDArray[np.intp]) -> npt.NDArray[Any]:

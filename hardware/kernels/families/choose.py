@@ -6,6 +6,7 @@ from math import ceil
 from hardware.kernels.depthwise import DepthwiseFamily, GenericDepthwise
 from hardware.kernels.depthwise_avx2 import choose_avx2_depthwise
 from hardware.kernels.depthwise_neon import choose_neon_depthwise
+from hardware.kernels.depthwise_vnni import choose_vnni_depthwise
 from hardware.kernels.families.arm_dot import choose_arm_dot
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, byte_depth
 from hardware.kernels.families.avx2_nibbles import Avx2Nibbles
@@ -14,7 +15,8 @@ from hardware.kernels.families.family import Family
 from hardware.kernels.families.generic import Generic
 from hardware.kernels.families.neon import choose_neon
 from hardware.kernels.families.neon_table import neon_table
-from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI
+from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
+from hardware.kernels.families.vnni_packed import packed
 from hardware.kernels.geometry import Geometry
 from hardware.target import KernelFamily
 
@@ -25,6 +27,8 @@ _NIBBLE_BITS = 4
 
 _DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Depths that get code of their own; a depth in between takes the class below it."""
+
+_VNNI: dict[str, Vnni] = {"avx512-vnni": AVX512_VNNI, "avx-vnni": AVX_VNNI}
 
 
 @lru_cache(maxsize=4096)
@@ -41,10 +45,12 @@ def choose_family(
     """
     if kind == "generic":
         return Generic()
-    if kind == "avx512-vnni":
-        return AVX512_VNNI
-    if kind == "avx-vnni":
-        return AVX_VNNI
+    if kind in _VNNI:
+        vnni = _VNNI[kind]
+        if weight_bits <= _NIBBLE_BITS and _is_vector_product(geometry):
+            small = packed(vnni, weight_bits)
+            return small if small.fits(ceil(geometry.run_codes / small.products)) else vnni
+        return vnni
     pairs = geometry.runs * ceil(geometry.run_codes / 2)
     if kind == "neon":
         looked_up = neon_table(weight_bits, activation_bits, pairs)
@@ -80,7 +86,9 @@ def choose_depthwise(
         channels: Channels of the layer.
     """
     found: DepthwiseFamily | None = None
-    if kind in ("avx2", "avx-vnni", "avx512-vnni"):
+    if kind == "avx512-vnni":
+        found = choose_vnni_depthwise(channels)
+    elif kind in ("avx2", "avx-vnni"):
         found = choose_avx2_depthwise(weight_bits, activation_bits, taps, channels)
     elif kind in ("neon", "arm-dot"):
         found = choose_neon_depthwise(weight_bits, activation_bits, taps, channels)

@@ -18,10 +18,12 @@ from hardware.family_history import never_run
 from hardware.kernels.copying import needs_copy
 from hardware.kernels.families.choose import choose_family
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
+from hardware.kernels.families.vnni_packed import packed
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.schedule import candidates
 from hardware.kernels.target import KernelTarget
 from hardware.target import KernelFamily, TargetConfig
+from quant.integer import run_op
 from tests.hardware.kernels.single_op import Bench, make_layer
 
 both = pytest.mark.parametrize("family", [AVX512_VNNI, AVX_VNNI], ids=lambda family: family.name)
@@ -37,6 +39,20 @@ def _assembly(mcpu: str) -> str:
     plan = bench.plan(op, [np.zeros((1, 14, 14, 64), np.uint8)], (1, 14, 14, 64), "uint8")
     module = tvm.IRModule({"layer": plan.build("layer")})
     return str(tvm.tirx.build(module, bench.target.tvm_target()).inspect_source("asm"))
+
+
+def _bench_of(kind: KernelFamily, folder: Path) -> Bench:
+    """Return a bench of one family; AVX-VNNI's code gets AVX-512's encoding, to run here."""
+    try:
+        bench = Bench(folder, "avx512-vnni")
+    except TargetError as error:
+        pytest.skip(str(error))
+    bench.target = replace(bench.target, family=kind)
+    return bench
+
+
+def _shape(op: Any, x: np.ndarray) -> tuple[int, ...]:
+    return tuple(run_op(op, x).shape)
 
 
 def test_avx_vnni_is_encoded_without_avx512() -> None:
@@ -57,11 +73,7 @@ def test_avx512_vnni_uses_whole_registers() -> None:
 
 
 def test_the_code_of_avx_vnni_computes_what_the_reference_does(kernel_folder: Path) -> None:
-    try:
-        bench = Bench(kernel_folder, "avx512-vnni")
-    except TargetError as error:
-        pytest.skip(str(error))
-    bench.target = replace(bench.target, family="avx-vnni")
+    bench = _bench_of("avx-vnni", kernel_folder)
     rng = np.random.default_rng(3)
     for out_dtype, channels in (("uint8", 21), ("int16", 64), ("float32", 7)):
         op = make_layer(
@@ -71,6 +83,55 @@ def test_the_code_of_avx_vnni_computes_what_the_reference_does(kernel_folder: Pa
         plan = bench.plan(op, [x], (2, 9, 11, channels), out_dtype)
         assert plan.family == "avx-vnni"
         bench.agrees(op, x, out_dtype=out_dtype)
+
+
+@pytest.mark.parametrize("kind", ["avx512-vnni", "avx-vnni"])
+@pytest.mark.parametrize("bits", [(4, 8), (3, 7), (2, 8), (2, 2)])
+def test_few_bits_are_packed_where_a_layer_waits_for_memory(
+    kind: KernelFamily, bits: tuple[int, int], kernel_folder: Path
+) -> None:
+    bench = _bench_of(kind, kernel_folder)
+    rng = np.random.default_rng(4)
+    largest = 2 ** (bits[0] - 1) - 1
+    op = make_layer(rng, (37, 333), bits, out_dtype="float32", zero_point=1)
+    extreme = rng.choice(np.array([-largest, largest], np.int8), (37, 333))
+    for weight in (op.weight, extreme, np.full_like(extreme, -largest)):
+        layer = replace(op, weight=weight)
+        x = rng.integers(0, 2 ** bits[1], (1, 333), dtype=np.uint8)
+        bench.agrees(layer, x, out_dtype="float32")
+        bench.agrees(layer, np.full_like(x, 2 ** bits[1] - 1), out_dtype="float32")
+    plan = bench.plan(op, [x], (1, 37), "float32")
+    assert plan.family == f"{kind}-p{2 if bits[0] == 2 else 4}"
+    bytes_of_weights = plan.constants[0].nbytes
+    whole = bench.plan(replace(op, weight_bits=8), [x], (1, 37), "float32")
+    assert whole.family == kind
+    assert bytes_of_weights < whole.constants[0].nbytes / (3.5 if bits[0] == 2 else 1.8)
+
+
+def test_packed_sums_stay_in_32_bits() -> None:
+    family = packed(AVX512_VNNI, 2)
+    deepest = 2**31 // (64 * 255 * 2)  # two's complement: a weight of -2 is not excluded here
+    assert family.fits(deepest // family.products)
+    assert not family.fits(deepest // family.products + 1)
+    long = Geometry(batch=1, height=1, width=1, channels=70_000, out_channels=16)
+    assert choose_family("avx512-vnni", 2, 8, long) == AVX512_VNNI
+
+
+@pytest.mark.parametrize("channels", [16, 24, 64, 72, 128])
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 5), (1, 4)])
+def test_depthwise_sums_of_four_rows_at_a_time(
+    channels: int, kernel: tuple[int, int], kernel_folder: Path
+) -> None:
+    bench = _bench_of("avx512-vnni", kernel_folder)
+    rng = np.random.default_rng(5)
+    conv = CONV | {"groups": channels, "stride": (1, 2), "dilation": (1, 1 + kernel[0] % 2)}
+    op = make_layer(rng, (channels, *kernel, 1), (8, 8), zero_point=200, **conv)
+    x = rng.integers(0, 256, (1, 9, 14, channels), dtype=np.uint8)
+    bench.agrees(op, x, out_dtype="uint8")
+    extreme = replace(op, weight=np.full_like(op.weight, -127), input_zero_point=0)
+    bench.agrees(extreme, np.full_like(x, 255), out_dtype="uint8")
+    plan = bench.plan(op, [x], _shape(op, x), "uint8")
+    assert plan.family == "avx512-vnni-depthwise"
 
 
 @both
