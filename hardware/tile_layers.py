@@ -68,8 +68,10 @@ def layers_at(
 
 
 def _stand_in(group: Sequence[tuple[Family, TileTask]]) -> TileTask:
-    """Return the task that is searched for all of a group: of the middle depth."""
-    ordered = sorted(group, key=lambda item: item[0].depth)
-    _, middle = ordered[len(ordered) // 2]
+    """Return the task that is searched for all of a group.
+
+    The shallowest family decides, as a choice carries over to deeper ones better than back.
+    """
+    _, shallowest = min(group, key=lambda item: item[0].depth)
     layers = {task.layer: task.weight for _, task in group}
-    return replace(middle, weight=sum(layers.values()))
+    return replace(shallowest, weight=sum(layers.values()))

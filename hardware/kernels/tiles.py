@@ -24,8 +24,10 @@ from hardware.target import TargetConfig
 
 __all__ = ["TileChoices", "default_folder"]
 
-_SHARED_DEPTH = 8
-"""Family depths from which one choice serves all: sums are folded too rarely to matter."""
+_SHARED_DEPTH = 32
+"""Family depths from which one choice serves all. Measured over 11 shapes: what depth 32 chooses
+makes depth 128 faster by 4.7 % (mean), and what depth 128 chooses by 4.2 %; but depth 16 gains
+nothing by the choice of 32, nor 8 by that of 16."""
 
 Shape = tuple[int, int, int, bool, bool, int]
 

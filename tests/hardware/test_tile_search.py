@@ -263,3 +263,18 @@ def test_a_formula_has_no_tiles() -> None:
 def test_a_negative_limit_is_refused() -> None:
     with pytest.raises(TargetError, match=r"target\.tune_s: expected at least 0, found -1"):
         TargetConfig(tune_s=-1.0)
+
+
+def test_the_shallowest_family_decides_for_the_deeper_ones(
+    kernel_folder: Path, tmp_path: Path
+) -> None:
+    graph = digits_like()
+    pairs = {"layer2": [(4, 4), (4, 5), (4, 6), (8, 8)], "layer4": [(8, 8)]}
+    try:
+        bench = Workbench(target(kernel_folder, tmp_path, family="avx2"), 1)
+    except TargetError as error:
+        pytest.skip(str(error))
+    tasks = {(one.layer, one.pair): one for one in bench.tile_tasks(graph, pairs)}
+    assert set(tasks) == {("layer2", (4, 6)), ("layer2", (8, 8)), ("layer4", (8, 8))}
+    macs = {op.layer: op.weight.size * 64 for op in graph.layer_ops() if op.layer == "layer2"}
+    assert tasks["layer2", (8, 8)].weight == macs["layer2"]

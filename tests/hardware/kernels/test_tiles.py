@@ -17,7 +17,9 @@ from hardware.target import TargetConfig
 GEOMETRY = Geometry(
     batch=1, height=16, width=16, channels=32, out_channels=64, kernel=(3, 3), padding=(1, 1)
 )
-FAMILIES = {pair: choose_family("avx2", *pair, GEOMETRY) for pair in ((8, 8), (5, 5), (4, 4))}
+FAMILIES = {
+    pair: choose_family("avx2", *pair, GEOMETRY) for pair in ((8, 8), (5, 6), (4, 5), (4, 4))
+}
 
 
 def choices(folder: Path, **config: Any) -> TileChoices:
@@ -54,8 +56,8 @@ def test_a_choice_is_of_its_shape_family_and_target(tmp_path: Path) -> None:
 
 
 def test_deep_families_share_a_choice(tmp_path: Path) -> None:
-    shallow, deep = FAMILIES[5, 5], FAMILIES[4, 4]
-    assert 8 <= shallow.depth < deep.depth
+    shallow, deep = FAMILIES[4, 5], FAMILIES[4, 4]
+    assert 32 <= shallow.depth < deep.depth
     kept = choices(tmp_path)
     kept.keep(GEOMETRY, deep, other((4, 4)), {})
     found = kept.find(GEOMETRY, shallow)
@@ -63,6 +65,7 @@ def test_deep_families_share_a_choice(tmp_path: Path) -> None:
     assert found in candidates(GEOMETRY, shallow)  # its chunks are as short as its depth asks for
     tile = ("tile_rows", "tile_columns", "tile_vectors", "inside_positions")
     assert all(getattr(found, name) == getattr(other((4, 4)), name) for name in tile)
+    assert kept.find(GEOMETRY, FAMILIES[5, 6]) is None
 
 
 @pytest.mark.parametrize("pair", list(FAMILIES))
