@@ -1,6 +1,6 @@
 """Problem: everything that is measured before a search, and the SearchProblem made of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,12 +31,13 @@ from hardware.stored_device import StoredDevice
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
-from quant.layers import MAX_BITS
+from quant.layers import MAX_BITS, LayerSpec
 from quant.network import QuantizedNetwork
 from quant.sensitivity import SensitivityTable, measured_sensitivity
 
 __all__ = [
     "Measured",
+    "anchored",
     "graph_of",
     "make_evaluator",
     "make_problem",
@@ -110,10 +111,25 @@ def measure_device(
             progress=lambda done, total: progress.stage("sensitivities", done, total),
         )
     decided = decide_budget(config.budget, uniform)
+    table = anchored(table, network.layers, uniform)
     # Before anything is trained: a budget that nobody can meet is the user's to mend.
     costs = cost_table(network.layers, table, config.env.bit_choices)
     BudgetMask(network.layers, costs, config.env.bit_choices, decided.budget)
     return Measured(table=table, sensitivity=sensitivity, decided=decided)
+
+
+def anchored(
+    table: LayerTable, layers: Sequence[LayerSpec], uniform: Mapping[int, UniformFigures]
+) -> LayerTable:
+    """Scale the table so that it predicts what the fastest uniform allocation takes now.
+
+    Table and programs may have been timed while the machine ran at different speeds, and budgets
+    are made of the programs: unscaled, a budget that was just seen to be reachable could look
+    impossible.
+    """
+    fastest = min(uniform, key=lambda bits: uniform[bits].latency_ms)
+    predicted_ms = table.predict_ms(Allocation.uniform(layers, fastest))
+    return table.scaled(uniform[fastest].latency_ms / predicted_ms)
 
 
 def make_evaluator(

@@ -1,7 +1,7 @@
 """LayerTable: measured microseconds of each layer at each bit pair, and the rest as its own row."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from hardware.measurement import MeasurementSource
@@ -30,6 +30,8 @@ class LayerTable:
     """How far apart the quiet rounds of a time are; empty where nothing was repeated."""
     families: PairTable[str] = field(default_factory=dict)
     """Kernel family behind each time; empty in tables of older versions."""
+    scale: float = 1.0
+    """What the measured times were multiplied by; 1 unless `scaled` was called."""
 
     def layer_us(self, layer: str, weight_bits: int, activation_bits: int) -> float:
         """Return the measured time of one layer at one bit pair."""
@@ -43,6 +45,23 @@ class LayerTable:
         )
         return total_us / 1000.0
 
+    def scaled(self, factor: float) -> "LayerTable":
+        """Return the table with every time multiplied by `factor`."""
+
+        def times(table: PairTable[float]) -> PairTable[float]:
+            return {
+                layer: {pair: value * factor for pair, value in row.items()}
+                for layer, row in table.items()
+            }
+
+        return replace(
+            self,
+            times_us=times(self.times_us),
+            spreads_us=times(self.spreads_us),
+            overhead_us=self.overhead_us * factor,
+            scale=self.scale * factor,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document: `{layer: {"w/a": value}}` for each kind of value."""
         return {
@@ -50,6 +69,7 @@ class LayerTable:
             "source": self.source,
             "disturbed_share": self.disturbed_share,
             "overhead_us": self.overhead_us,
+            "scale": self.scale,
             "layers": _to_names(self.times_us),
             "spreads_us": _to_names(self.spreads_us),
             "families": _to_names(self.families),
@@ -65,6 +85,7 @@ class LayerTable:
             overhead_us=document["overhead_us"],
             source=document["source"],
             disturbed_share=document["disturbed_share"],
+            scale=document.get("scale", 1.0),
         )
 
 
