@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agents.ppo_config import PPOConfig
+from env.accounting import Ledger
 from env.bit_allocation import BitAllocationEnv
 from env.budget import MEASURED_TOLERANCE, Budget
 from env.costs import model_bytes
@@ -44,6 +45,8 @@ class SearchProblem:
     """Returns a fresh calibrated network at the float checkpoint, which the method may train."""
     train: Split
     search: Split
+    ledger: Ledger = field(default_factory=Ledger)
+    """Where a method enters what it uses beside its evaluations: images it trained on."""
     reward: RewardConfig = field(default_factory=RewardConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
     log_folder: Path | None = None

@@ -37,9 +37,16 @@ class Evaluation:
     """True when the measurement is a stored one of an equal program on the same machine."""
     proposer: str = ""
     """Which method asked: `uniform`, `ppo`, `random`, ..."""
+    training_samples: int = 0
+    """Training images that its retraining sees, also where the result was looked up or failed."""
     train_s: float = 0.0
     build_s: float = 0.0
     measure_s: float = 0.0
+
+    @property
+    def device_s(self) -> float:
+        """Seconds that the program ran in timed repeats; for a failure, all that was spent."""
+        return self.measure_s if self.measurement is None else self.measurement.device_s
 
     @property
     def latency_ms(self) -> float | None:
@@ -66,6 +73,7 @@ class Evaluation:
             "model_bytes": self.model_bytes,
             "error": self.error,
             "cached": self.cached,
+            "training_samples": self.training_samples,
             "train_s": self.train_s,
             "build_s": self.build_s,
             "measure_s": self.measure_s,
@@ -83,6 +91,7 @@ class Evaluation:
         return cls(
             allocation=Allocation.from_dict(document["allocation"]),
             measurement=None if measurement is None else Measurement.from_dict(measurement),
+            training_samples=document.get("training_samples", 0),  # runs of older versions
             **plain,
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from env.accounting import TABLE_ROW, counts
 from env.costs import model_bytes
 from env.env_config import EnvConfig
 from env.errors import EvaluationLimitError
@@ -21,13 +22,10 @@ from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.errors import ConvertError
-from quant.finetune import TrainingError, finetune
+from quant.finetune import TrainingError, finetune, images_seen
 from quant.network import QuantizedNetwork
 
-__all__ = ["TABLE_ROW", "EnvConfig", "Evaluator"]
-
-TABLE_ROW = "table"
-"""Proposer of evaluations that only fill rows of a report; they do not count against the limit."""
+__all__ = ["EnvConfig", "Evaluator"]
 
 OnEvaluation = Callable[[Evaluation], None]
 
@@ -86,7 +84,7 @@ class Evaluator:
     @property
     def remaining(self) -> int:
         """How many evaluations the limit still allows."""
-        return self.limit - sum(item.proposer != TABLE_ROW for item in self.evaluations)
+        return self.limit - sum(map(counts, self.evaluations))
 
     def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
         """Evaluate allocations in order.
@@ -178,6 +176,7 @@ class Evaluator:
             error=result.error,
             cached=result.cached,
             proposer=self.proposer,
+            training_samples=images_seen(self._config.finetune, len(self._train)),
             train_s=train_s,
             build_s=result.build_s,
             measure_s=result.measure_s,

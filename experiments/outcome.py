@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.search import SearchProblem, SearchResult
+from env.accounting import TABLE_ROW
 from env.evaluation import Evaluation
-from env.evaluator import TABLE_ROW
 from experiments.network_setup import NetworkSetup, float_accuracy
 from experiments.problem import graph_of
 from experiments.results_table import ResultRow, float_row, quantized_row

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from agents.methods import METHODS
 from agents.search import SearchProblem
+from env.accounting import Accounting, account
 from experiments.config import RunConfig
 from experiments.environment_facts import command_line, environment_facts
 from experiments.event_log import EventLog
@@ -174,6 +175,7 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
         reward_config=config.env.reward,
         past=past.evaluations,
     )
+    searched = time.monotonic()
     evaluator, reference = make_evaluator(
         config, setup, device, past.evaluations, places.store, state, recorder
     )
@@ -182,6 +184,8 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
     )
     _logger.info("everything before the search: %.1f s", time.monotonic() - started)
     result = METHODS[config.method](problem, seed=config.seed)
+    before_s = sum(e.train_s + e.build_s + e.measure_s for e in past.evaluations)
+    used = account(evaluator.evaluations, problem.ledger, before_s + time.monotonic() - searched)
     _logger.info("with the search: %.1f s", time.monotonic() - started)
     outcome = conclude(
         problem,
@@ -190,7 +194,7 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
         places.device,  # not the store: what is reported is measured now
         lambda done, total: progress.stage("side by side", done, total),
     )
-    _write_outcome(folder, events, problem, measured, outcome, time.monotonic() - started)
+    _write_outcome(folder, events, problem, measured, outcome, used, time.monotonic() - started)
 
 
 def _choose_tiles(
@@ -214,6 +218,7 @@ def _write_outcome(
     problem: SearchProblem,
     measured: Measured,
     outcome: Outcome,
+    used: Accounting,
     seconds: float,
 ) -> None:
     budget, best = measured.decided.budget, outcome.choice.evaluation
@@ -226,6 +231,7 @@ def _write_outcome(
         "budget": {"latency_ms": budget.latency_ms, "model_bytes": budget.model_bytes},
         "budget_reason": measured.decided.reason,
         "evaluations": len(evaluations),
+        "accounting": used.to_dict(),
         "seconds": seconds,
         **outcome.to_dict(),
     }

@@ -60,6 +60,11 @@ class Measurement:
         return float(high - low)
 
     @property
+    def device_s(self) -> float:
+        """Seconds that the program ran in all repeats together."""
+        return sum(self.values_ms) * self.loops / 1000.0
+
+    @property
     def verdict(self) -> Verdict:
         """Judgement of the repeats by the written thresholds."""
         ruler = self.facts.get("ruler", {})

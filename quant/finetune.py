@@ -18,6 +18,7 @@ __all__ = [
     "TrainConfig",
     "TrainingError",
     "finetune",
+    "images_seen",
     "train_float",
 ]
 
@@ -141,6 +142,12 @@ def finetune(
             progress(step + 1, config.steps)
     network.eval()
     return _result(losses, started)
+
+
+def images_seen(config: FinetuneConfig, count: int) -> int:
+    """Return how many images `finetune` sees, repeats counted, of a set of `count`."""
+    passes, steps = divmod(config.steps, math.ceil(count / config.batch_size))
+    return passes * count + steps * config.batch_size
 
 
 def train_float(

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,15 @@ def test_the_best_is_inside_its_budget_and_no_uniform_inside_is_better(
     assert best["source"] == "simulated"
     with (finished / "results.csv").open() as file:
         assert [row["name"] for row in csv.DictReader(file)] == list(rows)
+
+
+def test_the_search_is_accounted_for(finished: Path, lines: list[dict[str, Any]]) -> None:
+    used = json.loads((finished / "results.json").read_text())["accounting"]
+    searched = [line for line in lines if line["proposer"] != "table"]
+    assert used["evaluations"] == len(searched)
+    assert used["training_samples"] == sum(line["training_samples"] for line in searched) > 0
+    assert used["device_s"] > 0
+    assert 0 < used["wall_s"] < 600
 
 
 def test_the_best_allocation_is_one_that_was_evaluated(
