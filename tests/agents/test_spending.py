@@ -1,0 +1,56 @@
+"""Spending counts as the budget does, and its way back always ends inside."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.agents.instances import allows, random_spending
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def any_columns(spending, rng: np.random.Generator, rows: int) -> np.ndarray:
+    return rng.integers(len(spending.bit_choices), size=(rows, len(spending.decisions)))
+
+
+@settings(max_examples=500, deadline=None)
+@given(SEEDS)
+def test_nearest_is_inside_and_leaves_alone_what_is(seed: int) -> None:
+    spending, budget, table = random_spending(seed)
+    wanted = any_columns(spending, np.random.default_rng(seed), 3)
+    for columns in wanted:
+        nearest = spending.nearest(columns)
+        allocation = spending.allocation(nearest)
+        allocation.check(spending.layers, spending.bit_choices)
+        assert spending.inside(nearest)
+        assert allows(budget, spending, table, allocation)
+        assert (spending.columns(allocation) == nearest).all()
+        if spending.inside(columns):
+            assert (nearest == columns).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS)
+def test_rows_are_counted_as_the_budget_counts_them(seed: int) -> None:
+    spending, budget, table = random_spending(seed)
+    rows = any_columns(spending, np.random.default_rng(seed), 20)
+    for columns, inside, used in zip(rows, spending.inside(rows), spending.used(rows), strict=True):
+        assert inside == (used <= 1).all()
+        assert inside == allows(budget, spending, table, spending.allocation(columns))
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS)
+def test_slopes_are_exact_where_costs_are_straight_lines(seed: int) -> None:
+    """Model bytes grow by an eighth of a layer's weights with each of its bits."""
+    spending, budget, _ = random_spending(seed)
+    if 1 not in spending.resources:
+        return
+    columns = any_columns(spending, np.random.default_rng(seed), 1)[0]
+    slopes = spending.slopes(columns)[:, spending.resources.index(1)]
+    assert budget.model_bytes is not None
+    layers = {layer.name: layer for layer in spending.layers}
+    for decision, slope in zip(spending.decisions, slopes, strict=True):
+        weights = layers[decision.layer].out_channels * layers[decision.layer].products
+        expected = weights / 8 if decision.kind == "weight" else 0.0
+        assert abs(slope * budget.model_bytes - expected) <= 1.0  # bytes are rounded up
