@@ -1,9 +1,10 @@
-"""LayerTable: measured microseconds of each layer at each bit pair, and the rest as its own row."""
+"""LayerTable: time and energy of each layer at each bit pair, and the rest as its own row."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from hardware.energy.energy import NO_METER
 from hardware.measurement import MeasurementSource
 from quant.allocation import Allocation
 
@@ -32,6 +33,13 @@ class LayerTable:
     """Kernel family behind each time; empty in tables of older versions."""
     scale: float = 1.0
     """What the measured times were multiplied by; 1 unless `scaled` was called."""
+    energies_uj: PairTable[float] = field(default_factory=dict)
+    """Gross microjoules of each layer at each bit pair (see `hardware.layer_energy`); empty where
+    there is no meter."""
+    overhead_uj: float = 0.0
+    """Microjoules of what no layer accounts for."""
+    energy_source: str = NO_METER
+    """Where energies are known from: a kind of meter, `modelled` or `none`."""
 
     def layer_us(self, layer: str, weight_bits: int, activation_bits: int) -> float:
         """Return the measured time of one layer at one bit pair."""
@@ -45,21 +53,43 @@ class LayerTable:
         )
         return total_us / 1000.0
 
+    @property
+    def has_energies(self) -> bool:
+        """Whether the table tells energies."""
+        return bool(self.energies_uj)
+
+    def layer_uj(self, layer: str, weight_bits: int, activation_bits: int) -> float:
+        """Return the energy of one layer at one bit pair; 0 where there is no meter."""
+        if not self.has_energies:
+            return 0.0
+        return self.energies_uj[layer][weight_bits, activation_bits]
+
+    def predict_mj(self, allocation: Allocation) -> float | None:
+        """Return the sum of the layers' energies and the overhead; None without a meter."""
+        if not self.has_energies:
+            return None
+        total_uj = self.overhead_uj + sum(
+            self.layer_uj(name, bits.weight_bits, bits.activation_bits)
+            for name, bits in allocation.items
+        )
+        return total_uj / 1000.0
+
     def scaled(self, factor: float) -> "LayerTable":
         """Return the table with every time multiplied by `factor`."""
-
-        def times(table: PairTable[float]) -> PairTable[float]:
-            return {
-                layer: {pair: value * factor for pair, value in row.items()}
-                for layer, row in table.items()
-            }
-
         return replace(
             self,
-            times_us=times(self.times_us),
-            spreads_us=times(self.spreads_us),
+            times_us=_times(self.times_us, factor),
+            spreads_us=_times(self.spreads_us, factor),
             overhead_us=self.overhead_us * factor,
             scale=self.scale * factor,
+        )
+
+    def with_scaled_energies(self, factor: float) -> "LayerTable":
+        """Return the table with every energy multiplied by `factor`."""
+        return replace(
+            self,
+            energies_uj=_times(self.energies_uj, factor),
+            overhead_uj=self.overhead_uj * factor,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,6 +103,9 @@ class LayerTable:
             "layers": _to_names(self.times_us),
             "spreads_us": _to_names(self.spreads_us),
             "families": _to_names(self.families),
+            "energy_source": self.energy_source,
+            "overhead_uj": self.overhead_uj,
+            "energies_uj": _to_names(self.energies_uj),
         }
 
     @classmethod
@@ -86,7 +119,16 @@ class LayerTable:
             source=document["source"],
             disturbed_share=document["disturbed_share"],
             scale=document.get("scale", 1.0),
+            energies_uj=_from_names(document.get("energies_uj", {}), float),
+            overhead_uj=document.get("overhead_uj", 0.0),
+            energy_source=document.get("energy_source", NO_METER),
         )
+
+
+def _times(table: PairTable[float], factor: float) -> PairTable[float]:
+    return {
+        layer: {pair: value * factor for pair, value in row.items()} for layer, row in table.items()
+    }
 
 
 def _to_names(table: PairTable[T]) -> dict[str, dict[str, T]]:

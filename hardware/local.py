@@ -12,8 +12,12 @@ import numpy.typing as npt
 
 from hardware.built import Built
 from hardware.device import MeasureResult, Progress
+from hardware.energy.energy import Energy
+from hardware.energy_config import EnergyConfig
+from hardware.energy_gauge import open_gauge
 from hardware.errors import BuildError
 from hardware.host_facts import moment_facts, standing_facts
+from hardware.layer_energy import with_energies
 from hardware.layer_table import LayerTable
 from hardware.layer_timing import Sample, bit_pairs, time_layers
 from hardware.local_tiles import LocalTiles
@@ -38,6 +42,9 @@ _LEAST_PATIENCE_S = 0.05
 _SAMPLE_PATIENCE_S = 0.2
 """The same for one of a layer table's many short timings, which has more rounds to come."""
 
+_SLOWER = 10.0
+"""How much slower than it was timed a program may become in an energy window."""
+
 _ATTEMPTS = 2
 """A lost worker may be the machine's fault: the candidate gets a second chance, not a third."""
 
@@ -51,9 +58,22 @@ class LocalDevice:
 
     source: MeasurementSource = "measured"
 
-    def __init__(self, config: TargetConfig, protocol: ProtocolConfig) -> None:
-        """Remember the target and how to time; the worker starts with the first call."""
+    def __init__(
+        self, config: TargetConfig, protocol: ProtocolConfig, energy: EnergyConfig | None = None
+    ) -> None:
+        """Remember the target and how to time; the worker starts with the first call.
+
+        Args:
+            config: Kernels and their tiles.
+            protocol: How programs are timed.
+            energy: The meter that is read beside; None for none.
+
+        Raises:
+            TargetError: the meter is not there or cannot be read.
+        """
         self._protocol = protocol
+        self._energy_config = energy or EnergyConfig()
+        self._gauge = open_gauge(self._energy_config)
         self._tune_s = config.tune_s
         self._worker = WorkerClient(config, protocol.batch)
         self._best_ruler_us = math.inf
@@ -71,7 +91,8 @@ class LocalDevice:
             HardwareLostError: the worker cannot be started.
         """
         self._worker.ensure_started()
-        return {**standing_facts(), **self._worker.facts}
+        energy = {} if self._gauge is None else {"energy": self._gauge.facts()}
+        return {**standing_facts(), **self._worker.facts, **energy}
 
     def measure(self, graph: DeployGraph) -> MeasureResult:
         """Build, check against the integer reference, and time one candidate.
@@ -138,8 +159,14 @@ class LocalDevice:
             HardwareLostError: the worker cannot be started again.
         """
         try:
-            return time_layers(
+            table = time_layers(
                 graph, bit_choices, self, self._protocol, progress, equal_bits=equal_bits
+            )
+            if self._gauge is None:
+                return table
+            programs = self._energy_config.layer_programs
+            return with_energies(
+                table, graph, bit_choices, self, programs, progress, equal_bits=equal_bits
             )
         except (CandidateError, WorkerLostError) as error:
             raise BuildError(f"{graph.network} has no layer table: {error}") from None
@@ -170,6 +197,24 @@ class LocalDevice:
             layers_us=layers_us,
             disturbed=reading.disturbed,
         )
+
+    def sample_energy(self, graph: DeployGraph) -> tuple[Energy, float]:
+        """Build a graph and return its energy and the milliseconds of one execution.
+
+        Raises:
+            CandidateError: it cannot be built or is wrong.
+            HardwareLostError: the worker or the meter is gone.
+        """
+
+        def attempt() -> tuple[Energy, float]:
+            self._call("build", graph)
+            timing, _ = self._time()
+            one_ms = float(np.median(timing.values_ms))
+            energy = self._energy(one_ms)
+            assert energy is not None
+            return energy, one_ms
+
+        return self._retry(attempt)
 
     def close(self) -> None:
         """End the worker process."""
@@ -212,6 +257,7 @@ class LocalDevice:
         }
         if discarded:
             facts["discarded_attempts_ms"] = discarded
+        energy = self._energy(float(np.median(timing.values_ms)))
         measurement = Measurement(
             values_ms=timing.values_ms,
             loops=timing.loops,
@@ -219,6 +265,7 @@ class LocalDevice:
             source=self.source,
             device=self.name,
             facts=facts,
+            energy=energy,
         )
         build_s = ready - started - built.check_s
         return MeasureResult(
@@ -226,6 +273,18 @@ class LocalDevice:
             build_s=build_s,
             measure_s=time.perf_counter() - started - build_s,
         )
+
+    def _energy(self, one_ms: float) -> Energy | None:
+        """Read the meter while the program that was built last runs; None without a meter."""
+        if self._gauge is None:
+            return None
+
+        def execute(loops: int) -> None:
+            limit_s = self._protocol.timeout_s + _SLOWER * loops * one_ms / 1000.0
+            self._worker.call("execute", loops, limit_s=limit_s)
+
+        with timing_lock():  # nothing else of ours may draw power, nor while the device idles
+            return self._gauge.measure(execute, one_ms)
 
     def _time(self) -> tuple[Timing, RulerReading]:
         timing, reading = self._ruled("time", self._protocol, longest_wait_s=_PATIENCE_S)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hardware.energy.energy import NO_METER, Energy
 from hardware.protocol import ProtocolConfig
 from hardware.ruler import SLOWDOWN_LIMIT
 
@@ -47,6 +48,18 @@ class Measurement:
     """Short name of the device, for tables."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Machine facts: CPU model, features, governor, frequency, load, versions."""
+    energy: Energy | None = None
+    """What one execution takes; None where there is no meter."""
+
+    @property
+    def energy_mj(self) -> float | None:
+        """Gross millijoules of one execution; None where there is no meter."""
+        return None if self.energy is None else self.energy.gross_mj
+
+    @property
+    def energy_source(self) -> str:
+        """Where the energy is known from: a kind of meter, `modelled` or `none`."""
+        return NO_METER if self.energy is None else self.energy.source
 
     @property
     def median_ms(self) -> float:
@@ -81,6 +94,7 @@ class Measurement:
             "source": self.source,
             "device": self.device,
             "facts": dict(self.facts),
+            "energy": None if self.energy is None else self.energy.to_dict(),
             "median_ms": self.median_ms,
             "iqr_ms": self.iqr_ms,
             "verdict": str(self.verdict),
@@ -89,6 +103,7 @@ class Measurement:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Measurement":
         """Read a document written by `to_dict`; the summary is computed again."""
+        energy = document.get("energy")  # absent in records of older versions
         return cls(
             values_ms=tuple(document["values_ms"]),
             loops=document["loops"],
@@ -96,6 +111,7 @@ class Measurement:
             source=document["source"],
             device=document["device"],
             facts=document["facts"],
+            energy=None if energy is None else Energy.from_dict(energy),
         )
 
 

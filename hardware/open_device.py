@@ -1,5 +1,8 @@
 """Opening the device that a configuration names."""
 
+from hardware.energy_config import EnergyConfig
+from hardware.energy_gauge import open_gauge
+from hardware.errors import TargetError
 from hardware.local import LocalDevice
 from hardware.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
@@ -8,8 +11,27 @@ from hardware.target import TargetConfig
 __all__ = ["open_device"]
 
 
-def open_device(config: TargetConfig, protocol: ProtocolConfig) -> LocalDevice | SimulatedDevice:
-    """Return the device of `config.runner`; the caller closes it."""
-    if config.runner == "simulated":
+def open_device(
+    config: TargetConfig, protocol: ProtocolConfig, energy: EnergyConfig | None = None
+) -> LocalDevice | SimulatedDevice:
+    """Return the device of `config.runner`; the caller closes it.
+
+    Args:
+        config: Names the device.
+        protocol: How programs are timed.
+        energy: The meter that is read beside; None for none.
+
+    Raises:
+        TargetError: the meter is not there, or is asked for where nothing runs.
+    """
+    if config.runner != "simulated":
+        return LocalDevice(config, protocol, energy)
+    if energy is None or not energy.known:
         return SimulatedDevice(protocol)
-    return LocalDevice(config, protocol)
+    if energy.meter != "modelled":
+        raise TargetError(
+            f"energy.meter: expected none or modelled for a simulated device, found "
+            f"{energy.meter}: no program runs that a meter could see",
+            "use --target.runner local or --energy.meter modelled --energy.modelled-w WATTS",
+        )
+    return SimulatedDevice(protocol, open_gauge(energy))

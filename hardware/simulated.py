@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from types import TracebackType
 from typing import Any
@@ -11,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.device import MeasureResult, Progress
+from hardware.energy.energy import Energy
+from hardware.energy_gauge import EnergyGauge
+from hardware.layer_energy import with_energies
 from hardware.layer_table import LayerTable
 from hardware.layer_timing import bit_pairs
 from hardware.measurement import Measurement, MeasurementSource
@@ -23,6 +27,8 @@ __all__ = ["SimulatedDevice", "simulated_layer_us"]
 
 _GIGA_INSTRUCTIONS_PER_S = 2.5
 _MACS_PER_BLOCK = 32
+_ENERGY_PROGRAMS = 4
+"""Enough for a model in which every program takes the same power."""
 _FAMILY = "formula"
 """What a layer table calls the kernels that a formula stands for."""
 _CALL_US = 0.25
@@ -50,9 +56,15 @@ class SimulatedDevice:
 
     source: MeasurementSource = "simulated"
 
-    def __init__(self, protocol: ProtocolConfig) -> None:
-        """Keep the protocol: repeats and batch shape the answer."""
+    def __init__(self, protocol: ProtocolConfig, gauge: EnergyGauge | None = None) -> None:
+        """Keep the protocol: repeats and batch shape the answer.
+
+        Args:
+            protocol: How programs would be timed.
+            gauge: A modelled source of energy; a formula moves no meter.
+        """
         self._protocol = protocol
+        self._gauge = gauge
 
     @property
     def name(self) -> str:
@@ -66,6 +78,7 @@ class SimulatedDevice:
             "giga_instructions_per_s": _GIGA_INSTRUCTIONS_PER_S,
             "call_us": _CALL_US,
             "noise": _NOISE,
+            **({} if self._gauge is None else {"energy": self._gauge.facts()}),
         }
 
     def identity(self, graph: DeployGraph) -> Any:
@@ -89,7 +102,17 @@ class SimulatedDevice:
             device=self.name,
             facts=self.facts(),
         )
+        if self._gauge is not None:
+            energy = self._gauge.measure(lambda loops: None, measurement.median_ms)
+            measurement = replace(measurement, energy=energy)
         return MeasureResult(measurement=measurement)
+
+    def sample_energy(self, graph: DeployGraph) -> tuple[Energy, float]:
+        """Return the modelled energy of a graph and its time in milliseconds."""
+        measurement = self.measure(graph).measurement
+        assert measurement is not None
+        assert measurement.energy is not None
+        return measurement.energy, measurement.median_ms
 
     def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Run the integer reference."""
@@ -129,11 +152,16 @@ class SimulatedDevice:
         }
         if progress is not None:
             progress(len(pairs), len(pairs), "simulated")
-        return LayerTable(
+        table = LayerTable(
             times_us=times_us,
             overhead_us=self._overhead_us(graph),
             source=self.source,
             families={layer: dict.fromkeys(choices, _FAMILY) for layer, choices in pairs.items()},
+        )
+        if self._gauge is None:
+            return table
+        return with_energies(
+            table, graph, bit_choices, self, _ENERGY_PROGRAMS, equal_bits=equal_bits
         )
 
     def close(self) -> None:

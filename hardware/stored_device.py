@@ -65,7 +65,7 @@ class StoredDevice:
         if found is not None:
             return MeasureResult(measurement=Measurement.from_dict(found), cached=True)
         result = self._device.measure(graph)
-        if result.measurement is not None and result.measurement.verdict.stable:
+        if result.measurement is not None and _worth_keeping(result.measurement):
             self._store.put("measurement", key, result.measurement.to_dict())
         return result
 
@@ -135,3 +135,8 @@ class StoredDevice:
             "source": self._device.source,
             "protocol": asdict(self._protocol),
         }
+
+
+def _worth_keeping(measurement: Measurement) -> bool:
+    energy = measurement.energy
+    return measurement.verdict.stable and (energy is None or energy.stable)

@@ -167,6 +167,14 @@ class Workbench:
 
         return _ruled(work, best_us, patience_s)
 
+    def execute(self, loops: int) -> None:
+        """Run the current program `loops` times, one after the other, on its last input.
+
+        Raises:
+            BuildError: nothing is built yet.
+        """
+        self.program.time_repeats(loops, 1)
+
     def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Run a graph on any number of images, in executions of the target's batch size.
 

@@ -18,7 +18,7 @@ BUILT_IN = ("rapl", "ina3221", "pmic")
 
 WHAT_TO_CONNECT = (
     "use a machine with RAPL, a Jetson or a Raspberry Pi 5, connect a power meter and name it with "
-    "--energy.command or --energy.csv, or ask for --energy.meter modelled --energy.modelled-w WATTS"
+    "--energy.meter external, or ask for --energy.meter modelled --energy.modelled-w WATTS"
 )
 
 
@@ -50,8 +50,6 @@ def open_meter(
     }
     if kind != "auto":
         return openers[kind]()
-    if command or csv:
-        return openers["external"]()
     reasons = []
     for name in BUILT_IN:
         try:

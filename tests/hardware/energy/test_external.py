@@ -87,7 +87,7 @@ def test_a_growing_csv_file_is_looked_up_afterwards(tmp_path: Path) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        meter = open_meter("auto", csv=str(file))
+        meter = open_meter("external", csv=str(file))
         assert meter.source == "external"
         assert meter.interval_s == pytest.approx(0.05, abs=0.01)
         with meter.record() as recording:
