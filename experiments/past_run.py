@@ -14,9 +14,15 @@ from experiments.problem import Measured
 from experiments.resource_budget import DecidedBudget
 from experiments.run_folder import RunFolder
 from hardware.layer_table import LayerTable
-from quant.sensitivity import SensitivityTable
+from quant.sensitivities import SensitivityTable
 
-__all__ = ["PastRun", "check_same_machine", "read_past_run", "write_measured"]
+__all__ = [
+    "PastRun",
+    "check_same_machine",
+    "read_evaluations",
+    "read_past_run",
+    "write_measured",
+]
 
 T = TypeVar("T")
 
@@ -52,7 +58,7 @@ def read_past_run(folder: Path) -> PastRun:
         ),
         decided=_read(folder / BUDGET, _budget_from),
     )
-    return PastRun(evaluations=_read_evaluations(folder / "evaluations.jsonl"), measured=measured)
+    return PastRun(evaluations=read_evaluations(folder / "evaluations.jsonl"), measured=measured)
 
 
 def check_same_machine(folder: RunFolder, facts: Mapping[str, Any]) -> None:
@@ -100,7 +106,15 @@ def _budget_from(text: str) -> DecidedBudget:
     return DecidedBudget(budget=Budget(**document), reason=reason)
 
 
-def _read_evaluations(path: Path) -> tuple[Evaluation, ...]:
+def read_evaluations(path: Path) -> tuple[Evaluation, ...]:
+    """Read finished evaluations, in order; a last line that was being written is cut off.
+
+    Args:
+        path: An `evaluations.jsonl`, which need not exist.
+
+    Raises:
+        RunFolderError: the file is damaged in a way that no killed run leaves behind.
+    """
     if not path.exists():
         return ()
     text = _read(path, str)

@@ -33,7 +33,8 @@ from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS, LayerSpec
 from quant.network import QuantizedNetwork
-from quant.sensitivity import SensitivityTable, measured_sensitivity
+from quant.sensitivities import SensitivityTable, measured_sensitivity
+from quant.sensitivities.batches import batches_of
 
 __all__ = [
     "Measured",
@@ -42,6 +43,8 @@ __all__ = [
     "make_evaluator",
     "make_problem",
     "measure_device",
+    "measure_sensitivity",
+    "measure_times",
     "measured_widths",
 ]
 
@@ -83,6 +86,29 @@ def measure_device(
         BuildError: a uniform allocation cannot be measured on this device.
         HardwareLostError: the device is gone.
     """
+    table, uniform = measure_times(config, setup, device, stored, progress)
+    sensitivity = measure_sensitivity(config, setup, progress)
+    decided = decide_budget(config.budget, uniform)
+    # Before anything is trained: a budget that nobody can meet is the user's to mend.
+    layers = setup.network.layers
+    costs = cost_table(layers, table, config.env.bit_choices)
+    BudgetMask(layers, costs, config.env.bit_choices, decided.budget)
+    return Measured(table=table, sensitivity=sensitivity, decided=decided)
+
+
+def measure_times(
+    config: RunConfig,
+    setup: NetworkSetup,
+    device: Device,
+    stored: StoredDevice,
+    progress: LiveProgress,
+) -> tuple[LayerTable, dict[int, UniformFigures]]:
+    """Measure the layer table and the uniform allocations, `{bits: figures}`; no weights matter.
+
+    Raises:
+        BuildError: a uniform allocation cannot be measured on this device.
+        HardwareLostError: the device is gone.
+    """
     network = setup.network
     widths = measured_widths(config)
     table = stored.layer_table(
@@ -102,20 +128,20 @@ def measure_device(
         )
         for bits, measurement in timed.items()
     }
+    return anchored(table, network.layers, uniform), uniform
+
+
+def measure_sensitivity(
+    config: RunConfig, setup: NetworkSetup, progress: LiveProgress
+) -> SensitivityTable:
+    """Measure how much the loss rises with each tensor at each width, on the search split."""
     with training_lock():
-        sensitivity = measured_sensitivity(
-            network,
-            setup.task.search.images,
-            setup.task.search.labels,
-            widths,
+        return measured_sensitivity(
+            setup.network,
+            batches_of(setup.task.search.images, setup.task.search.labels, size=256),
+            measured_widths(config),
             progress=lambda done, total: progress.stage("sensitivities", done, total),
         )
-    decided = decide_budget(config.budget, uniform)
-    table = anchored(table, network.layers, uniform)
-    # Before anything is trained: a budget that nobody can meet is the user's to mend.
-    costs = cost_table(network.layers, table, config.env.bit_choices)
-    BudgetMask(network.layers, costs, config.env.bit_choices, decided.budget)
-    return Measured(table=table, sensitivity=sensitivity, decided=decided)
 
 
 def anchored(

@@ -1,7 +1,7 @@
 """QuantizedNetwork: the captured network with learned quantizers, ready to train at any bits."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
@@ -25,7 +25,10 @@ from quant.quantizer import (
     mark_trained,
 )
 
-__all__ = ["QuantizedNetwork", "prepare"]
+__all__ = ["QuantizedNetwork", "Tap", "prepare"]
+
+Tap = Callable[[str, torch.Tensor], torch.Tensor]
+"""Given a name and a value on its way, returns what goes on in its place."""
 
 
 def prepare(module: nn.Module, example: torch.Tensor) -> "QuantizedNetwork":
@@ -175,6 +178,18 @@ class QuantizedNetwork(nn.Module):
             return self._float_values(x)[self.graph.output]
         return self.quantized_values(x)[self.graph.output]
 
+    def float_logits(
+        self, x: torch.Tensor, *, read: Tap | None = None, computed: Tap | None = None
+    ) -> torch.Tensor:
+        """Return logits in float, whatever the allocation; taps see what layers do.
+
+        Args:
+            x: float32 `[N, C, H, W]`.
+            read: Given (node, its value) for each layer that reads it.
+            computed: Given (layer, its output before the activation).
+        """
+        return self._float_values(x, read, computed)[self.graph.output]
+
     def quantized_values(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return each node's fake-quantized value: wide where it travels wide, else narrow.
 
@@ -247,7 +262,9 @@ class QuantizedNetwork(nn.Module):
         learn = tensor != self.graph.tensor_of[self.graph.input]
         return quantizer(value, bits, nonnegative=nonnegative, learn=learn)  # type: ignore[no-any-return]
 
-    def _float_values(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _float_values(
+        self, x: torch.Tensor, read: Tap | None = None, computed: Tap | None = None
+    ) -> dict[str, torch.Tensor]:
         values: dict[str, torch.Tensor] = {}
         for node in self.graph.nodes:
             if node.kind == "input":
@@ -255,7 +272,12 @@ class QuantizedNetwork(nn.Module):
             elif node.layer:
                 module = self.layer(node.layer)
                 spec = self.graph.layer(node.layer)
-                value = layer_value(spec, values[node.inputs[0]], module.weight, module.bias)
+                value = values[node.inputs[0]]
+                if read:
+                    value = read(node.inputs[0], value)
+                value = layer_value(spec, value, module.weight, module.bias)
+                if computed:
+                    value = computed(node.layer, value)
             else:
                 value = plain_value(node, [values[name] for name in node.inputs])
             if node.clip is not None:

@@ -10,7 +10,7 @@ __all__ = ["layer_value", "plain_value"]
 
 
 def layer_value(
-    spec: LayerSpec, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+    spec: LayerSpec, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:
     """Compute one layer: `x` float32 `[N, C, H, W]` or `[N, F]`."""
     if spec.kind == "linear":

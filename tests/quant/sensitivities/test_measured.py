@@ -7,14 +7,15 @@ import torch
 from quant.allocation import Allocation
 from quant.errors import BitAllocError
 from quant.network import QuantizedNetwork
-from quant.sensitivity import SensitivityTable, measured_sensitivity
+from quant.sensitivities import SensitivityTable, measured_sensitivity
+from quant.sensitivities.batches import batches_of
 
 CHOICES = (2, 4, 8)
 
 
 def measure(network: QuantizedNetwork, digits: Any, **options: Any) -> SensitivityTable:
-    images, labels = digits.train_images[:300], digits.train_labels[:300]
-    return measured_sensitivity(network, images, labels, CHOICES, **options)
+    batches = batches_of(digits.train_images[:300], digits.train_labels[:300], size=256)
+    return measured_sensitivity(network, batches, CHOICES, **options)
 
 
 def test_two_bits_hurt_and_eight_do_not(network: QuantizedNetwork, digits: Any) -> None:
@@ -96,4 +97,8 @@ def test_json_gives_back_the_same_table(network: QuantizedNetwork, digits: Any) 
 
 def test_no_images_are_refused(network: QuantizedNetwork, digits: Any) -> None:
     with pytest.raises(BitAllocError, match="at least one image"):
-        measured_sensitivity(network, digits.train_images[:0], digits.train_labels[:0], CHOICES)
+        measured_sensitivity(network, [], CHOICES)
+    with pytest.raises(BitAllocError, match="at least one image"):
+        measured_sensitivity(
+            network, batches_of(digits.train_images[:0], digits.train_labels[:0]), CHOICES
+        )

@@ -1,88 +1,64 @@
 """The plain measured sensitivity: how much the loss rises with one tensor at b bits."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch.nn import functional
 
 from quant.allocation import Allocation, LayerBits
-from quant.errors import BitAllocError
 from quant.layers import MAX_BITS, LayerSpec
 from quant.network import QuantizedNetwork
+from quant.sensitivities.batches import Batch, Progress, kept, kept_images
+from quant.sensitivities.table import Part, SensitivityCost, SensitivityTable
 
-__all__ = ["SensitivityTable", "measured_sensitivity"]
-
-Part = tuple[str, str, int]
-"""(layer, "weight" or "activation", bits)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SensitivityTable:
-    """Rise of the mean cross-entropy over all-8, with one tensor at b bits and no retraining.
-
-    Layers that read one tensor have equal activation entries, since they change together.
-    """
-
-    rises: Mapping[Part, float]
-    base_loss: float
-    """Mean cross-entropy with everything at 8 bits."""
-    images: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return {
-            "base_loss": self.base_loss,
-            "images": self.images,
-            "rises": [[*part, rise] for part, rise in self.rises.items()],
-        }
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> "SensitivityTable":
-        """Read a document written by `to_dict`."""
-        return cls(
-            rises={(layer, part, bits): rise for layer, part, bits, rise in document["rises"]},
-            base_loss=document["base_loss"],
-            images=document["images"],
-        )
+__all__ = ["measured_sensitivity"]
 
 
 def measured_sensitivity(
     network: QuantizedNetwork,
-    images: torch.Tensor,
-    labels: torch.Tensor,
+    batches: Iterable[Batch],
     bit_choices: Sequence[int],
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SensitivityTable:
     """Measure the loss with exactly one tensor at each bit choice, the rest at 8 bits.
 
     Args:
         network: Calibrated; its allocation is put back afterwards.
-        images: float32 `[N, C, H, W]`.
-        labels: int64 `[N]`.
+        batches: Images and labels; gone through once for each tensor and width.
         bit_choices: Widths to try.
         progress: Called with (losses done, losses in all).
+
+    Raises:
+        BitAllocError: there are no images.
     """
-    if not len(images):
-        raise BitAllocError("a sensitivity needs at least one image")
+    started, batches = time.perf_counter(), kept(batches)
+    images = kept_images(batches)
     before = network.allocation
     base = Allocation.uniform(network.layers, MAX_BITS)
     plan = list(_variants(network.layers, base, bit_choices))
     rises: dict[Part, float] = {}
+    passes = 1
     try:
-        base_loss = _loss(network, base, images, labels)
+        base_loss = _loss(network, base, batches)
         for done, (parts, allocation) in enumerate(plan, start=1):
             same = allocation == base
-            loss = base_loss if same else _loss(network, allocation, images, labels)
+            loss = base_loss if same else _loss(network, allocation, batches)
+            passes += not same
             for part in parts:
                 rises[part] = loss - base_loss
             if progress:
                 progress(done, len(plan))
     finally:
         network.set_allocation(before)
-    return SensitivityTable(rises=rises, base_loss=base_loss, images=len(images))
+    return SensitivityTable(
+        kind="measured",
+        rises=rises,
+        base_loss=base_loss,
+        images=images,
+        cost=SensitivityCost(samples=passes * images, seconds=time.perf_counter() - started),
+    )
 
 
 def _variants(
@@ -107,14 +83,9 @@ def _variants(
 
 
 @torch.no_grad()
-def _loss(
-    network: QuantizedNetwork, allocation: Allocation, images: torch.Tensor, labels: torch.Tensor
-) -> float:
+def _loss(network: QuantizedNetwork, allocation: Allocation, batches: Sequence[Batch]) -> float:
     network.set_allocation(allocation)
     total = 0.0
-    for start in range(0, len(images), 256):
-        part = slice(start, start + 256)
-        total += float(
-            functional.cross_entropy(network(images[part]), labels[part], reduction="sum")
-        )
-    return total / len(images)
+    for images, labels in batches:
+        total += float(functional.cross_entropy(network(images), labels, reduction="sum"))
+    return total / kept_images(batches)

@@ -1,0 +1,113 @@
+"""Orthogonality of layers: linear CKA between what they make of the same images, as in OMPQ."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from quant.network import QuantizedNetwork
+from quant.sensitivities.batches import Batch, Progress, kept
+from quant.sensitivities.table import SensitivityCost
+
+__all__ = ["Orthogonality", "orthogonality", "similarity"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Orthogonality:
+    """How alike the layers' features are: 0 for orthogonal ones, 1 for the same up to rotation."""
+
+    layers: tuple[str, ...]
+    matrix: tuple[tuple[float, ...], ...]
+    """`[layers, layers]`, symmetric, ones on the diagonal."""
+    images: int
+    cost: SensitivityCost = field(default_factory=SensitivityCost)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return {
+            "layers": list(self.layers),
+            "matrix": [list(row) for row in self.matrix],
+            "images": self.images,
+            "samples": self.cost.samples,
+            "seconds": self.cost.seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Orthogonality":
+        """Read a document written by `to_dict`."""
+        return cls(
+            layers=tuple(document["layers"]),
+            matrix=tuple(tuple(row) for row in document["matrix"]),
+            images=document["images"],
+            cost=SensitivityCost(samples=document["samples"], seconds=document["seconds"]),
+        )
+
+
+@torch.no_grad()
+def orthogonality(
+    network: QuantizedNetwork,
+    batches: Iterable[Batch],
+    *,
+    centred: bool = True,
+    progress: Progress | None = None,
+) -> Orthogonality:
+    """Compare every two layers' outputs (before their activations) on the same images.
+
+    Args:
+        network: Calibrated; nothing of it is changed.
+        batches: Images and labels. They go through the float network as one batch, because
+            similarities of small batches are biased upwards; some dozens of images are enough.
+        centred: Subtract each feature's mean over the images, which makes it linear CKA. Without,
+            features that are all positive look alike whatever they do.
+        progress: Called with (layers done, layers in all).
+
+    Raises:
+        BitAllocError: there are no images.
+
+    Source: Ma et al. 2023, "OMPQ: Orthogonal Mixed Precision Quantization" (AAAI), section 3.1,
+    whose code does not centre; Kornblith et al. 2019, "Similarity of Neural Network
+    Representations Revisited", section 3, for linear CKA.
+    """
+    started = time.perf_counter()
+    images = torch.cat([images for images, _ in kept(batches)])
+    names = tuple(layer.name for layer in network.layers)
+    grams: dict[str, torch.Tensor] = {}
+
+    def take(layer: str, value: torch.Tensor) -> torch.Tensor:
+        grams[layer] = _gram(value.flatten(1).double(), centred)
+        if progress:
+            progress(len(grams), len(names))
+        return value
+
+    network.float_logits(images, computed=take)
+    matrix = _similarities([grams[name] for name in names])
+    return Orthogonality(
+        layers=names,
+        matrix=tuple(tuple(row) for row in matrix.tolist()),
+        images=len(images),
+        cost=SensitivityCost(samples=len(images), seconds=time.perf_counter() - started),
+    )
+
+
+def similarity(first: torch.Tensor, second: torch.Tensor, *, centred: bool = True) -> float:
+    """Return the linear CKA of two sets of features, `[N, d1]` and `[N, d2]`."""
+    grams = [_gram(features.double(), centred) for features in (first, second)]
+    return float(_similarities(grams)[0, 1])
+
+
+def _gram(features: torch.Tensor, centred: bool) -> torch.Tensor:
+    """Return the inner products of the images' features, `[N, N]`."""
+    if centred:
+        features = features - features.mean(0)
+    return features @ features.T
+
+
+def _similarities(grams: list[torch.Tensor]) -> torch.Tensor:
+    """Return the cosines between Gram matrices; a layer that is constant is like no other."""
+    flat = torch.stack([gram.flatten() for gram in grams])
+    norms = flat.norm(dim=1, keepdim=True)
+    flat = torch.where(norms > 0, flat / norms, 0.0)
+    matrix = flat @ flat.T
+    return matrix.fill_diagonal_(1.0)
