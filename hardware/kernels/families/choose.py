@@ -54,13 +54,13 @@ def choose_family(
     pairs = geometry.runs * ceil(geometry.run_codes / 2)
     if kind == "neon":
         looked_up = neon_table(weight_bits, activation_bits, pairs)
-        if looked_up is not None and _suits_table(geometry):
+        if looked_up is not None and _suits_table(geometry, looked_up):
             return looked_up
         return choose_neon(weight_bits, activation_bits, geometry)
     if kind == "arm-dot":
         return choose_arm_dot(activation_bits, geometry)
     table = table_family(weight_bits, activation_bits, pairs)
-    if table is not None and _suits_table(geometry):
+    if table is not None and _suits_table(geometry, table):
         return table
     depth = byte_depth(weight_bits, activation_bits)
     if depth == 0:
@@ -101,7 +101,10 @@ def _is_vector_product(geometry: Geometry) -> bool:
     return pixels == 1 and geometry.runs == geometry.groups == 1
 
 
-def _suits_table(geometry: Geometry) -> bool:
-    """Return whether pairs of codes are the same for every pixel, and fill their vectors."""
+def _suits_table(geometry: Geometry, family: Family) -> bool:
+    """Return whether pairs of codes are the same for every pixel, and fill the family's vectors.
+
+    A vector that is half empty costs more than what a table saves (measured).
+    """
     group_channels = geometry.channels // geometry.groups
-    return group_channels % 2 == 0 and geometry.group_out_channels >= 16
+    return group_channels % 2 == 0 and geometry.group_out_channels >= family.channels
