@@ -13,16 +13,21 @@ import numpy.typing as npt
 import tvm
 from tvm.runtime.vm import VirtualMachine
 
-__all__ = ["ENTRY", "LAYOUT", "LinkedProgram"]
+__all__ = ["ENTRY", "LAYOUT", "STAMPED", "LinkedProgram"]
 
 ENTRY = "main"
 """Runs the program; its arguments are the tensors that `LAYOUT` lists."""
 LAYOUT = "layout"
 """Returns, as JSON: `storages`, each with its `bytes` and the code `fill` that they hold at first;
 `tensors`, each with `name`, `storage`, `shape`, `dtype` and `border` (rows, columns); and the names
-of `input` and `output`. Tensors begin where their storage begins."""
+of `input` and `output`. Tensors begin where their storage begins. Where the program can be run
+with stamps, `stamps` has their number in `count`, and in `rows` how many executions they keep."""
+STAMPED = "stamped"
+"""Runs the program and writes down when each step began; after the tensors its arguments are a
+counter, int32 `[1]`, and the times, int64 `[rows, count, 2]` in seconds and nanoseconds."""
 
 _BOUND = "bound"
+_BOUND_STAMPED = "bound_stamped"
 
 
 class LinkedProgram:
@@ -57,6 +62,7 @@ class LinkedProgram:
         self._output_border = borders[layout["output"]]
         self._machine.save_function(ENTRY, _BOUND, *tensors.values(), include_return=False)
         self._call = self._machine[_BOUND]
+        self._stamps = self._bind_stamps(layout.get("stamps"), list(tensors.values()))
 
     def run(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Run once on `x`, batch first, of the input's shape and type; return a copy of the output.
@@ -81,6 +87,32 @@ class LinkedProgram:
         """Return the mean milliseconds of one execution in each of `repeats` repeats."""
         evaluator = self._machine.time_evaluator(_BOUND, tvm.cpu(), number=loops, repeat=repeats)
         return [1000.0 * float(seconds) for seconds in evaluator().results]
+
+    def stamps(self, executions: int) -> npt.NDArray[np.int64]:
+        """Run with stamps; return the times of the last executions, `[executions, count, 2]`.
+
+        Raises:
+            RuntimeError: the program was linked without stamps.
+        """
+        if self._stamps is None:
+            raise RuntimeError("this program was linked without stamps")
+        counter, times = self._stamps
+        call = self._machine[_BOUND_STAMPED]
+        executions = min(executions, int(times.shape[0]))
+        counter.copyfrom(np.zeros(1, np.int32))
+        for _ in range(executions):
+            call()
+        return np.array(times.numpy()[:executions])
+
+    def _bind_stamps(self, stamps: Any, tensors: list[Any]) -> tuple[Any, Any] | None:
+        if not stamps:
+            return None
+        counter = tvm.runtime.tensor(np.zeros(1, np.int32))
+        times = tvm.runtime.tensor(np.zeros((stamps["rows"], stamps["count"], 2), np.int64))
+        self._machine.save_function(
+            STAMPED, _BOUND_STAMPED, *tensors, counter, times, include_return=False
+        )
+        return counter, times
 
 
 def _inside(stored: npt.NDArray[Any], border: tuple[int, int]) -> npt.NDArray[Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import relax
 from tvm.support import cc
@@ -18,8 +19,9 @@ from hardware.borders import stored_shape
 from hardware.errors import BuildError, ToolchainError
 from hardware.kernels.copying import SLACK_BYTES
 from hardware.kernels.plan import KernelPlan
-from hardware.linked import ENTRY, LAYOUT
+from hardware.linked import ENTRY, LAYOUT, STAMPED
 from hardware.program import pooled, write_calls
+from hardware.stamps import Stamps
 from hardware.steps import Step
 from hardware.storage import StoragePlan, plan_storage
 from quant.deploy_graph import DeployGraph
@@ -51,6 +53,7 @@ def link_program(
     *,
     batch: int,
     link: Link | None = None,
+    stamps: Stamps | None = None,
 ) -> None:
     """Write a program that `LinkedProgram` loads.
 
@@ -58,10 +61,11 @@ def link_program(
         graph: The converted network, with borders.
         steps: The graph's steps (see `steps_of`).
         plans: One for each step; None for a Flatten.
-        objects: Compiled kernels that together hold every plan's symbol.
+        objects: Compiled kernels that together hold every plan's symbol, and that of `stamps`.
         file: The shared library to write.
         batch: Images in one execution.
         link: Makes the library; None for this machine's compiler.
+        stamps: Lets the program also run with stamps (see `LinkedProgram.stamps`).
 
     Raises:
         BuildError: an operator has no kernel, or the library cannot be linked.
@@ -79,6 +83,9 @@ def link_program(
     with builder.function(ENTRY, num_inputs=len(storage.slots)):
         write_calls(builder, graph, steps, plans, list(storage.slots), pooled(builder))
     layout = _layout(graph, storage, batch)
+    if stamps is not None:
+        layout["stamps"] = {"rows": stamps.rows, "count": stamps.count}
+        _write_stamped(builder, graph, steps, plans, list(storage.slots), stamps)
     with builder.function(LAYOUT, num_inputs=0):
         text = builder.convert_constant(json.dumps(layout))
         builder.emit_call("vm.builtin.copy", [text], builder.r(0))
@@ -95,6 +102,26 @@ def link_program(
             link(str(file), [*map(str, objects), str(source)])
         except RuntimeError as error:
             raise BuildError(f"{graph.network} cannot be linked: {error}") from error
+
+
+def _write_stamped(
+    builder: Any,
+    graph: DeployGraph,
+    steps: Sequence[Step],
+    plans: Sequence[KernelPlan | None],
+    tensors: Sequence[str],
+    stamps: Stamps,
+) -> None:
+    """Write the program once more, with a stamp before each step."""
+    in_pool = pooled(builder)
+
+    def stamp(place: int) -> None:
+        operands = [in_pool(np.array([place], np.int32))]
+        operands += [builder.r(len(tensors)), builder.r(len(tensors) + 1)]
+        builder.emit_call(stamps.plan.symbol, operands)
+
+    with builder.function(STAMPED, num_inputs=len(tensors) + 2):
+        write_calls(builder, graph, steps, plans, tensors, in_pool, stamp)
 
 
 def _layout(graph: DeployGraph, storage: StoragePlan, batch: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from hardware.kernels.context import PlanContext
 from hardware.kernels.plan import KernelPlan
 from hardware.kernels.stamp import NANOSECONDS_A_SECOND, stamp_kernel
 
-__all__ = ["Stamps"]
+__all__ = ["Stamps", "steps_us"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +24,10 @@ class Stamps:
     """What a program needs to stamp its steps, and what it wrote."""
 
     plan: KernelPlan
+    rows: int
+    """Executions that are remembered."""
+    count: int
+    """Stamps of one execution."""
     counter: Any
     times: Any
 
@@ -41,6 +45,8 @@ class Stamps:
         )
         return cls(
             plan=plan,
+            rows=rows,
+            count=count,
             counter=tvm.runtime.tensor(np.zeros(1, np.int32)),
             times=tvm.runtime.tensor(np.zeros((rows, count, 2), np.int64)),
         )
@@ -48,8 +54,16 @@ class Stamps:
     def steps_us(self) -> npt.NDArray[np.float64]:
         """Return microseconds `[executions, steps]`, less what a stamp takes."""
         times = self.times.numpy()
-        rows = min(int(self.counter.numpy()[0]), len(times))
-        seconds = times[:rows, :, 0] - times[:rows, :1, 0]
-        apart = np.diff(seconds * NANOSECONDS_A_SECOND + times[:rows, :, 1], axis=1) / 1000.0
-        steps: npt.NDArray[np.float64] = apart[:, 1:] - np.median(apart[:, 0])
-        return steps
+        return steps_us(times[: min(int(self.counter.numpy()[0]), len(times))])
+
+
+def steps_us(times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return microseconds `[executions, steps]`, less what a stamp takes.
+
+    Args:
+        times: `[executions, steps + 2, 2]`, seconds and nanoseconds.
+    """
+    seconds = times[:, :, 0] - times[:, :1, 0]
+    apart = np.diff(seconds * NANOSECONDS_A_SECOND + times[:, :, 1], axis=1) / 1000.0
+    steps: npt.NDArray[np.float64] = apart[:, 1:] - np.median(apart[:, 0])
+    return steps

@@ -1,0 +1,38 @@
+"""Whether this is a real machine or an emulated one, whose times mean nothing."""
+
+import os
+import platform
+from pathlib import Path
+
+__all__ = ["EMULATED", "emulator"]
+
+EMULATED = "BITALLOC_EMULATED"
+"""Environment variable: the name of the emulator, for those that cannot be seen from inside."""
+
+
+def emulator(root: Path = Path("/"), machine: str = "") -> str:
+    """Return the emulator's name, empty on a real machine.
+
+    A process under qemu's user mode has the emulator's name as its command, and sees the processor
+    description of the machine below.
+
+    Args:
+        root: Where `proc` is found.
+        machine: As `platform.machine()` says it; empty asks.
+    """
+    if named := os.environ.get(EMULATED):
+        return named
+    command = _text(root / "proc/self/comm")
+    if command.startswith("qemu-"):
+        return command
+    # x86 alone has this line; Arm's kernels write "CPU implementer".
+    x86_below = "vendor_id" in _text(root / "proc/cpuinfo")
+    machine = machine or platform.machine()
+    return "unknown emulator" if x86_below and machine in ("aarch64", "armv7l") else ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,151 @@
+"""Facts of the board: what it is, and how it is at the moment. What cannot be read is left out."""
+
+import hashlib
+import os
+import platform
+import socket
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hardware.board.emulation import emulator
+from hardware.board.names import AGENT_VERSION
+from hardware.board.throttle import throttle_reasons
+
+__all__ = ["moment_facts", "standing_facts"]
+
+_ROOT = Path("/")
+_FEATURES = ("asimd", "asimddp", "asimdhp", "i8mm", "sve", "avx2", "avx512_vnni", "avx_vnni")
+"""CPU flags that a kernel family may depend on, as Linux names them."""
+_PARTS = {
+    ("0x41", "0xd03"): "Cortex-A53",
+    ("0x41", "0xd05"): "Cortex-A55",
+    ("0x41", "0xd07"): "Cortex-A57",
+    ("0x41", "0xd08"): "Cortex-A72",
+    ("0x41", "0xd0b"): "Cortex-A76",
+    ("0x41", "0xd0c"): "Neoverse-N1",
+    ("0x41", "0xd42"): "Cortex-A78AE",
+    ("0x4e", "0x004"): "Carmel",
+}
+"""`(implementer, part)` of /proc/cpuinfo. Source: Linux, arch/arm64/include/asm/cputype.h."""
+_PACKAGES = {"tvm": "apache-tvm", "tvm_ffi": "apache-tvm-ffi", "numpy": "numpy"}
+_CPUFREQ = "sys/devices/system/cpu/cpu*/cpufreq"
+
+
+def standing_facts(root: Path = _ROOT) -> dict[str, Any]:
+    """Return what stays while the board runs: model, cores, features, system, versions.
+
+    Args:
+        root: Where `proc`, `sys` and `etc` are found.
+    """
+    cpuinfo = _cpuinfo(root)
+    flags = set((cpuinfo.get("flags") or cpuinfo.get("Features") or "").split())
+    facts: dict[str, Any] = {
+        "model": _model(root, cpuinfo),
+        "cpu": _cpu(cpuinfo),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "cpu_features": [name for name in _FEATURES if name in flags],
+        "kernel": f"{platform.system()} {platform.release()}",
+        "system": _system(root),
+        "python": platform.python_version(),
+        "agent": AGENT_VERSION,
+        "emulated": emulator(root),
+        "governor": _governors(root),
+        "max_mhz": _highest_mhz(root, "cpuinfo_max_freq"),
+        "limit_mhz": _highest_mhz(root, "scaling_max_freq"),
+        "memory_mb": _memory_mb(root),
+        "id": _board_id(root),
+        "hostname": socket.gethostname(),
+    }
+    for name, package in _PACKAGES.items():
+        try:
+            facts[name] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def moment_facts(root: Path = _ROOT) -> dict[str, Any]:
+    """Return load, governor, clock, temperature and throttling of this moment.
+
+    `throttled` lists the reasons, and is missing where a board cannot tell.
+    """
+    facts: dict[str, Any] = {
+        "load_1min": round(os.getloadavg()[0], 2),
+        "governor": _governors(root),
+        "cpu_mhz": _highest_mhz(root, "scaling_cur_freq"),
+        "hottest_c": _hottest_c(root),
+        "throttled": throttle_reasons(root),
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _cpuinfo(root: Path) -> dict[str, str]:
+    """Return the first processor's entry of /proc/cpuinfo."""
+    first = _text(root / "proc/cpuinfo").split("\n\n")[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs if value}
+
+
+def _model(root: Path, cpuinfo: dict[str, str]) -> str:
+    found = _text(root / "proc/device-tree/model").strip("\0 ")
+    return found or cpuinfo.get("model name") or platform.machine()
+
+
+def _cpu(cpuinfo: dict[str, str]) -> str:
+    part = cpuinfo.get("CPU implementer", ""), cpuinfo.get("CPU part", "")
+    return _PARTS.get(part) or cpuinfo.get("model name") or " ".join(part).strip() or "unknown"
+
+
+def _system(root: Path) -> str | None:
+    for line in _text(root / "etc/os-release").splitlines():
+        if line.startswith("PRETTY_NAME="):
+            return line.partition("=")[2].strip('"')
+    return None
+
+
+def _governors(root: Path) -> str | None:
+    found = {_text(path / "scaling_governor") for path in root.glob(_CPUFREQ)} - {""}
+    return "+".join(sorted(found)) or None
+
+
+def _highest_mhz(root: Path, file: str) -> float | None:
+    values = [_number(path / file) for path in root.glob(_CPUFREQ)]
+    found = [value for value in values if value]
+    return round(max(found) / 1000.0, 1) if found else None
+
+
+def _hottest_c(root: Path) -> float | None:
+    zones = (root / "sys/class/thermal").glob("thermal_zone*")
+    values = [_number(zone / "temp") for zone in zones]
+    found = [value for value in values if value is not None]
+    return round(max(found) / 1000.0, 1) if found else None
+
+
+def _memory_mb(root: Path) -> int | None:
+    for line in _text(root / "proc/meminfo").splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) // 1024
+    return None
+
+
+def _board_id(root: Path) -> str | None:
+    """Return a short digest of the serial number: it tells boards apart and gives nothing away."""
+    serial = _text(root / "proc/device-tree/serial-number").strip("\0 ")
+    found = serial or _text(root / "etc/machine-id")
+    return hashlib.sha256(found.encode()).hexdigest()[:12] if found else None
+
+
+def _number(path: Path) -> float | None:
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

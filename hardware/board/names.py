@@ -1,0 +1,47 @@
+"""Names that board and host share: functions that can be called over RPC, and exit codes."""
+
+__all__ = [
+    "AGENT_VERSION",
+    "FACTS",
+    "LISTENER_DIED",
+    "LOAD",
+    "MOMENT",
+    "NO_RUNTIME",
+    "OPEN",
+    "REARM",
+    "RUN",
+    "STAMP",
+    "TIME",
+    "UNLOAD",
+]
+
+AGENT_VERSION = 1
+"""Raised whenever a function below changes: host and board must agree on it."""
+
+_PREFIX = "bitalloc.board."
+
+OPEN = _PREFIX + "open"
+"""`(limit_s: int) -> JSON` of the session: must be called first; see `REARM` for the limit."""
+REARM = _PREFIX + "rearm"
+"""`(limit_s: int)`: the session ends itself, by SIGALRM, unless it is called again in time. So
+neither a kernel that hangs nor a host that lost power keeps the board."""
+FACTS = _PREFIX + "facts"
+"""`() -> JSON`: what the board is."""
+MOMENT = _PREFIX + "moment"
+"""`() -> JSON`: clock, temperature, throttling now."""
+LOAD = _PREFIX + "load"
+"""`(name: str)`: load an uploaded library as a program."""
+UNLOAD = _PREFIX + "unload"
+"""`(name: str)`: forget a program and its file."""
+RUN = _PREFIX + "run"
+"""`(name: str, input: str, output: str)`: run once, from one uploaded .npy file to another."""
+TIME = _PREFIX + "time"
+"""`(name: str, loops: int, repeats: int) -> JSON` with `values_ms`, `wall_s` and `cpu_s`."""
+STAMP = _PREFIX + "stamp"
+"""`(name: str, executions: int, output: str)`: run with stamps; the .npy file is int64
+`[executions, stamps, 2]`, seconds and nanoseconds."""
+
+LISTENER_DIED = 5
+"""Exit code of a board whose listener ended, mostly because a session crashed: start it again."""
+NO_RUNTIME = 6
+"""Exit code of a board that lacks TVM or another package."""
