@@ -3,12 +3,13 @@
 A new method is one file with a `search` function, and one line here.
 """
 
-from agents import ppo, random_search, uniform
+from agents import amed, ppo, random_search, uniform
 from agents.search import Search
 
 __all__ = ["METHODS"]
 
 METHODS: dict[str, Search] = {
+    "amed": amed.search,
     "ppo": ppo.search,
     "random": random_search.search,
     "uniform": uniform.search,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from agents.amed_config import AMEDConfig
 from agents.ppo_config import PPOConfig
 from env.accounting import Ledger
 from env.bit_allocation import BitAllocationEnv
@@ -49,6 +50,7 @@ class SearchProblem:
     """Where a method enters what it uses beside its evaluations: images it trained on."""
     reward: RewardConfig = field(default_factory=RewardConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    amed: AMEDConfig = field(default_factory=AMEDConfig)
     log_folder: Path | None = None
     """Where a method may write TensorBoard events of its own."""
     state_folder: Path | None = None

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field, replace
 
+from agents.amed_config import AMEDConfig
 from agents.methods import METHODS
 from agents.ppo_config import PPOConfig
 from env.budget import BudgetConfig
@@ -54,6 +55,8 @@ class RunConfig:
     """Bit choices, retraining of each evaluation, reward."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """How the policy learns; for the method ppo."""
+    amed: AMEDConfig = field(default_factory=AMEDConfig)
+    """How bits are sampled during training; for the method amed."""
     final: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(steps=600))
     """The longer retraining of python -m experiments.evaluate, from the float checkpoint."""
 

@@ -257,6 +257,7 @@ def make_problem(
         search=setup.task.search,
         reward=config.env.reward,
         ppo=config.ppo,
+        amed=config.amed,
         log_folder=log_folder,
         state_folder=state_folder,
     )

@@ -1,0 +1,112 @@
+"""A search problem with a real network: digits, retraining for real, on the simulated device."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.search import SearchProblem
+from env.bit_allocation import BitAllocationEnv
+from env.budget import Budget
+from env.env_config import EnvConfig
+from env.evaluation import Evaluation
+from env.evaluator import Evaluator
+from env.tasks import Split
+from env.testing import formula_sensitivities
+from hardware.protocol import ProtocolConfig
+from hardware.simulated import SimulatedDevice
+from quant.allocation import Allocation
+from quant.convert import convert
+from quant.finetune import FinetuneConfig
+from quant.network import QuantizedNetwork
+
+CHOICES = (2, 4, 6, 8)
+SEARCH_IMAGES = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DigitsProblems:
+    """Makes problems that differ in limit and budget alone."""
+
+    network: QuantizedNetwork
+    train: Split
+    search: Split
+
+    def make(
+        self,
+        *,
+        limit: int,
+        share: float | None = 0.35,
+        bytes_share: float | None = None,
+        past: Sequence[Evaluation] = (),
+        state_folder: Path | None = None,
+        **sections: Any,
+    ) -> SearchProblem:
+        """Return a problem whose limits lie so far on the way from all-2 to all-8."""
+        config = EnvConfig(bit_choices=CHOICES, finetune=FinetuneConfig(steps=2))
+        device = SimulatedDevice(ProtocolConfig(repeats=5))
+        layers = self.network.layers
+        graphs = {bits: self._graph(bits) for bits in (2, 8)}
+        table = device.layer_table(graphs[8], CHOICES)
+        small, large = (table.predict_ms(Allocation.uniform(layers, bits)) for bits in (2, 8))
+        light, heavy = (graphs[bits].weight_bytes() for bits in (2, 8))
+        budget = Budget(
+            latency_ms=None if share is None else small + share * (large - small),
+            model_bytes=None if bytes_share is None else int(light + bytes_share * (heavy - light)),
+        )
+        evaluator = Evaluator(
+            self.network.clone(),
+            device,
+            self.train,
+            self.search,
+            config,
+            seed=0,
+            limit=limit,
+            past=past,
+        )
+        evaluator.proposer = "reference"
+        reference = evaluator.evaluate([Allocation.uniform(layers, 8)])[0]
+
+        def make_env() -> BitAllocationEnv:
+            return BitAllocationEnv(
+                layers=layers,
+                bit_choices=CHOICES,
+                budget=budget,
+                evaluator=evaluator,
+                table=table,
+                sensitivities=formula_sensitivities(layers),
+                reference=reference,
+            )
+
+        return SearchProblem(
+            layers=layers,
+            bit_choices=CHOICES,
+            budget=budget,
+            evaluator=evaluator,
+            table=table,
+            reference=reference,
+            make_env=make_env,
+            prepare=self.network.clone,
+            train=self.train,
+            search=self.search,
+            state_folder=state_folder,
+            **sections,
+        )
+
+    def _graph(self, bits: int) -> Any:
+        network = self.network.clone()
+        network.set_allocation(Allocation.uniform(network.layers, bits))
+        return convert(network)
+
+
+@pytest.fixture
+def problems(network: QuantizedNetwork, digits: Any) -> Callable[..., SearchProblem]:
+    return DigitsProblems(
+        network=network,
+        train=Split(images=digits.train_images, labels=digits.train_labels),
+        search=Split(
+            images=digits.test_images[:SEARCH_IMAGES], labels=digits.test_labels[:SEARCH_IMAGES]
+        ),
+    ).make
