@@ -1,0 +1,114 @@
+"""From a method's candidates to its answer: timed again, retrained, scored on the test split."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from env.budget import MEASURED_TOLERANCE, Budget
+from env.costs import model_bytes
+from env.stored_accuracies import StoredAccuracies
+from experiments.compare.rows import Answer
+from experiments.config import RunConfig
+from experiments.network_setup import NetworkSetup
+from experiments.problem import accuracy_key, graph_of
+from experiments.side_by_side import time_side_by_side
+from hardware.device import Device
+from hardware.lock import training_lock
+from hardware.measurement import Measurement
+from hardware.store import Store
+from quant.accuracy import Accuracy, integer_accuracy
+from quant.allocation import Allocation
+from quant.convert import convert
+from quant.finetune import finetune
+from quant.layers import MAX_BITS
+
+__all__ = ["Timed", "answer_of", "first_inside", "time_beside_all_8"]
+
+MOST_TIMED = 6
+"""Candidates of one method that are timed again until one is inside the budget."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timed:
+    """An allocation and all-8-bit, timed in the same rounds."""
+
+    allocation: Allocation
+    measurement: Measurement
+    all_8_ms: float
+
+
+def first_inside(
+    candidates: Sequence[Allocation], budget: Budget, setup: NetworkSetup, device: Device
+) -> Timed | None:
+    """Return the first of a method's candidates that is inside the budget when timed again.
+
+    Args:
+        candidates: Best first.
+        budget: A measured latency may exceed it by `MEASURED_TOLERANCE`.
+        setup: The network.
+        device: Measures now; looks nothing up.
+
+    Raises:
+        BuildError: a candidate cannot be measured.
+        HardwareLostError: the device is gone.
+    """
+    for allocation in candidates[:MOST_TIMED]:
+        timed = time_beside_all_8(allocation, setup, device)
+        if budget.allows(
+            latency_ms=timed.measurement.median_ms,
+            model_bytes=model_bytes(setup.network.layers, allocation),
+            tolerance=MEASURED_TOLERANCE,
+        ):
+            return timed
+    return None
+
+
+def time_beside_all_8(allocation: Allocation, setup: NetworkSetup, device: Device) -> Timed:
+    """Time an allocation and all-8-bit in the same rounds.
+
+    Raises:
+        BuildError: one of them cannot be measured.
+        HardwareLostError: the device is gone.
+    """
+    all_8 = Allocation.uniform(setup.network.layers, MAX_BITS)
+    graphs = {one: graph_of(setup.network, one) for one in dict.fromkeys([all_8, allocation])}
+    times = time_side_by_side(device, graphs)
+    return Timed(
+        allocation=allocation, measurement=times[allocation], all_8_ms=times[all_8].median_ms
+    )
+
+
+def answer_of(timed: Timed, setup: NetworkSetup, config: RunConfig, store: Store) -> Answer:
+    """Retrain an allocation from the float checkpoint and score it on the test split.
+
+    Retraining depends on nothing but the allocation and the seed, so that two methods with one
+    answer get one accuracy, which is paid for once.
+
+    Args:
+        timed: What was timed already.
+        setup: The network at its float checkpoint, and the data.
+        config: Its `final` section says how long to retrain.
+        store: Where accuracies are kept.
+    """
+    key = {**accuracy_key(config, setup), "final": asdict(config.final), "split": "test"}
+    known = StoredAccuracies(store, key)
+    accuracy = known.get(timed.allocation)
+    if accuracy is None:
+        accuracy = _retrained(timed.allocation, setup, config)
+        known.put(timed.allocation, accuracy)
+    return Answer(
+        test_accuracy=accuracy.value,
+        test_accuracy_se=accuracy.standard_error,
+        latency_ms=timed.measurement.median_ms,
+        latency_iqr_ms=timed.measurement.iqr_ms,
+        all_8_ms=timed.all_8_ms,
+        model_bytes=model_bytes(setup.network.layers, timed.allocation),
+        allocation=timed.allocation.to_dict(),
+    )
+
+
+def _retrained(allocation: Allocation, setup: NetworkSetup, config: RunConfig) -> Accuracy:
+    network, task = setup.network.clone(), setup.task
+    network.set_allocation(allocation)
+    with training_lock():
+        finetune(network, task.train.images, task.train.labels, config.final, seed=config.seed)
+        return integer_accuracy(convert(network), task.test.images, task.test.labels)

@@ -1,0 +1,136 @@
+"""Comparison: all finished rows, and what they come to for each method."""
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.compare.hypervolume import HypervolumeEstimate, estimate_hypervolume
+from experiments.compare.plan import Plan
+from experiments.compare.rows import Answer, Row, UniformRow
+
+__all__ = ["Comparison", "Spread"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """Mean and standard deviation over the seeds; the deviation of one seed is 0."""
+
+    mean: float
+    deviation: float
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """What a comparison found."""
+
+    plan: Plan
+    task: str
+    machine: Mapping[str, Any]
+    command: str
+    source: str
+    """Whether latencies are measured, emulated or simulated."""
+    rows: tuple[Row, ...]
+    uniform: tuple[UniformRow, ...]
+    chance: float
+    """Accuracy of guessing."""
+    test_images: int
+    settings: Mapping[str, Any]
+    """What decides the figures beside the plan: retraining, bit choices, protocol."""
+
+    def answers(self, method: str, budget: float) -> tuple[Answer, ...]:
+        """Return a method's answers to one budget, one for each seed that has one."""
+        return tuple(
+            row.answer
+            for row in self.rows
+            if row.method == method and row.budget == budget and row.answer is not None
+        )
+
+    def accuracy(self, method: str, budget: float) -> Spread | None:
+        """Return the test accuracy over the seeds, None where no seed has an answer."""
+        return spread([answer.test_accuracy for answer in self.answers(method, budget)])
+
+    def ratio(self, method: str, budget: float) -> Spread | None:
+        """Return the latency as a share of all-8's over the seeds."""
+        return spread([answer.latency_ratio for answer in self.answers(method, budget)])
+
+    def uniform_answers(self, bits: int) -> tuple[Answer, ...]:
+        """Return a uniform allocation's answers, one for each seed."""
+        return tuple(row.answer for row in self.uniform if row.bits == bits)
+
+    def hypervolume(self, method: str) -> HypervolumeEstimate | None:
+        """Return a method's hypervolume, None before it has finished a job."""
+        rows = [row for row in self.rows if row.method == method]
+        return estimate_hypervolume(rows, self.chance, self.test_images) if rows else None
+
+    def cost(self, method: str) -> dict[str, float]:
+        """Return the means over a method's jobs of what a search used."""
+        rows = [row for row in self.rows if row.method == method]
+        names = ("evaluations", "training_samples", "device_s", "wall_s")
+        return {name: statistics.fmean(getattr(row, name) for row in rows) for name in names}
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods that have finished a job, in the plan's order."""
+        finished = {row.method for row in self.rows}
+        return tuple(method for method in self.plan.methods if method in finished)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        hypervolumes = {method: self.hypervolume(method) for method in self.methods}
+        return {
+            "machine": dict(self.machine),
+            "command": self.command,
+            "source": self.source,
+            "task": self.task,
+            "plan": self.plan.to_dict(),
+            "settings": dict(self.settings),
+            "axes": {
+                "accuracy": "test accuracy, reference point: guessing",
+                "latency": "latency / all-8 latency of the same rounds, reference point: 1",
+            },
+            "chance": self.chance,
+            "test_images": self.test_images,
+            "hypervolume": {
+                name: value.to_dict() for name, value in hypervolumes.items() if value is not None
+            },
+            "cost": {method: self.cost(method) for method in self.methods},
+            "uniform": [row.to_dict() for row in self.uniform],
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Comparison":
+        """Read a document written by `to_dict`; summaries are computed again."""
+        plan = Plan(
+            methods=tuple(document["plan"]["methods"]),
+            budgets=tuple(document["plan"]["budgets"]),
+            seeds=document["plan"]["seeds"],
+            evaluations=document["plan"]["evaluations"],
+        )
+        return cls(
+            plan=plan,
+            rows=tuple(map(Row.from_dict, document["rows"])),
+            uniform=tuple(map(UniformRow.from_dict, document["uniform"])),
+            **{
+                name: document[name]
+                for name in (
+                    "task",
+                    "machine",
+                    "command",
+                    "source",
+                    "chance",
+                    "test_images",
+                    "settings",
+                )
+            },
+        )
+
+
+def spread(values: list[float]) -> Spread | None:
+    """Return mean and standard deviation, None of nothing."""
+    if not values:
+        return None
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return Spread(mean=statistics.fmean(values), deviation=deviation, count=len(values))

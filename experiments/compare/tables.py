@@ -1,0 +1,58 @@
+"""The tables of a comparison, for a terminal."""
+
+from rich.table import Table
+
+from experiments.compare.comparison import Comparison
+
+__all__ = ["draw_answers", "draw_costs"]
+
+
+def draw_answers(comparison: Comparison) -> Table:
+    """Return accuracy and latency of every method at every budget, and its hypervolume."""
+    table = Table(
+        title=f"{comparison.task}: test accuracy and latency / all-8 latency ({comparison.source})",
+        caption="mean ± standard deviation over the seeds; hypervolume with a bootstrap interval "
+        "of 95 %",
+        caption_justify="left",
+    )
+    table.add_column("method")
+    for budget in comparison.plan.budgets:
+        table.add_column(f"budget {100 * budget:g} %", justify="right")
+    table.add_column("hypervolume", justify="right")
+    for method in comparison.methods:
+        cells = [_cell(comparison, method, budget) for budget in comparison.plan.budgets]
+        area = comparison.hypervolume(method)
+        shown = "-" if area is None else f"{area.mean:.4f} [{area.low:.4f}, {area.high:.4f}]"
+        table.add_row(method, *cells, shown)
+    return table
+
+
+def draw_costs(comparison: Comparison) -> Table:
+    """Return what each method's searches used, in the mean."""
+    table = Table(
+        title="cost of one search",
+        caption="samples and device seconds are charged in full where a result was looked up",
+        caption_justify="left",
+    )
+    table.add_column("method")
+    for name in ("evaluations", "training samples", "device s", "wall s"):
+        table.add_column(name, justify="right")
+    for method in comparison.methods:
+        cost = comparison.cost(method)
+        table.add_row(
+            method,
+            f"{cost['evaluations']:.1f}",
+            f"{cost['training_samples']:,.0f}",
+            f"{cost['device_s']:.1f}",
+            f"{cost['wall_s']:.0f}",
+        )
+    return table
+
+
+def _cell(comparison: Comparison, method: str, budget: float) -> str:
+    accuracy, ratio = comparison.accuracy(method, budget), comparison.ratio(method, budget)
+    if accuracy is None or ratio is None:
+        return "none"
+    missing = comparison.plan.seeds - accuracy.count
+    note = f" ({missing} without)" if missing else ""
+    return f"{100 * accuracy.mean:.2f} ± {100 * accuracy.deviation:.2f} % at {ratio.mean:.3f}{note}"

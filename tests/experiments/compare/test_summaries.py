@@ -1,0 +1,128 @@
+"""What the rows of a comparison come to: hypervolumes, documents, tables, figures."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from experiments.compare.comparison import Comparison
+from experiments.compare.figures import draw_cost, draw_fronts, draw_hypervolumes
+from experiments.compare.hypervolume import estimate_hypervolume, hypervolume
+from experiments.compare.plan import Plan
+from experiments.compare.rows import Row, append_row, read_rows, rows_csv
+from experiments.compare.tables import draw_answers, draw_costs
+from experiments.errors import ConfigError, RunFolderError
+from experiments.figures import png_bytes
+from tests.experiments.compare.made_up import answer, comparison, row
+
+
+def test_the_hypervolume_of_points_with_a_known_area() -> None:
+    assert hypervolume([(0.9, 0.5)], chance=0.1) == pytest.approx(0.4)
+    # The second adds (0.95 - 0.9) * (1 - 0.75); the third is beaten by both.
+    points = [(0.95, 0.75), (0.9, 0.5), (0.85, 0.8)]
+    assert hypervolume(points, chance=0.1) == pytest.approx(0.4 + 0.05 * 0.25)
+    assert hypervolume([(0.99, 1.2), (0.05, 0.5)], chance=0.1) == 0.0
+    assert hypervolume([], chance=0.1) == 0.0
+
+
+def test_the_hypervolume_is_the_share_of_random_points_that_are_beaten() -> None:
+    rng = np.random.default_rng(0)
+    points = [tuple(map(float, rng.random(2))) for _ in range(6)]
+    samples = rng.random((200_000, 2))
+    beaten = np.zeros(len(samples), dtype=bool)
+    for accuracy, ratio in points:
+        beaten |= (samples[:, 0] <= accuracy) & (samples[:, 1] >= ratio)
+    found = hypervolume([(a, r) for a, r in points], chance=0.0)
+    assert found == pytest.approx(beaten.mean(), abs=0.005)
+
+
+def test_the_interval_holds_the_mean_and_shrinks_with_the_test_set() -> None:
+    rows = [row("ppo", seed, 0.1, answer(0.9, 0.5)) for seed in range(3)]
+    small, large = (estimate_hypervolume(rows, 0.1, images) for images in (100, 10_000))
+    for estimate in (small, large):
+        assert estimate.low < estimate.mean < estimate.high
+        assert estimate.mean == pytest.approx(0.4)
+        assert estimate.seeds == 3
+    assert large.high - large.low < (small.high - small.low) / 5
+    # Three seeds of one answer each: their mean's binomial error is known.
+    expected = 2 * 1.96 * np.sqrt(0.9 * 0.1 / 10_000 / 3) * 0.5
+    assert large.high - large.low == pytest.approx(expected, rel=0.1)
+
+
+def test_a_seed_without_an_answer_counts_as_no_area() -> None:
+    rows = [row("uniform", 0, 0.1, answer(0.9, 0.5)), row("uniform", 1, 0.1, None)]
+    assert estimate_hypervolume(rows, 0.1, 1000).mean == pytest.approx(0.2)
+
+
+def test_the_document_is_read_back_equal() -> None:
+    found = comparison()
+    document = json.loads(json.dumps(found.to_dict()))
+    assert Comparison.from_dict(document) == found
+    assert set(document["rows"][0]) >= {
+        *("method", "seed", "budget", "test_accuracy", "latency_ms"),
+        *("model_bytes", "evaluations", "wall_s"),
+    }
+    assert document["rows"][0]["test_accuracy"] is None  # uniform at the small budget
+    areas = document["hypervolume"]
+    assert areas["ppo"]["mean"] > areas["random"]["mean"] > areas["uniform"]["mean"]
+
+
+def test_rows_are_kept_and_a_torn_line_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = comparison().rows
+    for one in rows:
+        append_row(path, one)
+    with path.open("a") as file:
+        file.write('{"method": "pp')
+    assert read_rows(path, Row) == rows
+    assert path.read_text().count("\n") == len(rows)
+    assert read_rows(path, Row) == rows
+    path.write_text('{"method": "ppo"}\n')
+    with pytest.raises(RunFolderError, match="in line 1 of"):
+        read_rows(path, Row)
+
+
+def test_the_csv_has_one_line_a_row_and_the_bits() -> None:
+    found = list(csv.DictReader(io.StringIO(rows_csv(comparison().rows))))
+    assert len(found) == len(comparison().rows)
+    assert (found[0]["bits"], found[0]["error"]) == ("", "nothing inside")
+    assert found[1]["bits"] == "4/8"
+    assert float(found[1]["latency_ratio"]) == pytest.approx(0.55)
+
+
+def test_tables_and_figures_say_where_the_times_come_from() -> None:
+    console = Console(record=True, width=200, file=io.StringIO())
+    console.print(draw_answers(comparison()))
+    console.print(draw_costs(comparison()))
+    shown = console.export_text()
+    assert "simulated" in shown
+    assert "90.50 ± 0.71 % at 0.550" in shown
+    assert "none" in shown  # uniform at the small budget
+    for figure in (draw_fronts, draw_hypervolumes, draw_cost):
+        png, width, height = png_bytes(figure(comparison()))
+        assert png.startswith(b"\x89PNG")
+        assert width > 300
+        assert height > 100
+    axes = draw_fronts(comparison()).axes[0]
+    assert "simulated" in axes.get_xlabel()
+    assert {text.get_text() for text in axes.texts} == {"uniform 8", "uniform 4"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"methods": ("ppo", "amde")}, "--methods: expected some of"),
+        ({"methods": ("ppo", "ppo")}, "--methods: expected different ones, found ppo ppo"),
+        ({"budgets": (35.0,)}, "--budgets: expected shares between 0 and 1, found 35"),
+        ({"seeds": 0}, "--seeds: expected at least 1, found 0"),
+        ({"evaluations": 0}, "--evaluations: expected at least 1, found 0"),
+    ],
+)
+def test_a_plan_that_cannot_be_done_is_refused(change: dict[str, object], expected: str) -> None:
+    good = {"methods": ("ppo",), "budgets": (0.35,), "seeds": 1, "evaluations": 4}
+    with pytest.raises(ConfigError, match=expected):
+        Plan(**{**good, **change})  # type: ignore[arg-type]
