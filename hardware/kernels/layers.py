@@ -10,12 +10,13 @@ import numpy.typing as npt
 from hardware.errors import BuildError
 from hardware.kernels.context import PlanContext, limits
 from hardware.kernels.depthwise import depthwise_kernel, vector_starts
-from hardware.kernels.direct import Tensors, direct_kernel
+from hardware.kernels.direct import direct_kernel
 from hardware.kernels.epilogue import PlainEpilogue
 from hardware.kernels.families.choose import choose_depthwise, choose_family
 from hardware.kernels.families.family import Family
 from hardware.kernels.families.generic import Generic
 from hardware.kernels.geometry import Geometry
+from hardware.kernels.layer_tensors import Tensors
 from hardware.kernels.packing import pack_channels, pack_weights, shifted_bias
 from hardware.kernels.plan import KernelPlan
 from hardware.steps import Step
