@@ -5,18 +5,24 @@ from typing import Any
 from stable_baselines3.common.callbacks import BaseCallback
 
 from env.reward import REWARD_TERMS
+from hardware.energy.energy import NO_METER, energy_label
 
 __all__ = ["EpisodeLog"]
 
-FIGURES = ("accuracy", "latency_ms", "model_bytes")
+FIGURES = ("accuracy", "latency_ms", "energy_mj", "model_bytes")
 
 
 class EpisodeLog(BaseCallback):
     """Records means over each rollout under `real/` and `practice/`, beside SB3's own tags."""
 
-    def __init__(self) -> None:
-        """Start counting at zero."""
+    def __init__(self, energy_source: str = NO_METER) -> None:
+        """Start counting at zero.
+
+        Args:
+            energy_source: Of the layer table; tags of a modelled energy say so.
+        """
         super().__init__()
+        self._energy_source = energy_source
         self._episodes = {"real": 0, "practice": 0}
 
     def _on_step(self) -> bool:
@@ -42,5 +48,6 @@ class EpisodeLog(BaseCallback):
         for name, value in means.items():
             if value is not None:
                 # Standard output cuts tags at 36 characters and refuses two that then look alike.
-                self.logger.record_mean(f"{kind}/{name}", value, exclude=("stdout", "log"))
+                tag = energy_label(f"{kind}/{name}", self._energy_source)
+                self.logger.record_mean(tag, value, exclude=("stdout", "log"))
         self.logger.record(f"{kind}/episodes", self._episodes[kind])

@@ -32,15 +32,18 @@ class FollowEvaluations(BaseCallback):
         """Keep the evaluators that count and learn."""
         super().__init__()
         self._alternating, self._practice = alternating, practice
-        self._scale = 1.0
+        self._latency_scale = self._energy_scale = 1.0
 
     def _on_training_start(self) -> None:
         self._on_step()
 
     def _on_step(self) -> bool:
-        if self._practice.latency_scale != self._scale:
-            self._scale = self._practice.latency_scale
-            self.training_env.env_method("correct_latency", self._scale)
+        if self._practice.latency_scale != self._latency_scale:
+            self._latency_scale = self._practice.latency_scale
+            self.training_env.env_method("correct_latency", self._latency_scale)
+        if self._practice.energy_scale != self._energy_scale:
+            self._energy_scale = self._practice.energy_scale
+            self.training_env.env_method("correct_energy", self._energy_scale)
         return not self._alternating.done
 
 
@@ -81,7 +84,10 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
         seed=seed,
         tensorboard_log=None if problem.log_folder is None else str(problem.log_folder),
     )
-    callbacks: list[BaseCallback] = [EpisodeLog(), FollowEvaluations(alternating, practice)]
+    callbacks: list[BaseCallback] = [
+        EpisodeLog(problem.table.energy_source),
+        FollowEvaluations(alternating, practice),
+    ]
     if problem.state_folder is not None:
         file = PolicyFile(problem.state_folder)
         model = file.load(model)
@@ -113,6 +119,7 @@ def _evaluate_final(
     env = problem.make_env()
     env.evaluator = practice
     env.correct_latency(practice.latency_scale)
+    env.correct_energy(practice.energy_scale)
     choice = policy_choice(model, env)
     samples = [policy_choice(model, env, deterministic=False) for _ in range(FINAL_SAMPLES)]
     seen = {evaluation.allocation for evaluation in evaluator.evaluations}
@@ -137,5 +144,7 @@ def _forget_later_curves(folder: Path | None, timesteps: int) -> None:
 
 def _inside(problem: SearchProblem, evaluation: Evaluation) -> bool:
     return problem.budget.allows(
-        latency_ms=evaluation.latency_ms, model_bytes=evaluation.model_bytes
+        latency_ms=evaluation.latency_ms,
+        model_bytes=evaluation.model_bytes,
+        energy_mj=evaluation.energy_mj,
     )

@@ -6,6 +6,7 @@ from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.uniform import evaluate_uniform
 from env.bit_allocation import BitAllocationEnv
 from env.decisions import allocation_of
+from env.energy_scale import energy_scale
 from env.latency_scale import latency_scale
 from quant.allocation import Allocation
 
@@ -37,6 +38,7 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     misses = 0
     while evaluator.remaining > 0 and misses < PATIENCE:
         env.correct_latency(latency_scale(evaluator.evaluations, problem.table))
+        env.correct_energy(energy_scale(evaluator.evaluations, problem.table))
         allocation = random_allocation(env, rng)
         if allocation in seen:
             misses += 1

@@ -35,7 +35,8 @@ class SearchProblem:
     layers: tuple[LayerSpec, ...]
     bit_choices: tuple[int, ...]
     budget: Budget
-    """The resource budget (milliseconds, bytes); the evaluation limit is the evaluator's."""
+    """The resource budget (milliseconds, bytes, millijoules); the evaluation limit is the
+    evaluator's."""
     evaluator: Evaluator
     """Retrains and measures; counts, and refuses more than its evaluation limit."""
     table: LayerTable
@@ -85,6 +86,7 @@ def ranked_candidates(problem: SearchProblem) -> SearchResult:
         and problem.budget.allows(
             latency_ms=evaluation.latency_ms,
             model_bytes=evaluation.model_bytes,
+            energy_mj=evaluation.energy_mj,
             tolerance=MEASURED_TOLERANCE,
         )
     ]

@@ -13,6 +13,7 @@ from agents.search import SearchProblem
 from env.budget import Budget
 from env.costs import CostTable, cost_table, limits_of
 from env.decisions import allocation_of, bits_of, decision_sequence
+from env.energy_scale import energy_scale
 from env.errors import BudgetError
 from env.latency_scale import latency_scale
 from env.masks import BudgetMask
@@ -153,16 +154,21 @@ class Spending:
 
 
 def spending_of(problem: SearchProblem) -> Spending:
-    """Return the spending of a problem, its latency as all evaluations so far say.
+    """Return the spending of a problem, its latency and energy as all evaluations so far say.
 
     A program takes so many times what the layer table adds up to; where with that nothing at all
     would fit, the table is believed as it is.
     """
     costs = cost_table(problem.layers, problem.table, problem.bit_choices)
-    budget = problem.budget
+    budget, evaluations = problem.budget, problem.evaluator.evaluations
+    scaled = budget
     if budget.latency_ms is not None:
-        scale = latency_scale(problem.evaluator.evaluations, problem.table)
-        scaled = replace(budget, latency_ms=budget.latency_ms / scale)
+        scale = latency_scale(evaluations, problem.table)
+        scaled = replace(scaled, latency_ms=budget.latency_ms / scale)
+    if budget.energy_mj is not None:
+        scale = energy_scale(evaluations, problem.table)
+        scaled = replace(scaled, energy_mj=budget.energy_mj / scale)
+    if scaled != budget:
         try:
             return Spending(problem.layers, costs, problem.bit_choices, scaled)
         except BudgetError:

@@ -22,6 +22,7 @@ def uniform_inside(problem: SearchProblem) -> list[Allocation]:
         if problem.budget.allows(
             latency_ms=problem.table.predict_ms(allocation),
             model_bytes=problem.bytes_of(allocation),
+            energy_mj=problem.table.predict_mj(allocation),
             tolerance=MEASURED_TOLERANCE,
         )
     ]

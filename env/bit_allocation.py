@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -27,6 +27,20 @@ from quant.layers import INPUT_BITS, LayerSpec
 __all__ = ["BitAllocationEnv", "Evaluates"]
 
 Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scales:
+    """How measured values compare with the layer table's, by resource."""
+
+    latency: float = 1.0
+    energy: float = 1.0
+
+
+def _positive(scale: float, name: str) -> float:
+    if not (math.isfinite(scale) and scale > 0):
+        raise ActionError(f"expected a finite {name} scale above 0, found {scale}")
+    return scale
 
 
 class Evaluates(Protocol):
@@ -55,7 +69,8 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
     `Box(-1, 1, float32)`; `observer.names` names every number: facts of the layer, which of its
     two numbers is decided, the measured sensitivity and microseconds at each choice, the latest
     decisions and the means so far, what is left of each budget, the budgets themselves, and the
-    position in the episode.
+    position in the episode; where the layer table tells energies, the millijoules at each choice
+    too.
 
     ## Rewards
     0 until the last step, then `env.reward.reward`: the accuracy difference to the all-8-bit
@@ -123,7 +138,7 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
         self._bits: list[int] = []
         self._state: MaskState
         self._outlook: Outlook | None
-        self._latency_scale = self._next_latency_scale = 1.0
+        self._scales = self._next_scales = _Scales()
         self._set_budget(budget)
         self._begin()
 
@@ -143,8 +158,8 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
         super().reset(seed=seed)
         if options and "budget" in options:
             self._set_budget(options["budget"])
-        elif self._latency_scale != self._next_latency_scale:
-            self._apply_latency_scale()
+        elif self._scales != self._next_scales:
+            self._apply_scales()
         self._begin()
         return self._observation(), self._info(None, None)
 
@@ -192,23 +207,27 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
         Args:
             scale: Measured over predicted milliseconds, for example the median of all so far.
         """
-        if not (math.isfinite(scale) and scale > 0):
-            raise ActionError(f"expected a finite latency scale above 0, found {scale}")
-        self._next_latency_scale = scale
+        self._next_scales = replace(self._next_scales, latency=_positive(scale, "latency"))
 
-    def _apply_latency_scale(self) -> None:
-        before, self._latency_scale = self._latency_scale, self._next_latency_scale
+    def correct_energy(self, scale: float) -> None:
+        """Say the same of measured and predicted millijoules (see `correct_latency`)."""
+        self._next_scales = replace(self._next_scales, energy=_positive(scale, "energy"))
+
+    def _apply_scales(self) -> None:
+        before, self._scales = self._scales, self._next_scales
         try:
             self._set_budget(self._budget)
         except BudgetError:
-            self._latency_scale = self._next_latency_scale = before
+            self._scales = self._next_scales = before
 
     def _set_budget(self, budget: Budget) -> None:
         if not isinstance(budget, Budget):
             raise BudgetError(f"expected a Budget, found {type(budget).__name__}")
         scaled = budget
         if budget.latency_ms is not None:
-            scaled = replace(budget, latency_ms=budget.latency_ms / self._latency_scale)
+            scaled = replace(scaled, latency_ms=budget.latency_ms / self._scales.latency)
+        if budget.energy_mj is not None:
+            scaled = replace(scaled, energy_mj=budget.energy_mj / self._scales.energy)
         self._mask = BudgetMask(self.layers, self._costs, self.bit_choices, scaled)
         self._budget = budget
         all8 = self._costs.total(Allocation.uniform(self.layers, INPUT_BITS))
@@ -220,15 +239,18 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
         }
         self._budget_place = self._shares([least for least, _ in self._spans.values()])
 
-    def _shares(self, used: Sequence[int]) -> tuple[float, float]:
+    def _shares(self, used: Sequence[int]) -> tuple[float, ...]:
         """Return (limit - used) over the span of each resource, 0..1; 1 where it is free."""
-        shares = [1.0, 1.0]
-        limited = (self._budget.latency_ms is not None, self._budget.model_bytes is not None)
+        shares = [1.0, 1.0, 1.0]
+        budget = self._budget
+        limited = [
+            limit is not None for limit in (budget.latency_ms, budget.model_bytes, budget.energy_mj)
+        ]
         for position, index in enumerate(self._mask.resources):
             if limited[index]:
                 left = int(self._mask.limit[position]) - int(used[position])
                 shares[index] = min(1.0, max(0.0, left / self._spans[index][1]))
-        return shares[0], shares[1]
+        return tuple(shares)
 
     def _begin(self) -> None:
         self._bits = []
@@ -249,6 +271,7 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
             "practice": evaluation is not None and evaluation.practice,
             "accuracy": None if evaluation is None else evaluation.accuracy,
             "latency_ms": None if latency_ms is None else latency_ms,
+            "energy_mj": None if evaluation is None else evaluation.energy_mj,
             "model_bytes": None if evaluation is None else float(evaluation.model_bytes),
         }
         for name in REWARD_TERMS:

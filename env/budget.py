@@ -1,4 +1,4 @@
-"""Budget: the resources an allocation may use, in milliseconds and bytes."""
+"""Budget: the resources an allocation may use, in milliseconds, bytes and millijoules."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from env.errors import BudgetError
 __all__ = ["MEASURED_TOLERANCE", "Budget", "BudgetConfig"]
 
 MEASURED_TOLERANCE = 0.02
-"""A measured latency may exceed the budget by this share: timings repeat to about 2 %."""
+"""A measured latency or energy may exceed the budget by this share: timings repeat to about 2 %."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,18 +26,33 @@ class BudgetConfig:
     """Largest model size in bytes."""
     model_bytes_ratio: float | None = None
     """Largest model size as a share of the all-8-bit allocation's."""
+    energy_mj: float | None = None
+    """Largest gross energy of one execution in millijoules; needs an energy meter."""
+    energy_ratio: float | None = None
+    """Largest energy as a share of the all-8-bit allocation's measured energy."""
+
+    @property
+    def energy_key(self) -> str:
+        """Name of the energy limit that is set; empty for none."""
+        for name in ("energy_mj", "energy_ratio"):
+            if getattr(self, name) is not None:
+                return f"budget.{name}"
+        return ""
 
     def __post_init__(self) -> None:
         """Refuse values that are not positive, and two ways of saying the same limit."""
-        for name in ("latency_ms", "latency_ratio", "model_bytes", "model_bytes_ratio"):
+        for name in self.__dataclass_fields__:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BudgetError(f"budget.{name}: expected more than 0, found {value}")
-        for name in ("latency", "model_bytes"):
-            absolute = "latency_ms" if name == "latency" else "model_bytes"
-            if getattr(self, absolute) is not None and getattr(self, f"{name}_ratio") is not None:
+        for absolute, ratio in (
+            ("latency_ms", "latency_ratio"),
+            ("model_bytes", "model_bytes_ratio"),
+            ("energy_mj", "energy_ratio"),
+        ):
+            if getattr(self, absolute) is not None and getattr(self, ratio) is not None:
                 raise BudgetError(
-                    f"budget.{absolute} and budget.{name}_ratio are both set; give one of them"
+                    f"budget.{absolute} and budget.{ratio} are both set; give one of them"
                 )
 
 
@@ -47,13 +62,27 @@ class Budget:
 
     latency_ms: float | None = None
     model_bytes: int | None = None
+    energy_mj: float | None = None
 
-    def allows(self, *, latency_ms: float | None, model_bytes: int, tolerance: float = 0.0) -> bool:
-        """Whether figures lie inside, latency with a relative tolerance for measured times."""
-        if self.latency_ms is not None and (
-            latency_ms is None or latency_ms > self.latency_ms * (1.0 + tolerance)
-        ):
-            return False
+    def allows(
+        self,
+        *,
+        latency_ms: float | None,
+        model_bytes: int,
+        energy_mj: float | None = None,
+        tolerance: float = 0.0,
+    ) -> bool:
+        """Whether figures lie inside, what is measured with a relative tolerance.
+
+        Args:
+            latency_ms: None for unknown, which no latency budget allows.
+            model_bytes: Known exactly.
+            energy_mj: None for unknown, which no energy budget allows.
+            tolerance: Share by which latency and energy may exceed their limits.
+        """
+        for limit, found in ((self.latency_ms, latency_ms), (self.energy_mj, energy_mj)):
+            if limit is not None and (found is None or found > limit * (1.0 + tolerance)):
+                return False
         return self.model_bytes is None or model_bytes <= self.model_bytes
 
     def __str__(self) -> str:
@@ -63,4 +92,6 @@ class Budget:
             parts.append(f"latency <= {self.latency_ms:.4g} ms")
         if self.model_bytes is not None:
             parts.append(f"model <= {self.model_bytes} bytes")
+        if self.energy_mj is not None:
+            parts.append(f"energy <= {self.energy_mj:.4g} mJ")
         return ", ".join(parts) or "none"

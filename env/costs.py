@@ -22,21 +22,26 @@ IntVector = npt.NDArray[np.int64]
 
 UNITS_PER_US = 1_000_000
 """Latency is counted in picoseconds: 2**63 of them are a hundred days."""
+UNITS_PER_UJ = 1_000_000
+"""Energy is counted in picojoules: 2**63 of them are nine megajoules."""
 EXCESS = 1e-3
 """Share of a unit forgiven before rounding up, against the error of decimal inputs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CostTable:
-    """Additive costs of a network: one int64 vector `[2]` (picoseconds, bytes) for each choice."""
+    """Additive costs of a network: one int64 vector `[3]` for each choice.
+
+    The resources are picoseconds, bytes and picojoules; the last are 0 where there is no meter.
+    """
 
     pairs: Mapping[str, Mapping[tuple[int, int], IntVector]]
-    """`{layer: {(weight_bits, activation_bits): [picoseconds, bytes]}}`."""
+    """`{layer: {(weight_bits, activation_bits): [picoseconds, bytes, picojoules]}}`."""
     fixed: IntVector
-    """What no choice changes: the layer table's overhead."""
+    """What no choice changes: the layer table's overheads."""
 
     def total(self, allocation: Allocation) -> IntVector:
-        """Return what a whole allocation costs, `[picoseconds, bytes]`."""
+        """Return what a whole allocation costs, `[picoseconds, bytes, picojoules]`."""
         total = self.fixed.copy()
         for name, bits in allocation.items:
             total += self.pairs[name][bits.weight_bits, bits.activation_bits]
@@ -67,13 +72,17 @@ def cost_table(
                 [
                     _up(table.layer_us(layer.name, weight, activation) * UNITS_PER_US),
                     layer_bytes(layer, weight),
+                    _up(table.layer_uj(layer.name, weight, activation) * UNITS_PER_UJ),
                 ],
                 dtype=np.int64,
             )
             for weight in widths
             for activation in inputs
         }
-    fixed = np.array([_up(table.overhead_us * UNITS_PER_US), 0], dtype=np.int64)
+    fixed = np.array(
+        [_up(table.overhead_us * UNITS_PER_US), 0, _up(table.overhead_uj * UNITS_PER_UJ)],
+        dtype=np.int64,
+    )
     return CostTable(pairs=pairs, fixed=fixed)
 
 
@@ -84,6 +93,8 @@ def limits_of(budget: Budget) -> dict[int, int]:
         limits[0] = math.floor(budget.latency_ms * 1000.0 * UNITS_PER_US + EXCESS)
     if budget.model_bytes is not None:
         limits[1] = math.floor(budget.model_bytes)
+    if budget.energy_mj is not None:
+        limits[2] = math.floor(budget.energy_mj * 1000.0 * UNITS_PER_UJ + EXCESS)
     return limits
 
 

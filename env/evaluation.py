@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hardware.energy.energy import NO_METER
 from hardware.measurement import Measurement
 from quant.allocation import Allocation
 
@@ -29,6 +30,8 @@ class Evaluation:
     measurement: Measurement | None = None
     predicted_ms: float | None = None
     """Latency from the layer table: the only latency a practice evaluation has."""
+    predicted_mj: float | None = None
+    """Energy from the layer table: the only energy a practice evaluation has."""
     error: str = ""
     """Why the candidate has no measurement; empty when it has one."""
     practice: bool = False
@@ -55,6 +58,13 @@ class Evaluation:
             return self.measurement.median_ms
         return self.predicted_ms if self.practice else None
 
+    @property
+    def energy_mj(self) -> float | None:
+        """Gross millijoules, or the layer table's prediction for practice; None without a meter."""
+        if self.measurement is not None:
+            return self.measurement.energy_mj
+        return self.predicted_mj if self.practice else None
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Evaluation":
         """Return itself: nothing changes it, and vectorised environments copy every `info`."""
         return self
@@ -70,6 +80,11 @@ class Evaluation:
             "loss": self.loss if math.isfinite(self.loss) else None,  # JSON has no NaN
             "latency_ms": self.latency_ms,
             "predicted_ms": self.predicted_ms,
+            "energy_mj": self.energy_mj,
+            "energy_source": NO_METER
+            if self.measurement is None
+            else self.measurement.energy_source,
+            "predicted_mj": self.predicted_mj,
             "model_bytes": self.model_bytes,
             "error": self.error,
             "cached": self.cached,
@@ -89,6 +104,7 @@ class Evaluation:
         if plain["loss"] is None:
             plain["loss"] = math.nan
         return cls(
+            predicted_mj=document.get("predicted_mj"),  # absent in records of older versions
             allocation=Allocation.from_dict(document["allocation"]),
             measurement=None if measurement is None else Measurement.from_dict(measurement),
             training_samples=document.get("training_samples", 0),  # runs of older versions

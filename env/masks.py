@@ -3,7 +3,7 @@
 Latency depends on the pair (weight bits, activation bits) and a tensor's bits on all layers that
 read it, so the parts that can be minimised apart from each other are *groups*: the layers that
 read one tensor. With one budgeted resource a group's best completion is one number and the mask
-is exact. With two, a group has a Pareto front of completions, and fronts longer than
+is exact. With more, a group has a Pareto front of completions, and fronts longer than
 `front_points` are thinned: the mask may then forbid an action that a lucky completion would have
 saved, but never the reverse, and it never ends in a dead end, because each front is contained in
 the union of the fronts one decision later (thinning happens from the last layer to the first).
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from env.budget import Budget
-from env.costs import UNITS_PER_US, CostTable, IntVector, limits_of
+from env.costs import UNITS_PER_UJ, UNITS_PER_US, CostTable, IntVector, limits_of
 from env.decisions import decision_sequence
 from env.errors import BudgetError
 from env.fronts import Front, add, pareto, thin, union
@@ -51,6 +51,19 @@ class Outlook:
     """bool `[bit_choices]`."""
     smallest: IntVector
     """`[resources]` the least that each resource can end at, each by itself."""
+
+
+_REACHABLE = (
+    # Rounded up to a nanosecond and a nanojoule, so that the printed value can be asked for.
+    lambda least: (
+        f"the smallest reachable latency is {math.ceil(least / (UNITS_PER_US / 1000)) / 1e6:.6f} ms"
+    ),
+    lambda least: f"the smallest reachable model is {least} bytes",
+    lambda least: (
+        f"the smallest reachable energy is {math.ceil(least / (UNITS_PER_UJ / 1000)) / 1e6:.6f} mJ"
+    ),
+)
+"""What a resource can get down to, in words, by its index."""
 
 
 class BudgetMask:
@@ -116,19 +129,11 @@ class BudgetMask:
         completions = self._later[0] + self._fixed
         if bool((completions <= self.limit).all(axis=1).any()):
             return
-        names = {0: "latency_ms", 1: "model_bytes"}
-        least = {
-            names[index]: int(value)
-            for index, value in zip(self.resources, completions.min(axis=0), strict=True)
-        }
-        parts = []
-        if "latency_ms" in least:
-            # Rounded up to a nanosecond, so that the printed value itself can be asked for.
-            milliseconds = math.ceil(least["latency_ms"] / (UNITS_PER_US / 1000)) / 1e6
-            parts.append(f"the smallest reachable latency is {milliseconds:.6f} ms")
-        if "model_bytes" in least:
-            parts.append(f"the smallest reachable model is {least['model_bytes']} bytes")
-        together = ", not both at once" if len(parts) == 2 else ""
+        parts = [
+            _REACHABLE[index](int(least))
+            for index, least in zip(self.resources, completions.min(axis=0), strict=True)
+        ]
+        together = ("", ", not both at once", ", not all at once")[len(parts) - 1]
         raise BudgetError(
             f"expected a budget that some allocation of these layers meets, found {budget}; "
             + " and ".join(parts)

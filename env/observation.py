@@ -1,7 +1,7 @@
 """Observation: what the policy sees before each decision, as one float32 vector in [-1, 1]."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,23 @@ POSITION_PERIODS = 4
 Vector = npt.NDArray[np.float32]
 
 
+class _Resource:
+    """One additive resource of the layers, by the layer table: time or energy."""
+
+    def __init__(
+        self, value: Callable[[str, int, int], float], layers: Sequence[LayerSpec]
+    ) -> None:
+        """Keep what tells a layer's value at a pair of bits."""
+        self.value = value
+        self.all8 = {layer.name: value(layer.name, INPUT_BITS, INPUT_BITS) for layer in layers}
+        self.shares_of: dict[tuple[Decision, int | None], list[float]] = {}
+        self._total = sum(self.all8.values())
+
+    def share(self, names: Sequence[str]) -> float:
+        """Return the share that some layers have of all, at 8 bits."""
+        return sum(self.all8[name] for name in names) / max(self._total, 1e-9)
+
+
 class Observer:
     """Builds the observations of one network. `names` says what each number is."""
 
@@ -35,7 +52,6 @@ class Observer:
         """Compute everything that does not change within an episode."""
         self._layers = {layer.name: layer for layer in layers}
         self._choices = tuple(bit_choices)
-        self._table = table
         self._decisions = decision_sequence(layers)
         self._readers: dict[str, list[str]] = {}
         for layer in layers:
@@ -46,11 +62,8 @@ class Observer:
             for step, decision in enumerate(self._decisions)
             if decision.kind == "activation"
         }
-        self._times_of: dict[tuple[Decision, int | None], list[float]] = {}
-        self._all8_us = {
-            layer.name: table.layer_us(layer.name, INPUT_BITS, INPUT_BITS) for layer in layers
-        }
-        self._total_us = sum(self._all8_us.values())
+        self._time = _Resource(table.layer_us, layers)
+        self._energy = _Resource(table.layer_uj, layers) if table.has_energies else None
         self._parameters = sum(layer.parameters for layer in layers)
         scale = max((max(0.0, rise) for rise in sensitivities.values()), default=0.0)
         self._static = [
@@ -71,12 +84,15 @@ class Observer:
                 "share_of_time",
                 "share_of_weights",
             ),
+            *(("share_of_energy",) if self._energy else ()),
             *("decides_weights", "decides_activations"),
             *(f"sensitivity_{bits}" for bits in self._choices),
             *(f"time_{bits}" for bits in self._choices),
+            *(f"energy_{bits}" for bits in self._choices if self._energy),
             *(f"last_{back}_bits" for back in range(1, LAST_DECISIONS + 1)),
             *("mean_weight_bits", "mean_activation_bits"),
-            *("latency_left", "model_bytes_left", "latency_budget", "model_bytes_budget"),
+            *(f"{name}_left" for name in self._budgeted),
+            *(f"{name}_budget" for name in self._budgeted),
             "progress",
             *(
                 f"position_{wave}_{period}"
@@ -84,6 +100,11 @@ class Observer:
                 for wave in ("sin", "cos")
             ),
         )
+
+    @property
+    def _budgeted(self) -> tuple[str, ...]:
+        names = ("latency", "model_bytes", "energy")
+        return names if self._energy else names[:2]
 
     def _facts(self, decision: Decision) -> list[float]:
         layer = self._layers[decision.layer]
@@ -98,8 +119,9 @@ class Observer:
             layer.stride[0] / 4.0,
             math.log10(max(1, layer.macs)) / 10.0,
             math.log10(max(1, layer.parameters)) / 8.0,
-            sum(self._all8_us[name] for name in readers) / max(self._total_us, 1e-9),
+            self._time.share(readers),
             layer.parameters / max(1, self._parameters),
+            *([self._energy.share(readers)] if self._energy else []),
             float(decision.kind == "weight"),
             float(decision.kind == "activation"),
         ]
@@ -118,10 +140,10 @@ class Observer:
             for bits in self._choices
         ]
 
-    def _times(self, step: int, bits: Sequence[int]) -> list[float]:
-        """Return each choice's microseconds as a share of twice the all-8 time, at most 1.
+    def _shares(self, resource: "_Resource", step: int, bits: Sequence[int]) -> list[float]:
+        """Return what each choice takes, as a share of twice the all-8 value, at most 1.
 
-        Bits that are not decided yet count at their fastest.
+        Bits that are not decided yet count at their cheapest.
         """
         decision = self._decisions[step]
         known: int | None
@@ -133,46 +155,51 @@ class Observer:
             decided = self._activation_step[decision.tensor]
             known = bits[decided] if decided < step else None
         key = (decision, known)
-        if key not in self._times_of:
-            of_choice = self._activation_us if decision.kind == "activation" else self._weight_us
+        if key not in resource.shares_of:
+            activations = decision.kind == "activation"
+            of_choice = self._of_activations if activations else self._of_weights
             readers = (
                 self._readers[decision.tensor]
                 if decision.kind == "activation"
                 else [decision.layer]
             )
-            twice_us = 2.0 * sum(self._all8_us[name] for name in readers)
-            self._times_of[key] = [
-                min(1.0, of_choice(decision, choice, known) / twice_us) if twice_us > 0 else 0.0
+            twice = 2.0 * sum(resource.all8[name] for name in readers)
+            resource.shares_of[key] = [
+                min(1.0, of_choice(resource, decision, choice, known) / twice) if twice > 0 else 0.0
                 for choice in self._choices
             ]
-        return self._times_of[key]
+        return resource.shares_of[key]
 
-    def _weight_us(self, decision: Decision, choice: int, known: int | None) -> float:
+    def _of_weights(
+        self, resource: "_Resource", decision: Decision, choice: int, known: int | None
+    ) -> float:
         widths = self._choices if known is None else (known,)
-        return min(self._table.layer_us(decision.layer, choice, bits) for bits in widths)
+        return min(resource.value(decision.layer, choice, bits) for bits in widths)
 
-    def _activation_us(self, decision: Decision, choice: int, known: int | None) -> float:
+    def _of_activations(
+        self, resource: "_Resource", decision: Decision, choice: int, known: int | None
+    ) -> float:
         assert known is not None
         first, *others = self._readers[decision.tensor]
-        return self._table.layer_us(first, known, choice) + sum(
-            min(self._table.layer_us(name, bits, choice) for bits in self._choices)
-            for name in others
+        return resource.value(first, known, choice) + sum(
+            min(resource.value(name, bits, choice) for bits in self._choices) for name in others
         )
 
     def observe(
         self,
         bits: Sequence[int],
-        left: tuple[float, float],
-        budget: tuple[float, float],
+        left: Sequence[float],
+        budget: Sequence[float],
     ) -> Vector:
         """Return the observation before decision `len(bits)`.
 
         Args:
             bits: The bits decided so far, in the order of the decisions.
-            left: What (latency, model bytes) may still grow by over the cheapest completion, as
-                a share of the distance from the cheapest allocation to all-8; 1 when free.
-            budget: Place of the (latency, model bytes) budget between the cheapest allocation
-                (0) and all-8 (1); 1 when free.
+            left: What (latency, model bytes, energy) may still grow by over the cheapest
+                completion, as a share of the distance from the cheapest allocation to all-8; 1
+                when free.
+            budget: Place of the (latency, model bytes, energy) budget between the cheapest
+                allocation (0) and all-8 (1); 1 when free.
 
         Returns:
             float32 `[len(names)]`. After the last decision the last decision's facts stay.
@@ -184,11 +211,12 @@ class Observer:
         angles = [math.pi * progress * 2**period for period in range(POSITION_PERIODS)]
         values = [
             *self._static[step],
-            *self._times(step, bits[:step]),
+            *self._shares(self._time, step, bits[:step]),
+            *(self._shares(self._energy, step, bits[:step]) if self._energy else ()),
             *last,
             *self._means(bits),
-            *left,
-            *budget,
+            *left[: len(self._budgeted)],
+            *budget[: len(self._budgeted)],
             progress,
             *(wave(angle) for angle in angles for wave in (math.sin, math.cos)),
         ]

@@ -1,6 +1,7 @@
 """Practice: a model of the environment, corrected by every real evaluation.
 
-Time comes from the measured layer table, times what whole programs turned out to take of it.
+Time and energy come from the measured layer table, times what whole programs turned out to take of
+it.
 Accuracy is the all-8-bit accuracy less a linear
 response to each decision: how far the measured sensitivity says the loss would rise (on a log
 scale, because retraining wins most of a large rise back), and a small part that falls with the
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from env.costs import model_bytes
 from env.decisions import bits_of, decision_sequence
+from env.energy_scale import energy_scale
 from env.evaluation import Evaluation
 from env.latency_scale import latency_scale
 from env.sensitivities import Sensitivities
@@ -74,6 +76,8 @@ class PracticeEvaluator:
         self._measured: list[Evaluation] = []
         self.latency_scale = 1.0
         """Measured over predicted milliseconds, the median of all real evaluations so far."""
+        self.energy_scale = 1.0
+        """The same for millijoules; 1 without a meter."""
 
     def observe(self, evaluation: Evaluation) -> None:
         """Learn from a real evaluation; failed ones say nothing about accuracy."""
@@ -85,12 +89,14 @@ class PracticeEvaluator:
         self._fit()
         self._measured.append(evaluation)
         self.latency_scale = latency_scale(self._measured, self._table)
+        self.energy_scale = energy_scale(self._measured, self._table)
 
     def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
         """Predict allocations, in order."""
         return [self._predict(allocation) for allocation in allocations]
 
     def _predict(self, allocation: Allocation) -> Evaluation:
+        predicted_mj = self._table.predict_mj(allocation)
         lost = float(self._feature(allocation) @ self._weights)
         return Evaluation(
             allocation=allocation,
@@ -100,6 +106,7 @@ class PracticeEvaluator:
             loss=math.nan,
             model_bytes=model_bytes(self._layers, allocation),
             predicted_ms=self._table.predict_ms(allocation) * self.latency_scale,
+            predicted_mj=None if predicted_mj is None else predicted_mj * self.energy_scale,
             practice=True,
         )
 

@@ -8,7 +8,7 @@ from env.evaluation import Evaluation
 
 __all__ = ["REWARD_TERMS", "RewardConfig", "reward"]
 
-REWARD_TERMS = ("accuracy", "latency", "floor", "failure")
+REWARD_TERMS = ("accuracy", "latency", "energy", "floor", "failure")
 """Names of the reward's terms; their sum is the reward."""
 
 
@@ -25,6 +25,8 @@ class RewardConfig:
     """Accuracy that is worth one unit of reward: one percentage point."""
     latency_weight: float = 0.0
     """Reward for being e times faster than the all-8-bit reference."""
+    energy_weight: float = 0.0
+    """Reward for taking e times less energy than the all-8-bit reference; needs an energy meter."""
     accuracy_floor: float | None = None
     """Accuracy (0..1) below which `floor_weight` is paid for each unit."""
     floor_weight: float = 10.0
@@ -39,7 +41,7 @@ class RewardConfig:
             raise TaskError(
                 f"env.reward.accuracy_unit: expected more than 0, found {self.accuracy_unit}"
             )
-        for name in ("latency_weight", "floor_weight"):
+        for name in ("latency_weight", "energy_weight", "floor_weight"):
             if not getattr(self, name) >= 0:
                 raise TaskError(
                     f"env.reward.{name}: expected 0 or more, found {getattr(self, name)}"
@@ -61,6 +63,7 @@ def reward(
     """Return the reward and its terms.
 
     `(accuracy - accuracy_8) / unit + latency_weight * ln(latency_8 / latency)
+    + energy_weight * ln(energy_8 / energy)
     - floor_weight * (max(0, floor - accuracy) - max(0, floor - accuracy_8)) / unit`
 
     The reference pays its own distance to the floor, so that its reward is 0 with every
@@ -85,6 +88,11 @@ def reward(
         assert latency_ms is not None
         assert reference_ms is not None
         terms["latency"] = config.latency_weight * math.log(reference_ms / latency_ms)
+    if config.energy_weight:
+        energy_mj, reference_mj = evaluation.energy_mj, reference.energy_mj
+        assert energy_mj is not None
+        assert reference_mj is not None
+        terms["energy"] = config.energy_weight * math.log(reference_mj / energy_mj)
     if config.accuracy_floor is not None:
         below = max(0.0, config.accuracy_floor - evaluation.accuracy)
         below_8 = max(0.0, config.accuracy_floor - reference.accuracy)

@@ -1,12 +1,14 @@
 """Small problems without a network: hand-made layers and a known accuracy, for tests."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from env.costs import model_bytes
 from env.decisions import allocation_of, bits_of, decision_sequence
 from env.errors import EvaluationLimitError
 from env.evaluation import Evaluation
 from env.sensitivities import Sensitivities
+from hardware.energy.energy import MODELLED, Energy
 from hardware.layer_table import LayerTable
 from hardware.measurement import Measurement
 from hardware.protocol import ProtocolConfig
@@ -53,10 +55,15 @@ def tied_layers() -> tuple[LayerSpec, ...]:
     )
 
 
-def formula_table(layers: Sequence[LayerSpec]) -> LayerTable:
-    """Return times that grow with the MACs and both widths, unevenly from layer to layer."""
+def formula_table(layers: Sequence[LayerSpec], *, energies: bool = False) -> LayerTable:
+    """Return times that grow with the MACs and both widths, unevenly from layer to layer.
+
+    Args:
+        layers: The network.
+        energies: Add energies that grow with the weight bits faster than the times do.
+    """
     widths = range(2, 9)
-    return LayerTable(
+    table = LayerTable(
         times_us={
             layer.name: {
                 (weight, activation): layer.macs
@@ -69,6 +76,17 @@ def formula_table(layers: Sequence[LayerSpec]) -> LayerTable:
         },
         overhead_us=1.5,
         source="simulated",
+    )
+    if not energies:
+        return table
+    return replace(
+        table,
+        energies_uj={
+            layer: {pair: time_us * (1.0 + pair[0] / 4.0) for pair, time_us in row.items()}
+            for layer, row in table.times_us.items()
+        },
+        overhead_uj=2.0,
+        energy_source=MODELLED,
     )
 
 
@@ -141,6 +159,7 @@ class FormulaEvaluator:
             raise EvaluationLimitError(f"all {self.limit} evaluations are used up")
         bits = bits_of(self._decisions, allocation)
         predicted_ms = self._table.predict_ms(allocation)
+        predicted_mj = self._table.predict_mj(allocation)
         evaluation = Evaluation(
             allocation=allocation,
             index=len(self.evaluations),
@@ -148,15 +167,22 @@ class FormulaEvaluator:
             accuracy_se=0.0,
             loss=0.0,
             model_bytes=model_bytes(self._layers, allocation),
-            measurement=None if self._practice else self._simulated(predicted_ms),
+            measurement=None if self._practice else self._simulated(predicted_ms, predicted_mj),
             predicted_ms=predicted_ms,
+            predicted_mj=predicted_mj,
             practice=self._practice,
             proposer=self.proposer,
         )
         self.evaluations.append(evaluation)
         return evaluation
 
-    def _simulated(self, latency_ms: float) -> Measurement:
+    def _simulated(self, latency_ms: float, energy_mj: float | None) -> Measurement:
         return Measurement(
-            values_ms=(latency_ms,) * 5, loops=1, protocol=ProtocolConfig(), source="simulated"
+            values_ms=(latency_ms,) * 5,
+            loops=1,
+            protocol=ProtocolConfig(),
+            source="simulated",
+            energy=None
+            if energy_mj is None
+            else Energy(source=MODELLED, what="a formula", blocks_mj=(energy_mj,)),
         )

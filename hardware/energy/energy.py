@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MODELLED", "NO_METER", "Energy", "modelled_energy"]
+__all__ = ["MODELLED", "NO_METER", "Energy", "energy_label", "modelled_energy"]
 
 MODELLED = "modelled"
 """Source of energies that nobody measured: named watts times measured time."""
@@ -90,6 +90,14 @@ class Energy:
             window_s=document["window_s"],
             samples=document["samples"],
         )
+
+
+def energy_label(name: str, source: str) -> str:
+    """Return the name of an energy's value, marked where the energy is modelled.
+
+    `evaluation/energy_mj` becomes `evaluation/energy_modelled_mj`.
+    """
+    return name.replace("energy", "energy_modelled") if source == MODELLED else name
 
 
 def modelled_energy(watts: float, one_ms: float) -> Energy:

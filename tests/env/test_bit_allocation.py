@@ -17,9 +17,10 @@ from quant.allocation import Allocation
 CHOICES = (2, 3, 4, 6, 8)
 
 
-def arguments(budget: Budget, render_mode: str | None = None) -> dict:
+def arguments(budget: Budget, render_mode: str | None = None, *, energies: bool = False) -> dict:
     layers = tied_layers()
-    table, sensitivities = formula_table(layers), formula_sensitivities(layers)
+    table = formula_table(layers, energies=energies)
+    sensitivities = formula_sensitivities(layers)
     evaluator = FormulaEvaluator(layers, table, sensitivities)
     return {
         "layers": layers,
@@ -152,3 +153,74 @@ def test_render_prints_the_bits() -> None:
     assert text is not None
     assert text.splitlines()[1].split() == ["stem", "2", "8"]
     assert text.splitlines()[2].split() == ["first", "-", "-"]
+
+
+def energy_budget(share: float = 1 / 3) -> Budget:
+    layers = tied_layers()
+    table = formula_table(layers, energies=True)
+    most, least = (table.predict_mj(Allocation.uniform(layers, bits)) for bits in (8, 2))
+    assert most is not None
+    assert least is not None
+    return Budget(energy_mj=least + (most - least) * share)
+
+
+def test_an_energy_budget_is_kept_by_masks_and_seen() -> None:
+    plain = BitAllocationEnv(**arguments(Budget()))
+    env = BitAllocationEnv(**arguments(energy_budget(), energies=True))
+    added = set(env.observer.names) - set(plain.observer.names)
+    wanted = {f"energy_{bits}" for bits in CHOICES}
+    assert added == wanted | {"share_of_energy", "energy_left", "energy_budget"}
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        env.reset()
+        for _ in env.decisions:
+            action = rng.choice(np.flatnonzero(env.action_masks()))
+            observation, _, _, _, info = env.step(action)
+        assert observation in env.observation_space
+        assert info["energy_mj"] <= env.budget.energy_mj
+        assert "predicted_mj" in info["evaluation"].to_dict()
+
+
+def test_the_energy_budget_is_in_the_observation() -> None:
+    env = BitAllocationEnv(**arguments(energy_budget(), energies=True))
+    first, _ = env.reset()
+    second, _ = env.reset(options={"budget": energy_budget(2 / 3)})
+    changed = {name for name, a, b in zip(env.observer.names, first, second, strict=True) if a != b}
+    assert changed == {"energy_left", "energy_budget"}
+
+
+def test_measured_energies_move_the_masks() -> None:
+    env = BitAllocationEnv(**arguments(energy_budget(), energies=True))
+    limit = env.budget.energy_mj
+    assert limit is not None
+    found = []
+    for scale in (1.0, 1.25, 1e9):
+        env.correct_energy(scale)
+        env.reset()
+        for _ in env.decisions:
+            *_, info = env.step(np.flatnonzero(env.action_masks())[-1])
+        found.append(info["energy_mj"])
+    assert found[0] <= limit
+    assert found[1] <= limit / 1.25
+    assert found[2] == found[1], "a scale with which nothing fits is ignored"
+    with pytest.raises(ActionError, match="finite energy scale"):
+        env.correct_energy(0.0)
+
+
+def test_three_budgets_at_once_end_inside_all_of_them() -> None:
+    both = middle_budget()
+    energy = energy_budget(1 / 2)
+    budget = Budget(
+        latency_ms=both.latency_ms, model_bytes=both.model_bytes, energy_mj=energy.energy_mj
+    )
+    env = BitAllocationEnv(**arguments(budget, energies=True))
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        env.reset()
+        for _ in env.decisions:
+            *_, info = env.step(rng.choice(np.flatnonzero(env.action_masks())))
+        assert budget.allows(
+            latency_ms=info["latency_ms"],
+            model_bytes=int(info["model_bytes"]),
+            energy_mj=info["energy_mj"],
+        )

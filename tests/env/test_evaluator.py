@@ -110,7 +110,7 @@ def test_costs_are_what_the_converted_network_has(small_digits) -> None:
         allocation = allocation_of(layers, bits)
         network.set_allocation(allocation)
         graph_bytes = convert(network).weight_bytes()
-        picoseconds, total_bytes = costs.total(allocation)
+        picoseconds, total_bytes, _ = costs.total(allocation)
         assert total_bytes == model_bytes(layers, allocation) == graph_bytes
         predicted_ms = small_digits.table.predict_ms(allocation)
         # Each entry is rounded up to a picosecond.

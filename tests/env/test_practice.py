@@ -8,6 +8,7 @@ import pytest
 
 from env.alternating import AlternatingEvaluator
 from env.decisions import allocation_of, decision_sequence
+from env.energy_scale import energy_scale
 from env.latency_scale import latency_scale
 from env.practice import PracticeEvaluator
 from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
@@ -94,6 +95,26 @@ def test_measured_times_scale_the_predicted_ones() -> None:
     predicted = model.evaluate([allocation])[0].latency_ms
     assert predicted == pytest.approx(1.2 * TABLE.predict_ms(allocation))
     assert latency_scale([], TABLE) == 1.0
+
+
+def test_measured_energies_scale_the_predicted_ones() -> None:
+    table = formula_table(LAYERS, energies=True)
+    evaluator = FormulaEvaluator(LAYERS, table, SENSITIVITIES, scale=0.03, practice=False)
+    reference = evaluator.evaluate([Allocation.uniform(LAYERS, 8)])[0]
+    model = PracticeEvaluator(LAYERS, table, SENSITIVITIES, reference)
+    for evaluation, factor in zip(evaluator.evaluate(draw(3, 8)), (1.1, 1.3, 9.0), strict=True):
+        measurement = evaluation.measurement
+        assert measurement is not None
+        assert measurement.energy is not None
+        blocks = (factor * measurement.energy.gross_mj,)
+        energy = replace(measurement.energy, blocks_mj=blocks)
+        model.observe(replace(evaluation, measurement=replace(measurement, energy=energy)))
+    assert model.energy_scale == pytest.approx(1.3)
+    allocation = draw(1, 7)[0]
+    whole = table.predict_mj(allocation)
+    assert whole is not None
+    assert model.evaluate([allocation])[0].energy_mj == pytest.approx(1.3 * whole)
+    assert energy_scale(real().evaluate(draw(2, 8)), TABLE) == 1.0, "no meter, nothing to scale"
 
 
 def limited(limit: int) -> FormulaEvaluator:

@@ -21,6 +21,7 @@ REFERENCE = Evaluation(
     loss=0.1,
     model_bytes=1000,
     predicted_ms=2.0,
+    predicted_mj=3.0,
     practice=True,
 )
 
@@ -34,7 +35,9 @@ REFERENCE = Evaluation(
 )
 def test_zero_at_the_reference(accuracy, unit, weight, floor, latency_ms) -> None:
     reference = replace(REFERENCE, accuracy=accuracy, predicted_ms=latency_ms)
-    config = RewardConfig(accuracy_unit=unit, latency_weight=weight, accuracy_floor=floor)
+    config = RewardConfig(
+        accuracy_unit=unit, latency_weight=weight, energy_weight=weight, accuracy_floor=floor
+    )
     total, terms = reward(reference, reference, config)
     assert total == 0.0
     assert set(terms) == set(REWARD_TERMS)
@@ -47,6 +50,13 @@ def test_terms() -> None:
     assert terms["latency"] == pytest.approx(math.log(2.0))
     assert terms["floor"] == pytest.approx(-10.0)
     assert total == pytest.approx(-12.0 + math.log(2.0))
+
+
+def test_energy_is_rewarded_by_its_ratio() -> None:
+    total, terms = reward(
+        replace(REFERENCE, predicted_mj=1.5), REFERENCE, RewardConfig(energy_weight=2.0)
+    )
+    assert total == terms["energy"] == pytest.approx(2.0 * math.log(2.0))
 
 
 def test_hard_budget_default_ignores_latency() -> None:
@@ -66,6 +76,7 @@ def test_failure_is_a_stated_value() -> None:
     [
         {"accuracy_unit": 0.0},
         {"latency_weight": -1.0},
+        {"energy_weight": -1.0},
         {"accuracy_floor": 97.0},
         {"failure_reward": 1.0},
         {"failure_reward": math.nan},
