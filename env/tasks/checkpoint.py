@@ -33,7 +33,7 @@ def checkpoint_folder() -> Path:
 def checkpoint_path(task: Task, seed: int) -> Path:
     """Return where the checkpoint of a task and seed is kept."""
     digest = hashlib.sha256(_key(task, seed).encode()).hexdigest()[:16]
-    return checkpoint_folder() / f"{task.name}-s{seed}-{digest}.safetensors"
+    return checkpoint_folder() / f"{task.name}-{task.network}-s{seed}-{digest}.safetensors"
 
 
 def float_module(
@@ -69,6 +69,7 @@ def _key(task: Task, seed: int) -> str:
         {
             "version": CHECKPOINT_VERSION,
             "task": task.name,
+            "network": task.network,
             "images": len(task.train),
             "recipe": asdict(task.recipe),
             "seed": seed,

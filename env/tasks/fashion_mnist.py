@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from env.tasks.idx_file import read_idx
-from env.tasks.networks.cifar_resnet import cifar_resnet
+from env.tasks.networks.catalogue import network_maker
 from env.tasks.task import Split, Task
 from quant.finetune import TrainConfig
 
@@ -27,7 +26,8 @@ HINT = (
 )
 HELD_OUT = 10_000
 MEAN, DEVIATION = 0.2860, 0.3530  # of the training pixels in 0..1
-WIDTH = 16
+CLASSES = 10
+NETWORK = "resnet8-stride2"
 SHA256 = {
     "train-images-idx3-ubyte.gz": (
         "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7"
@@ -45,7 +45,7 @@ SHA256 = {
 
 
 def fashion_mnist_task(folder: Path | None = None) -> Task:
-    """Load the four files; the network is a ResNet-8 for one input channel.
+    """Load the four files; the network is a ResNet-8 that halves the images first.
 
     Args:
         folder: Holds the four `.gz` files; None for the Debian package's.
@@ -58,16 +58,14 @@ def fashion_mnist_task(folder: Path | None = None) -> Task:
     test_images, test_labels = _read(place, "t10k")
     return Task(
         name="fashion-mnist",
-        make_module=_network,
-        recipe=TrainConfig(epochs=8, batch_size=128, learning_rate=0.1),
+        network=NETWORK,
+        classes=CLASSES,
+        make_module=network_maker(NETWORK, in_channels=1, classes=CLASSES),
+        recipe=TrainConfig(epochs=6, batch_size=128, learning_rate=0.1),
         train=_split(images[:-HELD_OUT], labels[:-HELD_OUT]),
         search=_split(images[-HELD_OUT:], labels[-HELD_OUT:]),
         test=_split(test_images, test_labels),
     )
-
-
-def _network() -> nn.Module:
-    return cifar_resnet(8, width=WIDTH, in_channels=1)
 
 
 def _read(folder: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

@@ -1,12 +1,13 @@
 """Which tasks there are, and how the configuration names them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from env.errors import TaskError
 from env.tasks.digits import digits_task
 from env.tasks.fashion_mnist import fashion_mnist_task
+from env.tasks.networks.catalogue import NETWORKS, network_maker
 from env.tasks.task import Task
 
 __all__ = ["TASKS", "TaskConfig", "load_task"]
@@ -32,6 +33,8 @@ class TaskConfig:
 
     name: str = "digits"
     """Name of the task: `digits` comes with scikit-learn, `fashion-mnist` reads four files."""
+    network: str = ""
+    """Name of the network, for example `resnet20` or `mobilenetv2`; empty means the task's own."""
     data: str = ""
     """Folder of the task's data files; empty means where the task expects them."""
 
@@ -39,6 +42,10 @@ class TaskConfig:
         """Refuse tasks that do not exist."""
         if self.name not in TASKS:
             raise TaskError(f"task.name: expected one of {', '.join(TASKS)}, found {self.name!r}")
+        if self.network and self.network not in NETWORKS:
+            raise TaskError(
+                f"task.network: expected one of {', '.join(NETWORKS)}, found {self.network!r}"
+            )
 
 
 def load_task(config: TaskConfig) -> Task:
@@ -48,4 +55,9 @@ def load_task(config: TaskConfig) -> Task:
         DataError: a data file is missing, truncated or not what it claims.
         TaskError: a folder was given for a task that has none.
     """
-    return TASKS[config.name](Path(config.data) if config.data else None)
+    task = TASKS[config.name](Path(config.data) if config.data else None)
+    if config.network:
+        channels = task.example.shape[1]
+        maker = network_maker(config.network, in_channels=channels, classes=task.classes)
+        task = replace(task, network=config.network, make_module=maker)
+    return task

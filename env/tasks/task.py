@@ -30,6 +30,10 @@ class Task:
     """What is learned, by what network, and how its float version is trained."""
 
     name: str
+    network: str
+    """What the network is called; checkpoints are kept by it."""
+    classes: int
+    """Number of logits."""
     make_module: Callable[[], nn.Module]
     """Returns the untrained network; seed torch before calling it."""
     recipe: TrainConfig

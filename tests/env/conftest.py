@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from env.tasks import Task, float_module
-from env.tasks.digits import DigitsNet, digits_task
+from env.tasks.digits import digits_task
+from env.tasks.networks.digits_net import DigitsNet
 from hardware.layer_table import LayerTable
 from hardware.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from env.tasks.digits import DigitsNet
+from env.tasks.networks.digits_net import DigitsNet
 from hardware.local import LocalDevice
 from hardware.protocol import ProtocolConfig
 from hardware.target import TargetConfig

@@ -44,6 +44,17 @@ def test_unknown_task_is_named() -> None:
         TaskConfig(name="mnist")
 
 
+def test_a_network_is_chosen_by_name() -> None:
+    task = load_task(TaskConfig(network="resnet8"))
+    assert task.network == "resnet8"
+    layers = prepare(task.make_module().eval(), task.example).layers
+    assert len(layers) == 10
+    assert (layers[0].in_channels, layers[-1].out_channels) == (1, 10)
+    assert checkpoint_path(task, 0) != checkpoint_path(load_task(TaskConfig()), 0)
+    with pytest.raises(TaskError, match=r"task.network: expected one of digits, .* 'resnet9'"):
+        TaskConfig(network="resnet9")
+
+
 @pytest.fixture
 def quick(small_task: Task, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Task:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

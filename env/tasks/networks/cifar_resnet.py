@@ -39,7 +39,13 @@ class CifarResNet(nn.Module):
     """A stem, three stages that halve the image and double the channels, and a linear layer."""
 
     def __init__(
-        self, blocks: int, *, width: int = 16, in_channels: int = 3, classes: int = 10
+        self,
+        blocks: int,
+        *,
+        width: int = 16,
+        in_channels: int = 3,
+        classes: int = 10,
+        stem_stride: int = 1,
     ) -> None:
         """Make the layers.
 
@@ -48,9 +54,10 @@ class CifarResNet(nn.Module):
             width: Channels of the first stage.
             in_channels: Channels of the images.
             classes: Number of logits.
+            stem_stride: Stride of the first convolution; 2 leaves a quarter of the arithmetic.
         """
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stem_stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         widths = [width * 2**stage for stage in range(STAGES)]
         self.layer1 = _stage(width, widths[0], blocks, stride=1)
@@ -60,7 +67,7 @@ class CifarResNet(nn.Module):
         self.fc = nn.Linear(widths[2], classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits `[N, classes]` of images `[N, C, H, W]`; 4 divides H and W."""
+        """Return logits `[N, classes]` of images `[N, C, H, W]` of any size."""
         x = torch.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         logits: torch.Tensor = self.fc(torch.flatten(self.avgpool(x), 1))
@@ -73,7 +80,12 @@ def _stage(inputs: int, outputs: int, blocks: int, *, stride: int) -> nn.Sequent
 
 
 def cifar_resnet(
-    depth: int, *, width: int = 16, in_channels: int = 3, classes: int = 10
+    depth: int,
+    *,
+    width: int = 16,
+    in_channels: int = 3,
+    classes: int = 10,
+    stem_stride: int = 1,
 ) -> CifarResNet:
     """Return an untrained ResNet of 8, 14, 20, ... layers that have weights on the main path.
 
@@ -83,4 +95,6 @@ def cifar_resnet(
     blocks, left = divmod(depth - 2, 2 * STAGES)
     if left or blocks < 1:
         raise ValueError(f"expected a depth of 6 n + 2 (8, 14, 20, ...), found {depth}")
-    return CifarResNet(blocks, width=width, in_channels=in_channels, classes=classes)
+    return CifarResNet(
+        blocks, width=width, in_channels=in_channels, classes=classes, stem_stride=stem_stride
+    )

@@ -1,0 +1,31 @@
+"""The networks that a configuration can name, each for any number of channels and classes."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from env.tasks.networks.cifar_resnet import cifar_resnet
+from env.tasks.networks.digits_net import DigitsNet
+from env.tasks.networks.mobilenet_v2 import mobilenet_v2
+from env.tasks.networks.resnet import resnet18, resnet50
+
+__all__ = ["NETWORKS", "network_maker"]
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "digits": DigitsNet,
+    "resnet8": partial(cifar_resnet, 8),
+    "resnet8-stride2": partial(cifar_resnet, 8, stem_stride=2),
+    "resnet20": partial(cifar_resnet, 20),
+    "resnet56": partial(cifar_resnet, 56),
+    "resnet18": resnet18,
+    "resnet50": resnet50,
+    "mobilenetv2": mobilenet_v2,
+}
+"""Each takes `in_channels` and `classes` and returns the untrained network. The ResNets of depth
+8, 20 and 56 are for small images (`resnet8-stride2` halves them first), the others for 224x224."""
+
+
+def network_maker(name: str, *, in_channels: int, classes: int) -> Callable[[], nn.Module]:
+    """Return what makes one of `NETWORKS`, untrained."""
+    return partial(NETWORKS[name], in_channels=in_channels, classes=classes)
