@@ -2,7 +2,14 @@
 
 from quant.errors import BitAllocError
 
-__all__ = ["BuildError", "HardwareLostError", "TargetError", "ToolchainError"]
+__all__ = [
+    "BoardBusyError",
+    "BoardLostError",
+    "BuildError",
+    "HardwareLostError",
+    "TargetError",
+    "ToolchainError",
+]
 
 
 class TargetError(BitAllocError, ValueError):
@@ -19,3 +26,11 @@ class BuildError(BitAllocError, RuntimeError):
 
 class HardwareLostError(BitAllocError, RuntimeError):
     """Raised when the device cannot be brought back: the run saves and stops with exit code 3."""
+
+
+class BoardLostError(HardwareLostError):
+    """Raised when a board does not answer or its session ended; it is tried again for a while."""
+
+
+class BoardBusyError(BoardLostError):
+    """Raised when all boards of a key are used by others; they are waited for."""

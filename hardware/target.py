@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from hardware.board_presets import PRESETS, BoardName
 from hardware.errors import TargetError
 
 __all__ = ["DOT_PRODUCT", "KernelFamily", "TargetConfig"]
@@ -19,7 +20,23 @@ class TargetConfig:
     """The device that measures, and the kernels it gets."""
 
     runner: Literal["local", "simulated"] = "local"
-    """`local`: this machine, through TVM. `simulated`: a formula for tests, labelled as such."""
+    """`local`: this machine, or the board that `board` names, through TVM. `simulated`: a formula
+    for tests, labelled as such."""
+    board: Literal["none"] | BoardName = "none"
+    """Kind of board that is measured over TVM RPC; `none` measures on this machine."""
+    tracker: str = ""
+    """HOST:PORT of the RPC tracker that knows the board; empty means `$TVM_TRACKER_HOST` and
+    `$TVM_TRACKER_PORT`."""
+    key: str = ""
+    """What the tracker calls the board; empty means `$TVM_TRACKER_KEY`."""
+    server: str = ""
+    """HOST:PORT of the board itself, instead of a tracker."""
+    boards: int = 1
+    """Boards of the key that may be used at once; needs a tracker."""
+    reconnect_s: float = 120.0
+    """How long a board that does not answer is tried again before the run saves and stops."""
+    busy_s: float = 1800.0
+    """How long to wait for a board that somebody else uses."""
     mcpu: str = ""
     """LLVM CPU name; empty means this machine's own."""
     family: Literal["auto"] | KernelFamily = "auto"
@@ -41,6 +58,14 @@ class TargetConfig:
         """Refuse thread counts that cannot be had, and settings that contradict each other."""
         if self.threads < 1:
             raise TargetError(f"target.threads: expected at least 1, found {self.threads}")
+        if self.boards < 1:
+            raise TargetError(f"target.boards: expected at least 1, found {self.boards}")
+        for name in ("reconnect_s", "busy_s"):
+            if not getattr(self, name) > 0:
+                raise TargetError(
+                    f"target.{name}: expected more than 0, found {getattr(self, name)}"
+                )
+        self._check_board()
         if not self.tune_s >= 0:
             raise TargetError(f"target.tune_s: expected at least 0, found {self.tune_s}")
         if self.family in DOT_PRODUCT and not self.dot_product:
@@ -49,3 +74,38 @@ class TargetConfig:
                 f"{self.family} is made of",
                 "use target.family=auto",
             )
+
+    @property
+    def place(self) -> str:
+        """Where programs run, for names of folders: the runner, or the board."""
+        return self.board if self.remote else self.runner
+
+    @property
+    def remote(self) -> bool:
+        """Whether programs run on a board."""
+        return self.runner == "local" and self.board != "none"
+
+    def _check_board(self) -> None:
+        """Refuse half of an address, and an address without a board."""
+        if self.board == "none":
+            for name in ("tracker", "key", "server"):
+                if value := getattr(self, name):
+                    raise TargetError(
+                        f"target.{name}: {value!r} needs to know which board it is, found "
+                        "target.board=none",
+                        f"add --target.board with one of {', '.join(PRESETS)}",
+                    )
+        if self.server and (self.tracker or self.key):
+            raise TargetError(
+                "target.server: expected either a board's own address or a tracker with a key, "
+                "found both"
+            )
+        if self.server and self.boards > 1:
+            raise TargetError(
+                f"target.boards: {self.boards} boards need a tracker, found target.server"
+            )
+        for name in ("tracker", "server"):
+            value = getattr(self, name)
+            host, _, port = value.rpartition(":")
+            if value and not (host and port.isdigit()):
+                raise TargetError(f"target.{name}: expected HOST:PORT, found {value!r}")

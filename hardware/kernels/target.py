@@ -6,6 +6,7 @@ from typing import Any
 import tvm
 from tvm.target import codegen
 
+from hardware.board_presets import PRESETS
 from hardware.errors import TargetError
 from hardware.kernels.epilogue import Avx2Epilogue, Epilogue, PlainEpilogue
 from hardware.kernels.epilogue_avx512 import Avx512Epilogue
@@ -55,13 +56,16 @@ class KernelTarget:
 
         Args:
             config: Names the CPU and the family, or leaves them open.
-            mtriple: LLVM's triple of another machine; empty means this one.
+            mtriple: LLVM's triple of another machine; empty means the board's, or this one.
 
         Raises:
             TargetError: LLVM does not know the CPU, or it lacks what the family needs.
         """
+        preset = PRESETS[config.board] if config.board != "none" and config.remote else None
+        if preset is not None:
+            mtriple = mtriple or preset.mtriple
         mtriple = mtriple or codegen.llvm_get_system_triple()
-        mcpu = config.mcpu or codegen.llvm_get_system_cpu()
+        mcpu = config.mcpu or (preset.mcpu if preset else "") or codegen.llvm_get_system_cpu()
         if not codegen.llvm_is_valid_cpu(mcpu, mtriple):
             raise TargetError(
                 f"target.mcpu: expected a CPU that LLVM knows for {mtriple}, found {mcpu!r}"
@@ -98,6 +102,12 @@ class KernelTarget:
         if self.family in ("avx2", "avx-vnni"):
             return Avx2Epilogue()
         return NeonEpilogue() if self.family in ("neon", "arm-dot") else PlainEpilogue()
+
+    @property
+    def native(self) -> bool:
+        """Whether this machine can load the code: its architecture is this machine's."""
+        here = str(codegen.llvm_get_system_triple())
+        return self.mtriple.partition("-")[0] == here.partition("-")[0]
 
     def tvm_target(self) -> Any:
         """Return the `tvm.target.Target` that kernels are compiled for."""

@@ -10,8 +10,10 @@ import pytest
 
 from hardware import linked, linking
 from hardware.agreement import fixed_input
+from hardware.borders import with_borders
 from hardware.errors import BuildError, ToolchainError
 from hardware.linked import LinkedProgram
+from hardware.stamps import Stamps, steps_us
 from hardware.target import TargetConfig
 from hardware.workbench import Workbench
 from quant.integer import run_graph
@@ -45,6 +47,33 @@ def test_a_file_computes_what_the_integers_say(
         assert np.array_equal(program.run(x), run_graph(graph, x))
         assert np.array_equal(program.run(np.zeros_like(x)), run_graph(graph, np.zeros_like(x)))
         assert all(taken > 0 for taken in program.time_repeats(2, 3))
+
+
+def test_a_file_with_stamps_computes_the_same_and_tells_when_its_steps_began(
+    kernel_folder: Path, tmp_path: Path
+) -> None:
+    graph = with_borders(digits_like())
+    bench = Workbench(TargetConfig(kernel_cache=str(kernel_folder)), 1)
+    steps, plans = bench._plan(graph)
+    called = [plan for plan in plans if plan is not None]
+    stamps = Stamps.of(bench._context(graph), len(called), 8)
+    objects = bench._cache.objects([*called, stamps.plan])
+    file = tmp_path / "program.so"
+    linking.link_program(graph, steps, plans, objects, file, batch=1, stamps=stamps)
+    program = LinkedProgram(file)
+    x = fixed_input(graph, 1)
+    assert np.array_equal(program.run(x), run_graph(graph, x))
+    for executions in (3, 5):
+        times = program.stamps(executions)
+        assert times.shape == (executions, len(called) + 2, 2)
+        taken_us = steps_us(times)
+        assert taken_us.shape == (executions, len(called))
+        assert np.all(np.median(taken_us, axis=0) > -1.0)  # a stamp's own time is taken off
+        assert np.all(np.diff(times[:, :, 0] * 10**9 + times[:, :, 1], axis=1) >= 0)
+    assert np.array_equal(program.run(x), run_graph(graph, x))
+    bench.link(digits_like(), tmp_path / "plain.so")
+    with pytest.raises(RuntimeError, match="linked without stamps"):
+        LinkedProgram(tmp_path / "plain.so").stamps(1)
 
 
 def test_a_fresh_process_needs_the_runtime_alone(kernel_folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Boards over TVM RPC, seen from the host."""

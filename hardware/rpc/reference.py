@@ -1,0 +1,51 @@
+"""The reference kernel: one small layer that is run beside every candidate.
+
+Its result says whether the board computes right, and its time how fast the board is at the moment.
+"""
+
+import numpy as np
+
+from quant.deploy_graph import Conv2d, DeployGraph, DeployTensor, Epilogue
+
+__all__ = ["reference_graph"]
+
+_SIDE, _CHANNELS, _BITS = 16, 32, 8
+"""0.3 million multiply-accumulates and 17 KB: a millisecond at most, inside every first cache."""
+_SEED = 0
+
+
+def reference_graph() -> DeployGraph:
+    """Return one 1x1 convolution with random codes, always the same."""
+    rng = np.random.default_rng(_SEED)
+    weight = rng.integers(-127, 127, (_CHANNELS, 1, 1, _CHANNELS), np.int8, endpoint=True)
+    layer = Conv2d(
+        input="input",
+        output="output",
+        weight=weight,
+        epilogue=Epilogue(
+            bias=rng.integers(-1000, 1000, _CHANNELS, np.int32),
+            multiplier=np.full(_CHANNELS, 1.0 / 2048.0, np.float32),
+            zero_point=128,
+            clip_min=0,
+            clip_max=255,
+        ),
+        layer="reference",
+        stride=(1, 1),
+        padding=(0, 0),
+        dilation=(1, 1),
+        groups=1,
+        input_zero_point=128,
+        weight_bits=_BITS,
+        activation_bits=_BITS,
+    )
+    shape = (_SIDE, _SIDE, _CHANNELS)
+    return DeployGraph(
+        network="reference kernel",
+        ops=(layer,),
+        tensors={
+            name: DeployTensor(name=name, shape=shape, dtype="uint8")
+            for name in ("input", "output")
+        },
+        input="input",
+        output="output",
+    )
