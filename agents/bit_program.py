@@ -3,8 +3,8 @@
 `min_b sum_i w_i f(b_i)  s.t.  sum_i n_ri b_i <= limit_r for every resource r,  low <= b <= high`
 
 with the noise model f(b) = 2^-2b or (2^b - 1)^-2. For one multiplier per resource every b_i is a
-formula of its own price, and the smallest multipliers that meet the limits are found by bisection,
-one resource after the other until none moves (coordinate ascent of the concave dual).
+formula of its own price, and the smallest multiplier that meets a limit is a root; the roots are
+found one resource after the other until no bit moves (coordinate ascent of the concave dual).
 Source: Peters et al. 2023, "QBitOpt" (arXiv 2307.04535), for the problem; its text gives no
 solver, so this one is ours. With one resource, f = 2^-2b and no bounds the answer is reverse
 water-filling, as the test has it.
@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import brentq
 
 __all__ = ["NoiseModel", "noise", "solve_bits"]
 
@@ -27,15 +28,12 @@ Vector = npt.NDArray[np.float64]
 
 LARGEST_EXPONENT = 400.0
 """Multipliers are looked for between 2^-400 and 2^400; float64 holds them and their products."""
-BISECTIONS = 64
-"""They narrow an exponent to 800 / 2^64, below its rounding error."""
 ROUNDS = 200
 """Most passes over all resources; one is enough for one resource."""
-SETTLED = 1e-10
+SETTLED = 1e-7
 """Bits that move by less between two passes are the answer."""
-NEWTON_STEPS = 60
-NEWTON_SETTLED = 1e-14
-"""Relative change after which a step of Newton's method is rounding error."""
+THREE_ROOTS = 4.0 / 27.0
+"""Below this ratio of price and weight the cubic of the model `levels` has three real roots."""
 
 
 def noise(bits: Vector, model: NoiseModel) -> Vector:
@@ -89,18 +87,16 @@ def _smallest(
 ) -> float:
     """Return the smallest multiplier (as a power of two) that meets one limit, the others fixed."""
 
-    def meets(exponent: float) -> bool:
+    def excess(exponent: float) -> float:
         logs = exponents.copy()
         logs[resource] = exponent
-        return bool(costs[:, resource] @ bits_at(logs) <= limits[resource])
+        return float(costs[:, resource] @ bits_at(logs) - limits[resource])
 
-    if meets(-math.inf):
+    if excess(-math.inf) <= 0:
         return -math.inf
-    below, above = -LARGEST_EXPONENT, LARGEST_EXPONENT
-    for _ in range(BISECTIONS):
-        middle = (below + above) / 2
-        below, above = (below, middle) if meets(middle) else (middle, above)
-    return above
+    if excess(LARGEST_EXPONENT) > 0:
+        return LARGEST_EXPONENT
+    return float(brentq(excess, -LARGEST_EXPONENT, LARGEST_EXPONENT, xtol=1e-12))
 
 
 def _best_bits(
@@ -118,14 +114,13 @@ def _best_bits(
 def _levels(ratio: Vector) -> Vector:
     """Return the y > 0 at which `ratio y^3 = y + 1`, where y = 2^b - 1; infinite for ratio 0.
 
-    Newton's method from above the root, where the cubic is convex, falls towards it.
+    Cardano's formula where the cubic has one real root, the cosine of a third where it has three.
     """
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        y = np.asarray(ratio ** (-1 / 3) + ratio**-0.5)
-        for _ in range(NEWTON_STEPS):
-            square = ratio * y * y
-            change = ((square - 1.0) * y - 1.0) / (3.0 * square - 1.0)
-            y = y - change
-            if not np.any(change > NEWTON_SETTLED * y):
-                break
-    return np.where(np.isfinite(y), y, np.inf)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        few = np.cos(np.arccos(np.minimum(1.5 * np.sqrt(3.0 * ratio), 1.0)) / 3.0)
+        few *= 2.0 / np.sqrt(3.0 * ratio)
+        share = THREE_ROOTS / ratio
+        root = np.sqrt(np.maximum(1.0 - share, 0.0))
+        # 1 - root, without the cancellation where the root is near 1.
+        many = np.cbrt((1.0 + root) / (2.0 * ratio)) + np.cbrt(share / (1.0 + root) / (2.0 * ratio))
+    return np.where(ratio > THREE_ROOTS, many, few)

@@ -3,7 +3,7 @@
 A new method is one file with a `search` function, and one line here.
 """
 
-from agents import amed, ppo, random_search, uniform
+from agents import amed, ppo, qbitopt, random_search, uniform
 from agents.search import Search
 
 __all__ = ["METHODS"]
@@ -11,6 +11,7 @@ __all__ = ["METHODS"]
 METHODS: dict[str, Search] = {
     "amed": amed.search,
     "ppo": ppo.search,
+    "qbitopt": qbitopt.search,
     "random": random_search.search,
     "uniform": uniform.search,
 }

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from agents.amed_config import AMEDConfig
 from agents.ppo_config import PPOConfig
+from agents.qbitopt_config import QBitOptConfig
 from env.accounting import Ledger
 from env.bit_allocation import BitAllocationEnv
 from env.budget import MEASURED_TOLERANCE, Budget
@@ -52,6 +53,7 @@ class SearchProblem:
     reward: RewardConfig = field(default_factory=RewardConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
     amed: AMEDConfig = field(default_factory=AMEDConfig)
+    qbitopt: QBitOptConfig = field(default_factory=QBitOptConfig)
     log_folder: Path | None = None
     """Where a method may write TensorBoard events of its own."""
     state_folder: Path | None = None

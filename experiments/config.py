@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from agents.amed_config import AMEDConfig
 from agents.methods import METHODS
 from agents.ppo_config import PPOConfig
+from agents.qbitopt_config import QBitOptConfig
 from env.budget import BudgetConfig
 from env.env_config import EnvConfig
 from env.tasks import TaskConfig
@@ -57,6 +58,8 @@ class RunConfig:
     """How the policy learns; for the method ppo."""
     amed: AMEDConfig = field(default_factory=AMEDConfig)
     """How bits are sampled during training; for the method amed."""
+    qbitopt: QBitOptConfig = field(default_factory=QBitOptConfig)
+    """How bits are solved for during training; for the method qbitopt."""
     final: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(steps=600))
     """The longer retraining of python -m experiments.evaluate, from the float checkpoint."""
 

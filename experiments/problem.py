@@ -258,6 +258,7 @@ def make_problem(
         reward=config.env.reward,
         ppo=config.ppo,
         amed=config.amed,
+        qbitopt=config.qbitopt,
         log_folder=log_folder,
         state_folder=state_folder,
     )

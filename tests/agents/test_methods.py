@@ -8,6 +8,7 @@ import pytest
 from agents.amed_config import AMEDConfig
 from agents.methods import METHODS
 from agents.ppo_config import PPOConfig
+from agents.qbitopt_config import QBitOptConfig
 from agents.search import SearchProblem
 from env.budget import MEASURED_TOLERANCE
 from quant.finetune import FinetuneConfig
@@ -16,6 +17,7 @@ FEW = FinetuneConfig(steps=2)
 SECTIONS: dict[str, Any] = {
     "ppo": PPOConfig(warm_up_episodes=8, practice_episodes=2, rollout_episodes=4, environments=2),
     "amed": AMEDConfig(samples=3, finetune=FEW, validation_images=64),
+    "qbitopt": QBitOptConfig(rounds=2, frozen_rounds=1, finetune=FEW, sensitivity_images=32),
 }
 BUDGETS = [{"share": 0.35}, {"share": 0.5, "bytes_share": 0.4}]
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.methods import METHODS
 from env.budget import BudgetConfig
 from experiments import run as run_module
 from experiments.config import RunConfig
@@ -107,7 +108,10 @@ def test_a_file_that_is_wrong_is_one_sentence(tmp_path: Path, text: str, message
         (["--budget.latency-ms", "inf"], "budget.latency_ms: expected a finite number, found inf"),
         (["--seed", "5000000000"], "seed: expected 0 to 4294967295, found 5000000000"),
         (["--protocol.repeats", "2"], "protocol.repeats: expected at least 5, found 2"),
-        (["--method", "ppoo"], "method: expected one of ppo, random, uniform, found 'ppoo'"),
+        (
+            ["--method", "ppoo"],
+            f"method: expected one of {', '.join(METHODS)}, found 'ppoo'",
+        ),
         (["--config"], "--config: expected a YAML file, found nothing"),
         (["--config", "/nowhere.yaml"], "cannot read the configuration /nowhere.yaml"),
         (["stray"], "Unrecognized"),
