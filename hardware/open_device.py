@@ -5,6 +5,7 @@ from hardware.energy_gauge import open_gauge
 from hardware.errors import TargetError
 from hardware.local import LocalDevice
 from hardware.protocol import ProtocolConfig
+from hardware.rpc.device import RpcDevice
 from hardware.simulated import SimulatedDevice
 from hardware.target import TargetConfig
 
@@ -13,7 +14,7 @@ __all__ = ["open_device"]
 
 def open_device(
     config: TargetConfig, protocol: ProtocolConfig, energy: EnergyConfig | None = None
-) -> LocalDevice | SimulatedDevice:
+) -> LocalDevice | RpcDevice | SimulatedDevice:
     """Return the device of `config.runner`; the caller closes it.
 
     Args:
@@ -24,6 +25,13 @@ def open_device(
     Raises:
         TargetError: the meter is not there, or is asked for where nothing runs.
     """
+    if config.remote:
+        if energy is not None and energy.known:
+            raise TargetError(
+                f"energy.meter: expected none with target.board={config.board}, found "
+                f"{energy.meter}: meters are read on this machine only"
+            )
+        return RpcDevice(config, protocol)
     if config.runner != "simulated":
         return LocalDevice(config, protocol, energy)
     if energy is None or not energy.known:

@@ -7,7 +7,7 @@ function, and add a check for each argument and an allocation for each result at
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,26 @@ from hardware.steps import Step
 from hardware.storage import plan_storage
 from quant.deploy_graph import DeployGraph, DeployTensor, Flatten
 
-__all__ = ["Program", "assemble", "pooled", "write_calls"]
+__all__ = ["Program", "Runnable", "assemble", "pooled", "write_calls"]
 
 _ENTRY = "main"
 _POOLED_BYTES = 16 * 1024
 """Largest constant that goes into the pool of a program in memory."""
 
 _BOUND = "timed"  # the entry with its tensors already bound, so that a timing looks nothing up
+
+
+class Runnable(Protocol):
+    """A program, wherever it runs."""
+
+    def run(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Run once on `x`, batch first, and return a copy of the output."""
+
+    def execute(self) -> None:
+        """Run once on the input that the last `run` left in place."""
+
+    def time_repeats(self, loops: int, repeats: int) -> list[float]:
+        """Return the mean milliseconds of one execution in each of `repeats` repeats."""
 
 
 class Program:

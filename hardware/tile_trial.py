@@ -14,7 +14,7 @@ from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.schedule import Schedule, candidates
 from hardware.kernels.tiles import TileChoices
-from hardware.program import Program
+from hardware.program import Runnable
 from hardware.ruler import read_ruler_us
 from hardware.tile_layers import layers_at
 from quant.deploy_graph import DeployGraph
@@ -47,14 +47,14 @@ class TileTrial:
 
     geometry: Geometry
     family: Family
-    programs: Mapping[Schedule, Program]
+    programs: Mapping[Schedule, Runnable]
 
     @classmethod
     def of(
         cls,
         part: DeployGraph,
         context: PlanContext,
-        make_programs: Callable[[Sequence[ChooseSchedule]], Sequence[Program]],
+        make_programs: Callable[[Sequence[ChooseSchedule]], Sequence[Runnable]],
     ) -> "TileTrial":
         """Compile the schedules that promise most, and compare what they compute.
 
@@ -79,14 +79,15 @@ class TileTrial:
                 raise BuildError(f"{part.network}: {schedule} and the default tile disagree")
         return cls(*found, dict(zip(schedules, programs, strict=True)))
 
-    def decide(self, choices: TileChoices) -> bool:
+    def decide(self, choices: TileChoices, ruler_us: Callable[[], float] = read_ruler_us) -> bool:
         """Time the schedules and keep the fastest; return whether it is another than the default.
 
         Args:
             choices: Where to keep it.
+            ruler_us: Tells how slow the machine that runs them is at the moment.
         """
         default, *_ = self.programs
-        times_ms = interleaved_ms(list(self.programs.values()))
+        times_ms = interleaved_ms(list(self.programs.values()), ruler_us)
         index = fastest(times_ms)
         best = list(self.programs)[index]
         quiet_ms = [_quiet_ms(row) for row in times_ms]

@@ -23,7 +23,7 @@ from hardware.kernels.select import plan_step
 from hardware.kernels.target import KernelTarget
 from hardware.kernels.tiles import TileChoices
 from hardware.linking import link_program
-from hardware.program import Program, assemble
+from hardware.program import Runnable, assemble
 from hardware.protocol import ProtocolConfig
 from hardware.random_codes import BitPair
 from hardware.ruler import RulerReading, read_ruler_us, settle
@@ -36,12 +36,15 @@ from hardware.tile_trial import TileTrial
 from hardware.timing import Timing, time_program
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 
-__all__ = ["Workbench"]
+__all__ = ["STAMPED", "TakeSteps", "Workbench"]
 
 T = TypeVar("T")
 
-_STAMPED = 128
+STAMPED = 128
 """Most executions whose steps are stamped in one timing."""
+
+TakeSteps = Callable[[int], npt.NDArray[np.float64]]
+"""`(executions)` to microseconds `[executions, steps]`."""
 
 Identity = tuple[tuple[str, tuple[tuple[tuple[int, ...], str], ...]], ...]
 """`((symbol, ((constant shape, dtype), ...)), ...)`: programs of equal identity take equal time."""
@@ -53,7 +56,7 @@ class Workbench:
     def __init__(self, config: TargetConfig, batch: int) -> None:
         """Open the kernel cache for one target and batch size."""
         self._target = KernelTarget.of(config)
-        if config.threads > 1:
+        if config.threads > 1 and not config.remote:
             # Mode 1: the threads stay on the fast cores, where a board has two kinds.
             tvm.get_global_func("runtime.config_threadpool")(1, config.threads)
         self._cache = KernelCache(config)
@@ -61,10 +64,10 @@ class Workbench:
         self._schedule = self._tiles.schedule if config.tune_s > 0 else make_schedule
         self._trial: TileTrial | None = None
         self._batch = batch
-        self._program: Program | None = None
+        self._program: Runnable | None = None
 
     @property
-    def program(self) -> Program:
+    def program(self) -> Runnable:
         """The program that was built last.
 
         Raises:
@@ -128,7 +131,7 @@ class Workbench:
         if self._program is None:
             raise BuildError("nothing is built yet, so there is nothing to time")
         repeats = self._program.time_repeats
-        return _ruled(lambda: time_program(repeats, protocol), best_us, patience_s)
+        return self._ruled(lambda: time_program(repeats, protocol), best_us, patience_s)
 
     def time_layers(
         self, graph: DeployGraph, protocol: ProtocolConfig, best_us: float, patience_s: float
@@ -146,18 +149,15 @@ class Workbench:
         """
         graph = with_borders(graph)
         steps, plans = self._plan(graph)
-        program = self._assemble(graph, steps, plans)
         called = [step for step, plan in zip(steps, plans, strict=True) if plan is not None]
-        stamps = Stamps.of(self._context(graph), len(called), _STAMPED)
-        modules = self._cache.load([stamps.plan, *(plan for plan in plans if plan is not None)])
-        stamped = assemble(graph, steps, plans, modules, batch=self._batch, stamps=stamps)
+        stamps = Stamps.of(self._context(graph), len(called), STAMPED)
+        program, stamp = self._assemble_stamped(graph, steps, plans, stamps)
 
         def work() -> tuple[Timing, dict[str, float]]:
             timing = time_program(program.time_repeats, protocol)
             one_ms = float(np.median(timing.values_ms))
             wanted = math.ceil(protocol.repeats * protocol.min_repeat_ms / one_ms)
-            stamped.time_repeats(max(protocol.repeats, min(wanted, _STAMPED)), 1)
-            medians = np.median(stamps.steps_us(), axis=0)
+            medians = np.median(stamp(max(protocol.repeats, min(wanted, STAMPED))), axis=0)
             layers = {
                 step.op.layer: float(taken_us)
                 for step, taken_us in zip(called, medians, strict=True)
@@ -165,7 +165,7 @@ class Workbench:
             }
             return timing, layers
 
-        return _ruled(work, best_us, patience_s)
+        return self._ruled(work, best_us, patience_s)
 
     def execute(self, loops: int) -> None:
         """Run the current program `loops` times, one after the other, on its last input.
@@ -240,10 +240,8 @@ class Workbench:
         """
         part = with_borders(part)
 
-        def make_programs(ways: Sequence[ChooseSchedule]) -> list[Program]:
+        def make_programs(ways: Sequence[ChooseSchedule]) -> list[Runnable]:
             planned = [self._plan(part, schedule) for schedule in ways]
-            # Together, so that the cache may compile them side by side.
-            self._cache.load([plan for _, plans in planned for plan in plans if plan is not None])
             return [self._assemble(part, steps, plans) for steps, plans in planned]
 
         self._trial = None
@@ -258,7 +256,7 @@ class Workbench:
         if self._trial is None:
             raise BuildError("nothing is compiled yet, so no tile can be chosen")
         trial, self._trial = self._trial, None
-        return trial.decide(self._tiles)
+        return trial.decide(self._tiles, self._read_ruler_us)
 
     def _context(self, graph: DeployGraph, schedule: ChooseSchedule | None = None) -> PlanContext:
         return PlanContext(
@@ -277,22 +275,44 @@ class Workbench:
 
     def _assemble(
         self, graph: DeployGraph, steps: Sequence[Step], plans: Sequence[KernelPlan | None]
-    ) -> Program:
+    ) -> Runnable:
         modules = self._cache.load([plan for plan in plans if plan is not None])
         return assemble(graph, steps, plans, modules, batch=self._batch)
 
+    def _assemble_stamped(
+        self,
+        graph: DeployGraph,
+        steps: Sequence[Step],
+        plans: Sequence[KernelPlan | None],
+        stamps: Stamps,
+    ) -> tuple[Runnable, TakeSteps]:
+        """Return the program without stamps, and what runs it with them."""
+        modules = self._cache.load([stamps.plan, *(plan for plan in plans if plan is not None)])
+        stamped = assemble(graph, steps, plans, modules, batch=self._batch, stamps=stamps)
 
-def _ruled(work: Callable[[], T], best_us: float, patience_s: float) -> tuple[T, RulerReading]:
-    """Do some timing once the machine is about as fast as at its best, with a ruler beside it."""
-    before_us, waited_s = settle(best_us, patience_s)
-    started, started_cpu = time.perf_counter(), time.process_time()
-    done = work()
-    wall_s, cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
-    after_us = read_ruler_us()
-    return done, RulerReading(
-        before_us=before_us,
-        after_us=after_us,
-        best_us=min(best_us, before_us, after_us),
-        waited_s=waited_s,
-        cpu_share=min(1.0, cpu_s / wall_s),
-    )
+        def take(executions: int) -> npt.NDArray[np.float64]:
+            stamped.time_repeats(executions, 1)
+            return stamps.steps_us()
+
+        return self._assemble(graph, steps, plans), take
+
+    def _read_ruler_us(self) -> float:
+        """Return microseconds of a fixed computation where the programs run."""
+        return read_ruler_us()
+
+    def _ruled(
+        self, work: Callable[[], T], best_us: float, patience_s: float
+    ) -> tuple[T, RulerReading]:
+        """Time once the machine is about as fast as at its best, with a ruler beside it."""
+        before_us, waited_s = settle(best_us, patience_s)
+        started, started_cpu = time.perf_counter(), time.process_time()
+        done = work()
+        wall_s, cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
+        after_us = read_ruler_us()
+        return done, RulerReading(
+            before_us=before_us,
+            after_us=after_us,
+            best_us=min(best_us, before_us, after_us),
+            waited_s=waited_s,
+            cpu_share=min(1.0, cpu_s / wall_s),
+        )

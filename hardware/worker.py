@@ -14,6 +14,8 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+from hardware.target import TargetConfig
+
 __all__ = ["CANDIDATE", "OK", "WORLD", "main"]
 
 OK = "ok"
@@ -47,9 +49,7 @@ def _open(arguments: tuple[Any, ...]) -> tuple[tuple[str, Any], Any]:
     # TVM imports torch when it finds it: two seconds and 200 MB that measuring has no use for.
     sys.modules["torch"] = None  # type: ignore[assignment]
     try:
-        from hardware.workbench import Workbench
-
-        bench = Workbench(*arguments)
+        bench = _make_bench(*arguments)
         return (OK, bench.facts()), bench
     except Exception as error:
         return (WORLD, _portable(error)), None
@@ -57,12 +57,22 @@ def _open(arguments: tuple[Any, ...]) -> tuple[tuple[str, Any], Any]:
         del sys.modules["torch"]
 
 
+def _make_bench(config: TargetConfig, batch: int) -> Any:
+    if config.remote:
+        from hardware.rpc.workbench import RemoteWorkbench
+
+        return RemoteWorkbench(config, batch)
+    from hardware.workbench import Workbench
+
+    return Workbench(config, batch)
+
+
 def _answer(bench: Any, method: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
-    from hardware.errors import TargetError, ToolchainError
+    from hardware.errors import HardwareLostError, TargetError, ToolchainError
 
     try:
         return OK, getattr(bench, method)(*arguments)
-    except (TargetError, ToolchainError, OSError) as error:
+    except (TargetError, ToolchainError, HardwareLostError, OSError) as error:
         return WORLD, _portable(error)
     except Exception as error:
         return CANDIDATE, _one_line(error)

@@ -112,6 +112,10 @@ class Board(_Process):
         opened = json.loads(str(self._session.get_function(names.OPEN)(60)))
         return int(opened["pid"])
 
+    def close_session(self) -> None:
+        """Let others have the board."""
+        del self._session
+
 
 class Tracker(_Process):
     """TVM's own tracker; a context manager."""

@@ -1,0 +1,206 @@
+"""Lane: one board at a time, reached through a process that can be killed.
+
+Every remote call runs in the worker process under a wall-clock limit that is enforced here. When a
+session ends in the middle of a call, the lane reaches for a board again, whose reference kernel
+must run: only then is it the candidate that failed.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from hardware.errors import BoardBusyError, BoardLostError, HardwareLostError
+from hardware.protocol import ProtocolConfig
+from hardware.target import TargetConfig
+from hardware.worker_client import CandidateError, WorkerClient, WorkerLostError
+
+__all__ = ["Call", "Lane", "comparable"]
+
+_logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Call = Callable[..., Any]
+"""`(method, *arguments)` of the worker's `RemoteWorkbench`."""
+
+CONNECT_LIMIT_S = 45.0
+"""Limit for connecting, compiling and running the reference kernel; an emulated board takes 5 s."""
+_WATCHDOG_S = 5.0
+"""A board waits so much longer than this side before it ends a session that hears nothing."""
+_ATTEMPTS = 2
+"""A lost session may be the board's fault: the candidate gets a second chance, not a third."""
+_FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 15.0
+_CRASHES = ("SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGABRT")
+"""Signals that a program brings upon itself; others come from outside."""
+_OWN = ("id", "hostname")
+"""Facts that tell boards of one kind apart."""
+
+
+class Lane:
+    """Has a session with a board from `use` to the end of its block. Not safe for two threads."""
+
+    def __init__(
+        self,
+        config: TargetConfig,
+        protocol: ProtocolConfig,
+        expected: Callable[[Mapping[str, Any]], str] = lambda facts: "",
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Keep how to reach a board; nothing is started yet.
+
+        Args:
+            config: The target.
+            protocol: Gives the limit of one candidate.
+            expected: Returns why a board of these facts must not be used, or nothing.
+            sleep: Waits, for tests.
+            clock: Seconds, for tests.
+        """
+        self._config = config
+        self._limit_s = protocol.timeout_s
+        self._worker = WorkerClient(config, protocol.batch)
+        self._expected = expected
+        self._sleep, self._clock = sleep, clock
+        self._session_pid = 0
+        self.board: Mapping[str, Any] = {}
+        """Facts of the board that the last session was with, its name among them."""
+
+    @property
+    def worker_facts(self) -> Mapping[str, Any]:
+        """What the worker told about its target and its compiler."""
+        return self._worker.facts
+
+    def use(self, work: Callable[[Call], T]) -> T:
+        """Do some work with a board, from a session to its release; twice if a session ends.
+
+        Raises:
+            CandidateError: the candidate is wrong, or ends sessions of a board that is well.
+            HardwareLostError: no board answers.
+        """
+        try:
+            return self.hold(work)
+        finally:
+            self.release()
+
+    def hold(self, work: Callable[[Call], T]) -> T:
+        """Do the same and keep the session open for the next work.
+
+        Raises:
+            CandidateError: see `use`.
+            HardwareLostError: see `use`.
+        """
+        reason = ""
+        for _ in range(_ATTEMPTS):
+            self._reach()
+            try:
+                return work(self._call)
+            except (BoardLostError, WorkerLostError) as error:
+                reason = str(error)
+                _logger.warning("session with %s lost: %s", self.board.get("name"), reason)
+                pid = self._session_pid
+                self._forget()
+                end = self._reach()
+                if end.get("pid") == pid and end.get("signal") in _CRASHES:
+                    raise CandidateError(
+                        f"ended the board's session with {end['signal']}; the reference kernel "
+                        "still runs there"
+                    ) from None
+        raise CandidateError(
+            f"{reason}, {_ATTEMPTS} times in a row, on a board that still runs the reference kernel"
+        )
+
+    def compute(self, method: str, *arguments: Any) -> Any:
+        """Call a method that needs no board, such as `identity`; again if the worker died.
+
+        Raises:
+            CandidateError: the candidate is wrong, or ends the worker.
+            HardwareLostError: no worker can be started.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._call(method, *arguments)
+            except WorkerLostError:
+                self._forget()
+        try:
+            return self._call(method, *arguments)
+        except WorkerLostError as error:
+            self._forget()
+            raise CandidateError(f"{error}, {_ATTEMPTS} times in a row") from None
+
+    def release(self) -> None:
+        """Let others have the board."""
+        if self._session_pid:
+            self._session_pid = 0
+            try:
+                self._worker.call("release", limit_s=CONNECT_LIMIT_S)
+            except (WorkerLostError, CandidateError):
+                self._worker.close()
+
+    def close(self) -> None:
+        """End the worker, and with it the session."""
+        self._forget()
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        return self._worker.call(method, *arguments, limit_s=self._limit_s)
+
+    def _forget(self) -> None:
+        """End the worker: what is left of a lost session must not be used again."""
+        self._session_pid = 0
+        self._worker.close()
+
+    def _reach(self) -> Mapping[str, Any]:
+        """Open a session unless one is open; return how the session before it ended.
+
+        Raises:
+            HardwareLostError: no board answers, or only boards that must not be used.
+        """
+        if self._session_pid:
+            return {}
+        lost_since = busy_since = self._clock()
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return self._connect()
+            except (BoardLostError, WorkerLostError) as error:
+                now = self._clock()
+                if isinstance(error, BoardBusyError):
+                    lost_since, limit_s = now, self._config.busy_s
+                    waited_s = now - busy_since
+                else:
+                    busy_since, limit_s = now, self._config.reconnect_s
+                    waited_s = now - lost_since
+                if waited_s >= limit_s:
+                    raise _lost(error, waited_s) from None
+                _logger.warning("no board yet, trying again in %g s: %s", pause_s, error)
+                self._sleep(pause_s)
+                pause_s = min(2 * pause_s, _MOST_PAUSE_S)
+
+    def _connect(self) -> Mapping[str, Any]:
+        watchdog_s = self._limit_s + _WATCHDOG_S
+        try:
+            found = self._worker.call("connect", watchdog_s, limit_s=CONNECT_LIMIT_S)
+        except CandidateError as error:
+            raise BoardLostError(str(error)) from None
+        opened: Mapping[str, Any] = found["opened"]
+        self._session_pid = opened["pid"]
+        if wrong := self._expected(found["facts"]):
+            self.release()
+            raise BoardLostError(wrong)
+        self.board = {**found["facts"], "name": opened["name"]}
+        end: Mapping[str, Any] = opened["last_end"]
+        return end
+
+
+def comparable(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts that boards must share for their times to be compared."""
+    return {name: value for name, value in facts.items() if name not in _OWN}
+
+
+def _lost(error: Exception, waited_s: float) -> HardwareLostError:
+    hint = error.hint if isinstance(error, BoardLostError) else ""
+    message = error.message if isinstance(error, BoardLostError) else str(error)
+    return HardwareLostError(
+        f"no board after {waited_s:.0f} s: {message}",
+        hint or "look at it with: python -m experiments.boards doctor",
+    )

@@ -1,0 +1,104 @@
+"""Measuring one candidate in one session with a board."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from hardware.built import Built
+from hardware.device import MeasureResult
+from hardware.measurement import Measurement, MeasurementSource
+from hardware.protocol import ProtocolConfig
+from hardware.rpc.cooling import Cooled, time_cool
+from hardware.rpc.lane import Call
+from hardware.rpc.rulers import Rulers
+from hardware.ruler import RulerReading
+from hardware.timing import Timing
+from quant.deploy_graph import DeployGraph
+
+__all__ = ["measure_on_board", "source_of"]
+
+Timed = Cooled[tuple[Timing, RulerReading]]
+
+
+def source_of(board: Mapping[str, Any]) -> MeasurementSource:
+    """Return whether a board's times are measured or emulated."""
+    return "emulated" if board.get("emulated") else "measured"
+
+
+def measure_on_board(
+    call: Call,
+    graph: DeployGraph,
+    protocol: ProtocolConfig,
+    rulers: Rulers,
+    board: Mapping[str, Any],
+    standing: Mapping[str, Any],
+) -> MeasureResult:
+    """Build, check and time one candidate.
+
+    Args:
+        call: Of the session's worker.
+        graph: The candidate.
+        protocol: How to time.
+        rulers: The reference kernel's times so far.
+        board: Facts of the board that the session is with.
+        standing: Facts that all boards of the run share.
+
+    Raises:
+        CandidateError: it cannot be built or is wrong.
+        HardwareLostError: the session ended, or the board stays throttled.
+    """
+    started = time.perf_counter()
+    name = str(board["name"])
+    built: Built = call("build", graph)
+    ready = time.perf_counter()
+
+    def timed() -> Timed:
+        found: Timed = time_cool(
+            lambda: call("time", protocol, rulers.best_us(name), 0.0),
+            lambda: call("moment"),
+            board.get("limit_mhz"),
+        )
+        return found
+
+    cooled = timed()
+    timing, reading = cooled.value
+    discarded = [list(timing.discarded_ms)] if timing.discarded_ms else []
+    drift = rulers.note(name, reading)
+    if reading.disturbed:
+        # The reference kernel decides which attempt counts, never the candidate's own time.
+        second = timed()
+        other, other_reading = second.value
+        drift = rulers.note(name, other_reading)
+        if other_reading.slowdown < reading.slowdown:
+            discarded.append(list(timing.values_ms))
+            cooled, timing, reading = second, other, other_reading
+        else:
+            discarded.append(list(other.values_ms))
+    facts: dict[str, Any] = {
+        **standing,
+        "board": name,
+        "families": dict(built.families),
+        "before": dict(cooled.before),
+        "after": dict(cooled.after),
+        "ruler": {**asdict(reading), "slowdown": reading.slowdown},
+        "reference_drift": drift,
+    }
+    if cooled.void:
+        facts["void_attempts"] = list(cooled.void)
+    if discarded:
+        facts["discarded_attempts_ms"] = discarded
+    measurement = Measurement(
+        values_ms=timing.values_ms,
+        loops=timing.loops,
+        protocol=protocol,
+        source=source_of(board),
+        device=str(standing["model"]),
+        facts=facts,
+    )
+    build_s = ready - started - built.check_s
+    return MeasureResult(
+        measurement=measurement,
+        build_s=build_s,
+        measure_s=time.perf_counter() - started - build_s,
+    )
