@@ -1,6 +1,7 @@
 # make demo: search bit-widths for the digits network on this machine
 # make test: lint, types, import contracts and tests
-# make test-long: a run killed twenty times, five hundred evaluations in one process
+# make test-long: a run killed twenty times, one with an energy meter, five hundred evaluations in
+#     one process
 # make test-board: kernels for Arm on an emulated aarch64 board, made first (needs Debian's apt)
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +19,8 @@ test: check
 
 test-long: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow \
-		tests/experiments/test_resume.py tests/env/test_memory.py
+		tests/experiments/test_resume.py tests/experiments/test_energy_run.py \
+		tests/env/test_memory.py
 
 test-board: $(INSTALLED)
 	$(BIN)/python -m tests.emulated_board.make

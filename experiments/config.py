@@ -12,6 +12,7 @@ from env.env_config import EnvConfig
 from env.tasks import TaskConfig
 from experiments.config_keys import closest, dotted_values
 from experiments.errors import ConfigError
+from hardware.energy_config import EnergyConfig
 from hardware.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from quant.finetune import FinetuneConfig
@@ -49,6 +50,8 @@ class RunConfig:
     """The device, and the kernels it gets."""
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     """How programs are timed."""
+    energy: EnergyConfig = field(default_factory=EnergyConfig)
+    """Where joules come from; without a meter there are none."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     """What the allocation may use. With nothing set: a third of the way from the fastest uniform
     allocation's measured time to all-8's, or the same of model bytes where bits buy no time."""
@@ -83,5 +86,9 @@ class RunConfig:
         for name, value in dotted_values(self).items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{name}: expected a finite number, found {value}")
+        if self.budget.energy_key:
+            self.energy.require(self.budget.energy_key)
+        if self.env.reward.energy_weight:
+            self.energy.require("env.reward.energy_weight")
         if not self.output:
             raise ConfigError("output: expected a folder, found an empty name")

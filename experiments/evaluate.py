@@ -4,7 +4,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
     # A fresh folder, so that every kernel is generated and compiled again.
     with tempfile.TemporaryDirectory(prefix="bitalloc-kernels-") as kernels:
         target = fresh_target(config, kernels)
-        device = open_device(target, config.protocol)
+        device = open_device(target, config.protocol, config.energy)
         try:
             with LiveProgress(quiet=config.quiet) as progress:
                 setup = set_up_network(config, progress)
@@ -105,7 +105,7 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
     ]
     document: dict[str, Any] = {
         "split": "test",
-        "budget": {"latency_ms": budget.latency_ms, "model_bytes": budget.model_bytes},
+        "budget": asdict(budget),
         "device": facts,
         "steps": config.final.steps,
         "rows": [row.to_dict() for row in rows],

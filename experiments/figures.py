@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from env.evaluation import Evaluation
+from experiments.unbeaten import unbeaten
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, MIN_BITS
 
@@ -59,11 +60,7 @@ def front_points(
         [[item.latency_ms, item.accuracy] for item in evaluations if item.latency_ms is not None],
         dtype=np.float64,
     ).reshape(-1, 2)
-    faster = points[None, :, 0] <= points[:, None, 0]
-    better = points[None, :, 1] >= points[:, None, 1]
-    strictly = (points[None, :, 0] < points[:, None, 0]) | (points[None, :, 1] > points[:, None, 1])
-    beaten: npt.NDArray[np.bool_] = np.any(faster & better & strictly, axis=1)
-    return points, np.logical_not(beaten)
+    return points, unbeaten(points * (1.0, -1.0))
 
 
 def draw_front(

@@ -11,6 +11,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summ
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from experiments.run_folder import RunFolder
+from hardware.energy.energy import NO_METER, energy_label
 
 __all__ = ["hparams_of", "metrics_of", "write_hparams"]
 
@@ -26,6 +27,8 @@ _KEYS = (
     "env.finetune.learning_rate",
     "env.finetune.step_learning_rate",
     "env.reward.latency_weight",
+    "env.reward.energy_weight",
+    "energy.meter",
     "ppo.learning_rate",
     "ppo.practice_episodes",
 )
@@ -34,6 +37,8 @@ _KEYS = (
 _METRICS = {
     "chosen/accuracy": "accuracy of the chosen, search split",
     "chosen/latency_ms": "latency of the chosen (ms)",
+    "chosen/energy_mj": "energy of the chosen (mJ)",
+    "chosen/energy_modelled_mj": "energy of the chosen, modelled (mJ)",
     "chosen/model_bytes": "bytes of the chosen",
     "chosen/mean_weight_bits": "mean weight bits of the chosen",
     "chosen/mean_activation_bits": "mean activation bits of the chosen",
@@ -57,7 +62,11 @@ def write_hparams(folder: RunFolder) -> None:
     parts = [
         summary_v2.hparams_config_pb(
             hparams=[summary_v2.HParam(name) for name in values],
-            metrics=[summary_v2.Metric(tag, display_name=text) for tag, text in _METRICS.items()],
+            metrics=[
+                summary_v2.Metric(tag, display_name=text)
+                for tag, text in _METRICS.items()
+                if tag in metrics
+            ],
         ),
         summary_v2.hparams_pb(values, trial_id=folder.path.name),
         Summary(value=scalars),
@@ -100,6 +109,9 @@ def metrics_of(results: Mapping[str, Any]) -> dict[str, float]:
     named = {
         "chosen/accuracy": best["accuracy"],
         "chosen/latency_ms": best["latency_ms"],
+        energy_label("chosen/energy_mj", best.get("energy_source", NO_METER)): best.get(
+            "energy_mj"
+        ),
         "chosen/model_bytes": best["model_bytes"],
         "chosen/mean_weight_bits": best["weight_bits"],
         "chosen/mean_activation_bits": best["activation_bits"],

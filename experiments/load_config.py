@@ -178,6 +178,9 @@ def _override(base: RunConfig, arguments: Sequence[str]) -> RunConfig:
     except SystemExit as stop:
         if not stop.code:
             raise
+        # A section's own refusal knows what helps; tyro's box has its message alone.
+        if isinstance(refusal := stop.__context__, BitAllocError):
+            raise ConfigError(refusal.message, refusal.hint or _HELP_HINT) from None
         raise ConfigError(_tyro_sentence(output.getvalue()), _HELP_HINT) from None
 
 

@@ -44,7 +44,11 @@ class Outcome:
                 "measurement": self.choice.measurement.to_dict(),
             },
             "missed_the_budget": [
-                {"allocation": item.allocation.to_dict(), "latency_ms": item.latency_ms}
+                {
+                    "allocation": item.allocation.to_dict(),
+                    "latency_ms": item.latency_ms,
+                    "energy_mj": item.energy_mj,
+                }
                 for item in self.choice.missed
             ],
         }

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,8 +26,9 @@ __all__ = [
 
 T = TypeVar("T")
 
-MACHINE = ("cpu", "cpu_features", "tvm")
-"""Facts that decide what a program takes; a run goes on only where they are the same."""
+MACHINE = ("cpu", "cpu_features", "tvm", "energy")
+"""Facts that decide what a program takes, and what it is measured with; a run goes on only where
+they are the same."""
 
 TABLE, SENSITIVITIES, BUDGET = "layer_table.json", "sensitivities.json", "budget.json"
 
@@ -92,11 +93,7 @@ def write_measured(folder: RunFolder, measured: Measured) -> None:
     budget = measured.decided.budget
     folder.write_json(
         BUDGET,
-        {
-            "latency_ms": budget.latency_ms,
-            "model_bytes": budget.model_bytes,
-            "reason": measured.decided.reason,
-        },
+        {**asdict(budget), "reason": measured.decided.reason},
     )
 
 

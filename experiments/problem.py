@@ -124,7 +124,9 @@ def measure_times(
     )
     uniform = {
         bits: UniformFigures(
-            latency_ms=measurement.median_ms, model_bytes=graphs[bits].weight_bytes()
+            latency_ms=measurement.median_ms,
+            model_bytes=graphs[bits].weight_bytes(),
+            energy_mj=measurement.energy_mj,
         )
         for bits, measurement in timed.items()
     }
@@ -147,15 +149,23 @@ def measure_sensitivity(
 def anchored(
     table: LayerTable, layers: Sequence[LayerSpec], uniform: Mapping[int, UniformFigures]
 ) -> LayerTable:
-    """Scale the table so that it predicts what the fastest uniform allocation takes now.
+    """Scale the table so that it predicts what the cheapest uniform allocation takes now.
 
+    That is the fastest for times, and the one that takes least for energies.
     Table and programs may have been timed while the machine ran at different speeds, and budgets
     are made of the programs: unscaled, a budget that was just seen to be reachable could look
     impossible.
     """
     fastest = min(uniform, key=lambda bits: uniform[bits].latency_ms)
     predicted_ms = table.predict_ms(Allocation.uniform(layers, fastest))
-    return table.scaled(uniform[fastest].latency_ms / predicted_ms)
+    table = table.scaled(uniform[fastest].latency_ms / predicted_ms)
+    energies = {bits: item.energy_mj for bits, item in uniform.items() if item.energy_mj}
+    if not energies:
+        return table
+    frugal = min(energies, key=lambda bits: energies[bits])
+    predicted_mj = table.predict_mj(Allocation.uniform(layers, frugal))
+    assert predicted_mj is not None
+    return table.with_scaled_energies(energies[frugal] / predicted_mj)
 
 
 def make_evaluator(

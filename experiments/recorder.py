@@ -10,6 +10,7 @@ from experiments.event_log import EventLog
 from experiments.figures import draw_bits
 from experiments.progress import LiveProgress
 from experiments.run_folder import RunFolder
+from hardware.energy.energy import energy_label
 from hardware.layer_table import LayerTable
 
 _logger = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | N
     weight_bits, activation_bits = evaluation.allocation.mean_bits()
     latency_ms, predicted_ms = evaluation.latency_ms, table.predict_ms(evaluation.allocation)
     measurement = evaluation.measurement
+    energy = None if measurement is None else measurement.energy
+    predicted_mj = table.predict_mj(evaluation.allocation)
     scalars: dict[str, float | None] = {
         "evaluation/accuracy": evaluation.accuracy,
         "evaluation/loss": evaluation.loss,
@@ -36,6 +39,17 @@ def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | N
         "time/build_s": evaluation.build_s,
         "time/measure_s": evaluation.measure_s,
     }
+    if energy is not None:
+        energies = {
+            "evaluation/energy_mj": energy.gross_mj,
+            "evaluation/energy_net_mj": energy.net_mj,
+            "evaluation/energy_error_mj": energy.error_mj,
+            "evaluation/energy_idle_w": energy.idle_w,
+            "evaluation/energy_predicted_over_measured": None
+            if predicted_mj is None
+            else predicted_mj / energy.gross_mj,
+        }
+        scalars |= {energy_label(tag, energy.source): value for tag, value in energies.items()}
     for layer, bits in evaluation.allocation.items:
         scalars[f"weight_bits/{layer}"] = float(bits.weight_bits)
         scalars[f"activation_bits/{layer}"] = float(bits.activation_bits)
@@ -100,7 +114,13 @@ class Recorder:
         """Log the reward's terms and tell whether the evaluation is the best so far."""
         total, terms = self._reward(evaluation)
         self._events.scalars(
-            {"reward/total": total, **{f"reward/{name}": term for name, term in terms.items()}},
+            {
+                "reward/total": total,
+                **{
+                    energy_label(f"reward/{name}", self._table.energy_source): term
+                    for name, term in terms.items()
+                },
+            },
             step,
         )
         return self._is_best(evaluation, total)
@@ -112,6 +132,7 @@ class Recorder:
         inside = not evaluation.error and self._budget.allows(
             latency_ms=evaluation.latency_ms,
             model_bytes=evaluation.model_bytes,
+            energy_mj=evaluation.energy_mj,
             tolerance=MEASURED_TOLERANCE,
         )
         if not inside or (self.best is not None and total <= self._best_reward):
@@ -125,6 +146,7 @@ class Recorder:
             {
                 "best/accuracy": evaluation.accuracy,
                 "best/latency_ms": evaluation.latency_ms,
+                energy_label("best/energy_mj", self._table.energy_source): evaluation.energy_mj,
                 "best/model_bytes": float(evaluation.model_bytes),
                 "best/mean_weight_bits": weight_bits,
                 "best/mean_activation_bits": activation_bits,

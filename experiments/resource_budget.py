@@ -21,6 +21,8 @@ class UniformFigures:
 
     latency_ms: float
     model_bytes: int
+    energy_mj: float | None = None
+    """None where there is no meter."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +34,7 @@ class DecidedBudget:
 
 
 def decide_budget(config: BudgetConfig, uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
-    """Turn ratios and defaults into milliseconds and bytes.
+    """Turn ratios and defaults into milliseconds, bytes and millijoules.
 
     Args:
         config: What the user asked for.
@@ -44,16 +46,22 @@ def decide_budget(config: BudgetConfig, uniform: Mapping[int, UniformFigures]) -
         config.latency_ratio,
         config.model_bytes,
         config.model_bytes_ratio,
+        config.energy_mj,
+        config.energy_ratio,
     )
     if all(value is None for value in asked):
         return _default(uniform)
-    latency_ms, model_bytes = config.latency_ms, config.model_bytes
+    latency_ms, model_bytes, energy_mj = config.latency_ms, config.model_bytes, config.energy_mj
     if config.latency_ratio is not None:
         latency_ms = config.latency_ratio * all_8.latency_ms
     if config.model_bytes_ratio is not None:
         model_bytes = int(config.model_bytes_ratio * all_8.model_bytes)
+    if config.energy_ratio is not None:
+        assert all_8.energy_mj is not None  # the configuration was refused otherwise
+        energy_mj = config.energy_ratio * all_8.energy_mj
     return DecidedBudget(
-        budget=Budget(latency_ms=latency_ms, model_bytes=model_bytes), reason="as asked for"
+        budget=Budget(latency_ms=latency_ms, model_bytes=model_bytes, energy_mj=energy_mj),
+        reason="as asked for",
     )
 
 

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from env.budget import MEASURED_TOLERANCE, Budget
+from hardware.energy.energy import MODELLED, NO_METER
 from hardware.measurement import Measurement
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
@@ -35,6 +36,15 @@ class ResultRow:
     activation_bits: float | None = None
     inside_budget: bool | None = None
     """By the measured latency, with the measured tolerance, and by the model's bytes."""
+    energy_mj: float | None = None
+    """Gross millijoules of one execution."""
+    energy_net_mj: float | None = None
+    """Without what the idle device takes meanwhile; None for a modelled source."""
+    energy_error_mj: float | None = None
+    """Standard error of the gross energy."""
+    idle_w: float | None = None
+    energy_source: str = NO_METER
+    """Kind of meter, `modelled` or `none`."""
     source: str = ""
     """`measured`, `simulated` or `emulated`."""
     verdict: str = ""
@@ -67,6 +77,7 @@ def quantized_row(
     """Return the row of one allocation, judged against the budget by what was measured."""
     weight_bits, activation_bits = allocation.mean_bits()
     latency_ms = None if measurement is None else measurement.median_ms
+    energy = None if measurement is None else measurement.energy
     return ResultRow(
         name=name,
         accuracy=accuracy,
@@ -77,8 +88,16 @@ def quantized_row(
         weight_bits=weight_bits,
         activation_bits=activation_bits,
         inside_budget=budget.allows(
-            latency_ms=latency_ms, model_bytes=model_bytes, tolerance=MEASURED_TOLERANCE
+            latency_ms=latency_ms,
+            model_bytes=model_bytes,
+            energy_mj=None if energy is None else energy.gross_mj,
+            tolerance=MEASURED_TOLERANCE,
         ),
+        energy_mj=None if energy is None else energy.gross_mj,
+        energy_net_mj=None if energy is None else energy.net_mj,
+        energy_error_mj=None if energy is None else energy.error_mj,
+        idle_w=None if energy is None else energy.idle_w,
+        energy_source=NO_METER if energy is None else energy.source,
         source="" if measurement is None else measurement.source,
         verdict="" if measurement is None else str(measurement.verdict),
     )
@@ -95,14 +114,25 @@ def draw_table(rows: Sequence[ResultRow], budget: Budget, split: str) -> Table:
     sources = " and ".join(sorted({row.source for row in rows if row.source}))
     caption = f"accuracy on the {split} split ± standard error; latency {sources or 'not measured'}"
     caption += f", median and IQR; budget: {budget}"
+    meters = " and ".join(sorted({row.energy_source for row in rows} - {NO_METER}))
+    if meters:
+        caption += (
+            f"\nenergy of one execution by {meters}, gross ± standard error and net of idling"
+        )
+        if MODELLED in meters:
+            caption += "; modelled: nobody measured it"
     if any(row.verdict.startswith("unstable") for row in rows):
         caption += "\n* unstable: the machine was busy, or the repeats disagree"
     table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
     table.add_column("", no_wrap=True)
     for name in ("accuracy %", "latency ms", "IQR ms", "bytes", "bits w/a", "inside"):
         table.add_column(name, justify="right", no_wrap=True)
+    if meters:
+        mark = " (modelled)" if MODELLED in meters else ""
+        table.add_column(f"mJ{mark}", justify="right", no_wrap=True)
+        table.add_column("net mJ", justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row), *(_energy_cells(row) if meters else ()))
     return table
 
 
@@ -115,6 +145,15 @@ def to_csv(rows: Sequence[ResultRow]) -> str:
     writer.writeheader()
     writer.writerows(row.to_dict() for row in rows)
     return buffer.getvalue()
+
+
+def _energy_cells(row: ResultRow) -> tuple[str, str]:
+    if row.energy_mj is None:
+        return "-", "-"
+    gross = f"{row.energy_mj:.4g}"
+    if row.energy_source != MODELLED:
+        gross += f" ± {row.energy_error_mj:.2g}"
+    return gross, "-" if row.energy_net_mj is None else f"{row.energy_net_mj:.4g}"
 
 
 def _cells(row: ResultRow) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ def _work(config: RunConfig, folder: RunFolder, past: PastRun) -> None:
     try:
         with (
             Store(store_path) as store,
-            closing(open_device(config.device_target, config.protocol)) as device,
+            closing(open_device(config.device_target, config.protocol, config.energy)) as device,
             LiveProgress(quiet=config.quiet) as progress,
             EventLog(folder.events) as events,
         ):
@@ -163,6 +163,8 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
         measured = measure_device(config, setup, places.device, device, progress)
         write_measured(folder, measured)
     _say(f"device: {device.name} ({device.source})")
+    if measured.table.has_energies:
+        _say(f"energy: {measured.table.energy_source} ({_meter_of(places.device)})")
     _say(f"budget: {measured.decided.budget}: {measured.decided.reason}")
     state = RunState(folder.path)
     recorder = Recorder(
@@ -228,7 +230,7 @@ def _write_outcome(
     folder.write_text("results.csv", to_csv(outcome.rows))
     document = {
         "split": "search",
-        "budget": {"latency_ms": budget.latency_ms, "model_bytes": budget.model_bytes},
+        "budget": asdict(budget),
         "budget_reason": measured.decided.reason,
         "evaluations": len(evaluations),
         "accounting": used.to_dict(),
@@ -240,9 +242,14 @@ def _write_outcome(
     events.figure("bits/chosen", draw_bits(best.allocation, "chosen"), step)
     events.figure("front/accuracy_latency", draw_front(evaluations, best, budget.latency_ms), step)
     for missed in outcome.choice.missed:
-        _say(f"passed over: {missed.latency_ms:.4f} ms as measured, outside the budget")
+        _say(f"passed over: {missed} as measured, outside the budget")
     Console().print(draw_table(outcome.rows, budget, "search"))
     _say(f"{len(evaluations)} evaluations in {seconds / 60:.1f} minutes")
+
+
+def _meter_of(device: Device) -> str:
+    facts = device.facts().get("energy", {})
+    return str(facts.get("meter") or f"{facts.get('watts')} W as named, times the time")
 
 
 def _say(line: str) -> None:

@@ -22,6 +22,21 @@ class Missed:
 
     allocation: Allocation
     latency_ms: float
+    energy_mj: float | None = None
+
+    @classmethod
+    def by(cls, allocation: Allocation, measurement: Measurement) -> "Missed":
+        """Return what a measurement says of an allocation."""
+        return cls(
+            allocation=allocation,
+            latency_ms=measurement.median_ms,
+            energy_mj=measurement.energy_mj,
+        )
+
+    def __str__(self) -> str:
+        """Return what it took."""
+        energy = "" if self.energy_mj is None else f", {self.energy_mj:.4g} mJ"
+        return f"{self.latency_ms:.4g} ms{energy}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +76,7 @@ def choose(candidates: Sequence[Evaluation], budget: Budget, measure: Measure) -
 
     Args:
         candidates: Best first.
-        budget: The budget; a measured latency may exceed it by `MEASURED_TOLERANCE`.
+        budget: The budget; what is measured may exceed it by `MEASURED_TOLERANCE`.
         measure: Times a candidate again.
 
     Raises:
@@ -69,22 +84,17 @@ def choose(candidates: Sequence[Evaluation], budget: Budget, measure: Measure) -
     """
     missed: list[Missed] = []
     for candidate in candidates:
-        if not budget.allows(latency_ms=0.0, model_bytes=candidate.model_bytes):
+        if not budget.allows(latency_ms=0.0, energy_mj=0.0, model_bytes=candidate.model_bytes):
             continue
-        if _hopeless(candidate, budget):
-            assert candidate.latency_ms is not None
-            missed.append(Missed(allocation=candidate.allocation, latency_ms=candidate.latency_ms))
+        if candidate.measurement is not None and _hopeless(candidate, budget):
+            missed.append(Missed.by(candidate.allocation, candidate.measurement))
             continue
         measurement = measure(candidate.allocation)
-        if budget.allows(
-            latency_ms=measurement.median_ms,
-            model_bytes=candidate.model_bytes,
-            tolerance=MEASURED_TOLERANCE,
-        ):
+        if _inside(budget, measurement, candidate.model_bytes):
             return Choice(evaluation=candidate, measurement=measurement, missed=tuple(missed))
-        missed.append(Missed(allocation=candidate.allocation, latency_ms=measurement.median_ms))
-    closest = min((item.latency_ms for item in missed), default=None)
-    found = "nothing was evaluated" if closest is None else f"the closest took {closest:.4g} ms"
+        missed.append(Missed.by(candidate.allocation, measurement))
+    closest = min(missed, key=lambda item: _excess(item, budget), default=None)
+    found = "nothing was evaluated" if closest is None else f"the closest took {closest}"
     raise BudgetError(
         f"no evaluated allocation is inside the budget ({budget}); {found}",
         "raise the budget, or allow more evaluations with --evaluations",
@@ -114,11 +124,7 @@ def reconsider(
         replace(candidate, measurement=timed[candidate.allocation])
         for candidate in candidates
         if candidate.allocation in timed
-        and budget.allows(
-            latency_ms=timed[candidate.allocation].median_ms,
-            model_bytes=candidate.model_bytes,
-            tolerance=MEASURED_TOLERANCE,
-        )
+        and _inside(budget, timed[candidate.allocation], candidate.model_bytes)
     ]
     if not inside:
         return choice
@@ -137,9 +143,32 @@ def _hopeless(candidate: Evaluation, budget: Budget) -> bool:
     return (
         measurement is not None
         and measurement.verdict.stable
-        and not budget.allows(
-            latency_ms=measurement.median_ms,
-            model_bytes=candidate.model_bytes,
-            tolerance=_HOPELESS_EXCESS,
-        )
+        and not _inside(budget, measurement, candidate.model_bytes, _HOPELESS_EXCESS)
     )
+
+
+def _inside(
+    budget: Budget,
+    measurement: Measurement,
+    model_bytes: int,
+    tolerance: float = MEASURED_TOLERANCE,
+) -> bool:
+    return budget.allows(
+        latency_ms=measurement.median_ms,
+        energy_mj=measurement.energy_mj,
+        model_bytes=model_bytes,
+        tolerance=tolerance,
+    )
+
+
+def _excess(item: Missed, budget: Budget) -> float:
+    """Return by which factor a candidate exceeds the limit it is furthest beyond."""
+    factors = [
+        found / limit
+        for found, limit in (
+            (item.latency_ms, budget.latency_ms),
+            (item.energy_mj, budget.energy_mj),
+        )
+        if found is not None and limit is not None
+    ]
+    return max(factors, default=0.0)

@@ -69,7 +69,7 @@ def compare(
     with (
         RunLock(path),
         Store(Path(base.store) if base.store else path / "store.sqlite") as store,
-        closing(open_device(base.device_target, base.protocol)) as device,
+        closing(open_device(base.device_target, base.protocol, base.energy)) as device,
     ):
         if (path / "environment.json").exists():
             check_same_machine(folder, device.facts())

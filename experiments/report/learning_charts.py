@@ -1,6 +1,6 @@
 """Learning charts: what the search reached over its evaluations, and the policy over its steps."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from env.evaluation import Evaluation
@@ -8,6 +8,7 @@ from experiments.curves import Curve
 from experiments.report.markup import Markup, element
 from experiments.report.plot import Axis, Plot
 from experiments.report.run_record import RunRecord
+from hardware.energy.energy import NO_METER
 
 __all__ = ["learning_figures"]
 
@@ -24,6 +25,22 @@ class _Pair:
     label: str
     factor: float = 1.0
     """From the logged unit to the shown one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Measured:
+    """One measured quantity of the evaluations."""
+
+    name: str
+    unit: str
+    value: Callable[[Evaluation], float | None]
+
+
+_LATENCY = _Measured(name="latency", unit="ms", value=lambda item: item.latency_ms)
+
+
+def _energy_of(source: str) -> _Measured:
+    return _Measured(name=f"energy, {source}", unit="mJ", value=lambda item: item.energy_mj)
 
 
 _PAIRS = (
@@ -55,7 +72,11 @@ def learning_figures(record: RunRecord) -> list[Markup]:
     figures = []
     timed = [item for item in record.evaluations if not item.error]
     if timed:
-        figures += [_accuracy_figure(timed), _latency_figure(timed, record.budget_ms)]
+        figures.append(_accuracy_figure(timed))
+        figures.append(_measured_figure(timed, _LATENCY, record.budget_ms))
+        if record.energy_source != NO_METER:
+            limit = None if record.budget is None else record.budget.get("energy_mj")
+            figures.append(_measured_figure(timed, _energy_of(record.energy_source), limit))
     for pair in _PAIRS:
         curves = {kind: record.curves.get(f"{kind}/{pair.name}") for kind in ("practice", "real")}
         found = {kind: curve for kind, curve in curves.items() if curve is not None}
@@ -80,31 +101,35 @@ def _accuracy_figure(evaluations: Sequence[Evaluation]) -> Markup:
     return _figure("Real evaluations: accuracy", plot, _EVALUATION_KEYS)
 
 
-def _latency_figure(evaluations: Sequence[Evaluation], budget_ms: float | None) -> Markup:
+def _measured_figure(
+    evaluations: Sequence[Evaluation], quantity: _Measured, limit: float | None
+) -> Markup:
     points = [
-        (item, float(item.index + 1), item.latency_ms)
+        (item, float(item.index + 1), value)
         for item in evaluations
-        if item.latency_ms is not None
+        if (value := quantity.value(item)) is not None
     ]
-    values = [latency_ms for _, _, latency_ms in points]
+    values = [value for _, _, value in points]
     plot = Plot(
-        title="Latency of each evaluation",
+        title=f"{quantity.name.capitalize()} of each evaluation",
         height=_HEIGHT,
         x=_counting("evaluation", [x for _, x, _ in points]),
-        y=Axis.around("latency (ms)", values if budget_ms is None else [*values, budget_ms]),
+        y=Axis.around(
+            f"{quantity.name} ({quantity.unit})", values if limit is None else [*values, limit]
+        ),
     )
     keys = list(_EVALUATION_KEYS)
-    if budget_ms is not None:
-        ends = [(plot.x.low, budget_ms), (plot.x.high, budget_ms)]
-        plot.line(ends, "budget", f"budget: {budget_ms:.4f} ms")
+    if limit is not None:
+        ends = [(plot.x.low, limit), (plot.x.high, limit)]
+        plot.line(ends, "budget", f"budget: {limit:.4g} {quantity.unit}")
         keys.append(("rule budget", "budget"))
     plot.line([(x, y) for _, x, y in points], "real thin", "real evaluations")
     for item, x, y in points:
-        tip = f"evaluation {x:.0f} ({item.proposer})\n{y:.4f} ms"
+        tip = f"evaluation {x:.0f} ({item.proposer})\n{y:.4g} {quantity.unit}"
         if item.measurement is not None:
             tip += f", {item.measurement.verdict}"
         plot.dot(x, y, _kind(item), tip, radius=3.5)
-    return _figure("Real evaluations: latency", plot, keys)
+    return _figure(f"Real evaluations: {quantity.name}", plot, keys)
 
 
 _EVALUATION_KEYS = (("dot searched", "the method's"), ("dot uniform", "uniform and reference"))

@@ -4,13 +4,14 @@ import statistics
 
 from experiments.report.markup import Markup, element
 from experiments.report.run_record import RunRecord
+from hardware.energy.energy import MODELLED, NO_METER
 
 __all__ = ["models_note"]
 
 
 def models_note(record: RunRecord) -> Markup:
     """Return a list of what was measured, predicted or simulated, with the models' errors."""
-    items = [*_latency(record), *_practice(record)]
+    items = [*_latency(record), *_energy(record), *_practice(record)]
     items.append(
         element(
             "li",
@@ -34,6 +35,21 @@ def _latency(record: RunRecord) -> list[Markup]:
         )
         items.append(element("li", element("strong", source), f": {how}."))
     return items
+
+
+def _energy(record: RunRecord) -> list[Markup]:
+    source = record.energy_source
+    if source == NO_METER:
+        return []
+    if source == MODELLED:
+        text = ": every energy is a named power times a measured or simulated time."
+        return [element("li", element("strong", MODELLED), text)]
+    text = (
+        f"Energies of programs are of the {source} meter, in a window of many executions each. "
+        "Those of single layers are modelled: measured time times the power of a kernel family at "
+        "these bits, fitted to the windows of whole programs."
+    )
+    return [element("li", text)]
 
 
 def _practice(record: RunRecord) -> list[Markup]:

@@ -11,6 +11,7 @@ import yaml
 from env.evaluation import Evaluation
 from experiments.curves import Curve, read_curves
 from experiments.errors import RunFolderError
+from hardware.energy.energy import NO_METER
 from hardware.layer_table import LayerTable
 from quant.allocation import Allocation
 
@@ -34,7 +35,7 @@ class RunRecord:
     results: Mapping[str, Any] | None
     """Content of `results.json`; None while the run goes on or after it was stopped."""
     budget: Mapping[str, Any] | None
-    """Content of `budget.json`: `latency_ms`, `model_bytes` and the `reason`."""
+    """Content of `budget.json`: `latency_ms`, `model_bytes`, `energy_mj` and the `reason`."""
     test_results: Mapping[str, Any] | None
     """Content of `evaluate.json`, once `experiments.evaluate` was run."""
 
@@ -50,6 +51,14 @@ class RunRecord:
         if self.table is not None:
             found.add(self.table.source)
         return tuple(sorted(found))
+
+    @property
+    def energy_source(self) -> str:
+        """Where energies come from: a kind of meter, `modelled` or `none`."""
+        found = [item.measurement.energy_source for item in self.evaluations if item.measurement]
+        if self.table is not None:
+            found.append(self.table.energy_source)
+        return next((source for source in found if source != NO_METER), NO_METER)
 
     @property
     def rows(self) -> tuple[Mapping[str, Any], ...]:

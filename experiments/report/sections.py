@@ -12,6 +12,7 @@ from experiments.report.models_note import models_note
 from experiments.report.run_record import RunRecord
 from experiments.report.staircase import staircase_legend, staircases, table_of_layers
 from experiments.report.tables import evaluations_table, facts_list, results_table
+from hardware.energy.energy import MODELLED, NO_METER
 
 __all__ = ["banners", "run_sections", "summary_tiles"]
 
@@ -27,6 +28,17 @@ def banners(record: RunRecord) -> list[Markup]:
                 element("strong", source),
                 f": the latencies of this run are {source}, not measured. They say nothing about "
                 "any device.",
+                class_="banner warn",
+                role="note",
+            )
+        )
+    if record.energy_source == MODELLED:
+        found.append(
+            element(
+                "p",
+                element("strong", MODELLED),
+                ": the energies of this run are watts named in its configuration times the time "
+                "of a program. No meter was read.",
                 class_="banner warn",
                 role="note",
             )
@@ -61,6 +73,16 @@ def summary_tiles(record: RunRecord) -> Markup:
                 f"latency, {best['source']}",
                 f"{best['latency_ms']:.4f} ms",
                 f"IQR {best['latency_iqr_ms']:.4f}" + _beside(eight, "latency_ms", 1, ".4f", " ms"),
+            )
+        )
+    if best.get("energy_mj") is not None:
+        modelled = best["energy_source"] == MODELLED
+        spread = "modelled" if modelled else f"± {best['energy_error_mj']:.2g}"
+        tiles.append(
+            _tile(
+                f"energy, {best['energy_source']}",
+                f"{best['energy_mj']:.4g} mJ",
+                spread + _beside(eight, "energy_mj", 1, ".4g", " mJ"),
             )
         )
     bits = f"{best['weight_bits']:.1f} / {best['activation_bits']:.1f}"
@@ -123,6 +145,9 @@ def _budget_line(record: RunRecord) -> str:
         limits.append(f"{budget['latency_ms']:.4f} ms")
     if budget["model_bytes"] is not None:
         limits.append(f"{budget['model_bytes']} bytes")
+    if budget.get("energy_mj") is not None:
+        mark = " (modelled)" if record.energy_source == MODELLED else ""
+        limits.append(f"{budget['energy_mj']:.4g} mJ{mark}")
     line = f"Budget: {' and '.join(limits) or 'none'}, {budget['reason']}."
     missed = 0 if record.results is None else len(record.results["missed_the_budget"])
     if missed:
@@ -153,6 +178,8 @@ def _results(record: RunRecord) -> list[Markup]:
         f"Accuracy on the {record.results['split']} split ± standard error; latency: median and "
         "interquartile range, timed side by side. * unstable timing."
     )
+    if record.energy_source != NO_METER:
+        note += f" Energy of one execution ({record.energy_source}): gross, and net of idling."
     parts = [results_table(record.rows), element("p", note, class_="note")]
     if record.test_results is not None:
         note = (
@@ -206,7 +233,11 @@ def _layer_table(record: RunRecord) -> list[Markup]:
     if others:
         summary = element("summary", f"{len(others)} more layers")
         parts.append(element("details", summary, _grid(others, "")))
-    parts.append(element("details", element("summary", "All numbers"), table_of_layers(table)))
+    numbers = table_of_layers(table.times_us)
+    parts.append(element("details", element("summary", "All numbers"), numbers))
+    if table.has_energies:
+        title = element("summary", f"Microjoules ({table.energy_source})")
+        parts.append(element("details", title, table_of_layers(table.energies_uj)))
     return parts
 
 

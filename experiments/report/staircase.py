@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from experiments.report.markup import Markup, element, join
 from experiments.report.plot import Axis, Plot
-from hardware.layer_table import LayerTable
+from hardware.layer_table import LayerTable, PairTable
 from quant.allocation import Allocation
 
 __all__ = ["staircase_legend", "staircases", "table_of_layers"]
@@ -53,14 +53,14 @@ def staircase_legend(table: LayerTable) -> Markup:
     return element("div", *keys, class_="legend")
 
 
-def table_of_layers(table: LayerTable) -> Markup:
-    """Return every number of the layer table: lines are layers, columns are bit pairs."""
-    pairs = sorted({pair for times in table.times_us.values() for pair in times})
+def table_of_layers(values: PairTable[float]) -> Markup:
+    """Return every number of a table of layers: lines are layers, columns are bit pairs."""
+    pairs = sorted({pair for row in values.values() for pair in row})
     head = [element("th", "layer", scope="col")]
     head += [element("th", f"{weight}/{activation}", scope="col") for weight, activation in pairs]
     lines = []
-    for name, times in table.times_us.items():
-        cells = [f"{times[pair]:.2f}" if pair in times else "" for pair in pairs]
+    for name, row in values.items():
+        cells = [f"{row[pair]:.2f}" if pair in row else "" for pair in pairs]
         title = element("th", name, scope="row")
         lines.append(element("tr", title, *(element("td", text) for text in cells)))
     return element(

@@ -1,18 +1,22 @@
 """Tables of a page: the final results, the verdicts of the measurements, and plain facts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from env.evaluation import Evaluation
 from experiments.report.front_chart import BEST_ROW, uniform_bits
 from experiments.report.markup import Markup, element, join
+from hardware.energy.energy import MODELLED, NO_METER
 
 __all__ = ["evaluations_table", "facts_list", "results_table"]
 
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
     """Return the rows of `results.json` or `evaluate.json` with their spreads."""
-    head = ("", "accuracy %", "latency ms", "IQR ms", "bytes", "bits w/a", "inside", "source")
+    head = ["", "accuracy %", "latency ms", "IQR ms", "bytes", "bits w/a", "inside", "source"]
+    metered = _metered(row.get("energy_source", NO_METER) for row in rows)
+    if metered:
+        head[4:4] = [metered, "net mJ"]
     lines = []
     for row in rows:
         cells = [
@@ -25,6 +29,8 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
             element("td", *_inside(row["inside_budget"])),
             element("td", row["source"] or "-", class_="text"),
         ]
+        if metered:
+            cells[4:4] = _energy_cells(row)
         kind = "chosen" if row["name"] == BEST_ROW else None
         lines.append(element("tr", *cells, class_=kind))
     return _scrolling(head, lines, "results")
@@ -32,7 +38,10 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
 
 def evaluations_table(evaluations: Sequence[Evaluation], chosen: int | None) -> Markup:
     """Return every evaluation with the verdict on its timing, and why."""
-    head = ("#", "asked by", "bits", "accuracy %", "latency ms", "IQR ms", "verdict")
+    head = ["#", "asked by", "bits", "accuracy %", "latency ms", "IQR ms", "verdict"]
+    metered = _metered(item.measurement.energy_source for item in evaluations if item.measurement)
+    if metered:
+        head[6:6] = [metered]
     lines = []
     for item in evaluations:
         width = uniform_bits(item.allocation)
@@ -47,6 +56,8 @@ def evaluations_table(evaluations: Sequence[Evaluation], chosen: int | None) -> 
             element("td", _number(None if measured is None else measured.iqr_ms)),
             element("td", *_verdict(item), class_="text verdict"),
         ]
+        if metered:
+            cells[6:6] = [element("td", _four(item.energy_mj))]
         kind = "chosen" if item.index == chosen else None
         lines.append(element("tr", *cells, class_=kind))
     return _scrolling(head, lines, "evaluations")
@@ -78,6 +89,25 @@ def _scrolling(head: Sequence[str], lines: Sequence[Markup], kind: str) -> Marku
         ),
         class_="scroll",
     )
+
+
+def _metered(sources: Iterable[str]) -> str:
+    """Return the heading of a column of energies; empty where there is no meter."""
+    found = set(sources) - {NO_METER}
+    if not found:
+        return ""
+    return "mJ (modelled)" if MODELLED in found else "mJ"
+
+
+def _energy_cells(row: Mapping[str, Any]) -> list[Markup]:
+    gross = _four(row["energy_mj"])
+    if row["energy_mj"] is not None and row["energy_source"] != MODELLED:
+        gross += f" ± {row['energy_error_mj']:.2g}"
+    return [element("td", gross), element("td", _four(row["energy_net_mj"]))]
+
+
+def _four(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _number(value: float | None) -> str:
