@@ -1,8 +1,10 @@
 """Float checkpoints: a task's network is trained in float once, and kept."""
 
 import hashlib
+import inspect
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from env.tasks.task import Task
+from env.tasks.task import Split, Task
+from env.tasks.weights import load_weights
 from quant.errors import DataError
 from quant.finetune import train_float
 
@@ -33,7 +36,8 @@ def checkpoint_folder() -> Path:
 def checkpoint_path(task: Task, seed: int) -> Path:
     """Return where the checkpoint of a task and seed is kept."""
     digest = hashlib.sha256(_key(task, seed).encode()).hexdigest()[:16]
-    return checkpoint_folder() / f"{task.name}-{task.network}-s{seed}-{digest}.safetensors"
+    network = re.sub(r"[^A-Za-z0-9.-]+", "-", task.network)
+    return checkpoint_folder() / f"{task.name}-{network}-s{seed}-{digest}.safetensors"
 
 
 def float_module(
@@ -47,16 +51,27 @@ def float_module(
         progress: Called with (steps done, steps in all) while it trains.
 
     Raises:
-        DataError: the checkpoint is truncated or damaged.
+        DataError: the checkpoint is truncated or damaged, or the weights' file does not fit.
     """
     torch.manual_seed(seed)
     module = task.make_module()
+    if task.weights is not None:
+        load_weights(module, task.weights)
+        return module.eval()
+    if not task.recipe.epochs:
+        return module.eval()
     path, key = checkpoint_path(task, seed), _key(task, seed)
     if path.exists() and (state := _read(path, key)) is not None:
         module.load_state_dict(state)
         return module.eval()
     train_float(
-        module, task.train.images, task.train.labels, task.recipe, seed=seed, progress=progress
+        module,
+        task.train.images,
+        task.train.labels,
+        task.recipe,
+        seed=seed,
+        augment=task.augment,
+        progress=progress,
     )
     _write(path, module.state_dict(), key)
     return module.eval()
@@ -64,20 +79,38 @@ def float_module(
 
 def _key(task: Task, seed: int) -> str:
     """Return everything that decides the trained weights, compared whole on a hit."""
-    shapes = {name: list(value.shape) for name, value in task.make_module().state_dict().items()}
+    module = task.make_module()
+    shapes = {name: list(value.shape) for name, value in module.state_dict().items()}
     return json.dumps(
         {
             "version": CHECKPOINT_VERSION,
             "task": task.name,
+            "data": _data_digest(task.train),
             "network": task.network,
-            "images": len(task.train),
+            "code": hashlib.sha256(_code(module).encode()).hexdigest(),
             "recipe": asdict(task.recipe),
+            "augment": getattr(task.augment, "__name__", None),
             "seed": seed,
             "shapes": shapes,
             "torch": torch.__version__,
         },
         sort_keys=True,
     )
+
+
+def _code(module: nn.Module) -> str:
+    """Return what a network is made of: a user may change it and leave its shapes."""
+    try:
+        return f"{module!r}\n{inspect.getsource(type(module))}"
+    except (OSError, TypeError):  # defined in no file
+        return repr(module)
+
+
+def _data_digest(split: Split) -> str:
+    digest = hashlib.sha256(str(tuple(split.images.shape)).encode())
+    digest.update(split.images.contiguous().numpy().data)
+    digest.update(split.labels.contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 def _read(path: Path, key: str) -> dict[str, torch.Tensor] | None:

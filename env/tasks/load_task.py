@@ -1,51 +1,24 @@
 """Which tasks there are, and how the configuration names them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from env.errors import TaskError
+from env.tasks.cifar10 import cifar10_task
 from env.tasks.digits import digits_task
 from env.tasks.fashion_mnist import fashion_mnist_task
-from env.tasks.networks.catalogue import NETWORKS, network_maker
+from env.tasks.image_folder import image_folder_task
+from env.tasks.networks.catalogue import network_maker
+from env.tasks.own import make_own_module, own_task
 from env.tasks.task import Task
+from env.tasks.task_config import OWN, TaskConfig
 
-__all__ = ["TASKS", "TaskConfig", "load_task"]
-
-
-def _digits(folder: Path | None) -> Task:
-    if folder is not None:
-        raise TaskError(
-            f"task.data: the digits come with scikit-learn and take no folder, found {folder}"
-        )
-    return digits_task()
-
-
-TASKS: dict[str, Callable[[Path | None], Task]] = {
-    "digits": _digits,
-    "fashion-mnist": fashion_mnist_task,
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TaskConfig:
-    """The network and its data."""
-
-    name: str = "digits"
-    """Name of the task: `digits` comes with scikit-learn, `fashion-mnist` reads four files."""
-    network: str = ""
-    """Name of the network, for example `resnet20` or `mobilenetv2`; empty means the task's own."""
-    data: str = ""
-    """Folder of the task's data files; empty means where the task expects them."""
-
-    def __post_init__(self) -> None:
-        """Refuse tasks that do not exist."""
-        if self.name not in TASKS:
-            raise TaskError(f"task.name: expected one of {', '.join(TASKS)}, found {self.name!r}")
-        if self.network and self.network not in NETWORKS:
-            raise TaskError(
-                f"task.network: expected one of {', '.join(NETWORKS)}, found {self.network!r}"
-            )
+__all__ = ["load_task"]
 
 
 def load_task(config: TaskConfig) -> Task:
@@ -53,11 +26,53 @@ def load_task(config: TaskConfig) -> Task:
 
     Raises:
         DataError: a data file is missing, truncated or not what it claims.
-        TaskError: a folder was given for a task that has none.
+        TaskError: the user's function does not exist or returns something else.
     """
-    task = TASKS[config.name](Path(config.data) if config.data else None)
-    if config.network:
-        channels = task.example.shape[1]
-        maker = network_maker(config.network, in_channels=channels, classes=task.classes)
+    if config.name == OWN:
+        task = own_task(config.data, *_own_network(config))
+    else:
+        task = _LOAD[config.name](config)
+    if config.name != OWN and config.model:
+        make_module, network = _own_network(config)
+        task = replace(task, network=network, make_module=make_module)
+    elif config.network:
+        # Only now is it known how many channels and classes there are.
+        maker = network_maker(
+            config.network, in_channels=task.example.shape[1], classes=task.classes
+        )
         task = replace(task, network=config.network, make_module=maker)
-    return task
+    changed: dict[str, Any] = {
+        name: value
+        for name in ("epochs", "learning_rate")
+        if (value := getattr(config, name)) is not None
+    }
+    weights = Path(config.weights) if config.weights else None
+    return replace(task, recipe=replace(task.recipe, **changed), weights=weights)
+
+
+def _own_network(config: TaskConfig) -> tuple[Callable[[], nn.Module], str]:
+    return partial(make_own_module, config.model), config.model or config.network
+
+
+def _folder(config: TaskConfig) -> Path | None:
+    return Path(config.data) if config.data else None
+
+
+def _digits(config: TaskConfig) -> Task:
+    if config.data:
+        raise TaskError(
+            f"task.data: the digits come with scikit-learn and take no folder, found {config.data}"
+        )
+    return digits_task()
+
+
+def _image_folder(config: TaskConfig) -> Task:
+    return image_folder_task(_folder(config), size=config.image_size, per_class=config.per_class)
+
+
+_LOAD: dict[str, Callable[[TaskConfig], Task]] = {
+    "digits": _digits,
+    "fashion-mnist": lambda config: fashion_mnist_task(_folder(config)),
+    "cifar10": lambda config: cifar10_task(_folder(config)),
+    "image-folder": _image_folder,
+}

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from quant.finetune import TrainConfig
+from quant.finetune import Augment, TrainConfig
 
 __all__ = ["Split", "Task"]
 
@@ -16,7 +17,7 @@ class Split:
     """Images and labels of one part of a data set."""
 
     images: torch.Tensor
-    """float32 `[N, C, H, W]`, normalised."""
+    """float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`, normalised."""
     labels: torch.Tensor
     """int64 `[N]`."""
 
@@ -43,6 +44,10 @@ class Task:
     """Held out of training; every decision of a search is made on it."""
     test: Split
     """Only `experiments.evaluate` may look at it."""
+    augment: Augment | None = None
+    """Changes batches of the float training."""
+    weights: Path | None = None
+    """File of trained weights, in place of a training."""
 
     @property
     def example(self) -> torch.Tensor:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from env.tasks import TaskConfig, load_task
 from env.tasks.idx_file import read_idx
-from env.tasks.load_task import TaskConfig, load_task
 from quant.errors import DataError
 
 

@@ -1,0 +1,71 @@
+"""CIFAR-10: 60,000 colour images of 32x32, from its "python version".
+
+Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images". Batches 1 to 4 are
+trained on, batch 5 is the search split, and the published test batch is the test split.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from env.tasks.augment import flip_and_shift
+from env.tasks.batch_file import Batch, read_batch
+from env.tasks.networks.catalogue import network_maker
+from env.tasks.task import Split, Task
+from quant.errors import DataError
+from quant.finetune import TrainConfig
+
+__all__ = ["cifar10_task"]
+
+CLASSES = 10
+SIDE = 32
+NETWORK = "resnet20"
+MEAN = (0.4914, 0.4822, 0.4465)  # of the training pixels in 0..1, by channel
+DEVIATION = (0.2470, 0.2435, 0.2616)
+TRAIN_FILES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4")
+SEARCH_FILE = "data_batch_5"
+TEST_FILE = "test_batch"
+HINT = (
+    "unpack the python version of CIFAR-10 (cifar-10-python.tar.gz, from its authors' page at the "
+    "University of Toronto) and give the folder cifar-10-batches-py with --task.data FOLDER"
+)
+
+
+def cifar10_task(folder: Path | None) -> Task:
+    """Load the six batches; the network is a ResNet-20.
+
+    Args:
+        folder: Holds `data_batch_1` to `data_batch_5` and `test_batch`.
+
+    Raises:
+        DataError: no folder, or a file that is missing or not what it claims.
+    """
+    if folder is None:
+        raise DataError("task.data: CIFAR-10 needs the folder of its batches, found none", HINT)
+
+    def read(name: str) -> Batch:
+        return read_batch(folder / name, side=SIDE, classes=CLASSES, hint=HINT)
+
+    parts = [read(name) for name in TRAIN_FILES]
+    return Task(
+        name="cifar10",
+        network=NETWORK,
+        classes=CLASSES,
+        make_module=network_maker(NETWORK, in_channels=3, classes=CLASSES),
+        recipe=TrainConfig(epochs=60, batch_size=128, learning_rate=0.1),
+        augment=flip_and_shift,
+        train=_split(
+            np.concatenate([images for images, _ in parts]),
+            np.concatenate([labels for _, labels in parts]),
+        ),
+        search=_split(*read(SEARCH_FILE)),
+        test=_split(*read(TEST_FILE)),
+    )
+
+
+def _split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Split:
+    pixels = torch.from_numpy(images.astype(np.float32)) / 255.0
+    mean, deviation = (torch.tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
+    return Split(images=(pixels - mean) / deviation, labels=torch.from_numpy(labels))

@@ -1,0 +1,125 @@
+"""An image folder: `train/CLASS/*` and `val/CLASS/*`, as ImageNet is laid out.
+
+A share of `train` is held out as the search split, the same for every class and every time; `val`
+is the test split. Images are decoded once and kept in memory.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from env.tasks.networks.catalogue import network_maker
+from env.tasks.task import Split, Task
+from quant.errors import DataError
+from quant.finetune import TrainConfig
+
+__all__ = ["image_folder_task"]
+
+NETWORK = "resnet18"
+ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm"}
+SEARCH_SHARE = 0.1
+"""Share of each class's training images that are held out, at least one."""
+SPLIT_SEED = 2026
+RESIZE = 256 / 224
+"""The shorter side before the centre is cut out, in units of the image size."""
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's training pixels in 0..1
+DEVIATION = (0.229, 0.224, 0.225)
+MEMORY_SHARE = 0.5
+"""Share of the free memory that decoded images may take."""
+LAYOUT = "lay it out as FOLDER/train/CLASS/image.jpg and FOLDER/val/CLASS/image.jpg"
+
+
+def image_folder_task(folder: Path | None, *, size: int, per_class: int) -> Task:
+    """Load a folder; the network is a ResNet-18.
+
+    Args:
+        folder: Holds `train` and `val`.
+        size: Height and width that images are brought to.
+        per_class: Most images read of a class in each of the two parts; 0 reads all.
+
+    Raises:
+        DataError: no such folder, classes that differ, an image that cannot be read, or more
+            images than fit the memory.
+    """
+    if folder is None:
+        raise DataError("task.data: an image folder needs its path, found none", LAYOUT)
+    classes = _classes(folder / "train")
+    if _classes(folder / "val") != classes:
+        raise DataError(f"{folder}: expected the same classes in train and val", LAYOUT)
+    train, search = [], []
+    rng = np.random.default_rng(SPLIT_SEED)
+    for label, name in enumerate(classes):
+        files = _images(folder / "train" / name, per_class)
+        if len(files) < 2:
+            raise DataError(f"{folder / 'train' / name}: expected two images or more", LAYOUT)
+        order = rng.permutation(len(files))
+        held = max(1, round(SEARCH_SHARE * len(files)))
+        search += [(files[i], label) for i in sorted(order[:held])]
+        train += [(files[i], label) for i in sorted(order[held:])]
+    test = [
+        (file, label)
+        for label, name in enumerate(classes)
+        for file in _images(folder / "val" / name, per_class)
+    ]
+    _check_memory(len(train) + len(search) + len(test), size)
+    return Task(
+        name="image-folder",
+        network=NETWORK,
+        classes=len(classes),
+        make_module=network_maker(NETWORK, in_channels=3, classes=len(classes)),
+        recipe=TrainConfig(epochs=30, batch_size=64, learning_rate=0.05),
+        train=_split(train, size),
+        search=_split(search, size),
+        test=_split(test, size),
+    )
+
+
+def _classes(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise DataError(f"cannot read {folder}: no such folder", LAYOUT)
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    if len(names) < 2:
+        raise DataError(f"{folder}: expected a folder for each class, found {len(names)}", LAYOUT)
+    return names
+
+
+def _images(folder: Path, most: int) -> list[Path]:
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS)
+    if not files:
+        raise DataError(f"{folder}: expected images, found none", LAYOUT)
+    return files[:most] if most else files
+
+
+def _check_memory(count: int, size: int) -> None:
+    needed, free = count * 3 * size * size * 4, psutil.virtual_memory().available
+    if needed > MEMORY_SHARE * free:
+        raise DataError(
+            f"{count} images of {size}x{size} need {needed / 1e9:.1f} GB as numbers, and "
+            f"{free / 1e9:.1f} GB are free",
+            "take fewer with --task.per-class N, or smaller ones with --task.image-size N",
+        )
+
+
+def _split(files: Sequence[tuple[Path, int]], size: int) -> Split:
+    images = torch.stack([_read(file, size) for file, _ in files])
+    return Split(images=images, labels=torch.tensor([label for _, label in files]))
+
+
+def _read(file: Path, size: int) -> torch.Tensor:
+    """Return one image, float32 `[3, size, size]`: shorter side resized, centre, normalised."""
+    try:
+        with Image.open(file) as opened:
+            image = opened.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"cannot read the image {file}: {error}", "remove or mend it") from None
+    scale = RESIZE * size / min(image.size)
+    width, height = (max(size, round(side * scale)) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = (width - size) // 2, (height - size) // 2
+    pixels = np.asarray(image.crop((left, top, left + size, top + size)), np.float32) / 255.0
+    normal = (pixels - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)
+    return torch.from_numpy(np.ascontiguousarray(normal.transpose(2, 0, 1)))

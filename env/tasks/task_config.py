@@ -1,0 +1,69 @@
+"""TaskConfig: the configuration's section that names the network and its data."""
+
+from dataclasses import dataclass
+
+from env.errors import TaskError
+from env.tasks.networks.catalogue import NETWORKS
+
+__all__ = ["OWN", "TASKS", "TaskConfig"]
+
+OWN = "own"
+"""The task of the user's own data."""
+TASKS = ("digits", "fashion-mnist", "cifar10", "image-folder", OWN)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskConfig:
+    """The network and its data."""
+
+    name: str = "digits"
+    """`digits` (inside scikit-learn), `fashion-mnist`, `cifar10`, `image-folder` (train/ and val/
+    with a folder for each class), or `own` with `data`."""
+    network: str = ""
+    """Name of the network, for example `resnet20` or `mobilenetv2`; empty means the task's own."""
+    model: str = ""
+    """Your own network in place of `network`: package.module:function, which returns it."""
+    data: str = ""
+    """Folder of the task's data files, empty where the task has a place for them; for the task
+    `own` package.module:function, which returns the data."""
+    weights: str = ""
+    """File with the trained weights: a state dict, with torchvision's names where torchvision has
+    the network. Empty: the float network is trained once, and kept."""
+    epochs: int | None = None
+    """Passes of the float training; by default the task's own number. 0 takes the network as its
+    function returns it."""
+    learning_rate: float | None = None
+    """Largest learning rate of the float training; by default the task's own."""
+    image_size: int = 224
+    """Height and width of the images of an image folder."""
+    per_class: int = 0
+    """Most images read of a class of an image folder; 0 reads all."""
+
+    def __post_init__(self) -> None:
+        """Refuse tasks and networks that do not exist, and keys that contradict each other."""
+        if self.name not in TASKS:
+            raise TaskError(f"task.name: expected one of {', '.join(TASKS)}, found {self.name!r}")
+        if self.network and self.network not in NETWORKS:
+            raise TaskError(
+                f"task.network: expected one of {', '.join(NETWORKS)}, found {self.network!r}"
+            )
+        if self.network and self.model:
+            raise TaskError("task.network and task.model are both set; give one of them")
+        if self.model and ":" not in self.model:
+            raise TaskError(f"task.model: expected package.module:function, found {self.model!r}")
+        if self.name == OWN and ":" not in self.data:
+            raise TaskError(
+                f"task.data: expected package.module:function, found {self.data!r}",
+                "for a folder of images use --task.name image-folder",
+            )
+        if self.name == OWN and not (self.model or self.network):
+            raise TaskError(
+                "task.model: your own data need a network, found none",
+                "give --task.model package.module:function or --task.network NAME",
+            )
+        for name, least in (("epochs", 0), ("image_size", 8), ("per_class", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise TaskError(f"task.{name}: expected at least {least}, found {value}")
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise TaskError(f"task.learning_rate: expected more than 0, found {self.learning_rate}")

@@ -1,0 +1,98 @@
+"""The user's own network and data, found by name; every mistake is one sentence."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from env.errors import TaskError
+from env.tasks import Task, TaskConfig, checkpoint_path, float_module, load_task
+from quant.errors import DataError
+
+CODE = """
+import numpy as np
+import torch
+from torch import nn
+
+def model():
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 3))
+
+def data():
+    inputs = np.random.default_rng(0).normal(size=(100, 12)).astype("float32")
+    labels = inputs[:, :3].argmax(1)
+    return {"train": (inputs[:80], labels[:80]), "test": (inputs[80:], labels[80:])}
+
+def uneven():
+    return {"train": (torch.zeros(3, 2), torch.zeros(4).long()), "test": (1, 2)}
+
+def nan():
+    return {"train": (torch.full((4, 2), float("nan")), [0, 1, 0, 1]), "test": (1, 2)}
+
+def nothing():
+    return None
+
+number = 5
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    file = tmp_path / "my_own_task.py"
+    file.write_text(CODE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    yield file
+    sys.modules.pop("my_own_task", None)
+
+
+def own(model: str = "my_own_task:model", data: str = "my_own_task:data", **changes: int) -> Task:
+    return load_task(TaskConfig(name="own", model=model, data=data, **changes))  # type: ignore[arg-type]
+
+
+def test_own_data_are_split_and_the_network_trains(module: Path) -> None:
+    task = own(epochs=30)
+    assert [len(split) for split in (task.train, task.search, task.test)] == [68, 12, 20]
+    assert (task.classes, task.recipe.epochs) == (3, 30)
+    trained = float_module(task, 0)
+    predicted = trained(task.test.images).argmax(1)
+    assert float((predicted == task.test.labels).float().mean()) > 0.6
+    untrained = own(epochs=0)
+    assert float_module(untrained, 0) is not None
+    assert not checkpoint_path(untrained, 0).exists()
+
+
+def test_a_changed_network_or_changed_data_is_trained_again(module: Path) -> None:
+    before = checkpoint_path(own(), 0)
+    sys.modules.pop("my_own_task")
+    module.write_text(CODE.replace("nn.ReLU()", "nn.ReLU6()"))  # equal shapes
+    other = checkpoint_path(own(), 0)
+    sys.modules.pop("my_own_task")
+    module.write_text(CODE.replace("default_rng(0)", "default_rng(1)"))
+    assert len({before, other, checkpoint_path(own(), 0)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "message"),
+    [
+        ("my_own_task:model", "my_own_task:nothing", "expected its training and test data"),
+        ("my_own_task:model", "my_own_task:uneven", r"inputs \[N, ...\] and labels \[N\]"),
+        ("my_own_task:model", "my_own_task:nan", "finite inputs"),
+        ("my_own_task:model", "my_own_task:missing", "has no function 'missing'"),
+        ("my_own_task:model", "no_such_module:data", "cannot import no_such_module"),
+    ],
+)
+def test_mistakes_are_one_sentence(module: Path, model: str, data: str, message: str) -> None:
+    with pytest.raises((TaskError, DataError), match=message):
+        own(model, data)
+
+
+def test_a_model_that_is_none_is_refused(module: Path) -> None:
+    with pytest.raises(TaskError, match=r"to return a torch.nn.Module, found NoneType"):
+        float_module(own("my_own_task:nothing"), 0)
+    with pytest.raises(TaskError, match="your own data need a network"):
+        TaskConfig(name="own", data="my_own_task:data")
+    with pytest.raises(TaskError, match="both set"):
+        TaskConfig(network="resnet8", model="a:b")
+    with pytest.raises(TaskError, match=r"expected package.module:function, found 'folder'"):
+        TaskConfig(name="own", model="a:b", data="folder")
