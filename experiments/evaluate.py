@@ -14,6 +14,7 @@ from rich.console import Console
 from env.budget import Budget
 from env.tasks import Split
 from experiments.config import RunConfig
+from experiments.energy_table import draw_energies
 from experiments.exit_codes import run_command
 from experiments.network_setup import NetworkSetup, float_accuracy, set_up_network
 from experiments.outcome import BEST, reported_uniform
@@ -142,7 +143,10 @@ def _announced(path: Path, quiet: bool, no_tune: bool) -> None:
     folder, config = read_run(path)
     config = replace(config, quiet=quiet or config.quiet, tune=config.tune and not no_tune)
     rows, budget = evaluate(folder, config)
-    Console().print(draw_table(rows, budget, "test"))
+    console = Console()
+    console.print(draw_table(rows, budget, "test"))
+    if (energies := draw_energies(rows)) is not None:
+        console.print(energies)
     print(f"written to {folder.path / 'evaluate.json'} and {write_report([folder.path])}")
 
 

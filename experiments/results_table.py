@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from env.budget import MEASURED_TOLERANCE, Budget
-from hardware.energy.energy import MODELLED, NO_METER
+from hardware.energy.energy import NO_METER
 from hardware.measurement import Measurement
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
@@ -114,25 +114,14 @@ def draw_table(rows: Sequence[ResultRow], budget: Budget, split: str) -> Table:
     sources = " and ".join(sorted({row.source for row in rows if row.source}))
     caption = f"accuracy on the {split} split ± standard error; latency {sources or 'not measured'}"
     caption += f", median and IQR; budget: {budget}"
-    meters = " and ".join(sorted({row.energy_source for row in rows} - {NO_METER}))
-    if meters:
-        caption += (
-            f"\nenergy of one execution by {meters}, gross ± standard error and net of idling"
-        )
-        if MODELLED in meters:
-            caption += "; modelled: nobody measured it"
     if any(row.verdict.startswith("unstable") for row in rows):
         caption += "\n* unstable: the machine was busy, or the repeats disagree"
     table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
     table.add_column("", no_wrap=True)
     for name in ("accuracy %", "latency ms", "IQR ms", "bytes", "bits w/a", "inside"):
         table.add_column(name, justify="right", no_wrap=True)
-    if meters:
-        mark = " (modelled)" if MODELLED in meters else ""
-        table.add_column(f"mJ{mark}", justify="right", no_wrap=True)
-        table.add_column("net mJ", justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*_cells(row), *(_energy_cells(row) if meters else ()))
+        table.add_row(*_cells(row))
     return table
 
 
@@ -145,15 +134,6 @@ def to_csv(rows: Sequence[ResultRow]) -> str:
     writer.writeheader()
     writer.writerows(row.to_dict() for row in rows)
     return buffer.getvalue()
-
-
-def _energy_cells(row: ResultRow) -> tuple[str, str]:
-    if row.energy_mj is None:
-        return "-", "-"
-    gross = f"{row.energy_mj:.4g}"
-    if row.energy_source != MODELLED:
-        gross += f" ± {row.energy_error_mj:.2g}"
-    return gross, "-" if row.energy_net_mj is None else f"{row.energy_net_mj:.4g}"
 
 
 def _cells(row: ResultRow) -> tuple[str, ...]:

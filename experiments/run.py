@@ -14,6 +14,7 @@ from agents.methods import METHODS
 from agents.search import SearchProblem
 from env.accounting import Accounting, account
 from experiments.config import RunConfig
+from experiments.energy_table import draw_energies
 from experiments.environment_facts import command_line, environment_facts
 from experiments.event_log import EventLog
 from experiments.exit_codes import run_command
@@ -243,7 +244,10 @@ def _write_outcome(
     events.figure("front/accuracy_latency", draw_front(evaluations, best, budget.latency_ms), step)
     for missed in outcome.choice.missed:
         _say(f"passed over: {missed} as measured, outside the budget")
-    Console().print(draw_table(outcome.rows, budget, "search"))
+    console = Console()
+    console.print(draw_table(outcome.rows, budget, "search"))
+    if (energies := draw_energies(outcome.rows)) is not None:
+        console.print(energies)
     _say(f"{len(evaluations)} evaluations in {seconds / 60:.1f} minutes")
 
 

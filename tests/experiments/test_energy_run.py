@@ -77,9 +77,10 @@ def test_a_modelled_energy_budget_is_kept_and_called_modelled_everywhere(
     assert {"evaluation/energy_modelled_mj", "reward/energy_modelled"} <= tags
     assert not [tag for tag in tags if "energy" in tag and "modelled" not in tag]
     assert evaluate_module.main([str(modelled), "--quiet"]) == DONE
+    said = " ".join(capsys.readouterr().out.split())
     document = json.loads((modelled / "evaluate.json").read_text())
     assert document["rows"][-1]["energy_source"] == "modelled"
-    assert "modelled: nobody measured it" in capsys.readouterr().out.replace("\n", " ")
+    assert "by modelled: named watts times the time, nobody measured it" in said
 
 
 @pytest.mark.slow
@@ -96,6 +97,7 @@ def test_a_metered_run_on_this_machine(tmp_path: Path, capsys: pytest.CaptureFix
     folder = run(tmp_path, REWARDED)
     said = capsys.readouterr().out
     assert "energy: external (date" in said
+    assert "gross mJ" in said
     assert "net mJ" in said
     facts = json.loads((folder / "environment.json").read_text())["device"]["energy"]
     assert facts["energy_source"] == "external"
