@@ -3,13 +3,16 @@
 A new method is one file with a `search` function, and one line here.
 """
 
-from agents import amed, ppo, qbitopt, random_search, uniform
+from agents import amed, hawq, mckp, ompq, ppo, qbitopt, random_search, uniform
 from agents.search import Search
 
 __all__ = ["METHODS"]
 
 METHODS: dict[str, Search] = {
     "amed": amed.search,
+    "hawq": hawq.search,
+    "mckp": mckp.search,
+    "ompq": ompq.search,
     "ppo": ppo.search,
     "qbitopt": qbitopt.search,
     "random": random_search.search,

@@ -8,6 +8,7 @@ from typing import Protocol
 from agents.amed_config import AMEDConfig
 from agents.ppo_config import PPOConfig
 from agents.qbitopt_config import QBitOptConfig
+from agents.solve_config import HAWQConfig, MCKPConfig, OMPQConfig
 from env.accounting import Ledger
 from env.bit_allocation import BitAllocationEnv
 from env.budget import MEASURED_TOLERANCE, Budget
@@ -15,6 +16,7 @@ from env.costs import model_bytes
 from env.evaluation import Evaluation
 from env.evaluator import Evaluator
 from env.reward import RewardConfig, reward
+from env.sensitivities import SensitivitySource
 from env.tasks.task import Split
 from hardware.layer_table import LayerTable
 from quant.allocation import Allocation
@@ -46,12 +48,17 @@ class SearchProblem:
     make_env: Callable[[], BitAllocationEnv]
     prepare: Callable[[], QuantizedNetwork]
     """Returns a fresh calibrated network at the float checkpoint, which the method may train."""
+    sensitivities: SensitivitySource
+    """Estimates what quantizing each tensor does, when it is first asked."""
     train: Split
     search: Split
     ledger: Ledger = field(default_factory=Ledger)
     """Where a method enters what it uses beside its evaluations: images it trained on."""
     reward: RewardConfig = field(default_factory=RewardConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    mckp: MCKPConfig = field(default_factory=MCKPConfig)
+    ompq: OMPQConfig = field(default_factory=OMPQConfig)
+    hawq: HAWQConfig = field(default_factory=HAWQConfig)
     amed: AMEDConfig = field(default_factory=AMEDConfig)
     qbitopt: QBitOptConfig = field(default_factory=QBitOptConfig)
     log_folder: Path | None = None

@@ -5,6 +5,7 @@ from typing import Literal
 
 from env.errors import TaskError
 from env.reward import RewardConfig
+from env.sensitivity_config import SensitivityConfig
 from quant.finetune import FinetuneConfig
 from quant.layers import MAX_BITS, MIN_BITS
 
@@ -24,6 +25,8 @@ class EnvConfig:
     """Training images that the quantizers' steps are initialised from."""
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     """How a candidate is retrained at its bits."""
+    sensitivity: SensitivityConfig = field(default_factory=SensitivityConfig)
+    """What methods that estimate sensitivities may look at."""
     reward: RewardConfig = field(default_factory=RewardConfig)
     """What counts how much."""
 

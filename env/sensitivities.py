@@ -1,8 +1,21 @@
-"""Sensitivities: how much the loss rises with one tensor at b bits, as the environment reads it."""
+"""Sensitivities: how much the loss rises with one tensor at b bits, as others read it."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
-__all__ = ["Sensitivities"]
+from quant.sensitivities import Orthogonality, SensitivityKind, SensitivityTable
+
+__all__ = ["Sensitivities", "SensitivitySource"]
 
 Sensitivities = Mapping[tuple[str, str, int], float]
 """`{(layer, "weight" | "activation", bits): rise of the mean cross-entropy}`."""
+
+
+class SensitivitySource(Protocol):
+    """Where a method gets the sensitivity it wants; made when first asked for, and charged."""
+
+    def table(self, kind: SensitivityKind) -> SensitivityTable:
+        """Return the rises of the loss at every width that may be chosen."""
+
+    def orthogonality(self) -> Orthogonality:
+        """Return how alike the layers' features are."""

@@ -30,7 +30,7 @@ def network_digest(network: QuantizedNetwork) -> str:
 def code_digest() -> str:
     """Return a digest of the sources that retrain and score, so that no edit keeps old results."""
     digest = hashlib.sha256()
-    for path in sorted(Path(quant.__file__).parent.glob("*.py")):
+    for path in sorted(Path(quant.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -14,9 +14,11 @@ from hardware.measurement import Measurement
 from hardware.protocol import ProtocolConfig
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
+from quant.sensitivities import Orthogonality, SensitivityKind, SensitivityTable
 
 __all__ = [
     "FormulaEvaluator",
+    "FormulaSensitivities",
     "conv_layer",
     "formula_sensitivities",
     "formula_table",
@@ -97,6 +99,35 @@ def formula_sensitivities(layers: Sequence[LayerSpec]) -> Sensitivities:
         for k, decision in enumerate(decision_sequence(layers))
         for bits in range(2, 9)
     }
+
+
+class FormulaSensitivities:
+    """Source that answers every kind with the formula, and layers that are half alike."""
+
+    def __init__(self, layers: Sequence[LayerSpec], rises: Sensitivities) -> None:
+        """Keep the formula's rises of the loss, entered for every layer that reads a tensor."""
+        first = {d.tensor: d.layer for d in decision_sequence(layers) if d.kind == "activation"}
+        self._layers = tuple(layer.name for layer in layers)
+        self._rises = dict(rises) | {
+            (layer.name, "activation", bits): rises[first[layer.tensor], "activation", bits]
+            for layer in layers
+            if not layer.reads_input
+            for bits in range(2, 9)
+        }
+
+    def table(self, kind: SensitivityKind) -> SensitivityTable:
+        """Return the formula's rises."""
+        return SensitivityTable(kind=kind, rises=self._rises, base_loss=0.0, images=1)
+
+    def orthogonality(self) -> Orthogonality:
+        """Return a matrix in which earlier layers are less like the others."""
+        count = len(self._layers)
+        matrix = [
+            [1.0 if i == j else 0.1 * (1 + min(i, j)) for j in range(count)] for i in range(count)
+        ]
+        return Orthogonality(
+            layers=self._layers, matrix=tuple(tuple(row) for row in matrix), images=1
+        )
 
 
 class FormulaEvaluator:

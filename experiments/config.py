@@ -7,6 +7,7 @@ from agents.amed_config import AMEDConfig
 from agents.methods import METHODS
 from agents.ppo_config import PPOConfig
 from agents.qbitopt_config import QBitOptConfig
+from agents.solve_config import HAWQConfig, MCKPConfig, OMPQConfig
 from env.budget import BudgetConfig
 from env.env_config import EnvConfig
 from env.tasks import TaskConfig
@@ -63,6 +64,12 @@ class RunConfig:
     """How bits are sampled during training; for the method amed."""
     qbitopt: QBitOptConfig = field(default_factory=QBitOptConfig)
     """How bits are solved for during training; for the method qbitopt."""
+    mckp: MCKPConfig = field(default_factory=MCKPConfig)
+    """What the method mckp looks at."""
+    ompq: OMPQConfig = field(default_factory=OMPQConfig)
+    """What the method ompq looks at."""
+    hawq: HAWQConfig = field(default_factory=HAWQConfig)
+    """What the method hawq looks at."""
     final: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(steps=600))
     """The longer retraining of python -m experiments.evaluate, from the float checkpoint."""
 

@@ -9,12 +9,14 @@ from typing import Any
 import torch
 
 from agents.search import SearchProblem
+from env.accounting import Ledger
 from env.bit_allocation import BitAllocationEnv
 from env.costs import cost_table
 from env.evaluation import Evaluation
 from env.evaluator import Evaluator
 from env.masks import BudgetMask
 from env.stored_accuracies import StoredAccuracies, code_digest, network_digest
+from env.stored_sensitivities import StoredSensitivities
 from experiments.config import RunConfig
 from experiments.network_setup import NetworkSetup
 from experiments.progress import LiveProgress
@@ -236,11 +238,21 @@ def make_problem(
     measured: Measured,
     evaluator: Evaluator,
     reference: Evaluation,
+    store: Store,
+    progress: LiveProgress,
     log_folder: Path,
     state_folder: Path,
 ) -> SearchProblem:
     """Put together what the search methods may look at."""
-    layers = setup.network.layers
+    layers, ledger = setup.network.layers, Ledger()
+    sensitivities = StoredSensitivities(
+        setup.network,
+        setup.task.train,
+        config.env.sensitivity,
+        store,
+        ledger,
+        lambda name, done, total: progress.stage(f"{name} sensitivity", done, total),
+    )
 
     def make_env() -> BitAllocationEnv:
         return BitAllocationEnv(
@@ -263,10 +275,15 @@ def make_problem(
         reference=reference,
         make_env=make_env,
         prepare=setup.network.clone,
+        sensitivities=sensitivities,
+        ledger=ledger,
         train=setup.task.train,
         search=setup.task.search,
         reward=config.env.reward,
         ppo=config.ppo,
+        mckp=config.mckp,
+        ompq=config.ompq,
+        hawq=config.hawq,
         amed=config.amed,
         qbitopt=config.qbitopt,
         log_folder=log_folder,

@@ -183,7 +183,15 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
         config, setup, device, past.evaluations, places.store, state, recorder
     )
     problem = make_problem(
-        config, setup, measured, evaluator, reference, folder.events, state.policy_folder
+        config,
+        setup,
+        measured,
+        evaluator,
+        reference,
+        places.store,
+        progress,
+        folder.events,
+        state.policy_folder,
     )
     _logger.info("everything before the search: %.1f s", time.monotonic() - started)
     result = METHODS[config.method](problem, seed=config.seed)

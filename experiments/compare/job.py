@@ -126,6 +126,8 @@ def _search(
                 measured,
                 evaluator,
                 reference,
+                place.store,
+                LiveProgress(quiet=True),
                 folder.events,
                 state.policy_folder,
             )

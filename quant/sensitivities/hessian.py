@@ -84,8 +84,8 @@ def hessian_traces(
                 if progress:
                     progress(done * len(names) + position + 1, len(batches) * len(names))
     means = dict(zip(names, found.mean(0).tolist(), strict=True))
-    spreads = found.std(0) / math.sqrt(draws)
-    errors = dict(zip(names, spreads.tolist(), strict=True))
+    spreads = found.std(0) if draws > 1 else torch.full_like(found[0], math.nan)
+    errors = dict(zip(names, (spreads / math.sqrt(draws)).tolist(), strict=True))
     sources = sources_of(network)
     return HessianTraces(
         weights={layer.name: means["weight", layer.name] for layer in network.layers},

@@ -1,6 +1,6 @@
 """A search problem with a real network: digits, retraining for real, on the simulated device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 
 from agents.search import SearchProblem
+from env.accounting import Ledger
 from env.bit_allocation import BitAllocationEnv
 from env.budget import Budget
 from env.env_config import EnvConfig
 from env.evaluation import Evaluation
 from env.evaluator import Evaluator
+from env.sensitivity_config import SensitivityConfig
+from env.stored_sensitivities import StoredSensitivities
 from env.tasks import Split
 from env.testing import formula_sensitivities
 from hardware.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
+from hardware.store import Store
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.finetune import FinetuneConfig
@@ -33,6 +37,7 @@ class DigitsProblems:
     network: QuantizedNetwork
     train: Split
     search: Split
+    store: Store
 
     def make(
         self,
@@ -66,6 +71,7 @@ class DigitsProblems:
             limit=limit,
             past=past,
         )
+        ledger = Ledger()
         evaluator.proposer = "reference"
         reference = evaluator.evaluate([Allocation.uniform(layers, 8)])[0]
 
@@ -89,6 +95,14 @@ class DigitsProblems:
             reference=reference,
             make_env=make_env,
             prepare=self.network.clone,
+            sensitivities=StoredSensitivities(
+                self.network,
+                self.train,
+                SensitivityConfig(images=64, batch_size=32, draws=2, orthogonality_images=32),
+                self.store,
+                ledger,
+            ),
+            ledger=ledger,
             train=self.train,
             search=self.search,
             state_folder=state_folder,
@@ -101,10 +115,19 @@ class DigitsProblems:
         return convert(network)
 
 
+@pytest.fixture(scope="session")
+def sensitivity_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with Store(tmp_path_factory.mktemp("store") / "store.sqlite") as store:
+        yield store
+
+
 @pytest.fixture
-def problems(network: QuantizedNetwork, digits: Any) -> Callable[..., SearchProblem]:
+def problems(
+    network: QuantizedNetwork, digits: Any, sensitivity_store: Store
+) -> Callable[..., SearchProblem]:
     return DigitsProblems(
         network=network,
+        store=sensitivity_store,
         train=Split(images=digits.train_images, labels=digits.train_labels),
         search=Split(
             images=digits.test_images[:SEARCH_IMAGES], labels=digits.test_labels[:SEARCH_IMAGES]

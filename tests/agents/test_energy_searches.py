@@ -11,7 +11,13 @@ from agents.ppo_config import PPOConfig
 from agents.search import SearchProblem
 from env.bit_allocation import BitAllocationEnv
 from env.budget import Budget
-from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
+from env.testing import (
+    FormulaEvaluator,
+    FormulaSensitivities,
+    formula_sensitivities,
+    formula_table,
+    tied_layers,
+)
 from quant.allocation import Allocation
 
 CHOICES = (2, 4, 6, 8)
@@ -53,6 +59,7 @@ def make_problem(log_folder: Path) -> SearchProblem:
         reference=reference,
         make_env=make_env,
         prepare=None,  # type: ignore[arg-type]
+        sensitivities=FormulaSensitivities(LAYERS, SENSITIVITIES),
         train=None,  # type: ignore[arg-type]
         search=None,  # type: ignore[arg-type]
         ppo=QUICK,

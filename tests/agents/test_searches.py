@@ -15,7 +15,13 @@ from agents.uniform import uniform_inside
 from env.bit_allocation import BitAllocationEnv
 from env.budget import Budget
 from env.errors import TaskError
-from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
+from env.testing import (
+    FormulaEvaluator,
+    FormulaSensitivities,
+    formula_sensitivities,
+    formula_table,
+    tied_layers,
+)
 from quant.allocation import Allocation
 
 CHOICES = (2, 4, 6, 8)
@@ -80,6 +86,7 @@ def make_problem(
         reference=reference,
         make_env=make_env,
         prepare=None,  # type: ignore[arg-type]
+        sensitivities=FormulaSensitivities(LAYERS, SENSITIVITIES),
         train=None,  # type: ignore[arg-type]
         search=None,  # type: ignore[arg-type]
         ppo=ppo,

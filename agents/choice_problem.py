@@ -1,0 +1,109 @@
+"""ChoiceProblem: one pair of widths for every layer, least loss, costs within limits.
+
+A multiple-choice knapsack with ties: layers that read one tensor must agree on its bits. Every
+method that solves once builds one and hands it to a solver; nothing here knows where losses and
+costs come from.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from quant.allocation import Allocation, LayerBits
+
+__all__ = ["ChoiceProblem", "Floats", "Integers", "LayerChoices", "Picks"]
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Pair = tuple[int, int]
+"""(weight bits, activation bits)."""
+
+Picks = tuple[int, ...]
+"""Index of the chosen pair of each layer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LayerChoices:
+    """What one layer may be."""
+
+    layer: str
+    tensor: str
+    """Layers that name the same one must choose the same activation bits."""
+    pairs: tuple[Pair, ...]
+    losses: Floats
+    """`[pairs]`, additive over layers; what a tied tensor loses is in one of its readers."""
+    costs: Integers
+    """`[pairs, resources]`, exact and additive."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChoiceProblem:
+    """Minimise the sum of losses with every sum of costs at most its limit."""
+
+    layers: tuple[LayerChoices, ...]
+    limits: Integers
+    """`[resources]`, what no choice changes already taken off."""
+
+    def loss(self, picks: Picks) -> float:
+        """Return the sum of losses."""
+        return float(
+            sum(layer.losses[pick] for layer, pick in zip(self.layers, picks, strict=True))
+        )
+
+    def cost(self, picks: Picks) -> Integers:
+        """Return the sums of costs, `[resources]`."""
+        total = np.zeros_like(self.limits)
+        for layer, pick in zip(self.layers, picks, strict=True):
+            total += layer.costs[pick]
+        return total
+
+    def inside(self, picks: Picks) -> bool:
+        """Whether every limit is kept, in exact integers."""
+        return bool((self.cost(picks) <= self.limits).all())
+
+    def agrees(self, picks: Picks) -> bool:
+        """Whether layers that read one tensor chose the same bits for it."""
+        chosen: dict[str, int] = {}
+        return all(
+            chosen.setdefault(layer.tensor, layer.pairs[pick][1]) == layer.pairs[pick][1]
+            for layer, pick in zip(self.layers, picks, strict=True)
+        )
+
+    def limited(self, limits: Sequence[int] | Integers) -> "ChoiceProblem":
+        """Return the same choices under other limits."""
+        return ChoiceProblem(layers=self.layers, limits=np.asarray(limits, dtype=np.int64))
+
+    @cached_property
+    def tied(self) -> Mapping[str, tuple[int, ...]]:
+        """For each tensor, the positions of the layers that read it."""
+        found: dict[str, list[int]] = {}
+        for position, layer in enumerate(self.layers):
+            found.setdefault(layer.tensor, []).append(position)
+        return {tensor: tuple(positions) for tensor, positions in found.items()}
+
+    def allocation(self, picks: Picks) -> Allocation:
+        """Return the picks as an allocation."""
+        bits = {}
+        for layer, pick in zip(self.layers, picks, strict=True):
+            weight_bits, activation_bits = layer.pairs[pick]
+            bits[layer.layer] = LayerBits(weight_bits=weight_bits, activation_bits=activation_bits)
+        return Allocation.of(bits)
+
+    def picks(self, allocation: Allocation) -> Picks | None:
+        """Return the picks of an allocation, or None where it has widths that are no choice."""
+        chosen = []
+        for layer in self.layers:
+            bits = allocation[layer.layer]
+            pair = (bits.weight_bits, bits.activation_bits)
+            if pair not in layer.pairs:
+                return None
+            chosen.append(layer.pairs.index(pair))
+        return tuple(chosen)
+
+    def known(self, allocations: Iterable[Allocation]) -> frozenset[Picks]:
+        """Return the picks of allocations, without those that are no choice here."""
+        found = (self.picks(allocation) for allocation in allocations)
+        return frozenset(picks for picks in found if picks is not None)
