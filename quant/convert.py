@@ -73,16 +73,33 @@ class _Converter:
             ops=tuple(self._ops),
         )
 
-    def _tensor(self, name: str, shape: tuple[int, ...], dtype: Any, *, first: bool = False) -> str:
+    def _tensor(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: Any,
+        *,
+        scale: float = 1.0,
+        zero_point: int = 0,
+        first: bool = False,
+    ) -> str:
         last = shape if len(shape) == 1 or first else (*shape[1:], shape[0])
-        self._tensors[name] = DeployTensor(name=name, shape=last, dtype=dtype)
+        self._tensors[name] = DeployTensor(
+            name=name, shape=last, dtype=dtype, scale=scale, zero_point=zero_point
+        )
         return name
 
     def _output(self, node: Node) -> str:
         """Declare the node's own tensor, wide or narrow."""
-        return self._tensor(
-            node.name, node.shape, "int16" if node.name in self._graph.wide else "uint8"
-        )
+        if node.name in self._graph.wide:
+            scale = self._network.stream_scale(node.name)
+            return self._tensor(node.name, node.shape, "int16", scale=scale)
+        return self._narrow_tensor(node.name, node)
+
+    def _narrow_tensor(self, name: str, node: Node) -> str:
+        """Declare a tensor of narrow codes in a node's own quantizer."""
+        step, zero_point, _ = self._quantizer(node.name)
+        return self._tensor(name, node.shape, "uint8", scale=step, zero_point=zero_point)
 
     def _narrow(self, name: str) -> str:
         """Return the narrow tensor of a node, requantizing its wide one once."""
@@ -92,7 +109,7 @@ class _Converter:
         if narrow not in self._tensors:
             node = self._graph.by_name[name]
             step, zero_point, levels = self._quantizer(name)
-            self._tensor(narrow, node.shape, "uint8")
+            self._narrow_tensor(narrow, node)
             self._ops.append(
                 Requantize(
                     input=name,
@@ -138,7 +155,7 @@ class _Converter:
         self._ops.append(
             QuantizeInput(
                 input=FLOAT_INPUT,
-                output=self._tensor(node.name, node.shape, "uint8"),
+                output=self._narrow_tensor(node.name, node),
                 multiplier=_ratio(1.0, step),
                 zero_point=zero_point,
             )

@@ -46,6 +46,10 @@ class DeployTensor:
     border: tuple[int, int] = (0, 0)
     """Rows and columns of the padding's code that a program keeps around an image of narrow codes.
     A converted network has none; `hardware` sets them so that no layer needs a padded copy."""
+    scale: float = 1.0
+    """What one code is worth: real value = `scale * (code - zero_point)`. No operator needs it, as
+    the multipliers are made of it; other formats of a network do."""
+    zero_point: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

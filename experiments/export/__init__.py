@@ -1,0 +1,1 @@
+"""python -m experiments.export: a finished run as a folder that runs elsewhere."""

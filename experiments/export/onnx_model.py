@@ -1,0 +1,243 @@
+"""A converted network as a standard ONNX model: float operators between Q and DQ pairs.
+
+Weights are the integers of the network, in the narrowest type of ONNX that holds them, and every
+tensor is rounded to the same codes. What lies between is computed in float32 by whoever runs it, so
+that a code may differ by one where a sum falls next to the middle of two; docs/integers.md stays
+the definition.
+
+Images are channels-first, as ONNX has them.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.export.onnx_types import StoredType, packed_bytes, type_for
+from quant.deploy_graph import (
+    WIDE_MAX,
+    WIDE_MIN,
+    Add,
+    AvgPool2d,
+    Concat,
+    Conv2d,
+    DeployGraph,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    QuantizeInput,
+    Requantize,
+)
+from quant.errors import BitAllocError
+
+__all__ = ["onnx_model"]
+
+_HINT = "pip install 'bitalloc[onnx]'"
+_NARROW_MAX = 255
+_IR_VERSION = {21: 10, 25: 13}
+"""Version of the file format that came with a version of the operators."""
+_BIAS = StoredType(name="INT32", bits=32)
+
+
+def onnx_model(graph: DeployGraph, *, opset: int, batch: int | str = "batch") -> bytes:
+    """Return the model, serialized.
+
+    Args:
+        graph: The converted network.
+        opset: 21, or 25 for types of two bits.
+        batch: Images in one execution, or the name of a free dimension.
+
+    Raises:
+        BitAllocError: onnx is not installed, or an operator has no counterpart.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise BitAllocError("expected the package onnx, found none", _HINT) from None
+    builder = _Builder(graph, opset, onnx)
+    return bytes(builder.build(batch).SerializeToString())
+
+
+class _Builder:
+    """Collects nodes and constants; a value is named after its tensor."""
+
+    def __init__(self, graph: DeployGraph, opset: int, onnx: Any) -> None:
+        self._graph = graph
+        self._opset = opset
+        self._onnx = onnx
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+
+    def build(self, batch: int | str) -> Any:
+        helper, kinds = self._onnx.helper, self._onnx.TensorProto
+        for op in self._graph.ops:
+            emit = _EMIT.get(type(op))
+            if emit is None:
+                raise BitAllocError(f"{type(op).__name__} has no counterpart in ONNX")
+            emit(self, op)
+        source, result = (self._graph.tensors[n] for n in (self._graph.input, self._graph.output))
+        return helper.make_model(
+            helper.make_graph(
+                self._nodes,
+                self._graph.network,
+                [helper.make_tensor_value_info(source.name, kinds.FLOAT, [batch, *source.shape])],
+                [helper.make_tensor_value_info(result.name, kinds.FLOAT, [batch, *result.shape])],
+                self._constants,
+            ),
+            opset_imports=[helper.make_opsetid("", self._opset)],
+            ir_version=_IR_VERSION[self._opset],
+            producer_name="bitalloc",
+        )
+
+    def quantize_input(self, op: QuantizeInput) -> None:
+        self._round(op.input, op.output, 0, _NARROW_MAX)
+
+    def conv2d(self, op: Conv2d) -> None:
+        codes = op.weight.transpose(0, 3, 1, 2)
+        (ph, pw) = op.padding
+        self._layer(
+            op,
+            codes,
+            "Conv",
+            strides=list(op.stride),
+            pads=[ph, pw, ph, pw],
+            dilations=list(op.dilation),
+            group=op.groups,
+        )
+
+    def linear(self, op: Linear) -> None:
+        self._layer(op, self._channels_first(op), "Gemm", transB=1)
+
+    def add(self, op: Add) -> None:
+        total = f"{op.output}/sum"
+        output = self._graph.tensors[op.output]
+        branches = []
+        for number, (name, multiplier) in enumerate(zip(op.inputs, op.multipliers, strict=True)):
+            branch = name
+            if multiplier != 1.0:
+                branch = f"{op.output}/branch{number}"
+                self._quantize(name, branch, output.scale, 0, "INT16")
+            branches.append(branch)
+        self._node("Add", branches, total)
+        self._round(total, op.output, op.clip_min, op.clip_max)
+
+    def requantize(self, op: Requantize) -> None:
+        self._round(op.input, op.output, op.clip_min, op.clip_max)
+
+    def max_pool(self, op: MaxPool2d) -> None:
+        self._node("MaxPool", [op.input], op.output, **_window(op))
+
+    def avg_pool(self, op: AvgPool2d) -> None:
+        mean = f"{op.output}/mean"
+        self._node("AveragePool", [op.input], mean, count_include_pad=1, **_window(op))
+        self._round(mean, op.output, op.clip_min, op.clip_max)
+
+    def flatten(self, op: Flatten) -> None:
+        self._node("Flatten", [op.input], op.output, axis=1)
+
+    def concat(self, op: Concat) -> None:
+        self._node("Concat", list(op.inputs), op.output, axis=1)
+
+    def _layer(
+        self, op: Conv2d | Linear, codes: npt.NDArray[np.int8], kind: str, **attributes: Any
+    ) -> None:
+        epilogue, source = op.epilogue, self._graph.tensors[op.input]
+        target_scale = 1.0 if epilogue.logits else self._graph.tensors[op.output].scale
+        unit = epilogue.multiplier.astype(np.float64) * target_scale
+        weight = self._integers(
+            f"{op.layer}/weight",
+            codes,
+            type_for(op.weight_bits, self._opset),
+            unit / source.scale,
+        )
+        bias = self._integers(f"{op.layer}/bias", epilogue.bias, _BIAS, unit)
+        result = op.output if epilogue.logits else f"{op.output}/float"
+        self._node(kind, [op.input, weight, bias], result, **attributes)
+        if not epilogue.logits:
+            self._round(result, op.output, epilogue.clip_min, epilogue.clip_max)
+
+    def _channels_first(self, op: Linear) -> npt.NDArray[np.int8]:
+        """Return a matrix whose columns are in the order of a flattened `(C, H, W)` image."""
+        for other in self._graph.ops:
+            if isinstance(other, Flatten) and other.output == op.input:
+                height, width, channels = self._graph.tensors[other.input].shape
+                image = op.weight.reshape(-1, height, width, channels)
+                return image.transpose(0, 3, 1, 2).reshape(op.weight.shape)
+        return op.weight
+
+    def _round(self, source: str, name: str, clip_min: int, clip_max: int) -> None:
+        """Clip a float value and round it to the codes of a tensor of the graph.
+
+        Narrow codes are of eight bits whatever their width: they are never stored, and ONNX Runtime
+        cannot run every operator between narrower ones.
+        """
+        tensor = self._graph.tensors[name]
+        stored, limits = "UINT8", (0, _NARROW_MAX)
+        if tensor.dtype == "int16":
+            stored, limits = "INT16", (WIDE_MIN, WIDE_MAX)
+        if (clip_min, clip_max) != limits:
+            clipped = f"{name}/clipped"
+            ends = [
+                self._scalar(f"{clipped}/{end}", (code - tensor.zero_point) * tensor.scale)
+                for end, code in (("min", clip_min), ("max", clip_max))
+            ]
+            self._node("Clip", [source, *ends], clipped)
+            source = clipped
+        self._quantize(source, name, tensor.scale, tensor.zero_point, stored)
+
+    def _quantize(self, source: str, name: str, scale: float, zero_point: int, stored: str) -> None:
+        code = np.array(zero_point, np.uint8 if stored == "UINT8" else np.int16)
+        parameters = [
+            self._scalar(f"{name}/scale", scale),
+            self._constant(f"{name}/zero_point", (), code.tobytes(), stored),
+        ]
+        self._node("QuantizeLinear", [source, *parameters], f"{name}/codes")
+        self._node("DequantizeLinear", [f"{name}/codes", *parameters], name)
+
+    def _integers(
+        self, name: str, codes: npt.NDArray[Any], stored: StoredType, scale: npt.NDArray[np.float64]
+    ) -> str:
+        """Return the real values of integer constants with one scale for each output channel."""
+        parameters = [
+            self._constant(f"{name}/codes", codes.shape, packed_bytes(codes, stored), stored.name),
+            self._constant(
+                f"{name}/scale", scale.shape, scale.astype(np.float32).tobytes(), "FLOAT"
+            ),
+        ]
+        self._node("DequantizeLinear", parameters, name, axis=0)
+        return name
+
+    def _scalar(self, name: str, value: float) -> str:
+        return self._constant(name, (), np.float32(value).tobytes(), "FLOAT")
+
+    def _constant(self, name: str, shape: tuple[int, ...], data: bytes, stored: str) -> str:
+        kind = getattr(self._onnx.TensorProto, stored)
+        tensor = self._onnx.helper.make_tensor(name, kind, shape, data, raw=True)
+        self._constants.append(tensor)
+        return name
+
+    def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        node = self._onnx.helper.make_node(kind, inputs, [output], name=output, **attributes)
+        self._nodes.append(node)
+
+
+def _window(op: MaxPool2d | AvgPool2d) -> dict[str, list[int]]:
+    (ph, pw) = op.padding
+    return {
+        "kernel_shape": list(op.kernel),
+        "strides": list(op.stride),
+        "pads": [ph, pw, ph, pw],
+    }
+
+
+_EMIT: dict[type, Any] = {
+    QuantizeInput: _Builder.quantize_input,
+    Conv2d: _Builder.conv2d,
+    Linear: _Builder.linear,
+    Add: _Builder.add,
+    Requantize: _Builder.requantize,
+    MaxPool2d: _Builder.max_pool,
+    AvgPool2d: _Builder.avg_pool,
+    Flatten: _Builder.flatten,
+    Concat: _Builder.concat,
+}
