@@ -3,13 +3,14 @@
 A new method is one file with a `search` function, and one line here.
 """
 
-from agents import amed, hawq, mckp, ompq, ppo, qbitopt, random_search, uniform
+from agents import amed, haq, hawq, mckp, ompq, ppo, qbitopt, random_search, uniform
 from agents.search import Search
 
 __all__ = ["METHODS"]
 
 METHODS: dict[str, Search] = {
     "amed": amed.search,
+    "haq": haq.search,
     "hawq": hawq.search,
     "mckp": mckp.search,
     "ompq": ompq.search,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agents.amed_config import AMEDConfig
+from agents.haq_config import HAQConfig
 from agents.ppo_config import PPOConfig
 from agents.qbitopt_config import QBitOptConfig
 from agents.solve_config import HAWQConfig, MCKPConfig, OMPQConfig
@@ -61,6 +62,7 @@ class SearchProblem:
     hawq: HAWQConfig = field(default_factory=HAWQConfig)
     amed: AMEDConfig = field(default_factory=AMEDConfig)
     qbitopt: QBitOptConfig = field(default_factory=QBitOptConfig)
+    haq: HAQConfig = field(default_factory=HAQConfig)
     log_folder: Path | None = None
     """Where a method may write TensorBoard events of its own."""
     state_folder: Path | None = None

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from agents.amed_config import AMEDConfig
+from agents.haq_config import HAQConfig
 from agents.methods import METHODS
 from agents.ppo_config import PPOConfig
 from agents.qbitopt_config import QBitOptConfig
@@ -64,6 +65,8 @@ class RunConfig:
     """How bits are sampled during training; for the method amed."""
     qbitopt: QBitOptConfig = field(default_factory=QBitOptConfig)
     """How bits are solved for during training; for the method qbitopt."""
+    haq: HAQConfig = field(default_factory=HAQConfig)
+    """How the DDPG agent learns; for the method haq."""
     mckp: MCKPConfig = field(default_factory=MCKPConfig)
     """What the method mckp looks at."""
     ompq: OMPQConfig = field(default_factory=OMPQConfig)

@@ -286,6 +286,7 @@ def make_problem(
         hawq=config.hawq,
         amed=config.amed,
         qbitopt=config.qbitopt,
+        haq=config.haq,
         log_folder=log_folder,
         state_folder=state_folder,
     )

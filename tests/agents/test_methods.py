@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from agents.amed_config import AMEDConfig
+from agents.haq_config import HAQConfig
 from agents.methods import METHODS
 from agents.ppo_config import PPOConfig
 from agents.qbitopt_config import QBitOptConfig
@@ -18,6 +19,7 @@ SECTIONS: dict[str, Any] = {
     "ppo": PPOConfig(warm_up_episodes=8, practice_episodes=2, rollout_episodes=4, environments=2),
     "amed": AMEDConfig(samples=3, finetune=FEW, validation_images=64),
     "qbitopt": QBitOptConfig(rounds=2, frozen_rounds=1, finetune=FEW, sensitivity_images=32),
+    "haq": HAQConfig(warm_up_episodes=2, hidden=(16,), batch_size=8),
 }
 BUDGETS = [{"share": 0.35}, {"share": 0.5, "bytes_share": 0.4}]
 

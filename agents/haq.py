@@ -1,0 +1,126 @@
+"""HAQ: DDPG on real-valued actions, its allocations lowered into the budget before evaluation."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from stable_baselines3 import DDPG
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from agents.episode_log import EpisodeLog
+from agents.executed_replay import ExecutedReplay
+from agents.haq_config import HAQConfig
+from agents.lowering import lowered
+from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.spending import spending_of
+from agents.uniform import evaluate_uniform
+from env.continuous_actions import ContinuousActions, SettlingEvaluator
+from env.evaluator import Evaluator
+from quant.allocation import Allocation
+
+__all__ = ["search"]
+
+PATIENCE = 50
+"""Episodes in a row that end in known allocations, after which the agent counts as settled."""
+
+
+class FadingNoise(ActionNoise):
+    """Normal noise whose spread falls by one factor with every episode after the warm-up."""
+
+    def __init__(self, config: HAQConfig, episodes: int, rng: np.random.Generator) -> None:
+        """Spread the fall over so many episodes."""
+        super().__init__()
+        self._rng = rng
+        self._spread, self._warm_up = config.noise, config.warm_up_episodes
+        learnt = max(1, episodes - config.warm_up_episodes)
+        self._factor = min(1.0, (config.noise_end / config.noise) ** (1.0 / learnt))
+        self._episodes = 0
+
+    def __call__(self) -> npt.NDArray[np.float32]:
+        """Return the noise of one action, in the policy's own -1..1."""
+        return self._rng.normal(0.0, 2.0 * self._spread, 1).astype(np.float32)
+
+    def reset(self) -> None:
+        """Count an episode."""
+        self._episodes += 1
+        if self._episodes > self._warm_up:
+            self._spread *= self._factor
+
+
+class StopWhenDone(BaseCallback):
+    """Ends training when no evaluation is left, or the agent repeats itself."""
+
+    def __init__(self, evaluator: Evaluator, settling: SettlingEvaluator) -> None:
+        """Keep what counts."""
+        super().__init__()
+        self._evaluator, self._settling = evaluator, settling
+
+    def _on_step(self) -> bool:
+        return self._evaluator.remaining > 0 and self._settling.repeats < PATIENCE
+
+
+def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+    """Let a DDPG agent choose freely, lower its choice into the budget, and credit what was run.
+
+    A resumed search plays its episodes again: the past evaluations are handed back, so that only
+    the agent's own arithmetic is repeated.
+    Source: Wang et al. 2019, "HAQ: Hardware-Aware Automated Quantization with Mixed Precision"
+    (CVPR).
+    """
+    evaluate_uniform(problem)
+    evaluator = problem.evaluator
+    evaluator.proposer = "haq"
+    if evaluator.remaining <= 0:
+        return ranked_candidates(problem)
+
+    def settle(allocation: Allocation) -> Allocation:
+        spending = spending_of(problem)
+        return spending.allocation(lowered(spending.columns(allocation), spending))
+
+    settling = SettlingEvaluator(evaluator, settle, evaluator.evaluations)
+    env = problem.make_env()
+    env.evaluator = settling
+    view = ContinuousActions(env, problem.make_env())
+    agent = _agent(problem, view, seed)
+    _forget_curves(problem.log_folder)
+    agent.learn(
+        evaluator.remaining * (PATIENCE + 1) * len(env.decisions),
+        callback=[EpisodeLog(), StopWhenDone(evaluator, settling)],
+        tb_log_name="haq",
+    )
+    evaluator.adopt_past()
+    return ranked_candidates(problem)
+
+
+def _agent(problem: SearchProblem, view: ContinuousActions, seed: int) -> DDPG:
+    config, steps = problem.haq, len(problem.make_env().decisions)
+    noise = FadingNoise(config, problem.evaluator.remaining, np.random.default_rng(seed))
+    return DDPG(
+        "MlpPolicy",
+        DummyVecEnv([lambda: Monitor(view)]),
+        learning_rate=config.learning_rate,
+        buffer_size=config.replay_episodes * steps,
+        learning_starts=config.warm_up_episodes * steps,
+        batch_size=config.batch_size,
+        tau=config.tau,
+        gamma=1.0,
+        train_freq=(1, "episode"),
+        gradient_steps=config.updates * steps,
+        action_noise=noise,
+        replay_buffer_class=ExecutedReplay,
+        replay_buffer_kwargs={"reward_scale": config.reward_scale, "baseline": config.baseline},
+        policy_kwargs={"net_arch": list(config.hidden)},
+        tensorboard_log=None if problem.log_folder is None else str(problem.log_folder),
+        seed=seed,
+        device="cpu",
+    )
+
+
+def _forget_curves(folder: Path | None) -> None:
+    """Drop what the killed part of a run logged: the episodes are played and logged again."""
+    for events in folder.glob("haq_*") if folder is not None else ():
+        shutil.rmtree(events)

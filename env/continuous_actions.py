@@ -1,0 +1,121 @@
+"""ContinuousActions: the environment as HAQ sees it, with one real number for each decision."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from env.bit_allocation import BitAllocationEnv, Evaluates, Vector
+from env.budget import Budget
+from env.decisions import bits_of
+from env.evaluation import Evaluation
+from quant.allocation import Allocation
+
+__all__ = ["ContinuousActions", "Executed", "SettlingEvaluator"]
+
+Settle = Callable[[Allocation], Allocation]
+"""Brings an allocation into the budget."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Executed:
+    """The episode that was evaluated, which is the agent's own with some bits lowered."""
+
+    observations: Vector
+    """float32 `[steps + 1, features]`; the last one repeats the one before it."""
+    actions: npt.NDArray[np.float32]
+    """float32 `[steps, 1]`, 0..1: the agent's own where it was executed, else the middle of what
+    was."""
+
+
+class SettlingEvaluator:
+    """Evaluates what an allocation becomes inside the budget, and no allocation twice."""
+
+    def __init__(
+        self, evaluator: Evaluates, settle: Settle, known: Sequence[Evaluation] = ()
+    ) -> None:
+        """Keep the parts; `known` are answers that are there already."""
+        self._evaluator, self._settle = evaluator, settle
+        self._known = {evaluation.allocation: evaluation for evaluation in known}
+        self.repeats = 0
+        """How many answers in a row were known before."""
+
+    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+        """Return one Evaluation for each allocation, of the settled one."""
+        return [self._evaluate(self._settle(allocation)) for allocation in allocations]
+
+    def _evaluate(self, allocation: Allocation) -> Evaluation:
+        if allocation in self._known:
+            self.repeats += 1
+        else:
+            self.repeats = 0
+            self._known[allocation] = self._evaluator.evaluate([allocation])[0]
+        return self._known[allocation]
+
+
+class ContinuousActions(gym.Env[Vector, npt.NDArray[np.float32]]):
+    """A view of `BitAllocationEnv` without masks, for agents that act in real numbers.
+
+    An action in 0..1 is split evenly between the bit choices. Every choice is legal here, so that
+    the evaluator has to settle what the episode ends in; the last step's `info["executed"]` is the
+    episode as it was executed, for the agent to learn from.
+    Source: Wang et al. 2019, "HAQ" (CVPR), section 3.1, for the action and the rounding.
+    """
+
+    def __init__(self, env: BitAllocationEnv, twin: BitAllocationEnv) -> None:
+        """Take two environments of one problem: one to act in, one to look episodes up in.
+
+        Args:
+            env: Its evaluator must keep the budget; its masks are taken away.
+            twin: Never evaluated.
+        """
+        self.observation_space = env.observation_space
+        self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
+        self._env, self._twin = env, twin
+        self._actions: list[float] = []
+        for each in (env, twin):
+            each.reset(options={"budget": Budget()})
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Vector, dict[str, Any]]:
+        """Begin an episode."""
+        super().reset(seed=seed)
+        self._actions = []
+        return self._env.reset(seed=seed, options=options)
+
+    def step(
+        self, action: npt.NDArray[np.float32]
+    ) -> tuple[Vector, float, bool, bool, dict[str, Any]]:
+        """Fix the next bit-width; the last step's info says what was executed."""
+        share = float(action[0])
+        self._actions.append(share)
+        observation, reward, ended, cut, info = self._env.step(np.int64(self._index(share)))
+        info["executed"] = self._executed(info["evaluation"]) if ended else None
+        return observation, reward, ended, cut, info
+
+    def _index(self, share: float) -> int:
+        choices = len(self._env.bit_choices)
+        return min(int(share * choices), choices - 1)
+
+    def _executed(self, evaluation: Evaluation) -> Executed:
+        """Walk the twin along the bits that were evaluated."""
+        choices = self._env.bit_choices
+        observation, _ = self._twin.reset()
+        observations, actions = [observation], []
+        for own, bits in zip(
+            self._actions, bits_of(self._env.decisions, evaluation.allocation), strict=True
+        ):
+            index = choices.index(bits)
+            actions.append(own if self._index(own) == index else (index + 0.5) / len(choices))
+            if len(actions) < len(self._env.decisions):
+                observation, *_ = self._twin.step(np.int64(index))
+            observations.append(observation)
+        return Executed(
+            observations=np.stack(observations),
+            actions=np.array(actions, dtype=np.float32)[:, None],
+        )
