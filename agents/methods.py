@@ -3,7 +3,7 @@
 A new method is one file with a `search` function, and one line here.
 """
 
-from agents import amed, haq, hawq, mckp, ompq, ppo, qbitopt, random_search, uniform
+from agents import amed, haq, hawq, mckp, nsga2, ompq, ppo, qbitopt, random_search, uniform
 from agents.search import Search
 
 __all__ = ["METHODS"]
@@ -13,6 +13,7 @@ METHODS: dict[str, Search] = {
     "haq": haq.search,
     "hawq": hawq.search,
     "mckp": mckp.search,
+    "nsga2": nsga2.search,
     "ompq": ompq.search,
     "ppo": ppo.search,
     "qbitopt": qbitopt.search,

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from agents.amed_config import AMEDConfig
 from agents.haq_config import HAQConfig
+from agents.nsga2_config import NSGA2Config
 from agents.ppo_config import PPOConfig
 from agents.qbitopt_config import QBitOptConfig
 from agents.solve_config import HAWQConfig, MCKPConfig, OMPQConfig
@@ -63,6 +64,7 @@ class SearchProblem:
     amed: AMEDConfig = field(default_factory=AMEDConfig)
     qbitopt: QBitOptConfig = field(default_factory=QBitOptConfig)
     haq: HAQConfig = field(default_factory=HAQConfig)
+    nsga2: NSGA2Config = field(default_factory=NSGA2Config)
     log_folder: Path | None = None
     """Where a method may write TensorBoard events of its own."""
     state_folder: Path | None = None

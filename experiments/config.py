@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from agents.amed_config import AMEDConfig
 from agents.haq_config import HAQConfig
 from agents.methods import METHODS
+from agents.nsga2_config import NSGA2Config
 from agents.ppo_config import PPOConfig
 from agents.qbitopt_config import QBitOptConfig
 from agents.solve_config import HAWQConfig, MCKPConfig, OMPQConfig
@@ -67,6 +68,8 @@ class RunConfig:
     """How bits are solved for during training; for the method qbitopt."""
     haq: HAQConfig = field(default_factory=HAQConfig)
     """How the DDPG agent learns; for the method haq."""
+    nsga2: NSGA2Config = field(default_factory=NSGA2Config)
+    """How allocations are bred; for the method nsga2."""
     mckp: MCKPConfig = field(default_factory=MCKPConfig)
     """What the method mckp looks at."""
     ompq: OMPQConfig = field(default_factory=OMPQConfig)

@@ -287,6 +287,7 @@ def make_problem(
         amed=config.amed,
         qbitopt=config.qbitopt,
         haq=config.haq,
+        nsga2=config.nsga2,
         log_folder=log_folder,
         state_folder=state_folder,
     )

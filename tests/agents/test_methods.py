@@ -8,6 +8,7 @@ import pytest
 from agents.amed_config import AMEDConfig
 from agents.haq_config import HAQConfig
 from agents.methods import METHODS
+from agents.nsga2_config import NSGA2Config
 from agents.ppo_config import PPOConfig
 from agents.qbitopt_config import QBitOptConfig
 from agents.search import SearchProblem
@@ -20,6 +21,7 @@ SECTIONS: dict[str, Any] = {
     "amed": AMEDConfig(samples=3, finetune=FEW, validation_images=64),
     "qbitopt": QBitOptConfig(rounds=2, frozen_rounds=1, finetune=FEW, sensitivity_images=32),
     "haq": HAQConfig(warm_up_episodes=2, hidden=(16,), batch_size=8),
+    "nsga2": NSGA2Config(population=4),
 }
 BUDGETS = [{"share": 0.35}, {"share": 0.5, "bytes_share": 0.4}]
 

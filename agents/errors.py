@@ -1,0 +1,9 @@
+"""Errors of the search methods."""
+
+from quant.errors import BitAllocError
+
+__all__ = ["MissingExtraError"]
+
+
+class MissingExtraError(BitAllocError, ImportError):
+    """Raised where a method needs a package that is an extra; the hint says how to install it."""
