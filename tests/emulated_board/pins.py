@@ -19,7 +19,7 @@ WHEELS = (
     "ml_dtypes",
     "numpy",
     "psutil",
-    "tornado==6.5.2",
+    "tornado",
     "typing_extensions",
 )
 """Wheels for aarch64. Versions are those of `constraints.txt` where it names the project; tvm's
