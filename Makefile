@@ -20,7 +20,7 @@ test: check
 test-long: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow \
 		tests/experiments/test_resume.py tests/experiments/test_energy_run.py \
-		tests/env/test_memory.py
+		tests/hardware/rpc/test_board_energy.py tests/env/test_memory.py
 
 test-board: $(INSTALLED)
 	$(BIN)/python -m tests.emulated_board.make

@@ -5,7 +5,7 @@ from typing import Literal
 
 from hardware.energy.energy import MODELLED, NO_METER
 from hardware.energy.open_meter import WHAT_TO_CONNECT
-from hardware.energy.window import WindowPlan
+from hardware.energy.window import ATTEMPTS, LEAST_IDLE_SAMPLES, LEAST_SAMPLES, WindowPlan
 from hardware.errors import TargetError
 
 __all__ = ["EnergyConfig", "MeterKind"]
@@ -25,6 +25,8 @@ class EnergyConfig:
     far)."""
     csv: str = ""
     """Of an external meter: a file that its program appends `timestamp,watts` to."""
+    external_on: Literal["host", "board"] = "host"
+    """Where an external meter of a board is read: on this machine, or on the board itself."""
     interval_s: float = 0.1
     """Time between two runs of the command; the window is at least 30 of them long."""
     modelled_w: float | None = None
@@ -58,6 +60,27 @@ class EnergyConfig:
     def known(self) -> bool:
         """Whether programs get an energy at all."""
         return self.meter != NO_METER
+
+    @property
+    def on_board(self) -> bool:
+        """Whether the meter of a board is read there."""
+        if self.meter == "external":
+            return self.external_on == "board"
+        return self.meter not in (NO_METER, MODELLED)
+
+    @property
+    def longest_silence_s(self) -> float:
+        """The longest that one part of a window lasts, or idling, with some room."""
+        plan = self.plan
+        window_s = max(plan.window_s, LEAST_SAMPLES * self.interval_s)
+        return max(2.0 * window_s / plan.blocks, plan.idle_s, LEAST_IDLE_SAMPLES * self.interval_s)
+
+    @property
+    def longest_window_s(self) -> float:
+        """The longest that measuring one program takes, repetitions of a short window included."""
+        plan = self.plan
+        window_s = max(plan.window_s, LEAST_SAMPLES * self.interval_s)
+        return 2.0 * ATTEMPTS * (window_s + plan.idle_s + LEAST_IDLE_SAMPLES * self.interval_s)
 
     @property
     def plan(self) -> WindowPlan:

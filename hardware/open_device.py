@@ -26,12 +26,7 @@ def open_device(
         TargetError: the meter is not there, or is asked for where nothing runs.
     """
     if config.remote:
-        if energy is not None and energy.known:
-            raise TargetError(
-                f"energy.meter: expected none with target.board={config.board}, found "
-                f"{energy.meter}: meters are read on this machine only"
-            )
-        return RpcDevice(config, protocol)
+        return RpcDevice(config, protocol, energy)
     if config.runner != "simulated":
         return LocalDevice(config, protocol, energy)
     if energy is None or not energy.known:

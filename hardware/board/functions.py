@@ -15,6 +15,7 @@ import tvm
 import tvm_ffi
 
 from hardware.board import names
+from hardware.board.energy import describe_meter, measure_program
 from hardware.board.facts import moment_facts, standing_facts
 from hardware.board.last_end import read_end
 from hardware.board.programs import Programs
@@ -46,6 +47,12 @@ def register_functions(name: str, end_file: Path) -> None:
         signal.alarm(limit_s)
         return json.dumps({"pid": os.getpid(), "name": name, "last_end": read_end(end_file)})
 
+    def energy(
+        file: str, settings: str, one_ms: float, window_s: float, idle_s: float, limit_s: int
+    ) -> str:
+        signal.alarm(limit_s)
+        return measure_program(session_programs(), file, settings, one_ms, window_s, idle_s)
+
     table: dict[str, Callable[..., Any]] = {
         names.OPEN: start,
         names.REARM: lambda limit_s: _nothing(signal.alarm(limit_s)),
@@ -60,6 +67,8 @@ def register_functions(name: str, end_file: Path) -> None:
         names.STAMP: lambda file, executions, result: session_programs().stamp(
             file, executions, result
         ),
+        names.METER: describe_meter,
+        names.ENERGY: energy,
     }
     for function_name, function in table.items():
         tvm_ffi.register_global_func(function_name, function, override=True)

@@ -2,9 +2,11 @@
 
 __all__ = [
     "AGENT_VERSION",
+    "ENERGY",
     "FACTS",
     "LISTENER_DIED",
     "LOAD",
+    "METER",
     "MOMENT",
     "NO_RUNTIME",
     "OPEN",
@@ -15,7 +17,7 @@ __all__ = [
     "UNLOAD",
 ]
 
-AGENT_VERSION = 1
+AGENT_VERSION = 2
 """Raised whenever a function below changes: host and board must agree on it."""
 
 _PREFIX = "bitalloc.board."
@@ -40,6 +42,13 @@ TIME = _PREFIX + "time"
 STAMP = _PREFIX + "stamp"
 """`(name: str, executions: int, output: str)`: run with stamps; the .npy file is int64
 `[executions, stamps, 2]`, seconds and nanoseconds."""
+METER = _PREFIX + "meter"
+"""`(settings: JSON) -> JSON` of an energy meter of the board: `energy_source` and `meter`, or
+`error` and `hint`. Settings are the arguments of `hardware.energy.open_meter`."""
+ENERGY = _PREFIX + "energy"
+"""`(name: str, settings: JSON, one_ms, window_s, idle_s: float, limit_s: int) -> JSON`: run a
+program many times in one energy window, which may take up to the limit; an
+`hardware.energy.Energy`, or `error` and `hint`."""
 
 LISTENER_DIED = 5
 """Exit code of a board whose listener ended, mostly because a session crashed: start it again."""

@@ -14,14 +14,21 @@ from hardware.energy.energy import Energy
 from hardware.energy.errors import MeterError
 from hardware.energy.meter import Meter, Span
 
-__all__ = ["WindowPlan", "measure_energy"]
+__all__ = [
+    "ATTEMPTS",
+    "LEAST_IDLE_SAMPLES",
+    "LEAST_SAMPLES",
+    "WindowPlan",
+    "measure_energy",
+]
 
 LEAST_SAMPLES = 30
 """Readings of power that a window should have."""
 LEAST_IDLE_SAMPLES = 10
 _ENOUGH = 0.7
 """Share of the wanted length with which a window counts: the time of one execution is a guess."""
-_ATTEMPTS = 3
+ATTEMPTS = 3
+"""Windows that may be tried until one is long enough."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +69,7 @@ def measure_energy(
     window_s = max(plan.window_s, LEAST_SAMPLES * meter.interval_s)
     idle_s = max(plan.idle_s, LEAST_IDLE_SAMPLES * meter.interval_s)
     loops, took_s = max(1, math.ceil(window_s / plan.blocks / one_s)), window_s
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         if took_s < _ENOUGH * window_s:
             loops = math.ceil(loops * 1.1 * window_s / took_s)
         with meter.record() as recording:

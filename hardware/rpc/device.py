@@ -14,15 +14,19 @@ import numpy.typing as npt
 
 from hardware.built import Built
 from hardware.device import MeasureResult, Progress
+from hardware.energy.energy import Energy
+from hardware.energy_config import EnergyConfig
 from hardware.errors import BuildError
+from hardware.layer_energy import with_energies
 from hardware.layer_table import LayerTable
 from hardware.layer_timing import Sample, bit_pairs, time_layers
 from hardware.local_tiles import LocalTiles
 from hardware.measurement import MeasurementSource
 from hardware.protocol import ProtocolConfig
 from hardware.rpc.cooling import time_cool
+from hardware.rpc.energy import BoardEnergy, open_board_energy
 from hardware.rpc.lane import Call, Lane, comparable
-from hardware.rpc.measuring import measure_on_board, source_of
+from hardware.rpc.measuring import energy_when_cool, measure_on_board, source_of
 from hardware.rpc.rulers import Rulers
 from hardware.ruler import RulerReading
 from hardware.target import TargetConfig
@@ -44,13 +48,29 @@ class RpcDevice:
     uses one board, and is not safe for two threads.
     """
 
-    def __init__(self, config: TargetConfig, protocol: ProtocolConfig) -> None:
-        """Remember the target and how to time; a board is reached with the first call."""
+    def __init__(
+        self, config: TargetConfig, protocol: ProtocolConfig, energy: EnergyConfig | None = None
+    ) -> None:
+        """Remember the target and how to time; a board is reached with the first call.
+
+        Args:
+            config: Which board, and what its kernels are.
+            protocol: How programs are timed.
+            energy: The meter that is read beside, here or on the board; None for none.
+
+        Raises:
+            TargetError: a meter that is connected here is not there or cannot be read.
+        """
         self._config, self._protocol = config, protocol
+        self._energy_config = energy or EnergyConfig()
+        self._energies = open_board_energy(self._energy_config, protocol, config.boards)
         self._rulers = Rulers()
         self._first: dict[str, Any] = {}
         self._agreeing = threading.Lock()
-        self._all = [Lane(config, protocol, self._agree) for _ in range(config.boards)]
+        self._all = [
+            Lane(config, protocol, self._agree, energy_s=self._energy_config.longest_window_s)
+            for _ in range(config.boards)
+        ]
         self._free: queue.Queue[Lane] = queue.Queue()
         for lane in self._all:
             self._free.put(lane)
@@ -81,8 +101,13 @@ class RpcDevice:
         """
         if not self._standing:
             with self._lane() as lane:
-                lane.use(lambda call: None)
-                self._standing = {"preset": self._config.board, **self._first, **lane.worker_facts}
+                energy = lane.use(self._energy_facts)
+                self._standing = {
+                    "preset": self._config.board,
+                    **self._first,
+                    **lane.worker_facts,
+                    **energy,
+                }
         return self._standing
 
     def identity(self, graph: DeployGraph) -> Any:
@@ -105,7 +130,7 @@ class RpcDevice:
 
             def work(call: Call) -> MeasureResult:
                 return measure_on_board(
-                    call, graph, self._protocol, self._rulers, lane.board, standing
+                    call, graph, self._protocol, self._rulers, lane.board, standing, self._energies
                 )
 
             try:
@@ -174,12 +199,18 @@ class RpcDevice:
         """
         source = self.source
         with self._lane() as lane:
-            bench = _LayerBench(lane, self._rulers)
+            bench = _LayerBench(lane, self._rulers, self._energies, self._protocol)
             try:
                 table = time_layers(
                     graph, bit_choices, bench, self._protocol, progress, equal_bits=equal_bits
                 )
-                return replace(table, source=source)
+                table = replace(table, source=source)
+                if self._energies is None:
+                    return table
+                programs = self._energy_config.layer_programs
+                return with_energies(
+                    table, graph, bit_choices, bench, programs, progress, equal_bits=equal_bits
+                )
             except CandidateError as error:
                 raise BuildError(f"{graph.network} has no layer table: {error}") from None
             finally:
@@ -211,6 +242,9 @@ class RpcDevice:
             yield lane
         finally:
             self._free.put(lane)
+
+    def _energy_facts(self, call: Call) -> dict[str, Any]:
+        return {} if self._energies is None else {"energy": dict(self._energies.facts(call))}
 
     def _compute(self, method: str, *arguments: Any) -> Any:
         with self._lane() as lane:
@@ -246,8 +280,11 @@ class RpcDevice:
 class _LayerBench:
     """What timing layers needs, on one lane that keeps its session."""
 
-    def __init__(self, lane: Lane, rulers: Rulers) -> None:
+    def __init__(
+        self, lane: Lane, rulers: Rulers, energies: BoardEnergy | None, protocol: ProtocolConfig
+    ) -> None:
         self._lane, self._rulers = lane, rulers
+        self._energies, self._protocol = energies, protocol
 
     def identity(self, graph: DeployGraph) -> Any:
         return self._lane.compute("identity", graph)
@@ -255,6 +292,20 @@ class _LayerBench:
     def check(self, graph: DeployGraph) -> Mapping[str, str]:
         built: Built = self._lane.hold(lambda call: call("build", graph))
         return built.families
+
+    def sample_energy(self, graph: DeployGraph) -> tuple[Energy, float]:
+        energies = self._energies
+        assert energies is not None
+
+        def work(call: Call) -> tuple[Energy, float]:
+            board = self._lane.board
+            call("build", graph)
+            best_us = self._rulers.best_us(str(board["name"]))
+            timing, _ = call("time", self._protocol, best_us, 0.0)
+            one_ms = float(np.median(timing.values_ms))
+            return energy_when_cool(call, energies, board, one_ms), one_ms
+
+        return self._lane.hold(work)
 
     def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
         def work(call: Call) -> tuple[tuple[Timing, dict[str, float]], RulerReading]:

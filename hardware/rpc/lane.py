@@ -45,6 +45,7 @@ class Lane:
         protocol: ProtocolConfig,
         expected: Callable[[Mapping[str, Any]], str] = lambda facts: "",
         *,
+        energy_s: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,11 +55,13 @@ class Lane:
             config: The target.
             protocol: Gives the limit of one candidate.
             expected: Returns why a board of these facts must not be used, or nothing.
+            energy_s: How much longer than a candidate's limit an energy window may take.
             sleep: Waits, for tests.
             clock: Seconds, for tests.
         """
         self._config = config
         self._limit_s = protocol.timeout_s
+        self._energy_s = energy_s
         self._worker = WorkerClient(config, protocol.batch)
         self._expected = expected
         self._sleep, self._clock = sleep, clock
@@ -142,7 +145,8 @@ class Lane:
         self._forget()
 
     def _call(self, method: str, *arguments: Any) -> Any:
-        return self._worker.call(method, *arguments, limit_s=self._limit_s)
+        extra_s = self._energy_s if method == "energy" else 0.0
+        return self._worker.call(method, *arguments, limit_s=self._limit_s + extra_s)
 
     def _forget(self) -> None:
         """End the worker: what is left of a lost session must not be used again."""

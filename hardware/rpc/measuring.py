@@ -5,18 +5,22 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from hardware.built import Built
 from hardware.device import MeasureResult
+from hardware.energy.energy import Energy
 from hardware.measurement import Measurement, MeasurementSource
 from hardware.protocol import ProtocolConfig
 from hardware.rpc.cooling import Cooled, time_cool
+from hardware.rpc.energy import BoardEnergy
 from hardware.rpc.lane import Call
 from hardware.rpc.rulers import Rulers
 from hardware.ruler import RulerReading
 from hardware.timing import Timing
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["measure_on_board", "source_of"]
+__all__ = ["energy_when_cool", "measure_on_board", "source_of"]
 
 Timed = Cooled[tuple[Timing, RulerReading]]
 
@@ -26,6 +30,20 @@ def source_of(board: Mapping[str, Any]) -> MeasurementSource:
     return "emulated" if board.get("emulated") else "measured"
 
 
+def energy_when_cool(
+    call: Call, energies: BoardEnergy, board: Mapping[str, Any], one_ms: float
+) -> Energy:
+    """Return the energy of the program that was built last, as a board that is not held back has.
+
+    Raises:
+        HardwareLostError: the meter is lost, or the board stays throttled.
+    """
+    cooled: Cooled[Energy] = time_cool(
+        lambda: energies.measure(call, one_ms), lambda: call("moment"), board.get("limit_mhz")
+    )
+    return cooled.value
+
+
 def measure_on_board(
     call: Call,
     graph: DeployGraph,
@@ -33,6 +51,7 @@ def measure_on_board(
     rulers: Rulers,
     board: Mapping[str, Any],
     standing: Mapping[str, Any],
+    energies: BoardEnergy | None = None,
 ) -> MeasureResult:
     """Build, check and time one candidate.
 
@@ -43,6 +62,7 @@ def measure_on_board(
         rulers: The reference kernel's times so far.
         board: Facts of the board that the session is with.
         standing: Facts that all boards of the run share.
+        energies: What tells the energy of a program; None where nothing does.
 
     Raises:
         CandidateError: it cannot be built or is wrong.
@@ -75,6 +95,9 @@ def measure_on_board(
             cooled, timing, reading = second, other, other_reading
         else:
             discarded.append(list(other.values_ms))
+    energy = None
+    if energies is not None:
+        energy = energy_when_cool(call, energies, board, float(np.median(timing.values_ms)))
     facts: dict[str, Any] = {
         **standing,
         "board": name,
@@ -95,6 +118,7 @@ def measure_on_board(
         source=source_of(board),
         device=str(standing["model"]),
         facts=facts,
+        energy=energy,
     )
     build_s = ready - started - built.check_s
     return MeasureResult(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hardware.agreement import describe_difference, fixed_input, reference_output
+from hardware.board import names
 from hardware.borders import with_borders
 from hardware.cross_link import find_cross_linker
 from hardware.errors import BoardLostError, HardwareLostError
@@ -100,6 +101,21 @@ class RemoteWorkbench(Workbench):
     def moment(self) -> dict[str, Any]:
         """Return the board's load, clock, temperature and throttling now."""
         return self._open.moment()
+
+    def meter(self, settings: str) -> dict[str, Any]:
+        """Return what the board says of an energy meter of its own (see `hardware.board.names`)."""
+        return self._open.call_json(names.METER, settings)
+
+    def energy(
+        self, settings: str, one_ms: float, window_s: float, idle_s: float, limit_s: float
+    ) -> dict[str, Any]:
+        """Let the board measure the energy of the program that was built last."""
+        program = self.program
+        assert isinstance(program, RemoteProgram)
+        limit = math.ceil(limit_s)
+        return self._open.call_json(
+            names.ENERGY, program.name, settings, one_ms, window_s, idle_s, limit
+        )
 
     def ruler_us(self) -> float:
         """Return microseconds of the reference kernel now."""
