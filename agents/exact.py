@@ -11,7 +11,7 @@ from agents.choice_problem import ChoiceProblem, Floats, Picks
 
 __all__ = ["solve_exact", "solve_relaxed"]
 
-LOSS_RANGE = 1e4
+LOSS_RANGE = 1e3
 """Losses are scaled to this range: HiGHS stops at an absolute gap of 1e-6."""
 MISSES = 64
 """Solutions that miss a limit by less than the solver's tolerance, and are forbidden in turn."""

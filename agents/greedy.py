@@ -1,6 +1,5 @@
 """Greedy solution of a ChoiceProblem: from the least loss down into the limits, then filled up."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,8 @@ __all__ = ["Groups"]
 MOST_OPTIONS = 256
 """Combinations kept of layers that read one tensor, at each of its widths; evenly thinned."""
 
-Marks = Callable[[Floats, Integers], np.ndarray]
+LEAST_COST = 1e-12
+"""Share of a limit that a step which costs nothing is taken to cost."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -43,11 +43,18 @@ class Groups:
         self._limits = problem.limits
         self._scale = np.maximum(np.abs(problem.limits), 1).astype(np.float64)
         self.groups = tuple(_group(problem, positions) for positions in problem.tied.values())
+        self._rows = np.arange(len(self.groups))
+        # All groups' options as one table, filled up with options that nobody takes.
+        most = max(len(group.losses) for group in self.groups)
+        self._losses = np.full((len(self.groups), most), np.inf)
+        self._costs = np.zeros((len(self.groups), most, len(problem.limits)), dtype=np.int64)
+        for row, group in enumerate(self.groups):
+            self._losses[row, : len(group.losses)] = group.losses
+            self._costs[row, : len(group.losses)] = group.costs
 
     def solve(self) -> Picks | None:
         """Return picks inside the limits, or None where the greedy steps find none."""
-        best = np.array([int(group.losses.argmin()) for group in self.groups])
-        return self._settled(best)
+        return self._settled(self._losses.argmin(1))
 
     def from_picks(self, picks: Picks) -> Picks | None:
         """Bring picks inside the limits by the same steps, and fill what is left of them."""
@@ -81,44 +88,37 @@ class Groups:
         self, chosen: Integers, cost: Integers, held: int | None, *, down: bool
     ) -> tuple[int, int] | None:
         """Return (group, option) of the best ratio of loss and cost, or None."""
-        best: tuple[float, int, int] | None = None
-        for index, group in enumerate(self.groups):
-            if index == held:
-                continue
-            rises = group.losses - group.losses[chosen[index]]
-            costs = group.costs - group.costs[chosen[index]]
-            ratios = self._down(rises, costs, cost) if down else self._up(rises, costs, cost)
-            option = int(ratios.argmin())
-            if ratios[option] < np.inf and (best is None or ratios[option] < best[0]):
-                best = float(ratios[option]), index, option
-        return None if best is None else best[1:]
+        rises = self._losses - self._losses[self._rows, chosen][:, None]
+        costs = self._costs - self._costs[self._rows, chosen][:, None, :]
+        ratios = self._down(rises, costs, cost) if down else self._up(rises, costs, cost)
+        if held is not None:
+            ratios[held] = np.inf
+        group, option = np.unravel_index(int(ratios.argmin()), ratios.shape)
+        return (int(group), int(option)) if ratios[group, option] < np.inf else None
 
     def _down(self, rises: Floats, costs: Integers, cost: Integers) -> Floats:
         """Return rise over saving of each option, infinite where the excess does not shrink."""
         over = cost > self._limits
-        saved = -(costs[:, over] / self._scale[over]).sum(1)
+        saved = -(costs[..., over] / self._scale[over]).sum(-1)
         excess = np.maximum(cost + costs - self._limits, 0) / self._scale
         now = (np.maximum(cost - self._limits, 0) / self._scale).sum()
-        useful = (excess.sum(1) < now) & (saved > 0)
+        useful = (excess.sum(-1) < now) & (saved > 0)
         return np.where(useful, rises / np.where(useful, saved, 1.0), np.inf)
 
     def _up(self, rises: Floats, costs: Integers, cost: Integers) -> Floats:
         """Return minus the gain over the added cost of each option that gains and fits."""
-        fits = (cost + costs <= self._limits).all(1) & (rises < 0)
-        added = np.maximum(costs / self._scale, 0.0).sum(1)
-        return np.where(fits, rises / np.maximum(added, 1e-12), np.inf)
+        fits = (cost + costs <= self._limits).all(-1) & (rises < 0)
+        added = np.maximum(costs / self._scale, 0.0).sum(-1)
+        return np.where(fits, rises / np.maximum(added, LEAST_COST), np.inf)
 
     def _take(self, step: tuple[int, int], chosen: Integers, cost: Integers) -> Integers:
-        index, option = step
-        costs = self.groups[index].costs
-        cost = cost + costs[option] - costs[chosen[index]]
-        chosen[index] = option
+        group, option = step
+        cost = cost + self._costs[group, option] - self._costs[group, chosen[group]]
+        chosen[group] = option
         return cost
 
     def _cost(self, chosen: Integers) -> Integers:
-        total = np.zeros_like(self._limits)
-        for group, option in zip(self.groups, chosen, strict=True):
-            total += group.costs[option]
+        total: Integers = self._costs[self._rows, chosen].sum(0)
         return total
 
     def _picks(self, chosen: Integers) -> Picks:

@@ -134,8 +134,9 @@ def test_wrong_values_are_named() -> None:
         OMPQConfig(beta=-1.0)
 
 
-@pytest.mark.parametrize("cost", ["bops", "mean_bits", "model_bytes"])
-@pytest.mark.parametrize("method", ["mckp", "hawq", "ompq"])
+@pytest.mark.parametrize(
+    ("method", "cost"), [("mckp", "bops"), ("hawq", "mean_bits"), ("ompq", "model_bytes")]
+)
 def test_methods_take_every_cost_on_digits(problems: Any, method: str, cost: CostKind) -> None:
     sections = {
         "mckp": MCKPConfig(cost=cost, solver="exact"),
