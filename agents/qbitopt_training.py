@@ -1,17 +1,19 @@
 """QBitOptTraining: one training in which the bits are solved for again and again."""
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import torch
 
 from agents.bit_program import NoiseModel, noise, solve_bits
-from agents.rounding import round_into_budget
+from agents.rounding import neighbours, round_into_budget
 from agents.search import SearchProblem
 from agents.spending import Columns, Shares, Spending, spending_of
 from agents.training_file import TrainingFile
 from hardware.lock import training_lock
+from quant.allocation import Allocation
 from quant.finetune import TrainingError, finetune, images_seen
 from quant.layers import INPUT_BITS
 from quant.network import QuantizedNetwork
@@ -71,6 +73,33 @@ class QBitOptTraining:
         """Return the bits that the sensitivities so far ask for, inside this budget."""
         assert self._weights is not None
         return solve_columns(self._weights, spending, self._config.noise_model)
+
+    def next_best(self, spending: Spending, seen: Collection[Allocation]) -> Allocation | None:
+        """Return the unseen allocation inside the budget of least noise that can be found.
+
+        First the bits as they were frozen, then the solution for this budget, then what is around
+        it, then what is around all that was seen; None where all of it was seen.
+        """
+        assert self._weights is not None
+        losses = self._losses(spending)
+        solution = self.solve(spending)
+        if spending.inside(self.columns) and (
+            (frozen := spending.allocation(self.columns)) not in seen
+        ):
+            return frozen
+        around = [solution, *(spending.nearest(spending.columns(known)) for known in seen)]
+        for centre in around:
+            for columns in (centre, *neighbours(centre, losses, spending)):
+                if (allocation := spending.allocation(columns)) not in seen:
+                    return allocation
+        return None
+
+    def _losses(self, spending: Spending) -> Shares:
+        """Return the noise of each choice times its weight, `[decisions, choices]`."""
+        assert self._weights is not None
+        widths = np.array(spending.bit_choices, dtype=np.float64)
+        losses: Shares = self._weights[:, None] * noise(widths, self._config.noise_model)
+        return losses
 
     def _observe(self) -> None:
         """Bring the running mean of the noise's weights up to date."""

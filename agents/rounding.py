@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from agents.spending import Columns, Spending
 
-__all__ = ["round_into_budget"]
+__all__ = ["neighbours", "round_into_budget"]
 
 Vector = npt.NDArray[np.float64]
 SMALLEST = 1e-12
@@ -32,10 +32,29 @@ def round_into_budget(bits: Vector, losses: Vector, spending: Spending) -> Colum
     return _filled(_lowered(columns, losses, spending), losses, spending)
 
 
-def _lowered(columns: Columns, losses: Vector, spending: Spending) -> Columns:
+def neighbours(columns: Columns, losses: Vector, spending: Spending) -> list[Columns]:
+    """Return what is found inside the budget with one decision held at another choice.
+
+    Least loss first, without `columns` itself; the other decisions give way or take the slack.
+    """
+    found: dict[tuple[int, ...], Columns] = {}
+    for decision in range(len(columns)):
+        for choice in range(losses.shape[1]):
+            row = columns.copy()
+            row[decision] = choice
+            row = _filled(_lowered(row, losses, spending, decision), losses, spending, decision)
+            found[tuple(row.tolist())] = row
+    found.pop(tuple(columns.tolist()), None)
+    everywhere = np.arange(len(columns))
+    return sorted(found.values(), key=lambda row: float(losses[everywhere, row].sum()))
+
+
+def _lowered(
+    columns: Columns, losses: Vector, spending: Spending, held: int | None = None
+) -> Columns:
     """Lower until inside; where single steps lead nowhere, take the nearest choices inside."""
     while not spending.inside(columns):
-        rows, changed = _variants(columns, losses.shape[1], -1)
+        rows, changed = _variants(columns, losses.shape[1], -1, held)
         over = np.maximum(spending.used(columns) - 1.0, 0.0).sum()
         saved = over - np.maximum(spending.used(rows) - 1.0, 0.0).sum(axis=-1)
         if not (saved > 0).any():
@@ -45,9 +64,11 @@ def _lowered(columns: Columns, losses: Vector, spending: Spending) -> Columns:
     return columns
 
 
-def _filled(columns: Columns, losses: Vector, spending: Spending) -> Columns:
+def _filled(
+    columns: Columns, losses: Vector, spending: Spending, held: int | None = None
+) -> Columns:
     while True:
-        rows, changed = _variants(columns, losses.shape[1], +1)
+        rows, changed = _variants(columns, losses.shape[1], +1, held)
         fits = spending.inside(rows)
         if not fits.any():
             return columns
@@ -57,10 +78,14 @@ def _filled(columns: Columns, losses: Vector, spending: Spending) -> Columns:
         columns = rows[int(np.argmax(gained / np.maximum(spent, SMALLEST)))]
 
 
-def _variants(columns: Columns, choices: int, sign: int) -> tuple[Columns, Columns]:
+def _variants(
+    columns: Columns, choices: int, sign: int, held: int | None
+) -> tuple[Columns, Columns]:
     """Return all rows with one decision lower (sign -1) or higher (+1), and which it is."""
     offered = np.arange(choices)[None, :]
     better = offered < columns[:, None] if sign < 0 else offered > columns[:, None]
+    if held is not None:
+        better[held] = False
     changed, choice = np.nonzero(better)
     rows = np.repeat(columns[None, :], len(changed), axis=0)
     rows[np.arange(len(changed)), changed] = choice
