@@ -13,6 +13,7 @@ from hardware.kernels.emit import (
     Parameter,
     function,
     load,
+    local_vector,
     shared_grid,
     spread,
     store,
@@ -108,7 +109,7 @@ class GenericDepthwise(DepthwiseFamily):
         """Emit a loop over kernel rows; the columns stand one after another."""
         g, lanes = tile.geometry, self.lanes
         wide = vector_type("int32", lanes)
-        sums = [T.alloc_buffer((lanes,), "int32", scope="local") for _ in range(tile.columns)]
+        sums = [local_vector("int32", lanes) for _ in range(tile.columns)]
         for total in sums:
             store(total, 0, spread(T.int32(0), lanes), lanes)
         with T.serial(g.kernel[0]) as row:

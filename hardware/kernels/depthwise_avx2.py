@@ -14,7 +14,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.depthwise import DepthwiseFamily, DepthwiseTile
-from hardware.kernels.emit import lanes_of, load, store
+from hardware.kernels.emit import lanes_of, load, local_vector, store
 
 __all__ = ["Avx2Depthwise", "choose_avx2_depthwise"]
 
@@ -35,10 +35,7 @@ class Avx2Depthwise(DepthwiseFamily):
         g = tile.geometry
         parts = self.lanes // (16 if self.bytes else 8)
         dtype, lanes = ("int16", 16) if self.bytes else ("int32", 8)
-        sums = [
-            [T.alloc_buffer((lanes,), dtype, scope="local") for _ in range(parts)]
-            for _ in range(tile.columns)
-        ]
+        sums = [[local_vector(dtype, lanes) for _ in range(parts)] for _ in range(tile.columns)]
         fresh = [True] * tile.columns
         for column in range(tile.input_columns):
             users = tile.users(column)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.depthwise import DepthwiseFamily, DepthwiseTile
-from hardware.kernels.emit import load, store
+from hardware.kernels.emit import load, local_vector, store
 from hardware.kernels.families.vectors import parts
 
 __all__ = ["NeonDepthwise", "choose_neon_depthwise"]
@@ -59,8 +59,8 @@ class _Sum:
 
     def __init__(self, depth: int) -> None:
         self.depth = depth
-        self.narrow = T.alloc_buffer((_LANES,), "int16", scope="local")
-        self.wide = T.alloc_buffer((_LANES,), "int32", scope="local") if depth else None
+        self.narrow = local_vector("int16", _LANES)
+        self.wide = local_vector("int32", _LANES) if depth else None
         self.terms, self.folds = 0, 0
 
     def add(self, term: Any) -> None:

@@ -14,7 +14,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.depthwise import DepthwiseFamily, DepthwiseTile
-from hardware.kernels.emit import lanes_of, load, store
+from hardware.kernels.emit import lanes_of, load, local_vector, store
 from hardware.kernels.families.vnni import AVX512_VNNI
 
 __all__ = ["VnniDepthwise", "choose_vnni_depthwise"]
@@ -37,8 +37,7 @@ class VnniDepthwise(DepthwiseFamily):
         """Emit all taps: each column of codes is interleaved once and used for every pixel."""
         vectors = self.lanes // _CHANNELS
         sums = [
-            [T.alloc_buffer((_CHANNELS,), "int32", scope="local") for _ in range(vectors)]
-            for _ in range(tile.columns)
+            [local_vector("int32", _CHANNELS) for _ in range(vectors)] for _ in range(tile.columns)
         ]
         fresh = [True] * tile.columns
         for column in range(tile.input_columns):

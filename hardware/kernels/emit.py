@@ -15,6 +15,7 @@ __all__ = [
     "function",
     "lanes_of",
     "load",
+    "local_vector",
     "shared_grid",
     "spread",
     "store",
@@ -64,6 +65,16 @@ def load(buffer: Any, index: Any, lanes: int) -> Any:
 def store(buffer: Any, index: Any, value: Any, lanes: int) -> None:
     """Store a vector of `lanes` neighbours into a flat buffer."""
     T.buffer_store(buffer, value, [T.ramp(index, 1, lanes) if lanes > 1 else index])
+
+
+def local_vector(dtype: str, lanes: int) -> Any:
+    """Return a buffer for one vector, which with constant indices stays in a register.
+
+    It has the default scope: TVM puts small buffers of this scope on the stack, from where LLVM
+    takes them into registers; those of scope `local` it would fetch from a pool, by a call, and
+    every value would be written to memory as well.
+    """
+    return T.alloc_buffer((lanes,), dtype)
 
 
 @contextmanager

@@ -11,7 +11,15 @@ from typing import Any
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.avx2_pack import pack_bytes, pack_words, rounded
-from hardware.kernels.emit import element_type, lanes_of, load, spread, store, vector_type
+from hardware.kernels.emit import (
+    element_type,
+    lanes_of,
+    load,
+    local_vector,
+    spread,
+    store,
+    vector_type,
+)
 from hardware.kernels.families.vectors import parts
 from hardware.kernels.requantize import narrowed, requantized
 
@@ -257,7 +265,7 @@ def store_first(vector: Any, output: Any, place: Any, count: int) -> None:
     if count >= lanes:
         store(output, place, vector, lanes)
         return
-    whole = T.alloc_buffer((lanes,), dtype, scope="local")
+    whole = local_vector(dtype, lanes)
     store(whole, 0, vector, lanes)
     start = 0
     while start < count:

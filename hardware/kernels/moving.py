@@ -10,6 +10,7 @@ from hardware.kernels.emit import (
     Parameter,
     function,
     load,
+    local_vector,
     spread,
     store,
     tile_count,
@@ -39,7 +40,7 @@ def max_pool_kernel(symbol: str, geometry: Geometry, dtype: str) -> Any:
     def body(source: Any, output: Any) -> None:
         def emit_window(window: _Window) -> None:
             lanes = window.lanes
-            best = T.alloc_buffer((lanes,), dtype, scope="local")
+            best = local_vector(dtype, lanes)
             store(best, 0, spread(lowest, lanes), lanes)
 
             def take(value: Any) -> None:
@@ -70,7 +71,7 @@ def avg_pool_kernel(symbol: str, geometry: Geometry, dtypes: tuple[str, str]) ->
     def body(source: Any, multiplier: Any, limits: Any, output: Any) -> None:
         def emit_window(window: _Window) -> None:
             lanes = window.lanes
-            total = T.alloc_buffer((lanes,), "int32", scope="local")
+            total = local_vector("int32", lanes)
             store(total, 0, spread(T.int32(0), lanes), lanes)
 
             def take(value: Any) -> None:

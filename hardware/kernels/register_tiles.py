@@ -7,7 +7,7 @@ from typing import Any
 
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emit import load, store, tile_start
+from hardware.kernels.emit import load, local_vector, store, tile_start
 from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.schedule import Schedule
@@ -187,7 +187,7 @@ def _accumulators(count: int, types: Sequence[str]) -> list[list[Any]]:
     result = []
     for vector_type in types:
         dtype, lanes = vector_type.split("x")[0], int(vector_type.split("x")[1])
-        buffers = [T.alloc_buffer((lanes,), dtype, scope="local") for _ in range(count)]
+        buffers = [local_vector(dtype, lanes) for _ in range(count)]
         for buffer in buffers:
             store(buffer, 0, T.broadcast(getattr(T, dtype)(0), lanes), lanes)
         result.append(buffers)
