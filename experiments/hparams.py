@@ -21,6 +21,7 @@ _KEYS = (
     "evaluations",
     "task.name",
     "target.runner",
+    "target.board",
     "env.bit_choices",
     "env.weights",
     "env.finetune.steps",

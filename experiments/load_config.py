@@ -29,8 +29,13 @@ SCHEMA_KEY = "config_schema"
 CONFIG_SCHEMA = 1
 """Raised when a key changes its meaning, so that an older version refuses the file."""
 
-RESUMABLE = ("evaluations", "quiet")
-"""Keys that may change when a run is resumed."""
+RESUMABLE = (
+    *("evaluations", "quiet"),
+    *("target.tracker", "target.key", "target.server", "target.boards"),
+    *("target.reconnect_s", "target.busy_s"),
+)
+"""Keys that may change when a run is resumed: among them how the board is reached, which may have
+another address by then, and must still be the same kind of board."""
 
 _HELP_HINT = "python -m experiments.run --help lists every key"
 _DESCRIPTION = (

@@ -86,7 +86,7 @@ def run(config: RunConfig, command: str) -> RunFolder:
         BitAllocError: something that a user can cause or cure.
         HardwareLostError: the device is gone.
     """
-    folder = RunFolder.create(config, config.target.runner)
+    folder = RunFolder.create(config, config.target.place)
     with RunLock(folder.path):
         folder.write_text("command.txt", command)
         _work(config, folder, PastRun())

@@ -60,10 +60,10 @@ def bench_runtime(options: RuntimeOptions, config: RunConfig) -> RuntimeBench:
         BenchError: a package is missing, or the wide vectors cannot be hidden.
         BuildError: one of our programs cannot be built, or is wrong.
     """
-    if config.target.runner != "local":
+    if config.target.place != "local":
         raise BenchError(
             "bench runtime: expected target.runner=local, as the engines run on this machine, "
-            f"found {config.target.runner}"
+            f"found {config.target.place}"
         )
     check_engines(options.engines)
     target = config.device_target

@@ -81,12 +81,12 @@ PRESETS: dict[BoardName, BoardPreset] = {
         title="any 64-bit Arm Linux (NEON, no dot product)",
         mcpu="generic",
         mtriple=_AARCH64,
-        systems="any 64-bit Linux with glibc 2.28 or newer and Python 3.10 or newer",
+        systems="any 64-bit Linux with glibc 2.27 or newer and Python 3.10 or newer",
     ),
     "same-cpu": BoardPreset(
         title="another computer with the same CPU as this one",
         mcpu="",
         mtriple="",
-        systems="any 64-bit Linux with glibc 2.28 or newer and Python 3.10 or newer",
+        systems="any 64-bit Linux with glibc 2.27 or newer and Python 3.10 or newer",
     ),
 }

@@ -22,7 +22,7 @@ from hardware.kernels.schedule import make_schedule
 from hardware.kernels.select import plan_step
 from hardware.kernels.target import KernelTarget
 from hardware.kernels.tiles import TileChoices
-from hardware.linking import link_program
+from hardware.linking import Link, link_program
 from hardware.program import Runnable, assemble
 from hardware.protocol import ProtocolConfig
 from hardware.random_codes import BitPair
@@ -64,6 +64,7 @@ class Workbench:
         self._schedule = self._tiles.schedule if config.tune_s > 0 else make_schedule
         self._trial: TileTrial | None = None
         self._batch = batch
+        self._link: Link | None = None
         self._program: Runnable | None = None
 
     @property
@@ -220,7 +221,7 @@ class Workbench:
         graph = with_borders(graph)
         steps, plans = self._plan(graph)
         objects = self._cache.objects([plan for plan in plans if plan is not None])
-        link_program(graph, steps, plans, objects, file, batch=self._batch)
+        link_program(graph, steps, plans, objects, file, batch=self._batch, link=self._link)
 
     def tile_tasks(
         self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]

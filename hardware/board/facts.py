@@ -11,6 +11,8 @@ from typing import Any
 from hardware.board.emulation import emulator
 from hardware.board.names import AGENT_VERSION
 from hardware.board.throttle import throttle_reasons
+from hardware.energy.errors import MeterError
+from hardware.energy.open_meter import BUILT_IN, open_meter
 
 __all__ = ["moment_facts", "standing_facts"]
 
@@ -55,6 +57,7 @@ def standing_facts(root: Path = _ROOT) -> dict[str, Any]:
         "max_mhz": _highest_mhz(root, "cpuinfo_max_freq"),
         "limit_mhz": _highest_mhz(root, "scaling_max_freq"),
         "memory_mb": _memory_mb(root),
+        "meters": meters(root),
         "id": _board_id(root),
         "hostname": socket.gethostname(),
     }
@@ -79,6 +82,18 @@ def moment_facts(root: Path = _ROOT) -> dict[str, Any]:
         "throttled": throttle_reasons(root),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def meters(root: Path = _ROOT) -> dict[str, str]:
+    """Return the energy meters that the board may have of its own: why not, empty where it has."""
+    found = {}
+    for kind in BUILT_IN:
+        try:
+            open_meter(kind, root=root)
+            found[kind] = ""
+        except MeterError as error:
+            found[kind] = str(error)
+    return found
 
 
 def _cpuinfo(root: Path) -> dict[str, str]:

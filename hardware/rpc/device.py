@@ -26,7 +26,7 @@ from hardware.protocol import ProtocolConfig
 from hardware.rpc.cooling import time_cool
 from hardware.rpc.energy import BoardEnergy, open_board_energy
 from hardware.rpc.lane import Call, Lane, comparable
-from hardware.rpc.measuring import energy_when_cool, measure_on_board, source_of
+from hardware.rpc.measuring import energy_when_cool, measure_on_board, name_of, source_of
 from hardware.rpc.rulers import Rulers
 from hardware.ruler import RulerReading
 from hardware.target import TargetConfig
@@ -89,9 +89,7 @@ class RpcDevice:
     @property
     def name(self) -> str:
         """The board's model; the first call reaches the board."""
-        facts = self.facts()
-        emulated = f" (emulated by {facts['emulated']})" if facts["emulated"] else ""
-        return f"{facts['model']}{emulated}"
+        return name_of(self.facts())
 
     def facts(self) -> Mapping[str, Any]:
         """Return the facts that all boards of this run share, and those of the compiler.
@@ -325,5 +323,6 @@ class _LayerBench:
         return Sample(
             values_us=tuple(1000.0 * value for value in timing.values_ms),
             layers_us=layers_us,
-            disturbed=reading.disturbed,
+            # Further rounds of emulated times would be no better.
+            disturbed=reading.disturbed and not self._lane.board.get("emulated"),
         )

@@ -6,6 +6,7 @@ must run: only then is it the candidate that failed.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -32,8 +33,8 @@ _ATTEMPTS = 2
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 15.0
 _CRASHES = ("SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGABRT")
 """Signals that a program brings upon itself; others come from outside."""
-_OWN = ("id", "hostname")
-"""Facts that tell boards of one kind apart."""
+_OWN = ("id", "hostname", "meters")
+"""Facts that tell boards of one kind apart, and those that change no time."""
 
 
 class Lane:
@@ -46,7 +47,7 @@ class Lane:
         expected: Callable[[Mapping[str, Any]], str] = lambda facts: "",
         *,
         energy_s: float = 0.0,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep how to reach a board; nothing is started yet.
@@ -56,16 +57,18 @@ class Lane:
             protocol: Gives the limit of one candidate.
             expected: Returns why a board of these facts must not be used, or nothing.
             energy_s: How much longer than a candidate's limit an energy window may take.
-            sleep: Waits, for tests.
+            sleep: Waits, for tests; None waits until `close`.
             clock: Seconds, for tests.
         """
+        self._closing = threading.Event()
         self._config = config
         self._limit_s = protocol.timeout_s
         self._energy_s = energy_s
         self._worker = WorkerClient(config, protocol.batch)
         self._expected = expected
-        self._sleep, self._clock = sleep, clock
+        self._sleep, self._clock = sleep or self._closing.wait, clock
         self._session_pid = 0
+        self._checked_pid = 0
         self.board: Mapping[str, Any] = {}
         """Facts of the board that the last session was with, its name among them."""
 
@@ -141,7 +144,8 @@ class Lane:
                 self._worker.close()
 
     def close(self) -> None:
-        """End the worker, and with it the session."""
+        """End the worker, and with it the session; whoever waits for a board gives up."""
+        self._closing.set()
         self._forget()
 
     def _call(self, method: str, *arguments: Any) -> Any:
@@ -164,6 +168,8 @@ class Lane:
         lost_since = busy_since = self._clock()
         pause_s = _FIRST_PAUSE_S
         while True:
+            if self._closing.is_set():
+                raise HardwareLostError("the device was closed")
             try:
                 return self._connect()
             except (BoardLostError, WorkerLostError) as error:
@@ -182,18 +188,39 @@ class Lane:
 
     def _connect(self) -> Mapping[str, Any]:
         watchdog_s = self._limit_s + _WATCHDOG_S
-        try:
-            found = self._worker.call("connect", watchdog_s, limit_s=CONNECT_LIMIT_S)
-        except CandidateError as error:
-            raise BoardLostError(str(error)) from None
-        opened: Mapping[str, Any] = found["opened"]
+        found = self._ask("connect", watchdog_s)
+        opened, facts = found["opened"], found["facts"]
         self._session_pid = opened["pid"]
-        if wrong := self._expected(found["facts"]):
+        end: Mapping[str, Any] = opened["last_end"]
+        self._check_crashed_reference(end)
+        if wrong := self._expected(facts):
             self.release()
             raise BoardLostError(wrong)
-        self.board = {**found["facts"], "name": opened["name"]}
-        end: Mapping[str, Any] = opened["last_end"]
+        self._checked_pid = opened["pid"]
+        try:
+            self._ask("check_reference")
+        except (HardwareLostError, WorkerLostError):
+            self._forget()
+            raise
+        self._checked_pid = 0
+        self.board = {**facts, "name": opened["name"]}
         return end
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        try:
+            return self._worker.call(method, *arguments, limit_s=CONNECT_LIMIT_S)
+        except CandidateError as error:  # no candidate is there yet
+            raise BoardLostError(str(error)) from None
+
+    def _check_crashed_reference(self, end: Mapping[str, Any]) -> None:
+        """Raise where the session before this one crashed in nothing but the reference kernel."""
+        pid, self._checked_pid = self._checked_pid, 0
+        if pid and end.get("pid") == pid and end.get("signal") in _CRASHES:
+            raise HardwareLostError(
+                f"the reference kernel ended the board's session with {end['signal']}: the board "
+                f"is not what target.board={self._config.board} says",
+                "name the board that it is, or use --target.family generic",
+            )
 
 
 def comparable(facts: Mapping[str, Any]) -> dict[str, Any]:

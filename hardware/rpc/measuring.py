@@ -20,7 +20,7 @@ from hardware.ruler import RulerReading
 from hardware.timing import Timing
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["energy_when_cool", "measure_on_board", "source_of"]
+__all__ = ["energy_when_cool", "measure_on_board", "name_of", "source_of"]
 
 Timed = Cooled[tuple[Timing, RulerReading]]
 
@@ -28,6 +28,12 @@ Timed = Cooled[tuple[Timing, RulerReading]]
 def source_of(board: Mapping[str, Any]) -> MeasurementSource:
     """Return whether a board's times are measured or emulated."""
     return "emulated" if board.get("emulated") else "measured"
+
+
+def name_of(board: Mapping[str, Any]) -> str:
+    """Return what a board is called in tables."""
+    emulated = f" (emulated by {board['emulated']})" if board["emulated"] else ""
+    return f"{board['model']}{emulated}"
 
 
 def energy_when_cool(
@@ -85,7 +91,7 @@ def measure_on_board(
     timing, reading = cooled.value
     discarded = [list(timing.discarded_ms)] if timing.discarded_ms else []
     drift = rulers.note(name, reading)
-    if reading.disturbed:
+    if reading.disturbed and not board.get("emulated"):  # of emulated times none is better
         # The reference kernel decides which attempt counts, never the candidate's own time.
         second = timed()
         other, other_reading = second.value
@@ -116,7 +122,7 @@ def measure_on_board(
         loops=timing.loops,
         protocol=protocol,
         source=source_of(board),
-        device=str(standing["model"]),
+        device=name_of(standing),
         facts=facts,
         energy=energy,
     )

@@ -1,5 +1,6 @@
 """The tracker: which boards it knows, and a session with one of them."""
 
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from hardware.rpc.address import Address
 __all__ = ["TrackedKey", "open_connection", "tracked_keys"]
 
 _SERVER = "server:"
+_LIMIT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,14 +59,21 @@ def open_connection(address: Address) -> Any:
             )
         if not found.free:
             raise BoardBusyError(f"all {len(found.addresses)} boards of {address} are in use")
+        tracker._sock.settimeout(None)
         return tracker.request(address.key, max_retry=1)
+    except BoardLostError:
+        raise
     except (OSError, RuntimeError) as error:
         raise BoardLostError(f"{address} does not answer: {_first_line(error)}") from None
 
 
 def _connect(address: Address) -> Any:
     try:
-        return rpc.connect_tracker(address.host, address.port)
+        # TVM would try for a minute, and wait for ever for a tracker that hangs.
+        socket.create_connection((address.host, address.port), _LIMIT_S).close()
+        tracker = rpc.connect_tracker(address.host, address.port)
+        tracker._sock.settimeout(_LIMIT_S)
+        return tracker
     except (OSError, RuntimeError) as error:
         raise BoardLostError(
             f"the tracker at {address.host}:{address.port} does not answer: {_first_line(error)}"

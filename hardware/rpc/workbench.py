@@ -15,7 +15,7 @@ from hardware.borders import with_borders
 from hardware.cross_link import find_cross_linker
 from hardware.errors import BoardLostError, HardwareLostError
 from hardware.kernels.plan import KernelPlan
-from hardware.linking import Link, link_program
+from hardware.linking import link_program
 from hardware.program import Runnable
 from hardware.rpc.address import address_of
 from hardware.rpc.reference import reference_graph
@@ -37,6 +37,7 @@ _MOST_LOADED = 24
 _RULER_MS = 2.0
 """Executions of the reference kernel in one repeat take about this long."""
 _RULER_REPEATS = 5
+_OTHER_BOARD = "is it the board that target.board names?"
 
 
 class RemoteWorkbench(Workbench):
@@ -52,7 +53,6 @@ class RemoteWorkbench(Workbench):
         super().__init__(config, batch)
         self._address = address_of(config)
         self._threads = config.threads
-        self._link: Link | None = None
         self._linker_name = "this machine's compiler"
         if not self._target.native:
             self._link = found = find_cross_linker(self._target.mtriple)
@@ -67,7 +67,7 @@ class RemoteWorkbench(Workbench):
         return {**super().facts(), "linker": self._linker_name}
 
     def connect(self, limit_s: float) -> dict[str, Any]:
-        """Open a session, unless one is open, and check the reference kernel's result.
+        """Open a session, unless one is open.
 
         Args:
             limit_s: The board ends the session when it hears nothing for so long.
@@ -78,17 +78,28 @@ class RemoteWorkbench(Workbench):
         Raises:
             BoardBusyError: all boards are in use.
             BoardLostError: the board does not answer.
-            HardwareLostError: the board computes wrongly.
+            HardwareLostError: it has no agent of BitAlloc's, or one of another version.
         """
         if self._session is None:
-            session = BoardSession(self._address, math.ceil(limit_s), self._threads)
-            self._session = session
-            try:
-                self._check_reference()
-            except BaseException:
-                self.release()
-                raise
+            self._session = BoardSession(self._address, math.ceil(limit_s), self._threads)
         return {"opened": self._session.opened, "facts": self._session.facts}
+
+    def check_reference(self) -> None:
+        """Load the reference kernel and compare its result; timings need it beside them.
+
+        Raises:
+            HardwareLostError: the board computes wrongly.
+        """
+        graph = with_borders(reference_graph())
+        steps, plans = self._plan(graph)
+        self._reference = self._assemble(graph, steps, plans)
+        x = fixed_input(graph, self._batch)
+        found = self._reference.run(x)
+        if wrong := describe_difference(found, reference_output(graph, x)):
+            raise HardwareLostError(
+                f"{self._address} computes the reference kernel wrongly: {wrong}", _OTHER_BOARD
+            )
+        self._ruler_loops = 0
 
     def release(self) -> None:
         """End the session; others may have the board."""
@@ -126,6 +137,22 @@ class RemoteWorkbench(Workbench):
         program = RemoteProgram(self._open, self._open.load(Path(library)))
         return program.time_repeats(loops, repeats)
 
+    def check_link(self) -> int:
+        """Compile and link the reference kernel; return the bytes of the library."""
+        with tempfile.TemporaryDirectory(prefix="bitalloc-board-") as folder:
+            library = Path(folder) / "reference.so"
+            self.link(reference_graph(), library)
+            return library.stat().st_size
+
+    def check_bits(self, bits: int) -> str:
+        """Run the reference kernel at a width; return the name of its family.
+
+        Raises:
+            BuildError: its result is not the integer reference's.
+        """
+        (family,) = self.build(reference_graph(bits)).families.values()
+        return family
+
     @property
     def _open(self) -> BoardSession:
         """The session.
@@ -136,18 +163,6 @@ class RemoteWorkbench(Workbench):
         if self._session is None:
             raise BoardLostError(f"there is no session with {self._address}")
         return self._session
-
-    def _check_reference(self) -> None:
-        graph = with_borders(reference_graph())
-        steps, plans = self._plan(graph)
-        self._reference = self._assemble(graph, steps, plans)
-        x = fixed_input(graph, self._batch)
-        found = self._reference.run(x)
-        if wrong := describe_difference(found, reference_output(graph, x)):
-            raise HardwareLostError(
-                f"{self._address} computes the reference kernel wrongly: {wrong}"
-            )
-        self._ruler_loops = 0
 
     def _assemble(
         self, graph: DeployGraph, steps: Sequence[Step], plans: Sequence[KernelPlan | None]

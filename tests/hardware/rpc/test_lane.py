@@ -76,7 +76,7 @@ def test_work_is_done_in_a_session_that_ends_with_it() -> None:
     worker = ScriptedWorker(connect=[session(7)], build=["built"])
     lane, clock = lane_with(worker)
     assert lane.use(build) == "built"
-    assert worker.calls == ["connect", "build", "release"]
+    assert worker.calls == ["connect", "check_reference", "build", "release"]
     assert clock.pauses == []
     assert lane.board["name"] == "pi"
 
@@ -87,7 +87,12 @@ def test_a_candidate_that_crashes_is_told_at_once_and_not_tried_again() -> None:
     lane, _ = lane_with(worker)
     with pytest.raises(CandidateError, match=r"ended the board's session with SIGILL"):
         lane.use(build)
-    assert worker.calls == ["connect", "build", "connect", "release"]
+    assert [call for call in worker.calls if call != "check_reference"] == [
+        "connect",
+        "build",
+        "connect",
+        "release",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -150,17 +155,29 @@ def test_a_board_of_another_kind_is_never_used() -> None:
     )
     lane, _ = lane_with(worker, lambda facts: "" if facts["model"] == "Pi 4" else "differs")
     assert lane.use(build) == "built"
-    assert worker.calls == ["connect", "release", "connect", "build", "release"]
+    assert worker.calls == [
+        *("connect", "release"),
+        *("connect", "check_reference", "build", "release"),
+    ]
     assert lane.board["model"] == "Pi 4"
 
 
 def test_what_a_board_says_wrongly_is_not_retried() -> None:
     wrong = HardwareLostError("computes the reference kernel wrongly")
-    worker = ScriptedWorker(connect=[wrong])
+    worker = ScriptedWorker(connect=[session(7)], check_reference=[wrong])
     lane, clock = lane_with(worker)
     with pytest.raises(HardwareLostError, match="reference kernel wrongly"):
         lane.use(build)
     assert clock.pauses == []
+
+
+def test_a_board_that_the_reference_kernel_crashes_is_another_board() -> None:
+    end = {"pid": 7, "code": -4, "signal": "SIGILL"}
+    worker = ScriptedWorker(connect=[session(7), session(8, end)], check_reference=[LOST])
+    lane, clock = lane_with(worker)
+    with pytest.raises(HardwareLostError, match=r"with SIGILL: .* not what target\.board=rpi4"):
+        lane.use(build)
+    assert clock.pauses == [0.5]
 
 
 def test_what_needs_no_board_reaches_none() -> None:
@@ -179,6 +196,8 @@ def test_drift_of_the_reference_kernel_is_reported(caplog: pytest.LogCaptureFixt
     assert rulers.note("pi", reading(10.2)) == pytest.approx(0.02)
     assert not caplog.records
     assert rulers.note("pi", reading(12.0)) == pytest.approx(0.2)
-    assert "pi: the reference kernel takes 120 % of its first time" in caplog.text
+    assert "pi: the reference kernel takes 120 % of its first" in caplog.text
+    rulers.note("pi", reading(12.1))  # no news
+    assert len(caplog.records) == 1
     assert rulers.note("other", reading(50.0)) == 0.0
     assert rulers.best_us("pi") == 10.0

@@ -1,0 +1,1 @@
+"""python -m experiments.boards: which boards there are, and whether one works."""

@@ -1,0 +1,232 @@
+"""The doctor: checks a board from end to end, in the order in which things can go wrong."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from experiments.boards.check import Check
+from hardware.board_presets import PRESETS
+from hardware.errors import BoardBusyError, HardwareLostError, TargetError, ToolchainError
+from hardware.protocol import ProtocolConfig
+from hardware.rpc.address import address_of
+from hardware.rpc.cooling import held_back
+from hardware.target import TargetConfig
+from hardware.worker_client import CandidateError, WorkerClient, WorkerLostError
+
+__all__ = ["examine"]
+
+_LIMIT_S = 120.0
+"""For one step; the first kernels are compiled in it."""
+_BITS = (8, 7, 6, 4, 3, 2)
+_READINGS = 20
+_PAUSE_S = 0.1
+_SPREAD = 0.05
+"""IQR over median of the reference kernel's times from which a clock is called unstable."""
+_PACKAGES = {"tvm": "apache-tvm", "tvm_ffi": "apache-tvm-ffi"}
+
+
+def examine(
+    config: TargetConfig,
+    protocol: ProtocolConfig,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    worker: WorkerClient | None = None,
+) -> Iterator[Check]:
+    """Yield one check after another; end after the first without which the rest means nothing.
+
+    Args:
+        config: Names the board and how to reach it.
+        protocol: Gives the batch.
+        sleep: Waits, for tests.
+        worker: Reaches the board, for tests.
+    """
+    try:
+        address = address_of(config)
+    except TargetError as error:
+        yield Check(name="address", outcome="bad", found=error.message, cure=error.hint)
+        return
+    assert config.board != "none"
+    preset = PRESETS[config.board]
+    yield Check(name="address", outcome="good", found=f"{address}, as {preset.title}")
+    worker = worker or WorkerClient(config, protocol.batch)
+    try:
+        link = _check_link(worker)
+        yield link
+        if link.outcome == "bad":
+            return
+        try:
+            board = worker.call("connect", 2 * _LIMIT_S, limit_s=_LIMIT_S)["facts"]
+        except (HardwareLostError, WorkerLostError, CandidateError) as error:
+            yield _unreachable(error, config)
+            return
+        emulated = f", emulated by {board['emulated']}" if board["emulated"] else ""
+        where = f"{board.get('hostname')}: {board['model']}, {board.get('system')}{emulated}"
+        yield Check(name="reachable", outcome="good", found=where)
+        yield _check_versions(board)
+        results = _check_results(worker)
+        yield results
+        if results.outcome == "bad":
+            return
+        yield from _check_clock(worker, board, sleep)
+        yield _check_meter(board)
+    finally:
+        worker.close()
+
+
+def _check_link(worker: WorkerClient) -> Check:
+    name = "cross-link"
+    try:
+        worker.ensure_started()
+        size = worker.call("check_link", limit_s=_LIMIT_S)
+    except ToolchainError as error:
+        return Check(name=name, outcome="bad", found=error.message, cure=error.hint)
+    except (HardwareLostError, WorkerLostError, CandidateError) as error:
+        return Check(
+            name=name,
+            outcome="bad",
+            found=str(error),
+            cure="the linker that was found does not work: install another, or ziglang",
+        )
+    return Check(
+        name=name, outcome="good", found=f"{worker.facts['linker']}, a library of {size} bytes"
+    )
+
+
+def _unreachable(error: Exception, config: TargetConfig) -> Check:
+    assert config.board != "none"
+    hint = getattr(error, "hint", "")
+    if isinstance(error, BoardBusyError):
+        hint = hint or "wait, or find out who uses it: python -m experiments.boards"
+    start = "start it on the board: python3 board.pyz --host 0.0.0.0"
+    if not config.server:
+        start += " --tracker HOST:PORT --key KEY, with this machine's address and not 127.0.0.1"
+    systems = PRESETS[config.board].systems
+    return Check(
+        name="reachable",
+        outcome="bad",
+        found=str(getattr(error, "message", error)),
+        cure=hint or f"{start}; look at cable and firewall; the board needs: {systems}",
+        lost=True,
+    )
+
+
+def _check_versions(board: Mapping[str, Any]) -> Check:
+    pairs = {name: (board.get(name), version(package)) for name, package in _PACKAGES.items()}
+    different = [
+        f"{_PACKAGES[name]} {there} there and {here} here"
+        for name, (there, here) in pairs.items()
+        if there != here
+    ]
+    if different:
+        wanted = " ".join(f"{package}=={version(package)}" for package in _PACKAGES.values())
+        return Check(
+            name="versions",
+            outcome="bad",
+            found=", ".join(different),
+            cure=f"on the board: python3 -m pip install {wanted}",
+        )
+    found = ", ".join(f"{_PACKAGES[name]} {here}" for name, (_, here) in pairs.items())
+    return Check(
+        name="versions", outcome="good", found=f"{found}; Python {board['python']} on the board"
+    )
+
+
+def _check_results(worker: WorkerClient) -> Check:
+    families: dict[int, str] = {}
+    for bits in _BITS:
+        try:
+            if not families:
+                worker.call("check_reference", limit_s=_LIMIT_S)
+            families[bits] = worker.call("check_bits", bits, limit_s=_LIMIT_S)
+        except (CandidateError, HardwareLostError, WorkerLostError) as error:
+            return Check(
+                name="exact result",
+                outcome="bad",
+                found=f"at {bits} bits: {error}",
+                cure="is it the board that the preset names? --target.family generic runs anywhere",
+            )
+    found = ", ".join(f"{bits} bits {family}" for bits, family in families.items())
+    return Check(name="exact result", outcome="good", found=f"equal to the bit at {found}")
+
+
+def _check_clock(
+    worker: WorkerClient, board: Mapping[str, Any], sleep: Callable[[float], None]
+) -> Iterator[Check]:
+    values_us, moments = [], []
+    try:
+        for _ in range(_READINGS):
+            values_us.append(worker.call("ruler_us", limit_s=_LIMIT_S))
+            moments.append(worker.call("moment", limit_s=_LIMIT_S))
+            sleep(_PAUSE_S)
+    except (HardwareLostError, WorkerLostError) as error:
+        yield Check(
+            name="clock",
+            outcome="bad",
+            found=f"the board was lost while it was timed: {error}",
+            cure="look at its power supply and its network",
+            lost=True,
+        )
+        return
+    reasons = sorted({reason for m in moments for reason in held_back(m, board.get("limit_mhz"))})
+    if reasons:
+        yield Check(
+            name="clock",
+            outcome="bad",
+            found=", ".join(reasons),
+            cure="cool the board, and give it the power supply that it asks for",
+        )
+    elif "throttled" not in moments[-1] and not board["emulated"]:
+        yield Check(
+            name="clock",
+            outcome="warning",
+            found="the board does not tell whether it is throttled",
+            cure="watch its temperature; where it has vcgencmd, let this user run it",
+        )
+    governor = moments[-1].get("governor")
+    if governor not in (None, "performance"):
+        yield Check(
+            name="governor",
+            outcome="warning",
+            found=f"{governor}: the clock follows the load",
+            cure="on the board: echo performance | sudo tee "
+            "/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
+        )
+    low, median, high = np.percentile(values_us, (25, 50, 75))
+    spread = float((high - low) / median)
+    seen = f"the reference kernel takes {median:.1f} us, IQR {spread:.1%}"
+    heat = moments[-1].get("hottest_c")
+    if heat is not None:
+        seen += f", at {heat:g} C"
+    if board["emulated"]:
+        yield Check(
+            name="times",
+            outcome="warning",
+            found=f"emulated by {board['emulated']}: {seen}, which says nothing about any core",
+            cure="use it to try things out, never to rank allocations",
+        )
+    elif spread > _SPREAD:
+        yield Check(
+            name="times",
+            outcome="warning",
+            found=seen,
+            cure="stop what else runs on the board, such as a desktop",
+        )
+    else:
+        yield Check(name="times", outcome="good", found=seen)
+
+
+def _check_meter(board: Mapping[str, Any]) -> Check:
+    meters: Mapping[str, str] = board.get("meters", {})
+    present = [name for name, why_not in meters.items() if not why_not]
+    if present:
+        return Check(name="meter", outcome="good", found=", ".join(present))
+    reasons = "; ".join(f"{name}: {why_not}" for name, why_not in meters.items())
+    return Check(
+        name="meter",
+        outcome="warning",
+        found=f"none of its own ({reasons})",
+        cure="time is measured without; energy needs an external meter",
+    )
