@@ -25,30 +25,42 @@ from quant.allocation import Allocation
 __all__ = ["search"]
 
 PATIENCE = 50
-"""Episodes in a row that end in known allocations, after which the agent counts as settled."""
+"""Episodes in a row that end in known allocations, after which the space counts as used up."""
+REPEATS_WIDEN = 1.1
+"""Factor on the noise for each of them."""
 
 
 class FadingNoise(ActionNoise):
-    """Normal noise whose spread falls by one factor with every episode after the warm-up."""
+    """Normal noise whose spread falls by one factor with every evaluation that is spent.
 
-    def __init__(self, config: HAQConfig, episodes: int, rng: np.random.Generator) -> None:
-        """Spread the fall over so many episodes."""
+    Each episode in a row that ends in a known allocation widens it again by a tenth: an agent that
+    has settled at the ends of its range would otherwise never leave them.
+    """
+
+    def __init__(
+        self,
+        config: HAQConfig,
+        evaluator: Evaluator,
+        settling: SettlingEvaluator,
+        rng: np.random.Generator,
+    ) -> None:
+        """Spread the fall over the evaluations that are left."""
         super().__init__()
-        self._rng = rng
-        self._spread, self._warm_up = config.noise, config.warm_up_episodes
-        learnt = max(1, episodes - config.warm_up_episodes)
-        self._factor = min(1.0, (config.noise_end / config.noise) ** (1.0 / learnt))
-        self._episodes = 0
+        self._config, self._rng = config, rng
+        self._evaluator, self._settling = evaluator, settling
+        self._left = evaluator.remaining
+        self.spread = config.noise
+        """Standard deviation in actions of 0..1."""
 
     def __call__(self) -> npt.NDArray[np.float32]:
         """Return the noise of one action, in the policy's own -1..1."""
-        return self._rng.normal(0.0, 2.0 * self._spread, 1).astype(np.float32)
+        return self._rng.normal(0.0, 2.0 * self.spread, 1).astype(np.float32)
 
     def reset(self) -> None:
-        """Count an episode."""
-        self._episodes += 1
-        if self._episodes > self._warm_up:
-            self._spread *= self._factor
+        """Follow the evaluations, at the end of every episode."""
+        spent = 1.0 - self._evaluator.remaining / self._left
+        faded = self._config.noise * (self._config.noise_end / self._config.noise) ** spent
+        self.spread = min(1.0, faded * REPEATS_WIDEN**self._settling.repeats)
 
 
 class StopWhenDone(BaseCallback):
@@ -85,7 +97,8 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     env = problem.make_env()
     env.evaluator = settling
     view = ContinuousActions(env, problem.make_env())
-    agent = _agent(problem, view, seed)
+    noise = FadingNoise(problem.haq, evaluator, settling, np.random.default_rng(seed))
+    agent = _agent(problem, view, noise, seed)
     _forget_curves(problem.log_folder)
     agent.learn(
         evaluator.remaining * (PATIENCE + 1) * len(env.decisions),
@@ -96,9 +109,8 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     return ranked_candidates(problem)
 
 
-def _agent(problem: SearchProblem, view: ContinuousActions, seed: int) -> DDPG:
-    config, steps = problem.haq, len(problem.make_env().decisions)
-    noise = FadingNoise(config, problem.evaluator.remaining, np.random.default_rng(seed))
+def _agent(problem: SearchProblem, view: ContinuousActions, noise: ActionNoise, seed: int) -> DDPG:
+    config, steps = problem.haq, view.steps
     return DDPG(
         "MlpPolicy",
         DummyVecEnv([lambda: Monitor(view)]),

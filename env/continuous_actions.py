@@ -76,6 +76,8 @@ class ContinuousActions(gym.Env[Vector, npt.NDArray[np.float32]]):
         self.observation_space = env.observation_space
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
         self._env, self._twin = env, twin
+        self.steps = len(env.decisions)
+        """Steps of an episode."""
         self._actions: list[float] = []
         for each in (env, twin):
             each.reset(options={"budget": Budget()})

@@ -16,13 +16,15 @@ from agents.haq import FadingNoise, search
 from agents.haq_config import HAQConfig
 from agents.lowering import lowered
 from agents.search import SearchProblem
+from agents.spending import spending_of
 from env.continuous_actions import ContinuousActions, SettlingEvaluator
 from env.errors import TaskError
 from env.evaluation import Evaluation
+from quant.allocation import Allocation
 from tests.agents.instances import allows, random_spending
 from tests.agents.test_searches import make_problem
 
-QUICK = HAQConfig(warm_up_episodes=3, hidden=(16,), batch_size=16)
+QUICK = HAQConfig(warm_up_episodes=2, hidden=(16,), batch_size=16)
 
 
 def quick_problem(**arguments: Any) -> SearchProblem:
@@ -46,8 +48,6 @@ def test_lowering_ends_inside_and_never_raises_where_it_can_lower(seed: int) -> 
 
 def test_lowering_begins_at_the_last_layer_with_its_activations() -> None:
     problem = quick_problem(limit=3)
-    from agents.spending import spending_of
-
     spending = spending_of(problem)
     widest = np.full(len(spending.decisions), 3, dtype=np.int64)
     steps = widest - lowered(widest, spending)
@@ -72,8 +72,6 @@ def play(view: ContinuousActions, share: float) -> tuple[dict[str, Any], float, 
 
 def test_what_was_executed_is_what_is_learnt_from() -> None:
     """Everything is asked for at 8 bits and executed at 4: the episode is that of 4 bits."""
-    from quant.allocation import Allocation
-
     problem = quick_problem(limit=9)
     four = Allocation.uniform(problem.layers, 4)
     info, reward, asked = play(view_of(problem, lambda allocation: four), 0.99)
@@ -119,7 +117,7 @@ def test_an_own_action_is_kept_where_it_was_executed() -> None:
 
 
 def test_a_search_goes_on_to_the_bit_by_playing_again() -> None:
-    runs = [quick_problem(limit=14) for _ in range(3)]
+    runs = [quick_problem(limit=9) for _ in range(3)]
     for problem, seed in zip(runs, (2, 2, 3), strict=True):
         search(problem, seed=seed)
     first, same, other = ([e.allocation for e in p.evaluator.evaluations] for p in runs)
@@ -139,15 +137,29 @@ def test_resumed_on_digits(problems: Callable[..., SearchProblem], tmp_path: Pat
     assert len(list(tmp_path.glob("haq_*"))) == 1, "its curves are logged once"
 
 
-def test_noise_falls_after_the_warm_up_to_its_end() -> None:
-    noise = FadingNoise(QUICK, 13, np.random.default_rng(0))
-    spreads = []
-    for _ in range(13):
-        spreads.append(noise._spread)
-        noise.reset()
-    assert spreads[:4] == [0.5] * 4
-    assert spreads == sorted(spreads, reverse=True)
-    assert noise._spread == pytest.approx(QUICK.noise_end)
+def test_noise_falls_with_the_evaluations_and_widens_with_repeats() -> None:
+    problem = quick_problem(limit=11)
+    evaluator = problem.evaluator
+    settling = SettlingEvaluator(evaluator, lambda allocation: allocation)
+    noise = FadingNoise(QUICK, evaluator, settling, np.random.default_rng(0))
+    noise.reset()
+    assert noise.spread == pytest.approx(QUICK.noise)
+    evaluator.evaluate([Allocation.uniform(problem.layers, 2)] * 5)
+    noise.reset()
+    assert noise.spread == pytest.approx((QUICK.noise * QUICK.noise_end) ** 0.5), "half is spent"
+    settling.repeats = 3
+    noise.reset()
+    assert noise.spread == pytest.approx(1.1**3 * (QUICK.noise * QUICK.noise_end) ** 0.5)
+    evaluator.evaluate([Allocation.uniform(problem.layers, 2)] * 5)
+    settling.repeats = 0
+    noise.reset()
+    assert noise.spread == pytest.approx(QUICK.noise_end)
+
+
+def test_no_evaluation_is_left_over() -> None:
+    problem = quick_problem(limit=22)
+    search(problem, seed=0)
+    assert problem.evaluator.remaining == 0
 
 
 @pytest.mark.parametrize("wrong", [{"updates": 0}, {"noise": 0.0}, {"tau": 2.0}])
