@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 
 from experiments.results_table import ResultRow
-from hardware.energy.energy import MODELLED
+from hardware.energy.energy import MODELLED, UNSTABLE_ERROR
 
 __all__ = ["draw_energies"]
 
@@ -23,6 +23,8 @@ def draw_energies(rows: Sequence[ResultRow]) -> Table | None:
         if sources == [MODELLED]
         else ", gross ± standard error; net is without idling"
     )
+    if any(_unstable(row) for row in metered):
+        caption += "\n* unstable: the parts of its window disagree"
     table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
     table.add_column("", no_wrap=True)
     for name in ("gross mJ", "net mJ", "idle W", "source"):
@@ -36,7 +38,13 @@ def draw_energies(rows: Sequence[ResultRow]) -> Table | None:
 
 def _gross(row: ResultRow) -> str:
     gross = _four(row.energy_mj)
-    return gross if row.energy_source == MODELLED else f"{gross} ± {row.energy_error_mj:.2g}"
+    if row.energy_source == MODELLED:
+        return gross
+    return f"{gross} ± {row.energy_error_mj:.2g}" + ("*" if _unstable(row) else "")
+
+
+def _unstable(row: ResultRow) -> bool:
+    return (row.energy_error_mj or 0.0) > UNSTABLE_ERROR * abs(row.energy_mj or 0.0)
 
 
 def _four(value: float | None) -> str:

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MODELLED", "NO_METER", "Energy", "energy_label", "modelled_energy"]
+__all__ = [
+    "MODELLED",
+    "NO_METER",
+    "UNSTABLE_ERROR",
+    "Energy",
+    "energy_label",
+    "modelled_energy",
+]
 
 MODELLED = "modelled"
 """Source of energies that nobody measured: named watts times measured time."""

@@ -25,14 +25,14 @@ LAYERS = tied_layers()
 TABLE = formula_table(LAYERS, energies=True)
 SENSITIVITIES = formula_sensitivities(LAYERS)
 QUICK = PPOConfig(
-    warm_up_episodes=64, practice_episodes=8, final_evaluations=2, rollout_episodes=16
+    warm_up_episodes=16, practice_episodes=4, final_evaluations=1, rollout_episodes=16
 )
 
 
 def make_problem(log_folder: Path) -> SearchProblem:
     """A formula whose programs take a tenth more energy than their parts, and no more time."""
     truth = TABLE.with_scaled_energies(1.1)
-    evaluator = FormulaEvaluator(LAYERS, truth, SENSITIVITIES, scale=0.02, practice=False, limit=8)
+    evaluator = FormulaEvaluator(LAYERS, truth, SENSITIVITIES, scale=0.02, practice=False, limit=7)
     reference = evaluator.evaluate([Allocation.uniform(LAYERS, 8)])[0]
     most, least = (truth.predict_mj(Allocation.uniform(LAYERS, bits)) for bits in (8, 2))
     assert most is not None
