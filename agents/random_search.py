@@ -39,11 +39,14 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     while evaluator.remaining > 0 and misses < PATIENCE:
         env.correct_latency(latency_scale(evaluator.evaluations, problem.table))
         env.correct_energy(energy_scale(evaluator.evaluations, problem.table))
-        allocation = random_allocation(env, rng)
-        if allocation in seen:
-            misses += 1
-            continue
-        misses = 0
-        seen.add(allocation)
-        evaluator.evaluate([allocation])
+        drawn: list[Allocation] = []
+        while len(drawn) < min(evaluator.parallel, evaluator.remaining) and misses < PATIENCE:
+            allocation = random_allocation(env, rng)
+            if allocation in seen:
+                misses += 1
+                continue
+            misses = 0
+            seen.add(allocation)
+            drawn.append(allocation)
+        evaluator.evaluate(drawn)
     return ranked_candidates(problem)

@@ -4,6 +4,8 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -86,14 +88,25 @@ class Evaluator:
         """How many evaluations the limit still allows."""
         return self.limit - sum(map(counts, self.evaluations))
 
+    @property
+    def parallel(self) -> int:
+        """How many allocations are worth asking for at once: as many as are measured at once."""
+        return self.device.parallel if self._config.weights == "reset" else 1
+
     def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
         """Evaluate allocations in order.
 
+        Where the device measures several candidates at once, the next ones are trained meanwhile.
+        Shared weights are trained and measured one by one: what is saved with an evaluation must be
+        the weights that it had.
+
         Raises:
             EvaluationLimitError: the limit is used up; finished ones are in `evaluations`.
-            HardwareLostError: the device is gone.
+            HardwareLostError: the device is gone; those before the lost one are in `evaluations`.
         """
-        return [self._evaluate(allocation) for allocation in allocations]
+        if len(allocations) < 2 or self.parallel == 1:
+            return [self._evaluate(allocation) for allocation in allocations]
+        return self._evaluate_together(allocations)
 
     def adopt_past(self) -> None:
         """Count the past evaluations that nobody asked for again as made."""
@@ -112,24 +125,75 @@ class Evaluator:
     def _evaluate(self, allocation: Allocation) -> Evaluation:
         if known := self._known(allocation):
             return known
-        if self.remaining <= 0 and self.proposer != TABLE_ROW:
+        self._check_limit(waiting=0)
+        trained = self._train_one(allocation)
+        result = trained.result or self.device.measure(trained.graph)
+        return self._finish(trained, result)
+
+    def _evaluate_together(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+        """Train one after another while boards measure; finish in the order of the allocations."""
+        found: list[Evaluation] = []
+        waiting: deque[tuple[_Trained, Future[MeasureResult]]] = deque()
+        pool = ThreadPoolExecutor(self.device.parallel)
+
+        def finish(at_most: int) -> None:
+            while waiting and (len(waiting) > at_most or waiting[0][1].done()):
+                trained, future = waiting.popleft()
+                found.append(self._finish(trained, future.result()))
+
+        try:
+            for allocation in allocations:
+                if self._past:
+                    finish(0)  # the past was recorded in this order
+                    if known := self._known(allocation):
+                        found.append(known)
+                        continue
+                self._check_limit(len(waiting))
+                trained = self._train_one(allocation)
+                if trained.result is None:
+                    future = pool.submit(self.device.measure, trained.graph)
+                else:
+                    future = Future()
+                    future.set_result(trained.result)
+                waiting.append((trained, future))
+                finish(2 * self.device.parallel)
+            finish(0)
+        except EvaluationLimitError:
+            finish(0)
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return found
+
+    def _check_limit(self, waiting: int) -> None:
+        if self.remaining <= waiting and self.proposer != TABLE_ROW:
             raise EvaluationLimitError(
                 f"all {self.limit} evaluations are used up", "allow more with --evaluations"
             )
+
+    def _train_one(self, allocation: Allocation) -> "_Trained":
+        """Retrain and convert one candidate; a failure is its result."""
         started = time.perf_counter()
         before = _copy_of(self.network)
+        graph, accuracy, result = None, None, None
         try:
             with training_lock():
                 graph, accuracy = self._retrain(allocation)
         except (TrainingError, ConvertError) as error:
             # Weights that this candidate ruined must not be handed on to the next one.
             self.network.load_state_dict(before)
-            evaluation = self._record(
-                allocation, None, MeasureResult(error=str(error)), time.perf_counter() - started
-            )
-        else:
-            train_s = time.perf_counter() - started
-            evaluation = self._record(allocation, accuracy, self.device.measure(graph), train_s)
+            result = MeasureResult(error=str(error))
+        return _Trained(
+            allocation=allocation,
+            proposer=self.proposer,
+            converted=graph,
+            accuracy=accuracy,
+            result=result,
+            train_s=time.perf_counter() - started,
+        )
+
+    def _finish(self, trained: "_Trained", result: MeasureResult) -> Evaluation:
+        evaluation = self._record(trained, result)
         self.evaluations.append(evaluation)
         for listener in self.on_evaluation:
             listener(evaluation)
@@ -158,13 +222,8 @@ class Evaluator:
             self._accuracies.put(allocation, accuracy)
         return graph, accuracy
 
-    def _record(
-        self,
-        allocation: Allocation,
-        accuracy: Accuracy | None,
-        result: MeasureResult,
-        train_s: float,
-    ) -> Evaluation:
+    def _record(self, trained: "_Trained", result: MeasureResult) -> Evaluation:
+        allocation, accuracy = trained.allocation, trained.accuracy
         return Evaluation(
             allocation=allocation,
             index=len(self.evaluations),
@@ -175,12 +234,31 @@ class Evaluator:
             measurement=result.measurement,
             error=result.error,
             cached=result.cached,
-            proposer=self.proposer,
+            proposer=trained.proposer,
             training_samples=images_seen(self._config.finetune, len(self._train)),
-            train_s=train_s,
+            train_s=trained.train_s,
             build_s=result.build_s,
             measure_s=result.measure_s,
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Trained:
+    """A candidate between its two halves."""
+
+    allocation: Allocation
+    proposer: str
+    converted: DeployGraph | None
+    accuracy: Accuracy | None
+    result: MeasureResult | None
+    """Set where training failed: there is nothing to measure."""
+    train_s: float
+
+    @property
+    def graph(self) -> DeployGraph:
+        """The converted network."""
+        assert self.converted is not None
+        return self.converted
 
 
 def _copy_of(network: QuantizedNetwork) -> dict[str, torch.Tensor]:

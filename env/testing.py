@@ -137,6 +137,8 @@ class FormulaEvaluator:
     for `env.evaluator.Evaluator`, limit included.
     """
 
+    parallel = 1
+
     def __init__(
         self,
         layers: Sequence[LayerSpec],

@@ -44,6 +44,10 @@ class Device(Protocol):
     def name(self) -> str:
         """Short name for tables and run folders."""
 
+    @property
+    def parallel(self) -> int:
+        """How many threads may call `measure` at once."""
+
     def facts(self) -> Mapping[str, Any]:
         """Return machine facts that travel with every measurement."""
 

@@ -57,6 +57,7 @@ class LocalDevice:
     """
 
     source: MeasurementSource = "measured"
+    parallel = 1
 
     def __init__(
         self, config: TargetConfig, protocol: ProtocolConfig, energy: EnergyConfig | None = None

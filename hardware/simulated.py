@@ -55,6 +55,7 @@ class SimulatedDevice:
     """Answers like a device, from a formula: the same bits give the same values anywhere."""
 
     source: MeasurementSource = "simulated"
+    parallel = 1
 
     def __init__(self, protocol: ProtocolConfig, gauge: EnergyGauge | None = None) -> None:
         """Keep the protocol: repeats and batch shape the answer.

@@ -45,6 +45,11 @@ class StoredDevice:
         """The device's name."""
         return self._device.name
 
+    @property
+    def parallel(self) -> int:
+        """How many candidates the device measures at once."""
+        return self._device.parallel
+
     def facts(self) -> Mapping[str, Any]:
         """Return the device's facts."""
         return self._device.facts()

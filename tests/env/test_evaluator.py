@@ -2,6 +2,8 @@
 
 import json
 import math
+import threading
+import time
 
 import pytest
 import torch
@@ -13,9 +15,12 @@ from env.errors import EvaluationLimitError
 from env.evaluation import Evaluation
 from env.evaluator import Evaluator
 from hardware.device import MeasureResult
+from hardware.errors import HardwareLostError
+from hardware.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from quant.allocation import Allocation
 from quant.convert import convert
+from quant.deploy_graph import DeployGraph
 from quant.finetune import FinetuneConfig
 
 
@@ -57,6 +62,73 @@ def test_limit_is_kept_and_counted(small_digits) -> None:
         evaluator.evaluate([uniform(small_digits, bits) for bits in (8, 6, 4)])
     assert len(evaluator.evaluations) == 2
     assert evaluator.remaining == 0
+
+
+class TwoBoards(SimulatedDevice):
+    """Measures two candidates at once, and the first ones slowly."""
+
+    parallel = 2
+
+    def __init__(self, lost_at: int = -1) -> None:
+        super().__init__(ProtocolConfig(repeats=5))
+        self.running = self.most_running = self.started = 0
+        self.lost_at = lost_at
+        self._lock = threading.Lock()
+
+    def measure(self, graph: DeployGraph) -> MeasureResult:
+        with self._lock:
+            number = self.started
+            self.started += 1
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+        time.sleep(0.6 if number == 0 else 0.2)
+        with self._lock:
+            self.running -= 1
+        if number == self.lost_at:
+            raise HardwareLostError("no board after 120 s")
+        return super().measure(graph)
+
+
+def test_several_boards_measure_at_once_and_the_order_stays(small_digits) -> None:
+    bits = (8, 7, 6, 5, 4)
+    allocations = [uniform(small_digits, width) for width in bits]
+    one = make(small_digits, "reset")
+    one.proposer = "somebody"
+    expected = one.evaluate(allocations)
+    device = TwoBoards()
+    two = make(small_digits, "reset")
+    two.device, two.proposer = device, "somebody"
+    heard: list[Evaluation] = []
+    two.on_evaluation.append(heard.append)
+    found = two.evaluate(allocations)
+    assert device.most_running == 2
+    assert heard == found == two.evaluations
+    for mine, theirs in zip(found, expected, strict=True):
+        same = ("allocation", "index", "accuracy", "loss", "measurement", "proposer")
+        assert [getattr(mine, name) for name in same] == [getattr(theirs, name) for name in same]
+
+
+def test_a_board_lost_among_several_keeps_what_was_finished_before_it(small_digits) -> None:
+    evaluator = make(small_digits, "reset")
+    evaluator.device = TwoBoards(lost_at=2)
+    with pytest.raises(HardwareLostError):
+        evaluator.evaluate([uniform(small_digits, bits) for bits in (8, 7, 6, 5)])
+    assert [item.index for item in evaluator.evaluations] == [0, 1]
+
+
+def test_the_limit_holds_for_several_boards(small_digits) -> None:
+    evaluator = make(small_digits, "reset", limit=3)
+    evaluator.device = TwoBoards()
+    with pytest.raises(EvaluationLimitError, match="all 3 evaluations are used up"):
+        evaluator.evaluate([uniform(small_digits, bits) for bits in (8, 7, 6, 5)])
+    assert len(evaluator.evaluations) == 3
+
+
+def test_shared_weights_are_measured_one_by_one(small_digits) -> None:
+    evaluator = make(small_digits, "shared")
+    evaluator.device = device = TwoBoards()
+    evaluator.evaluate([uniform(small_digits, bits) for bits in (8, 7)])
+    assert device.most_running == 1
 
 
 def test_reset_weights_forget_and_shared_weights_go_on(small_digits) -> None:
