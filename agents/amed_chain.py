@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.relative_cost import RelativeCost
 from agents.score_matrix import ScoreMatrix
 from agents.search import SearchProblem
 from agents.spending import Columns, Spending, spending_of
@@ -37,6 +38,7 @@ class AMEDChain:
         """Begin, or go on where the run's state folder says."""
         self._problem, self._config = problem, problem.amed
         self._seed = seed
+        self._cost = RelativeCost(problem, self._config.cost)
         self._rng = np.random.default_rng(seed)
         spending = spending_of(problem)
         self._scores = ScoreMatrix(
@@ -108,9 +110,8 @@ class AMEDChain:
             self._network.load_state_dict(before)
             return -config.penalty * max(0.0, threshold)
         found = self._validate()
-        zeta = config.loss_weight * found.loss + config.cost_weight * spending.relative(
-            self._columns
-        )
+        cost = self._cost.predicted(spending.allocation(self._columns))
+        zeta = config.loss_weight * found.loss + config.cost_weight * cost
         zeta_8 = config.loss_weight * problem.reference.loss + config.cost_weight
         return math.log10(zeta_8 / zeta) - config.penalty * max(0.0, threshold - found.value)
 

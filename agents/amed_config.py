@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from agents.score_matrix import Sampler
+from agents.solve_config import CostKind
 from env.errors import TaskError
 from quant.finetune import FinetuneConfig
 
@@ -26,6 +27,8 @@ class AMEDConfig:
     """Images of the search split that score a sample; at most as many as there are."""
     loss_weight: float = 1.0
     """Weight of the cross-entropy in the quality score."""
+    cost: CostKind = "budget"
+    """What counts as the cost: what is budgeted (latency where nothing is), or one quantity."""
     cost_weight: float = 1.0
     """Weight of the cost, as a share of all-8's."""
     averaging: float = 0.2

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from agents.errors import MissingExtraError
+from agents.relative_cost import RelativeCost
 from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.spending import Columns, Spending, spending_of
 from agents.uniform import evaluate_uniform
@@ -57,12 +58,12 @@ def _breed(
 ) -> None:
     """Ask for children and answer them, until no evaluation is left or nothing new is found."""
     evaluator = problem.evaluator
-    spending = spending_of(problem)
+    spending, cost = spending_of(problem), RelativeCost(problem, problem.nsga2.cost)
     for allocation in first:
         _enqueue(study, spending, allocation)
     misses = strangers = 0
     while evaluator.remaining > 0 and strangers < STRANGERS:
-        if _answer(problem, study.ask(), study, spending):
+        if _answer(problem, study.ask(), study, spending, cost):
             misses = strangers = 0
             spending = spending_of(problem)
         else:
@@ -73,7 +74,9 @@ def _breed(
             _enqueue(study, spending, spending.allocation(spending.nearest(columns)))
 
 
-def _answer(problem: SearchProblem, trial: Any, study: Any, spending: Spending) -> bool:
+def _answer(
+    problem: SearchProblem, trial: Any, study: Any, spending: Spending, cost: RelativeCost
+) -> bool:
     """Tell the study what one child is worth; whether that took an evaluation."""
     last = len(spending.bit_choices) - 1
     columns = np.array(
@@ -85,14 +88,14 @@ def _answer(problem: SearchProblem, trial: Any, study: Any, spending: Spending) 
     if known is None and not spending.inside(columns):
         trial.set_constraint("budget", float(np.maximum(spending.used(columns) - 1.0, 0.0).sum()))
         # No accuracy was looked at, and none is compared with that of a child inside.
-        study.tell(trial, [0.0, spending.relative(columns)])
+        study.tell(trial, [0.0, cost.predicted(allocation)])
         return False
     evaluation = known or problem.evaluator.evaluate([allocation])[0]
     if evaluation.error:
         study.tell(trial, state=_optuna().trial.TrialState.FAIL)
     else:
         trial.set_constraint("budget", _excess(problem, evaluation))
-        study.tell(trial, [evaluation.accuracy, _cost(problem, evaluation)])
+        study.tell(trial, [evaluation.accuracy, cost.measured(evaluation)])
     return known is None
 
 
@@ -120,25 +123,6 @@ def _excess(problem: SearchProblem, evaluation: Evaluation) -> float:
             if limit is not None and found is not None
         )
     )
-
-
-def _cost(problem: SearchProblem, evaluation: Evaluation) -> float:
-    """Return an evaluation's cost over all-8's, the mean of what is budgeted; else latency's."""
-    budget, reference = problem.budget, problem.reference
-    ratios = [
-        found / of
-        for limit, found, of in (
-            (budget.latency_ms, evaluation.latency_ms, reference.latency_ms),
-            (budget.energy_mj, evaluation.energy_mj, reference.energy_mj),
-            (budget.model_bytes, evaluation.model_bytes, reference.model_bytes),
-        )
-        if limit is not None and found is not None and of
-    ]
-    if ratios:
-        return float(np.mean(ratios))
-    assert evaluation.latency_ms is not None
-    assert reference.latency_ms is not None
-    return evaluation.latency_ms / reference.latency_ms
 
 
 def _optuna() -> Any:

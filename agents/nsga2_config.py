@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agents.solve_config import CostKind
 from env.errors import TaskError
 
 __all__ = ["NSGA2Config"]
@@ -11,6 +12,8 @@ __all__ = ["NSGA2Config"]
 class NSGA2Config:
     """Optuna's settings, with a population for tens of evaluations instead of thousands."""
 
+    cost: CostKind = "budget"
+    """The second objective: what is budgeted (latency where nothing is), or one quantity."""
     population: int = 8
     """Individuals of a generation; those outside the budget are among them and cost nothing."""
     crossover: float = 0.9

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from agents.bit_program import NoiseModel
+from agents.solve_config import CostKind
 from env.errors import TaskError
 from quant.finetune import FinetuneConfig
 
@@ -15,6 +16,9 @@ class QBitOptConfig:
 
     noise_model: NoiseModel = "levels"
     """Quantization noise at b bits: `levels` is (2^b - 1)^-2, `power` is 2^-2b."""
+    cost: CostKind = "budget"
+    """What the program pays with: the budget's own resources, or one quantity (the paper's is
+    `mean_bits`) whose limit is raised as far as the budget allows."""
     rounds: int = 10
     """Times that the bits are solved for, each followed by some training at them."""
     frozen_rounds: int = 2

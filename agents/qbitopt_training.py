@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from agents.bit_program import NoiseModel, noise, solve_bits
-from agents.rounding import neighbours, round_into_budget
+from agents.relative_cost import proxy_spending
+from agents.rounding import floor_choices, neighbours, round_into_budget
 from agents.search import SearchProblem
 from agents.spending import Columns, Shares, Spending, spending_of
 from agents.training_file import TrainingFile
@@ -27,6 +28,8 @@ _logger = logging.getLogger(__name__)
 
 LINEARISATIONS = 4
 """Straight lines are fitted to the costs so often, each time around the latest solution."""
+PROXY_BISECTIONS = 20
+"""Halvings of the range of a proxy's limit: to a millionth of it."""
 SMALLEST_WEIGHT = 1e-30
 """In place of 0, for a tensor that no gradient reaches: it gets the fewest bits."""
 
@@ -42,6 +45,8 @@ class QBitOptTraining:
     def __init__(self, problem: SearchProblem, *, seed: int) -> None:
         """Begin, or go on where the run's state folder says."""
         self._problem, self._config, self._seed = problem, problem.qbitopt, seed
+        cost = self._config.cost
+        self._proxy = None if cost == "budget" else proxy_spending(problem, cost)
         self._network = problem.prepare()
         self._weights: Shares | None = None
         self._rounds = 0
@@ -72,7 +77,7 @@ class QBitOptTraining:
     def solve(self, spending: Spending) -> Columns:
         """Return the bits that the sensitivities so far ask for, inside this budget."""
         assert self._weights is not None
-        return solve_columns(self._weights, spending, self._config.noise_model)
+        return solve_columns(self._weights, spending, self._config.noise_model, self._proxy)
 
     def next_best(self, spending: Spending, seen: Collection[Allocation]) -> Allocation | None:
         """Return the unseen allocation inside the budget of least noise that can be found.
@@ -173,7 +178,9 @@ def noise_weights(network: QuantizedNetwork, traces: FisherTraces, spending: Spe
     return found
 
 
-def solve_columns(weights: Shares, spending: Spending, model: NoiseModel) -> Columns:
+def solve_columns(
+    weights: Shares, spending: Spending, model: NoiseModel, proxy: Spending | None = None
+) -> Columns:
     """Return the bit choices of least noise inside a budget, as far as the convex program knows.
 
     Costs are replaced by straight lines for the program and counted exactly in the rounding; the
@@ -183,20 +190,40 @@ def solve_columns(weights: Shares, spending: Spending, model: NoiseModel) -> Col
         weights: The loss for each unit of noise, `[decisions]`.
         spending: The budget.
         model: The noise model.
+        proxy: What the program pays with in place of the budget's own resources. Its limit is
+            raised as far as bits that are rounded down keep the budget.
     """
     choices = np.array(spending.bit_choices, dtype=np.float64)
     losses = weights[:, None] * noise(choices, model)[None, :]
     columns = spending.nearest(np.full(len(weights), len(choices) - 1, dtype=np.int64))
     best, least = columns, float("inf")
     for _ in range(LINEARISATIONS):
-        slopes = spending.slopes(columns)
-        fixed = spending.used(columns) - choices[columns] @ slopes
-        bits = solve_bits(
-            weights, slopes, 1.0 - fixed, low=choices[0], high=choices[-1], model=model
-        )
+        if proxy is None:
+            slopes = spending.slopes(columns)
+            fixed = spending.used(columns) - choices[columns] @ slopes
+            bits = solve_bits(
+                weights, slopes, 1.0 - fixed, low=choices[0], high=choices[-1], model=model
+            )
+        else:
+            bits = _widest_bits(weights, spending, model, proxy.slopes(columns))
         columns = round_into_budget(bits, losses, spending)
         total = float(losses[np.arange(len(columns)), columns].sum())
         if total >= least:
             break
         best, least = columns, total
     return best
+
+
+def _widest_bits(weights: Shares, spending: Spending, model: NoiseModel, slopes: Shares) -> Shares:
+    """Return the program's answer under the largest limit of a proxy that keeps the budget."""
+    low, high = float(spending.bit_choices[0]), float(spending.bit_choices[-1])
+    below, above = low * slopes.sum(axis=0), high * slopes.sum(axis=0)
+    bits = np.full(len(weights), low)
+    for _ in range(PROXY_BISECTIONS):
+        middle = (below + above) / 2
+        tried = solve_bits(weights, slopes, middle, low=low, high=high, model=model)
+        if spending.inside(floor_choices(tried, spending)):
+            below, bits = middle, tried
+        else:
+            above = middle
+    return bits

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from agents.spending import Columns, Spending
 
-__all__ = ["neighbours", "round_into_budget"]
+__all__ = ["floor_choices", "neighbours", "round_into_budget"]
 
 Vector = npt.NDArray[np.float64]
 SMALLEST = 1e-12
@@ -26,10 +26,15 @@ def round_into_budget(bits: Vector, losses: Vector, spending: Spending) -> Colum
             `[decisions, choices]`.
         spending: The budget.
     """
+    return _filled(_lowered(floor_choices(bits, spending), losses, spending), losses, spending)
+
+
+def floor_choices(bits: Vector, spending: Spending) -> Columns:
+    """Return the widest choice up to each of some bits, at least the narrowest, `[decisions]`."""
     choices = np.array(spending.bit_choices, dtype=np.float64)
     below = np.searchsorted(choices, bits + SMALLEST, side="right") - 1
     columns: Columns = np.maximum(below, 0).astype(np.int64)
-    return _filled(_lowered(columns, losses, spending), losses, spending)
+    return columns
 
 
 def neighbours(columns: Columns, losses: Vector, spending: Spending) -> list[Columns]:

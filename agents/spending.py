@@ -56,7 +56,6 @@ class Spending:
         limits = limits_of(budget) or {0: np.iinfo(np.int64).max}  # as the masks: time, unlimited
         self.resources = tuple(sorted(limits))
         self.limits = np.array([limits[index] for index in self.resources], dtype=np.int64)
-        self._all8 = costs.total(Allocation.uniform(layers, INPUT_BITS))[list(self.resources)]
         self._fixed = costs.fixed[list(self.resources)]
         steps = {(d.layer, d.kind): step for step, d in enumerate(self.decisions)}
         first = {d.tensor: d.layer for d in self.decisions if d.kind == "activation"}
@@ -89,13 +88,6 @@ class Spending:
         """Return whether rows of columns `[..., decisions]` are inside, `[...]`, exactly."""
         allowed: npt.NDArray[np.bool_] = np.all(self._total(columns) <= self.limits, axis=-1)
         return allowed
-
-    def relative(self, columns: Columns) -> float:
-        """Return the cost of columns `[decisions]` over all-8's, the mean of what is budgeted.
-
-        Latency counts where nothing is.
-        """
-        return float(np.mean(self._total(columns) / self._all8))
 
     def _total(self, columns: Columns) -> npt.NDArray[np.int64]:
         """Return the exact costs of rows of columns, `[..., resources]`."""

@@ -9,6 +9,7 @@ import pytest
 from agents.amed import search
 from agents.amed_chain import AMEDChain
 from agents.amed_config import AMEDConfig
+from agents.relative_cost import RelativeCost
 from agents.search import SearchProblem
 from agents.spending import spending_of
 from env.errors import TaskError
@@ -92,7 +93,9 @@ def test_the_penalty_begins_at_the_threshold(problems: Problems) -> None:
         chain.propose(1, [])
         ((choices, score),) = chain._tried.items()
         scores.append(score)
-        relative = spending_of(problem).relative(np.array(choices))
+        relative = RelativeCost(problem, "budget").predicted(
+            spending_of(problem).allocation(np.array(choices))
+        )
         if config is never:
             assert score == pytest.approx(-np.log10(relative))
         else:
