@@ -46,7 +46,7 @@ def time_side_by_side(
     for number in range(rounds + EXTRA_ROUNDS):
         names = list(graphs)
         if number >= rounds:
-            names = [name for name in names if not _stable(taken[name])]
+            names = [name for name in names if not _settled(taken[name])]
             total += len(names)
         for name in names:
             taken[name].append(_measurement(device.measure(graphs[name]), name))
@@ -54,6 +54,11 @@ def time_side_by_side(
             if progress is not None:
                 progress(done, total)
     return {name: _middle(_stable(found) or found) for name, found in taken.items()}
+
+
+def _settled(measurements: Sequence[Measurement]) -> bool:
+    """Return whether further rounds would be no better: emulated times never become stable."""
+    return bool(_stable(measurements)) or measurements[-1].source == "emulated"
 
 
 def _stable(measurements: Sequence[Measurement]) -> list[Measurement]:

@@ -30,7 +30,8 @@ _WATCHDOG_S = 5.0
 """A board waits so much longer than this side before it ends a session that hears nothing."""
 _ATTEMPTS = 2
 """A lost session may be the board's fault: the candidate gets a second chance, not a third."""
-_FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 15.0
+_FIRST_PAUSE_S, _MOST_PAUSE_S = 0.1, 15.0
+_MOMENT_S = 3.0
 _CRASHES = ("SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGABRT")
 """Signals that a program brings upon itself; others come from outside."""
 _OWN = ("id", "hostname", "meters")
@@ -182,7 +183,10 @@ class Lane:
                     waited_s = now - lost_since
                 if waited_s >= limit_s:
                     raise _lost(error, waited_s) from None
-                _logger.warning("no board yet, trying again in %g s: %s", pause_s, error)
+                # A board is in use for a moment after each of its sessions.
+                moment = isinstance(error, BoardBusyError) and waited_s < _MOMENT_S
+                level = logging.DEBUG if moment else logging.WARNING
+                _logger.log(level, "no board yet, trying again in %g s: %s", pause_s, error)
                 self._sleep(pause_s)
                 pause_s = min(2 * pause_s, _MOST_PAUSE_S)
 

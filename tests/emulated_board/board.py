@@ -78,8 +78,7 @@ class EmulatedBoard:
         Raises:
             BoardProcessError: The linker failed.
         """
-        linker = [*_loaded_from(self.folder / "host"), "aarch64-linux-gnu-ld"]
-        linker[-1] = str(self.folder / "host" / "usr" / "bin" / linker[-1])
+        linker = self.host_tool("aarch64-linux-gnu-ld")
         command = [*linker, "-shared", "-o", str(library), *(str(path) for path in objects)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -87,6 +86,11 @@ class EmulatedBoard:
                 f"the cross linker ended with {done.returncode}: {done.stderr.strip()[-2000:]}",
                 returncode=done.returncode,
             )
+
+    def host_tool(self, name: str) -> list[str]:
+        """Return the command of a program of this machine that came with the board."""
+        host = self.folder / "host"
+        return [*_loaded_from(host), str(host / "usr" / "bin" / name)]
 
     def process(self, cpu: str) -> BoardProcess:
         """Return a process that calls functions of linked libraries; the caller closes it.
