@@ -1,6 +1,7 @@
 """StoredSensitivities: an estimate is made once for one network and one set of images."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -27,6 +28,8 @@ from quant.sensitivities import (
 from quant.sensitivities.batches import Batch, batches_of
 
 __all__ = ["StoredSensitivities"]
+
+_logger = logging.getLogger(__name__)
 
 StageProgress = Callable[[str, int, int], None]
 """Called with (what is estimated, parts done, parts in all)."""
@@ -125,6 +128,12 @@ class StoredSensitivities:
             return found
         with training_lock():
             document = make()
+        _logger.info(
+            "%s sensitivity: %d images through the network in %.1f s",
+            kind,
+            document["samples"],
+            document["seconds"],
+        )
         self._store.put("sensitivity", key, document)
         return document
 
