@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 
 from env.budget import Budget
-from env.tasks import Split
 from experiments.config import RunConfig
 from experiments.energy_table import draw_energies
 from experiments.exit_codes import run_command
@@ -22,18 +21,16 @@ from experiments.problem import graph_of, measured_widths
 from experiments.progress import LiveProgress
 from experiments.report.command import write_report
 from experiments.results_table import ResultRow, draw_table, float_row, quantized_row
+from experiments.retraining import retrain_and_score
 from experiments.run_folder import RunFolder, read_run
 from experiments.side_by_side import time_side_by_side
 from experiments.tile_stage import TILES
 from hardware.device import Device
-from hardware.lock import training_lock
 from hardware.open_device import open_device
 from hardware.target import TargetConfig
-from quant.accuracy import Accuracy, integer_accuracy
+from quant.accuracy import Accuracy
 from quant.allocation import Allocation
-from quant.convert import convert
 from quant.deploy_graph import DeployGraph
-from quant.finetune import finetune
 from quant.layers import MAX_BITS
 
 __all__ = ["evaluate", "fresh_target", "main"]
@@ -157,23 +154,16 @@ def _retrain(
     progress: LiveProgress,
 ) -> dict[str, tuple[DeployGraph, Accuracy]]:
     """Retrain each allocation by itself from the float checkpoint, all with the same seed."""
-    test: Split = setup.task.test
-    found: dict[str, tuple[DeployGraph, Accuracy]] = {}
-    for name, allocation in allocations.items():
-        network = setup.network.clone()
-        network.set_allocation(allocation)
-        with training_lock():
-            finetune(
-                network,
-                setup.task.train.images,
-                setup.task.train.labels,
-                config.final,
-                seed=config.seed,
-                progress=partial(progress.stage, f"retraining {name}"),
-            )
-            graph = convert(network)
-            found[name] = graph, integer_accuracy(graph, test.images, test.labels)
-    return found
+    return {
+        name: retrain_and_score(
+            setup,
+            config,
+            allocation,
+            setup.task.test,
+            partial(progress.stage, f"retraining {name}"),
+        )
+        for name, allocation in allocations.items()
+    }
 
 
 if __name__ == "__main__":

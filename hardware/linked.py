@@ -5,6 +5,7 @@ of this project, so that it works on a board as it is.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,12 @@ _BOUND_STAMPED = "bound_stamped"
 class LinkedProgram:
     """A loaded library and the tensors it works on; not safe for two threads."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, constants: Sequence[npt.NDArray[Any]] = ()) -> None:
         """Load a library and make its tensors.
+
+        Args:
+            file: The library.
+            constants: Those that the library was linked without, in order.
 
         Raises:
             RuntimeError: the file is no library of this machine, or no linked program.
@@ -60,7 +65,11 @@ class LinkedProgram:
         self._input_border = borders[layout["input"]]
         self._input_fill = fills[layout["input"]]
         self._output_border = borders[layout["output"]]
-        self._machine.save_function(ENTRY, _BOUND, *tensors.values(), include_return=False)
+        # Kept: the machine does not own what it is bound to.
+        self._outside = [tvm.runtime.tensor(np.ascontiguousarray(array)) for array in constants]
+        self._machine.save_function(
+            ENTRY, _BOUND, *tensors.values(), *self._outside, include_return=False
+        )
         self._call = self._machine[_BOUND]
         self._stamps = self._bind_stamps(layout.get("stamps"), list(tensors.values()))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tvm
 from tvm import relax
 from tvm.support import cc
@@ -54,6 +55,7 @@ def link_program(
     batch: int,
     link: Link | None = None,
     stamps: Stamps | None = None,
+    outside: list[npt.NDArray[Any]] | None = None,
 ) -> None:
     """Write a program that `LinkedProgram` loads.
 
@@ -66,6 +68,8 @@ def link_program(
         batch: Images in one execution.
         link: Makes the library; None for this machine's compiler.
         stamps: Lets the program also run with stamps (see `LinkedProgram.stamps`).
+        outside: Gets the constants, in the order in which `LinkedProgram` wants them; the library
+            is then without. Not together with `stamps`.
 
     Raises:
         BuildError: an operator has no kernel, or the library cannot be linked.
@@ -80,8 +84,12 @@ def link_program(
         link = cc.create_shared
     storage = plan_storage(graph, steps, batch)
     builder = relax.ExecBuilder()
-    with builder.function(ENTRY, num_inputs=len(storage.slots)):
-        write_calls(builder, graph, steps, plans, list(storage.slots), pooled(builder))
+    count = 0 if outside is None else sum(len(plan.constants) for plan in plans if plan is not None)
+    with builder.function(ENTRY, num_inputs=len(storage.slots) + count):
+        constant = pooled(builder)
+        if outside is not None:
+            constant = _given(builder, len(storage.slots), outside)
+        write_calls(builder, graph, steps, plans, list(storage.slots), constant)
     layout = _layout(graph, storage, batch)
     if stamps is not None:
         layout["stamps"] = {"rows": stamps.rows, "count": stamps.count}
@@ -102,6 +110,18 @@ def link_program(
             link(str(file), [*map(str, objects), str(source)])
         except RuntimeError as error:
             raise BuildError(f"{graph.network} cannot be linked: {error}") from error
+
+
+def _given(
+    builder: Any, first: int, outside: list[npt.NDArray[Any]]
+) -> Callable[[npt.NDArray[Any]], int]:
+    """Return what makes each constant one more argument of the function."""
+
+    def constant(array: npt.NDArray[Any]) -> int:
+        outside.append(array)
+        return int(builder.r(first + len(outside) - 1))
+
+    return constant
 
 
 def _write_stamped(

@@ -13,6 +13,7 @@ import tvm
 from hardware.agreement import describe_difference, fixed_input, reference_output
 from hardware.borders import with_borders
 from hardware.built import Built
+from hardware.cross_link import find_cross_linker
 from hardware.errors import BuildError
 from hardware.kernels.cache import KernelCache
 from hardware.kernels.compile_pool import CompileReport, compile_kernels
@@ -222,6 +223,34 @@ class Workbench:
         steps, plans = self._plan(graph)
         objects = self._cache.objects([plan for plan in plans if plan is not None])
         link_program(graph, steps, plans, objects, file, batch=self._batch, link=self._link)
+
+    def link_outside(self, graph: DeployGraph, file: Path) -> list[tuple[npt.NDArray[Any], str]]:
+        """Write a graph as a shared library without its constants.
+
+        Returns:
+            Each constant that `LinkedProgram` then wants, with the family of its kernel.
+
+        Raises:
+            BuildError: an operator has no kernel, or the library cannot be linked.
+            ToolchainError: nothing here links for the target.
+        """
+        graph = with_borders(graph)
+        steps, plans = self._plan(graph)
+        present = [plan for plan in plans if plan is not None]
+        link = None if self._target.native else find_cross_linker(self._target.mtriple)
+        outside: list[npt.NDArray[Any]] = []
+        link_program(
+            graph,
+            steps,
+            plans,
+            self._cache.objects(present),
+            file,
+            batch=self._batch,
+            link=link,
+            outside=outside,
+        )
+        families = [plan.family for plan in present for _ in plan.constants]
+        return list(zip(outside, families, strict=True))
 
     def tile_tasks(
         self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]

@@ -13,6 +13,7 @@ import torch
 from env.tasks.augment import flip_and_shift
 from env.tasks.batch_file import Batch, read_batch
 from env.tasks.networks.catalogue import network_maker
+from env.tasks.preprocessing import Preprocessing
 from env.tasks.task import Split, Task
 from quant.errors import DataError
 from quant.finetune import TrainConfig
@@ -20,6 +21,11 @@ from quant.finetune import TrainConfig
 __all__ = ["cifar10_task"]
 
 CLASSES = 10
+LABELS = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+LARGEST = 255.0
 SIDE = 32
 NETWORK = "resnet20"
 MEAN = (0.4914, 0.4822, 0.4465)  # of the training pixels in 0..1, by channel
@@ -62,10 +68,12 @@ def cifar10_task(folder: Path | None) -> Task:
         ),
         search=_split(*read(SEARCH_FILE)),
         test=_split(*read(TEST_FILE)),
+        labels=LABELS,
+        preprocessing=Preprocessing(largest=LARGEST, mean=MEAN, deviation=DEVIATION),
     )
 
 
 def _split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Split:
-    pixels = torch.from_numpy(images.astype(np.float32)) / 255.0
+    pixels = torch.from_numpy(images.astype(np.float32)) / LARGEST
     mean, deviation = (torch.tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
     return Split(images=(pixels - mean) / deviation, labels=torch.from_numpy(labels))

@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from env.tasks.networks.catalogue import network_maker
+from env.tasks.preprocessing import Preprocessing
 from env.tasks.task import Split, Task
 from quant.finetune import TrainConfig
 
@@ -39,6 +40,8 @@ def digits_task() -> Task:
         train=_split(train, train_labels),
         search=_split(search, search_labels),
         test=_split(test, test_labels),
+        labels=tuple(map(str, range(CLASSES))),
+        preprocessing=Preprocessing(largest=LARGEST_VALUE),
     )
 
 

@@ -13,6 +13,7 @@ import torch
 
 from env.tasks.idx_file import read_idx
 from env.tasks.networks.catalogue import network_maker
+from env.tasks.preprocessing import Preprocessing
 from env.tasks.task import Split, Task
 from quant.finetune import TrainConfig
 
@@ -26,7 +27,12 @@ HINT = (
 )
 HELD_OUT = 10_000
 MEAN, DEVIATION = 0.2860, 0.3530  # of the training pixels in 0..1
+LARGEST = 255.0
 CLASSES = 10
+LABELS = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
 NETWORK = "resnet8-stride2"
 SHA256 = {
     "train-images-idx3-ubyte.gz": (
@@ -65,6 +71,8 @@ def fashion_mnist_task(folder: Path | None = None) -> Task:
         train=_split(images[:-HELD_OUT], labels[:-HELD_OUT]),
         search=_split(images[-HELD_OUT:], labels[-HELD_OUT:]),
         test=_split(test_images, test_labels),
+        labels=LABELS,
+        preprocessing=Preprocessing(largest=LARGEST, mean=(MEAN,), deviation=(DEVIATION,)),
     )
 
 
@@ -79,7 +87,7 @@ def _read(folder: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[n
 
 
 def _split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Split:
-    pixels = torch.from_numpy(images.astype(np.float32))[:, None] / 255.0
+    pixels = torch.from_numpy(images.astype(np.float32))[:, None] / LARGEST
     return Split(
         images=(pixels - MEAN) / DEVIATION, labels=torch.from_numpy(labels.astype(np.int64))
     )

@@ -13,6 +13,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from env.tasks.networks.catalogue import network_maker
+from env.tasks.preprocessing import Preprocessing
 from env.tasks.task import Split, Task
 from quant.errors import DataError
 from quant.finetune import TrainConfig
@@ -26,6 +27,7 @@ SEARCH_SHARE = 0.1
 SPLIT_SEED = 2026
 RESIZE = 256 / 224
 """The shorter side before the centre is cut out, in units of the image size."""
+LARGEST = 255.0
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's training pixels in 0..1
 DEVIATION = (0.229, 0.224, 0.225)
 MEMORY_SHARE = 0.5
@@ -75,6 +77,14 @@ def image_folder_task(folder: Path | None, *, size: int, per_class: int) -> Task
         train=_split(train, size),
         search=_split(search, size),
         test=_split(test, size),
+        labels=tuple(classes),
+        preprocessing=Preprocessing(
+            largest=LARGEST,
+            mean=MEAN,
+            deviation=DEVIATION,
+            geometry=f"shorter side to {round(RESIZE * size)} pixels, then the {size}x{size} "
+            "in the middle",
+        ),
     )
 
 
@@ -120,6 +130,6 @@ def _read(file: Path, size: int) -> torch.Tensor:
     width, height = (max(size, round(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = (width - size) // 2, (height - size) // 2
-    pixels = np.asarray(image.crop((left, top, left + size, top + size)), np.float32) / 255.0
+    pixels = np.asarray(image.crop((left, top, left + size, top + size)), np.float32) / LARGEST
     normal = (pixels - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)
     return torch.from_numpy(np.ascontiguousarray(normal.transpose(2, 0, 1)))

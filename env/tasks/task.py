@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from env.tasks.preprocessing import Preprocessing
 from quant.finetune import Augment, TrainConfig
 
 __all__ = ["Split", "Task"]
@@ -48,6 +49,10 @@ class Task:
     """Changes batches of the float training."""
     weights: Path | None = None
     """File of trained weights, in place of a training."""
+    labels: tuple[str, ...] = ()
+    """What each logit stands for; empty where nobody said."""
+    preprocessing: Preprocessing | None = None
+    """How an image becomes an input; None where nobody said."""
 
     @property
     def example(self) -> torch.Tensor:

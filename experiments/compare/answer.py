@@ -10,15 +10,12 @@ from experiments.compare.rows import Answer
 from experiments.config import RunConfig
 from experiments.network_setup import NetworkSetup
 from experiments.problem import accuracy_key, graph_of
+from experiments.retraining import retrain_and_score
 from experiments.side_by_side import time_side_by_side
 from hardware.device import Device
-from hardware.lock import training_lock
 from hardware.measurement import Measurement
 from hardware.store import Store
-from quant.accuracy import Accuracy, integer_accuracy
 from quant.allocation import Allocation
-from quant.convert import convert
-from quant.finetune import finetune
 from quant.layers import MAX_BITS
 
 __all__ = ["Timed", "answer_of", "first_inside", "time_beside_all_8"]
@@ -93,7 +90,7 @@ def answer_of(timed: Timed, setup: NetworkSetup, config: RunConfig, store: Store
     known = StoredAccuracies(store, key)
     accuracy = known.get(timed.allocation)
     if accuracy is None:
-        accuracy = _retrained(timed.allocation, setup, config)
+        _, accuracy = retrain_and_score(setup, config, timed.allocation, setup.task.test)
         known.put(timed.allocation, accuracy)
     return Answer(
         test_accuracy=accuracy.value,
@@ -104,11 +101,3 @@ def answer_of(timed: Timed, setup: NetworkSetup, config: RunConfig, store: Store
         model_bytes=model_bytes(setup.network.layers, timed.allocation),
         allocation=timed.allocation.to_dict(),
     )
-
-
-def _retrained(allocation: Allocation, setup: NetworkSetup, config: RunConfig) -> Accuracy:
-    network, task = setup.network.clone(), setup.task
-    network.set_allocation(allocation)
-    with training_lock():
-        finetune(network, task.train.images, task.train.labels, config.final, seed=config.seed)
-        return integer_accuracy(convert(network), task.test.images, task.test.labels)

@@ -1,0 +1,23 @@
+"""Preprocessing: from pixels as files have them to what the network reads."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Preprocessing"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocessing:
+    """`(pixel / largest - mean) / deviation`, channel by channel, on `[C, H, W]`."""
+
+    largest: float
+    """Largest value of a pixel as files have it."""
+    mean: tuple[float, ...] = (0.0,)
+    """Of each channel, in 0..1."""
+    deviation: tuple[float, ...] = (1.0,)
+    geometry: str = ""
+    """How an image gets its size, in words; empty where it has it already."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return asdict(self)

@@ -1,0 +1,123 @@
+"""The model card of a bundle: what it is, what was measured, and how."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quant.allocation import Allocation
+
+__all__ = ["CardFacts", "model_card"]
+
+_SATURATING = (
+    "ONNX Runtime and OpenVINO add two products of 8-bit codes in 16 bits on x86 CPUs without "
+    "VNNI, and saturate there: with weights of 8 bits `model.onnx` may then give other results "
+    "than this bundle. Weights of 7 bits and below are safe."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardFacts:
+    """What a card tells."""
+
+    task: str
+    network: str
+    allocation: Allocation
+    test_accuracy: float
+    test_accuracy_se: float
+    test_images: int
+    float_accuracy: float
+    weight_bytes: int
+    bundle_bytes: int
+    machine: str
+    cpu: str
+    rows: Sequence[Mapping[str, Any]]
+    """Rows of the run's results, as `results.json` has them."""
+    best: str
+    """Name of the row of this allocation."""
+    device: str
+    source: str
+    """Whether the times are measured, emulated or simulated."""
+    command: str
+    date: str
+    retraining_steps: int
+    labels: Sequence[str]
+    preprocessing: Mapping[str, Any] | None
+    onnx: bool
+
+
+def model_card(facts: CardFacts) -> str:
+    """Return the card as Markdown."""
+    weight_bits, activation_bits = facts.allocation.mean_bits()
+    parts = [
+        f"# {facts.network} for {facts.task}, {weight_bits:.1f} / {activation_bits:.1f} bits\n",
+        "A network with integer weights and activations whose bit-widths were searched layer by "
+        f"layer with BitAlloc, compiled for {facts.machine} (`{facts.cpu}`).\n",
+        "## Run it\n",
+        "```bash\npip install apache-tvm==0.27.0.post1 apache-tvm-ffi==0.1.14.post0 numpy\n"
+        "python run.py INPUTS.npy        # float32 inputs, prepared as below, [N, ...]\n"
+        "sha256sum -c SHA256SUMS         # are the files those that were exported?\n```\n",
+        "Libraries are code: run bundles of people you trust.\n",
+        "## Figures\n",
+        _figures(facts),
+        "\n## Inputs and outputs\n",
+        _inputs(facts),
+        "\n## Bits\n",
+        _bits(facts.allocation),
+        "\n## Where it comes from\n",
+        f"- `{facts.command}`, exported {facts.date}",
+        f"- retrained for {facts.retraining_steps} steps at these bits from the float checkpoint",
+    ]
+    if facts.onnx:
+        parts += [
+            "\n## The ONNX model\n",
+            "`model.onnx` has the same integer weights in standard operators (QuantizeLinear, "
+            "DequantizeLinear), for other tools; a code may differ by one where a float32 sum "
+            "falls beside the middle of two.\n",
+            _SATURATING,
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def _figures(facts: CardFacts) -> str:
+    lines = [
+        f"- test accuracy {100 * facts.test_accuracy:.2f} ± {100 * facts.test_accuracy_se:.2f} % "
+        f"of {facts.test_images:,} images, on integer codes; the float network has "
+        f"{100 * facts.float_accuracy:.2f} %",
+        f"- parameters {facts.weight_bytes:,} bytes; the whole bundle {facts.bundle_bytes:,} bytes",
+        f"- latency of one image, {facts.source} on {facts.device}, median and interquartile range "
+        "of the run's last side-by-side timing:\n",
+        "| allocation | ms | IQR |",
+        "|---|---|---|",
+    ]
+    for row in facts.rows:
+        latency_ms = row.get("latency_ms")
+        if latency_ms is None:
+            continue
+        name = f"**{row['name']}** (this bundle)" if row["name"] == facts.best else row["name"]
+        lines.append(f"| {name} | {latency_ms:.4g} | {row['latency_iqr_ms']:.2g} |")
+    return "\n".join(lines)
+
+
+def _inputs(facts: CardFacts) -> str:
+    lines = []
+    if facts.preprocessing is None:
+        lines.append("- inputs: as the network was trained on; nobody said how they are made")
+    else:
+        known = facts.preprocessing
+        lines.append(
+            f"- inputs: `(pixel / {known['largest']:g} - mean) / deviation`, mean "
+            f"{list(known['mean'])}, deviation {list(known['deviation'])}, channel by channel"
+        )
+        if known["geometry"]:
+            lines.append(f"- size: {known['geometry']}")
+    labels = ", ".join(facts.labels) if facts.labels else "as the network was trained on"
+    return "\n".join([*lines, f"- outputs: one logit for each of: {labels}"])
+
+
+def _bits(allocation: Allocation) -> str:
+    lines = ["| layer | weights | activations |", "|---|---|---|"]
+    lines += [
+        f"| {name} | {bits.weight_bits} | {bits.activation_bits} |"
+        for name, bits in allocation.items
+    ]
+    return "\n".join(lines)

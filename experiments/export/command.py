@@ -1,0 +1,206 @@
+"""python -m experiments.export RUN --output DIR: the chosen allocation as a folder that runs."""
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from experiments.config import RunConfig
+from experiments.errors import RunFolderError
+from experiments.exit_codes import run_command
+from experiments.export.card import CardFacts, model_card
+from experiments.export.onnx_model import onnx_model
+from experiments.export.onnx_types import OPSETS
+from experiments.network_setup import NetworkSetup, float_accuracy, set_up_network
+from experiments.outcome import BEST
+from experiments.progress import LiveProgress
+from experiments.retraining import retrain_and_score
+from experiments.run_folder import RunFolder, read_run
+from hardware.bundle.checksums import write_sums
+from hardware.write_bundle import write_program
+from quant.accuracy import Accuracy
+from quant.allocation import Allocation
+from quant.deploy_graph import DeployGraph
+from quant.errors import BitAllocError
+
+__all__ = ["export", "main"]
+
+_VERSION = 1
+_RUN = Path(__file__).with_name("run_template.py")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Export a finished run and return the exit code."""
+    parsed = _parser().parse_args(list(arguments))
+    return run_command(lambda: _announced(parsed))
+
+
+def export(
+    folder: RunFolder, config: RunConfig, output: Path, *, opset: int | None, progress: LiveProgress
+) -> None:
+    """Retrain a run's best allocation and write it as a bundle.
+
+    The bundle appears whole, by renaming; nothing that is there already is overwritten.
+
+    Args:
+        folder: Of the finished run.
+        config: The run's configuration.
+        output: The bundle's folder, which must not exist.
+        opset: Version of the ONNX model's operators; None for no ONNX model.
+        progress: Where the stages are shown.
+
+    Raises:
+        BitAllocError: the folder is there, nothing links for the target, or onnx is missing.
+    """
+    if output.exists():
+        raise RunFolderError(
+            f"cannot write a bundle to {output}: it is there already",
+            "give another folder to --output",
+        )
+    if config.target.runner == "simulated":
+        raise RunFolderError(
+            f"expected a run on a real target, found {folder.path}, whose times are simulated",
+            "start a run with --target.runner local, or on a board",
+        )
+    setup = set_up_network(config, progress)
+    allocation = Allocation.from_dict(folder.read_json("best_allocation.json"))
+    allocation.check(setup.network.layers)
+    graph, accuracy = retrain_and_score(
+        setup, config, allocation, setup.task.test, partial(progress.stage, "retraining")
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=output.parent) as name:
+        made = Path(name) / "bundle"
+        made.mkdir()
+        progress.stage("bundle", 0, 1, "compiling")
+        _write_parts(made, setup, config, graph, allocation, opset)
+        _write_card(
+            made, folder, config, setup, graph, allocation, accuracy, onnx=opset is not None
+        )
+        write_sums(made)
+        made.replace(output)
+        progress.stage("bundle", 1, 1)
+
+
+def _write_parts(
+    made: Path,
+    setup: NetworkSetup,
+    config: RunConfig,
+    graph: DeployGraph,
+    allocation: Allocation,
+    opset: int | None,
+) -> None:
+    program = write_program(graph, config.device_target, made)
+    task = setup.task
+    document = {
+        "version": _VERSION,
+        "task": task.name,
+        "network": task.network,
+        "labels": list(task.labels),
+        "preprocessing": None if task.preprocessing is None else task.preprocessing.to_dict(),
+        **program,
+    }
+    bundle = RunFolder(made)
+    bundle.write_json("bundle.json", document)
+    bundle.write_text("allocation.json", allocation.to_json())
+    shutil.copyfile(_RUN, made / "run.py")
+    if opset is not None:
+        (made / "model.onnx").write_bytes(onnx_model(graph, opset=opset))
+
+
+def _write_card(
+    made: Path,
+    folder: RunFolder,
+    config: RunConfig,
+    setup: NetworkSetup,
+    graph: DeployGraph,
+    allocation: Allocation,
+    accuracy: Accuracy,
+    *,
+    onnx: bool,
+) -> None:
+    bundle: dict[str, Any] = RunFolder(made).read_json("bundle.json")
+    results = folder.read_json("results.json")
+    measurement = results["best"]["measurement"]
+    bundle_bytes = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
+    whole = float_accuracy(setup.module, setup.task.test)
+    card = model_card(
+        CardFacts(
+            task=setup.task.name,
+            network=setup.task.network,
+            allocation=allocation,
+            test_accuracy=accuracy.value,
+            test_accuracy_se=accuracy.standard_error,
+            test_images=len(setup.task.test),
+            float_accuracy=whole.value,
+            weight_bytes=graph.weight_bytes(),
+            bundle_bytes=bundle_bytes,
+            machine=bundle["machine"],
+            cpu=bundle["cpu"],
+            rows=results["rows"],
+            best=BEST,
+            device=measurement["device"],
+            source=measurement["source"],
+            command=(folder.path / "command.txt").read_text(encoding="utf-8").splitlines()[0],
+            date=time.strftime("%Y-%m-%d"),
+            retraining_steps=config.final.steps,
+            labels=bundle["labels"],
+            preprocessing=bundle["preprocessing"],
+            onnx=onnx,
+        )
+    )
+    RunFolder(made).write_text("README.md", card)
+
+
+def _announced(parsed: argparse.Namespace) -> None:
+    folder, config = read_run(parsed.run)
+    opset = None if parsed.no_onnx else parsed.onnx_opset
+    if opset is not None:
+        _check_onnx()
+    with LiveProgress(quiet=parsed.quiet or config.quiet) as progress:
+        export(folder, config, parsed.output, opset=opset, progress=progress)
+    size = sum(file.stat().st_size for file in parsed.output.rglob("*") if file.is_file())
+    print(f"bundle of {size:,} bytes: {parsed.output}")
+    print(f"run it with: python {parsed.output / 'run.py'} INPUTS.npy")
+
+
+def _check_onnx() -> None:
+    """Say before anything is retrained that onnx is missing.
+
+    Raises:
+        BitAllocError: it is.
+    """
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        raise BitAllocError(
+            "expected the package onnx for the bundle's ONNX model, found none",
+            "pip install 'bitalloc[onnx]', or leave the model out with --no-onnx",
+        ) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.export",
+        description="Retrain a run's best allocation from the float checkpoint, compile it for the "
+        "run's target, and write a folder that runs with apache-tvm and numpy alone.",
+    )
+    parser.add_argument("run", type=Path, help="folder of a finished run, such as runs/latest")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="the bundle; must not exist"
+    )
+    parser.add_argument(
+        "--onnx-opset",
+        type=int,
+        choices=OPSETS,
+        default=OPSETS[-1],
+        help=f"version of the ONNX model's operators; {OPSETS[-1]}, the first with types of two "
+        "bits, by default",
+    )
+    parser.add_argument("--no-onnx", action="store_true", help="write no ONNX model")
+    parser.add_argument("--quiet", action="store_true", help="show no live progress line")
+    return parser

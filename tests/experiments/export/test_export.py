@@ -1,0 +1,100 @@
+"""The command: a real run of the digits, exported, and run where only its two packages are."""
+
+import os
+import subprocess
+import venv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from env.tasks import TaskConfig, load_task
+from experiments import run as run_module
+from experiments.exit_codes import DONE, USER_MISTAKE
+from experiments.export.command import main
+from experiments.network_setup import set_up_network
+from experiments.progress import LiveProgress
+from experiments.retraining import retrain
+from experiments.run_folder import read_run
+from quant.allocation import Allocation
+from quant.integer import run_graph
+
+ROOT = Path(__file__).resolve().parents[3]
+FLAGS = [
+    *("--method", "uniform", "--evaluations", "2", "--env.bit-choices", "4", "8", "--quiet"),
+    *("--env.finetune.steps", "2", "--final.steps", "10", "--protocol.repeats", "5"),
+    *("--protocol.min-repeat-ms", "1", "--target.no-dot-product", "--no-tune"),
+    *("--budget.latency-ratio", "1.5"),
+]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("runs")
+    assert run_module.main([*FLAGS, "--output", str(output)]) == DONE
+    return output / "latest"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_bundle_runs_in_a_fresh_environment_equal_to_the_bit(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / "bundle"
+    assert main([str(run_folder), "--output", str(bundle), "--quiet"]) == DONE
+    assert "run it with: python" in capsys.readouterr().out
+    folder, config = read_run(run_folder)
+    setup = set_up_network(config, LiveProgress(quiet=True))
+    best = Allocation.from_dict(folder.read_json("best_allocation.json"))
+    images = load_task(TaskConfig()).test.images[:50].numpy()
+    expected = run_graph(retrain(setup, config, best), images)
+
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    packages = ["apache-tvm==0.27.0.post1", "apache-tvm-ffi==0.1.14.post0", "numpy"]
+    constraints = ["--constraint", str(ROOT / "constraints.txt")]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *constraints, *packages], check=True)
+    np.save(tmp_path / "x.npy", images)
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    done = subprocess.run(
+        [python, bundle / "run.py", tmp_path / "x.npy", tmp_path / "y.npy"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+        check=True,
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), expected)
+    assert done.stdout.splitlines()[0].split()[1] == str(expected[0].argmax())
+    card = (bundle / "README.md").read_text()
+    assert "measured on" in card
+    assert f"of {len(setup.task.test)} images" in card
+    summed = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=bundle)
+    assert summed.returncode == 0
+    assert main([str(run_folder), "--output", str(bundle), "--quiet"]) == USER_MISTAKE
+    assert "it is there already" in capsys.readouterr().err
+    with (bundle / "weights.bin").open("r+b") as file:
+        file.truncate(100)
+    refused = subprocess.run(
+        [python, bundle / "run.py"], capture_output=True, text=True, env=environment
+    )
+    assert refused.returncode != 0
+    assert "weights.bin is damaged or was changed" in refused.stderr
+
+
+def test_a_folder_that_is_no_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path), "--output", str(tmp_path / "b"), "--quiet"]) == USER_MISTAKE
+    assert "is not the folder of a finished run" in capsys.readouterr().err
+
+
+def test_simulated_times_are_never_exported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulated = [*FLAGS, "--target.runner", "simulated", "--output", str(tmp_path)]
+    assert run_module.main(simulated) == DONE
+    flags = ["--output", str(tmp_path / "bundle"), "--quiet"]
+    assert main([str(tmp_path / "latest"), *flags]) == USER_MISTAKE
+    assert "whose times are simulated" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
