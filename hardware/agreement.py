@@ -5,11 +5,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quant.deploy_graph import DeployGraph, QuantizeInput
-from quant.integer import run_graph
+from quant.deploy_graph import DeployGraph, QuantizeInput, RunIsland
+from quant.integer import run_graph, run_op
 
-__all__ = ["describe_difference", "fixed_input", "reference_output"]
+__all__ = [
+    "ISLAND_TOLERANCE",
+    "describe_difference",
+    "describe_island_difference",
+    "fixed_input",
+    "reference_output",
+]
 
+ISLAND_TOLERANCE = 1e-5
+"""Largest difference between two float islands' outputs, as a share of their largest magnitude."""
 _SEED = 20_260_101
 _CODES = 256
 
@@ -54,3 +62,33 @@ def describe_difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> 
         f"wrong result: {len(wrong)} of {expected.size} outputs differ from the integer reference, "
         f"the first at {place}: expected {expected[place]}, found {found[place]}"
     )
+
+
+def describe_island_difference(
+    graph: DeployGraph,
+    x: npt.NDArray[Any],
+    found: npt.NDArray[Any],
+    made: dict[str, npt.NDArray[Any]],
+) -> str:
+    """Return one sentence on where a program with float islands is wrong, empty where it is right.
+
+    Floats may differ in their last digits, and a code next to a tie may then round the other way.
+    So what the program's islands made is put into the reference, where everything else must come
+    out equal to the bit, and the islands must agree with it within `ISLAND_TOLERANCE`.
+
+    Args:
+        graph: The converted network.
+        x: The input.
+        found: The program's output.
+        made: What each island made in the program, by tensor.
+    """
+    values: dict[str, npt.NDArray[Any]] = {}
+    expected = run_graph(graph, x, keep=values, given=made)
+    for op in graph.ops:
+        if not isinstance(op, RunIsland):
+            continue
+        should = run_op(op, *(values[name] for name in op.inputs))
+        error = float(np.abs(made[op.output] - should).max(initial=0.0))
+        if not error <= ISLAND_TOLERANCE * float(np.abs(should).max(initial=0.0)):
+            return f"wrong result: the float island {op.name} is off by {error:.2g}"
+    return describe_difference(found, expected.astype(found.dtype))

@@ -51,6 +51,8 @@ class Program:
     def __init__(self, machine: Any, tensors: dict[str, Any], graph: DeployGraph) -> None:
         """Keep the virtual machine and the tensors it works on (see `assemble`)."""
         self._machine = machine
+        self._tensors = tensors
+        self._graph = graph
         self._input = tensors[graph.input]
         self._output = tensors[graph.output]
         self._entry, self._exit = graph.tensors[graph.input], graph.tensors[graph.output]
@@ -85,6 +87,13 @@ class Program:
         self._input.copyfrom(stored)
         self.execute()
         return np.array(_inside(self._output.numpy(), self._exit))
+
+    def value(self, name: str) -> npt.NDArray[Any]:
+        """Return a copy of a tensor as the last run left it, batch first.
+
+        Only the output and the tensors that the graph keeps are still what their operators wrote.
+        """
+        return np.array(_inside(self._tensors[name].numpy(), self._graph.tensors[name]))
 
     def execute(self) -> None:
         """Run once on the input that the last `run` left in place; nothing is copied."""
@@ -202,7 +211,10 @@ def write_calls(
         inputs = [builder.r(registers[name]) for name in step.reads]
         constants = [constant(array) for array in plan.constants]
         outputs = [builder.r(registers[name]) for name in step.writes]
-        builder.emit_call(plan.symbol, [*inputs, *constants, *outputs])
+        arguments = [*inputs, *constants]
+        if plan.order is not None:
+            arguments = [arguments[place] for place in plan.order]
+        builder.emit_call(plan.symbol, [*arguments, *outputs])
         place += 1
         stamp(place)
     builder.emit_ret(builder.r(registers[graph.output]))

@@ -128,7 +128,7 @@ def reads_network_input(graph: DeployGraph) -> frozenset[str]:
     fixed: set[str] = set()
     for op in graph.ops:
         passes = isinstance(op, _PASSING) and fixed.issuperset(read_names(op))
-        if isinstance(op, QuantizeInput) or passes:
+        if (isinstance(op, QuantizeInput) and op.input == graph.input) or passes:
             fixed.add(op.output)
     return frozenset(op.layer for op in graph.layer_ops() if op.input in fixed)
 
@@ -171,9 +171,16 @@ def _tensor_widths(graph: DeployGraph, activation_bits: Mapping[str, int]) -> di
 def _clipped(op: DeployOp, widths: Mapping[str, int]) -> DeployOp:
     """Return a producer with the clip of its tensor's new width."""
     bits = widths.get(op.output)
-    if bits is None or (isinstance(op, QuantizeInput) and bits == INPUT_BITS):
+    if bits is None or (isinstance(op, QuantizeInput) and op.clip_max == 2**bits - 1):
         return op
     largest = _largest_code(bits)
+    if isinstance(op, QuantizeInput):
+        return replace(
+            op,
+            multiplier=float(np.float32(op.multiplier * largest / op.clip_max)),
+            zero_point=min(op.zero_point, largest),
+            clip_max=largest,
+        )
     if isinstance(op, Requantize | AvgPool2d):
         return replace(
             op,

@@ -12,8 +12,10 @@ from quant.deploy_graph import (
     Conv2d,
     DeployGraph,
     DeployOp,
+    FloatCall,
     Linear,
     Requantize,
+    RunIsland,
 )
 
 __all__ = ["Step", "read_names", "steps_of"]
@@ -86,7 +88,7 @@ def steps_of(graph: DeployGraph) -> tuple[Step, ...]:
 
 def read_names(op: DeployOp) -> tuple[str, ...]:
     """Return the names of the tensors that an operator reads, in the order of its inputs."""
-    return op.inputs if isinstance(op, Add | Concat) else (op.input,)
+    return op.inputs if isinstance(op, Add | Concat | RunIsland | FloatCall) else (op.input,)
 
 
 def _with_followers(

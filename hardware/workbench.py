@@ -10,11 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import tvm
 
-from hardware.agreement import describe_difference, fixed_input, reference_output
+from hardware.agreement import (
+    describe_difference,
+    describe_island_difference,
+    fixed_input,
+    reference_output,
+)
 from hardware.borders import with_borders
 from hardware.built import Built
 from hardware.cross_link import find_cross_linker
 from hardware.errors import BuildError
+from hardware.islands import with_islands
 from hardware.kernels.cache import KernelCache
 from hardware.kernels.compile_pool import CompileReport, compile_kernels
 from hardware.kernels.context import ChooseSchedule, PlanContext
@@ -24,7 +30,7 @@ from hardware.kernels.select import plan_step
 from hardware.kernels.target import KernelTarget
 from hardware.kernels.tiles import TileChoices
 from hardware.linking import Link, link_program
-from hardware.program import Runnable, assemble
+from hardware.program import Program, Runnable, assemble
 from hardware.protocol import ProtocolConfig
 from hardware.random_codes import BitPair
 from hardware.ruler import RulerReading, read_ruler_us, settle
@@ -35,7 +41,7 @@ from hardware.tile_layers import tile_tasks, tiles_digest
 from hardware.tile_task import TileTask
 from hardware.tile_trial import TileTrial
 from hardware.timing import Timing, time_program
-from quant.deploy_graph import Conv2d, DeployGraph, Linear
+from quant.deploy_graph import Conv2d, DeployGraph, Linear, RunIsland
 
 __all__ = ["STAMPED", "TakeSteps", "Workbench"]
 
@@ -90,7 +96,7 @@ class Workbench:
         """Return what decides the time of a program, without compiling anything."""
         return tuple(
             (plan.symbol, tuple((array.shape, str(array.dtype)) for array in plan.constants))
-            for plan in self._plan(with_borders(graph))[1]
+            for plan in self._plan(self._ready(graph))[1]
             if plan is not None
         )
 
@@ -102,14 +108,12 @@ class Workbench:
         """
         started = time.perf_counter()
         self._program = None
-        graph = with_borders(graph)
-        steps, plans = self._plan(graph)
-        program = self._assemble(graph, steps, plans)
+        ready = self._ready(graph)
+        steps, plans = self._plan(ready)
+        program = self._assemble(ready, steps, plans)
         built = time.perf_counter()
-        if check:
-            x = fixed_input(graph, self._batch)
-            if wrong := describe_difference(program.run(x), reference_output(graph, x)):
-                raise BuildError(wrong)
+        if check and (wrong := self._wrong(graph, program)):
+            raise BuildError(wrong)
         self._program = program
         families = {
             step.op.layer: plan.family
@@ -149,7 +153,7 @@ class Workbench:
         Returns:
             The whole program's timing and each layer's median microseconds; and the ruler.
         """
-        graph = with_borders(graph)
+        graph = self._ready(graph)
         steps, plans = self._plan(graph)
         called = [step for step, plan in zip(steps, plans, strict=True) if plan is not None]
         stamps = Stamps.of(self._context(graph), len(called), STAMPED)
@@ -189,6 +193,8 @@ class Workbench:
         """
         self.build(graph, check=False)
         assert self._program is not None
+        if x.ndim == 3:  # sequences are images of one row
+            x = x[:, :, None, :]
         outputs = []
         for start in range(0, len(x), self._batch):
             images = x[start : start + self._batch]
@@ -208,7 +214,7 @@ class Workbench:
         plans = (
             plan
             for graph in graphs
-            for plan in self._plan(with_borders(graph))[1]
+            for plan in self._plan(self._ready(graph))[1]
             if plan is not None
         )
         return compile_kernels(plans, self._cache, self._target, processes, progress)
@@ -219,7 +225,7 @@ class Workbench:
         Raises:
             BuildError: an operator has no kernel, or the library cannot be linked.
         """
-        graph = with_borders(graph)
+        graph = self._ready(graph)
         steps, plans = self._plan(graph)
         objects = self._cache.objects([plan for plan in plans if plan is not None])
         link_program(graph, steps, plans, objects, file, batch=self._batch, link=self._link)
@@ -234,7 +240,7 @@ class Workbench:
             BuildError: an operator has no kernel, or the library cannot be linked.
             ToolchainError: nothing here links for the target.
         """
-        graph = with_borders(graph)
+        graph = self._ready(graph)
         steps, plans = self._plan(graph)
         present = [plan for plan in plans if plan is not None]
         link = None if self._target.native else find_cross_linker(self._target.mtriple)
@@ -256,11 +262,11 @@ class Workbench:
         self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]
     ) -> list[TileTask]:
         """Return the tile searches of a network, one for each choice that its layers need."""
-        return tile_tasks(self._context(with_borders(graph)), pairs, self._tiles)
+        return tile_tasks(self._context(self._ready(graph)), pairs, self._tiles)
 
     def tiles(self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]) -> str:
         """Return a digest of the schedules that a network's layers have at their bit pairs."""
-        return tiles_digest(self._context(with_borders(graph)), pairs)
+        return tiles_digest(self._context(self._ready(graph)), pairs)
 
     def compile_tiles(self, part: DeployGraph) -> None:
         """Compile the schedules worth measuring for one layer, and check that they agree.
@@ -287,6 +293,22 @@ class Workbench:
             raise BuildError("nothing is compiled yet, so no tile can be chosen")
         trial, self._trial = self._trial, None
         return trial.decide(self._tiles, self._read_ruler_us)
+
+    def _ready(self, graph: DeployGraph) -> DeployGraph:
+        """Return a graph with the borders and the compiled islands that a program has."""
+        return with_borders(with_islands(graph, self._batch, self._target))
+
+    def _wrong(self, graph: DeployGraph, program: Runnable) -> str:
+        """Compare a program with the integer reference; return what differs, in one sentence."""
+        x = fixed_input(graph, self._batch)
+        found = program.run(x)
+        islands = [op for op in graph.ops if isinstance(op, RunIsland)]
+        if not islands:
+            return describe_difference(found, reference_output(graph, x))
+        if not isinstance(program, Program):
+            raise BuildError("networks with float islands run on this machine only, for now")
+        made = {op.output: program.value(op.output) for op in islands}
+        return describe_island_difference(graph, x, found, made)
 
     def _context(self, graph: DeployGraph, schedule: ChooseSchedule | None = None) -> PlanContext:
         return PlanContext(

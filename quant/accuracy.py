@@ -14,13 +14,17 @@ from quant.deploy_graph import (
     Conv2d,
     DeployGraph,
     DeployOp,
+    Dequantize,
     Epilogue,
     Flatten,
+    FloatCall,
     Linear,
     MaxPool2d,
     QuantizeInput,
     Requantize,
+    RunIsland,
 )
+from quant.node_values import as_images
 
 __all__ = ["Accuracy", "integer_accuracy", "integer_logits"]
 
@@ -81,11 +85,13 @@ def integer_logits(graph: DeployGraph, images: torch.Tensor) -> torch.Tensor:
     Codes are held channels-first in float tensors; convolutions run in float64, or in float32
     where every partial sum is below 2**24, and are exact either way.
     """
-    values: dict[str, torch.Tensor] = {graph.input: images}
+    values: dict[str, torch.Tensor] = {graph.input: as_images(images)}
     # NNPACK convolves by transforms (Winograd, FFT) whose float32 sums are not integers.
     with torch.backends.nnpack.flags(enabled=False):
         for op in graph.ops:
-            names = op.inputs if isinstance(op, Add | Concat) else (op.input,)
+            names = (
+                op.inputs if isinstance(op, Add | Concat | RunIsland | FloatCall) else (op.input,)
+            )
             values[op.output] = _run(op, [values[name] for name in names])
     return values[graph.output]
 
@@ -93,7 +99,12 @@ def integer_logits(graph: DeployGraph, images: torch.Tensor) -> torch.Tensor:
 def _run(op: DeployOp, inputs: list[torch.Tensor]) -> torch.Tensor:
     x = inputs[0]
     if isinstance(op, QuantizeInput):
-        return _requantize(x, op.multiplier, op.zero_point, 0, 255)
+        return _requantize(x, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
+    if isinstance(op, Dequantize):
+        return (x - op.zero_point) * op.multiplier
+    if isinstance(op, RunIsland):
+        made: torch.Tensor = op.module(*inputs)
+        return made
     if isinstance(op, Conv2d | Linear):
         return _layer(op, x)
     if isinstance(op, Requantize):

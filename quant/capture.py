@@ -17,18 +17,19 @@ __all__ = ["capture"]
 def capture(
     module: nn.Module, example: torch.Tensor
 ) -> tuple[NetworkGraph, dict[str, LayerParameters]]:
-    """Capture a module as a graph of operators that have integer forms.
+    """Capture a module as a graph of operators that have integer forms, and float islands.
 
     Args:
         module: The float network; it is copied and exported in evaluation mode.
-        example: One input, float32 `[N, C, H, W]` or `[N, F]`; the batch is not baked in.
+        example: One input, float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`; the batch is not baked
+            in.
 
     Returns:
         The graph and the folded float parameters by layer name.
 
     Raises:
-        CaptureError: the module cannot be exported or uses an operator with no integer form; the
-            message names the operator, the module and the source line where they are known.
+        CaptureError: the module cannot be exported, has several inputs or outputs, or has no layer
+            that can be quantized.
     """
     program = _export(module, example)
     builder = GraphBuilder(program)
@@ -36,16 +37,20 @@ def capture(
         if node.op == "placeholder":
             builder.add_placeholder(node)
         elif node.op == "call_function":
-            add_operator(builder, node)
+            try:
+                add_operator(builder, node)
+            except CaptureError as error:
+                builder.add_float(node, error.message)
         elif node.op == "output":
             builder.set_output(node)
     return builder.finish()
 
 
 def _export(module: nn.Module, example: torch.Tensor) -> Any:
-    if example.ndim not in (2, 4):
+    if example.ndim not in (2, 3, 4):
         raise CaptureError(
-            f"expected an example input [N, C, H, W] or [N, F], found {list(example.shape)}"
+            "expected an example input [N, C, H, W], [N, C, L] or [N, F], found "
+            f"{list(example.shape)}"
         )
     plain = copy.deepcopy(module).eval()
     pair = example[:1].repeat(2, *[1] * (example.ndim - 1))  # export specialises a batch of 1

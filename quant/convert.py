@@ -1,5 +1,6 @@
 """Convert: a QuantizedNetwork at its bits becomes the integer program of docs/integers.md."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,14 @@ from quant.deploy_graph import (
     DeployGraph,
     DeployOp,
     DeployTensor,
+    Dequantize,
     Epilogue,
     Flatten,
     Linear,
     MaxPool2d,
     QuantizeInput,
     Requantize,
+    RunIsland,
 )
 from quant.errors import ConvertError
 from quant.graph import Node
@@ -279,6 +282,44 @@ class _Converter:
         sources = tuple(self._same_width(node, name) for name in node.inputs)
         self._ops.append(Concat(inputs=sources, output=self._output(node)))
 
+    def island(self, node: Node) -> None:
+        """Emit a float island between its dequantizations and the quantization of its output."""
+        module = copy.deepcopy(self._network.island(node.name)).eval().requires_grad_(False)
+        made = node.name if node.name == self._graph.output else f"{node.name}/float"
+        sources = tuple(self._float(name) for name in node.inputs)
+        self._tensor(made, node.shape, "float32", first=True)
+        self._ops.append(RunIsland(name=node.name, inputs=sources, output=made, module=module))
+        if made == node.name:
+            return
+        scale, zero_point, low, high = self._scale(node)
+        self._ops.append(
+            QuantizeInput(
+                input=made,
+                output=self._output(node),
+                multiplier=_ratio(1.0, scale),
+                zero_point=zero_point,
+                clip_min=low,
+                clip_max=high,
+            )
+        )
+
+    def _float(self, name: str) -> str:
+        """Return the float tensor of a node, dequantizing its codes once."""
+        floats = f"{name}/dequantized"
+        if floats not in self._tensors:
+            node = self._graph.by_name[name]
+            scale, zero_point, _, _ = self._scale(node)
+            self._tensor(floats, node.shape, "float32", first=True)
+            self._ops.append(
+                Dequantize(
+                    input=name,
+                    output=floats,
+                    multiplier=float(np.float32(scale)),
+                    zero_point=zero_point,
+                )
+            )
+        return floats
+
     def _same_width(self, node: Node, source: str) -> str:
         """Return the source's tensor in the width that a code-moving operator's result has."""
         return source if node.name in self._graph.wide else self._narrow(source)
@@ -291,6 +332,7 @@ _EMIT = {
     "avg_pool": _Converter.avg_pool,
     "flatten": _Converter.flatten,
     "concat": _Converter.concat,
+    "island": _Converter.island,
 }
 
 

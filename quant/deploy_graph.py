@@ -7,7 +7,7 @@ channels-first float32, as users of PyTorch have it.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,15 @@ __all__ = [
     "DeployGraph",
     "DeployOp",
     "DeployTensor",
+    "Dequantize",
     "Epilogue",
     "Flatten",
+    "FloatCall",
     "Linear",
     "MaxPool2d",
     "QuantizeInput",
     "Requantize",
+    "RunIsland",
 ]
 
 WIDE_MIN, WIDE_MAX = -32768, 32767
@@ -107,13 +110,41 @@ class Linear:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QuantizeInput:
-    """Float32 channels-first input to 8-bit channels-last codes: clip(rint(x * m) + z, 0, 255)."""
+    """Float32 channels-first to channels-last codes: clip(rint(x * m) + z).
+
+    The network's input becomes 8-bit codes, and what a float island makes narrow or wide ones.
+    """
 
     input: str
     output: str
     multiplier: float
     """float32 value of `1 / s`."""
     zero_point: int
+    clip_min: int = 0
+    clip_max: int = 255
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dequantize:
+    """Codes, channels-last, to float32, channels-first: f32(q - z) * s, for a float island."""
+
+    input: str
+    output: str
+    multiplier: float
+    """float32 value of the scale."""
+    zero_point: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RunIsland:
+    """A float island: operators without integer forms, in float32."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    module: Any
+    """A `torch.nn.Module` of channels-first float32 tensors, frozen; `quant.float_island` exports
+    it, and whoever compiles it agrees with it to 1e-5 relative."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,8 +217,36 @@ class Concat:
     output: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FloatCall:
+    """One compiled function of a float island.
+
+    A converted network has none: `hardware` puts them in the place of RunIsland.
+    """
+
+    island: str
+    inputs: tuple[str, ...]
+    output: str
+    code: str
+    """The function, as its compiler writes it."""
+    constants: tuple[npt.NDArray[Any], ...]
+    order: tuple[int, ...]
+    """For each argument before the output, its place among the inputs and then the constants."""
+
+
 DeployOp = (
-    QuantizeInput | Conv2d | Linear | Add | Requantize | MaxPool2d | AvgPool2d | Flatten | Concat
+    QuantizeInput
+    | Conv2d
+    | Linear
+    | Add
+    | Requantize
+    | MaxPool2d
+    | AvgPool2d
+    | Flatten
+    | Concat
+    | Dequantize
+    | RunIsland
+    | FloatCall
 )
 
 

@@ -7,16 +7,26 @@ from typing import Literal
 
 import torch
 
+from quant.float_island import FloatIsland
 from quant.layers import LayerSpec
 
 __all__ = ["Clip", "LayerParameters", "NetworkGraph", "Node", "NodeKind", "Window"]
 
 NodeKind = Literal[
-    "input", "conv2d", "linear", "clip", "add", "max_pool", "avg_pool", "flatten", "concat"
+    "input",
+    "conv2d",
+    "linear",
+    "clip",
+    "add",
+    "max_pool",
+    "avg_pool",
+    "flatten",
+    "concat",
+    "island",
 ]
 TRANSPARENT: frozenset[str] = frozenset({"max_pool", "flatten", "concat"})
 """Operators that move or pick codes: input and output share one quantizer."""
-WIDE_READERS: frozenset[str] = frozenset({"add", "avg_pool", "clip"})
+WIDE_READERS: frozenset[str] = frozenset({"add", "avg_pool", "clip", "island"})
 """Operators that read wide codes (docs/integers.md, "Between layers")."""
 
 
@@ -69,6 +79,8 @@ class NetworkGraph:
     nodes: tuple[Node, ...]
     output: str
     layers: tuple[LayerSpec, ...]
+    islands: tuple[FloatIsland, ...] = ()
+    """What stays in float, in execution order."""
 
     @cached_property
     def by_name(self) -> dict[str, Node]:
@@ -90,6 +102,8 @@ class NetworkGraph:
         """Names of the nodes whose values travel as wide codes."""
         wide: set[str] = set()
         for node in reversed(self.nodes):
+            if node.kind == "input":
+                continue  # 8-bit codes, whoever reads them
             needs = node.kind == "add" or any(
                 reader.kind in WIDE_READERS or (reader.kind in TRANSPARENT and reader.name in wide)
                 for reader in self.readers[node.name]

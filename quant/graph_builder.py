@@ -1,5 +1,6 @@
 """GraphBuilder: collects nodes and folded parameters while an exported program is read."""
 
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -7,8 +8,16 @@ import torch
 from torch import fx
 
 from quant.errors import CaptureError
+from quant.float_island import FloatIsland, island_module
 from quant.fold import fold_batch_norm
-from quant.graph import LayerParameters, NetworkGraph, Node, NodeKind, quantized_tensors
+from quant.graph import (
+    LayerParameters,
+    NetworkGraph,
+    Node,
+    NodeKind,
+    quantized_tensors,
+    readers_of,
+)
 from quant.graph_passes import check_nodes, drop_unread, fuse_clips
 from quant.layers import LayerKind, LayerSpec
 
@@ -25,12 +34,18 @@ class GraphBuilder:
     def __init__(self, program: Any) -> None:
         signature = program.graph_signature
         self._state = {**program.state_dict, **dict(program.constants)}
-        self._state_names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        self._state_names = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
+        }
         self._inputs = set(signature.user_inputs)
         self._nodes: dict[str, Node] = {}
         self._parameters: dict[str, LayerParameters] = {}
         self._geometry: dict[str, dict[str, Any]] = {}
         self._same_as: dict[str, str] = {}
+        self._loose: dict[str, _Piece] = {}
+        self._pieces: dict[str, _Piece] = {}
         self._output = ""
 
     def add_placeholder(self, node: fx.Node) -> None:
@@ -48,6 +63,36 @@ class GraphBuilder:
         inputs = tuple(self.source(node, source) for source in sources)
         self._add(
             Node(name=node.name, kind=kind, inputs=inputs, shape=shape_of(node), **attributes)
+        )
+
+    def add_loose(self, node: fx.Node) -> None:
+        """Keep what is no float tensor of the network, for the float island that needs it."""
+        self._loose[node.name] = _Piece(nodes=[node], inputs=[])
+
+    def add_float(self, node: fx.Node, reason: str) -> None:
+        """Add an operator without an integer form as a float island of its own.
+
+        What it makes may be a mask, a tuple, or a tensor of a shape that cannot travel as codes;
+        then it becomes a part of each island that needs it.
+        """
+        piece = _Piece(nodes=[], inputs=[], reason=reason)
+        for source in node.all_input_nodes:
+            if source.name in self._loose:
+                piece.take(self._loose[source.name])
+            elif (name := self._own_name(source)) is not None and name not in piece.inputs:
+                piece.inputs.append(name)
+        piece.nodes.append(node)
+        if not piece.inputs or not _can_travel(node.meta.get("val")):
+            self._loose[node.name] = piece
+            return
+        self._pieces[node.name] = piece
+        self._add(
+            Node(
+                name=node.name,
+                kind="island",
+                inputs=tuple(piece.inputs),
+                shape=shape_of(node),
+            )
         )
 
     def add_mean(self, node: fx.Node, attributes: dict[str, Any]) -> None:
@@ -69,6 +114,8 @@ class GraphBuilder:
         if weight is None:
             raise CaptureError(f"{where(node)}: the weight is not a parameter of the network")
         name = self._layer_name(node)
+        if weight.ndim == 3:  # of a sequence, which is an image of one row
+            weight = weight.unsqueeze(2)
         self._parameters[name] = LayerParameters(
             weight=weight.clone(),
             bias=torch.zeros(weight.shape[0]) if bias is None else bias.clone(),
@@ -111,10 +158,14 @@ class GraphBuilder:
         """Return the name of the node of ours behind an argument of an exported node."""
         if not isinstance(value, fx.Node):
             raise CaptureError(f"{where(node)}: expected a tensor, found the constant {value!r}")
-        name = self._same_as.get(value.name, value.name)
-        if name not in self._nodes:
-            raise CaptureError(f"{where(node)}: {value.name} is not computed from the input")
+        name = self._own_name(value)
+        if name is None:
+            raise CaptureError(f"{where(node)}: {value.name} is no tensor that travels as codes")
         return name
+
+    def _own_name(self, value: fx.Node) -> str | None:
+        name = self._same_as.get(value.name, value.name)
+        return name if name in self._nodes else None
 
     def parameter(self, node: fx.Node, position: int) -> torch.Tensor | None:
         """Return the parameter or buffer that is an argument, or None where there is none.
@@ -132,23 +183,65 @@ class GraphBuilder:
 
     def finish(self) -> tuple[NetworkGraph, dict[str, LayerParameters]]:
         """Return the graph, activations fused, and its layers' folded parameters."""
+        self._join_pieces()
         fused, output = fuse_clips(list(self._nodes.values()), self._output)
         nodes = drop_unread(fused, output)
         check_nodes(nodes, output)
-        graph = NetworkGraph(nodes=tuple(nodes), output=output, layers=self._layer_specs(nodes))
+        graph = NetworkGraph(
+            nodes=tuple(nodes),
+            output=output,
+            layers=self._layer_specs(nodes),
+            islands=tuple(self._island(node.name) for node in nodes if node.kind == "island"),
+        )
         return graph, {layer.name: self._parameters[layer.name] for layer in graph.layers}
 
     def _add(self, node: Node) -> None:
         self._nodes[node.name] = node
 
+    def _join_pieces(self) -> None:
+        """Join islands that nothing but the next island reads: in between, nothing is quantized."""
+        for name in list(self._pieces):
+            readers = readers_of(self._nodes.values())
+            piece = _Piece(nodes=[], inputs=[])
+            for source in self._nodes[name].inputs:
+                if source in self._pieces and len(readers[source]) == 1 and source != self._output:
+                    piece.take(self._pieces.pop(source))
+                    del self._nodes[source]
+                elif source not in piece.inputs:
+                    piece.inputs.append(source)
+            piece.take(self._pieces[name], inputs=False)
+            self._pieces[name] = piece
+            self._nodes[name] = replace(self._nodes[name], inputs=tuple(piece.inputs))
+
+    def _island(self, name: str) -> FloatIsland:
+        piece = self._pieces[name]
+        state = {
+            placeholder: self._state[entry] for placeholder, entry in self._state_names.items()
+        }
+        return FloatIsland(
+            name=name,
+            operators=tuple(
+                str(node.target).removeprefix("aten.").partition(".")[0].rstrip("_")
+                for node in piece.nodes
+                if str(node.target).startswith("aten.")
+                and isinstance(node.meta.get("val"), torch.Tensor)
+            ),
+            reason=piece.reason,
+            module=island_module(
+                piece.nodes,
+                piece.inputs,
+                lambda node: self._same_as.get(node.name, node.name),
+                state,
+            ),
+        )
+
     def _layer_name(self, node: fx.Node) -> str:
         assert isinstance(node.args[1], fx.Node)
         name = str(self._state_names[node.args[1].name]).rpartition(".")[0] or node.name
-        if name in self._parameters:
-            raise CaptureError(
-                f"{name} is called twice; a layer has one input tensor", "give each call a module"
-            )
-        return name
+        # A module that is called again is a layer of its own there: it reads another tensor, at
+        # bits of its own, and retraining moves its weights apart.
+        calls = sum(known == name or known.startswith(f"{name}#") for known in self._parameters)
+        return f"{name}#{calls + 1}" if calls else name
 
     def _layer_specs(self, nodes: list[Node]) -> tuple[LayerSpec, ...]:
         tensors, shapes = quantized_tensors(nodes), {node.name: node.shape for node in nodes}
@@ -174,14 +267,41 @@ class GraphBuilder:
         return tuple(specs)
 
 
+@dataclass(kw_only=True, slots=True)
+class _Piece:
+    """Exported operators without integer forms, and the nodes of ours that they read."""
+
+    nodes: list[fx.Node]
+    inputs: list[str]
+    reason: str = ""
+
+    def take(self, other: "_Piece", *, inputs: bool = True) -> None:
+        """Add another piece's operators in front of what is still to come."""
+        self.nodes += [node for node in other.nodes if node not in self.nodes]
+        if inputs:
+            self.inputs += [name for name in other.inputs if name not in self.inputs]
+        self.reason = self.reason or other.reason
+
+
+def _can_travel(value: Any) -> bool:
+    """Whether a value is a batch of images, sequences or vectors of floats."""
+    if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
+        return False
+    return value.ndim in (2, 3, 4) and not isinstance(value.shape[0], int)
+
+
 def argument(node: fx.Node, position: int, default: Any = None) -> Any:
     """Return a positional argument of an exported node, or the operator's default."""
     return node.args[position] if len(node.args) > position else default
 
 
 def shape_of(node: Any) -> tuple[int, ...]:
-    """Return the shape of an exported node's value, without the batch."""
-    return tuple(int(size) for size in node.meta["val"].shape[1:])
+    """Return the shape of an exported node's value, without the batch.
+
+    A sequence `[N, C, L]` is an image of one row, `(C, 1, L)`.
+    """
+    shape = tuple(int(size) for size in node.meta["val"].shape[1:])
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
 
 
 def where(node: fx.Node) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from quant.errors import CaptureError
-from quant.graph import NetworkGraph, Node, readers_of
+from quant.graph import WIDE_READERS, NetworkGraph, Node, readers_of
 
 __all__ = ["check_nodes", "drop_unread", "fuse_clips"]
 
@@ -59,13 +59,18 @@ def check_nodes(nodes: Sequence[Node], output: str) -> None:
     last = by_name[output]
     if not any(node.layer for node in nodes):
         raise CaptureError("expected at least one Conv2d or Linear layer, found none")
-    if last.kind not in ("linear", "conv2d") or last.clip or readers[output]:
+    if last.kind not in ("linear", "conv2d", "island") or last.clip or readers[output]:
         raise CaptureError(
             f"expected the network to end in a Linear or Conv2d layer, found {last.kind} "
             f"({last.name})"
         )
-    wide = NetworkGraph(nodes=tuple(nodes), output=output, layers=()).wide
-    if nodes[0].name in wide:
+    graph = NetworkGraph(nodes=tuple(nodes), output=output, layers=())
+    first = graph.tensor_of[nodes[0].name]
+    for node in nodes:
+        joined = graph.tensor_of[node.name] == first and node.name in graph.wide
+        reads = nodes[0].name in node.inputs and node.kind in WIDE_READERS - {"island"}
+        if not joined and not reads:
+            continue
         raise CaptureError(
             "an addition, average pooling or activation reads the network's input, which travels "
             "as 8-bit codes",

@@ -4,7 +4,7 @@ Slow and plain on purpose. Sums of products run as float64 matrix products, whic
 every partial sum is an integer below 2**53.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -18,12 +18,15 @@ from quant.deploy_graph import (
     Conv2d,
     DeployGraph,
     DeployOp,
+    Dequantize,
     Epilogue,
     Flatten,
+    FloatCall,
     Linear,
     MaxPool2d,
     QuantizeInput,
     Requantize,
+    RunIsland,
 )
 from quant.errors import ConvertError
 
@@ -51,7 +54,10 @@ def requantize(
 
 
 def run_graph(
-    graph: DeployGraph, x: npt.NDArray[np.float32], keep: dict[str, Array] | None = None
+    graph: DeployGraph,
+    x: npt.NDArray[np.float32],
+    keep: dict[str, Array] | None = None,
+    given: Mapping[str, Array] | None = None,
 ) -> Array:
     """Run a converted network.
 
@@ -59,15 +65,22 @@ def run_graph(
         graph: The converted network.
         x: float32 `[N, C, H, W]` (or `[N, F]`), as the user's PyTorch network takes it.
         keep: When given, filled with every tensor by name.
+        given: Tensors that take the place of what their operators compute: what float islands made
+            elsewhere, so that all that follows is exact again.
 
     Returns:
         The output tensor, float32 `[N, classes]` for a classifier.
     """
-    values: dict[str, Array] = {graph.input: np.asarray(x, dtype=np.float32)}
+    x = np.asarray(x, dtype=np.float32)
+    shape = (len(x), *graph.tensors[graph.input].shape)
+    values: dict[str, Array] = {graph.input: x.reshape(shape) if x.ndim == 3 else x}
     for name in graph.zeros:
         values[name] = np.zeros((len(x), *graph.tensors[name].shape), graph.tensors[name].dtype)
     for op in graph.ops:
-        names = op.inputs if isinstance(op, Add | Concat) else (op.input,)
+        if given is not None and op.output in given:
+            values[op.output] = given[op.output]
+            continue
+        names = op.inputs if isinstance(op, Add | Concat | RunIsland | FloatCall) else (op.input,)
         result = run_op(op, *(values[name] for name in names))
         values[op.output] = result.astype(graph.tensors[op.output].dtype)
     if keep is not None:
@@ -88,8 +101,23 @@ def _quantize_input(op: QuantizeInput, x: Array) -> Array:
     if x.ndim == 4:
         x = x.transpose(0, 2, 3, 1)
     scaled = x.astype(np.float32) * np.float32(op.multiplier)
-    codes: Array = np.clip(np.rint(scaled).astype(np.float64) + op.zero_point, 0, 255)
+    codes: Array = np.clip(
+        np.rint(scaled).astype(np.float64) + op.zero_point, op.clip_min, op.clip_max
+    )
     return codes.astype(np.int32)
+
+
+def _dequantize(op: Dequantize, x: Array) -> Array:
+    if x.ndim == 4:
+        x = x.transpose(0, 3, 1, 2)
+    return (x.astype(np.int32) - op.zero_point).astype(np.float32) * np.float32(op.multiplier)
+
+
+def _run_island(op: RunIsland, *inputs: Array) -> Array:
+    # Imported here: everything else does without torch, which takes seconds to import.
+    from quant.float_island import run_island
+
+    return run_island(op.module, inputs)
 
 
 def _windows(
@@ -180,4 +208,6 @@ _RUN: dict[type, Callable[..., Array]] = {
     AvgPool2d: _avg_pool,
     Flatten: _flatten,
     Concat: _concat,
+    Dequantize: _dequantize,
+    RunIsland: _run_island,
 }

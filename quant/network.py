@@ -12,8 +12,8 @@ from quant.capture import capture
 from quant.deploy_graph import WIDE_MAX, WIDE_MIN
 from quant.errors import AllocationError
 from quant.graph import TRANSPARENT, WIDE_READERS, LayerParameters, NetworkGraph, Node
-from quant.layers import LayerSpec
-from quant.node_values import layer_value, plain_value
+from quant.layers import INPUT_BITS, LayerSpec
+from quant.node_values import as_images, layer_value, plain_value
 from quant.quantizer import (
     WIDTHS,
     ActivationQuantizer,
@@ -66,7 +66,14 @@ class QuantizedNetwork(nn.Module):
         self.layer_modules = nn.ModuleDict(
             {_key(name): QuantizedLayer(values) for name, values in parameters.items()}
         )
-        tensors = dict.fromkeys(layer.tensor for layer in graph.layers)
+        # Their values stay as they were captured, so that each is compiled once for all candidates.
+        self.island_modules = nn.ModuleDict(
+            {_key(island.name): island.module.requires_grad_(False) for island in graph.islands}
+        )
+        tensors = dict.fromkeys(
+            [graph.tensor_of[graph.input], *(layer.tensor for layer in graph.layers)]
+        )
+        self._tensors = tuple(tensors)
         self.tensor_modules = nn.ModuleDict({_key(name): ActivationQuantizer() for name in tensors})
         self._streams = sorted(set(graph.stream_of.values()))
         self.register_buffer("stream_scales", torch.zeros(len(self._streams)))
@@ -83,6 +90,10 @@ class QuantizedNetwork(nn.Module):
         module = self.layer_modules[_key(name)]
         assert isinstance(module, QuantizedLayer)
         return module
+
+    def island(self, name: str) -> nn.Module:
+        """Return the module of one float island."""
+        return self.island_modules[_key(name)]
 
     def tensor(self, name: str) -> ActivationQuantizer:
         """Return the quantizer of one tensor."""
@@ -129,7 +140,7 @@ class QuantizedNetwork(nn.Module):
             module = self.layer(layer.name)
             for bits in WIDTHS:
                 initialise(module.quantizer, module.weight, bits, now)
-        for tensor in dict.fromkeys(layer.tensor for layer in self.layers):
+        for tensor in self._tensors:
             sample = self._sample(tensor, values)
             for bits in WIDTHS:
                 initialise(self.tensor(tensor), sample, bits, now)
@@ -158,6 +169,8 @@ class QuantizedNetwork(nn.Module):
             layer.tensor: self._bits[layer.name].activation_bits
             for layer in (self.layers if allocation else ())
         }
+        if allocation is not None:  # and where nothing but an island reads it
+            self._tensor_bits[self.graph.tensor_of[self.graph.input]] = INPUT_BITS
         if allocation is not None:
             self._refresh_stale()
 
@@ -225,12 +238,18 @@ class QuantizedNetwork(nn.Module):
         self, node: Node, values: dict[str, torch.Tensor], x: torch.Tensor
     ) -> torch.Tensor:
         if node.kind == "input":
-            return x
+            return as_images(x)
         if node.layer:
             return self._layer_value(node, self._narrow(node.inputs[0], values))
+        if node.kind == "island":
+            return self._island_value(node, values)
         wide = node.name in self.graph.wide or node.kind in WIDE_READERS
         inputs = [values[name] if wide else self._narrow(name, values) for name in node.inputs]
         return plain_value(node, inputs)
+
+    def _island_value(self, node: Node, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        result: torch.Tensor = self.island(node.name)(*(values[name] for name in node.inputs))
+        return result
 
     def _narrow(self, name: str, values: dict[str, torch.Tensor]) -> torch.Tensor:
         if name not in self.graph.wide:
@@ -268,7 +287,9 @@ class QuantizedNetwork(nn.Module):
         values: dict[str, torch.Tensor] = {}
         for node in self.graph.nodes:
             if node.kind == "input":
-                value = x
+                value = as_images(x)
+            elif node.kind == "island":
+                value = self._island_value(node, values)
             elif node.layer:
                 module = self.layer(node.layer)
                 spec = self.graph.layer(node.layer)

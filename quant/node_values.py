@@ -6,7 +6,12 @@ from torch.nn import functional
 from quant.graph import Node
 from quant.layers import LayerSpec
 
-__all__ = ["layer_value", "plain_value"]
+__all__ = ["as_images", "layer_value", "plain_value"]
+
+
+def as_images(x: torch.Tensor) -> torch.Tensor:
+    """Return the network's input; sequences `[N, C, L]` as images of one row `[N, C, 1, L]`."""
+    return x.unsqueeze(2) if x.ndim == 3 else x
 
 
 def layer_value(

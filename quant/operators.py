@@ -24,32 +24,39 @@ def add_operator(builder: GraphBuilder, node: fx.Node) -> None:
         CaptureError: the operator, or these arguments of it, have no integer form.
     """
     if node.target in (aten.sym_size.int, operator.mul, operator.getitem):
-        return  # arithmetic on the batch size, seen again in the shape of the view that uses it
+        # Arithmetic on the batch size, seen again in the shape of the view that uses it, or a part
+        # of a tuple.
+        if node.target is operator.getitem:
+            raise CaptureError(f"a part of a tuple has no integer form: {where(node)}")
+        builder.add_loose(node)
+        return
     handler = _HANDLERS.get(node.target)
     if handler is None:
-        raise CaptureError(
-            f"the operator {node.target} has no integer form: {where(node)}",
-            "supported: Conv2d, Linear, batch norm after them, ReLU, ReLU6, addition, max and "
-            "average pooling, flatten, concatenation, dropout",
-        )
+        raise CaptureError(f"the operator {node.target} has no integer form: {where(node)}")
     handler(builder, node)
 
 
 def _conv2d(builder: GraphBuilder, node: fx.Node) -> None:
     weight = builder.parameter(node, 1)
-    assert weight is not None
+    if weight is None:
+        raise CaptureError(f"a convolution without weights: {where(node)}")
     groups, padding = int(argument(node, 6, 1)), argument(node, 4, 0)
+    pair = _pair if weight.ndim == 4 else _row
+    kernel, dilation = pair(weight.shape[2:]), pair(argument(node, 5, 1))
     if isinstance(padding, str):
-        raise CaptureError(f"padding={padding!r} is not supported: {where(node)}", "give numbers")
+        reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        if padding == "same" and any(value % 2 for value in reach):
+            raise CaptureError(f"padding that is not the same on both sides: {where(node)}")
+        padding = [value // 2 if padding == "same" else 0 for value in reach][-(weight.ndim - 2) :]
     builder.add_layer(
         node,
         "conv2d",
         {
             "in_channels": weight.shape[1] * groups,
-            "kernel": _pair(weight.shape[2:]),
-            "stride": _pair(argument(node, 3, 1)),
-            "padding": _pair(padding),
-            "dilation": _pair(argument(node, 5, 1)),
+            "kernel": kernel,
+            "stride": pair(argument(node, 3, 1)),
+            "padding": (0, pair(padding)[1]) if weight.ndim == 3 else pair(padding),
+            "dilation": dilation,
             "groups": groups,
         },
     )
@@ -118,7 +125,9 @@ def _adaptive_avg_pool(builder: GraphBuilder, node: fx.Node) -> None:
 
 def _mean(builder: GraphBuilder, node: fx.Node) -> None:
     source = shape_of(node.args[0])
-    if len(source) != 3 or sorted(int(d) % 4 for d in argument(node, 1, [])) != [2, 3]:
+    ndim = node.args[0].meta["val"].ndim  # type: ignore[union-attr]
+    dims = sorted(int(d) % ndim for d in argument(node, 1, None) or [])
+    if len(source) != 3 or dims != list(range(2, ndim)):
         raise CaptureError(f"only the mean over height and width is supported: {where(node)}")
     window = _whole_window(source[1], source[2])
     if argument(node, 2, False):
@@ -138,17 +147,21 @@ def _flatten(builder: GraphBuilder, node: fx.Node) -> None:
 
 
 def _concat(builder: GraphBuilder, node: fx.Node) -> None:
-    if argument(node, 1, 0) not in (1, -3) or len(shape_of(node)) != 3:
+    value = node.meta["val"]
+    if int(argument(node, 1, 0)) % value.ndim != 1 or len(shape_of(node)) != 3:
         raise CaptureError(f"only concatenation over channels is supported: {where(node)}")
     builder.add_node(node, "concat", list(argument(node, 0)))
 
 
 def _window(node: fx.Node) -> Window:
-    kernel, stride = _pair(node.args[1]), argument(node, 2)
+    row = node.meta["val"].ndim == 3
+    pair = _row if row else _pair
+    kernel, stride = pair(node.args[1]), argument(node, 2)
+    padding = pair(argument(node, 3, 0))
     return Window(
         kernel=kernel,
-        stride=_pair(stride) if stride else kernel,
-        padding=_pair(argument(node, 3, 0)),
+        stride=pair(stride) if stride else kernel,
+        padding=(0, padding[1]) if row else padding,
     )
 
 
@@ -164,6 +177,11 @@ def _refuse_pooling(node: fx.Node, refused: bool) -> None:
         )
 
 
+def _row(value: Any) -> tuple[int, int]:
+    """Return the geometry of a sequence as that of an image of one row; 1 in its height."""
+    return (1, value if isinstance(value, int) else int(value[0]))
+
+
 def _pair(value: Any) -> tuple[int, int]:
     if isinstance(value, int):
         return (value, value)
@@ -174,6 +192,8 @@ def _pair(value: Any) -> tuple[int, int]:
 _HANDLERS: dict[Any, Callable[[GraphBuilder, fx.Node], None]] = {
     aten.conv2d.default: _conv2d,
     aten.conv2d.padding: _conv2d,
+    aten.conv1d.default: _conv2d,
+    aten.conv1d.padding: _conv2d,
     aten.linear.default: _linear,
     aten.batch_norm.default: GraphBuilder.add_batch_norm,
     aten.relu.default: _relu,
@@ -185,8 +205,11 @@ _HANDLERS: dict[Any, Callable[[GraphBuilder, fx.Node], None]] = {
     aten.add.Tensor: _add,
     aten.add_.Tensor: _add,
     aten.max_pool2d.default: _max_pool,
+    aten.max_pool1d.default: _max_pool,
     aten.avg_pool2d.default: _avg_pool,
+    aten.avg_pool1d.default: _avg_pool,
     aten.adaptive_avg_pool2d.default: _adaptive_avg_pool,
+    aten.adaptive_avg_pool1d.default: _adaptive_avg_pool,
     aten.mean.dim: _mean,
     aten.flatten.using_ints: _flatten,
     aten.view.default: _flatten,

@@ -30,6 +30,9 @@ class KernelPlan:
     """Packed weights, bias, multipliers, zero points and clips: run-time arguments."""
     family: str
     """Name of the kernel family, for tables: `avx2-w8`, `generic`, ..."""
+    order: tuple[int, ...] | None = None
+    """Places of the arguments before the output among inputs and constants; None where they come
+    in this order."""
 
     @cached_property
     def document(self) -> str:

@@ -19,7 +19,7 @@ from hardware.kernels.emit import (
 from hardware.kernels.layout import Layout
 from hardware.kernels.requantize import narrowed, requantized
 
-__all__ = ["add_kernel", "quantize_input_kernel", "requantize_kernel"]
+__all__ = ["add_kernel", "dequantize_kernel", "quantize_input_kernel", "requantize_kernel"]
 
 _LANES = 16
 
@@ -97,7 +97,11 @@ def add_kernel(
 
 
 def quantize_input_kernel(
-    symbol: str, shape: tuple[int, ...], layout: Layout, out_shape: tuple[int, ...]
+    symbol: str,
+    shape: tuple[int, ...],
+    layout: Layout,
+    out_shape: tuple[int, ...],
+    dtype: str = "uint8",
 ) -> Any:
     """Return floats to codes: `(input, multiplier [1], limits [3], output)`.
 
@@ -106,6 +110,7 @@ def quantize_input_kernel(
         shape: Shape of the float input, `[N, C, H, W]` or `[N, F]`; images come out channels-last.
         layout: Of the output.
         out_shape: Shape of the output as it is stored.
+        dtype: Type of the output.
     """
     planes = layout.channels
     if len(shape) == 2:
@@ -126,7 +131,7 @@ def quantize_input_kernel(
             for plane in range(planes):
                 line = (image * planes + plane) * layout.height + row
                 value = load(source, line * layout.width + column, lanes)
-                codes = narrowed(requantized(value, scale, limits, lanes), "uint8", lanes)
+                codes = narrowed(requantized(value, scale, limits, lanes), dtype, lanes)
                 place = layout.row(image, row) + column * planes + plane
                 where = T.ramp(place, planes, lanes) if lanes > 1 else place
                 T.buffer_store(output, codes, [where])
@@ -135,7 +140,44 @@ def quantize_input_kernel(
         Parameter(name="input", shape=shape, dtype="float32"),
         Parameter(name="multiplier", shape=(1,), dtype="float32"),
         _LIMITS,
-        Parameter(name="output", shape=out_shape, dtype="uint8"),
+        Parameter(name="output", shape=out_shape, dtype=dtype),
+    )
+    return function(symbol, parameters, body)
+
+
+def dequantize_kernel(
+    symbol: str, layout: Layout, shapes: tuple[tuple[int, ...], tuple[int, ...]], dtype: str
+) -> Any:
+    """Return codes to floats: `(input, multiplier [1], zero_point [1], output)`.
+
+    Args:
+        symbol: Name of the compiled function.
+        layout: Of the input, channels-last.
+        shapes: Of the input as it is stored, and of the output `[N, C, H, W]` or `[N, F]`.
+        dtype: Type of the input.
+    """
+
+    def body(source: Any, multiplier: Any, zero_point: Any, output: Any) -> None:
+        planes, vector = layout.channels, len(shapes[1]) == 2
+        with T.grid(layout.batch, layout.height, layout.width, planes) as (
+            image,
+            row,
+            column,
+            plane,
+        ):
+            code = source[layout.row(image, row) + column * planes + plane]
+            # The difference is exact in float32: codes have sixteen bits.
+            value = (T.Cast("float32", code) - zero_point[0]) * multiplier[0]
+            place = ((image * planes + plane) * layout.height + row) * layout.width + column
+            if vector:
+                place = layout.row(image, row) + column * planes + plane
+            T.buffer_store(output, value, [place])
+
+    parameters = (
+        Parameter(name="input", shape=shapes[0], dtype=dtype),
+        Parameter(name="multiplier", shape=(1,), dtype="float32"),
+        Parameter(name="zero_point", shape=(1,), dtype="float32"),
+        Parameter(name="output", shape=shapes[1], dtype="float32"),
     )
     return function(symbol, parameters, body)
 

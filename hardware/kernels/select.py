@@ -7,19 +7,27 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.errors import BuildError
+from hardware.islands import plan_float_call
 from hardware.kernels.context import PlanContext, limits
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.layers import plan_layer
 from hardware.kernels.moving import avg_pool_kernel, concat_kernel, max_pool_kernel
 from hardware.kernels.plan import KernelPlan
-from hardware.kernels.pointwise import add_kernel, quantize_input_kernel, requantize_kernel
+from hardware.kernels.pointwise import (
+    add_kernel,
+    dequantize_kernel,
+    quantize_input_kernel,
+    requantize_kernel,
+)
 from hardware.steps import Step
 from quant.deploy_graph import (
     Add,
     AvgPool2d,
     Concat,
     Conv2d,
+    Dequantize,
     Flatten,
+    FloatCall,
     Linear,
     MaxPool2d,
     QuantizeInput,
@@ -57,6 +65,10 @@ def plan_step(step: Step, context: PlanContext) -> KernelPlan | None:
             return _plan_avg_pool(op, context)
         case Concat():
             return _plan_concat(op, context)
+        case Dequantize():
+            return _plan_dequantize(op, context)
+        case FloatCall():
+            return plan_float_call(op, context)
     raise BuildError(f"no kernel for {type(op).__name__}")
 
 
@@ -65,9 +77,26 @@ def _plan_quantize_input(op: QuantizeInput, context: PlanContext) -> KernelPlan:
     layout = context.layout(op.output)
     return context.plan(
         "quantize_input",
-        {"shape": shape, "layout": asdict(layout)},
-        partial(quantize_input_kernel, shape=shape, layout=layout, out_shape=out_shape),
-        (_floats(op.multiplier), limits(op.zero_point, 0, 255)),
+        {"shape": shape, "layout": asdict(layout), "out": context.dtype(op.output)},
+        partial(
+            quantize_input_kernel,
+            shape=shape,
+            layout=layout,
+            out_shape=out_shape,
+            dtype=context.dtype(op.output),
+        ),
+        (_floats(op.multiplier), limits(op.zero_point, op.clip_min, op.clip_max)),
+    )
+
+
+def _plan_dequantize(op: Dequantize, context: PlanContext) -> KernelPlan:
+    layout, dtype = context.layout(op.input), context.dtype(op.input)
+    shapes = (context.stored_shape(op.input), context.shape(op.output))
+    return context.plan(
+        "dequantize",
+        {"layout": asdict(layout), "shapes": shapes, "dtype": dtype},
+        partial(dequantize_kernel, layout=layout, shapes=shapes, dtype=dtype),
+        (_floats(op.multiplier), _floats(op.zero_point)),
     )
 
 

@@ -1,0 +1,99 @@
+"""Networks with float islands, compiled: exact outside the islands, within 1e-5 inside."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hardware.agreement import describe_island_difference, fixed_input
+from hardware.errors import BuildError
+from hardware.islands import with_islands
+from hardware.kernels.target import KernelTarget
+from hardware.target import TargetConfig
+from hardware.workbench import Workbench
+from quant.convert import convert
+from quant.deploy_graph import DeployGraph, FloatCall, RunIsland
+from quant.integer import run_graph
+from quant.testing import prepared, random_allocation, random_images, shake_batch_norm
+from tests.quant.special_networks import SPECIAL_NETWORKS
+
+QUICK = ("sequence", "transposed")
+"""Run every time; the others are slow to compile."""
+
+
+def converted(name: str, allocation_seed: int) -> DeployGraph:
+    torch.manual_seed(0)
+    module = SPECIAL_NETWORKS[name][0]().eval()
+    shake_batch_norm(module)
+    network = prepared(module, random_images(24, module.input_shape))
+    network.set_allocation(
+        random_allocation(network.layers, np.random.default_rng(allocation_seed))
+    )
+    return convert(network)
+
+
+@pytest.fixture
+def config(kernel_folder: Path) -> TargetConfig:
+    return TargetConfig(kernel_cache=str(kernel_folder), tune_s=0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "batch"),
+    [
+        pytest.param(name, batch, marks=[] if name in QUICK and batch == 1 else pytest.mark.slow)
+        for name in SPECIAL_NETWORKS
+        for batch in (1, 3)
+    ],
+)
+def test_random_allocations_agree(name: str, batch: int, config: TargetConfig) -> None:
+    workbench = Workbench(config, batch)
+    for seed in range(1 if name in QUICK else 2):
+        graph = converted(name, seed)
+        workbench.build(graph)  # checks the agreement, and raises where there is none
+        images = random_images(batch + 1, graph.tensors[graph.input].shape, seed=7).numpy()
+        found = workbench.run(graph, images)
+        expected = run_graph(graph, images)
+        if any(isinstance(op, RunIsland) for op in graph.ops):
+            # A code next to a tie may round the other way, so the outputs are only near.
+            assert np.abs(found - expected).max() <= 0.1 * np.abs(expected).max()
+        else:
+            assert np.array_equal(found, expected)
+
+
+def test_islands_are_compiled_once_for_all_candidates(config: TargetConfig) -> None:
+    target = KernelTarget.of(config)
+    first, second = (
+        [op for op in with_islands(converted("transposed", seed), 1, target).ops] for seed in (0, 1)
+    )
+    calls = [[op for op in ops if isinstance(op, FloatCall)] for ops in (first, second)]
+    assert calls[0]
+    for one, other in zip(*calls, strict=True):
+        assert one.code is other.code
+
+
+def test_a_wrong_island_and_a_wrong_code_are_both_found(config: TargetConfig) -> None:
+    graph = converted("transposed", 0)
+    x = fixed_input(graph, 1)
+    values: dict[str, np.ndarray] = {}
+    output = run_graph(graph, x, keep=values)
+    (island,) = (op for op in graph.ops if isinstance(op, RunIsland))
+    made = {island.output: values[island.output]}
+    assert describe_island_difference(graph, x, output, made) == ""
+    wrong = made[island.output].copy()
+    wrong.flat[3] += 1e-4 * np.abs(wrong).max()
+    assert "float island" in describe_island_difference(graph, x, output, {island.output: wrong})
+    assert "outputs differ" in describe_island_difference(graph, x, output + 1, made)
+
+
+def test_what_tvm_cannot_import_is_the_candidates_failure(config: TargetConfig) -> None:
+    graph = converted("sigmoid", 0)
+
+    class Odd(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.special.bessel_j0(x)
+
+    ops = [replace(op, module=Odd()) if isinstance(op, RunIsland) else op for op in graph.ops]
+    with pytest.raises(BuildError, match="cannot compile the float island sigmoid"):
+        Workbench(config, 1).build(replace(graph, ops=tuple(ops)))

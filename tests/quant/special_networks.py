@@ -1,0 +1,144 @@
+"""Networks with what users have and integer kernels do not: islands, sequences, shared modules."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = ["SPECIAL_NETWORKS", "SpecialNet"]
+
+IMAGE = (3, 8, 8)
+SEQUENCE = (5, 20)
+
+
+class SpecialNet(nn.Module):
+    """A stem, a body under test, pooling and a linear layer; for images or sequences."""
+
+    def __init__(self, body: nn.Module, channels: int = 8, *, sequence: bool = False) -> None:
+        super().__init__()
+        conv = nn.Conv1d if sequence else nn.Conv2d
+        self.stem = conv(SEQUENCE[0] if sequence else IMAGE[0], 8, 3, padding=1)
+        self.body = body
+        self.classifier = nn.Linear(channels, 4)
+        self.input_shape = SEQUENCE if sequence else IMAGE
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits `[N, 4]`."""
+        x = self.body(torch.relu(self.stem(x)))
+        logits: torch.Tensor = self.classifier(x.mean(tuple(range(2, x.ndim))))
+        return logits
+
+
+class Function(nn.Module):
+    """A function of (modules, x), with two convolutions and a computed weight at hand."""
+
+    def __init__(self, function: Callable[["Function", torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(8, 8, 3, padding=1)
+        self.second = nn.Conv2d(8, 8, 1)
+        self.kernel = nn.Parameter(torch.randn(8, 8, 3, 3) / 8)
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the function computes."""
+        return self.function(self, x)
+
+
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by what a small network makes of its mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reduce, self.expand = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return `x` scaled."""
+        scale = functional.adaptive_avg_pool2d(x, 1)
+        scale = torch.sigmoid(self.expand(torch.relu(self.reduce(scale))))
+        return x * scale
+
+
+def _computed_weight(net: Function, x: torch.Tensor) -> torch.Tensor:
+    kernel = net.kernel - net.kernel.mean((1, 2, 3), keepdim=True)
+    return net.second(functional.conv2d(x, kernel, padding=1))
+
+
+def _in_place(net: Function, x: torch.Tensor) -> torch.Tensor:
+    y = net.first(x)
+    return functional.hardswish(y.clone(), inplace=True) + y
+
+
+SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = {
+    "residual": (lambda: SpecialNet(Function(lambda n, x: torch.relu(n.first(x) + x))), ()),
+    "dense": (
+        lambda: SpecialNet(Function(lambda n, x: torch.cat([x, n.first(x)], 1)), 16),
+        (),
+    ),
+    "squeeze-excitation": (lambda: SpecialNet(SqueezeExcitation()), ("sigmoid", "mul")),
+    "hard-swish": (
+        lambda: SpecialNet(nn.Sequential(nn.Conv2d(8, 8, 3), nn.Hardswish(), nn.Conv2d(8, 8, 1))),
+        ("hardswish",),
+    ),
+    "in place": (lambda: SpecialNet(Function(_in_place)), ("hardswish",)),
+    "silu": (
+        lambda: SpecialNet(nn.Sequential(nn.Conv2d(8, 8, 3), nn.SiLU(), nn.Conv2d(8, 8, 1))),
+        ("silu",),
+    ),
+    "sigmoid": (lambda: SpecialNet(nn.Sequential(nn.Sigmoid(), nn.Conv2d(8, 8, 3))), ("sigmoid",)),
+    "grouped and dilated": (
+        lambda: SpecialNet(
+            nn.Sequential(
+                nn.Conv2d(8, 12, 3, groups=4),
+                nn.ReLU(),
+                nn.Conv2d(12, 8, 3, padding="same", dilation=2),
+            )
+        ),
+        (),
+    ),
+    "sequence": (
+        lambda: SpecialNet(
+            nn.Sequential(
+                nn.Conv1d(8, 8, 5, stride=2, padding=2, groups=8),
+                nn.BatchNorm1d(8),
+                nn.ReLU(),
+                nn.MaxPool1d(2),
+                nn.Conv1d(8, 8, 3, dilation=2, padding="same"),
+                nn.SiLU(),
+            ),
+            sequence=True,
+        ),
+        ("silu",),
+    ),
+    "transposed": (
+        lambda: SpecialNet(nn.ConvTranspose2d(8, 8, 3, stride=2, padding=1)),
+        ("conv_transpose2d",),
+    ),
+    "called twice": (
+        lambda: SpecialNet(Function(lambda n, x: n.first(torch.relu(n.first(x))))),
+        (),
+    ),
+    "functional convolution": (lambda: SpecialNet(Function(_computed_weight)), ("conv2d",)),
+    "dropout": (
+        lambda: SpecialNet(nn.Sequential(nn.Dropout2d(0.5), nn.Conv2d(8, 8, 3), nn.Dropout(0.2))),
+        (),
+    ),
+    "adaptive pooling": (lambda: SpecialNet(nn.AdaptiveAvgPool2d((4, 2))), ()),
+    "uneven adaptive pooling": (
+        lambda: SpecialNet(nn.AdaptiveAvgPool2d((3, 5))),
+        ("adaptive_avg_pool2d",),
+    ),
+    "batch norm first": (
+        lambda: SpecialNet(nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3))),
+        ("batch_norm",),
+    ),
+    "parts of a tuple": (
+        lambda: SpecialNet(
+            Function(
+                lambda n, x: n.second(torch.cat([p.tanh() for p in n.first(x).chunk(2, 1)], 1))
+            )
+        ),
+        ("tanh", "tanh"),
+    ),
+}
+"""What makes each network, and the operators that must stay in float, without moves of data."""
