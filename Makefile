@@ -19,7 +19,7 @@ test: check
 
 test-long: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow \
-		tests/experiments/test_resume.py tests/experiments/test_energy_run.py \
+		tests/experiments/test_resume.py tests/experiments/export tests/experiments/test_energy_run.py \
 		tests/hardware/rpc/test_board_energy.py tests/env/test_memory.py
 
 test-board: $(INSTALLED)
