@@ -1,0 +1,49 @@
+"""Every estimate takes what users' networks have: float islands, sequences, shared modules."""
+
+import pytest
+import torch
+
+from quant.sensitivities import (
+    fisher_sensitivity,
+    gauss_newton_sensitivity,
+    hessian_sensitivity,
+    measured_sensitivity,
+    orthogonality,
+)
+from quant.testing import prepared, random_images, shake_batch_norm
+from tests.quant.special_networks import SPECIAL_NETWORKS
+
+
+NAMES = ("dense", "squeeze-excitation", "in place", "sequence", "called twice", "parts of a tuple")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_estimate_takes_the_network(name: str) -> None:
+    torch.manual_seed(0)
+    module = SPECIAL_NETWORKS[name][0]().eval()
+    shake_batch_norm(module)
+    images = random_images(6, module.input_shape)
+    network = prepared(module, images)
+    batches = [(images, torch.arange(6) % 4)]
+    expected = {
+        (layer.name, part, bits)
+        for layer in network.layers
+        for part in ("weight", "activation")
+        for bits in (2, 8)
+        if part == "weight" or not layer.reads_input
+    }
+    for estimate in (
+        measured_sensitivity,
+        gauss_newton_sensitivity,
+        fisher_sensitivity,
+        hessian_sensitivity,
+    ):
+        rises = estimate(network, batches, (2, 8)).rises
+        assert set(rises) == expected
+        assert all(torch.isfinite(torch.tensor(rise)) for rise in rises.values())
+    rises = gauss_newton_sensitivity(network, batches, (2,)).rises
+    assert rises["stem", "weight", 2] > 0
+    assert all(rise >= 0 for rise in rises.values()), "0 where a ReLU lets nothing through"
+    found = orthogonality(network, batches)
+    assert found.layers == tuple(layer.name for layer in network.layers)
+    assert all(0 <= value <= 1 + 1e-9 for row in found.matrix for value in row)
