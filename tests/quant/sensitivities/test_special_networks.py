@@ -13,7 +13,6 @@ from quant.sensitivities import (
 from quant.testing import prepared, random_images, shake_batch_norm
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
-
 NAMES = ("dense", "squeeze-excitation", "in place", "sequence", "called twice", "parts of a tuple")
 
 
