@@ -55,15 +55,23 @@ class CounterRecording:
 
     def span(self, work: Callable[[], object]) -> None:
         """Do a piece of work between two readings."""
-        before_j, begin_s = self._read_j(), time.perf_counter()
+        before_j, before_s = self._reading()
+        begin_s = time.perf_counter()
         work()
-        end_s, after_j = time.perf_counter(), self._read_j()
+        work_s = time.perf_counter() - begin_s
+        after_j, after_s = self._reading()
         joules = joules_between(before_j, after_j, self._ranges_j)
-        self._spans.append(Span(joules=joules, seconds=end_s - begin_s))
+        self._spans.append(Span(joules=joules, seconds=after_s - before_s, work_s=work_s))
 
     def spans(self) -> Sequence[Span]:
         """Return what each piece of work took."""
         return tuple(self._spans)
+
+    def _reading(self) -> tuple[Mapping[str, float], float]:
+        """Return joules and about when they were read: a command takes milliseconds."""
+        begin_s = time.perf_counter()
+        read_j = self._read_j()
+        return read_j, (begin_s + time.perf_counter()) / 2.0
 
     def __enter__(self) -> "CounterRecording":
         """Return the recording itself; nothing has to be started."""

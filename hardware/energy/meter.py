@@ -14,6 +14,9 @@ class Span:
 
     joules: float
     seconds: float
+    """Time that the joules are of."""
+    work_s: float
+    """Time that the work took: less, where reading a counter takes a while before and after."""
     samples: int | None = None
     """Readings of power inside it; None for a meter that adds energy up by itself."""
 

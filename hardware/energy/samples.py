@@ -40,7 +40,8 @@ def span_between(samples: Sequence[Sample], begin_s: float, end_s: float) -> Spa
         (later_s - time_s) * (watts + later_watts) / 2.0
         for (time_s, watts), (later_s, later_watts) in pairwise(points)
     )
-    return Span(joules=joules, seconds=end_s - begin_s, samples=max(0, last - first))
+    took_s = end_s - begin_s
+    return Span(joules=joules, seconds=took_s, work_s=took_s, samples=max(0, last - first))
 
 
 def _watts_at(samples: Sequence[Sample], after: int, moment_s: float) -> float:

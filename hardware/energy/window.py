@@ -54,7 +54,8 @@ def measure_energy(
     """Measure the energy of one execution: idle power first, then a window of many executions.
 
     Gross is what the meter saw during the window over the number of executions; net is without
-    idle power times the window's length.
+    idle power times the window's length. While a counter is read the device idles: that part of
+    what it counted is taken off by idle power.
 
     Args:
         meter: What measures.
@@ -77,7 +78,7 @@ def measure_energy(
             for _ in range(plan.blocks):
                 recording.span(partial(run, loops))
             idle, *blocks = recording.spans()
-        took_s = sum(block.seconds for block in blocks)
+        took_s = sum(block.work_s for block in blocks)
         if took_s >= _ENOUGH * window_s:
             break
     samples = _samples(meter, blocks)
@@ -86,11 +87,15 @@ def measure_energy(
             f"the {meter.source} meter ({meter.what}) did not move in {took_s:.1f} s of work",
             "is it connected to what runs the program? A slow one needs a longer energy.window_s",
         )
+    idle_w = idle.joules / idle.seconds
     return Energy(
         source=meter.source,
         what=meter.what,
-        blocks_mj=tuple(1000.0 * block.joules / loops for block in blocks),
-        idle_w=idle.joules / idle.seconds,
+        blocks_mj=tuple(
+            1000.0 * (block.joules - idle_w * (block.seconds - block.work_s)) / loops
+            for block in blocks
+        ),
+        idle_w=idle_w,
         loops=plan.blocks * loops,
         window_s=took_s,
         samples=samples,

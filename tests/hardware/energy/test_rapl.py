@@ -1,9 +1,10 @@
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from hardware.energy.counter import joules_between
+from hardware.energy.counter import CounterRecording, joules_between
 from hardware.energy.errors import MeterError
 from hardware.energy.open_meter import open_meter
 from hardware.energy.rapl import RaplMeter
@@ -87,3 +88,17 @@ def test_auto_takes_it_first_and_says_why_there_is_none(
         open_meter("auto", root=tmp_path)
     rapl_tree(tmp_path, {0: 1})
     assert open_meter("auto", root=tmp_path).source == "rapl"
+
+
+def test_reading_a_slow_counter_takes_time_that_is_told_apart() -> None:
+    joules = 0.0
+
+    def read_j() -> dict[str, float]:
+        time.sleep(0.05)
+        return {"a": joules}
+
+    with CounterRecording(read_j) as recording:
+        recording.span(lambda: time.sleep(0.05))
+        (span,) = recording.spans()
+    assert span.work_s >= 0.05
+    assert span.seconds >= span.work_s + 0.05

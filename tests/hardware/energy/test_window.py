@@ -24,6 +24,7 @@ class ClockMeter:
         self.now_s = 0.0
         self.joules = 0.0
         self.runs: list[int] = []
+        self.reading_s = 0.0
         self._samples_per_s = samples_per_s
         self._spans: list[Span] = []
 
@@ -43,10 +44,12 @@ class ClockMeter:
         before_s, before_j = self.now_s, self.joules
         work()
         took_s = self.now_s - before_s
+        self.joules += 2.0 * self.reading_s
         self._spans.append(
             Span(
                 joules=self.joules - before_j,
-                seconds=took_s,
+                seconds=took_s + self.reading_s,
+                work_s=took_s,
                 samples=int(took_s * self._samples_per_s),
             )
         )
@@ -85,6 +88,15 @@ def test_gross_and_net_are_kept_apart() -> None:
     assert energy.loops == 300
     assert energy.window_s == pytest.approx(3.0)
     assert energy.samples == pytest.approx(300, abs=5)
+
+
+def test_what_idles_while_a_counter_is_read_is_taken_off() -> None:
+    meter = ClockMeter()
+    meter.reading_s = 0.2
+    energy = measured(meter, 0.01)
+    assert energy.idle_w == pytest.approx(2.0)
+    assert energy.gross_mj == pytest.approx(60.0)
+    assert energy.net_mj == pytest.approx(40.0)
 
 
 def test_a_slow_meter_gets_a_longer_window() -> None:
