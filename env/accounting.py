@@ -1,7 +1,7 @@
 """Accounting: what a search used, in the same four numbers for every method.
 
-What every run measures before any search (float network, layer table, uniform allocations) is not
-in them: it is the same for all methods.
+What every run measures before any search (float network, layer table, uniform allocations, measured
+sensitivities) is not in them: it is the same for all methods.
 """
 
 from collections.abc import Iterable
@@ -40,7 +40,8 @@ class Accounting:
     """Seconds of the search from its first evaluation to its answer. After a resume, those of the
     last part and of the evaluations before it."""
     looked_up: int
-    """Evaluations whose measurement was looked up: their time is missing from `wall_s`."""
+    """Evaluations whose measurement was looked up: their time is missing from `wall_s`, as is that
+    of retraining and of sensitivities that were looked up, which nothing here counts."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document."""
