@@ -30,6 +30,9 @@ class BudgetConfig:
     """Largest gross energy of one execution in millijoules; needs an energy meter."""
     energy_ratio: float | None = None
     """Largest energy as a share of the all-8-bit allocation's measured energy."""
+    accuracy_drop: float | None = None
+    """The inverse question: be as fast as possible and lose at most this much (0.01: one point) of
+    the all-8-bit allocation's accuracy on the search split."""
 
     @property
     def energy_key(self) -> str:
@@ -45,6 +48,11 @@ class BudgetConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BudgetError(f"budget.{name}: expected more than 0, found {value}")
+        if self.accuracy_drop is not None and self.accuracy_drop >= 1:
+            raise BudgetError(
+                f"budget.accuracy_drop: expected less than 1, found {self.accuracy_drop}",
+                "one percentage point is 0.01",
+            )
         for absolute, ratio in (
             ("latency_ms", "latency_ratio"),
             ("model_bytes", "model_bytes_ratio"),

@@ -21,6 +21,9 @@ class EnvConfig:
     weights: Literal["reset", "shared"] = "reset"
     """`shared`: weights go on training from evaluation to evaluation. `reset`: each evaluation
     starts from the float checkpoint."""
+    accuracy_on: Literal["integers", "device"] = "integers"
+    """Where the search split is scored: `integers` computes the network's codes here, `device` runs
+    the compiled network on the target. Both give the same count; the device is slower."""
     calibration_images: int = 256
     """Training images that the quantizers' steps are initialised from."""
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)

@@ -18,8 +18,9 @@ from env.evaluation import Evaluation
 from env.stored_accuracies import StoredAccuracies
 from env.tasks.task import Split
 from hardware.device import Device, MeasureResult
+from hardware.errors import BuildError
 from hardware.lock import training_lock
-from quant.accuracy import Accuracy, integer_accuracy
+from quant.accuracy import Accuracy, integer_accuracy, score_logits
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
@@ -28,6 +29,9 @@ from quant.finetune import TrainingError, finetune, images_seen
 from quant.network import QuantizedNetwork
 
 __all__ = ["EnvConfig", "Evaluator"]
+
+SCORED_TOGETHER = 1000
+"""Images that a device is asked to run at once."""
 
 OnEvaluation = Callable[[Evaluation], None]
 
@@ -179,7 +183,7 @@ class Evaluator:
         try:
             with training_lock():
                 graph, accuracy = self._retrain(allocation)
-        except (TrainingError, ConvertError) as error:
+        except (TrainingError, ConvertError, BuildError) as error:
             # Weights that this candidate ruined must not be handed on to the next one.
             self.network.load_state_dict(before)
             result = MeasureResult(error=str(error))
@@ -217,10 +221,19 @@ class Evaluator:
             seed=int(order.generate_state(1)[0]),
         )
         graph = convert(self.network)
-        accuracy = integer_accuracy(graph, self._search.images, self._search.labels)
+        accuracy = self._score(graph)
         if self._accuracies is not None:
             self._accuracies.put(allocation, accuracy)
         return graph, accuracy
+
+    def _score(self, graph: DeployGraph) -> Accuracy:
+        """Score the search split on codes computed here, or on the compiled network itself."""
+        images, labels = self._search.images, self._search.labels
+        if self._config.accuracy_on == "integers":
+            return integer_accuracy(graph, images, labels)
+        # In parts, so that each stays inside the device's limit for one request.
+        logits = [self.device.run(graph, part.numpy()) for part in images.split(SCORED_TOGETHER)]
+        return score_logits(torch.from_numpy(np.concatenate(logits)), labels)
 
     def _record(self, trained: "_Trained", result: MeasureResult) -> Evaluation:
         allocation, accuracy = trained.allocation, trained.accuracy

@@ -1,7 +1,7 @@
 """Reward: one number for an Evaluation, 0 at the all-8-bit reference."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from env.errors import TaskError
 from env.evaluation import Evaluation
@@ -16,11 +16,12 @@ REWARD_TERMS = ("accuracy", "latency", "energy", "floor", "failure")
 class RewardConfig:
     """What counts how much.
 
-    Under a hard budget the masks keep the budget and only accuracy counts. For the inverse
-    question (lose at most one point, be as fast as possible) set `latency_weight` to 1 and
-    `accuracy_floor`, and leave the budget out.
+    Under a hard budget the masks keep the budget and only accuracy counts. The inverse question
+    (lose at most one point, be as fast as possible) is `asked_inversely`.
     """
 
+    accuracy_weight: float = 1.0
+    """Reward for each `accuracy_unit` above the all-8-bit reference."""
     accuracy_unit: float = 0.01
     """Accuracy that is worth one unit of reward: one percentage point."""
     latency_weight: float = 0.0
@@ -29,6 +30,8 @@ class RewardConfig:
     """Reward for taking e times less energy than the all-8-bit reference; needs an energy meter."""
     accuracy_floor: float | None = None
     """Accuracy (0..1) below which `floor_weight` is paid for each unit."""
+    accuracy_drop: float | None = None
+    """The same floor, this far below the all-8-bit reference's accuracy."""
     floor_weight: float = 10.0
     """Penalty for each `accuracy_unit` below the floor."""
     failure_reward: float = -100.0
@@ -41,7 +44,7 @@ class RewardConfig:
             raise TaskError(
                 f"env.reward.accuracy_unit: expected more than 0, found {self.accuracy_unit}"
             )
-        for name in ("latency_weight", "energy_weight", "floor_weight"):
+        for name in ("accuracy_weight", "latency_weight", "energy_weight", "floor_weight"):
             if not getattr(self, name) >= 0:
                 raise TaskError(
                     f"env.reward.{name}: expected 0 or more, found {getattr(self, name)}"
@@ -50,11 +53,30 @@ class RewardConfig:
             raise TaskError(
                 f"env.reward.accuracy_floor: expected 0 to 1, found {self.accuracy_floor}"
             )
+        if self.accuracy_drop is not None and not 0 <= self.accuracy_drop < 1:
+            raise TaskError(
+                f"env.reward.accuracy_drop: expected 0 to 1, found {self.accuracy_drop}"
+            )
         if not math.isfinite(self.failure_reward) or self.failure_reward > 0:
             raise TaskError(
                 f"env.reward.failure_reward: expected a finite number up to 0, found "
                 f"{self.failure_reward}"
             )
+
+    def asked_inversely(self, drop: float) -> "RewardConfig":
+        """Return what counts when the answer may lose `drop` of accuracy and nothing else matters.
+
+        Speed counts, or what the weights say where one is set, and accuracy only below the floor.
+        """
+        weight = self.latency_weight or (0.0 if self.energy_weight else 1.0)
+        return replace(self, accuracy_weight=0.0, latency_weight=weight, accuracy_drop=drop)
+
+    def floor(self, reference: Evaluation) -> float | None:
+        """Return the accuracy below which `floor_weight` is paid; None without a floor."""
+        floors = [] if self.accuracy_floor is None else [self.accuracy_floor]
+        if self.accuracy_drop is not None:
+            floors.append(reference.accuracy - self.accuracy_drop)
+        return max(floors, default=None)
 
 
 def reward(
@@ -62,7 +84,7 @@ def reward(
 ) -> tuple[float, dict[str, float]]:
     """Return the reward and its terms.
 
-    `(accuracy - accuracy_8) / unit + latency_weight * ln(latency_8 / latency)
+    `accuracy_weight * (accuracy - accuracy_8) / unit + latency_weight * ln(latency_8 / latency)
     + energy_weight * ln(energy_8 / energy)
     - floor_weight * (max(0, floor - accuracy) - max(0, floor - accuracy_8)) / unit`
 
@@ -82,7 +104,7 @@ def reward(
         terms["failure"] = config.failure_reward
         return config.failure_reward, terms
     unit = config.accuracy_unit
-    terms["accuracy"] = (evaluation.accuracy - reference.accuracy) / unit
+    terms["accuracy"] = config.accuracy_weight * (evaluation.accuracy - reference.accuracy) / unit
     if config.latency_weight:
         latency_ms, reference_ms = evaluation.latency_ms, reference.latency_ms
         assert latency_ms is not None
@@ -93,8 +115,9 @@ def reward(
         assert energy_mj is not None
         assert reference_mj is not None
         terms["energy"] = config.energy_weight * math.log(reference_mj / energy_mj)
-    if config.accuracy_floor is not None:
-        below = max(0.0, config.accuracy_floor - evaluation.accuracy)
-        below_8 = max(0.0, config.accuracy_floor - reference.accuracy)
+    floor = config.floor(reference)
+    if floor is not None:
+        below = max(0.0, floor - evaluation.accuracy)
+        below_8 = max(0.0, floor - reference.accuracy)
         terms["floor"] = -config.floor_weight * (below - below_8) / unit
     return sum(terms.values()), terms

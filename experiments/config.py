@@ -12,6 +12,7 @@ from agents.qbitopt_config import QBitOptConfig
 from agents.solve_config import HAWQConfig, MCKPConfig, OMPQConfig
 from env.budget import BudgetConfig
 from env.env_config import EnvConfig
+from env.reward import RewardConfig
 from env.tasks import TaskConfig
 from experiments.config_keys import closest, dotted_values
 from experiments.errors import ConfigError
@@ -83,6 +84,13 @@ class RunConfig:
     def device_target(self) -> TargetConfig:
         """The target as a device gets it: without tile choices where `tune` is off."""
         return self.target if self.tune else replace(self.target, tune_s=0.0)
+
+    @property
+    def reward(self) -> RewardConfig:
+        """What counts how much, the inverse question included."""
+        if self.budget.accuracy_drop is None:
+            return self.env.reward
+        return self.env.reward.asked_inversely(self.budget.accuracy_drop)
 
     def __post_init__(self) -> None:
         """Refuse what no section can see by itself."""

@@ -223,6 +223,7 @@ def accuracy_key(config: RunConfig, setup: NetworkSetup) -> dict[str, Any]:
         "network": network_digest(setup.network),
         "calibration_images": config.env.calibration_images,
         "finetune": asdict(config.env.finetune),
+        "accuracy_on": config.env.accuracy_on,
         "seed": config.seed,
         "search_images": len(setup.task.search),
         "code": code_digest(),
@@ -263,7 +264,7 @@ def make_problem(
             table=measured.table,
             sensitivities=measured.sensitivity.rises,
             reference=reference,
-            reward_config=config.env.reward,
+            reward_config=config.reward,
         )
 
     return SearchProblem(
@@ -279,7 +280,7 @@ def make_problem(
         ledger=ledger,
         train=setup.task.train,
         search=setup.task.search,
-        reward=config.env.reward,
+        reward=config.reward,
         ppo=config.ppo,
         mckp=config.mckp,
         ompq=config.ompq,

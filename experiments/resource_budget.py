@@ -50,7 +50,13 @@ def decide_budget(config: BudgetConfig, uniform: Mapping[int, UniformFigures]) -
         config.energy_ratio,
     )
     if all(value is None for value in asked):
-        return _default(uniform)
+        if config.accuracy_drop is None:
+            return _default(uniform)
+        lost = 100 * config.accuracy_drop
+        return DecidedBudget(
+            budget=Budget(),
+            reason=f"the fastest that loses at most {lost:g} points of uniform 8 bits' accuracy",
+        )
     latency_ms, model_bytes, energy_mj = config.latency_ms, config.model_bytes, config.energy_mj
     if config.latency_ratio is not None:
         latency_ms = config.latency_ratio * all_8.latency_ms

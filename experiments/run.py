@@ -175,7 +175,7 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
         table=measured.table,
         limit=config.evaluations,
         budget=measured.decided.budget,
-        reward_config=config.env.reward,
+        reward_config=config.reward,
         past=past.evaluations,
     )
     searched = time.monotonic()

@@ -1,5 +1,6 @@
 """Selection: which of the evaluated allocations is reported as the best."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,8 @@ from quant.allocation import Allocation
 
 __all__ = ["Choice", "Missed", "choose", "ranked", "reconsider"]
 
+ROUNDING = 1e-9
+"""A difference of two shares of images may be off by this much."""
 Measure = Callable[[Allocation], Measurement]
 """Times an allocation again, now."""
 
@@ -54,7 +57,8 @@ def ranked(
     """Order real, successful evaluations by their reward, then the faster first.
 
     Without a weight on latency the reward orders by accuracy, so that an allocation is never
-    placed behind a less accurate one. Of an allocation evaluated twice the latest counts: with
+    placed behind a less accurate one. Behind all others come those below the accuracy floor, which
+    is a promise and not only a penalty. Of an allocation evaluated twice the latest counts: with
     shared weights it is the state that exists.
     """
     latest: dict[Allocation, Evaluation] = {}
@@ -62,11 +66,15 @@ def ranked(
         if not evaluation.practice and not evaluation.error:
             latest[evaluation.allocation] = evaluation
 
-    def key(evaluation: Evaluation) -> tuple[float, float, int]:
+    floor = config.floor(reference)
+
+    def key(evaluation: Evaluation) -> tuple[bool, float, float, int]:
+        least = -math.inf if floor is None else min(floor, reference.accuracy) - ROUNDING
+        below = evaluation.accuracy < least
         total, _ = reward(evaluation, reference, config)
         latency_ms = evaluation.latency_ms
         assert latency_ms is not None
-        return -total, latency_ms, evaluation.model_bytes
+        return below, -total, latency_ms, evaluation.model_bytes
 
     return sorted(latest.values(), key=key)
 

@@ -26,7 +26,7 @@ from quant.deploy_graph import (
 )
 from quant.node_values import as_images
 
-__all__ = ["Accuracy", "integer_accuracy", "integer_logits"]
+__all__ = ["Accuracy", "integer_accuracy", "integer_logits", "score_logits"]
 
 EXACT_FLOAT32 = 2**24
 """Float32 sums of integers are exact while every partial sum stays below this."""

@@ -112,7 +112,7 @@ def _search(
                 table=measured.table,
                 limit=config.evaluations,
                 budget=budget,
-                reward_config=config.env.reward,
+                reward_config=config.reward,
                 past=past,
             )
             started = time.monotonic()

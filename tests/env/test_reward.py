@@ -85,3 +85,20 @@ def test_failure_is_a_stated_value() -> None:
 def test_wrong_values_are_named(wrong) -> None:
     with pytest.raises(TaskError, match=f"env.reward.{next(iter(wrong))}"):
         RewardConfig(**wrong)
+
+
+def test_the_inverse_question_pays_for_speed_above_the_floor_only() -> None:
+    config = RewardConfig().asked_inversely(0.01)
+    assert config.floor(REFERENCE) == pytest.approx(0.96)
+    inside, terms = reward(replace(REFERENCE, accuracy=0.961, predicted_ms=1.0), REFERENCE, config)
+    assert inside == terms["latency"] == pytest.approx(math.log(2.0))
+    more_accurate, _ = reward(replace(REFERENCE, accuracy=0.99), REFERENCE, config)
+    assert more_accurate == 0.0
+    outside, terms = reward(replace(REFERENCE, accuracy=0.95, predicted_ms=1.0), REFERENCE, config)
+    assert terms["floor"] == pytest.approx(-10.0)
+    assert outside < inside
+
+
+def test_the_inverse_question_takes_energy_where_energy_was_weighed() -> None:
+    config = RewardConfig(energy_weight=2.0).asked_inversely(0.01)
+    assert (config.latency_weight, config.energy_weight, config.accuracy_weight) == (0.0, 2.0, 0.0)

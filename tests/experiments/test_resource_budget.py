@@ -1,6 +1,7 @@
 import pytest
 
 from env.budget import Budget, BudgetConfig
+from env.errors import BudgetError
 from experiments.resource_budget import UniformFigures, decide_budget
 
 STEEP = {
@@ -42,3 +43,13 @@ def test_what_was_asked_for_becomes_absolute(config: BudgetConfig, budget: Budge
     decided = decide_budget(config, STEEP).budget
     assert decided.latency_ms == pytest.approx(budget.latency_ms)
     assert decided.model_bytes == budget.model_bytes
+
+
+def test_an_accuracy_drop_alone_limits_no_resource() -> None:
+    decided = decide_budget(BudgetConfig(accuracy_drop=0.01), STEEP)
+    assert decided.budget == Budget()
+    assert "at most 1 points" in decided.reason
+    both = decide_budget(BudgetConfig(accuracy_drop=0.01, model_bytes=3000), STEEP)
+    assert both.budget == Budget(model_bytes=3000)
+    with pytest.raises(BudgetError, match="less than 1"):
+        BudgetConfig(accuracy_drop=1.0)

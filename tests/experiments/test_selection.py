@@ -113,3 +113,13 @@ def test_equal_accuracies_are_told_apart_by_the_times_that_are_shown() -> None:
     found = reconsider(choice, [slow, fast], Budget(latency_ms=0.5), timed, by_accuracy)
     assert found.evaluation is fast
     assert found.measurement.median_ms == pytest.approx(0.41)
+
+
+def test_what_falls_below_the_accuracy_floor_is_never_placed_first() -> None:
+    evaluations = [
+        evaluation(1, allocation(2), accuracy=0.9399, latency_ms=0.1),
+        evaluation(2, allocation(4), accuracy=0.94, latency_ms=0.6),
+        evaluation(3, allocation(6), accuracy=0.96, latency_ms=0.7),
+    ]
+    config = RewardConfig().asked_inversely(0.01)
+    assert [item.index for item in ranked(evaluations, REFERENCE, config)] == [2, 3, 1]
