@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from functools import partial
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,15 @@ from hardware.kernels.geometry import Geometry
 from hardware.kernels.layer_tensors import Tensors
 from hardware.kernels.packing import pack_channels, pack_weights, shifted_bias
 from hardware.kernels.plan import KernelPlan
+from hardware.kernels.schedule import Schedule
+from hardware.kernels.winograd_kernel import winograd_kernel
+from hardware.kernels.winograd_packing import pack_winograd
 from hardware.steps import Step
 from quant.deploy_graph import Conv2d, Linear
 
 __all__ = ["plan_layer", "sums_of"]
+
+Array = npt.NDArray[Any]
 
 _SHARED_PRODUCTS = 200_000
 """Products below which waking the threads takes longer than they save."""
@@ -38,7 +44,7 @@ def plan_layer(op: Conv2d | Linear, context: PlanContext, step: Step) -> KernelP
     sums = sums_of(op, context, step)
     if sums is None:
         return _plan_depthwise(op, _geometry(op, context), context)
-    return _plan_direct(op, *sums, context, step)
+    return _plan_products(op, *sums, context, step)
 
 
 def sums_of(
@@ -59,7 +65,7 @@ def sums_of(
     return geometry, choose_family(context.target.family, *bits, geometry)
 
 
-def _plan_direct(
+def _plan_products(
     op: Conv2d | Linear, geometry: Geometry, family: Family, context: PlanContext, step: Step
 ) -> KernelPlan:
     target, tensors = context.target, _tensors(op, context, step)
@@ -73,14 +79,19 @@ def _plan_direct(
         "tensors": asdict(tensors),
         "parallel": parallel,
     }
-    lookup = family.lookup_table()
-    bias = shifted_bias(op, family, schedule.steps(geometry))
-    multiplier = op.epilogue.multiplier.astype(np.float32)
+    name, kernel = "direct", direct_kernel
+    extra: Array | None
+    if family.winograd:
+        assert isinstance(op, Conv2d)
+        name, kernel = "winograd", winograd_kernel
+        *packed, extra = pack_winograd(op, geometry, family, schedule)
+    else:
+        *packed, extra = _pack_direct(op, geometry, family, schedule)
     return context.plan(
-        "direct",
+        name,
         code,
         partial(
-            direct_kernel,
+            kernel,
             geometry=geometry,
             family=family,
             schedule=schedule,
@@ -89,14 +100,26 @@ def _plan_direct(
             parallel=parallel,
         ),
         (
-            pack_weights(op.weight, geometry, family, schedule),
-            pack_channels(bias, geometry, family, schedule),
-            pack_channels(multiplier, geometry, family, schedule),
+            *packed,
             *_run_time_codes(op),
-            *(() if lookup is None else (lookup,)),
+            *(() if extra is None else (extra,)),
             *_follow_constants(step),
         ),
         family.name,
+    )
+
+
+def _pack_direct(
+    op: Conv2d | Linear, geometry: Geometry, family: Family, schedule: Schedule
+) -> tuple[Array, Array, Array, Array | None]:
+    """Return a direct kernel's weights, biases, multipliers, and lookup table, if any."""
+    bias = shifted_bias(op, family, schedule.steps(geometry))
+    multiplier = op.epilogue.multiplier.astype(np.float32)
+    return (
+        pack_weights(op.weight, geometry, family, schedule),
+        pack_channels(bias, geometry, family, schedule),
+        pack_channels(multiplier, geometry, family, schedule),
+        family.lookup_table(),
     )
 
 

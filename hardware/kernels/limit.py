@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emit import Parameter, function, load, store
+from hardware.kernels.emit import Parameter, function, load, local_vector, store
 from hardware.kernels.families.family import Family
 
 __all__ = ["limit_arguments", "limit_kernel", "limit_products"]
@@ -47,9 +47,10 @@ def limit_kernel(symbol: str, family: Family) -> Any:
     return function(symbol, parameters, body)
 
 
-def limit_products(family: Family) -> int:
-    """Return the products of one call."""
-    return _ROUNDS * _steps(family) * family.products * family.channels * _VECTORS
+def limit_products(family: Family) -> float:
+    """Return the products of a layer that one call stands for."""
+    products = _ROUNDS * _steps(family) * family.products * family.channels * _VECTORS
+    return products * family.stands_for
 
 
 def limit_arguments(family: Family) -> Sequence[npt.NDArray[Any] | None]:
@@ -107,7 +108,7 @@ def _steps(family: Family) -> int:
 
 def _zeros(kind: str) -> Any:
     dtype, _, lanes = kind.partition("x")
-    buffer = T.alloc_buffer((int(lanes),), dtype, scope="local")
+    buffer = local_vector(dtype, int(lanes))
     store(buffer, 0, T.broadcast(getattr(T, dtype)(0), int(lanes)), int(lanes))
     return buffer
 

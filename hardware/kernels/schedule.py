@@ -7,6 +7,7 @@ from math import ceil
 
 from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
+from hardware.kernels.winograd import PLACES, TileGrid
 
 __all__ = ["Schedule", "candidates", "make_schedule"]
 
@@ -28,6 +29,9 @@ _PANEL_BYTES = 16 * 1024
 """Weights of one panel."""
 _STRIP_BYTES = 16 * 1024
 """Sums of one strip."""
+_GROUPS = (64, 128)
+"""Most tiles of a group: with its sums, half a MiB of the second cache at 64 (measured: fewer than
+32 take weights too often; beyond 64 little is gained)."""
 
 # Instructions, for comparing tiles: the end of one output vector; the loops around one tile.
 _OUTPUT, _TILE = 10.0, 30.0
@@ -61,6 +65,10 @@ class Schedule:
     walk one panel after another, so that its weights stay in the first cache."""
     strip_tiles: int = 1
     """Rows of tiles of a strip; divides the rows of tiles. Their sums are kept between panels."""
+    group_tiles: int = 0
+    """In a Winograd kernel, the tiles of 2x2 outputs that are transformed together. Its register
+    tiles are of the products of such a group at one place (see `TileGrid.products`), where such a
+    tile is one pixel. 0 in a direct kernel."""
 
     @property
     def chunks(self) -> int:
@@ -124,6 +132,23 @@ def candidates(geometry: Geometry, family: Family) -> tuple[Schedule, ...]:
 
 
 def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
+    if not family.winograd:
+        yield from _of_products(geometry, family)
+        return
+    grid = TileGrid.of(geometry)
+    for tiles in dict.fromkeys(_even_part(grid.tiles, most) for most in _GROUPS):
+        for schedule in _of_products(grid.products(geometry, tiles), family):
+            yield replace(schedule, group_tiles=tiles)
+
+
+def _even_part(whole: int, most: int) -> int:
+    """Return a size of equal parts that cover a whole with the least overlap, up to a size."""
+    fewest = ceil(whole / most)
+    counts = range(fewest, min(2 * fewest, whole) + 1)
+    return ceil(whole / min(counts, key=lambda count: (count * ceil(whole / count), count)))
+
+
+def _of_products(geometry: Geometry, family: Family) -> Iterator[Schedule]:
     inside_runs = max(n for n in range(1, _RUNS_INSIDE + 1) if geometry.runs % n == 0)
     positions = ceil(geometry.run_codes / family.products)
     for rows, columns, vectors in _tiles(geometry, family):
@@ -149,7 +174,8 @@ def _panels(geometry: Geometry, family: Family, whole: Schedule) -> Iterator[Sch
     is_split = (
         whole.outer_runs(geometry) == 1 and tile_rows * whole.tile_rows == geometry.out_height
     )
-    if block_bytes <= _NEAR_BYTES or not is_split or not family.panels:
+    is_split = is_split and family.panels and not family.winograd
+    if block_bytes <= _NEAR_BYTES or not is_split:
         return
     panels = ceil(block_bytes / _PANEL_BYTES)
     row_bytes = 4 * whole.tile_rows * geometry.out_width * whole.tile_vectors * family.channels
@@ -208,6 +234,17 @@ def _tiles(geometry: Geometry, family: Family) -> Iterator[tuple[int, int, int]]
 
 def _instructions(geometry: Geometry, family: Family, schedule: Schedule) -> float:
     """Return about how many instructions a layer takes."""
+    if not family.winograd:
+        return _of_pixels(geometry, family, schedule)
+    grid = TileGrid.of(geometry)
+    products = grid.products(geometry, schedule.group_tiles)
+    groups = ceil(grid.tiles / schedule.group_tiles)
+    # Transforms cost nearly the same in all schedules.
+    return PLACES * groups * _of_pixels(products, family, schedule)
+
+
+def _of_pixels(geometry: Geometry, family: Family, schedule: Schedule) -> float:
+    """Return about how many instructions the register tiles of a geometry take."""
     s = schedule
     full, rest = divmod(geometry.out_width, s.tile_columns)
     one_row = full * _tile_instructions(geometry, family, s, s.tile_columns)
@@ -234,8 +271,9 @@ def _tile_instructions(
         # The first term of each expression is not added to anything.
         inside = s.inside_runs * s.inside_positions
         folds = 1.0 * s.iterations * s.outer_runs(geometry) * ceil(inside / family.depth)
-        # Weights of several steps are needed at once.
-        folds += 0.5 * s.steps(geometry)
+        # Weights of several steps are needed at once, unless few are, each as it is used.
+        if pixels > 1 or family.depth > _TERMS:
+            folds += 0.5 * s.steps(geometry)
     spilled = max(0, sums - family.sums_in_registers(s.tile_vectors))
     spills = 4.0 * spilled * s.iterations * s.outer_runs(geometry) / 8
     outputs = (_OUTPUT + 3.0 * (s.panels - 1)) * family.wide_vectors * sums

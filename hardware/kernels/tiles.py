@@ -29,7 +29,7 @@ _SHARED_DEPTH = 32
 makes depth 128 faster by 4.7 % (mean), and what depth 128 chooses by 4.2 %; but depth 16 gains
 nothing by the choice of 32, nor 8 by that of 16."""
 
-Shape = tuple[int, int, int, bool, bool, int]
+Shape = tuple[int, int, int, bool, bool, int, int]
 
 
 class TileChoices:
@@ -109,10 +109,10 @@ class TileChoices:
             document = json.loads(self._file(key).read_text(encoding="utf-8"))
             if document["key"] != json.loads(key):
                 return None
-            rows, columns, vectors, panels, terms, inside = document["tile"]
+            rows, columns, vectors, panels, terms, inside, group = document["tile"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return rows, columns, vectors, panels, terms, inside
+        return rows, columns, vectors, panels, terms, inside, group
 
 
 def default_folder() -> Path:
@@ -131,4 +131,5 @@ def _shape(schedule: Schedule) -> Shape:
         s.panels > 1,
         s.chunk_iterations == 0,
         s.inside_positions,
+        s.group_tiles,
     )

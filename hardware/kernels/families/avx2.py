@@ -14,7 +14,7 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype, broadcast_word
 
-__all__ = ["Avx2Bytes", "Avx2Words", "byte_depth", "pmaddubsw"]
+__all__ = ["Avx2Bytes", "Avx2Words", "byte_depth", "pair_depth", "pmaddubsw"]
 
 _INT16_MAX = 32767
 
@@ -71,8 +71,12 @@ class Avx2Bytes(Family):
 
 def byte_depth(weight_bits: int, activation_bits: int) -> int:
     """Return how many steps of `pmaddubsw` 16 bits hold for codes of these widths, maybe 0."""
-    largest: int = (2**activation_bits - 1) * (2 ** (weight_bits - 1) - 1)
-    return _INT16_MAX // (2 * largest)
+    return pair_depth(2**activation_bits - 1, 2 ** (weight_bits - 1) - 1)
+
+
+def pair_depth(largest_code: int, largest_weight: int) -> int:
+    """Return how many steps of `pmaddubsw` 16 bits hold for codes and weights up to these."""
+    return _INT16_MAX // (2 * largest_code * largest_weight)
 
 
 def pmaddubsw(codes: Any, weights: Any) -> Any:

@@ -17,6 +17,7 @@ from hardware.kernels.families.neon import choose_neon
 from hardware.kernels.families.neon_table import neon_table
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
 from hardware.kernels.families.vnni_packed import packed
+from hardware.kernels.families.winograd import avx2_winograd, suits_winograd, vnni_winograd
 from hardware.kernels.geometry import Geometry
 from hardware.target import KernelFamily
 
@@ -27,6 +28,9 @@ _NIBBLE_BITS = 4
 
 _DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Depths that get code of their own; a depth in between takes the class below it."""
+
+_AVX2_TILES, _VNNI_TILES = 4, 9
+"""Tiles of 2x2 outputs from which a Winograd kernel is faster (measured)."""
 
 _VNNI: dict[str, Vnni] = {"avx512-vnni": AVX512_VNNI, "avx-vnni": AVX_VNNI}
 
@@ -47,6 +51,8 @@ def choose_family(
         return Generic()
     if kind in _VNNI:
         vnni = _VNNI[kind]
+        if suits_winograd(weight_bits, activation_bits, geometry, _VNNI_TILES):
+            return vnni_winograd(vnni)
         if weight_bits <= _NIBBLE_BITS and _is_vector_product(geometry):
             small = packed(vnni, weight_bits)
             return small if small.fits(ceil(geometry.run_codes / small.products)) else vnni
@@ -59,6 +65,8 @@ def choose_family(
         return choose_neon(weight_bits, activation_bits, geometry)
     if kind == "arm-dot":
         return choose_arm_dot(activation_bits, geometry)
+    if suits_winograd(weight_bits, activation_bits, geometry, _AVX2_TILES):
+        return avx2_winograd(weight_bits, activation_bits, _DEPTH_CLASSES)
     table = table_family(weight_bits, activation_bits, pairs)
     if table is not None and _suits_table(geometry, table):
         return table

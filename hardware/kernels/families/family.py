@@ -11,6 +11,7 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.emit import load
 from hardware.kernels.reorder import reordered
+from hardware.kernels.winograd import SAVING
 
 __all__ = ["CodeDtype", "Family", "WeightDtype", "broadcast_word"]
 
@@ -58,6 +59,8 @@ class Family(ABC):
     """The same for a vector that one pixel uses: x86 multiplies by what is in memory."""
     panels: bool = True
     """Whether long sums may go faster panel by panel (see `Schedule.panels`)."""
+    winograd: bool = False
+    """Whether codes and weights are transformed before they are multiplied (see `winograd`)."""
 
     @abstractmethod
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
@@ -90,6 +93,11 @@ class Family(ABC):
             carried: The accumulator where `depth` is 0, else the vectors it was folded into.
         """
         return carried
+
+    @property
+    def stands_for(self) -> float:
+        """Products of a layer that one product of this family stands for."""
+        return SAVING if self.winograd else 1.0
 
     @property
     def wide_vectors(self) -> int:

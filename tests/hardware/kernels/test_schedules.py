@@ -25,12 +25,13 @@ PLAIN: dict[str, Any] = {
 }
 CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     # Input shape, weight shape, settings; the blocks of the first two outgrow a panel.
-    "in panels": ((1, 6, 9, 96), (40, 3, 3, 96), PLAIN),
+    "in panels": ((1, 6, 9, 96), (40, 3, 4, 96), PLAIN),
     "strided, in panels": ((2, 7, 7, 128), (33, 3, 3, 128), {**PLAIN, "stride": (2, 2)}),
     "narrow": ((1, 5, 11, 3), (19, 3, 3, 3), PLAIN),
     "dilated groups": ((1, 9, 8, 24), (48, 3, 2, 8), {**PLAIN, "dilation": (2, 2), "groups": 3}),
     "pixels": ((3, 4, 5, 52), (72, 1, 1, 52), {**PLAIN, "padding": (0, 0)}),
     "vector": ((2, 130), (45, 130), {}),
+    "transformed": ((2, 17, 18, 36), (40, 3, 3, 36), PLAIN),
 }
 
 
@@ -95,6 +96,12 @@ def test_schedules_besides_the_default_are_exact(pair: tuple[int, int], avx2: Be
 @pytest.mark.parametrize("case", ["narrow", "pixels"])
 def test_schedules_of_every_family_are_exact(case: str, bench: Bench) -> None:
     check(bench, case, (5, 5), 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", [(4, 6), (4, 4), (2, 2)])
+def test_schedules_of_transformed_layers_are_exact(pair: tuple[int, int], avx2: Bench) -> None:
+    check(avx2, "transformed", pair, 2)
 
 
 @pytest.mark.slow

@@ -15,8 +15,9 @@ from hardware.kernels.tiles import TileChoices
 from hardware.target import TargetConfig
 
 GEOMETRY = Geometry(
-    batch=1, height=16, width=16, channels=32, out_channels=64, kernel=(3, 3), padding=(1, 1)
+    batch=1, height=32, width=32, channels=32, out_channels=64, kernel=(3, 3), stride=(2, 2)
 )
+WINOGRAD = replace(GEOMETRY, stride=(1, 1))
 FAMILIES = {
     pair: choose_family("avx2", *pair, GEOMETRY) for pair in ((8, 8), (5, 6), (4, 5), (4, 4))
 }
@@ -74,6 +75,17 @@ def test_a_stored_tile_means_one_schedule(pair: tuple[int, int], tmp_path: Path)
     for schedule in candidates(GEOMETRY, FAMILIES[pair]):
         kept.keep(GEOMETRY, FAMILIES[pair], schedule, {})
         assert kept.find(GEOMETRY, FAMILIES[pair]) == schedule
+
+
+@pytest.mark.parametrize("pair", [(4, 4), (4, 6), (2, 2)])
+def test_a_stored_group_of_tiles_means_one_schedule(pair: tuple[int, int], tmp_path: Path) -> None:
+    family = choose_family("avx2", *pair, WINOGRAD)
+    kept = choices(tmp_path)
+    found = candidates(WINOGRAD, family)
+    assert len({schedule.group_tiles for schedule in found}) > 1
+    for schedule in found:
+        kept.keep(WINOGRAD, family, schedule, {})
+        assert kept.find(WINOGRAD, family) == schedule
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,10 @@ from tests.hardware.kernels.single_op import Bench, make_layer
 
 both = pytest.mark.parametrize("family", [AVX512_VNNI, AVX_VNNI], ids=lambda family: family.name)
 CONV: dict[str, Any] = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
-GEOMETRY = Geometry(batch=1, height=28, width=28, channels=64, out_channels=64, kernel=(3, 3))
+GEOMETRY = Geometry(
+    batch=1, height=28, width=28, channels=64, out_channels=64, kernel=(3, 3), stride=(2, 2)
+)
+"""Strided, so that no family transforms it (see `test_winograd`)."""
 
 
 def _assembly(mcpu: str) -> str:

@@ -1,0 +1,68 @@
+"""Packing the constants of a Winograd kernel."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hardware.errors import BuildError
+from hardware.kernels.families.family import Family
+from hardware.kernels.geometry import Geometry
+from hardware.kernels.packing import pack_channels, pack_weights, shifted_bias
+from hardware.kernels.schedule import Schedule
+from hardware.kernels.winograd import (
+    PLACES,
+    TileGrid,
+    code_offset,
+    offset_sums,
+    transform_taps,
+)
+from quant.deploy_graph import Conv2d
+
+__all__ = ["pack_winograd"]
+
+Array = npt.NDArray[Any]
+
+
+def pack_winograd(
+    op: Conv2d, geometry: Geometry, family: Family, schedule: Schedule
+) -> tuple[Array, Array, Array, Array]:
+    """Return transformed weights, biases, multipliers and the offset of transformed codes.
+
+    Weights are `[blocks, 16, steps, vectors, weight_lanes]`; biases int32 and multipliers float32
+    are flat and have four parts, one for each pixel of a tile.
+
+    Args:
+        op: The layer.
+        geometry: The layer's shapes.
+        family: Gives the form of a step's weights.
+        schedule: Gives the tile's vectors and the order of the steps.
+
+    Raises:
+        BuildError: a bias does not fit int32.
+    """
+    products = TileGrid.of(geometry).products(geometry, schedule.group_tiles)
+    # Transforming whole packed arrays is faster than packing what is transformed.
+    taps = [
+        [pack_weights(op.weight[:, y, x], products, family, schedule) for x in range(3)]
+        for y in range(3)
+    ]
+    blocks, *vectors = taps[0][0].shape
+    weights = np.empty((blocks, PLACES, *vectors), np.int8)
+    transform_taps(taps, weights)
+    offset = code_offset(op.activation_bits)
+    plain = shifted_bias(op, family, schedule.steps(products)).astype(np.int64)
+    biases = plain - offset_sums(op.weight, offset)
+    if np.abs(biases).max(initial=0) > np.iinfo(np.int32).max:
+        raise BuildError(f"{op.layer}: bias minus sums of offsets does not fit int32")
+    multiplier = op.epilogue.multiplier.astype(np.float32)
+
+    def packed(values: Array) -> Array:
+        return pack_channels(values, products, family, schedule)
+
+    return (
+        weights,
+        np.concatenate([packed(bias) for bias in biases.astype(np.int32)]),
+        np.concatenate([packed(multiplier)] * len(biases)),
+        np.array([offset], np.uint8),
+    )

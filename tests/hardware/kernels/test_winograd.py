@@ -1,0 +1,261 @@
+"""Winograd kernels: which layers get one, and that every intermediate keeps within its bounds."""
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hardware.kernels import layers
+from hardware.kernels.families.avx2 import Avx2Bytes
+from hardware.kernels.families.choose import choose_family
+from hardware.kernels.geometry import Geometry
+from hardware.kernels.schedule import candidates
+from hardware.kernels.target import KernelTarget
+from hardware.kernels.winograd import (
+    CODES,
+    PLACES,
+    SUMS,
+    WEIGHTS,
+    TileGrid,
+    code_offset,
+    has_offset,
+    largest_transformed_code,
+    largest_transformed_weight,
+    offset_sums,
+    transform_taps,
+)
+from hardware.target import TargetConfig
+from hardware.workbench import Workbench
+from quant.deploy_graph import Conv2d, DeployGraph, Epilogue
+from tests.hardware.graphs import GraphBuilder
+from tests.hardware.kernels.single_op import Bench, make_layer
+from tests.hardware.kernels.test_layers import few
+
+CONV: dict[str, Any] = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+GEOMETRY = Geometry(
+    batch=1, height=28, width=28, channels=64, out_channels=64, kernel=(3, 3), padding=(1, 1)
+)
+PAIRS = list(product(range(2, 9), range(2, 9)))
+EXACT = [bits for bits in PAIRS if bits[0] <= 4 and bits[1] <= 6]
+"""Pairs whose transformed codes and weights fit bytes."""
+
+
+def extreme(op: Conv2d, weight: np.ndarray) -> Conv2d:
+    """Return a layer with these weights whose sums come out as they are."""
+    channels = op.weight.shape[0]
+    epilogue = Epilogue(
+        bias=np.zeros(channels, np.int32), multiplier=np.ones(channels, np.float32), logits=True
+    )
+    weight = np.broadcast_to(weight, op.weight.shape).astype(np.int8)
+    return replace(op, weight=weight, epilogue=epilogue, input_zero_point=0)
+
+
+@pytest.mark.parametrize("kind", ["avx2", "avx512-vnni", "avx-vnni"])
+@pytest.mark.parametrize("bits", PAIRS, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
+def test_only_pairs_that_fit_bytes_are_transformed(kind: Any, bits: tuple[int, int]) -> None:
+    family = choose_family(kind, *bits, GEOMETRY)
+    assert family.winograd == (bits in EXACT)
+    assert ("winograd" in family.name) == family.winograd
+    if family.winograd and isinstance(family, Avx2Bytes):
+        pair = 2 * largest_transformed_code(bits[1]) * largest_transformed_weight(bits[0])
+        assert 1 <= family.depth <= 32767 // pair
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        replace(GEOMETRY, stride=(2, 2)),
+        replace(GEOMETRY, stride=(1, 2)),
+        replace(GEOMETRY, dilation=(2, 1)),
+        replace(GEOMETRY, groups=2),
+        replace(GEOMETRY, kernel=(3, 1)),
+        replace(GEOMETRY, kernel=(5, 5)),
+        replace(GEOMETRY, channels=8),
+        replace(GEOMETRY, out_channels=8),
+        replace(GEOMETRY, height=1),
+        replace(GEOMETRY, height=3, width=3),  # a third of the tiles would be outside
+        replace(GEOMETRY, height=2, width=2),  # every weight would be used once
+        replace(GEOMETRY, channels=70_000),  # sums would not fit 32 bits
+    ],
+)
+def test_other_shapes_are_not(geometry: Geometry) -> None:
+    for kind in ("avx2", "avx512-vnni"):
+        assert not choose_family(kind, 4, 4, geometry).winograd
+
+
+@pytest.mark.parametrize("kind", ["generic", "neon", "arm-dot"])
+def test_other_targets_have_none(kind: Any) -> None:
+    assert not choose_family(kind, 4, 4, GEOMETRY).winograd
+
+
+def test_transformed_codes_and_weights_reach_their_bounds_and_no_more() -> None:
+    codes, weights = np.array(CODES), np.array(WEIGHTS)
+    for bits in range(2, 7):
+        largest, offset = 2**bits - 1, code_offset(bits)
+        highest = 0
+        for row, column in product(range(4), range(4)):
+            signs = np.outer(codes[row], codes[column])
+            added = offset if has_offset(row, column) else 0
+            assert added + largest * signs.clip(max=0).sum() >= 0
+            highest = max(highest, added + largest * signs.clip(min=0).sum())
+        assert highest == largest_transformed_code(bits)
+    for bits in range(2, 5):
+        sums = [np.abs(np.outer(a, b)).sum() for a, b in product(weights, weights)]
+        assert max(sums) * (2 ** (bits - 1) - 1) == largest_transformed_weight(bits) <= 127
+
+
+def test_the_algorithm_and_the_offsets_are_whole() -> None:
+    rng = np.random.default_rng(0)
+    codes, weights, sums = (np.array(matrix) for matrix in (CODES, WEIGHTS, SUMS))
+    for _ in range(50):
+        kernel = rng.integers(-7, 8, (1, 3, 3, 1)).astype(np.int8)
+        window, offset = rng.integers(0, 16, (4, 4)), code_offset(4)
+        places = np.empty((1, PLACES, 1), np.int8)
+        taps = [[kernel[:, y, x] for x in range(3)] for y in range(3)]
+        transform_taps(taps, places)
+        transformed = weights @ kernel[0, :, :, 0].astype(int) @ weights.T
+        assert np.array_equal(places.reshape(4, 4), transformed)
+        moved = codes @ window @ codes.T
+        for row, column in product(range(4), range(4)):
+            moved[row, column] += offset if has_offset(row, column) else 0
+        outputs = sums @ (moved * transformed) @ sums.T
+        expected = [
+            [(window[y : y + 3, x : x + 3] * kernel[0, :, :, 0]).sum() for x in range(2)]
+            for y in range(2)
+        ]
+        assert not (outputs % 4).any()
+        assert np.array_equal(outputs // 4, expected + offset_sums(kernel, offset).reshape(2, 2))
+
+
+@pytest.mark.parametrize("bits", EXACT, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
+def test_no_place_overflows(bits: tuple[int, int], avx2: Bench) -> None:
+    """Each image makes one place's codes extreme, and each output channel one place's weights."""
+    largest_code, largest_weight = 2 ** bits[1] - 1, 2 ** (bits[0] - 1) - 1
+    images, kernels = [], []
+    for row, column in product(range(4), range(4)):
+        signs = np.outer(CODES[row], CODES[column])
+        kernel = np.where(np.outer(WEIGHTS[row], WEIGHTS[column]) < 0, -1, 1)
+        images += [signs > 0, signs < 0]
+        kernels += [kernel, -kernel]
+    op = make_layer(np.random.default_rng(0), (32, 3, 3, 136), bits, **CONV | {"padding": (0, 0)})
+    op = extreme(op, largest_weight * np.array(kernels)[..., None])
+    windows = np.pad(np.array(images), ((0, 0), (0, 2), (0, 2)), "wrap")
+    x = np.broadcast_to((largest_code * windows)[..., None], (32, 6, 6, 136))
+    assert avx2.plan(op, [x], (32, 4, 4, 32), "float32").family.startswith("avx2-winograd")
+    avx2.agrees(op, x.astype(np.uint8), out_dtype="float32")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("bits", [(4, 4), (4, 6), (2, 2)])
+def test_the_largest_sums_fit(bits: tuple[int, int], sign: int, bench: Bench) -> None:
+    op = make_layer(np.random.default_rng(0), (32, 3, 3, 256), bits, **CONV)
+    op = extreme(op, np.array(sign * (2 ** (bits[0] - 1) - 1)))
+    x = np.full((1, 6, 5, 256), 2 ** bits[1] - 1, np.uint8)
+    bench.agrees(op, x, out_dtype="float32")
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> dict[str, Any]:
+    return {
+        "batch": draw(st.sampled_from([1, 1, 3])),
+        "size": (draw(st.integers(4, 13)), draw(st.integers(5, 13))),
+        "channels": draw(st.integers(32, 100)),
+        "out_channels": draw(st.integers(32, 100)),
+        "padding": (draw(st.integers(0, 2)), draw(st.integers(0, 2))),
+        "bits": draw(st.sampled_from(EXACT)),
+        "out_dtype": draw(st.sampled_from(["uint8", "int16", "float32"])),
+        "seed": draw(st.integers(0, 2**32 - 1)),
+    }
+
+
+@settings(few, max_examples=5)
+@given(case=convolutions())
+def test_convolutions_agree(case: dict[str, Any], avx2: Bench) -> None:
+    check(case, avx2)
+
+
+@settings(few, max_examples=3)
+@given(case=convolutions())
+def test_convolutions_of_the_fastest_family_agree(case: dict[str, Any], auto: Bench) -> None:
+    check(case, auto)
+
+
+@pytest.mark.slow
+@settings(few, max_examples=60)
+@given(case=convolutions())
+def test_many_convolutions_agree(case: dict[str, Any], bench: Bench) -> None:
+    check(case, bench)
+
+
+def check(case: dict[str, Any], bench: Bench) -> None:
+    """Compare one layer with the reference."""
+    rng = np.random.default_rng(case["seed"])
+    codes = 2 ** case["bits"][1]
+    op = make_layer(
+        rng,
+        (case["out_channels"], 3, 3, case["channels"]),
+        case["bits"],
+        out_dtype=case["out_dtype"],
+        zero_point=int(rng.integers(0, codes)),
+        **CONV | {"padding": case["padding"]},
+    )
+    x = rng.integers(0, codes, (case["batch"], *case["size"], case["channels"]), dtype=np.uint8)
+    bench.agrees(op, x, out_dtype=case["out_dtype"])
+
+
+def residual(bits: tuple[int, int]) -> DeployGraph:
+    """Two transformed layers with a residual addition, of odd sizes and channels."""
+    build = GraphBuilder(bits[0])
+    narrow = build.conv(build.image(3, 11, 13), 40, bits=(8, 8), out_bits=bits[1], zero_point=1)
+    wide = build.conv(narrow, 52, 1, bits=bits, wide=True)
+    branch = build.conv(narrow, 36, bits=bits, out_bits=bits[1], zero_point=2)
+    total = build.add(build.conv(branch, 52, bits=bits, wide=True), wide)
+    last = build.conv(build.requantize(total, bits[1], 1), 32, bits=bits, out_bits=8)
+    return build.graph(last, "residual")
+
+
+@pytest.mark.parametrize(
+    ("bits", "dot_product", "threads"),
+    [
+        ((4, 4), False, 3),
+        pytest.param((4, 4), True, 1, marks=pytest.mark.slow),
+        pytest.param((4, 4), True, 3, marks=pytest.mark.slow),
+        pytest.param((2, 2), False, 1, marks=pytest.mark.slow),
+        pytest.param((4, 6), False, 2, marks=pytest.mark.slow),
+    ],
+)
+def test_residual_networks_agree(
+    bits: tuple[int, int],
+    dot_product: bool,
+    threads: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layers, "_SHARED_PRODUCTS", 1)  # every layer, however small
+    config = TargetConfig(kernel_cache=str(tmp_path), threads=threads, dot_product=dot_product)
+    # Building compares with the reference.
+    report = Workbench(config, batch=2).build(residual(bits))
+    found = [name for name in report.families.values() if "winograd" in name]
+    assert len(found) == 3 or KernelTarget.of(config).family not in ("avx2", "avx512-vnni")
+
+
+@pytest.mark.parametrize("kind", ["avx2", "avx512-vnni"])
+def test_every_group_of_tiles_covers_the_image(kind: Any) -> None:
+    for size in (*range(6, 33), 56, 112):
+        geometry = replace(GEOMETRY, height=size, width=size + 1)
+        family = choose_family(kind, 4, 4, geometry)
+        tiles = TileGrid.of(geometry).tiles
+        for schedule in candidates(geometry, family):
+            groups = -(-tiles // schedule.group_tiles)
+            assert 1 <= schedule.group_tiles <= tiles
+            assert (groups - 1) * schedule.group_tiles < tiles
+            assert groups * schedule.group_tiles <= 1.1 * tiles
+            assert schedule.panels == schedule.tile_rows == 1
+            if family.depth:
+                steps = schedule.chunk_iterations * schedule.inside_positions
+                assert steps <= family.depth
