@@ -78,7 +78,8 @@ def draw_front(
         )
     if budget_ms is not None:
         axes.axvline(budget_ms, color="0.4", linestyle="--", label="budget")
-    axes.set_xlabel("latency [ms]")
+    emulated = any(e.measurement and e.measurement.source == "emulated" for e in evaluations)
+    axes.set_xlabel("latency, emulated [ms]" if emulated else "latency [ms]")
     axes.set_ylabel("accuracy, search split [%]")
     axes.legend(fontsize=8)
     return figure

@@ -17,6 +17,7 @@ __all__ = ["pareto_csv"]
 _COLUMNS = (
     *("index", "proposer", "accuracy", "accuracy_se", "latency_ms", "model_bytes", "bits"),
     *("energy_mj", "energy_net_mj", "idle_w", "energy_source"),
+    "latency_source",
 )
 
 
@@ -49,6 +50,7 @@ def pareto_csv(evaluations: Sequence[Evaluation]) -> str:
                 item.model_bytes,
                 bits,
                 *_energy_cells(item),
+                "" if item.measurement is None else item.measurement.source,
             ]
         )
     return buffer.getvalue()

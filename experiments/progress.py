@@ -69,6 +69,9 @@ class LiveProgress:
             note = f"best {100 * self._best.accuracy:.2f} %"
             if latency_ms is not None:
                 note += f" at {latency_ms:.4f} ms"
+            measurement = self._best.measurement
+            if measurement is not None and measurement.source == "emulated":
+                note += ", emulated"
         self.stage("evaluations", done, total, note)
 
     def __enter__(self) -> "LiveProgress":

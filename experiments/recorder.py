@@ -12,6 +12,7 @@ from experiments.progress import LiveProgress
 from experiments.run_folder import RunFolder
 from hardware.energy.energy import energy_label
 from hardware.layer_table import LayerTable
+from hardware.measurement import latency_label
 
 _logger = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | N
     weight_bits, activation_bits = evaluation.allocation.mean_bits()
     latency_ms, predicted_ms = evaluation.latency_ms, table.predict_ms(evaluation.allocation)
     measurement = evaluation.measurement
+    source = None if measurement is None else measurement.source
     energy = None if measurement is None else measurement.energy
     predicted_mj = table.predict_mj(evaluation.allocation)
     scalars: dict[str, float | None] = {
@@ -32,8 +34,10 @@ def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | N
         "evaluation/model_bytes": float(evaluation.model_bytes),
         "evaluation/mean_weight_bits": weight_bits,
         "evaluation/mean_activation_bits": activation_bits,
-        "evaluation/latency_ms": latency_ms,
-        "evaluation/latency_iqr_ms": None if measurement is None else measurement.iqr_ms,
+        latency_label("evaluation/latency_ms", source): latency_ms,
+        latency_label("evaluation/latency_iqr_ms", source): None
+        if measurement is None
+        else measurement.iqr_ms,
         "evaluation/predicted_over_measured": (predicted_ms / latency_ms if latency_ms else None),
         "time/train_s": evaluation.train_s,
         "time/build_s": evaluation.build_s,
@@ -145,7 +149,7 @@ class Recorder:
         self._events.scalars(
             {
                 "best/accuracy": evaluation.accuracy,
-                "best/latency_ms": evaluation.latency_ms,
+                latency_label("best/latency_ms", self._table.source): evaluation.latency_ms,
                 energy_label("best/energy_mj", self._table.energy_source): evaluation.energy_mj,
                 "best/model_bytes": float(evaluation.model_bytes),
                 "best/mean_weight_bits": weight_bits,

@@ -10,7 +10,7 @@ from hardware.energy.energy import NO_METER, Energy
 from hardware.protocol import ProtocolConfig
 from hardware.ruler import SLOWDOWN_LIMIT
 
-__all__ = ["Measurement", "MeasurementSource", "Verdict", "judge"]
+__all__ = ["Measurement", "MeasurementSource", "Verdict", "judge", "latency_label"]
 
 MeasurementSource = Literal["measured", "simulated", "emulated"]
 
@@ -137,3 +137,13 @@ def judge(values_ms: Sequence[float], slowdown: float = 1.0) -> Verdict:
     if slowdown >= SLOWDOWN_LIMIT:
         reasons.append(f"the machine was {slowdown:.1f} times slower than at its best")
     return Verdict(stable=not reasons, reasons=tuple(reasons))
+
+
+def latency_label(name: str, source: MeasurementSource | None) -> str:
+    """Return what a latency is called: an emulated one, which is of no device, says so.
+
+    Args:
+        name: Such as `best/latency_ms`.
+        source: Where the latency comes from; None where there is none.
+    """
+    return name.replace("latency", "latency_emulated", 1) if source == "emulated" else name

@@ -1,3 +1,4 @@
+from hardware.measurement import latency_label
 from hardware.protocol import ProtocolConfig
 from hardware.timing import time_program
 
@@ -60,3 +61,9 @@ def test_a_timing_that_stays_unstable_is_kept() -> None:
     shaky = [1.0, 1.0] + [1.0, 2.0, 3.0, 1.0, 2.0] * 2
     timing = time_program(Clock(1.0, [shaky[:7], shaky]), PROTOCOL)
     assert timing.values_ms == tuple(shaky[2:])
+
+
+def test_an_emulated_latency_says_so_in_its_name() -> None:
+    assert latency_label("best/latency_ms", "emulated") == "best/latency_emulated_ms"
+    for source in ("measured", "simulated", None):
+        assert latency_label("best/latency_ms", source) == "best/latency_ms"
