@@ -10,7 +10,10 @@ import pytest
 from experiments import evaluate as evaluate_module
 from experiments import run as run_module
 from experiments.curves import read_curves
+from experiments.errors import RunFolderError
 from experiments.exit_codes import DONE, USER_MISTAKE
+from experiments.past_run import check_same_machine
+from experiments.run_folder import RunFolder
 
 MODELLED = """
 evaluations: 3
@@ -151,3 +154,11 @@ def test_a_meter_that_is_not_there_ends_before_anything_is_trained(
     arguments = ["--output", str(tmp_path), "--energy.meter", "ina3221"]
     assert run_module.main(arguments) == USER_MISTAKE
     assert "energy.meter: ina3221: no INA3221 under" in capsys.readouterr().err
+
+
+def test_a_run_does_not_go_on_with_another_meter(modelled: Path) -> None:
+    folder, facts = RunFolder(modelled), {"cpu": "simulated"}
+    before = json.loads((modelled / "environment.json").read_text())["device"]
+    check_same_machine(folder, before)
+    with pytest.raises(RunFolderError, match=r"measured with energy .*'watts': 2.5.*found None"):
+        check_same_machine(folder, facts)
