@@ -30,13 +30,13 @@ def solve_greedy(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Pic
 
 
 def search(problem: SearchProblem, *, seed: int) -> SearchResult:
-    """Solve with Gauss-Newton sensitivities; `seed` has no effect.
+    """Solve with the configured sensitivities, Gauss-Newton's by default; `seed` has no effect.
 
     Source: Chen, Wang, Cheng 2021, "Towards Mixed-Precision Quantization of Neural Networks via
     Constrained Optimization" (ICCV, arXiv 2110.06554). The paper chooses weights only; here tied
     activations are chosen with them.
     """
-    rises = problem.sensitivities.table("gauss-newton").rises
+    rises = problem.sensitivities.table(problem.mckp.sensitivity).rises
     losses = layer_losses(problem.layers, problem.bit_choices, rises)
     solve = solve_greedy if problem.mckp.solver == "greedy" else _exact
     return search_solved(problem, losses, solve, name="mckp", cost=problem.mckp.cost)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from env.errors import TaskError
+from quant.sensitivities import SensitivityKind
 
 __all__ = ["COST_KINDS", "CostKind", "HAWQConfig", "MCKPConfig", "OMPQConfig"]
 
@@ -13,11 +14,13 @@ COST_KINDS: tuple[CostKind, ...] = get_args(CostKind)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MCKPConfig:
-    """Gauss-Newton sensitivities and a multiple-choice knapsack."""
+    """Second-order sensitivities and a multiple-choice knapsack."""
 
     cost: CostKind = "budget"
     """What it pays with: the budget's own resources, or one quantity whose limit is raised as far
     as the budget allows."""
+    sensitivity: SensitivityKind = "gauss-newton"
+    """What a choice is taken to lose: the paper's estimate, or another method's."""
     solver: Literal["greedy", "exact"] = "greedy"
     """The paper's greedy steps, or the integer program they approximate."""
 

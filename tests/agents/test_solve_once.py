@@ -7,6 +7,7 @@ import pytest
 from agents.cost_model import CostModel, layer_losses
 from agents.hawq import solve
 from agents.methods import METHODS
+from agents.solve_config import MCKPConfig
 from agents.uniform import evaluate_uniform
 
 SOLVED = ("mckp", "hawq", "ompq")
@@ -40,6 +41,17 @@ def test_the_answer_comes_first_and_the_next_best_in_order(problems: Any) -> Non
     fresh = problems(limit=8, share=0.3)
     evaluate_uniform(fresh)  # the latency is then corrected by the same evaluations
     assert own[0] == CostModel(fresh, losses).answer(solve)
+
+
+def test_mckp_takes_any_sensitivity(problems: Any) -> None:
+    charged = set()
+    for kind in ("measured", "fisher"):
+        problem = problems(limit=5, share=0.2, mckp=MCKPConfig(sensitivity=kind))
+        METHODS["mckp"](problem, seed=0)
+        table = problem.sensitivities.table(kind)
+        assert problem.ledger.training_samples == table.cost.samples
+        charged.add(table.cost.samples)
+    assert len(charged) == 2
 
 
 def test_the_network_is_left_as_it_was(problems: Any, network: Any) -> None:
