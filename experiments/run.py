@@ -20,6 +20,7 @@ from experiments.event_log import EventLog
 from experiments.exit_codes import run_command
 from experiments.figures import draw_bits, draw_front
 from experiments.hparams import write_hparams
+from experiments.island_list import list_islands
 from experiments.load_config import load_config, override_resumed, take_resume_flag
 from experiments.network_setup import NetworkSetup, set_up_network
 from experiments.outcome import Outcome, conclude
@@ -167,6 +168,14 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
     if measured.table.has_energies:
         _say(f"energy: {measured.table.energy_source} ({_meter_of(places.device)})")
     _say(f"budget: {measured.decided.budget}: {measured.decided.reason}")
+    layers = setup.network.layers
+    islands = list_islands(
+        setup.network.graph.islands, measured.table, Allocation.uniform(layers, MAX_BITS)
+    )
+    for island in islands:
+        _say(str(island))
+    if islands:
+        folder.write_json("islands.json", [asdict(island) for island in islands])
     state = RunState(folder.path)
     recorder = Recorder(
         folder=folder,

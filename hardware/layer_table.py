@@ -24,6 +24,8 @@ class LayerTable:
     """Microseconds of each layer at each bit pair, medians of quiet rounds."""
     overhead_us: float
     """What no layer accounts for: dispatch, pooling, additions, quantizing the input."""
+    islands_us: Mapping[str, float] = field(default_factory=dict)
+    """What float islands take of the overhead, by name; bits do not change it."""
     source: MeasurementSource = "measured"
     disturbed_share: float = 0.0
     """Share of the timings during which something else slowed the machine; near 0 when quiet."""
@@ -81,6 +83,7 @@ class LayerTable:
             times_us=_times(self.times_us, factor),
             spreads_us=_times(self.spreads_us, factor),
             overhead_us=self.overhead_us * factor,
+            islands_us={name: value * factor for name, value in self.islands_us.items()},
             scale=self.scale * factor,
         )
 
@@ -99,6 +102,7 @@ class LayerTable:
             "source": self.source,
             "disturbed_share": self.disturbed_share,
             "overhead_us": self.overhead_us,
+            "islands_us": dict(self.islands_us),
             "scale": self.scale,
             "layers": _to_names(self.times_us),
             "spreads_us": _to_names(self.spreads_us),
@@ -116,6 +120,7 @@ class LayerTable:
             spreads_us=_from_names(document.get("spreads_us", {}), float),
             families=_from_names(document.get("families", {}), str),
             overhead_us=document["overhead_us"],
+            islands_us=document.get("islands_us", {}),
             source=document["source"],
             disturbed_share=document["disturbed_share"],
             scale=document.get("scale", 1.0),

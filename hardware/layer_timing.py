@@ -16,6 +16,7 @@ import numpy as np
 
 from hardware.borders import with_borders
 from hardware.device import Progress
+from hardware.island_times import island_key
 from hardware.layer_table import LayerTable
 from hardware.protocol import ProtocolConfig
 from hardware.random_codes import (
@@ -25,7 +26,7 @@ from hardware.random_codes import (
     spread_choices,
     with_random_codes,
 )
-from quant.deploy_graph import DeployGraph
+from quant.deploy_graph import DeployGraph, RunIsland
 from quant.layers import INPUT_BITS
 
 __all__ = ["LayerBench", "Sample", "bit_pairs", "time_layers"]
@@ -51,7 +52,7 @@ class Sample:
     values_us: tuple[float, ...]
     """Of the whole program, one for each repeat."""
     layers_us: Mapping[str, float]
-    """Of each layer inside it."""
+    """Of each layer and each float island inside it."""
     disturbed: bool
     """Whether the machine was slower than at its best meanwhile."""
 
@@ -194,6 +195,11 @@ def time_layers(
         ),
         disturbed_share=float(np.mean(disturbed)),
         spreads_us=entries(lambda layer, found: _median(timed.spread_us(layer) for timed in found)),
+        islands_us={
+            op.name: _median(timed.quiet_us(island_key(op.name)) for timed in programs)
+            for op in graph.ops
+            if isinstance(op, RunIsland)
+        },
         families={
             layer: {pair: families[kernel] for pair, kernel in row.items()}
             for layer, row in kernels.items()

@@ -20,6 +20,7 @@ from hardware.borders import with_borders
 from hardware.built import Built
 from hardware.cross_link import find_cross_linker
 from hardware.errors import BuildError
+from hardware.island_times import island_times
 from hardware.islands import with_islands
 from hardware.kernels.cache import KernelCache
 from hardware.kernels.compile_pool import CompileReport, compile_kernels
@@ -151,7 +152,8 @@ class Workbench:
             patience_s: See `time`.
 
         Returns:
-            The whole program's timing and each layer's median microseconds; and the ruler.
+            The whole program's timing and each layer's and island's median microseconds; and the
+            ruler.
         """
         graph = self._ready(graph)
         steps, plans = self._plan(graph)
@@ -169,7 +171,7 @@ class Workbench:
                 for step, taken_us in zip(called, medians, strict=True)
                 if isinstance(step.op, Conv2d | Linear)
             }
-            return timing, layers
+            return timing, layers | island_times(called, medians)
 
         return self._ruled(work, best_us, patience_s)
 

@@ -1,5 +1,6 @@
 """Networks with float islands, compiled: exact outside the islands, within 1e-5 inside."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import torch
 
 from hardware.agreement import describe_island_difference, fixed_input
 from hardware.errors import BuildError
+from hardware.island_times import island_times
 from hardware.islands import with_islands
 from hardware.kernels.target import KernelTarget
+from hardware.protocol import ProtocolConfig
+from hardware.steps import Step
 from hardware.target import TargetConfig
 from hardware.workbench import Workbench
 from quant.convert import convert
-from quant.deploy_graph import DeployGraph, FloatCall, RunIsland
+from quant.deploy_graph import DeployGraph, Dequantize, FloatCall, QuantizeInput, RunIsland
 from quant.integer import run_graph
 from quant.testing import prepared, random_allocation, random_images, shake_batch_norm
 from tests.quant.special_networks import SPECIAL_NETWORKS
@@ -97,3 +101,26 @@ def test_what_tvm_cannot_import_is_the_candidates_failure(config: TargetConfig) 
     ops = [replace(op, module=Odd()) if isinstance(op, RunIsland) else op for op in graph.ops]
     with pytest.raises(BuildError, match="cannot compile the float island sigmoid"):
         Workbench(config, 1).build(replace(graph, ops=tuple(ops)))
+
+
+def test_islands_are_timed_inside_the_program(config: TargetConfig) -> None:
+    workbench = Workbench(config, 1)
+    graph = converted("transposed", 0)
+    protocol = ProtocolConfig(warmups=0, repeats=5, min_repeat_ms=0.1)
+    (_, parts_us), _ = workbench.time_layers(graph, protocol, math.inf, 0.0)
+    layers = {op.layer for op in graph.layer_ops()}
+    assert set(parts_us) == layers | {"island conv_transpose2d"}
+    assert parts_us["island conv_transpose2d"] > 0
+
+
+def test_boundaries_count_with_their_island() -> None:
+    call = FloatCall(island="a", inputs=("x/f",), output="y/f", code="", constants=(), order=())
+    ops = [
+        Dequantize(input="x", output="x/f", multiplier=1.0, zero_point=0),
+        call,
+        replace(call, inputs=("y/f",), output="z/f"),
+        QuantizeInput(input="z/f", output="z", multiplier=1.0, zero_point=0),
+        QuantizeInput(input="image", output="codes", multiplier=1.0, zero_point=0),
+    ]
+    times = island_times([Step(op=op) for op in ops], [1.0, 2.0, 4.0, 8.0, 16.0])
+    assert times == {"island a": 15.0}

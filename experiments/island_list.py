@@ -1,0 +1,49 @@
+"""The float islands of a network: what stays in float, why, and what share of the time it takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hardware.layer_table import LayerTable
+from quant.allocation import Allocation
+from quant.float_island import FloatIsland
+
+__all__ = ["ListedIsland", "list_islands"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedIsland:
+    """One float island for people."""
+
+    name: str
+    operators: tuple[str, ...]
+    reason: str
+    """Why it stays in float, and where in the network it is."""
+    us: float | None
+    """Microseconds of one execution; None where nothing was measured."""
+    share: float | None
+    """Of what the layer table says of all-8-bit, 0..1."""
+
+    def __str__(self) -> str:
+        """Return one line."""
+        share = "" if self.share is None else f", {100 * self.share:.1f} % of the time at 8 bits"
+        return f"float island {self.name} ({', '.join(self.operators)}){share}: {self.reason}"
+
+
+def list_islands(
+    islands: Sequence[FloatIsland], table: LayerTable, all_8: Allocation
+) -> list[ListedIsland]:
+    """Return the islands of a network with their share of the time, in execution order."""
+    listed = []
+    for island in islands:
+        taken_us = table.islands_us.get(island.name)
+        share = None if taken_us is None else taken_us / (1000.0 * table.predict_ms(all_8))
+        listed.append(
+            ListedIsland(
+                name=island.name,
+                operators=island.operators,
+                reason=island.reason,
+                us=taken_us,
+                share=share,
+            )
+        )
+    return listed
