@@ -14,12 +14,12 @@ from hardware.built import Built
 from hardware.device import MeasureResult, Progress
 from hardware.energy.energy import Energy
 from hardware.energy_config import EnergyConfig
-from hardware.energy_gauge import open_gauge
 from hardware.errors import BuildError
 from hardware.host_facts import moment_facts, standing_facts
 from hardware.layer_energy import with_energies
 from hardware.layer_table import LayerTable
 from hardware.layer_timing import Sample, bit_pairs, time_layers
+from hardware.local_energy import LocalEnergy
 from hardware.local_tiles import LocalTiles
 from hardware.lock import timing_lock
 from hardware.measurement import Measurement, MeasurementSource
@@ -41,9 +41,6 @@ _PATIENCE_S = 2.0
 _LEAST_PATIENCE_S = 0.05
 _SAMPLE_PATIENCE_S = 0.2
 """The same for one of a layer table's many short timings, which has more rounds to come."""
-
-_SLOWER = 10.0
-"""How much slower than it was timed a program may become in an energy window."""
 
 _ATTEMPTS = 2
 """A lost worker may be the machine's fault: the candidate gets a second chance, not a third."""
@@ -73,10 +70,14 @@ class LocalDevice:
             TargetError: the meter is not there or cannot be read.
         """
         self._protocol = protocol
-        self._energy_config = energy or EnergyConfig()
-        self._gauge = open_gauge(self._energy_config)
         self._tune_s = config.tune_s
         self._worker = WorkerClient(config, protocol.batch)
+        self._energy = LocalEnergy(
+            energy or EnergyConfig(),
+            lambda loops, most_s: self._worker.call(
+                "execute", loops, limit_s=protocol.timeout_s + most_s
+            ),
+        )
         self._best_ruler_us = math.inf
         self._patience_s = _PATIENCE_S
 
@@ -92,8 +93,7 @@ class LocalDevice:
             HardwareLostError: the worker cannot be started.
         """
         self._worker.ensure_started()
-        energy = {} if self._gauge is None else {"energy": self._gauge.facts()}
-        return {**standing_facts(), **self._worker.facts, **energy}
+        return {**standing_facts(), **self._worker.facts, **self._energy.facts()}
 
     def measure(self, graph: DeployGraph) -> MeasureResult:
         """Build, check against the integer reference, and time one candidate.
@@ -163,9 +163,9 @@ class LocalDevice:
             table = time_layers(
                 graph, bit_choices, self, self._protocol, progress, equal_bits=equal_bits
             )
-            if self._gauge is None:
+            if not self._energy.known:
                 return table
-            programs = self._energy_config.layer_programs
+            programs = self._energy.programs
             return with_energies(
                 table, graph, bit_choices, self, programs, progress, equal_bits=equal_bits
             )
@@ -211,7 +211,7 @@ class LocalDevice:
             self._call("build", graph)
             timing, _ = self._time()
             one_ms = float(np.median(timing.values_ms))
-            energy = self._energy(one_ms)
+            energy = self._energy.measure(one_ms)
             assert energy is not None
             return energy, one_ms
 
@@ -258,7 +258,7 @@ class LocalDevice:
         }
         if discarded:
             facts["discarded_attempts_ms"] = discarded
-        energy = self._energy(float(np.median(timing.values_ms)))
+        energy = self._energy.measure(float(np.median(timing.values_ms)))
         measurement = Measurement(
             values_ms=timing.values_ms,
             loops=timing.loops,
@@ -274,18 +274,6 @@ class LocalDevice:
             build_s=build_s,
             measure_s=time.perf_counter() - started - build_s,
         )
-
-    def _energy(self, one_ms: float) -> Energy | None:
-        """Read the meter while the program that was built last runs; None without a meter."""
-        if self._gauge is None:
-            return None
-
-        def execute(loops: int) -> None:
-            limit_s = self._protocol.timeout_s + _SLOWER * loops * one_ms / 1000.0
-            self._worker.call("execute", loops, limit_s=limit_s)
-
-        with timing_lock():  # nothing else of ours may draw power, nor while the device idles
-            return self._gauge.measure(execute, one_ms)
 
     def _time(self) -> tuple[Timing, RulerReading]:
         timing, reading = self._ruled("time", self._protocol, longest_wait_s=_PATIENCE_S)
