@@ -166,25 +166,24 @@ class Lane:
         """
         if self._session_pid:
             return {}
-        lost_since = busy_since = self._clock()
-        pause_s = _FIRST_PAUSE_S
+        # Each kind of failure is counted by itself: a board is in use for a moment after every
+        # session, and one that must not be used would otherwise be tried for ever.
+        waited_s = {False: 0.0, True: 0.0}
+        since, pause_s = self._clock(), _FIRST_PAUSE_S
         while True:
             if self._closing.is_set():
                 raise HardwareLostError("the device was closed")
             try:
                 return self._connect()
             except (BoardLostError, WorkerLostError) as error:
+                busy = isinstance(error, BoardBusyError)
                 now = self._clock()
-                if isinstance(error, BoardBusyError):
-                    lost_since, limit_s = now, self._config.busy_s
-                    waited_s = now - busy_since
-                else:
-                    busy_since, limit_s = now, self._config.reconnect_s
-                    waited_s = now - lost_since
-                if waited_s >= limit_s:
-                    raise _lost(error, waited_s) from None
-                # A board is in use for a moment after each of its sessions.
-                moment = isinstance(error, BoardBusyError) and waited_s < _MOMENT_S
+                waited_s[busy] += now - since
+                since = now
+                limit_s = self._config.busy_s if busy else self._config.reconnect_s
+                if waited_s[busy] >= limit_s:
+                    raise _lost(error, waited_s[busy]) from None
+                moment = busy and waited_s[busy] < _MOMENT_S
                 level = logging.DEBUG if moment else logging.WARNING
                 _logger.log(level, "no board yet, trying again in %g s: %s", pause_s, error)
                 self._sleep(pause_s)

@@ -162,6 +162,21 @@ def test_a_board_of_another_kind_is_never_used() -> None:
     assert lane.board["model"] == "Pi 4"
 
 
+def test_a_board_that_must_not_be_used_is_not_tried_for_ever() -> None:
+    class Alternating(ScriptedWorker):
+        """Offers a wrong board, and is busy for a moment after it was refused."""
+
+        def call(self, method: str, *arguments: Any, limit_s: float) -> Any:
+            if method == "connect" and self.calls.count("connect") % 2:
+                self.calls.append(method)
+                raise BoardBusyError("all 1 boards are in use")
+            return super().call(method, *arguments, limit_s=limit_s)
+
+    lane, _ = lane_with(Alternating(connect=[session(7)]), lambda facts: "it differs")
+    with pytest.raises(HardwareLostError, match="it differs"):
+        lane.use(build)
+
+
 def test_what_a_board_says_wrongly_is_not_retried() -> None:
     wrong = HardwareLostError("computes the reference kernel wrongly")
     worker = ScriptedWorker(connect=[session(7)], check_reference=[wrong])
