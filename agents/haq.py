@@ -93,7 +93,7 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
         spending = spending_of(problem)
         return spending.allocation(lowered(spending.columns(allocation), spending))
 
-    settling = SettlingEvaluator(evaluator, settle, evaluator.evaluations)
+    settling = SettlingEvaluator(evaluator, settle)
     env = problem.make_env()
     env.evaluator = settling
     view = ContinuousActions(env, problem.make_env())

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from env.bit_allocation import BitAllocationEnv, Evaluates, Vector
+from env.bit_allocation import BitAllocationEnv, Vector
 from env.budget import Budget
 from env.decisions import bits_of
 from env.evaluation import Evaluation
+from env.evaluator import Evaluator
 from quant.allocation import Allocation
 
 __all__ = ["ContinuousActions", "Executed", "SettlingEvaluator"]
@@ -35,12 +36,9 @@ class Executed:
 class SettlingEvaluator:
     """Evaluates what an allocation becomes inside the budget, and no allocation twice."""
 
-    def __init__(
-        self, evaluator: Evaluates, settle: Settle, known: Sequence[Evaluation] = ()
-    ) -> None:
-        """Keep the parts; `known` are answers that are there already."""
+    def __init__(self, evaluator: Evaluator, settle: Settle) -> None:
+        """Keep the parts; what was evaluated already is not evaluated again."""
         self._evaluator, self._settle = evaluator, settle
-        self._known = {evaluation.allocation: evaluation for evaluation in known}
         self.repeats = 0
         """How many answers in a row were known before."""
 
@@ -49,12 +47,13 @@ class SettlingEvaluator:
         return [self._evaluate(self._settle(allocation)) for allocation in allocations]
 
     def _evaluate(self, allocation: Allocation) -> Evaluation:
-        if allocation in self._known:
-            self.repeats += 1
-        else:
-            self.repeats = 0
-            self._known[allocation] = self._evaluator.evaluate([allocation])[0]
-        return self._known[allocation]
+        # Looked up each time: past evaluations of a resumed run may be adopted at any moment.
+        for known in self._evaluator.evaluations:
+            if known.allocation == allocation:
+                self.repeats += 1
+                return known
+        self.repeats = 0
+        return self._evaluator.evaluate([allocation])[0]
 
 
 class ContinuousActions(gym.Env[Vector, npt.NDArray[np.float32]]):

@@ -137,6 +137,18 @@ def test_resumed_on_digits(problems: Callable[..., SearchProblem], tmp_path: Pat
     assert len(list(tmp_path.glob("haq_*"))) == 1, "its curves are logged once"
 
 
+def test_more_evaluations_than_at_first_pay_for_nothing_twice() -> None:
+    """The noise of a longer search differs, so that its episodes are others than were played."""
+    first = quick_problem(limit=8)
+    search(first, seed=0)
+    done = first.evaluator.evaluations
+    longer = quick_problem(limit=12)
+    longer.evaluator.evaluations[:] = done  # as adopted
+    search(longer, seed=1)
+    allocations = [e.allocation for e in longer.evaluator.evaluations]
+    assert len(allocations) == len(set(allocations)) == 12
+
+
 def test_noise_falls_with_the_evaluations_and_widens_with_repeats() -> None:
     problem = quick_problem(limit=11)
     evaluator = problem.evaluator

@@ -4,9 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from agents.score_matrix import Columns, Sampler, ScoreMatrix
+from tests.agents.instances import random_spending
 
 DECISIONS, CHOICES = 3, 3
 STATES = list(itertools.product(range(CHOICES), repeat=DECISIONS))
@@ -75,3 +78,16 @@ def test_probabilities_follow_the_temperature() -> None:
     scores = ScoreMatrix(1, 2, 0.5, np.random.default_rng(0))
     scores.scores[:] = [[0.0, 1.0]]
     assert scores.probabilities()[0, 1] == pytest.approx(1 / (1 + np.exp(-2.0)))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["exact", "sharpened"]))
+def test_the_chain_never_leaves_a_budget(seed: int, sampler: Sampler) -> None:
+    spending, _, _ = random_spending(seed)
+    rng = np.random.default_rng(seed)
+    choices = len(spending.bit_choices)
+    scores = ScoreMatrix(len(spending.decisions), choices, 0.2, rng)
+    state = spending.nearest(rng.integers(choices, size=len(spending.decisions)))
+    for _ in range(2):
+        state = scores.sample(state, rng, sampler, lambda row: bool(spending.inside(row)))
+        assert spending.inside(state)
