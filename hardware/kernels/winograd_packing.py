@@ -1,5 +1,6 @@
 """Packing the constants of a Winograd kernel."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from hardware.errors import BuildError
 from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.packing import pack_channels, pack_weights, shifted_bias
+from hardware.kernels.reorder import reordered
 from hardware.kernels.schedule import Schedule
 from hardware.kernels.winograd import (
     PLACES,
@@ -42,14 +44,15 @@ def pack_winograd(
         BuildError: a bias does not fit int32.
     """
     products = TileGrid.of(geometry).products(geometry, schedule.group_tiles)
-    # Transforming whole packed arrays is faster than packing what is transformed.
-    taps = [
-        [pack_weights(op.weight[:, y, x], products, family, schedule) for x in range(3)]
-        for y in range(3)
-    ]
-    blocks, *vectors = taps[0][0].shape
+    # Transforming whole packed arrays is faster than packing what is transformed; the nine taps are
+    # packed as if they were groups.
+    grouped = replace(
+        products, groups=9, channels=9 * products.channels, out_channels=9 * products.out_channels
+    )
+    taps = pack_weights(reordered(op.weight, (1, 2, 0, 3)), grouped, family, schedule)
+    blocks, *vectors = schedule.weight_shape(products, family)
     weights = np.empty((blocks, PLACES, *vectors), np.int8)
-    transform_taps(taps, weights)
+    transform_taps(taps.reshape(3, 3, blocks, *vectors), weights)
     offset = code_offset(op.activation_bits)
     plain = shifted_bias(op, family, schedule.steps(products)).astype(np.int64)
     biases = plain - offset_sums(op.weight, offset)

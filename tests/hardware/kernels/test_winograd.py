@@ -116,8 +116,7 @@ def test_the_algorithm_and_the_offsets_are_whole() -> None:
         kernel = rng.integers(-7, 8, (1, 3, 3, 1)).astype(np.int8)
         window, offset = rng.integers(0, 16, (4, 4)), code_offset(4)
         places = np.empty((1, PLACES, 1), np.int8)
-        taps = [[kernel[:, y, x] for x in range(3)] for y in range(3)]
-        transform_taps(taps, places)
+        transform_taps(np.moveaxis(kernel, 0, 2), places)
         transformed = weights @ kernel[0, :, :, 0].astype(int) @ weights.T
         assert np.array_equal(places.reshape(4, 4), transformed)
         moved = codes @ window @ codes.T
