@@ -1,4 +1,4 @@
-"""A search problem with a real network: digits, retraining for real, on the simulated device."""
+"""Search problems with real networks, which are retrained for real, on the simulated device."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from agents.search import SearchProblem
 from env.accounting import Ledger
@@ -16,22 +17,24 @@ from env.evaluation import Evaluation
 from env.evaluator import Evaluator
 from env.sensitivity_config import SensitivityConfig
 from env.stored_sensitivities import StoredSensitivities
-from env.tasks import Split
+from env.tasks import Split, TaskConfig, load_task
+from env.tasks.fashion_mnist import FASHION_MNIST_FOLDER
 from env.testing import formula_sensitivities
 from hardware.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.convert import convert
-from quant.finetune import FinetuneConfig
+from quant.finetune import FinetuneConfig, TrainConfig, train_float
 from quant.network import QuantizedNetwork
+from quant.testing import prepared
 
 CHOICES = (2, 4, 6, 8)
 SEARCH_IMAGES = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DigitsProblems:
+class Problems:
     """Makes problems that differ in limit and budget alone."""
 
     network: QuantizedNetwork
@@ -125,11 +128,29 @@ def sensitivity_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stor
 def problems(
     network: QuantizedNetwork, digits: Any, sensitivity_store: Store
 ) -> Callable[..., SearchProblem]:
-    return DigitsProblems(
+    return Problems(
         network=network,
         store=sensitivity_store,
         train=Split(images=digits.train_images, labels=digits.train_labels),
         search=Split(
             images=digits.test_images[:SEARCH_IMAGES], labels=digits.test_labels[:SEARCH_IMAGES]
         ),
+    ).make
+
+
+@pytest.fixture(scope="session")
+def fashion_problems(sensitivity_store: Store) -> Callable[..., SearchProblem]:
+    """The same with Fashion-MNIST's network, trained shortly on a part of the images."""
+    if not FASHION_MNIST_FOLDER.is_dir():
+        pytest.skip(f"no {FASHION_MNIST_FOLDER}: apt-get install dataset-fashion-mnist")
+    task = load_task(TaskConfig(name="fashion-mnist"))
+    images, labels = task.train.images[:4096], task.train.labels[:4096]
+    torch.manual_seed(0)
+    module = task.make_module()
+    train_float(module, images, labels, TrainConfig(epochs=2, learning_rate=0.05), seed=0)
+    return Problems(
+        network=prepared(module.eval(), images[:256]),
+        store=sensitivity_store,
+        train=Split(images=images, labels=labels),
+        search=Split(images=task.search.images[:512], labels=task.search.labels[:512]),
     ).make

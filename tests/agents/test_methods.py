@@ -1,4 +1,4 @@
-"""Every method ends inside the budget on digits, with a real network that really trains."""
+"""Every method ends inside the budget, with a real network that really trains."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,17 @@ BUDGETS = [{"share": 0.35}, {"share": 0.5, "bytes_share": 0.4}]
 def test_the_answer_is_a_valid_allocation_inside_the_budget(
     problems: Callable[..., SearchProblem], method: str, budget: dict[str, float]
 ) -> None:
-    problem = problems(limit=6, **budget, **SECTIONS)
+    check(problems(limit=6, **budget, **SECTIONS), method)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_on_fashion_mnist(fashion_problems: Callable[..., SearchProblem], method: str) -> None:
+    check(fashion_problems(limit=8, share=0.35, bytes_share=0.6, **SECTIONS), method)
+
+
+def check(problem: SearchProblem, method: str) -> None:
+    """Search, and look at every answer."""
     answers = METHODS[method](problem, seed=0).candidates
     assert answers
     assert problem.evaluator.remaining >= 0

@@ -25,6 +25,9 @@ target: {{runner: simulated}}
 protocol: {{warmups: 0, repeats: 5}}
 env: {{weights: shared, bit_choices: [2, 4, 8], calibration_images: 64, finetune: {{steps: 4}}}}
 ppo: {{warm_up_episodes: 64, practice_episodes: 16, final_evaluations: 2, rollout_episodes: 16}}
+amed: {{samples: 24, finetune: {{steps: 2}}}}
+qbitopt: {{rounds: 4, finetune: {{steps: 4}}}}
+haq: {{warm_up_episodes: 4}}
 """
 RunConfigFile = Path
 
@@ -129,13 +132,19 @@ def test_a_stopped_run_says_so_and_goes_on(tmp_path: Path, number: signal.Signal
     assert len((folder / "command.txt").read_text().splitlines()) == 2
 
 
-def test_random_search_goes_on_bit_identically(tmp_path: Path) -> None:
+SLOWLY = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("amed", "haq", "nsga2", "qbitopt")
+]
+
+
+@pytest.mark.parametrize("method", ["random", *SLOWLY])
+def test_a_search_goes_on_bit_identically(tmp_path: Path, method: str) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     for output in (whole, stopped):
         output.mkdir()
-    arguments = ["--config", str(config_file(whole, "random")), "--output", str(whole)]
+    arguments = ["--config", str(config_file(whole, method)), "--output", str(whole)]
     assert run_module.main(arguments) == DONE
-    folder, process = begin(stopped, "random")
+    folder, process = begin(stopped, method)
     wait_for_rows(folder, 7, process)
     process.kill()
     process.communicate()
