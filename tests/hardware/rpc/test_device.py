@@ -113,6 +113,7 @@ def test_a_server_that_is_no_board_of_ours_is_told(tmp_path: Path) -> None:
                 device.facts()
 
 
+@pytest.mark.slow
 def test_nobody_there_is_lost_hardware_after_the_time_given() -> None:
     config = TargetConfig(board="same-cpu", server="127.0.0.1:1", reconnect_s=1.0)
     lost = pytest.raises(HardwareLostError, match=r"no board after .* s: .*127\.0\.0\.1:1")
