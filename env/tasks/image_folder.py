@@ -28,19 +28,31 @@ SPLIT_SEED = 2026
 RESIZE = 256 / 224
 """The shorter side before the centre is cut out, in units of the image size."""
 LARGEST = 255.0
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet's training pixels in 0..1
-DEVIATION = (0.229, 0.224, 0.225)
+Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Mean and deviation of each channel, of pixels in 0..1."""
+IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Of ImageNet's training pixels."""
+NORMALISATION: dict[str, Normalisation] = {
+    "efficientnet-lite0": (
+        (127 / 255, 127 / 255, 127 / 255),
+        (128 / 255, 128 / 255, 128 / 255),
+    )
+}
+"""Networks whose published weights expect something else."""
 MEMORY_SHARE = 0.5
 """Share of the free memory that decoded images may take."""
 LAYOUT = "lay it out as FOLDER/train/CLASS/image.jpg and FOLDER/val/CLASS/image.jpg"
 
 
-def image_folder_task(folder: Path | None, *, size: int, per_class: int) -> Task:
+def image_folder_task(
+    folder: Path | None, *, size: int, per_class: int, network: str = NETWORK
+) -> Task:
     """Load a folder; the network is a ResNet-18.
 
     Args:
         folder: Holds `train` and `val`.
         size: Height and width that images are brought to.
+        network: Decides how images are normalised.
         per_class: Most images read of a class in each of the two parts; 0 reads all.
 
     Raises:
@@ -68,20 +80,21 @@ def image_folder_task(folder: Path | None, *, size: int, per_class: int) -> Task
         for file in _images(folder / "val" / name, per_class)
     ]
     _check_memory(len(train) + len(search) + len(test), size)
+    normal = NORMALISATION.get(network, IMAGENET)
     return Task(
         name="image-folder",
         network=NETWORK,
         classes=len(classes),
         make_module=network_maker(NETWORK, in_channels=3, classes=len(classes)),
         recipe=TrainConfig(epochs=30, batch_size=64, learning_rate=0.05),
-        train=_split(train, size),
-        search=_split(search, size),
-        test=_split(test, size),
+        train=_split(train, size, normal),
+        search=_split(search, size, normal),
+        test=_split(test, size, normal),
         labels=tuple(classes),
         preprocessing=Preprocessing(
             largest=LARGEST,
-            mean=MEAN,
-            deviation=DEVIATION,
+            mean=normal[0],
+            deviation=normal[1],
             geometry=f"shorter side to {round(RESIZE * size)} pixels, then the {size}x{size} "
             "in the middle",
         ),
@@ -114,12 +127,12 @@ def _check_memory(count: int, size: int) -> None:
         )
 
 
-def _split(files: Sequence[tuple[Path, int]], size: int) -> Split:
-    images = torch.stack([_read(file, size) for file, _ in files])
+def _split(files: Sequence[tuple[Path, int]], size: int, normal: Normalisation) -> Split:
+    images = torch.stack([_read(file, size, normal) for file, _ in files])
     return Split(images=images, labels=torch.tensor([label for _, label in files]))
 
 
-def _read(file: Path, size: int) -> torch.Tensor:
+def _read(file: Path, size: int, normal: Normalisation) -> torch.Tensor:
     """Return one image, float32 `[3, size, size]`: shorter side resized, centre, normalised."""
     try:
         with Image.open(file) as opened:
@@ -131,5 +144,6 @@ def _read(file: Path, size: int) -> torch.Tensor:
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = (width - size) // 2, (height - size) // 2
     pixels = np.asarray(image.crop((left, top, left + size, top + size)), np.float32) / LARGEST
-    normal = (pixels - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)
-    return torch.from_numpy(np.ascontiguousarray(normal.transpose(2, 0, 1)))
+    mean, deviation = (np.array(values, np.float32) for values in normal)
+    scaled = (pixels - mean) / deviation
+    return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))

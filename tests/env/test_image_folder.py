@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from env.tasks import Task, TaskConfig, load_task
@@ -38,6 +39,12 @@ def test_every_class_is_split_and_brighter_than_the_one_before(folder: Path) -> 
     again = load(folder)
     assert bool((again.search.images == task.search.images).all())
     assert len(load(folder, per_class=4).train) == 9
+
+
+def test_a_network_gets_the_images_its_weights_expect(folder: Path) -> None:
+    plain, lite = load(folder), load(folder, network="efficientnet-lite0")
+    pixels = plain.test.images[0, 0] * 0.229 + 0.485
+    assert torch.allclose(lite.test.images[0, 0], (pixels * 255 - 127) / 128, atol=1e-5)
 
 
 def test_wrong_folders_say_how_to_lay_them_out(folder: Path, tmp_path: Path) -> None:

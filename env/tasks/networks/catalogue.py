@@ -7,6 +7,7 @@ from torch import nn
 
 from env.tasks.networks.cifar_resnet import cifar_resnet
 from env.tasks.networks.digits_net import DigitsNet
+from env.tasks.networks.efficientnet_lite import EfficientNetLite0
 from env.tasks.networks.mobilenet_v2 import mobilenet_v2
 from env.tasks.networks.resnet import resnet18, resnet50
 
@@ -21,6 +22,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": resnet18,
     "resnet50": resnet50,
     "mobilenetv2": mobilenet_v2,
+    "efficientnet-lite0": EfficientNetLite0,
 }
 """Each takes `in_channels` and `classes` and returns the untrained network. The ResNets of depth
 8, 20 and 56 are for small images (`resnet8-stride2` halves them first), the others for 224x224."""
