@@ -55,11 +55,8 @@ def read_constant(document: Mapping[str, Any], data: bytes) -> Array:
         return _read_bits(document, data, int(np.prod(shape))).astype(dtype).reshape(shape)
     taps = _read_bits(document, data, int(np.prod(shape)) * 9 // 16)
     taps = taps.reshape(shape[0], 3, 3, -1)
-    return (
-        np.einsum("ij,bjkn,lk->biln", _WEIGHTS, taps, _WEIGHTS, optimize=True)
-        .astype(dtype)
-        .reshape(shape)
-    )
+    places: Array = np.einsum("ij,bjkn,lk->biln", _WEIGHTS, taps, _WEIGHTS, optimize=True)
+    return places.astype(dtype).reshape(shape)
 
 
 def _write_bits(values: Array) -> tuple[dict[str, int], bytes]:
