@@ -48,7 +48,7 @@ class TargetConfig:
     """Folder of compiled kernels; empty means `$XDG_CACHE_HOME/bitalloc/kernels`."""
     tile_choices: str = ""
     """Folder of what the tile search chose; empty means `$XDG_CACHE_HOME/bitalloc/tiles`."""
-    tune_s: float = 60.0
+    tune_s: float = 180.0
     """Longest tile search for one network, in seconds. 0: no search, and no choice of an earlier
     one, so that every layer gets the default tile."""
     threads: int = 1
