@@ -1,6 +1,6 @@
 # make demo: search bit-widths for the digits network on this machine
 # make test: lint, types, import contracts and tests
-# make test-long: a run killed twenty times, one with an energy meter, several boards at once, five
+# make test-long: a run killed twenty times, one with an energy meter, boards that come and go, five
 #     hundred evaluations in one process
 # make test-board: Arm kernels and the main job on an emulated aarch64 board over TVM RPC; the board
 #     is made first (needs Debian's apt)
@@ -21,7 +21,8 @@ test: check
 test-long: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow \
 		tests/experiments/test_resume.py tests/experiments/export tests/experiments/test_energy_run.py \
-		tests/hardware/rpc tests/hardware/board tests/env/test_memory.py
+		tests/experiments/test_board_faults.py tests/hardware/rpc tests/hardware/board \
+		tests/env/test_memory.py
 
 test-board: $(INSTALLED)
 	$(BIN)/python -m tests.emulated_board.make
