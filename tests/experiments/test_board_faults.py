@@ -99,6 +99,21 @@ def test_a_board_killed_after_the_run_changes_nothing(desk: Desk) -> None:
     assert (folder / "evaluations.jsonl").read_bytes() == before
 
 
+def test_a_board_killed_before_the_run_leaves_no_row_and_resume_completes(desk: Desk) -> None:
+    with desk.tracker():
+        with desk.board() as board:
+            board.signal(signal.SIGKILL)
+        job = desk.job("before", reconnect_s=3.0)
+        assert job.exit_code() == HARDWARE_LOST, job.told()
+        assert "expected a board registered as 'desk'" in job.told()
+        assert "--resume" in job.told()
+        assert job.rows() == []
+        with desk.board():
+            assert job.resume() == 0, job.told()
+    check_rows(job.rows())
+    check_store(job.store, job.rows())
+
+
 def test_a_board_killed_in_a_measurement_keeps_finished_rows_and_resume_adds_the_rest(
     desk: Desk,
 ) -> None:
@@ -127,6 +142,23 @@ def test_a_board_that_is_started_again_in_time_costs_nothing(desk: Desk) -> None
             during_a_session_after(job, board, rows=2)
         with desk.board():
             assert job.exit_code() == 0, job.told()
+    check_rows(job.rows())
+    check_store(job.store, job.rows())
+
+
+def test_a_board_frozen_for_a_minute_is_waited_for(desk: Desk) -> None:
+    with desk.tracker(), desk.board("--restart") as board:
+        job = desk.job("frozen", reconnect_s=180.0)
+        during_a_session_after(job, board, rows=2)
+        board.signal(signal.SIGSTOP)
+        frozen = time.monotonic()
+        rows = len(job.rows())
+        while time.monotonic() - frozen < 60.0:
+            time.sleep(1.0)
+            assert job.process.poll() is None, job.told()
+            assert len(job.rows()) <= rows + 1  # the one whose measurement was over already
+        board.signal(signal.SIGCONT)
+        assert job.exit_code() == 0, job.told()
     check_rows(job.rows())
     check_store(job.store, job.rows())
 
@@ -167,6 +199,16 @@ def test_a_board_that_joins_late_is_waited_for(desk: Desk) -> None:
             assert job.exit_code() == 0, job.told()
     check_rows(job.rows())
     check_store(job.store, job.rows())
+
+
+def test_two_runs_share_one_board(desk: Desk) -> None:
+    with desk.tracker(), desk.board():
+        jobs = [desk.job(name, reconnect_s=60.0) for name in ("one", "other")]
+        for job in jobs:
+            assert job.exit_code() == 0, job.told()
+    for job in jobs:
+        check_rows(job.rows())
+        check_store(job.store, job.rows())
 
 
 def test_a_board_that_somebody_keeps_is_waited_for_beyond_the_time_of_a_lost_one(
