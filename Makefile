@@ -22,7 +22,7 @@ test-long: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow \
 		tests/experiments/test_resume.py tests/experiments/export tests/experiments/test_energy_run.py \
 		tests/experiments/test_board_faults.py tests/hardware/rpc tests/hardware/board \
-		tests/env/test_memory.py
+		tests/env/test_memory.py tests/agents/test_cost_model.py tests/experiments/test_mistakes.py
 
 test-board: $(INSTALLED)
 	$(BIN)/python -m tests.emulated_board.make

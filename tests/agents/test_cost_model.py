@@ -45,6 +45,7 @@ def case(seed: int) -> tuple[Any, Any, Budget]:
     return spending, parts, budget
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_every_answer_is_inside_the_budget(seed: int) -> None:

@@ -181,6 +181,7 @@ VALUES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=500,
     derandomize=True,
