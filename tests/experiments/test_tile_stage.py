@@ -16,6 +16,7 @@ from experiments.load_config import load_config
 from experiments.peers.bitalloc_engine import tune_bitalloc
 from experiments.progress import LiveProgress
 from experiments.tile_stage import tune_tiles
+from hardware.energy_config import EnergyConfig
 from hardware.kernels.schedule import candidates, make_schedule
 from hardware.kernels.tiles import TileChoices
 from hardware.protocol import ProtocolConfig
@@ -83,7 +84,9 @@ def test_a_run_writes_its_tiles_and_evaluate_says_when_they_changed(
     assert said not in capsys.readouterr().out
     opened: list[TargetConfig] = []
 
-    def open_other(target: TargetConfig, protocol: ProtocolConfig) -> SimulatedDevice:
+    def open_other(
+        target: TargetConfig, protocol: ProtocolConfig, energy: EnergyConfig
+    ) -> SimulatedDevice:
         opened.append(target)
         return OtherTiles(protocol)
 

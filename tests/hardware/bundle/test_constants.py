@@ -48,7 +48,7 @@ def test_transformed_weights_are_written_as_the_weights_they_are_made_of() -> No
         limit = 2 ** (bits - 1) - 1
         taps = rng.integers(-limit, limit + 1, (3, 3, 5, 4, 2, 32)).astype(np.int8)
         transformed = np.empty((5, 16, 4, 2, 32), np.int8)
-        transform_taps([list(row) for row in taps], transformed)
+        transform_taps(taps, transformed)
         document, data = write_constant(transformed, winograd=True)
         np.testing.assert_array_equal(read_constant(document, data), transformed)
         assert len(data) == -(-taps.size * bits // 8)
