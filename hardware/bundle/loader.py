@@ -95,7 +95,9 @@ def _check_machine(machine: str, features: list[str]) -> None:
         cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return
-    lines = [line for line in cpu.splitlines() if line.lower().startswith(("flags", "features"))]
+    # An emulator shows the list of the machine that it runs on, which has another name.
+    name = "Features" if machine == "aarch64" else "flags"
+    lines = [line for line in cpu.splitlines() if line.startswith(name)]
     found = set(lines[0].partition(":")[2].split()) if lines else set()
     if found and (missing := [name for name in features if name not in found]):
         raise BundleError(
