@@ -4,13 +4,13 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from hardware.built import Built
+from hardware.closing import Closing
 from hardware.device import MeasureResult, Progress
 from hardware.energy.energy import Energy
 from hardware.energy_config import EnergyConfig
@@ -46,7 +46,7 @@ _ATTEMPTS = 2
 """A lost worker may be the machine's fault: the candidate gets a second chance, not a third."""
 
 
-class LocalDevice:
+class LocalDevice(Closing):
     """Measures on this machine. A context manager; not safe for two threads.
 
     The calling thread must not hold `training_lock` during `measure` or `layer_table`: a timing
@@ -220,19 +220,6 @@ class LocalDevice:
     def close(self) -> None:
         """End the worker process."""
         self._worker.close()
-
-    def __enter__(self) -> "LocalDevice":
-        """Return the device itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the device."""
-        self.close()
 
     def _measure(self, graph: DeployGraph) -> MeasureResult:
         started = time.perf_counter()

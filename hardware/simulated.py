@@ -5,12 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hardware.closing import Closing
 from hardware.device import MeasureResult, Progress
 from hardware.energy.energy import Energy
 from hardware.energy_gauge import EnergyGauge
@@ -51,7 +51,7 @@ def simulated_layer_us(macs: int, weight_bits: int, activation_bits: int) -> flo
     return _CALL_US + blocks * per_block / (_GIGA_INSTRUCTIONS_PER_S * 1000.0)
 
 
-class SimulatedDevice:
+class SimulatedDevice(Closing):
     """Answers like a device, from a formula: the same bits give the same values anywhere."""
 
     source: MeasurementSource = "simulated"
@@ -167,18 +167,6 @@ class SimulatedDevice:
 
     def close(self) -> None:
         """Do nothing: a formula holds nothing."""
-
-    def __enter__(self) -> "SimulatedDevice":
-        """Return the device itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Do nothing."""
 
     def _layer_facts(self, graph: DeployGraph, op: Conv2d | Linear) -> tuple[int, int, int]:
         """Return `(macs, weight_bits, activation_bits)` of one layer at the protocol's batch."""

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from hardware.built import Built
+from hardware.closing import Closing
 from hardware.device import MeasureResult, Progress
 from hardware.energy.energy import Energy
 from hardware.energy_config import EnergyConfig
@@ -41,7 +41,7 @@ __all__ = ["RpcDevice"]
 T = TypeVar("T")
 
 
-class RpcDevice:
+class RpcDevice(Closing):
     """Measures on one board, or on several of one kind at once. A context manager.
 
     `measure` may be called by as many threads as there are boards (`parallel`); everything else
@@ -218,19 +218,6 @@ class RpcDevice:
         """End the worker processes, and with them their sessions."""
         for lane in self._all:
             lane.close()
-
-    def __enter__(self) -> "RpcDevice":
-        """Return the device itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the device."""
-        self.close()
 
     @contextmanager
     def _lane(self) -> Iterator[Lane]:

@@ -1,0 +1,28 @@
+"""Closing: what is closed at the end of a `with` block."""
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+__all__ = ["Closing"]
+
+
+class Closing(ABC):
+    """A context manager that is the object itself, and closes it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what the object holds."""
+
+    def __enter__(self) -> Self:
+        """Return the object itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the object."""
+        self.close()
