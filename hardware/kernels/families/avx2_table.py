@@ -7,7 +7,7 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.avx2_pack import in_order
 from hardware.kernels.emit import load
-from hardware.kernels.families.table import ENTRIES, TableFamily, table_depth
+from hardware.kernels.families.table import ENTRIES, TableFamily, exact_table
 
 __all__ = ["Avx2Table", "table_family"]
 
@@ -62,10 +62,4 @@ def table_family(weight_bits: int, activation_bits: int, steps: int) -> Avx2Tabl
         activation_bits: 2 or 3.
         steps: Pairs of codes in one sum.
     """
-    depth = table_depth(weight_bits, activation_bits)
-    if depth == 0:
-        return None
-    family = Avx2Table(
-        name=f"avx2-table{activation_bits}", depth=depth, largest=2**activation_bits - 1
-    )
-    return family if family.fits(steps) else None
+    return exact_table(Avx2Table, "avx2", weight_bits, activation_bits, steps)

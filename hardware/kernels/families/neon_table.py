@@ -11,7 +11,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emit import load
-from hardware.kernels.families.table import ENTRIES, TableFamily, table_depth
+from hardware.kernels.families.table import ENTRIES, TableFamily, exact_table
 
 __all__ = ["NeonTable", "neon_table"]
 
@@ -67,10 +67,4 @@ def neon_table(weight_bits: int, activation_bits: int, steps: int) -> NeonTable 
         activation_bits: 2 or 3.
         steps: Pairs of codes in one sum.
     """
-    depth = table_depth(weight_bits, activation_bits)
-    if depth == 0:
-        return None
-    family = NeonTable(
-        name=f"neon-table{activation_bits}", depth=depth, largest=2**activation_bits - 1
-    )
-    return family if family.fits(steps) else None
+    return exact_table(NeonTable, "neon", weight_bits, activation_bits, steps)

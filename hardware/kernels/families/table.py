@@ -12,8 +12,9 @@ Source: docs/integers.md, "Table kernel".
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
 from hardware.kernels.families.vectors import parts
 
-__all__ = ["ENTRIES", "TableFamily", "table_depth"]
+__all__ = ["ENTRIES", "TableFamily", "exact_table"]
 
 ENTRIES = 16
 """Bytes of one table."""
@@ -101,6 +102,30 @@ class TableFamily(Family):
     def fits(self, steps: int) -> bool:
         """Return whether 16 bits hold the sum of so many steps."""
         return steps * 2 * self.step_bias() <= _UINT16_MAX
+
+
+Table = TypeVar("Table", bound=TableFamily)
+
+
+def exact_table(
+    make: Callable[..., Table], kind: str, weight_bits: int, activation_bits: int, steps: int
+) -> Table | None:
+    """Return a table family, or None where it is not exact for these widths and sums.
+
+    Args:
+        make: The family's class.
+        kind: What its name begins with.
+        weight_bits: 2 for ternary weights.
+        activation_bits: 2 or 3.
+        steps: Pairs of codes in one sum.
+    """
+    depth = table_depth(weight_bits, activation_bits)
+    if depth == 0:
+        return None
+    family = make(
+        name=f"{kind}-table{activation_bits}", depth=depth, largest=2**activation_bits - 1
+    )
+    return family if family.fits(steps) else None
 
 
 def table_depth(weight_bits: int, activation_bits: int) -> int:
