@@ -10,7 +10,7 @@ from typing import Any
 
 from env.evaluation import Evaluation
 
-__all__ = ["TABLE_ROW", "Accounting", "Ledger", "account", "counts"]
+__all__ = ["TABLE_ROW", "Accounting", "Ledger", "account", "counts", "spent_s"]
 
 TABLE_ROW = "table"
 """Proposer of evaluations that only fill rows of a report; no method pays for them."""
@@ -60,6 +60,11 @@ class Ledger:
         """Enter images that went through the network, or seconds on the device."""
         self.training_samples += training_samples
         self.device_s += device_s
+
+
+def spent_s(evaluations: Iterable[Evaluation]) -> float:
+    """Return the seconds of retraining, building and measuring in evaluations."""
+    return sum(e.train_s + e.build_s + e.measure_s for e in evaluations)
 
 
 def account(evaluations: Iterable[Evaluation], ledger: Ledger, wall_s: float) -> Accounting:

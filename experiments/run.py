@@ -12,7 +12,7 @@ from rich.console import Console
 
 from agents.methods import METHODS
 from agents.search import SearchProblem
-from env.accounting import Accounting, account
+from env.accounting import Accounting, account, spent_s
 from experiments.config import RunConfig
 from experiments.energy_table import draw_energies
 from experiments.environment_facts import command_line, environment_facts
@@ -204,8 +204,8 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
     )
     _logger.info("everything before the search: %.1f s", time.monotonic() - started)
     result = METHODS[config.method](problem, seed=config.seed)
-    before_s = sum(e.train_s + e.build_s + e.measure_s for e in past.evaluations)
-    used = account(evaluator.evaluations, problem.ledger, before_s + time.monotonic() - searched)
+    wall_s = spent_s(past.evaluations) + time.monotonic() - searched
+    used = account(evaluator.evaluations, problem.ledger, wall_s)
     _logger.info("with the search: %.1f s", time.monotonic() - started)
     outcome = conclude(
         problem,

@@ -87,13 +87,11 @@ def _do_seed(
     rows = {_job_of(row) for row in read_rows(folder.path / ROWS, Row)}
     references = {(row.bits, row.seed) for row in read_rows(folder.path / UNIFORM, UniformRow)}
     jobs = [job for job in plan.jobs if job.seed == config.seed and job not in rows]
-    setup: NetworkSetup | None = None
-    if jobs or not any(seed == config.seed for _, seed in references):
-        setup = set_up_network(config, progress)
-    if setup is None:
+    if not jobs and any(seed == config.seed for _, seed in references):
         return
-    classes = int(setup.task.test.labels.max()) + 1
-    folder.write_json("split.json", {"test_images": len(setup.task.test), "classes": classes})
+    setup = set_up_network(config, progress)
+    task = setup.task
+    folder.write_json("split.json", {"test_images": len(task.test), "classes": task.classes})
     times = _times(config, setup, folder, place, progress)
     sensitivity = folder.read_sensitivity(config.seed)
     if sensitivity is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agents.methods import METHODS
 from agents.search import SearchResult
-from env.accounting import Accounting, account
+from env.accounting import Accounting, account, spent_s
 from env.budget import Budget
 from env.errors import BudgetError
 from experiments.compare.answer import answer_of, first_inside
@@ -135,8 +135,7 @@ def _search(
                 result = METHODS[job.method](problem, seed=job.seed)
             except BudgetError:
                 result = SearchResult(candidates=())
-            before_s = sum(e.train_s + e.build_s + e.measure_s for e in past)
-            wall_s = before_s + time.monotonic() - started
+            wall_s = spent_s(past) + time.monotonic() - started
             return result, account(evaluator.evaluations, problem.ledger, wall_s)
     finally:
         folder.close_log(handler)

@@ -13,7 +13,7 @@ from experiments.config import RunConfig
 from experiments.errors import RunFolderError
 from experiments.exit_codes import run_command
 from experiments.export.card import CardFacts, model_card
-from experiments.export.onnx_model import onnx_model
+from experiments.export.onnx_model import import_onnx, onnx_model
 from experiments.export.onnx_types import OPSETS
 from experiments.network_setup import NetworkSetup, float_accuracy, set_up_network
 from experiments.outcome import BEST
@@ -25,7 +25,6 @@ from hardware.write_bundle import write_program
 from quant.accuracy import Accuracy
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph
-from quant.errors import BitAllocError
 
 __all__ = ["export", "main"]
 
@@ -160,27 +159,12 @@ def _announced(parsed: argparse.Namespace) -> None:
     folder, config = read_run(parsed.run)
     opset = None if parsed.no_onnx else parsed.onnx_opset
     if opset is not None:
-        _check_onnx()
+        import_onnx()  # what is missing is said before anything is retrained
     with LiveProgress(quiet=parsed.quiet or config.quiet) as progress:
         export(folder, config, parsed.output, opset=opset, progress=progress)
     size = sum(file.stat().st_size for file in parsed.output.rglob("*") if file.is_file())
     print(f"bundle of {size:,} bytes: {parsed.output}")
     print(f"run it with: python {parsed.output / 'run.py'} INPUTS.npy")
-
-
-def _check_onnx() -> None:
-    """Say before anything is retrained that onnx is missing.
-
-    Raises:
-        BitAllocError: it is.
-    """
-    try:
-        import onnx  # noqa: F401
-    except ImportError:
-        raise BitAllocError(
-            "expected the package onnx for the bundle's ONNX model, found none",
-            "pip install 'bitalloc[onnx]', or leave the model out with --no-onnx",
-        ) from None
 
 
 def _parser() -> argparse.ArgumentParser:

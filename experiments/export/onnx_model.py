@@ -30,9 +30,8 @@ from quant.deploy_graph import (
 )
 from quant.errors import BitAllocError
 
-__all__ = ["onnx_model"]
+__all__ = ["import_onnx", "onnx_model"]
 
-_HINT = "pip install 'bitalloc[onnx]'"
 _NARROW_MAX = 255
 _IR_VERSION = {21: 10, 25: 13}
 """Version of the file format that came with a version of the operators."""
@@ -50,12 +49,24 @@ def onnx_model(graph: DeployGraph, *, opset: int, batch: int | str = "batch") ->
     Raises:
         BitAllocError: onnx is not installed, or an operator has no counterpart.
     """
+    builder = _Builder(graph, opset, import_onnx())
+    return bytes(builder.build(batch).SerializeToString())
+
+
+def import_onnx() -> Any:
+    """Return the package onnx.
+
+    Raises:
+        BitAllocError: it is not installed.
+    """
     try:
         import onnx
     except ImportError:
-        raise BitAllocError("expected the package onnx, found none", _HINT) from None
-    builder = _Builder(graph, opset, onnx)
-    return bytes(builder.build(batch).SerializeToString())
+        raise BitAllocError(
+            "expected the package onnx for the bundle's ONNX model, found none",
+            "pip install 'bitalloc[onnx]', or leave the model out with --no-onnx",
+        ) from None
+    return onnx
 
 
 class _Builder:
