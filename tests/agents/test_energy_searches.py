@@ -9,21 +9,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from agents.methods import METHODS
 from agents.ppo_config import PPOConfig
 from agents.search import SearchProblem
-from env.bit_allocation import BitAllocationEnv
 from env.budget import Budget
 from env.testing import (
     FormulaEvaluator,
-    FormulaSensitivities,
-    formula_sensitivities,
     formula_table,
-    tied_layers,
 )
 from quant.allocation import Allocation
+from tests.agents.formula_problem import LAYERS, SENSITIVITIES, formula_problem
 
-CHOICES = (2, 4, 6, 8)
-LAYERS = tied_layers()
 TABLE = formula_table(LAYERS, energies=True)
-SENSITIVITIES = formula_sensitivities(LAYERS)
 QUICK = PPOConfig(
     warm_up_episodes=16, practice_episodes=4, final_evaluations=1, rollout_episodes=16
 )
@@ -38,33 +32,7 @@ def make_problem(log_folder: Path) -> SearchProblem:
     assert most is not None
     assert least is not None
     budget = Budget(energy_mj=least + (most - least) / 3)
-
-    def make_env() -> BitAllocationEnv:
-        return BitAllocationEnv(
-            layers=LAYERS,
-            bit_choices=CHOICES,
-            budget=budget,
-            evaluator=evaluator,
-            table=TABLE,
-            sensitivities=SENSITIVITIES,
-            reference=reference,
-        )
-
-    return SearchProblem(
-        layers=LAYERS,
-        bit_choices=CHOICES,
-        budget=budget,
-        evaluator=evaluator,  # type: ignore[arg-type]
-        table=TABLE,
-        reference=reference,
-        make_env=make_env,
-        prepare=None,  # type: ignore[arg-type]
-        sensitivities=FormulaSensitivities(LAYERS, SENSITIVITIES),
-        train=None,  # type: ignore[arg-type]
-        search=None,  # type: ignore[arg-type]
-        ppo=QUICK,
-        log_folder=log_folder,
-    )
+    return formula_problem(TABLE, evaluator, reference, budget, QUICK, log_folder)
 
 
 @pytest.mark.parametrize("method", ["ppo", "random"])

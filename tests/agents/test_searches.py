@@ -1,7 +1,6 @@
 """Every search: uniform first, never beyond the limit, inside the budget, seeded."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +11,16 @@ from agents.methods import METHODS
 from agents.ppo_config import PPOConfig
 from agents.search import SearchProblem
 from agents.uniform import uniform_inside
-from env.bit_allocation import BitAllocationEnv
 from env.budget import Budget
 from env.errors import TaskError
 from env.testing import (
     FormulaEvaluator,
-    FormulaSensitivities,
-    formula_sensitivities,
     formula_table,
-    tied_layers,
 )
 from quant.allocation import Allocation
+from tests.agents.formula_problem import LAYERS, SENSITIVITIES, formula_problem
 
-CHOICES = (2, 4, 6, 8)
-LAYERS = tied_layers()
 TABLE = formula_table(LAYERS)
-SENSITIVITIES = formula_sensitivities(LAYERS)
 WITHOUT_A_NETWORK = [name for name in METHODS if name not in ("amed", "qbitopt")]
 """Methods that a formula can answer; the others train, and are tested on digits."""
 QUICK = PPOConfig(
@@ -51,47 +44,13 @@ def make_problem(
     log_folder: Path | None = None,
 ) -> SearchProblem:
     """A formula in place of network and device; `slowdown` is what the table does not know."""
-    truth = replace(
-        TABLE,
-        times_us={
-            layer: {pair: us * slowdown for pair, us in times.items()}
-            for layer, times in TABLE.times_us.items()
-        },
-        overhead_us=TABLE.overhead_us * slowdown,
-    )
+    truth = TABLE.scaled(slowdown)
     evaluator = FormulaEvaluator(
         LAYERS, truth, SENSITIVITIES, scale=0.02, practice=False, limit=limit
     )
     evaluator.proposer = "reference"
     reference = evaluator.evaluate([Allocation.uniform(LAYERS, 8)])[0]
-    wanted = budget or middle()
-
-    def make_env() -> BitAllocationEnv:
-        return BitAllocationEnv(
-            layers=LAYERS,
-            bit_choices=CHOICES,
-            budget=wanted,
-            evaluator=evaluator,
-            table=TABLE,
-            sensitivities=SENSITIVITIES,
-            reference=reference,
-        )
-
-    return SearchProblem(
-        layers=LAYERS,
-        bit_choices=CHOICES,
-        budget=wanted,
-        evaluator=evaluator,  # type: ignore[arg-type]
-        table=TABLE,
-        reference=reference,
-        make_env=make_env,
-        prepare=None,  # type: ignore[arg-type]
-        sensitivities=FormulaSensitivities(LAYERS, SENSITIVITIES),
-        train=None,  # type: ignore[arg-type]
-        search=None,  # type: ignore[arg-type]
-        ppo=ppo,
-        log_folder=log_folder,
-    )
+    return formula_problem(TABLE, evaluator, reference, budget or middle(), ppo, log_folder)
 
 
 @pytest.mark.parametrize("method", WITHOUT_A_NETWORK)
