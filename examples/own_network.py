@@ -11,7 +11,7 @@ TUNES, SAMPLES = 4, 256
 
 
 def network() -> nn.Module:
-    """Three 1-D convolutions; SiLU has no integer form and stays in float."""
+    """Three 1-D convolutions; SiLU becomes a table of 256 entries."""
     return nn.Sequential(
         nn.Conv1d(1, 16, 9, stride=2, padding=4),
         nn.BatchNorm1d(16),

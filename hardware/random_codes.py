@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hardware.steps import read_names, steps_of
+from hardware.steps import steps_of
 from quant.deploy_graph import (
     AvgPool2d,
     Concat,
@@ -14,9 +14,12 @@ from quant.deploy_graph import (
     DeployOp,
     Flatten,
     Linear,
+    Lookup,
     MaxPool2d,
+    Multiply,
     QuantizeInput,
     Requantize,
+    read_names,
 )
 from quant.layers import INPUT_BITS
 
@@ -181,7 +184,10 @@ def _clipped(op: DeployOp, widths: Mapping[str, int]) -> DeployOp:
             zero_point=min(op.zero_point, largest),
             clip_max=largest,
         )
-    if isinstance(op, Requantize | AvgPool2d):
+    if isinstance(op, Lookup):
+        codes = np.rint(op.table * (largest / max(int(op.table.max()), 1)))
+        return replace(op, table=codes.astype(op.table.dtype))
+    if isinstance(op, Requantize | AvgPool2d | Multiply):
         return replace(
             op,
             multiplier=float(np.float32(op.multiplier * largest / op.clip_max)),

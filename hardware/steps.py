@@ -8,17 +8,15 @@ from dataclasses import dataclass
 
 from quant.deploy_graph import (
     Add,
-    Concat,
     Conv2d,
     DeployGraph,
     DeployOp,
-    FloatCall,
     Linear,
     Requantize,
-    RunIsland,
+    read_names,
 )
 
-__all__ = ["Step", "read_names", "steps_of"]
+__all__ = ["Step", "steps_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,11 +82,6 @@ def steps_of(graph: DeployGraph) -> tuple[Step, ...]:
         written.update(step.writes)
         done.update(id(follower) for follower in step.followers)
     return tuple(steps)
-
-
-def read_names(op: DeployOp) -> tuple[str, ...]:
-    """Return the names of the tensors that an operator reads, in the order of its inputs."""
-    return op.inputs if isinstance(op, Add | Concat | RunIsland | FloatCall) else (op.input,)
 
 
 def _with_followers(

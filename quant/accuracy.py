@@ -17,12 +17,14 @@ from quant.deploy_graph import (
     Dequantize,
     Epilogue,
     Flatten,
-    FloatCall,
     Linear,
+    Lookup,
     MaxPool2d,
+    Multiply,
     QuantizeInput,
     Requantize,
     RunIsland,
+    read_names,
 )
 from quant.node_values import as_images
 
@@ -89,10 +91,7 @@ def integer_logits(graph: DeployGraph, images: torch.Tensor) -> torch.Tensor:
     # NNPACK convolves by transforms (Winograd, FFT) whose float32 sums are not integers.
     with torch.backends.nnpack.flags(enabled=False):
         for op in graph.ops:
-            names = (
-                op.inputs if isinstance(op, Add | Concat | RunIsland | FloatCall) else (op.input,)
-            )
-            values[op.output] = _run(op, [values[name] for name in names])
+            values[op.output] = _run(op, [values[name] for name in read_names(op)])
     return values[graph.output]
 
 
@@ -112,6 +111,12 @@ def _run(op: DeployOp, inputs: list[torch.Tensor]) -> torch.Tensor:
     if isinstance(op, Add):
         parts = [(v * m).round() for v, m in zip(inputs, op.multipliers, strict=True)]
         return (parts[0] + parts[1]).clamp_(op.clip_min, op.clip_max)
+    if isinstance(op, Multiply):
+        left, right = (v.double() - z for v, z in zip(inputs, op.input_zero_points, strict=True))
+        product = (left * right).float()  # exact before, and then rounded once
+        return _requantize(product, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
+    if isinstance(op, Lookup):
+        return torch.from_numpy(op.table.astype(np.float32))[x.long()]
     if isinstance(op, MaxPool2d):
         return functional.max_pool2d(x, op.kernel, op.stride, op.padding)
     if isinstance(op, AvgPool2d):

@@ -21,7 +21,9 @@ from quant.deploy_graph import (
     Epilogue,
     Flatten,
     Linear,
+    Lookup,
     MaxPool2d,
+    Multiply,
     QuantizeInput,
     Requantize,
     RunIsland,
@@ -29,6 +31,7 @@ from quant.deploy_graph import (
 from quant.errors import ConvertError
 from quant.graph import Node
 from quant.layer_codes import bias_codes, check_sums, weight_codes
+from quant.lookup import table_values
 from quant.network import QuantizedNetwork
 
 __all__ = ["convert"]
@@ -244,6 +247,30 @@ class _Converter:
             )
         )
 
+    def multiply(self, node: Node) -> None:
+        scale, zero_point, low, high = self._scale(node)
+        first, second = (self._scale(self._graph.by_name[name]) for name in node.inputs)
+        self._ops.append(
+            Multiply(
+                inputs=(node.inputs[0], node.inputs[1]),
+                output=self._output(node),
+                input_zero_points=(first[1], second[1]),
+                multiplier=_ratio(first[0] * second[0], scale),
+                zero_point=zero_point,
+                clip_min=low,
+                clip_max=high,
+            )
+        )
+
+    def lookup(self, node: Node) -> None:
+        source = self._narrow(node.inputs[0])
+        scale, zero_point, low, high = self._scale(node)
+        values = table_values(self._network.lookup(node.name), *self._quantizer(node.inputs[0]))
+        codes = np.clip(np.rint(values / scale) + zero_point, low, high)
+        output = self._output(node)
+        table = codes.astype(self._tensors[output].dtype)
+        self._ops.append(Lookup(input=source, output=output, table=table))
+
     def max_pool(self, node: Node) -> None:
         assert node.window is not None
         self._ops.append(
@@ -328,6 +355,8 @@ class _Converter:
 _EMIT = {
     "clip": _Converter.clip,
     "add": _Converter.add,
+    "multiply": _Converter.multiply,
+    "lookup": _Converter.lookup,
     "max_pool": _Converter.max_pool,
     "avg_pool": _Converter.avg_pool,
     "flatten": _Converter.flatten,

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "TABLE_SIZE",
     "WIDE_MAX",
     "WIDE_MIN",
     "Add",
@@ -27,13 +28,18 @@ __all__ = [
     "Flatten",
     "FloatCall",
     "Linear",
+    "Lookup",
     "MaxPool2d",
+    "Multiply",
     "QuantizeInput",
     "Requantize",
     "RunIsland",
+    "read_names",
 ]
 
 WIDE_MIN, WIDE_MAX = -32768, 32767
+TABLE_SIZE = 256
+"""Entries of a lookup's table: one for each 8-bit code."""
 
 Dtype = Literal["uint8", "int16", "float32"]
 
@@ -172,6 +178,33 @@ class Add:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Multiply:
+    """Product of two tensors: clip(rint(f32((a - za) * (b - zb)) * m) + z), wide or narrow.
+
+    One of them may hold one value a channel, `[N, 1, 1, C]`.
+    """
+
+    inputs: tuple[str, str]
+    output: str
+    input_zero_points: tuple[int, int]
+    multiplier: float
+    """float32 value of `s_a * s_b / s_out`."""
+    zero_point: int
+    clip_min: int
+    clip_max: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Lookup:
+    """A function of one value: narrow codes to narrow or wide ones, through a table."""
+
+    input: str
+    output: str
+    table: npt.NDArray[Any]
+    """uint8 or int16 `[256]`, as the output's codes are: entry q belongs to the code q."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MaxPool2d:
     """Maximum of codes (narrow or wide) over windows; padding never wins."""
 
@@ -239,6 +272,8 @@ DeployOp = (
     | Conv2d
     | Linear
     | Add
+    | Multiply
+    | Lookup
     | Requantize
     | MaxPool2d
     | AvgPool2d
@@ -280,3 +315,9 @@ class DeployGraph:
             (op.weight.size * op.weight_bits + 7) // 8 + 8 * op.weight.shape[0]
             for op in self.layer_ops()
         )
+
+
+def read_names(op: DeployOp) -> tuple[str, ...]:
+    """Return the names of the tensors that an operator reads, in the order of its inputs."""
+    several = isinstance(op, Add | Multiply | Concat | RunIsland | FloatCall)
+    return op.inputs if several else (op.input,)

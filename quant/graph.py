@@ -9,6 +9,7 @@ import torch
 
 from quant.float_island import FloatIsland
 from quant.layers import LayerSpec
+from quant.lookup import Lookup
 
 __all__ = ["Clip", "LayerParameters", "NetworkGraph", "Node", "NodeKind", "Window"]
 
@@ -22,11 +23,13 @@ NodeKind = Literal[
     "avg_pool",
     "flatten",
     "concat",
+    "multiply",
+    "lookup",
     "island",
 ]
 TRANSPARENT: frozenset[str] = frozenset({"max_pool", "flatten", "concat"})
 """Operators that move or pick codes: input and output share one quantizer."""
-WIDE_READERS: frozenset[str] = frozenset({"add", "avg_pool", "clip", "island"})
+WIDE_READERS: frozenset[str] = frozenset({"add", "avg_pool", "clip", "multiply", "island"})
 """Operators that read wide codes (docs/integers.md, "Between layers")."""
 
 
@@ -81,6 +84,8 @@ class NetworkGraph:
     layers: tuple[LayerSpec, ...]
     islands: tuple[FloatIsland, ...] = ()
     """What stays in float, in execution order."""
+    lookups: tuple[Lookup, ...] = ()
+    """Functions of one value, in execution order."""
 
     @cached_property
     def by_name(self) -> dict[str, Node]:

@@ -1,11 +1,11 @@
 """GraphBuilder: collects nodes and folded parameters while an exported program is read."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import torch
-from torch import fx
+from torch import fx, nn
 
 from quant.errors import CaptureError
 from quant.float_island import FloatIsland, island_module
@@ -16,10 +16,11 @@ from quant.graph import (
     Node,
     NodeKind,
     quantized_tensors,
-    readers_of,
 )
 from quant.graph_passes import check_nodes, drop_unread, fuse_clips
 from quant.layers import LayerKind, LayerSpec
+from quant.lookup import Lookup, is_pointwise
+from quant.pieces import Piece, join_islands, join_lookups
 
 __all__ = ["GraphBuilder", "argument", "shape_of", "where"]
 
@@ -44,8 +45,9 @@ class GraphBuilder:
         self._parameters: dict[str, LayerParameters] = {}
         self._geometry: dict[str, dict[str, Any]] = {}
         self._same_as: dict[str, str] = {}
-        self._loose: dict[str, _Piece] = {}
-        self._pieces: dict[str, _Piece] = {}
+        self._exported: dict[str, fx.Node] = {}
+        self._loose: dict[str, Piece] = {}
+        self._pieces: dict[str, Piece] = {}
         self._output = ""
 
     def add_placeholder(self, node: fx.Node) -> None:
@@ -61,24 +63,26 @@ class GraphBuilder:
     ) -> None:
         """Add an operator that reads `sources`."""
         inputs = tuple(self.source(node, source) for source in sources)
+        self._exported[node.name] = node
         self._add(
             Node(name=node.name, kind=kind, inputs=inputs, shape=shape_of(node), **attributes)
         )
 
     def add_loose(self, node: fx.Node) -> None:
         """Keep what is no float tensor of the network, for the float island that needs it."""
-        self._loose[node.name] = _Piece(nodes=[node], inputs=[])
+        self._loose[node.name] = Piece(nodes=[node])
 
     def add_float(self, node: fx.Node, reason: str) -> None:
-        """Add an operator without an integer form as a float island of its own.
+        """Add an operator without an integer form of its own: a lookup, or else a float island.
 
         What it makes may be a mask, a tuple, or a tensor of a shape that cannot travel as codes;
         then it becomes a part of each island that needs it.
         """
-        piece = _Piece(nodes=[], inputs=[], reason=reason)
+        piece, whole = Piece(reason=reason), True
         for source in node.all_input_nodes:
             if source.name in self._loose:
                 piece.take(self._loose[source.name])
+                whole = False
             elif (name := self._own_name(source)) is not None and name not in piece.inputs:
                 piece.inputs.append(name)
         piece.nodes.append(node)
@@ -86,10 +90,11 @@ class GraphBuilder:
             self._loose[node.name] = piece
             return
         self._pieces[node.name] = piece
+        self._exported[node.name] = node
         self._add(
             Node(
                 name=node.name,
-                kind="island",
+                kind="lookup" if whole and is_pointwise(node, self._is_number) else "island",
                 inputs=tuple(piece.inputs),
                 shape=shape_of(node),
             )
@@ -183,7 +188,9 @@ class GraphBuilder:
 
     def finish(self) -> tuple[NetworkGraph, dict[str, LayerParameters]]:
         """Return the graph, activations fused, and its layers' folded parameters."""
-        self._join_pieces()
+        join_lookups(self._nodes, self._pieces, self._exported, self._output)
+        self._keep_output_in_float()
+        join_islands(self._nodes, self._pieces, self._output)
         fused, output = fuse_clips(list(self._nodes.values()), self._output)
         nodes = drop_unread(fused, output)
         check_nodes(nodes, output)
@@ -192,47 +199,49 @@ class GraphBuilder:
             output=output,
             layers=self._layer_specs(nodes),
             islands=tuple(self._island(node.name) for node in nodes if node.kind == "island"),
+            lookups=tuple(self._lookup(node.name) for node in nodes if node.kind == "lookup"),
         )
         return graph, {layer.name: self._parameters[layer.name] for layer in graph.layers}
 
     def _add(self, node: Node) -> None:
         self._nodes[node.name] = node
 
-    def _join_pieces(self) -> None:
-        """Join islands that nothing but the next island reads: in between, nothing is quantized."""
-        for name in list(self._pieces):
-            readers = readers_of(self._nodes.values())
-            piece = _Piece(nodes=[], inputs=[])
-            for source in self._nodes[name].inputs:
-                if source in self._pieces and len(readers[source]) == 1 and source != self._output:
-                    piece.take(self._pieces.pop(source))
-                    del self._nodes[source]
-                elif source not in piece.inputs:
-                    piece.inputs.append(source)
-            piece.take(self._pieces[name], inputs=False)
-            self._pieces[name] = piece
-            self._nodes[name] = replace(self._nodes[name], inputs=tuple(piece.inputs))
+    def _keep_output_in_float(self) -> None:
+        """Make an output that would be codes a float island: logits are not quantized."""
+        node = self._nodes[self._output]
+        if node.kind not in ("lookup", "multiply"):
+            return
+        if node.name not in self._pieces:
+            exported = self._exported[node.name]
+            self._pieces[node.name] = Piece(nodes=[exported], inputs=list(node.inputs))
+        piece = self._pieces[node.name]
+        piece.reason = f"the network's output is not quantized: {where(piece.nodes[-1])}"
+        self._nodes[node.name] = replace(node, kind="island")
+
+    def _is_number(self, node: fx.Node) -> bool:
+        """Whether an exported node is a parameter or constant of one value."""
+        value = self._state.get(self._state_names.get(node.name, ""))
+        return isinstance(value, torch.Tensor) and value.numel() == 1
 
     def _island(self, name: str) -> FloatIsland:
         piece = self._pieces[name]
-        state = {
-            placeholder: self._state[entry] for placeholder, entry in self._state_names.items()
-        }
         return FloatIsland(
             name=name,
-            operators=tuple(
-                str(node.target).removeprefix("aten.").partition(".")[0].rstrip("_")
-                for node in piece.nodes
-                if str(node.target).startswith("aten.")
-                and isinstance(node.meta.get("val"), torch.Tensor)
-            ),
+            operators=piece.operators,
             reason=piece.reason,
-            module=island_module(
-                piece.nodes,
-                piece.inputs,
-                lambda node: self._same_as.get(node.name, node.name),
-                state,
-            ),
+            module=self._module(piece),
+        )
+
+    def _lookup(self, name: str) -> Lookup:
+        piece = self._pieces[name]
+        return Lookup(name=name, operators=piece.operators, module=self._module(piece))
+
+    def _module(self, piece: Piece) -> nn.Module:
+        return island_module(
+            piece.nodes,
+            piece.inputs,
+            lambda node: self._same_as.get(node.name, node.name),
+            {placeholder: self._state[entry] for placeholder, entry in self._state_names.items()},
         )
 
     def _layer_name(self, node: fx.Node) -> str:
@@ -265,22 +274,6 @@ class GraphBuilder:
                 )
             )
         return tuple(specs)
-
-
-@dataclass(kw_only=True, slots=True)
-class _Piece:
-    """Exported operators without integer forms, and the nodes of ours that they read."""
-
-    nodes: list[fx.Node]
-    inputs: list[str]
-    reason: str = ""
-
-    def take(self, other: "_Piece", *, inputs: bool = True) -> None:
-        """Add another piece's operators in front of what is still to come."""
-        self.nodes += [node for node in other.nodes if node not in self.nodes]
-        if inputs:
-            self.inputs += [name for name in other.inputs if name not in self.inputs]
-        self.reason = self.reason or other.reason
 
 
 def _can_travel(value: Any) -> bool:

@@ -8,6 +8,9 @@ from quant.graph import WIDE_READERS, NetworkGraph, Node, readers_of
 
 __all__ = ["check_nodes", "drop_unread", "fuse_clips"]
 
+READ_ANY = frozenset({"island", "multiply"})
+"""Readers of wide codes that read the network's 8-bit ones as well."""
+
 
 def fuse_clips(nodes: Sequence[Node], output: str) -> tuple[list[Node], str]:
     """Move each ReLU into the operator before it, where nothing else reads that operator.
@@ -22,7 +25,7 @@ def fuse_clips(nodes: Sequence[Node], output: str) -> tuple[list[Node], str]:
         inputs = tuple(renamed.get(name, name) for name in node.inputs)
         if node.kind == "clip" and len(readers[node.inputs[0]]) == 1 and node.inputs[0] != output:
             producer = _behind_pools(fused[inputs[0]], fused, readers)
-            if producer.kind in ("conv2d", "linear", "add") and not producer.clip:
+            if producer.kind in ("conv2d", "linear", "add", "multiply") and not producer.clip:
                 fused[producer.name] = replace(producer, clip=node.clip)
                 renamed[node.name] = inputs[0]
                 continue
@@ -68,7 +71,7 @@ def check_nodes(nodes: Sequence[Node], output: str) -> None:
     first = graph.tensor_of[nodes[0].name]
     for node in nodes:
         joined = graph.tensor_of[node.name] == first and node.name in graph.wide
-        reads = nodes[0].name in node.inputs and node.kind in WIDE_READERS - {"island"}
+        reads = nodes[0].name in node.inputs and node.kind in WIDE_READERS - READ_ANY
         if not joined and not reads:
             continue
         raise CaptureError(

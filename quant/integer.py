@@ -21,12 +21,14 @@ from quant.deploy_graph import (
     Dequantize,
     Epilogue,
     Flatten,
-    FloatCall,
     Linear,
+    Lookup,
     MaxPool2d,
+    Multiply,
     QuantizeInput,
     Requantize,
     RunIsland,
+    read_names,
 )
 from quant.errors import ConvertError
 
@@ -80,8 +82,7 @@ def run_graph(
         if given is not None and op.output in given:
             values[op.output] = given[op.output]
             continue
-        names = op.inputs if isinstance(op, Add | Concat | RunIsland | FloatCall) else (op.input,)
-        result = run_op(op, *(values[name] for name in names))
+        result = run_op(op, *(values[name] for name in read_names(op)))
         values[op.output] = result.astype(graph.tensors[op.output].dtype)
     if keep is not None:
         keep.update(values)
@@ -178,6 +179,18 @@ def _add(op: Add, a: Array, b: Array) -> Array:
     return total.astype(np.int32)
 
 
+def _multiply(op: Multiply, a: Array, b: Array) -> Array:
+    left, right = (
+        value.astype(np.int64) - zero_point
+        for value, zero_point in zip((a, b), op.input_zero_points, strict=True)
+    )
+    return requantize(left * right, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
+
+
+def _lookup(op: Lookup, x: Array) -> Array:
+    return op.table[x]
+
+
 def _max_pool(op: MaxPool2d, x: Array) -> Array:
     padded = _pad(x.astype(np.int32), op.padding, WIDE_MIN)
     largest: Array = _windows(padded, op.kernel, op.stride).max(axis=(-2, -1))
@@ -204,6 +217,8 @@ _RUN: dict[type, Callable[..., Array]] = {
     Linear: _linear,
     Requantize: _requantize,
     Add: _add,
+    Multiply: _multiply,
+    Lookup: _lookup,
     MaxPool2d: _max_pool,
     AvgPool2d: _avg_pool,
     Flatten: _flatten,

@@ -13,6 +13,7 @@ from quant.deploy_graph import WIDE_MAX, WIDE_MIN
 from quant.errors import AllocationError
 from quant.graph import TRANSPARENT, WIDE_READERS, LayerParameters, NetworkGraph, Node
 from quant.layers import INPUT_BITS, LayerSpec
+from quant.lookup import LOOKUP_BITS
 from quant.node_values import as_images, layer_value, plain_value
 from quant.quantizer import (
     WIDTHS,
@@ -70,8 +71,18 @@ class QuantizedNetwork(nn.Module):
         self.island_modules = nn.ModuleDict(
             {_key(island.name): island.module.requires_grad_(False) for island in graph.islands}
         )
+        self.lookup_modules = nn.ModuleDict(
+            {_key(lookup.name): lookup.module.requires_grad_(False) for lookup in graph.lookups}
+        )
+        self._looked_up = tuple(
+            graph.tensor_of[graph.by_name[lookup.name].inputs[0]] for lookup in graph.lookups
+        )
         tensors = dict.fromkeys(
-            [graph.tensor_of[graph.input], *(layer.tensor for layer in graph.layers)]
+            [
+                graph.tensor_of[graph.input],
+                *(layer.tensor for layer in graph.layers),
+                *self._looked_up,
+            ]
         )
         self._tensors = tuple(tensors)
         self.tensor_modules = nn.ModuleDict({_key(name): ActivationQuantizer() for name in tensors})
@@ -94,6 +105,10 @@ class QuantizedNetwork(nn.Module):
     def island(self, name: str) -> nn.Module:
         """Return the module of one float island."""
         return self.island_modules[_key(name)]
+
+    def lookup(self, name: str) -> nn.Module:
+        """Return the module of one lookup."""
+        return self.lookup_modules[_key(name)]
 
     def tensor(self, name: str) -> ActivationQuantizer:
         """Return the quantizer of one tensor."""
@@ -165,14 +180,15 @@ class QuantizedNetwork(nn.Module):
                 raise AllocationError("calibrate the network before choosing its bits")
         self.allocation = allocation
         self._bits = dict(allocation.items) if allocation else {}
-        self._tensor_bits = {
-            layer.tensor: self._bits[layer.name].activation_bits
-            for layer in (self.layers if allocation else ())
-        }
-        if allocation is not None:  # and where nothing but an island reads it
-            self._tensor_bits[self.graph.tensor_of[self.graph.input]] = INPUT_BITS
-        if allocation is not None:
-            self._refresh_stale()
+        self._tensor_bits = {}
+        if allocation is None:
+            return
+        self._tensor_bits = dict.fromkeys(self._looked_up, LOOKUP_BITS)
+        for layer in self.layers:
+            self._tensor_bits[layer.tensor] = self._bits[layer.name].activation_bits
+        # And where nothing but an island reads it.
+        self._tensor_bits[self.graph.tensor_of[self.graph.input]] = INPUT_BITS
+        self._refresh_stale()
 
     def note_training_step(self) -> None:
         """Count one optimizer step at the current bits, and keep the steps positive."""
@@ -243,12 +259,18 @@ class QuantizedNetwork(nn.Module):
             return self._layer_value(node, self._narrow(node.inputs[0], values))
         if node.kind == "island":
             return self._island_value(node, values)
+        if node.kind == "lookup":
+            return self._lookup_value(node, self._narrow(node.inputs[0], values))
         wide = node.name in self.graph.wide or node.kind in WIDE_READERS
         inputs = [values[name] if wide else self._narrow(name, values) for name in node.inputs]
         return plain_value(node, inputs)
 
     def _island_value(self, node: Node, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         result: torch.Tensor = self.island(node.name)(*(values[name] for name in node.inputs))
+        return result
+
+    def _lookup_value(self, node: Node, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.lookup(node.name)(x)
         return result
 
     def _narrow(self, name: str, values: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -290,6 +312,8 @@ class QuantizedNetwork(nn.Module):
                 value = as_images(x)
             elif node.kind == "island":
                 value = self._island_value(node, values)
+            elif node.kind == "lookup":
+                value = self._lookup_value(node, values[node.inputs[0]])
             elif node.layer:
                 module = self.layer(node.layer)
                 spec = self.graph.layer(node.layer)

@@ -27,6 +27,8 @@ def plain_value(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
     """Compute an operator that has no parameters; its activation is left to the caller."""
     if node.kind == "add":
         return inputs[0] + inputs[1]
+    if node.kind == "multiply":
+        return inputs[0] * inputs[1]
     if node.kind == "concat":
         return torch.cat(inputs, dim=1)
     if node.kind == "flatten":

@@ -100,6 +100,20 @@ def _add(builder: GraphBuilder, node: fx.Node) -> None:
     builder.add_node(node, "add", [first, second])
 
 
+def _multiply(builder: GraphBuilder, node: fx.Node) -> None:
+    first, second = node.args[:2]
+    if not isinstance(first, fx.Node) or not isinstance(second, fx.Node):
+        raise CaptureError(f"only the product of two tensors is supported: {where(node)}")
+    shapes, result = (shape_of(first), shape_of(second)), shape_of(node)
+    per_channel = (result[0], *(1 for _ in result[1:]))
+    if result not in shapes or any(shape not in (result, per_channel) for shape in shapes):
+        raise CaptureError(
+            f"a product must be of equal shapes or with one value a channel, found {shapes}: "
+            f"{where(node)}"
+        )
+    builder.add_node(node, "multiply", [first, second])
+
+
 def _max_pool(builder: GraphBuilder, node: fx.Node) -> None:
     dilated = _pair(argument(node, 4, 1)) != (1, 1)
     _refuse_pooling(node, argument(node, 5, False) or dilated)
@@ -204,6 +218,8 @@ _HANDLERS: dict[Any, Callable[[GraphBuilder, fx.Node], None]] = {
     aten.clamp.default: _clamp,
     aten.add.Tensor: _add,
     aten.add_.Tensor: _add,
+    aten.mul.Tensor: _multiply,
+    aten.mul_.Tensor: _multiply,
     aten.max_pool2d.default: _max_pool,
     aten.max_pool1d.default: _max_pool,
     aten.avg_pool2d.default: _avg_pool,

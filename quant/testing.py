@@ -15,6 +15,7 @@ from quant.network import QuantizedNetwork, prepare
 
 __all__ = [
     "TinyBranchNet",
+    "TinyGatedNet",
     "TinyResidualNet",
     "prepared",
     "random_allocation",
@@ -94,6 +95,32 @@ class TinyBranchNet(nn.Module):
         x = torch.cat([torch.relu(self.depthwise(x)), self.grouped(x)], dim=1)
         x = self.squeeze(torch.relu(self.mixed(x)))
         logits: torch.Tensor = self.classifier(torch.relu(self.last(x)).mean((2, 3)))
+        return logits
+
+
+class TinyGatedNet(nn.Module):
+    """Functions that become tables, and products: one value a channel, and of equal shapes.
+
+    Takes `[N, 3, 7, 9]` images.
+    """
+
+    def __init__(self, classes: int = 5) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 9, 3, padding=1), nn.Hardswish())
+        self.depthwise = nn.Conv2d(9, 9, 3, padding=1, groups=9)
+        self.reduce, self.expand = nn.Conv2d(9, 4, 1), nn.Conv2d(4, 9, 1)
+        self.project = nn.Conv2d(9, 9, 1)
+        self.left, self.right = nn.Conv2d(9, 6, 3, stride=2), nn.Conv2d(9, 6, 3, stride=2)
+        self.classifier = nn.Linear(6, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits `[N, classes]`."""
+        x = self.stem(x)
+        y = nn.functional.silu(self.depthwise(x))
+        gate = self.expand(torch.relu(self.reduce(y.mean((2, 3), keepdim=True))))
+        x = x + self.project(y * nn.functional.hardsigmoid(gate))
+        x = torch.relu(self.left(x) * torch.tanh(self.right(x)))
+        logits: torch.Tensor = self.classifier(x.mean((2, 3)))
         return logits
 
 

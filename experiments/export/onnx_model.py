@@ -24,7 +24,9 @@ from quant.deploy_graph import (
     DeployGraph,
     Flatten,
     Linear,
+    Lookup,
     MaxPool2d,
+    Multiply,
     QuantizeInput,
     Requantize,
 )
@@ -131,6 +133,29 @@ class _Builder:
             branches.append(branch)
         self._node("Add", branches, total)
         self._round(total, op.output, op.clip_min, op.clip_max)
+
+    def multiply(self, op: Multiply) -> None:
+        product = f"{op.output}/product"
+        self._node("Mul", list(op.inputs), product)
+        self._round(product, op.output, op.clip_min, op.clip_max)
+
+    def lookup(self, op: Lookup) -> None:
+        """Pick the real values of a table by the codes, which is exact for every function."""
+        source, made = self._graph.tensors[op.input], self._graph.tensors[op.output]
+        codes, index = f"{op.output}/table/codes", f"{op.output}/table/index"
+        parameters = [
+            self._scalar(f"{codes}/scale", source.scale),
+            self._constant(
+                f"{codes}/zero_point", (), np.uint8(source.zero_point).tobytes(), "UINT8"
+            ),
+        ]
+        self._node("QuantizeLinear", [op.input, *parameters], codes)
+        self._node("Cast", [codes], index, to=self._onnx.TensorProto.INT32)
+        reals = (op.table.astype(np.float64) - made.zero_point) * made.scale
+        table = self._constant(
+            f"{op.output}/table", op.table.shape, reals.astype(np.float32).tobytes(), "FLOAT"
+        )
+        self._node("Gather", [table, index], op.output, axis=0)
 
     def requantize(self, op: Requantize) -> None:
         self._round(op.input, op.output, op.clip_min, op.clip_max)
@@ -246,6 +271,8 @@ _EMIT: dict[type, Any] = {
     Conv2d: _Builder.conv2d,
     Linear: _Builder.linear,
     Add: _Builder.add,
+    Multiply: _Builder.multiply,
+    Lookup: _Builder.lookup,
     Requantize: _Builder.requantize,
     MaxPool2d: _Builder.max_pool,
     AvgPool2d: _Builder.avg_pool,

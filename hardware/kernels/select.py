@@ -1,7 +1,9 @@
 """Selecting the kernel of each operator of a converted network."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,9 @@ from hardware.islands import plan_float_call
 from hardware.kernels.context import PlanContext, limits
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.layers import plan_layer
+from hardware.kernels.lookup import lookup_kernel
 from hardware.kernels.moving import avg_pool_kernel, concat_kernel, max_pool_kernel
+from hardware.kernels.multiply import multiply_kernel
 from hardware.kernels.plan import KernelPlan
 from hardware.kernels.pointwise import (
     add_kernel,
@@ -29,7 +33,9 @@ from quant.deploy_graph import (
     Flatten,
     FloatCall,
     Linear,
+    Lookup,
     MaxPool2d,
+    Multiply,
     QuantizeInput,
     Requantize,
 )
@@ -48,28 +54,14 @@ def plan_step(step: Step, context: PlanContext) -> KernelPlan | None:
         BuildError: the operator is inconsistent with its tensors, or not known.
     """
     op = step.op
-    match op:
-        case Flatten():
-            return None
-        case Conv2d() | Linear():
-            return plan_layer(op, context, step)
-        case QuantizeInput():
-            return _plan_quantize_input(op, context)
-        case Requantize():
-            return _plan_requantize(op, context)
-        case Add():
-            return _plan_add(op, context)
-        case MaxPool2d():
-            return _plan_max_pool(op, context)
-        case AvgPool2d():
-            return _plan_avg_pool(op, context)
-        case Concat():
-            return _plan_concat(op, context)
-        case Dequantize():
-            return _plan_dequantize(op, context)
-        case FloatCall():
-            return plan_float_call(op, context)
-    raise BuildError(f"no kernel for {type(op).__name__}")
+    if isinstance(op, Flatten):
+        return None
+    if isinstance(op, Conv2d | Linear):
+        return plan_layer(op, context, step)
+    plan = _PLANNERS.get(type(op))
+    if plan is None:
+        raise BuildError(f"no kernel for {type(op).__name__}")
+    return plan(op, context)
 
 
 def _plan_quantize_input(op: QuantizeInput, context: PlanContext) -> KernelPlan:
@@ -127,6 +119,35 @@ def _plan_add(op: Add, context: PlanContext) -> KernelPlan:
     )
 
 
+def _plan_multiply(op: Multiply, context: PlanContext) -> KernelPlan:
+    names = (*op.inputs, op.output)
+    layouts = [context.layout(name) for name in names]
+    shapes = [context.stored_shape(name) for name in names]
+    dtypes = [context.dtype(name) for name in names]
+    return context.plan(
+        "multiply",
+        {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtypes": dtypes},
+        partial(multiply_kernel, layouts=layouts, shapes=shapes, dtypes=dtypes),
+        (
+            np.array(op.input_zero_points, np.int32),
+            _floats(op.multiplier),
+            limits(op.zero_point, op.clip_min, op.clip_max),
+        ),
+    )
+
+
+def _plan_lookup(op: Lookup, context: PlanContext) -> KernelPlan:
+    names = (op.input, op.output)
+    layouts = (context.layout(op.input), context.layout(op.output))
+    shapes, dtype = [context.stored_shape(name) for name in names], context.dtype(op.output)
+    return context.plan(
+        "lookup",
+        {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtype": dtype},
+        partial(lookup_kernel, layouts=layouts, shapes=shapes, dtype=dtype),
+        (op.table,),
+    )
+
+
 def _plan_max_pool(op: MaxPool2d, context: PlanContext) -> KernelPlan:
     geometry, dtype = _window(op, context), context.dtype(op.input)
     return context.plan(
@@ -176,3 +197,17 @@ def _window(op: MaxPool2d | AvgPool2d, context: PlanContext) -> Geometry:
 
 def _floats(*values: float) -> npt.NDArray[np.float32]:
     return np.array(values, dtype=np.float32)
+
+
+_PLANNERS: dict[type, Callable[[Any, PlanContext], KernelPlan]] = {
+    QuantizeInput: _plan_quantize_input,
+    Requantize: _plan_requantize,
+    Add: _plan_add,
+    Multiply: _plan_multiply,
+    Lookup: _plan_lookup,
+    MaxPool2d: _plan_max_pool,
+    AvgPool2d: _plan_avg_pool,
+    Concat: _plan_concat,
+    Dequantize: _plan_dequantize,
+    FloatCall: plan_float_call,
+}

@@ -16,6 +16,7 @@ from quant.convert import convert
 from quant.integer import run_graph
 from quant.testing import (
     TinyBranchNet,
+    TinyGatedNet,
     TinyResidualNet,
     prepared,
     random_allocation,
@@ -28,6 +29,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], tuple[int, int, int]]] = {
     "digits": (DigitsNet, (1, 8, 8)),
     "residual": (TinyResidualNet, (1, 8, 8)),
     "branches": (TinyBranchNet, (3, 10, 12)),
+    "gates": (TinyGatedNet, (3, 7, 9)),
 }
 
 

@@ -15,7 +15,7 @@ def test_examples_stay_under_forty_lines() -> None:
         assert len(file.read_text().splitlines()) < 40
 
 
-def test_an_own_network_is_captured_with_its_island() -> None:
+def test_an_own_network_is_captured_with_its_lookup() -> None:
     task = load_task(
         TaskConfig(
             name="own", model="examples.own_network:network", data="examples.own_network:data"
@@ -24,4 +24,5 @@ def test_an_own_network_is_captured_with_its_island() -> None:
     assert [len(split) for split in (task.train, task.search, task.test)] == [1360, 240, 400]
     network = prepare(task.make_module().eval(), task.example)
     assert [layer.name for layer in network.layers] == ["0", "3", "6", "10"]
-    assert [island.operators for island in network.graph.islands] == [("silu",)]
+    assert [lookup.operators for lookup in network.graph.lookups] == [("silu",)]
+    assert not network.graph.islands

@@ -17,7 +17,9 @@ from quant.deploy_graph import (
     Epilogue,
     Flatten,
     Linear,
+    Lookup,
     MaxPool2d,
+    Multiply,
     QuantizeInput,
     Requantize,
 )
@@ -141,6 +143,29 @@ class GraphBuilder:
         )
         return output
 
+    def multiply(self, left: str, right: str) -> str:
+        """Multiply wide codes; the right ones may be one a channel."""
+        output = self.tensor(self.tensors[left].shape, "int16")
+        self.ops.append(
+            Multiply(
+                inputs=(left, right),
+                output=output,
+                input_zero_points=(0, 0),
+                multiplier=float(np.float32(1 / 2000)),
+                zero_point=0,
+                clip_min=WIDE_MIN,
+                clip_max=WIDE_MAX,
+            )
+        )
+        return output
+
+    def lookup(self, source: str) -> str:
+        """Make wide codes of narrow ones by a table of random entries."""
+        output = self.tensor(self.tensors[source].shape, "int16")
+        table = self.rng.integers(-3000, 3000, 256).astype(np.int16)
+        self.ops.append(Lookup(input=source, output=output, table=table))
+        return output
+
     def max_pool(self, source: str, kernel: int, stride: int, padding: int = 0) -> str:
         output = self._pooled(source, kernel, stride, padding, self.tensors[source].dtype)
         self.ops.append(
@@ -230,7 +255,7 @@ class GraphBuilder:
 
 
 def zoo(seed: int = 0) -> DeployGraph:
-    """Every operator: residual add, stride 2, pools, concat, 1x1, groups, odd channels."""
+    """Every operator: residual add, gate, stride 2, pools, concat, 1x1, groups, odd channels."""
     build = GraphBuilder(seed)
     x = build.image(3, 9, 9)
     first = build.conv(x, 13, bits=(5, 8), wide=True)
@@ -245,7 +270,9 @@ def zoo(seed: int = 0) -> DeployGraph:
     joined = build.concat(left, right)
     joined = build.conv(joined, 19, bits=(6, 5), out_bits=8, groups=19)
     last = build.conv(joined, 21, bits=(8, 8), wide=True, dilation=2, padding=2)
-    flat = build.flatten(build.avg_pool(last, 3, 1, 5))
+    gate = build.conv(build.avg_pool(last, 3, 1, 8), 21, 1, bits=(4, 8))
+    gated = build.multiply(last, build.lookup(gate))
+    flat = build.flatten(build.avg_pool(gated, 3, 1, 5))
     return build.graph(build.linear(flat, 10, bits=(6, 5)), "zoo")
 
 

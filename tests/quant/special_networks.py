@@ -69,23 +69,37 @@ def _in_place(net: Function, x: torch.Tensor) -> torch.Tensor:
     return functional.hardswish(y.clone(), inplace=True) + y
 
 
+def _composed(net: Function, x: torch.Tensor) -> torch.Tensor:
+    """Compute a hard-swish as older networks write it, and a square that is added."""
+    y = net.first(x)
+    y = y * functional.relu6(y + 3) / 6
+    z = net.second(y)
+    return torch.relu(z * z * 0.5 + y)
+
+
 SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = {
     "residual": (lambda: SpecialNet(Function(lambda n, x: torch.relu(n.first(x) + x))), ()),
     "dense": (
         lambda: SpecialNet(Function(lambda n, x: torch.cat([x, n.first(x)], 1)), 16),
         (),
     ),
-    "squeeze-excitation": (lambda: SpecialNet(SqueezeExcitation()), ("sigmoid", "mul")),
+    "squeeze-excitation": (lambda: SpecialNet(SqueezeExcitation()), ()),
     "hard-swish": (
         lambda: SpecialNet(nn.Sequential(nn.Conv2d(8, 8, 3), nn.Hardswish(), nn.Conv2d(8, 8, 1))),
-        ("hardswish",),
+        (),
     ),
-    "in place": (lambda: SpecialNet(Function(_in_place)), ("hardswish",)),
+    "in place": (lambda: SpecialNet(Function(_in_place)), ()),
     "silu": (
         lambda: SpecialNet(nn.Sequential(nn.Conv2d(8, 8, 3), nn.SiLU(), nn.Conv2d(8, 8, 1))),
-        ("silu",),
+        (),
     ),
-    "sigmoid": (lambda: SpecialNet(nn.Sequential(nn.Sigmoid(), nn.Conv2d(8, 8, 3))), ("sigmoid",)),
+    "sigmoid": (lambda: SpecialNet(nn.Sequential(nn.Sigmoid(), nn.Conv2d(8, 8, 3))), ()),
+    "composed": (lambda: SpecialNet(Function(_composed)), ()),
+    "gated": (lambda: SpecialNet(Function(lambda n, x: n.first(x) * n.second(x).tanh())), ()),
+    "prelu": (
+        lambda: SpecialNet(nn.Sequential(nn.Conv2d(8, 8, 3), nn.PReLU(8), nn.SiLU())),
+        ("prelu", "silu"),
+    ),
     "grouped and dilated": (
         lambda: SpecialNet(
             nn.Sequential(
@@ -108,7 +122,7 @@ SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = 
             ),
             sequence=True,
         ),
-        ("silu",),
+        (),
     ),
     "transposed": (
         lambda: SpecialNet(nn.ConvTranspose2d(8, 8, 3, stride=2, padding=1)),

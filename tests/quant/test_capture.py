@@ -184,15 +184,19 @@ def test_capture_leaves_the_module_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda n, x: n.fc(torch.sigmoid(n.a(x)).flatten(1)), r"aten\.sigmoid.*Net"),
-        (lambda n, x: n.fc(n.a(x).flatten(1)) * 2, r"aten\.mul"),
-        (lambda n, x: n.fc((n.a(x) + 1.0).flatten(1)), "sum of two tensors"),
+        (lambda n, x: n.fc(torch.log(n.a(x)).flatten(1)), r"aten\.log.*Net"),
+        (lambda n, x: n.fc(n.a(x).flatten(1)) * 2, "output is not quantized.*Net"),
+        (lambda n, x: (y := n.fc(n.a(x).flatten(1))) * n.short(n.a(x).mean((2, 3))) * y, "output"),
+        (
+            lambda n, x: n.fc((n.a(x) * functional.adaptive_avg_pool2d(x, (8, 1))).flatten(1)),
+            "one value a channel",
+        ),
+        (lambda n, x: n.fc((2.0 / n.a(x)).flatten(1)), r"aten\.reciprocal"),
+        (lambda n, x: n.fc((n.a(x) ** 0.5).flatten(1)), r"aten\.pow"),
         (lambda n, x: n.fc((n.a(x) + x).flatten(1)), "broadcasting"),
         (lambda n, x: n.fc(n.norm(n.a(x).relu()).flatten(1)), r"batch norm must.*module norm"),
         (lambda n, x: n.fc((n.norm(y := n.a(x)) + y).flatten(1)), "batch norm must.*module norm"),
         (lambda n, x: n.fc(n.unlearned(n.a(x)).flatten(1)), "unlearned"),
-        (lambda n, x: n.fc(functional.hardtanh(n.a(x)).flatten(1)), r"ReLU6.*-1\.0, 1\.0"),
-        (lambda n, x: n.fc(n.a(x).clamp(max=6).flatten(1)), r"ReLU6.*None, 6"),
         (lambda n, x: n.fc(torch.cat([n.a(x)[:, :, :4]] * 2, 2).flatten(1)), r"aten\.slice"),
         (lambda n, x: n.fc(torch.cat([y := n.a(x), y], 2)[:, :, :8].flatten(1)), "over channels"),
         (lambda n, x: n.short(n.a(x).mean(2).mean(2)), "height and width"),
@@ -243,11 +247,44 @@ def test_a_module_called_twice_is_two_layers() -> None:
 
 def test_islands_that_follow_each_other_are_one() -> None:
     def function(net: Net, x: torch.Tensor) -> torch.Tensor:
-        y = torch.dropout(torch.tanh(net.a(x)) * 2, 0.5, False).sigmoid()
+        y = torch.dropout(torch.softmax(net.a(x), 1).tanh(), 0.5, False).cumsum(2)
         return net.fc((net.b(y) + y).flatten(1))  # type: ignore[no-any-return]
 
     graph, _ = capture(Net(function), random_images(1))
-    assert [island.operators for island in graph.islands] == [("tanh", "mul", "sigmoid")]
+    assert [island.operators for island in graph.islands] == [("softmax", "tanh", "cumsum")]
+    assert not graph.lookups
+
+
+@pytest.mark.parametrize(
+    ("function", "operators"),
+    [
+        (lambda n, x: functional.hardtanh(n.a(x)), [("hardtanh",)]),
+        (lambda n, x: n.a(x).clamp(max=6), [("clamp",)]),
+        (lambda n, x: n.a(x) + 1.0, [("add",)]),
+        (lambda n, x: torch.tanh(n.a(x)) * 2, [("tanh", "mul")]),
+        (lambda n, x: n.a(x) * n.scale, [("mul",)]),
+        (lambda n, x: (y := n.a(x)) * torch.sigmoid(y), [("sigmoid", "mul")]),
+        (lambda n, x: (y := n.a(x)) * (y + 3).clamp(0, 6) / 6, [("add", "clamp", "mul", "div")]),
+        (lambda n, x: (y := n.a(x)) * y + y.abs(), [("mul", "abs", "add")]),
+        # What others read as well stays a table of its own.
+        (lambda n, x: n.b(y := torch.sigmoid(n.a(x))) + y * 2, [("sigmoid",), ("mul",)]),
+        (lambda n, x: (y := n.a(x)) + y, []),
+    ],
+)
+def test_functions_of_one_value_are_lookups(
+    function: Callable[[Net, torch.Tensor], torch.Tensor], operators: list[tuple[str, ...]]
+) -> None:
+    def network(net: Net, x: torch.Tensor) -> torch.Tensor:
+        return net.fc(function(net, x).flatten(1))  # type: ignore[no-any-return]
+
+    net = Net(network).eval()
+    net.register_buffer("scale", torch.tensor(0.5))
+    images = random_images(3)
+    graph, _ = capture(net, images)
+    assert [lookup.operators for lookup in graph.lookups] == operators
+    assert not graph.islands
+    with torch.no_grad():
+        torch.testing.assert_close(prepare(net, images)(images), net(images), rtol=1e-5, atol=1e-5)
 
 
 def test_two_inputs_are_refused() -> None:

@@ -11,17 +11,30 @@ from experiments.export.onnx_model import onnx_model
 from experiments.export.onnx_types import OPSETS, packed_bytes, type_for
 from quant.allocation import Allocation
 from quant.convert import convert
-from quant.deploy_graph import Add, AvgPool2d, Conv2d, DeployGraph, Linear, Requantize
+from quant.deploy_graph import (
+    Add,
+    AvgPool2d,
+    Conv2d,
+    DeployGraph,
+    Linear,
+    Multiply,
+    Requantize,
+)
 from quant.integer import run_graph
 from quant.testing import (
     TinyBranchNet,
+    TinyGatedNet,
     TinyResidualNet,
     prepared,
     random_allocation,
     random_images,
 )
 
-NETWORKS = [(TinyResidualNet, (1, 8, 8)), (TinyBranchNet, (3, 10, 12))]
+NETWORKS = [
+    (TinyResidualNet, (1, 8, 8)),
+    (TinyBranchNet, (3, 10, 12)),
+    (TinyGatedNet, (3, 7, 9)),
+]
 
 
 def _graphs(kind: type[torch.nn.Module], shape: tuple[int, int, int]) -> list[DeployGraph]:
@@ -50,6 +63,9 @@ def test_every_multiplier_is_made_of_the_tensors_scales(
             if isinstance(op, Add):
                 ratios = [scale[name] / scale[op.output] for name in op.inputs]
                 assert op.multipliers == pytest.approx(ratios, rel=1e-6)
+            if isinstance(op, Multiply):
+                left, right = (scale[name] for name in op.inputs)
+                assert op.multiplier == pytest.approx(left * right / scale[op.output], rel=1e-6)
             if isinstance(op, Conv2d | Linear):
                 assert graph.tensors[op.input].zero_point == op.input_zero_point
 

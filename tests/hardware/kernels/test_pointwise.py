@@ -14,7 +14,9 @@ from quant.deploy_graph import (
     AvgPool2d,
     Concat,
     Flatten,
+    Lookup,
     MaxPool2d,
+    Multiply,
     QuantizeInput,
     Requantize,
 )
@@ -111,6 +113,55 @@ def test_adding(shape: tuple[int, ...], dtypes: tuple[str, str], seed: int, auto
     )
     left, right = (_codes(rng, shape, dtype) for dtype in dtypes)
     auto.agrees(op, left, right, out_dtype="int16")
+
+
+@few
+@given(
+    shape=st.tuples(batches, sizes, sizes, channel_counts),
+    per_channel=st.sampled_from(["", "left", "right"]),
+    dtypes=st.tuples(code_dtypes, code_dtypes, code_dtypes),
+    seed=seeds,
+)
+def test_multiplying(
+    shape: tuple[int, ...],
+    per_channel: str,
+    dtypes: tuple[str, str, str],
+    seed: int,
+    auto: Bench,
+) -> None:
+    rng = np.random.default_rng(seed)
+    shapes = [
+        (shape[0], 1, 1, shape[3]) if per_channel == side else shape for side in ("left", "right")
+    ]
+    left, right = (_codes(rng, s, d) for s, d in zip(shapes, dtypes[:2], strict=True))
+    # The largest products there are.
+    left[:, 0, 0, 0], right[:, 0, 0, 0] = (np.iinfo(d).min for d in dtypes[:2])
+    points = [int(rng.integers(256)) if d == "uint8" else 0 for d in dtypes[:2]]
+    limits = np.iinfo(np.dtype(dtypes[2]))
+    op = Multiply(
+        inputs=("a", "b"),
+        output="y",
+        input_zero_points=(points[0], points[1]),
+        multiplier=_scale(rng, 1e-6, 1e-3),
+        zero_point=int(rng.integers(256)) if dtypes[2] == "uint8" else 0,
+        clip_min=limits.min,
+        clip_max=limits.max,
+    )
+    auto.agrees(op, left, right, out_dtype=dtypes[2])
+
+
+@few
+@given(
+    shape=st.one_of(
+        st.tuples(batches, sizes, sizes, channel_counts), st.tuples(batches, st.integers(1, 70))
+    ),
+    dtype=code_dtypes,
+    seed=seeds,
+)
+def test_looking_up(shape: tuple[int, ...], dtype: str, seed: int, auto: Bench) -> None:
+    rng = np.random.default_rng(seed)
+    op = Lookup(input="x", output="y", table=_codes(rng, (256,), dtype))
+    auto.agrees(op, _codes(rng, shape, "uint8"), out_dtype=dtype)
 
 
 windows = st.tuples(
