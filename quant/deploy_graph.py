@@ -319,5 +319,6 @@ class DeployGraph:
 
 def read_names(op: DeployOp) -> tuple[str, ...]:
     """Return the names of the tensors that an operator reads, in the order of its inputs."""
-    several = isinstance(op, Add | Multiply | Concat | RunIsland | FloatCall)
-    return op.inputs if several else (op.input,)
+    if isinstance(op, Add | Multiply | Concat | RunIsland | FloatCall):
+        return op.inputs
+    return (op.input,)
