@@ -188,7 +188,9 @@ def test_capture_leaves_the_module_as_it_was() -> None:
         (lambda n, x: n.fc(n.a(x).flatten(1)) * 2, "output is not quantized.*Net"),
         (lambda n, x: (y := n.fc(n.a(x).flatten(1))) * n.short(n.a(x).mean((2, 3))) * y, "output"),
         (
-            lambda n, x: n.fc((n.a(x) * functional.adaptive_avg_pool2d(x, (8, 1))).flatten(1)),
+            lambda n, x: n.fc(
+                (n.a(x) * functional.adaptive_avg_pool2d(n.b(n.a(x)), (8, 1))).flatten(1)
+            ),
             "one value a channel",
         ),
         (lambda n, x: n.fc((2.0 / n.a(x)).flatten(1)), r"aten\.reciprocal"),
