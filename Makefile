@@ -1,7 +1,7 @@
 # make demo: search bit-widths for the digits network on this machine
 # make test: lint, types, import contracts and tests
 # make test-long: a run killed twenty times, one with an energy meter, boards that come and go, five
-#     hundred evaluations in one process
+#     hundred evaluations in one process, every network of the catalogue compiled
 # make test-board: Arm kernels and the main job on an emulated aarch64 board over TVM RPC; the board
 #     is made first (needs Debian's apt)
 PYTHON ?= python3
@@ -22,7 +22,8 @@ test-long: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow \
 		tests/experiments/test_resume.py tests/experiments/export tests/experiments/test_energy_run.py \
 		tests/experiments/test_board_faults.py tests/hardware/rpc tests/hardware/board \
-		tests/env/test_memory.py tests/agents/test_cost_model.py tests/experiments/test_mistakes.py
+		tests/env/test_memory.py tests/env/test_network_agreement.py tests/hardware/test_islands.py \
+		tests/agents/test_cost_model.py tests/experiments/test_mistakes.py
 
 test-board: $(INSTALLED)
 	$(BIN)/python -m tests.emulated_board.make
