@@ -7,6 +7,7 @@ from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.spending import spending_of
 from agents.uniform import evaluate_uniform
 from env.budget import MEASURED_TOLERANCE
+from env.errors import BudgetError
 from env.evaluation import Evaluation
 
 __all__ = ["search"]
@@ -17,7 +18,8 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
 
     The published method stops at its answer. Here it may use as many evaluations as the others,
     for the allocations whose noise is next least. Where an answer is outside the budget as
-    measured, what follows is solved for limits that are smaller by as much.
+    measured, what follows is solved for limits that are smaller by as much, until nothing would
+    meet them: then the measurements were of a slow moment, and the budget is asked for again.
     Source: Peters et al. 2023, "QBitOpt: Fast and Accurate Bitwidth Reallocation during Training"
     (ICCVW); reconstructed, since of its text only the abstract could be read.
     """
@@ -31,7 +33,14 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     asked = problem
     while evaluator.remaining > 0:
         seen = {evaluation.allocation: None for evaluation in evaluator.evaluations}
-        answer = training.next_best(spending_of(asked), seen)
+        try:
+            spending = spending_of(asked)
+        except BudgetError:
+            if asked is problem:
+                raise
+            asked = problem
+            continue
+        answer = training.next_best(spending, seen)
         if answer is None:
             break
         evaluation = evaluator.evaluate([answer])[0]

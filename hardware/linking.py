@@ -5,8 +5,10 @@ seconds for the weights of a ResNet. Here the assembler includes them as the byt
 """
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,10 @@ __all__ = ["Link", "link_program"]
 Link = Callable[[str, list[str]], None]
 """`(library, objects and assembler files)`: what makes a shared library of them, such as
 `tvm.support.cc.cross_compiler("aarch64-linux-gnu-g++")`."""
+
+_LEAN = ("-Wl,--build-id=none", "-nodefaultlibs", "-lm", "-lc")
+"""Kernels need the C library alone, and a hash of all weights is for nobody: of the 0.2 s that the
+compiler takes to link a ResNet-18, the two save half."""
 
 _BLOB = """\
     .section .rodata
@@ -81,7 +87,7 @@ def link_program(
                 "expected a C++ compiler to link a program with, found none on PATH",
                 "install g++ or clang, or set CXX",
             )
-        link = cc.create_shared
+        link = partial(cc.create_shared, options=list(_LEAN) if sys.platform == "linux" else None)
     storage = plan_storage(graph, steps, batch)
     builder = relax.ExecBuilder()
     count = 0 if outside is None else sum(len(plan.constants) for plan in plans if plan is not None)

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,6 +139,33 @@ def test_programs_slower_than_the_table_are_answered_with_fewer_bits(problems: P
         for e in problem.evaluator.evaluations
         if e.latency_ms is not None and e.latency_ms <= 1.02 * limit_ms
     }
+
+
+def _slowed(evaluation: Evaluation, factor: float) -> Evaluation:
+    measurement = evaluation.measurement
+    assert measurement is not None
+    values_ms = tuple(factor * value for value in measurement.values_ms)
+    return replace(evaluation, measurement=replace(measurement, values_ms=values_ms))
+
+
+def test_one_slow_moment_does_not_end_the_search(
+    problems: Problems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = problems(limit=8, share=0.3, qbitopt=QUICK)
+    evaluator, slow = problem.evaluator, []
+    measured = evaluator.evaluate
+
+    def evaluate(allocations: list[Allocation], **options: Any) -> list[Evaluation]:
+        found = measured(allocations, **options)
+        if evaluator.proposer != "qbitopt" or slow:
+            return found
+        slow.extend(found)
+        return [_slowed(one, 4.0) for one in found]
+
+    monkeypatch.setattr(evaluator, "evaluate", evaluate)
+    assert search(problem, seed=0).candidates
+    assert slow
+    assert evaluator.remaining == 0, "it went on to the limit"
 
 
 def test_the_widest_bits_where_nothing_is_budgeted(problems: Problems) -> None:
