@@ -1,9 +1,11 @@
 """The model card of a bundle: what it is, what was measured, and how."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.listed_island import ListedIsland
 from quant.allocation import Allocation
 
 __all__ = ["CardFacts", "model_card"]
@@ -42,7 +44,11 @@ class CardFacts:
     retraining_steps: int
     labels: Sequence[str]
     preprocessing: Mapping[str, Any] | None
+    islands: Sequence[ListedIsland]
+    """What stays in float."""
     onnx: bool
+    why_no_onnx: str = ""
+    """Why there is no ONNX model, in one sentence; empty where nobody wanted one."""
 
 
 def model_card(facts: CardFacts) -> str:
@@ -63,6 +69,7 @@ def model_card(facts: CardFacts) -> str:
         _inputs(facts),
         "\n## Bits\n",
         _bits(facts.allocation),
+        *_islands(facts.islands),
         "\n## Where it comes from\n",
         f"- `{facts.command}`, exported {facts.date}",
         f"- retrained for {facts.retraining_steps} steps at these bits from the float checkpoint",
@@ -75,6 +82,10 @@ def model_card(facts: CardFacts) -> str:
             "falls beside the middle of two.\n",
             _SATURATING,
         ]
+        if facts.islands:
+            parts.append("\nThe float islands are in it as operators in float32.\n")
+    elif facts.why_no_onnx:
+        parts += ["\n## No ONNX model\n", f"{facts.why_no_onnx}\n"]
     return "\n".join(parts) + "\n"
 
 
@@ -112,6 +123,27 @@ def _inputs(facts: CardFacts) -> str:
             lines.append(f"- size: {known['geometry']}")
     labels = ", ".join(facts.labels) if facts.labels else "as the network was trained on"
     return "\n".join([*lines, f"- outputs: one logit for each of: {labels}"])
+
+
+_FOLDERS = re.compile(r'File "[^"]*[/\\]([^"]+)"')
+"""A reason quotes the user's line; where the file lay is nobody else's business."""
+
+
+def _islands(islands: Sequence[ListedIsland]) -> list[str]:
+    if not islands:
+        return []
+    lines = [
+        "\n## Float islands\n",
+        "These operators have no integer form. They run in float32 between the codes, whatever the "
+        "bits are, and retraining left them as they are.\n",
+        "| island | operators | of the time at 8 bits | reason |",
+        "|---|---|---|---|",
+    ]
+    for island in islands:
+        reason = _FOLDERS.sub(r'File "\1"', island.reason).replace("|", r"\|")
+        operators = ", ".join(island.operators)
+        lines.append(f"| {island.name} | {operators} | {island.percent} | {reason} |")
+    return lines
 
 
 def _bits(allocation: Allocation) -> str:
