@@ -29,6 +29,8 @@ class CardFacts:
     test_images: int
     float_accuracy: float
     weight_bytes: int
+    island_bytes: int
+    """Of the float islands' own parameters, which stay in float32."""
     bundle_bytes: int
     machine: str
     cpu: str
@@ -90,11 +92,13 @@ def model_card(facts: CardFacts) -> str:
 
 
 def _figures(facts: CardFacts) -> str:
+    islands = f" and {facts.island_bytes:,} of float islands" if facts.island_bytes else ""
     lines = [
         f"- test accuracy {100 * facts.test_accuracy:.2f} ± {100 * facts.test_accuracy_se:.2f} % "
         f"of {facts.test_images:,} images, on integer codes; the float network has "
         f"{100 * facts.float_accuracy:.2f} %",
-        f"- parameters {facts.weight_bytes:,} bytes; the whole bundle {facts.bundle_bytes:,} bytes",
+        f"- parameters {facts.weight_bytes:,} bytes{islands}; the whole bundle "
+        f"{facts.bundle_bytes:,} bytes",
         f"- latency of one image, {facts.source} on {facts.device}, median and interquartile range "
         "of the run's last side-by-side timing:\n",
         "| allocation | ms | IQR |",

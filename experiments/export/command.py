@@ -28,7 +28,7 @@ from hardware.layer_table import LayerTable
 from hardware.write_bundle import write_program
 from quant.accuracy import Accuracy
 from quant.allocation import Allocation
-from quant.deploy_graph import DeployGraph
+from quant.deploy_graph import DeployGraph, RunIsland
 from quant.layers import MAX_BITS
 
 __all__ = ["export", "main"]
@@ -153,6 +153,12 @@ def _write_card(
             test_images=len(setup.task.test),
             float_accuracy=whole.value,
             weight_bytes=graph.weight_bytes(),
+            island_bytes=sum(
+                value.nbytes
+                for op in graph.ops
+                if isinstance(op, RunIsland)
+                for value in op.module.state_dict().values()
+            ),
             bundle_bytes=bundle_bytes,
             machine=bundle["machine"],
             cpu=bundle["cpu"],

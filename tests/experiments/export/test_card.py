@@ -15,6 +15,7 @@ FACTS = CardFacts(
     test_images=100,
     float_accuracy=0.91,
     weight_bytes=1000,
+    island_bytes=0,
     bundle_bytes=2000,
     machine="aarch64",
     cpu="cortex-a72",
@@ -40,7 +41,8 @@ ISLAND = ListedIsland(
 
 
 def test_islands_are_listed_without_the_folders_of_who_wrote_them() -> None:
-    card = model_card(replace(FACTS, islands=[ISLAND]))
+    card = model_card(replace(FACTS, islands=[ISLAND], island_bytes=24))
+    assert "parameters 1,000 bytes and 24 of float islands;" in card
     row = next(line for line in card.splitlines() if line.startswith("| silu"))
     reason = r'no integer form: module 5 (SiLU), File "net.py", line 9, in a\|b'
     assert row == f"| silu | silu, mul | 12.5 % | {reason} |"

@@ -110,6 +110,7 @@ def test_an_own_network_with_islands_goes_all_the_way(
         assert 0.0 < float(row.split("|")[3].replace("%", "")) < 100.0
     assert str(ROOT) not in card.partition("## Where it comes from")[0]
     assert "in it as operators in float32" in card
+    assert f"and {4 * (8 + 8 * 8 * 4 + 8):,} of float islands" in card
 
     folder, config = read_run(tmp_path / "latest")
     setup = set_up_network(config, LiveProgress(quiet=True))

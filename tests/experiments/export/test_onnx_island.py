@@ -129,7 +129,14 @@ FUNCTIONS: dict[str, tuple[Function, ...]] = {
 }
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+QUICK = ("sigmoids", "units", "transposed", "norms", "parts", "attention", "pooling", "padding")
+"""Run every time; each takes a third of a second."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in FUNCTIONS],
+)
 def test_operators_compute_what_pytorchs_do(name: str) -> None:
     torch.manual_seed(0)
     found = islands(Calls(*FUNCTIONS[name]))
