@@ -1,32 +1,13 @@
 """The float islands of a network: what stays in float, why, and what share of the time it takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from experiments.listed_island import ListedIsland
 from hardware.layer_table import LayerTable
 from quant.allocation import Allocation
 from quant.float_island import FloatIsland
 
-__all__ = ["ListedIsland", "list_islands"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListedIsland:
-    """One float island for people."""
-
-    name: str
-    operators: tuple[str, ...]
-    reason: str
-    """Why it stays in float, and where in the network it is."""
-    us: float | None
-    """Microseconds of one execution; None where nothing was measured."""
-    share: float | None
-    """Of what the layer table says of all-8-bit, 0..1."""
-
-    def __str__(self) -> str:
-        """Return one line."""
-        share = "" if self.share is None else f", {100 * self.share:.1f} % of the time at 8 bits"
-        return f"float island {self.name} ({', '.join(self.operators)}){share}: {self.reason}"
+__all__ = ["list_islands"]
 
 
 def list_islands(

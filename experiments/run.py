@@ -21,6 +21,7 @@ from experiments.exit_codes import run_command
 from experiments.figures import draw_bits, draw_front
 from experiments.hparams import write_hparams
 from experiments.island_list import list_islands
+from experiments.listed_island import ISLANDS
 from experiments.load_config import load_config, override_resumed, take_resume_flag
 from experiments.network_setup import NetworkSetup, set_up_network
 from experiments.outcome import Outcome, conclude
@@ -175,7 +176,7 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
     for island in islands:
         _say(str(island))
     if islands:
-        folder.write_json("islands.json", [asdict(island) for island in islands])
+        folder.write_json(ISLANDS, [island.to_dict() for island in islands])
     state = RunState(folder.path)
     recorder = Recorder(
         folder=folder,

@@ -4,6 +4,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ __all__ = ["CrossLinker", "find_cross_linker"]
 
 _VENDORS = ("-linux-gnu", "-unknown-linux-gnu", "-none-linux-gnu")
 """Endings that cross tools have after the architecture."""
+_MATHEMATICS = "libm.so.6"
+"""Where `expf` and its like are on a board with glibc: float islands call them."""
 _LIMIT_S = 300.0
 """The first link with ziglang builds its own library, which took 25 s."""
 
@@ -37,7 +40,7 @@ class CrossLinker:
             RuntimeError: one of the programs failed; the message is its own.
         """
         if self.compiler:
-            _run([*self.compiler, "-shared", "-fPIC", "-o", library, *files])
+            _run([*self.compiler, "-shared", "-fPIC", "-o", library, *files, "-lm"])
             return
         objects = []
         for file in files:
@@ -46,7 +49,17 @@ class CrossLinker:
                 _run([self.assembler, "-o", objects[-1], file])
             else:
                 objects.append(file)
-        _run([self.linker, "-shared", "-o", library, *objects])
+        with tempfile.TemporaryDirectory(prefix="bitalloc-link-") as folder:
+            # Binutils come without the board's libraries: an empty one of the name is enough for
+            # the program to say that it needs it.
+            source, empty, stand_in = (
+                str(Path(folder) / name) for name in ("empty.s", "empty.o", _MATHEMATICS)
+            )
+            Path(source).write_text("", encoding="ascii")
+            _run([self.assembler, "-o", empty, source])
+            _run([self.linker, "-shared", "-soname", _MATHEMATICS, "-o", stand_in, empty])
+            needed = ["--no-as-needed", stand_in]
+            _run([self.linker, "-shared", "-o", library, *objects, *needed])
 
 
 def find_cross_linker(mtriple: str) -> CrossLinker:

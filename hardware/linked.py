@@ -61,12 +61,12 @@ class LinkedProgram:
             tensor["name"]: layout["storages"][tensor["storage"]]["fill"]
             for tensor in layout["tensors"]
         }
-        self._input, self._output = tensors[layout["input"]], tensors[layout["output"]]
+        self._tensors, self._borders = tensors, borders
+        self._input, self._output_name = tensors[layout["input"]], layout["output"]
         self._input_border = borders[layout["input"]]
         self._input_fill = fills[layout["input"]]
-        self._output_border = borders[layout["output"]]
         # Kept: the machine does not own what it is bound to.
-        self._outside = [tvm.runtime.tensor(np.ascontiguousarray(array)) for array in constants]
+        self._outside = [tvm.runtime.tensor(np.asarray(array, order="C")) for array in constants]
         self._machine.save_function(
             ENTRY, _BOUND, *tensors.values(), *self._outside, include_return=False
         )
@@ -86,7 +86,18 @@ class LinkedProgram:
         inside[...] = x
         self._input.copyfrom(stored)
         self.execute()
-        return np.array(_inside(self._output.numpy(), self._output_border))
+        return self.value(self._output_name)
+
+    def value(self, name: str) -> npt.NDArray[Any]:
+        """Return a copy of a tensor as the last run left it, batch first.
+
+        Only the output and the tensors that the program was linked to keep are still what their
+        operators wrote.
+
+        Raises:
+            KeyError: the program has no such tensor.
+        """
+        return np.array(_inside(self._tensors[name].numpy(), self._borders[name]))
 
     def execute(self) -> None:
         """Run once on the input that the last `run` left in place; nothing is copied."""

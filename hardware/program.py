@@ -38,6 +38,9 @@ class Runnable(Protocol):
     def run(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Run once on `x`, batch first, and return a copy of the output."""
 
+    def value(self, name: str) -> npt.NDArray[Any]:
+        """Return a copy of a tensor that the graph keeps, as the last run left it."""
+
     def execute(self) -> None:
         """Run once on the input that the last `run` left in place."""
 
@@ -171,7 +174,7 @@ def assemble(
 def pooled(builder: Any) -> Callable[[npt.NDArray[Any]], int]:
     """Return what puts a constant into a program's pool, where equal ones are stored once."""
     return lambda array: int(
-        builder.convert_constant(tvm.runtime.tensor(np.ascontiguousarray(array)))
+        builder.convert_constant(tvm.runtime.tensor(np.asarray(array, order="C")))
     )
 
 

@@ -4,6 +4,7 @@ Nothing here imports TVM or torch.
 """
 
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -147,7 +148,9 @@ class WorkerClient:
         timer.daemon = True
         timer.start()
         try:
-            connection.send((method, arguments))
+            # Not `send`: it would pass an island's torch tensors as handles of shared memory, which
+            # only relatives of this process may open.
+            connection.send_bytes(pickle.dumps((method, arguments), pickle.HIGHEST_PROTOCOL))
             kind, value = connection.recv()
         except (EOFError, OSError):
             timer.cancel()

@@ -14,7 +14,14 @@ import numpy.typing as npt
 import torch
 from torch import fx, nn
 
-__all__ = ["FloatIsland", "export_island", "island_digest", "island_module", "run_island"]
+__all__ = [
+    "FloatIsland",
+    "export_island",
+    "island_digest",
+    "island_module",
+    "island_shapes",
+    "run_island",
+]
 
 aten = torch.ops.aten
 SIZES = frozenset({aten.sym_size.int})
@@ -118,6 +125,29 @@ def island_digest(module: nn.Module) -> str:
         digest.update(f"{name} {tuple(value.shape)}".encode())
         digest.update(value.detach().contiguous().numpy().data)
     return digest.hexdigest()
+
+
+@torch.no_grad()
+def island_shapes(
+    module: fx.GraphModule, shapes: Sequence[tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor inside an island, by the name of its node.
+
+    Args:
+        module: The island.
+        shapes: Of its inputs, batch included.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+
+    class Watched(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            result = super().run_node(n)
+            if isinstance(result, torch.Tensor):
+                found[n.name] = tuple(result.shape)
+            return result
+
+    Watched(module).run(*(torch.zeros(shape) for shape in shapes))
+    return found
 
 
 @torch.no_grad()

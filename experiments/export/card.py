@@ -1,9 +1,11 @@
 """The model card of a bundle: what it is, what was measured, and how."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.listed_island import ListedIsland
 from quant.allocation import Allocation
 
 __all__ = ["CardFacts", "model_card"]
@@ -27,6 +29,8 @@ class CardFacts:
     test_images: int
     float_accuracy: float
     weight_bytes: int
+    island_bytes: int
+    """Of the float islands' own parameters, which stay in float32."""
     bundle_bytes: int
     machine: str
     cpu: str
@@ -42,7 +46,11 @@ class CardFacts:
     retraining_steps: int
     labels: Sequence[str]
     preprocessing: Mapping[str, Any] | None
+    islands: Sequence[ListedIsland]
+    """What stays in float."""
     onnx: bool
+    why_no_onnx: str = ""
+    """Why there is no ONNX model, in one sentence; empty where nobody wanted one."""
 
 
 def model_card(facts: CardFacts) -> str:
@@ -63,6 +71,7 @@ def model_card(facts: CardFacts) -> str:
         _inputs(facts),
         "\n## Bits\n",
         _bits(facts.allocation),
+        *_islands(facts.islands),
         "\n## Where it comes from\n",
         f"- `{facts.command}`, exported {facts.date}",
         f"- retrained for {facts.retraining_steps} steps at these bits from the float checkpoint",
@@ -75,15 +84,21 @@ def model_card(facts: CardFacts) -> str:
             "falls beside the middle of two.\n",
             _SATURATING,
         ]
+        if facts.islands:
+            parts.append("\nThe float islands are in it as operators in float32.\n")
+    elif facts.why_no_onnx:
+        parts += ["\n## No ONNX model\n", f"{facts.why_no_onnx}\n"]
     return "\n".join(parts) + "\n"
 
 
 def _figures(facts: CardFacts) -> str:
+    islands = f" and {facts.island_bytes:,} of float islands" if facts.island_bytes else ""
     lines = [
         f"- test accuracy {100 * facts.test_accuracy:.2f} ± {100 * facts.test_accuracy_se:.2f} % "
         f"of {facts.test_images:,} images, on integer codes; the float network has "
         f"{100 * facts.float_accuracy:.2f} %",
-        f"- parameters {facts.weight_bytes:,} bytes; the whole bundle {facts.bundle_bytes:,} bytes",
+        f"- parameters {facts.weight_bytes:,} bytes{islands}; the whole bundle "
+        f"{facts.bundle_bytes:,} bytes",
         f"- latency of one image, {facts.source} on {facts.device}, median and interquartile range "
         "of the run's last side-by-side timing:\n",
         "| allocation | ms | IQR |",
@@ -112,6 +127,27 @@ def _inputs(facts: CardFacts) -> str:
             lines.append(f"- size: {known['geometry']}")
     labels = ", ".join(facts.labels) if facts.labels else "as the network was trained on"
     return "\n".join([*lines, f"- outputs: one logit for each of: {labels}"])
+
+
+_FOLDERS = re.compile(r'File "[^"]*[/\\]([^"]+)"')
+"""A reason quotes the user's line; where the file lay is nobody else's business."""
+
+
+def _islands(islands: Sequence[ListedIsland]) -> list[str]:
+    if not islands:
+        return []
+    lines = [
+        "\n## Float islands\n",
+        "These operators have no integer form. They run in float32 between the codes, whatever the "
+        "bits are, and retraining left them as they are.\n",
+        "| island | operators | of the time at 8 bits | reason |",
+        "|---|---|---|---|",
+    ]
+    for island in islands:
+        reason = _FOLDERS.sub(r'File "\1"', island.reason).replace("|", r"\|")
+        operators = ", ".join(island.operators)
+        lines.append(f"| {island.name} | {operators} | {island.percent} | {reason} |")
+    return lines
 
 
 def _bits(allocation: Allocation) -> str:

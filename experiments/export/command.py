@@ -13,22 +13,28 @@ from experiments.config import RunConfig
 from experiments.errors import RunFolderError
 from experiments.exit_codes import run_command
 from experiments.export.card import CardFacts, model_card
+from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import import_onnx, onnx_model
 from experiments.export.onnx_types import OPSETS
+from experiments.island_list import list_islands
 from experiments.network_setup import NetworkSetup, float_accuracy, set_up_network
 from experiments.outcome import BEST
+from experiments.past_run import TABLE
 from experiments.progress import LiveProgress
 from experiments.retraining import retrain_and_score
 from experiments.run_folder import RunFolder, read_run
 from hardware.bundle.checksums import write_sums
+from hardware.layer_table import LayerTable
 from hardware.write_bundle import write_program
 from quant.accuracy import Accuracy
 from quant.allocation import Allocation
-from quant.deploy_graph import DeployGraph
+from quant.deploy_graph import DeployGraph, RunIsland
+from quant.layers import MAX_BITS
 
 __all__ = ["export", "main"]
 
 _VERSION = 1
+_ONNX = "model.onnx"
 _RUN = Path(__file__).with_name("run_template.py")
 
 
@@ -40,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def export(
     folder: RunFolder, config: RunConfig, output: Path, *, opset: int | None, progress: LiveProgress
-) -> None:
+) -> str:
     """Retrain a run's best allocation and write it as a bundle.
 
     The bundle appears whole, by renaming; nothing that is there already is overwritten.
@@ -51,6 +57,9 @@ def export(
         output: The bundle's folder, which must not exist.
         opset: Version of the ONNX model's operators; None for no ONNX model.
         progress: Where the stages are shown.
+
+    Returns:
+        Why there is no ONNX model, in one sentence; empty where there is, or nobody wanted one.
 
     Raises:
         BitAllocError: the folder is there, nothing links for the target, or onnx is missing.
@@ -76,13 +85,13 @@ def export(
         made = Path(name) / "bundle"
         made.mkdir()
         progress.stage("bundle", 0, 1, "compiling")
-        _write_parts(made, setup, config, graph, allocation, opset)
-        _write_card(
-            made, folder, config, setup, graph, allocation, accuracy, onnx=opset is not None
-        )
+        _write_parts(made, setup, config, graph, allocation)
+        why_no_onnx = "" if opset is None else _write_onnx(made, graph, opset)
+        _write_card(made, folder, config, setup, graph, allocation, accuracy, why_no_onnx)
         write_sums(made)
         made.replace(output)
         progress.stage("bundle", 1, 1)
+    return why_no_onnx
 
 
 def _write_parts(
@@ -91,7 +100,6 @@ def _write_parts(
     config: RunConfig,
     graph: DeployGraph,
     allocation: Allocation,
-    opset: int | None,
 ) -> None:
     program = write_program(graph, config.device_target, made)
     task = setup.task
@@ -107,8 +115,15 @@ def _write_parts(
     bundle.write_json("bundle.json", document)
     bundle.write_text("allocation.json", allocation.to_json())
     shutil.copyfile(_RUN, made / "run.py")
-    if opset is not None:
-        (made / "model.onnx").write_bytes(onnx_model(graph, opset=opset))
+
+
+def _write_onnx(made: Path, graph: DeployGraph, opset: int) -> str:
+    """Write the ONNX model; return why that cannot be done, or nothing."""
+    try:
+        (made / _ONNX).write_bytes(onnx_model(graph, opset=opset))
+    except NotInOnnxError as error:
+        return f"There is no ONNX model: {error.message}."
+    return ""
 
 
 def _write_card(
@@ -119,14 +134,15 @@ def _write_card(
     graph: DeployGraph,
     allocation: Allocation,
     accuracy: Accuracy,
-    *,
-    onnx: bool,
+    why_no_onnx: str,
 ) -> None:
     bundle: dict[str, Any] = RunFolder(made).read_json("bundle.json")
     results = folder.read_json("results.json")
     measurement = results["best"]["measurement"]
     bundle_bytes = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
     whole = float_accuracy(setup.module, setup.task.test)
+    table = LayerTable.from_dict(folder.read_json(TABLE))
+    all_8 = Allocation.uniform(setup.network.layers, MAX_BITS)
     card = model_card(
         CardFacts(
             task=setup.task.name,
@@ -137,6 +153,12 @@ def _write_card(
             test_images=len(setup.task.test),
             float_accuracy=whole.value,
             weight_bytes=graph.weight_bytes(),
+            island_bytes=sum(
+                value.nbytes
+                for op in graph.ops
+                if isinstance(op, RunIsland)
+                for value in op.module.state_dict().values()
+            ),
             bundle_bytes=bundle_bytes,
             machine=bundle["machine"],
             cpu=bundle["cpu"],
@@ -149,7 +171,9 @@ def _write_card(
             retraining_steps=config.final.steps,
             labels=bundle["labels"],
             preprocessing=bundle["preprocessing"],
-            onnx=onnx,
+            islands=list_islands(setup.network.graph.islands, table, all_8),
+            onnx=(made / _ONNX).is_file(),
+            why_no_onnx=why_no_onnx,
         )
     )
     RunFolder(made).write_text("README.md", card)
@@ -161,9 +185,11 @@ def _announced(parsed: argparse.Namespace) -> None:
     if opset is not None:
         import_onnx()  # what is missing is said before anything is retrained
     with LiveProgress(quiet=parsed.quiet or config.quiet) as progress:
-        export(folder, config, parsed.output, opset=opset, progress=progress)
+        why_no_onnx = export(folder, config, parsed.output, opset=opset, progress=progress)
     size = sum(file.stat().st_size for file in parsed.output.rglob("*") if file.is_file())
     print(f"bundle of {size:,} bytes: {parsed.output}")
+    if why_no_onnx:
+        print(why_no_onnx)
     print(f"run it with: python {parsed.output / 'run.py'} INPUTS.npy")
 
 

@@ -5,6 +5,8 @@ tensor is rounded to the same codes. What lies between is computed in float32 by
 that a code may differ by one where a sum falls next to the middle of two; docs/integers.md stays
 the definition.
 
+Float islands are written operator by operator, in float32 (see `onnx_island`).
+
 Images are channels-first, as ONNX has them.
 """
 
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from experiments.export.onnx_island import NotInOnnxError, write_island
 from experiments.export.onnx_types import StoredType, packed_bytes, type_for
 from quant.deploy_graph import (
     WIDE_MAX,
@@ -22,6 +25,7 @@ from quant.deploy_graph import (
     Concat,
     Conv2d,
     DeployGraph,
+    Dequantize,
     Flatten,
     Linear,
     Lookup,
@@ -29,6 +33,7 @@ from quant.deploy_graph import (
     Multiply,
     QuantizeInput,
     Requantize,
+    RunIsland,
 )
 from quant.errors import BitAllocError
 
@@ -49,7 +54,8 @@ def onnx_model(graph: DeployGraph, *, opset: int, batch: int | str = "batch") ->
         batch: Images in one execution, or the name of a free dimension.
 
     Raises:
-        BitAllocError: onnx is not installed, or an operator has no counterpart.
+        BitAllocError: onnx is not installed.
+        NotInOnnxError: an operator has no counterpart.
     """
     builder = _Builder(graph, opset, import_onnx())
     return bytes(builder.build(batch).SerializeToString())
@@ -86,7 +92,7 @@ class _Builder:
         for op in self._graph.ops:
             emit = _EMIT.get(type(op))
             if emit is None:
-                raise BitAllocError(f"{type(op).__name__} has no counterpart in ONNX")
+                raise NotInOnnxError(f"{type(op).__name__} has no counterpart in ONNX")
             emit(self, op)
         source, result = (self._graph.tensors[n] for n in (self._graph.input, self._graph.output))
         return helper.make_model(
@@ -103,7 +109,7 @@ class _Builder:
         )
 
     def quantize_input(self, op: QuantizeInput) -> None:
-        self._round(op.input, op.output, 0, _NARROW_MAX)
+        self._round(op.input, op.output, op.clip_min, op.clip_max)
 
     def conv2d(self, op: Conv2d) -> None:
         codes = op.weight.transpose(0, 3, 1, 2)
@@ -174,6 +180,14 @@ class _Builder:
     def concat(self, op: Concat) -> None:
         self._node("Concat", list(op.inputs), op.output, axis=1)
 
+    def dequantize(self, op: Dequantize) -> None:
+        # Every value here is real already; that of narrow codes has been through their rounding.
+        self._node("Identity", [op.input], op.output)
+
+    def run_island(self, op: RunIsland) -> None:
+        shapes = [self._graph.tensors[name].shape for name in op.inputs]
+        write_island(op, shapes, self._node, self._array)
+
     def _layer(
         self, op: Conv2d | Linear, codes: npt.NDArray[np.int8], kind: str, **attributes: Any
     ) -> None:
@@ -243,6 +257,10 @@ class _Builder:
         self._node("DequantizeLinear", parameters, name, axis=0)
         return name
 
+    def _array(self, name: str, value: npt.NDArray[Any]) -> str:
+        stored = "INT64" if value.dtype == np.int64 else "FLOAT"
+        return self._constant(name, value.shape, value.tobytes(), stored)
+
     def _scalar(self, name: str, value: float) -> str:
         return self._constant(name, (), np.float32(value).tobytes(), "FLOAT")
 
@@ -278,4 +296,6 @@ _EMIT: dict[type, Any] = {
     AvgPool2d: _Builder.avg_pool,
     Flatten: _Builder.flatten,
     Concat: _Builder.concat,
+    Dequantize: _Builder.dequantize,
+    RunIsland: _Builder.run_island,
 }

@@ -11,6 +11,7 @@ import yaml
 from env.evaluation import Evaluation
 from experiments.curves import Curve, read_curves
 from experiments.errors import RunFolderError
+from experiments.listed_island import ISLANDS, ListedIsland
 from hardware.energy.energy import NO_METER
 from hardware.layer_table import LayerTable
 from quant.allocation import Allocation
@@ -32,6 +33,8 @@ class RunRecord:
     evaluations: tuple[Evaluation, ...]
     curves: Mapping[str, Curve]
     table: LayerTable | None
+    islands: tuple[ListedIsland, ...]
+    """What stays in float; none where everything has an integer form."""
     results: Mapping[str, Any] | None
     """Content of `results.json`; None while the run goes on or after it was stopped."""
     budget: Mapping[str, Any] | None
@@ -102,6 +105,7 @@ def read_record(path: Path) -> RunRecord:
             evaluations=_evaluations(path / "evaluations.jsonl"),
             curves=_curves(path / "tb"),
             table=None if table is None else LayerTable.from_dict(table),
+            islands=tuple(map(ListedIsland.from_dict, _json(path / ISLANDS) or ())),
             results=_json(path / "results.json"),
             budget=_json(path / "budget.json"),
             test_results=_json(path / "evaluate.json"),

@@ -11,7 +11,12 @@ from experiments.report.markup import Markup, element, join
 from experiments.report.models_note import models_note
 from experiments.report.run_record import RunRecord
 from experiments.report.staircase import staircase_legend, staircases, table_of_layers
-from experiments.report.tables import evaluations_table, facts_list, results_table
+from experiments.report.tables import (
+    evaluations_table,
+    facts_list,
+    islands_table,
+    results_table,
+)
 from hardware.energy.energy import MODELLED, NO_METER
 
 __all__ = ["banners", "run_sections", "summary_tiles"]
@@ -106,6 +111,7 @@ def run_sections(record: RunRecord) -> list[Markup]:
         _section("Learning curves", _grid(learning_figures(record), _NO_CURVES), wide=True),
         _section("Measurements", *_measurements(record.evaluations, chosen), wide=True),
         _section("Layer table of the device", *_layer_table(record), wide=True),
+        *_islands(record),
         _section("What was modelled", models_note(record)),
         _section("Machine", *_machine(record)),
         _section("Command and configuration", *_configuration(record), wide=True),
@@ -239,6 +245,18 @@ def _layer_table(record: RunRecord) -> list[Markup]:
         title = element("summary", f"Microjoules ({table.energy_source})")
         parts.append(element("details", title, table_of_layers(table.energies_uj)))
     return parts
+
+
+def _islands(record: RunRecord) -> list[Markup]:
+    """Return the section of what stays in float, where anything does."""
+    if not record.islands:
+        return []
+    note = (
+        "These operators have no integer form. They run in float32 whatever the bits are, the way "
+        "into and out of float included, and retraining leaves them as they are."
+    )
+    table = islands_table(record.islands)
+    return [_section("Float islands", element("p", note, class_="note"), table, wide=True)]
 
 
 def _machine(record: RunRecord) -> list[Markup]:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from env.evaluation import Evaluation
+from experiments.listed_island import ListedIsland
 from experiments.report.front_chart import BEST_ROW, uniform_bits
 from experiments.report.markup import Markup, element, join
 from hardware.energy.energy import MODELLED, NO_METER
 
-__all__ = ["evaluations_table", "facts_list", "results_table"]
+__all__ = ["evaluations_table", "facts_list", "islands_table", "results_table"]
 
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
@@ -63,6 +64,23 @@ def evaluations_table(evaluations: Sequence[Evaluation], chosen: int | None) -> 
     return _scrolling(head, lines, "evaluations")
 
 
+def islands_table(islands: Sequence[ListedIsland]) -> Markup:
+    """Return what stays in float, why, and its share of the time at 8 bits."""
+    lines = [
+        element(
+            "tr",
+            element("th", island.name, scope="row"),
+            element("td", ", ".join(island.operators), class_="text"),
+            element("td", "-" if island.us is None else f"{island.us:.2f}"),
+            element("td", island.percent),
+            element("td", island.reason, class_="text verdict"),
+        )
+        for island in islands
+    ]
+    head = ["island", "operators", "µs", "of the time at 8 bits", "reason"]
+    return _scrolling(head, lines, "islands")
+
+
 def facts_list(facts: Mapping[str, Any]) -> Markup:
     """Return names and values; lists with commas, mappings as `name value` pairs."""
     parts = []
@@ -71,7 +89,7 @@ def facts_list(facts: Mapping[str, Any]) -> Markup:
     return element("dl", *parts)
 
 
-_TEXTS = ("asked by", "verdict", "source")
+_TEXTS = ("asked by", "verdict", "source", "operators", "reason")
 """Columns of words; all others are numbers and end at the right."""
 
 

@@ -61,6 +61,7 @@ def register_functions(name: str, end_file: Path) -> None:
         names.LOAD: lambda file: session_programs().load(file),
         names.UNLOAD: lambda file: session_programs().unload(file),
         names.RUN: lambda file, given, result: session_programs().run(file, given, result),
+        names.VALUE: lambda file, tensor, result: session_programs().value(file, tensor, result),
         names.TIME: lambda file, loops, repeats: json.dumps(
             session_programs().time(file, loops, repeats)
         ),

@@ -15,9 +15,10 @@ __all__ = [
     "STAMP",
     "TIME",
     "UNLOAD",
+    "VALUE",
 ]
 
-AGENT_VERSION = 2
+AGENT_VERSION = 3
 """Raised whenever a function below changes: host and board must agree on it."""
 
 _PREFIX = "bitalloc.board."
@@ -37,6 +38,8 @@ UNLOAD = _PREFIX + "unload"
 """`(name: str)`: forget a program and its file."""
 RUN = _PREFIX + "run"
 """`(name: str, input: str, output: str)`: run once, from one uploaded .npy file to another."""
+VALUE = _PREFIX + "value"
+"""`(name: str, tensor: str, output: str)`: write a tensor that the last run left to a .npy file."""
 TIME = _PREFIX + "time"
 """`(name: str, loops: int, repeats: int) -> JSON` with `values_ms`, `wall_s` and `cpu_s`."""
 STAMP = _PREFIX + "stamp"

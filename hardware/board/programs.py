@@ -43,6 +43,10 @@ class Programs:
         x = np.load(self._folder / given, allow_pickle=False)
         np.save(self._folder / result, self[name].run(x), allow_pickle=False)
 
+    def value(self, name: str, tensor: str, result: str) -> None:
+        """Write a tensor of a program, as its last run left it, to a .npy file."""
+        np.save(self._folder / result, self[name].value(tensor), allow_pickle=False)
+
     def time(self, name: str, loops: int, repeats: int) -> dict[str, Any]:
         """Return milliseconds of one execution in each repeat, and what it took altogether."""
         started, started_cpu = time.perf_counter(), time.process_time()

@@ -42,7 +42,7 @@ class Bundle:
         self.preprocessing: dict[str, Any] | None = document["preprocessing"]
         """`(pixel / largest - mean) / deviation`; None where nobody said."""
         self.input_shape: tuple[int, ...] = tuple(document["input_shape"])
-        """`(C, H, W)` or `(F,)`."""
+        """`(C, H, W)`, `(F,)`, or `(C, 1, L)` for sequences."""
         weights = (place / "weights.bin").read_bytes()
         constants = [
             read_constant(entry, weights[entry["offset"] : entry["offset"] + entry["bytes"]])
@@ -70,9 +70,13 @@ class Bundle:
     def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the logits `[N, classes]` of prepared inputs `[N, *input_shape]`.
 
+        Sequences may come as `[N, C, L]`.
+
         Raises:
             BundleError: the inputs have another shape.
         """
+        if x.ndim == 3 and (*x.shape[1:2], 1, *x.shape[2:]) == self.input_shape:
+            x = x[:, :, None]
         if x.shape[1:] != self.input_shape:
             raise BundleError(
                 f"expected inputs of shape (N, {', '.join(map(str, self.input_shape))}), "

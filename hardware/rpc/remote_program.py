@@ -25,6 +25,10 @@ class RemoteProgram:
         """Run once on `x`, batch first, and return the output."""
         return self._session.run(self.name, x)
 
+    def value(self, name: str) -> npt.NDArray[Any]:
+        """Return a copy of a tensor that the graph keeps, as the last run left it."""
+        return self._session.value(self.name, name)
+
     def execute(self) -> None:
         """Run once on the input that the last `run` left in place."""
         self.time_repeats(1, 1)

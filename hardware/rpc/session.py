@@ -97,6 +97,10 @@ class BoardSession:
             given = self.upload(file, ".npy")
         return self._array(names.RUN, name, given)
 
+    def value(self, name: str, tensor: str) -> npt.NDArray[Any]:
+        """Return a tensor that a loaded program keeps, as its last run left it."""
+        return self._array(names.VALUE, name, tensor)
+
     def time(self, name: str, loops: int, repeats: int) -> dict[str, Any]:
         """Time a loaded program: `values_ms`, and `wall_s` and `cpu_s` of the board."""
         self.rearm()

@@ -256,7 +256,9 @@ def _digest(
 ) -> str:
     """Return what decides a program: its kernels, their constants, its tensors."""
     wiring = [graph.input, graph.output, *((step.reads, step.writes) for step in steps)]
-    parts = hashlib.sha256(repr((wiring, sorted(graph.tensors.items()))).encode())
+    orders = [plan.order for plan in plans if plan is not None]
+    known = (wiring, orders, graph.kept, sorted(graph.tensors.items()))
+    parts = hashlib.sha256(repr(known).encode())
     parts.update(str(stamps.plan.document if stamps else "").encode())
     for plan in plans:
         if plan is None:

@@ -17,10 +17,13 @@ from hardware.errors import HardwareLostError
 from hardware.protocol import ProtocolConfig
 from hardware.rpc.device import RpcDevice
 from hardware.target import KernelFamily, TargetConfig
+from hardware.workbench import Workbench
+from quant.deploy_graph import RunIsland
 from quant.integer import run_graph
 from tests.emulated_board.board import EmulatedBoard
 from tests.emulated_board.rpc_board import RpcBoard, cross_tools
 from tests.hardware.graphs import digits_like, zoo
+from tests.hardware.island_graphs import converted
 from tests.hardware.rpc.boards import Tracker, free_port
 
 pytestmark = [pytest.mark.board, pytest.mark.timeout(600)]
@@ -101,6 +104,20 @@ def test_arm_families_are_exact_over_rpc(
             x = fixed_input(graph, 1)
             assert np.array_equal(device.run(graph, x), run_graph(graph, x)), graph.network
         assert device.source == "emulated"
+
+
+def test_float_islands_are_compiled_for_the_board(lab: Laboratory, tmp_path: Path) -> None:
+    graph, config = converted("three islands"), lab.config("rpi4", "pi4")
+    protocol = ProtocolConfig(timeout_s=120.0, repeats=5, min_repeat_ms=1.0, warmups=0)
+    with RpcDevice(config, protocol) as device:
+        # Compared with the reference first: equal outside the islands, to five digits inside.
+        assert device.measure(graph).error == ""
+        table = device.layer_table(graph, (8,), equal_bits=True)
+    assert table.source == "emulated"
+    assert set(table.islands_us) == {op.name for op in graph.ops if isinstance(op, RunIsland)}
+    assert all(taken_us > 0 for taken_us in table.islands_us.values())
+    Workbench(config, 1).link_outside(graph, tmp_path / "program.so")
+    assert b"libm.so.6\0" in (tmp_path / "program.so").read_bytes()  # `erff` and its like
 
 
 def test_code_for_another_core_is_told_by_the_reference_kernel(lab: Laboratory) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from experiments.exit_codes import DONE, USER_MISTAKE
+from experiments.listed_island import ISLANDS, ListedIsland
 from experiments.report.command import main, write_report
 from experiments.report.front_chart import uniform_bits
 from experiments.report.markup import Markup, element
@@ -71,6 +73,19 @@ def test_a_finished_run_has_every_section(tmp_path: Path) -> None:
     assert path.name == "report.html"
     assert tuple(page.headings) == SECTIONS
     assert page.elements.count("svg") >= 6  # front, learning curves, a staircase for each layer
+
+
+def test_float_islands_are_listed_with_their_reason_and_share(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    island = ListedIsland(
+        name="silu", operators=("silu", "mul"), reason="no <integer> form", us=2.5, share=0.25
+    )
+    unknown = replace(island, name="tanh", us=None, share=None)
+    run.write_json(ISLANDS, [island.to_dict(), unknown.to_dict()])
+    page = Page(write_report([run.path]).read_text())
+    assert "Float islands" in page.headings
+    assert ["silu", "silu, mul", "2.50", "25.0 %", "no <integer> form"] in page.rows
+    assert ["tanh", "silu, mul", "-", "-", "no <integer> form"] in page.rows
 
 
 def test_the_page_loads_nothing(tmp_path: Path) -> None:
@@ -181,6 +196,7 @@ def test_several_runs_share_a_plot_and_keep_their_sections(
         ("evaluations.jsonl", "a file of the run is damaged"),
         ("budget.json", "a file of the run is damaged"),
         ("layer_table.json", "a file of the run is damaged"),
+        ("islands.json", "a file of the run is damaged"),
         ("config.yaml", "a file of the run is damaged"),
     ],
 )

@@ -17,25 +17,15 @@ from hardware.protocol import ProtocolConfig
 from hardware.steps import Step
 from hardware.target import TargetConfig
 from hardware.workbench import Workbench
-from quant.convert import convert
-from quant.deploy_graph import DeployGraph, Dequantize, FloatCall, QuantizeInput, RunIsland
+from hardware.worker_client import WorkerClient
+from quant.deploy_graph import Dequantize, FloatCall, QuantizeInput, RunIsland
 from quant.integer import run_graph
-from quant.testing import prepared, random_allocation, random_images, shake_batch_norm
+from quant.testing import random_images
+from tests.hardware.island_graphs import converted
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
 QUICK = ("sequence", "transposed")
 """Run every time; the others are slow to compile."""
-
-
-def converted(name: str, allocation_seed: int) -> DeployGraph:
-    torch.manual_seed(0)
-    module = SPECIAL_NETWORKS[name][0]().eval()
-    shake_batch_norm(module)
-    network = prepared(module, random_images(24, module.input_shape))
-    network.set_allocation(
-        random_allocation(network.layers, np.random.default_rng(allocation_seed))
-    )
-    return convert(network)
 
 
 @pytest.fixture
@@ -111,6 +101,17 @@ def test_islands_are_timed_inside_the_program(config: TargetConfig) -> None:
     layers = {op.layer for op in graph.layer_ops()}
     assert set(parts_us) == layers | {"island conv_transpose2d"}
     assert parts_us["island conv_transpose2d"] > 0
+
+
+@pytest.mark.slow  # starts a process that loads torch and TVM
+def test_an_islands_parameters_reach_the_measuring_process(config: TargetConfig) -> None:
+    graph = converted("transposed")
+    worker = WorkerClient(config, 1)
+    try:
+        found = worker.call("identity", graph, limit_s=120.0)
+    finally:
+        worker.close()
+    assert found == Workbench(config, 1).identity(graph)
 
 
 def test_boundaries_count_with_their_island() -> None:

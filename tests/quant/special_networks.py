@@ -146,6 +146,15 @@ SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = 
         lambda: SpecialNet(nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3))),
         ("batch_norm",),
     ),
+    "three islands": (
+        lambda: SpecialNet(
+            nn.Sequential(
+                *(nn.PReLU(8), nn.Conv2d(8, 8, 3), nn.ConvTranspose2d(8, 8, 3, stride=2)),
+                *(nn.Conv2d(8, 8, 1), nn.Softmax(1), nn.Tanh(), nn.Conv2d(8, 8, 1)),
+            )
+        ),
+        ("prelu", "conv_transpose2d", "softmax", "tanh"),
+    ),
     "parts of a tuple": (
         lambda: SpecialNet(
             Function(

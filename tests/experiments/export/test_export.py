@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+import sys
 import venv
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from env.tasks import TaskConfig, load_task
@@ -16,8 +18,11 @@ from experiments.network_setup import set_up_network
 from experiments.progress import LiveProgress
 from experiments.retraining import retrain
 from experiments.run_folder import read_run
+from hardware.workbench import Workbench
 from quant.allocation import Allocation
 from quant.integer import run_graph
+from tests.experiments.export import own_islands
+from tests.experiments.export.own_islands import data
 
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = [
@@ -25,6 +30,12 @@ FLAGS = [
     *("--env.finetune.steps", "2", "--final.steps", "10", "--protocol.repeats", "5"),
     *("--protocol.min-repeat-ms", "1", "--target.no-dot-product", "--no-tune"),
     *("--budget.latency-ratio", "1.5"),
+]
+
+
+OWN = [
+    *("--task.name", "own", "--task.model", f"{own_islands.__name__}:network"),
+    *("--task.data", f"{own_islands.__name__}:data", "--task.epochs", "2"),
 ]
 
 
@@ -80,6 +91,39 @@ def test_a_bundle_runs_in_a_fresh_environment_equal_to_the_bit(
     )
     assert refused.returncode != 0
     assert "weights.bin is damaged or was changed" in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_own_network_with_islands_goes_all_the_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [*FLAGS, *OWN, "--output", str(tmp_path)]
+    assert run_module.main(flags) == DONE
+    assert "float island prelu" in capsys.readouterr().out
+    assert "Float islands" in (tmp_path / "latest" / "report.html").read_text()
+    bundle = tmp_path / "bundle"
+    assert main([str(tmp_path / "latest"), "--output", str(bundle), "--quiet"]) == DONE
+    card = (bundle / "README.md").read_text()
+    for name in ("prelu", "conv_transpose2d"):
+        (row,) = (line for line in card.splitlines() if line.startswith(f"| {name} | {name} | "))
+        assert 0.0 < float(row.split("|")[3].replace("%", "")) < 100.0
+    assert str(ROOT) not in card.partition("## Where it comes from")[0]
+    assert "in it as operators in float32" in card
+    assert f"and {4 * (8 + 8 * 8 * 4 + 8):,} of float islands" in card
+
+    folder, config = read_run(tmp_path / "latest")
+    setup = set_up_network(config, LiveProgress(quiet=True))
+    best = Allocation.from_dict(folder.read_json("best_allocation.json"))
+    graph, images = retrain(setup, config, best), data()["test"][0]
+    here = Workbench(config.device_target, 1).run(graph, images)
+    np.save(tmp_path / "x.npy", images)
+    run = [sys.executable, bundle / "run.py", tmp_path / "x.npy", tmp_path / "y.npy"]
+    subprocess.run(run, check=True, cwd=tmp_path, capture_output=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), here)
+    session = onnxruntime.InferenceSession(bundle / "model.onnx")
+    (found,) = session.run(None, {graph.input: images})
+    assert (found.argmax(1) == here.argmax(1)).mean() >= 0.95
 
 
 def test_a_folder_that_is_no_run_is_refused(

@@ -1,5 +1,7 @@
 """The ONNX model: valid, with the network's own integers, and computing what the network does."""
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -19,8 +21,9 @@ from quant.deploy_graph import (
     Linear,
     Multiply,
     Requantize,
+    RunIsland,
 )
-from quant.integer import run_graph
+from quant.integer import run_graph, run_op
 from quant.testing import (
     TinyBranchNet,
     TinyGatedNet,
@@ -29,6 +32,7 @@ from quant.testing import (
     random_allocation,
     random_images,
 )
+from tests.quant.special_networks import SPECIAL_NETWORKS
 
 NETWORKS = [
     (TinyResidualNet, (1, 8, 8)),
@@ -37,7 +41,7 @@ NETWORKS = [
 ]
 
 
-def _graphs(kind: type[torch.nn.Module], shape: tuple[int, int, int]) -> list[DeployGraph]:
+def _graphs(kind: Callable[[], torch.nn.Module], shape: tuple[int, int, int]) -> list[DeployGraph]:
     torch.manual_seed(0)
     network = prepared(kind(), random_images(64, shape))
     rng = np.random.default_rng(0)
@@ -88,6 +92,35 @@ def test_onnx_runtime_gives_the_integer_networks_logits(
         near = np.isclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
         assert near.all(axis=1).mean() >= 0.98
         assert (found.argmax(1) == expected.argmax(1)).mean() >= 0.995
+
+
+@pytest.mark.parametrize("name", ["three islands", "prelu"])
+def test_islands_agree_to_five_digits_and_all_else_as_without(name: str) -> None:
+    shape = (3, 8, 8)
+    images = random_images(128, shape, seed=3).numpy()
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    for graph in _graphs(SPECIAL_NETWORKS[name][0], shape):
+        islands = [op for op in graph.ops if isinstance(op, RunIsland)]
+        model = onnx.load_model_from_string(onnx_model(graph, opset=25))
+        onnx.checker.check_model(model)
+        made = [op.output for op in islands]
+        beside = [*made, *(source for op in islands for source in op.inputs)]
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in beside)
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+        found, *values = session.run([graph.output, *beside], {graph.input: images})
+        given = dict(zip(beside, values, strict=True))
+        for op in islands:
+            expected = run_op(op, *(given[source] for source in op.inputs))
+            largest = np.abs(expected).max()
+            np.testing.assert_allclose(given[op.output], expected, rtol=0, atol=1e-5 * largest)
+        # A code beside a tie may round the other way behind an island: what it made is given.
+        logits = run_graph(graph, images, given={name: given[name] for name in made})
+        near = np.isclose(found, logits, rtol=0, atol=1e-5 * np.abs(logits).max())
+        assert near.all(axis=1).mean() >= 0.98
+        assert (found.argmax(1) == logits.argmax(1)).mean() >= 0.995
+        whole = run_graph(graph, images)
+        assert (found.argmax(1) == whole.argmax(1)).mean() >= 0.98
 
 
 def test_the_weights_are_the_networks_integers_in_the_narrowest_type() -> None:

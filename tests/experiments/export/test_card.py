@@ -1,0 +1,59 @@
+"""The card of a bundle: what it says of float islands and of a missing ONNX model."""
+
+from dataclasses import replace
+
+from experiments.export.card import CardFacts, model_card
+from experiments.listed_island import ListedIsland
+from quant.allocation import Allocation, LayerBits
+
+FACTS = CardFacts(
+    task="tunes",
+    network="own",
+    allocation=Allocation.of({"stem": LayerBits(weight_bits=4, activation_bits=8)}),
+    test_accuracy=0.9,
+    test_accuracy_se=0.01,
+    test_images=100,
+    float_accuracy=0.91,
+    weight_bytes=1000,
+    island_bytes=0,
+    bundle_bytes=2000,
+    machine="aarch64",
+    cpu="cortex-a72",
+    rows=[],
+    best="best found",
+    device="a board",
+    source="measured",
+    command="python -m experiments.run",
+    date="2026-01-01",
+    retraining_steps=10,
+    labels=[],
+    preprocessing=None,
+    islands=[],
+    onnx=False,
+)
+ISLAND = ListedIsland(
+    name="silu",
+    operators=("silu", "mul"),
+    reason='no integer form: module 5 (SiLU), File "/home/me/mine/net.py", line 9, in a|b',
+    us=2.0,
+    share=0.125,
+)
+
+
+def test_islands_are_listed_without_the_folders_of_who_wrote_them() -> None:
+    card = model_card(replace(FACTS, islands=[ISLAND], island_bytes=24))
+    assert "parameters 1,000 bytes and 24 of float islands;" in card
+    row = next(line for line in card.splitlines() if line.startswith("| silu"))
+    reason = r'no integer form: module 5 (SiLU), File "net.py", line 9, in a\|b'
+    assert row == f"| silu | silu, mul | 12.5 % | {reason} |"
+    assert "/home" not in card
+    assert "island" not in model_card(FACTS)
+
+
+def test_a_missing_onnx_model_has_its_sentence() -> None:
+    why = "There is no ONNX model: the float island a cannot be written."
+    assert f"## No ONNX model\n\n{why}\n" in model_card(replace(FACTS, why_no_onnx=why))
+    assert "ONNX" not in model_card(FACTS)
+    assert "in it as operators in float32" in model_card(
+        replace(FACTS, onnx=True, islands=[ISLAND])
+    )
