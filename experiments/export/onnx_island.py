@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.export.onnx_operators import OPERATORS, Unwritable
+from experiments.export.onnx_operators import OPERATORS
+from experiments.export.onnx_writer import Unwritable
 from quant.deploy_graph import RunIsland
 from quant.errors import BitAllocError
 

@@ -1,45 +1,18 @@
 """PyTorch's operators in ONNX's: those that float islands are made of.
 
-Each writer takes what writes nodes and the operator's arguments by name, and returns the name of
-the result, or several names for an operator that makes a tuple.
+Those that only move values are in `onnx_moves`.
 Source: onnx.ai/onnx/operators, version 21; PyTorch's native_functions.yaml for the names.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-__all__ = ["OPERATORS", "Unwritable", "Writer"]
+from experiments.export.onnx_moves import MOVES
+from experiments.export.onnx_writer import Given, Write, Writer, as_list, expect
 
-Given = dict[str, Any]
-
-_END = 2**63 - 1
-"""ONNX's "to the end" in slices."""
-
-
-class Unwritable(Exception):
-    """Raised for what has no form in ONNX; the message says why."""
-
-
-class Writer(Protocol):
-    """What operators are written with."""
-
-    def emit(self, kind: str, inputs: list[Any], **attributes: Any) -> str:
-        """Write an operator and return the name of what it makes; None leaves an input out."""
-
-    def constant(self, value: Any) -> str:
-        """Write a constant and return its name."""
-
-    def name(self, value: Any) -> str:
-        """Return the name of a value of the graph, or of a number."""
-
-    def shape(self, value: Any = None) -> tuple[int, ...]:
-        """Return the shape of a value of the graph, or of what is made now."""
-
-
-Write = Callable[[Writer, Given], Any]
+__all__ = ["OPERATORS"]
 
 
 def _unary(*kinds: str, **attributes: Any) -> Write:
@@ -79,7 +52,7 @@ def _silu(to: Writer, given: Given) -> str:
 
 
 def _elu(to: Writer, given: Given) -> str:
-    _expect(given["scale"] == 1 and given["input_scale"] == 1, "it is scaled")
+    expect(given["scale"] == 1 and given["input_scale"] == 1, "it is scaled")
     return to.emit("Elu", [given["self"]], alpha=float(given["alpha"]))
 
 
@@ -107,7 +80,7 @@ def _clip(low: str | float | None, high: str | float | None) -> Write:
 def _reduce(kind: str) -> Write:
     def write(to: Writer, given: Given) -> str:
         dims = given["dim"]
-        axes = None if dims is None or dims == [] else to.constant(_list(dims))
+        axes = None if dims is None or dims == [] else to.constant(as_list(dims))
         return to.emit(kind, [given["self"], axes], keepdims=int(given["keepdim"]))
 
     return write
@@ -115,70 +88,6 @@ def _reduce(kind: str) -> Write:
 
 def _softmax(kind: str) -> Write:
     return _with_attributes(kind, axis="dim")
-
-
-def _cat(to: Writer, given: Given) -> str:
-    return to.emit("Concat", list(given["tensors"]), axis=given["dim"])
-
-
-def _parts(to: Writer, given: Given) -> list[str]:
-    """Write a chunk or a split as one slice for each part."""
-    dim, length = given["dim"], to.shape(given["self"])[given["dim"]]
-    sizes = given.get("split_sizes")
-    if sizes is None:
-        size = given.get("split_size") or -(-length // given["chunks"])
-        sizes = [min(size, length - start) for start in range(0, length, size)]
-    _expect(dim != 0 and all(isinstance(size, int) for size in sizes), "it splits the batch")
-    starts = np.cumsum([0, *sizes]).tolist()
-    pairs = pairwise(starts)
-    return [_sliced(to, given["self"], dim, start, end, 1) for start, end in pairs]
-
-
-def _slice(to: Writer, given: Given) -> str:
-    start, end, step = given["start"] or 0, given["end"], given["step"]
-    end = _END if end is None else end
-    _expect(all(isinstance(place, int) for place in (start, end, step)), "it slices the batch")
-    return _sliced(to, given["self"], given["dim"], start, end, step)
-
-
-def _sliced(to: Writer, value: Any, dim: int, start: int, end: int, step: int) -> str:
-    places = [to.constant([place]) for place in (start, end, dim, step)]
-    return to.emit("Slice", [value, *places])
-
-
-def _permute(to: Writer, given: Given) -> str:
-    rank = len(to.shape(given["self"]))
-    return to.emit("Transpose", [given["self"]], perm=[dim % rank for dim in given["dims"]])
-
-
-def _transpose(to: Writer, given: Given) -> str:
-    order = list(range(len(to.shape(given["self"]))))
-    one, other = given["dim0"], given["dim1"]
-    order[one], order[other] = order[other], order[one]
-    return to.emit("Transpose", [given["self"]], perm=order)
-
-
-def _reshape(to: Writer, given: Given) -> str:
-    sizes = list(given.get("size") or given["shape"])
-    open_places = [place for place, size in enumerate(sizes) if not isinstance(size, int)]
-    _expect(len(open_places) <= 1, "the batch size is in it more than once")
-    for place in open_places:
-        if -1 in sizes:
-            _expect(place == 0, "its shape has two sizes that are not known")
-        sizes[place] = 0 if -1 in sizes else -1
-    return to.emit("Reshape", [given["self"], to.constant(sizes)])
-
-
-def _flatten(to: Writer, given: Given) -> str:
-    shape = to.shape(given["self"])
-    first, last = (dim % len(shape) for dim in (given["start_dim"], given["end_dim"]))
-    _expect(first > 0, "it flattens the batch")
-    sizes = [0] * first + [-1] + list(shape[last + 1 :])
-    return to.emit("Reshape", [given["self"], to.constant(sizes)])
-
-
-def _axes(kind: str) -> Write:
-    return lambda to, given: to.emit(kind, [given["self"], to.constant(_list(given["dim"]))])
 
 
 def _conv(to: Writer, given: Given) -> str:
@@ -219,7 +128,7 @@ def _linear(to: Writer, given: Given) -> str:
 
 
 def _batch_norm(to: Writer, given: Given) -> str:
-    _expect(not given["training"], "it is in training")
+    expect(not given["training"], "it is in training")
     size = to.shape(given["running_mean"])
     weight, bias = _scale_and_shift(to, given, size)
     known = [given["input"], weight, bias, given["running_mean"], given["running_var"]]
@@ -257,7 +166,7 @@ def _means(size: int, out_size: int) -> Any:
 
 
 def _pool(to: Writer, given: Given) -> str:
-    kernel = _list(given["kernel_size"])
+    kernel = as_list(given["kernel_size"])
     kernel = kernel * 2 if len(kernel) == 1 else kernel
     attributes: dict[str, Any] = {
         "kernel_shape": kernel,
@@ -268,55 +177,14 @@ def _pool(to: Writer, given: Given) -> str:
     if "dilation" in given:
         attributes["dilations"] = _spatial(given["dilation"], kernel)
         return to.emit("MaxPool", [given["self"]], **attributes)
-    _expect(given["divisor_override"] is None, "it has a divisor of its own")
+    expect(given["divisor_override"] is None, "it has a divisor of its own")
     included = int(given["count_include_pad"])
     return to.emit("AveragePool", [given["self"]], count_include_pad=included, **attributes)
 
 
-_PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-
-
-def _pad(to: Writer, given: Given) -> str:
-    rank, pad = len(to.shape(given["self"])), list(given["pad"])
-    _expect(all(isinstance(size, int) for size in pad), "it pads by the batch size")
-    pad += [0] * (2 * rank - len(pad))  # PyTorch begins with the last axis
-    pads = to.constant([*pad[0::2][::-1], *pad[1::2][::-1]])
-    mode, value = _PAD_MODES[given.get("mode", "constant")], given.get("value") or 0.0
-    return to.emit("Pad", [given["self"], pads, float(value)], mode=mode)
-
-
-def _upsample(mode: str) -> Write:
-    def write(to: Writer, given: Given) -> str:
-        size, made = to.shape(given["input"])[2:], to.shape()[2:]
-        whole = all(new % old == 0 for old, new in zip(size, made, strict=True))
-        _expect(whole or given.get("scale_factors") is None, "its factor is no whole number")
-        how = "asymmetric" if mode == "nearest" else "half_pixel"
-        if given.get("align_corners"):
-            how = "align_corners"
-        return to.emit(
-            "Resize",
-            [given["input"], None, None, to.constant(list(made))],
-            axes=list(range(2, 2 + len(made))),
-            mode=mode,
-            coordinate_transformation_mode=how,
-            nearest_mode="floor",
-        )
-
-    return write
-
-
-def _expect(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise Unwritable(otherwise)
-
-
-def _list(value: int | Sequence[int]) -> list[int]:
-    return [value] if isinstance(value, int) else list(value)
-
-
 def _spatial(value: int | Sequence[int], kernel: Sequence[int]) -> list[int]:
     """Return one number for each axis of a kernel."""
-    listed = _list(value)
+    listed = as_list(value)
     return listed * len(kernel) if len(listed) == 1 else listed
 
 
@@ -334,6 +202,7 @@ def _scale_and_shift(to: Writer, given: Given, size: tuple[int, ...]) -> tuple[A
 
 
 OPERATORS: dict[str, Write] = {
+    **MOVES,
     "aten.abs.default": _unary("Abs"),
     "aten.adaptive_avg_pool2d.default": _adaptive_avg_pool,
     "aten.add.Scalar": _binary("Add"),
@@ -342,13 +211,10 @@ OPERATORS: dict[str, Write] = {
     "aten.amin.default": _reduce("ReduceMin"),
     "aten.avg_pool2d.default": _pool,
     "aten.batch_norm.default": _batch_norm,
-    "aten.cat.default": _cat,
-    "aten.chunk.default": _parts,
     "aten.clamp.default": _clip("min", "max"),
     "aten.clamp_max.default": _clip(None, "max"),
     "aten.clamp_min.default": _clip("min", None),
     "aten.clone.default": _unary("Identity"),
-    "aten.constant_pad_nd.default": _pad,
     "aten.contiguous.default": _unary("Identity"),
     "aten.conv1d.default": _conv,
     "aten.conv1d.padding": _conv,
@@ -362,7 +228,6 @@ OPERATORS: dict[str, Write] = {
     "aten.elu.default": _elu,
     "aten.erf.default": _unary("Erf"),
     "aten.exp.default": _unary("Exp"),
-    "aten.flatten.using_ints": _flatten,
     "aten.gelu.default": _with_attributes("Gelu", approximate="approximate"),
     "aten.group_norm.default": _group_norm,
     "aten.hardsigmoid.default": _unary("HardSigmoid", alpha=1 / 6, beta=0.5),
@@ -385,39 +250,23 @@ OPERATORS: dict[str, Write] = {
     "aten.mul.Scalar": _binary("Mul"),
     "aten.mul.Tensor": _binary("Mul"),
     "aten.neg.default": _unary("Neg"),
-    "aten.pad.default": _pad,
-    "aten.permute.default": _permute,
-    "aten.pixel_shuffle.default": lambda to, given: to.emit(
-        "DepthToSpace", [given["self"]], blocksize=given["upscale_factor"], mode="CRD"
-    ),
     "aten.pow.Tensor_Scalar": lambda to, given: to.emit("Pow", [given["self"], given["exponent"]]),
     "aten.prelu.default": _prelu,
     "aten.reciprocal.default": _unary("Reciprocal"),
     "aten.relu.default": _unary("Relu"),
     "aten.relu6.default": _clip(0.0, 6.0),
-    "aten.reshape.default": _reshape,
     "aten.rsqrt.default": _unary("Sqrt", "Reciprocal"),
     "aten.rsub.Scalar": lambda to, given: to.emit("Sub", [given["other"], given["self"]]),
     "aten.selu.default": _unary("Selu"),
     "aten.sigmoid.default": _unary("Sigmoid"),
     "aten.silu.default": _silu,
     "aten.sin.default": _unary("Sin"),
-    "aten.slice.Tensor": _slice,
     "aten.softmax.int": _softmax("Softmax"),
     "aten.softplus.default": _softplus,
-    "aten.split.Tensor": _parts,
-    "aten.split_with_sizes.default": _parts,
     "aten.sqrt.default": _unary("Sqrt"),
-    "aten.squeeze.dim": _axes("Squeeze"),
-    "aten.squeeze.dims": _axes("Squeeze"),
     "aten.sub.Scalar": _binary("Sub"),
     "aten.sub.Tensor": _binary("Sub"),
     "aten.sum.dim_IntList": _reduce("ReduceSum"),
     "aten.tanh.default": _unary("Tanh"),
-    "aten.transpose.int": _transpose,
-    "aten.unsqueeze.default": _axes("Unsqueeze"),
-    "aten.upsample_bilinear2d.vec": _upsample("linear"),
-    "aten.upsample_nearest2d.vec": _upsample("nearest"),
-    "aten.view.default": _reshape,
 }
 """By PyTorch's name and overload."""
