@@ -15,6 +15,7 @@ from quant.deploy_graph import (
     Flatten,
     Linear,
     MaxPool2d,
+    Pad2d,
     QuantizeInput,
     Requantize,
 )
@@ -31,7 +32,7 @@ __all__ = [
 BitPair = tuple[int, int]
 """`(weight_bits, activation_bits)`."""
 
-_PASSING = (MaxPool2d, Flatten, Concat)
+_PASSING = (MaxPool2d, Flatten, Concat, Pad2d)
 """Operators whose output has the quantizer of their input."""
 
 
@@ -181,6 +182,8 @@ def _clipped(op: DeployOp, widths: Mapping[str, int]) -> DeployOp:
             zero_point=min(op.zero_point, largest),
             clip_max=largest,
         )
+    if isinstance(op, Pad2d):
+        return replace(op, zero_point=min(op.zero_point, largest))
     if isinstance(op, Requantize | AvgPool2d):
         return replace(
             op,

@@ -20,6 +20,7 @@ from quant.deploy_graph import (
     FloatCall,
     Linear,
     MaxPool2d,
+    Pad2d,
     QuantizeInput,
     Requantize,
     RunIsland,
@@ -114,6 +115,9 @@ def _run(op: DeployOp, inputs: list[torch.Tensor]) -> torch.Tensor:
         return (parts[0] + parts[1]).clamp_(op.clip_min, op.clip_max)
     if isinstance(op, MaxPool2d):
         return functional.max_pool2d(x, op.kernel, op.stride, op.padding)
+    if isinstance(op, Pad2d):
+        (above, left), (below, right) = op.before, op.after
+        return functional.pad(x, (left, right, above, below), value=op.zero_point)
     if isinstance(op, AvgPool2d):
         total = functional.avg_pool2d(
             x.double(), op.kernel, op.stride, op.padding, divisor_override=1

@@ -18,7 +18,7 @@ from quant.graph import (
     quantized_tensors,
     readers_of,
 )
-from quant.graph_passes import check_nodes, drop_unread, fuse_clips
+from quant.graph_passes import check_nodes, drop_unread, fold_pads, fuse_clips
 from quant.layers import LayerKind, LayerSpec
 
 __all__ = ["GraphBuilder", "argument", "shape_of", "where"]
@@ -185,7 +185,10 @@ class GraphBuilder:
         """Return the graph, activations fused, and its layers' folded parameters."""
         self._join_pieces()
         fused, output = fuse_clips(list(self._nodes.values()), self._output)
-        nodes = drop_unread(fused, output)
+        nodes, folded = fold_pads(drop_unread(fused, output))
+        for layer, added in folded.items():
+            rows, columns = self._geometry[layer]["padding"]
+            self._geometry[layer]["padding"] = (rows + added[0], columns + added[1])
         check_nodes(nodes, output)
         graph = NetworkGraph(
             nodes=tuple(nodes),

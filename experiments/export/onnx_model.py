@@ -25,6 +25,7 @@ from quant.deploy_graph import (
     Flatten,
     Linear,
     MaxPool2d,
+    Pad2d,
     QuantizeInput,
     Requantize,
 )
@@ -149,6 +150,11 @@ class _Builder:
     def concat(self, op: Concat) -> None:
         self._node("Concat", list(op.inputs), op.output, axis=1)
 
+    def pad(self, op: Pad2d) -> None:
+        ends = np.array([0, 0, *op.before, 0, 0, *op.after], np.int64)
+        pads = self._constant(f"{op.output}/pads", ends.shape, ends.tobytes(), "INT64")
+        self._node("Pad", [op.input, pads], op.output)  # of real values: with 0.0
+
     def _layer(
         self, op: Conv2d | Linear, codes: npt.NDArray[np.int8], kind: str, **attributes: Any
     ) -> None:
@@ -251,4 +257,5 @@ _EMIT: dict[type, Any] = {
     AvgPool2d: _Builder.avg_pool,
     Flatten: _Builder.flatten,
     Concat: _Builder.concat,
+    Pad2d: _Builder.pad,
 }

@@ -12,6 +12,7 @@ from hardware.kernels.context import PlanContext, limits
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.layers import plan_layer
 from hardware.kernels.moving import avg_pool_kernel, concat_kernel, max_pool_kernel
+from hardware.kernels.padding import pad_kernel
 from hardware.kernels.plan import KernelPlan
 from hardware.kernels.pointwise import (
     add_kernel,
@@ -30,6 +31,7 @@ from quant.deploy_graph import (
     FloatCall,
     Linear,
     MaxPool2d,
+    Pad2d,
     QuantizeInput,
     Requantize,
 )
@@ -65,6 +67,8 @@ def plan_step(step: Step, context: PlanContext) -> KernelPlan | None:
             return _plan_avg_pool(op, context)
         case Concat():
             return _plan_concat(op, context)
+        case Pad2d():
+            return _plan_pad(op, context)
         case Dequantize():
             return _plan_dequantize(op, context)
         case FloatCall():
@@ -155,6 +159,23 @@ def _plan_concat(op: Concat, context: PlanContext) -> KernelPlan:
         "concat",
         {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtype": dtype},
         partial(concat_kernel, layouts=layouts, shapes=shapes, dtype=dtype),
+    )
+
+
+def _plan_pad(op: Pad2d, context: PlanContext) -> KernelPlan:
+    dtype = context.dtype(op.output)
+    layouts = (context.layout(op.input), context.layout(op.output))
+    shapes = (context.stored_shape(op.input), context.stored_shape(op.output))
+    return context.plan(
+        "pad",
+        {
+            "layouts": [asdict(layout) for layout in layouts],
+            "shapes": shapes,
+            "before": op.before,
+            "dtype": dtype,
+        },
+        partial(pad_kernel, layouts=layouts, shapes=shapes, before=op.before, dtype=dtype),
+        (np.array([op.zero_point], dtype=dtype),),
     )
 
 

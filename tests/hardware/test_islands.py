@@ -23,7 +23,7 @@ from quant.integer import run_graph
 from quant.testing import prepared, random_allocation, random_images, shake_batch_norm
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
-QUICK = ("sequence", "transposed")
+QUICK = ("sequence", "transposed", "padding")
 """Run every time; the others are slow to compile."""
 
 

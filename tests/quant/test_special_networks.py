@@ -15,7 +15,7 @@ from quant.network import prepare
 from quant.testing import prepared, random_allocation, random_images, shake_batch_norm
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
-MOVES = {"split", "chunk", "getitem", "sub", "mean", "pad"}
+MOVES = {"split", "chunk", "getitem", "sub", "mean"}
 
 
 @pytest.fixture(params=list(SPECIAL_NETWORKS))

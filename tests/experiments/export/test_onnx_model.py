@@ -1,5 +1,7 @@
 """The ONNX model: valid, with the network's own integers, and computing what the network does."""
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -20,11 +22,16 @@ from quant.testing import (
     random_allocation,
     random_images,
 )
+from tests.quant.special_networks import SPECIAL_NETWORKS
 
-NETWORKS = [(TinyResidualNet, (1, 8, 8)), (TinyBranchNet, (3, 10, 12))]
+NETWORKS = [
+    (TinyResidualNet, (1, 8, 8)),
+    (TinyBranchNet, (3, 10, 12)),
+    (SPECIAL_NETWORKS["padding"][0], (3, 8, 8)),
+]
 
 
-def _graphs(kind: type[torch.nn.Module], shape: tuple[int, int, int]) -> list[DeployGraph]:
+def _graphs(kind: Callable[[], torch.nn.Module], shape: tuple[int, int, int]) -> list[DeployGraph]:
     torch.manual_seed(0)
     network = prepared(kind(), random_images(64, shape))
     rng = np.random.default_rng(0)
@@ -38,7 +45,7 @@ def _graphs(kind: type[torch.nn.Module], shape: tuple[int, int, int]) -> list[De
 
 @pytest.mark.parametrize(("kind", "shape"), NETWORKS)
 def test_every_multiplier_is_made_of_the_tensors_scales(
-    kind: type[torch.nn.Module], shape: tuple[int, int, int]
+    kind: Callable[[], torch.nn.Module], shape: tuple[int, int, int]
 ) -> None:
     for graph in _graphs(kind, shape):
         scale = {name: tensor.scale for name, tensor in graph.tensors.items()}
@@ -57,7 +64,7 @@ def test_every_multiplier_is_made_of_the_tensors_scales(
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize(("kind", "shape"), NETWORKS)
 def test_onnx_runtime_gives_the_integer_networks_logits(
-    kind: type[torch.nn.Module], shape: tuple[int, int, int], opset: int
+    kind: Callable[[], torch.nn.Module], shape: tuple[int, int, int], opset: int
 ) -> None:
     images = random_images(128, shape, seed=3).numpy()
     options = onnxruntime.SessionOptions()
