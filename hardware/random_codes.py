@@ -17,6 +17,7 @@ from quant.deploy_graph import (
     Lookup,
     MaxPool2d,
     Multiply,
+    Pad2d,
     QuantizeInput,
     Requantize,
     read_names,
@@ -34,7 +35,7 @@ __all__ = [
 BitPair = tuple[int, int]
 """`(weight_bits, activation_bits)`."""
 
-_PASSING = (MaxPool2d, Flatten, Concat)
+_PASSING = (MaxPool2d, Flatten, Concat, Pad2d)
 """Operators whose output has the quantizer of their input."""
 
 
@@ -187,6 +188,8 @@ def _clipped(op: DeployOp, widths: Mapping[str, int]) -> DeployOp:
     if isinstance(op, Lookup):
         codes = np.rint(op.table * (largest / max(int(op.table.max()), 1)))
         return replace(op, table=codes.astype(op.table.dtype))
+    if isinstance(op, Pad2d):
+        return replace(op, zero_point=min(op.zero_point, largest))
     if isinstance(op, Requantize | AvgPool2d | Multiply):
         return replace(
             op,

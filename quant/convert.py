@@ -24,6 +24,7 @@ from quant.deploy_graph import (
     Lookup,
     MaxPool2d,
     Multiply,
+    Pad2d,
     QuantizeInput,
     Requantize,
     RunIsland,
@@ -309,6 +310,18 @@ class _Converter:
         sources = tuple(self._same_width(node, name) for name in node.inputs)
         self._ops.append(Concat(inputs=sources, output=self._output(node)))
 
+    def pad(self, node: Node) -> None:
+        assert node.padding is not None
+        self._ops.append(
+            Pad2d(
+                input=self._same_width(node, node.inputs[0]),
+                output=self._output(node),
+                before=node.padding.before,
+                after=node.padding.after,
+                zero_point=self._scale(node)[1],
+            )
+        )
+
     def island(self, node: Node) -> None:
         """Emit a float island between its dequantizations and the quantization of its output."""
         module = copy.deepcopy(self._network.island(node.name)).eval().requires_grad_(False)
@@ -361,6 +374,7 @@ _EMIT = {
     "avg_pool": _Converter.avg_pool,
     "flatten": _Converter.flatten,
     "concat": _Converter.concat,
+    "pad": _Converter.pad,
     "island": _Converter.island,
 }
 

@@ -31,6 +31,7 @@ __all__ = [
     "Lookup",
     "MaxPool2d",
     "Multiply",
+    "Pad2d",
     "QuantizeInput",
     "Requantize",
     "RunIsland",
@@ -250,6 +251,20 @@ class Concat:
     output: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pad2d:
+    """Codes (narrow or wide) with rows and columns of the zero point around them."""
+
+    input: str
+    output: str
+    before: tuple[int, int]
+    """Rows above and columns to the left."""
+    after: tuple[int, int]
+    """Rows below and columns to the right."""
+    zero_point: int
+    """The code of the real value zero; 0 where codes are wide."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FloatCall:
     """One compiled function of a float island.
@@ -279,6 +294,7 @@ DeployOp = (
     | AvgPool2d
     | Flatten
     | Concat
+    | Pad2d
     | Dequantize
     | RunIsland
     | FloatCall

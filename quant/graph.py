@@ -11,7 +11,7 @@ from quant.float_island import FloatIsland
 from quant.layers import LayerSpec
 from quant.lookup import Lookup
 
-__all__ = ["Clip", "LayerParameters", "NetworkGraph", "Node", "NodeKind", "Window"]
+__all__ = ["Clip", "LayerParameters", "NetworkGraph", "Node", "NodeKind", "Padding", "Window"]
 
 NodeKind = Literal[
     "input",
@@ -25,9 +25,10 @@ NodeKind = Literal[
     "concat",
     "multiply",
     "lookup",
+    "pad",
     "island",
 ]
-TRANSPARENT: frozenset[str] = frozenset({"max_pool", "flatten", "concat"})
+TRANSPARENT: frozenset[str] = frozenset({"max_pool", "flatten", "concat", "pad"})
 """Operators that move or pick codes: input and output share one quantizer."""
 WIDE_READERS: frozenset[str] = frozenset({"add", "avg_pool", "clip", "multiply", "island"})
 """Operators that read wide codes (docs/integers.md, "Between layers")."""
@@ -50,6 +51,16 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Padding:
+    """Rows and columns of zeros that an operator puts around an image."""
+
+    before: tuple[int, int]
+    """Rows above and columns to the left."""
+    after: tuple[int, int]
+    """Rows below and columns to the right."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
     """One operator; its name is also the name of the tensor it makes."""
 
@@ -63,6 +74,8 @@ class Node:
     clip: Clip | None = None
     """The activation fused into this operator, or the operator's own for kind `clip`."""
     window: Window | None = None
+    padding: Padding | None = None
+    """What kind `pad` puts around its input."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -109,8 +122,10 @@ class NetworkGraph:
         for node in reversed(self.nodes):
             if node.kind == "input":
                 continue  # 8-bit codes, whoever reads them
+            moved = self.tensor_of[node.name] == self.input  # codes of the input, moved
+            readers = WIDE_READERS - {"island"} if moved else WIDE_READERS
             needs = node.kind == "add" or any(
-                reader.kind in WIDE_READERS or (reader.kind in TRANSPARENT and reader.name in wide)
+                reader.kind in readers or (reader.kind in TRANSPARENT and reader.name in wide)
                 for reader in self.readers[node.name]
             )
             if needs:

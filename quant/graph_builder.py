@@ -17,7 +17,7 @@ from quant.graph import (
     NodeKind,
     quantized_tensors,
 )
-from quant.graph_passes import check_nodes, drop_unread, fuse_clips
+from quant.graph_passes import check_nodes, drop_unread, fold_pads, fuse_clips
 from quant.layers import LayerKind, LayerSpec
 from quant.lookup import Lookup, is_pointwise
 from quant.pieces import Piece, join_islands, join_lookups
@@ -192,7 +192,10 @@ class GraphBuilder:
         self._keep_output_in_float()
         join_islands(self._nodes, self._pieces, self._output)
         fused, output = fuse_clips(list(self._nodes.values()), self._output)
-        nodes = drop_unread(fused, output)
+        nodes, folded = fold_pads(drop_unread(fused, output))
+        for layer, added in folded.items():
+            rows, columns = self._geometry[layer]["padding"]
+            self._geometry[layer]["padding"] = (rows + added[0], columns + added[1])
         check_nodes(nodes, output)
         graph = NetworkGraph(
             nodes=tuple(nodes),

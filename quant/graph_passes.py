@@ -1,4 +1,4 @@
-"""Passes over captured nodes: fuse activations, drop what nothing reads, refuse what cannot be."""
+"""Passes over captured nodes: fuse activations and pads, drop what is not read, refuse others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from quant.errors import CaptureError
 from quant.graph import WIDE_READERS, NetworkGraph, Node, readers_of
 
-__all__ = ["check_nodes", "drop_unread", "fuse_clips"]
+__all__ = ["check_nodes", "drop_unread", "fold_pads", "fuse_clips"]
 
 READ_ANY = frozenset({"island", "multiply"})
 """Readers of wide codes that read the network's 8-bit ones as well."""
@@ -24,7 +24,7 @@ def fuse_clips(nodes: Sequence[Node], output: str) -> tuple[list[Node], str]:
     for node in nodes:
         inputs = tuple(renamed.get(name, name) for name in node.inputs)
         if node.kind == "clip" and len(readers[node.inputs[0]]) == 1 and node.inputs[0] != output:
-            producer = _behind_pools(fused[inputs[0]], fused, readers)
+            producer = _behind_moves(fused[inputs[0]], fused, readers)
             if producer.kind in ("conv2d", "linear", "add", "multiply") and not producer.clip:
                 fused[producer.name] = replace(producer, clip=node.clip)
                 renamed[node.name] = inputs[0]
@@ -33,13 +33,42 @@ def fuse_clips(nodes: Sequence[Node], output: str) -> tuple[list[Node], str]:
     return list(fused.values()), renamed.get(output, output)
 
 
-def _behind_pools(
+def _behind_moves(
     node: Node, nodes: Mapping[str, Node], readers: Mapping[str, Sequence[Node]]
 ) -> Node:
-    """Return the operator behind max poolings that alone read it: clips and maxima commute."""
-    while node.kind == "max_pool" and len(readers[node.inputs[0]]) == 1:
+    """Return the operator behind max poolings and pads that alone read it.
+
+    A clip commutes with maxima, and leaves zeros as they are.
+    """
+    while node.kind in ("max_pool", "pad") and len(readers[node.inputs[0]]) == 1:
         node = nodes[node.inputs[0]]
     return node
+
+
+def fold_pads(nodes: Sequence[Node]) -> tuple[list[Node], dict[str, tuple[int, int]]]:
+    """Leave out each pad that is the same on both sides and that convolutions alone read.
+
+    Returns:
+        The nodes, and by layer the rows and columns that its own padding grows by.
+    """
+    kept: list[Node] = []
+    source: dict[str, str] = {}
+    added: dict[str, tuple[int, int]] = {}
+    readers = readers_of(nodes)
+    for node in nodes:
+        inputs = tuple(source.get(name, name) for name in node.inputs)
+        padding, convolutions = node.padding, readers[node.name]
+        if (
+            padding is None
+            or padding.before != padding.after
+            or not convolutions
+            or any(reader.kind != "conv2d" for reader in convolutions)
+        ):
+            kept.append(replace(node, inputs=inputs))
+            continue
+        source[node.name] = inputs[0]
+        added |= {reader.layer: padding.before for reader in convolutions}
+    return kept, added
 
 
 def drop_unread(nodes: Sequence[Node], output: str) -> list[Node]:

@@ -25,6 +25,7 @@ from quant.deploy_graph import (
     Lookup,
     MaxPool2d,
     Multiply,
+    Pad2d,
     QuantizeInput,
     Requantize,
     RunIsland,
@@ -211,6 +212,11 @@ def _concat(op: Concat, *inputs: Array) -> Array:
     return np.concatenate(inputs, axis=-1)
 
 
+def _pad2d(op: Pad2d, x: Array) -> Array:
+    rows, columns = zip(op.before, op.after, strict=True)
+    return np.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=op.zero_point)
+
+
 _RUN: dict[type, Callable[..., Array]] = {
     QuantizeInput: _quantize_input,
     Conv2d: _conv2d,
@@ -223,6 +229,7 @@ _RUN: dict[type, Callable[..., Array]] = {
     AvgPool2d: _avg_pool,
     Flatten: _flatten,
     Concat: _concat,
+    Pad2d: _pad2d,
     Dequantize: _dequantize,
     RunIsland: _run_island,
 }

@@ -35,6 +35,9 @@ def plain_value(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         return inputs[0].flatten(1)
     if node.kind == "clip":
         return inputs[0]
+    if node.padding is not None:
+        (above, left), (below, right) = node.padding.before, node.padding.after
+        return functional.pad(inputs[0], (left, right, above, below))
     assert node.window is not None
     kernel, stride, padding = node.window.kernel, node.window.stride, node.window.padding
     if node.kind == "max_pool":

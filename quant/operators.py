@@ -9,7 +9,7 @@ import torch
 from torch import fx
 
 from quant.errors import CaptureError
-from quant.graph import Clip, Window
+from quant.graph import Clip, Padding, Window
 from quant.graph_builder import GraphBuilder, argument, shape_of, where
 
 __all__ = ["add_operator"]
@@ -167,6 +167,35 @@ def _concat(builder: GraphBuilder, node: fx.Node) -> None:
     builder.add_node(node, "concat", list(argument(node, 0)))
 
 
+def _pad(builder: GraphBuilder, node: fx.Node) -> None:
+    if argument(node, 2, "constant") != "constant" or argument(node, 3):
+        raise CaptureError(f"padding with other values than zeros: {where(node)}")
+    _pad_zeros(builder, node)
+
+
+def _constant_pad(builder: GraphBuilder, node: fx.Node) -> None:
+    if argument(node, 2, 0):
+        raise CaptureError(f"padding with other values than zeros: {where(node)}")
+    _pad_zeros(builder, node)
+
+
+def _pad_zeros(builder: GraphBuilder, node: fx.Node) -> None:
+    sizes = list(node.args[1])  # type: ignore[arg-type]
+    if not any(sizes):
+        builder.pass_through(node)
+        return
+    axes = max(node.meta["val"].ndim - 2, 0)  # the last ones: height and width, or length
+    sizes += [0] * (4 - len(sizes))
+    whole = all(isinstance(size, int) and size >= 0 for size in sizes)
+    if not whole or any(sizes[2 * axes :]):
+        raise CaptureError(
+            f"padding that removes rows or columns, or is not of height and width: {where(node)}"
+        )
+    left, right, above, below = sizes[:4]
+    padding = Padding(before=(above, left), after=(below, right))
+    builder.add_node(node, "pad", [node.args[0]], padding=padding)
+
+
 def _window(node: fx.Node) -> Window:
     row = node.meta["val"].ndim == 3
     pair = _row if row else _pair
@@ -231,6 +260,8 @@ _HANDLERS: dict[Any, Callable[[GraphBuilder, fx.Node], None]] = {
     aten.view.default: _flatten,
     aten.reshape.default: _flatten,
     aten.cat.default: _concat,
+    aten.pad.default: _pad,
+    aten.constant_pad_nd.default: _constant_pad,
     aten.dropout.default: GraphBuilder.pass_through,
     aten.feature_dropout.default: GraphBuilder.pass_through,
     aten.contiguous.default: GraphBuilder.pass_through,

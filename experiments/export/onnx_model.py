@@ -31,6 +31,7 @@ from quant.deploy_graph import (
     Lookup,
     MaxPool2d,
     Multiply,
+    Pad2d,
     QuantizeInput,
     Requantize,
     RunIsland,
@@ -188,6 +189,11 @@ class _Builder:
         shapes = [self._graph.tensors[name].shape for name in op.inputs]
         write_island(op, shapes, self._node, self._array)
 
+    def pad(self, op: Pad2d) -> None:
+        ends = np.array([0, 0, *op.before, 0, 0, *op.after], np.int64)
+        pads = self._constant(f"{op.output}/pads", ends.shape, ends.tobytes(), "INT64")
+        self._node("Pad", [op.input, pads], op.output)  # of real values: with 0.0
+
     def _layer(
         self, op: Conv2d | Linear, codes: npt.NDArray[np.int8], kind: str, **attributes: Any
     ) -> None:
@@ -298,4 +304,5 @@ _EMIT: dict[type, Any] = {
     Concat: _Builder.concat,
     Dequantize: _Builder.dequantize,
     RunIsland: _Builder.run_island,
+    Pad2d: _Builder.pad,
 }

@@ -16,6 +16,7 @@ from hardware.kernels.layers import plan_layer
 from hardware.kernels.lookup import lookup_kernel
 from hardware.kernels.moving import avg_pool_kernel, concat_kernel, max_pool_kernel
 from hardware.kernels.multiply import multiply_kernel
+from hardware.kernels.padding import pad_kernel
 from hardware.kernels.plan import KernelPlan
 from hardware.kernels.pointwise import (
     add_kernel,
@@ -36,6 +37,7 @@ from quant.deploy_graph import (
     Lookup,
     MaxPool2d,
     Multiply,
+    Pad2d,
     QuantizeInput,
     Requantize,
 )
@@ -179,6 +181,23 @@ def _plan_concat(op: Concat, context: PlanContext) -> KernelPlan:
     )
 
 
+def _plan_pad(op: Pad2d, context: PlanContext) -> KernelPlan:
+    dtype = context.dtype(op.output)
+    layouts = (context.layout(op.input), context.layout(op.output))
+    shapes = (context.stored_shape(op.input), context.stored_shape(op.output))
+    return context.plan(
+        "pad",
+        {
+            "layouts": [asdict(layout) for layout in layouts],
+            "shapes": shapes,
+            "before": op.before,
+            "dtype": dtype,
+        },
+        partial(pad_kernel, layouts=layouts, shapes=shapes, before=op.before, dtype=dtype),
+        (np.array([op.zero_point], dtype=dtype),),
+    )
+
+
 def _window(op: MaxPool2d | AvgPool2d, context: PlanContext) -> Geometry:
     batch, height, width, channels = context.shape(op.input)
     return Geometry(
@@ -208,6 +227,7 @@ _PLANNERS: dict[type, Callable[[Any, PlanContext], KernelPlan]] = {
     MaxPool2d: _plan_max_pool,
     AvgPool2d: _plan_avg_pool,
     Concat: _plan_concat,
+    Pad2d: _plan_pad,
     Dequantize: _plan_dequantize,
     FloatCall: plan_float_call,
 }

@@ -11,7 +11,6 @@ from env.tasks.networks.digits_net import DigitsNet
 from hardware.local import LocalDevice
 from hardware.protocol import ProtocolConfig
 from hardware.target import TargetConfig
-from quant.accuracy import integer_logits
 from quant.convert import convert
 from quant.integer import run_graph
 from quant.testing import (
@@ -23,6 +22,7 @@ from quant.testing import (
     random_images,
     shake_batch_norm,
 )
+from quant.torch_integer import integer_logits
 
 ALLOCATIONS = 30
 NETWORKS: dict[str, tuple[type[nn.Module], tuple[int, int, int]]] = {

@@ -10,10 +10,10 @@ from env.tasks.networks.catalogue import NETWORKS
 from hardware.local import LocalDevice
 from hardware.protocol import ProtocolConfig
 from hardware.target import TargetConfig
-from quant.accuracy import integer_logits
 from quant.convert import convert
 from quant.integer import run_graph
 from quant.testing import prepared, random_allocation, random_images, shake_batch_norm
+from quant.torch_integer import integer_logits
 
 SIZES = {
     "digits": (1, 8, 8),

@@ -20,6 +20,7 @@ from quant.deploy_graph import (
     Lookup,
     MaxPool2d,
     Multiply,
+    Pad2d,
     QuantizeInput,
     Requantize,
 )
@@ -209,6 +210,21 @@ class GraphBuilder:
         self.ops.append(Concat(inputs=sources, output=output))
         return output
 
+    def pad(self, source: str, before: tuple[int, int], after: tuple[int, int]) -> str:
+        height, width, channels = self.tensors[source].shape
+        size = (height + before[0] + after[0], width + before[1] + after[1])
+        output = self.tensor((*size, channels), self.tensors[source].dtype)
+        self.ops.append(
+            Pad2d(
+                input=source,
+                output=output,
+                before=before,
+                after=after,
+                zero_point=self._zero_point(source, 8),
+            )
+        )
+        return output
+
     def graph(self, output: str, name: str = "handmade") -> DeployGraph:
         return DeployGraph(
             network=name, input="x", output=output, tensors=self.tensors, ops=tuple(self.ops)
@@ -224,7 +240,7 @@ class GraphBuilder:
             if op.output == source:
                 if isinstance(op, Conv2d):
                     return op.epilogue.zero_point
-                if isinstance(op, MaxPool2d | Flatten):
+                if isinstance(op, MaxPool2d | Flatten | Pad2d):
                     return self._zero_point(op.input, bits)
                 if isinstance(op, Concat):
                     return self._zero_point(op.inputs[0], bits)

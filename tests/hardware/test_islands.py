@@ -24,7 +24,7 @@ from quant.testing import random_images
 from tests.hardware.island_graphs import converted
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
-QUICK = ("sequence", "transposed")
+QUICK = ("sequence", "transposed", "padding")
 """Run every time; the others are slow to compile."""
 
 

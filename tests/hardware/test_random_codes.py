@@ -6,9 +6,9 @@ import pytest
 from hardware.agreement import fixed_input
 from hardware.layer_timing import bit_pairs
 from hardware.random_codes import layer_alone, reads_network_input, with_random_codes
-from quant.deploy_graph import Conv2d
+from quant.deploy_graph import Conv2d, Pad2d
 from quant.integer import run_graph
-from tests.hardware.graphs import digits_like, zoo
+from tests.hardware.graphs import GraphBuilder, digits_like, zoo
 
 
 def test_only_layers_behind_the_input_quantizer_read_the_input() -> None:
@@ -35,6 +35,18 @@ def test_codes_stay_inside_the_new_widths(bits: int) -> None:
         assert op.input_zero_point <= 2**op.activation_bits - 1
         if isinstance(op, Conv2d):
             assert np.ptp(values[op.input]) > 0, f"{op.layer} reads a constant"
+
+
+def test_a_pad_keeps_writing_its_readers_zero_point() -> None:
+    build = GraphBuilder()
+    first = build.conv(build.image(3, 6, 6), 5, zero_point=200)
+    last = build.conv(build.pad(first, (0, 2), (1, 0)), 4, 3, wide=True)
+    graph = build.graph(build.linear(build.flatten(build.avg_pool(last, 7, 7, 8)), 3))
+    bits = {op.layer: (3, 8 if op.layer == "layer1" else 3) for op in graph.layer_ops()}
+    changed = with_random_codes(graph, bits, seed=0)
+    (pad,) = (op for op in changed.ops if isinstance(op, Pad2d))
+    reader = next(op for op in changed.layer_ops() if op.input == pad.output)
+    assert pad.zero_point == reader.input_zero_point == 7
 
 
 def test_a_layer_alone_reads_codes_of_its_width() -> None:

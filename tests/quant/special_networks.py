@@ -77,6 +77,12 @@ def _composed(net: Function, x: torch.Tensor) -> torch.Tensor:
     return torch.relu(z * z * 0.5 + y)
 
 
+def _padding(net: Function, x: torch.Tensor) -> torch.Tensor:
+    y = net.first(functional.pad(x, (0, 1, 2, 0)))  # behind a ReLU: written with zeros
+    y = net.second(functional.pad(y, (1, 0, 0, 3))) + functional.pad(y, (0, 1, 3, 0))
+    return functional.pad(y, (2, 1, 0, 1))  # of wide codes
+
+
 SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = {
     "residual": (lambda: SpecialNet(Function(lambda n, x: torch.relu(n.first(x) + x))), ()),
     "dense": (
@@ -136,6 +142,18 @@ SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = 
     "dropout": (
         lambda: SpecialNet(nn.Sequential(nn.Dropout2d(0.5), nn.Conv2d(8, 8, 3), nn.Dropout(0.2))),
         (),
+    ),
+    "padding": (lambda: SpecialNet(Function(_padding)), ()),
+    "padded sequence": (
+        lambda: SpecialNet(
+            nn.Sequential(nn.ConstantPad1d((3, 0), 0.0), nn.Conv1d(8, 8, 4), nn.ReLU()),
+            sequence=True,
+        ),
+        (),
+    ),
+    "other padding": (
+        lambda: SpecialNet(nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(8, 8, 3))),
+        ("pad",),
     ),
     "adaptive pooling": (lambda: SpecialNet(nn.AdaptiveAvgPool2d((4, 2))), ()),
     "uneven adaptive pooling": (

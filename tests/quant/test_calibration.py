@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from quant.accuracy import integer_logits
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.errors import AllocationError, CaptureError
 from quant.finetune import FinetuneConfig, finetune
 from quant.network import QuantizedNetwork, prepare
 from quant.quantizer import STALE_AFTER_STEPS, ActivationQuantizer, WeightQuantizer, keep_positive
+from quant.torch_integer import integer_logits
 
 
 def small_network(first: nn.Conv2d | None = None) -> nn.Module:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from quant.accuracy import integer_accuracy, integer_logits
+from quant.accuracy import integer_accuracy
 from quant.allocation import Allocation, LayerBits
 from quant.convert import convert
 from quant.deploy_graph import Add, AvgPool2d, Conv2d, DeployGraph, Linear, QuantizeInput
@@ -23,6 +23,7 @@ from quant.testing import (
     random_images,
     shake_batch_norm,
 )
+from quant.torch_integer import integer_logits
 
 Codes = npt.NDArray[Any]
 

@@ -18,6 +18,7 @@ from quant.deploy_graph import (
     Flatten,
     Linear,
     MaxPool2d,
+    Pad2d,
     QuantizeInput,
     Requantize,
 )
@@ -190,6 +191,13 @@ def test_max_pool_equals_torch() -> None:
         torch.from_numpy(codes).permute(0, 3, 1, 2).double(), (3, 2), (2, 3), (1, 1)
     )
     np.testing.assert_array_equal(run_op(op, codes), expected.permute(0, 2, 3, 1).numpy())
+
+
+def test_padding_writes_the_zero_point_on_each_side_by_itself() -> None:
+    op = Pad2d(input="a", output="b", before=(1, 0), after=(0, 2), zero_point=9)
+    codes = np.array([[1, 2], [3, 4]], np.uint8).reshape(1, 2, 2, 1)
+    expected = [[9, 9, 9, 9], [1, 2, 9, 9], [3, 4, 9, 9]]
+    np.testing.assert_array_equal(run_op(op, codes)[0, :, :, 0], expected)
 
 
 def test_average_pool_folds_the_count() -> None:

@@ -38,6 +38,7 @@ NETWORKS = [
     (TinyResidualNet, (1, 8, 8)),
     (TinyBranchNet, (3, 10, 12)),
     (TinyGatedNet, (3, 7, 9)),
+    (SPECIAL_NETWORKS["padding"][0], (3, 8, 8)),
 ]
 
 
@@ -55,7 +56,7 @@ def _graphs(kind: Callable[[], torch.nn.Module], shape: tuple[int, int, int]) ->
 
 @pytest.mark.parametrize(("kind", "shape"), NETWORKS)
 def test_every_multiplier_is_made_of_the_tensors_scales(
-    kind: type[torch.nn.Module], shape: tuple[int, int, int]
+    kind: Callable[[], torch.nn.Module], shape: tuple[int, int, int]
 ) -> None:
     for graph in _graphs(kind, shape):
         scale = {name: tensor.scale for name, tensor in graph.tensors.items()}
@@ -77,7 +78,7 @@ def test_every_multiplier_is_made_of_the_tensors_scales(
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize(("kind", "shape"), NETWORKS)
 def test_onnx_runtime_gives_the_integer_networks_logits(
-    kind: type[torch.nn.Module], shape: tuple[int, int, int], opset: int
+    kind: Callable[[], torch.nn.Module], shape: tuple[int, int, int], opset: int
 ) -> None:
     images = random_images(128, shape, seed=3).numpy()
     options = onnxruntime.SessionOptions()

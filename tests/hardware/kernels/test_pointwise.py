@@ -17,6 +17,7 @@ from quant.deploy_graph import (
     Lookup,
     MaxPool2d,
     Multiply,
+    Pad2d,
     QuantizeInput,
     Requantize,
 )
@@ -227,6 +228,27 @@ def test_concatenating(
     op = Concat(inputs=tuple(f"x{i}" for i in range(len(channels))), output="y")
     parts = [_codes(rng, (*shape, count), dtype) for count in channels]
     auto.agrees(op, *parts, out_dtype=dtype)
+
+
+@few
+@given(
+    shape=st.tuples(batches, sizes, sizes, channel_counts),
+    before=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    after=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    dtype=code_dtypes,
+    seed=seeds,
+)
+def test_padding(
+    shape: tuple[int, ...],
+    before: tuple[int, int],
+    after: tuple[int, int],
+    dtype: str,
+    seed: int,
+    auto: Bench,
+) -> None:
+    zero_point = 0 if dtype == "int16" else seed % 256
+    op = Pad2d(input="x", output="y", before=before, after=after, zero_point=zero_point)
+    auto.agrees(op, _codes(np.random.default_rng(seed), shape, dtype), out_dtype=dtype)
 
 
 def test_a_flatten_needs_no_kernel(auto: Bench) -> None:
