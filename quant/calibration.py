@@ -1,12 +1,13 @@
-"""What calibration takes from the values of a tensor: a sample for steps, a scale for streams."""
+"""What calibration takes from the values of a tensor: samples for steps, a scale for streams."""
 
 from collections.abc import Sequence
 
 import torch
 
 from quant.deploy_graph import WIDE_MAX
+from quant.layers import LayerSpec
 
-__all__ = ["sample_values", "wide_scale"]
+__all__ = ["sample_values", "sample_windows", "wide_scale"]
 
 STREAM_HEADROOM = 2.0
 """Wide scales leave this factor above the largest calibrated magnitude: training may grow it."""
@@ -14,6 +15,9 @@ SMALLEST_MAGNITUDE = 1e-6
 """A stream that was always zero is scaled as if it reached this."""
 SAMPLE_VALUES = 16384
 """Values of each tensor kept for initialising its steps."""
+SAMPLE_WINDOWS = 128
+"""Outputs of each layer whose inputs are kept for initialising its weights' steps: the mean of
+their squared errors is known to 12 %."""
 
 
 def sample_values(members: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -27,6 +31,37 @@ def sample_values(members: Sequence[torch.Tensor]) -> torch.Tensor:
         generator = torch.Generator().manual_seed(0)
         flat = flat[torch.randint(flat.numel(), (SAMPLE_VALUES,), generator=generator)]
     return torch.cat([flat, extremes])
+
+
+def sample_windows(spec: LayerSpec, x: torch.Tensor) -> torch.Tensor:
+    """Return what a sample of a layer's outputs are sums of.
+
+    Args:
+        spec: The layer.
+        x: What it reads, float32 `[N, C, H, W]` or `[N, F]`.
+
+    Returns:
+        float32 `[groups, SAMPLE_WINDOWS, in]`, in the order of one output channel's weights.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(count: int) -> torch.Tensor:
+        return torch.randint(count, (SAMPLE_WINDOWS,), generator=generator)
+
+    images = draw(len(x))
+    if spec.kind == "linear":
+        return x[images].unsqueeze(0)
+    inside, places = [], []
+    for axis in (0, 1):
+        taps = torch.arange(spec.kernel[axis]) * spec.dilation[axis] - spec.padding[axis]
+        place = draw(spec.output_shape[1 + axis])[:, None] * spec.stride[axis] + taps
+        inside.append((place >= 0) & (place < x.shape[2 + axis]))
+        places.append(place.clamp(0, x.shape[2 + axis] - 1))
+    # [SAMPLE_WINDOWS, kh, kw, C]: what several index tensors pick comes first.
+    picked = x[images[:, None, None], :, places[0][:, :, None], places[1][:, None, :]]
+    picked = picked * (inside[0][:, :, None] & inside[1][:, None, :])[..., None]
+    grouped = picked.permute(0, 3, 1, 2).reshape(SAMPLE_WINDOWS, spec.groups, -1)
+    return grouped.transpose(0, 1).contiguous()
 
 
 def wide_scale(members: Sequence[torch.Tensor]) -> float:

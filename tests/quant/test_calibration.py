@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from quant.allocation import Allocation
+from quant.calibration import sample_windows
 from quant.convert import convert
 from quant.errors import AllocationError, CaptureError
 from quant.finetune import FinetuneConfig, finetune
@@ -48,6 +49,29 @@ def test_the_sample_sees_every_pixel_and_not_only_a_border() -> None:
     values[:, :, 4, 3] = 1.0
     sample = network._sample("conv2d", {"conv2d": values})
     assert float(sample.mean()) == pytest.approx(1 / 64, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Conv2d(6, 8, (3, 5), stride=(2, 1), padding=(2, 3), dilation=(2, 1), groups=2),
+        nn.Conv2d(6, 6, 3, padding=1, groups=6),
+        nn.Sequential(nn.Flatten(), nn.Linear(6 * 7 * 9, 8)),
+    ],
+    ids=["grouped", "depthwise", "linear"],
+)
+@torch.no_grad()
+def test_windows_are_what_outputs_are_sums_of(module: nn.Module) -> None:
+    network = prepare(module.eval(), torch.zeros(1, 6, 7, 9))
+    (spec,) = network.layers
+    x = torch.randn(4, 6, 7, 9, generator=torch.Generator().manual_seed(0))
+    windows = sample_windows(spec, x.flatten(1) if spec.kind == "linear" else x)
+    layer = network.layer(spec.name)
+    weight = layer.weight.reshape(spec.groups, -1, spec.products)
+    sums = torch.bmm(windows, weight.transpose(1, 2)).permute(0, 2, 1).flatten(0, 1)
+    outputs = (module(x).transpose(0, 1).flatten(1) - layer.bias[:, None])[:, None]
+    assert float((sums[:, :, None] - outputs).abs().amin(2).max()) < 1e-5
+    assert len(sums[0].unique()) > 3
 
 
 def test_a_dead_channel_still_converts_with_its_bias() -> None:

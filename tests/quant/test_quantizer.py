@@ -77,6 +77,35 @@ def test_weights_are_symmetric(bits: int) -> None:
     assert len(codes.round().unique()) <= 2**bits - 1
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize("groups", [1, 8])
+def test_steps_are_refined_to_what_the_outputs_lose_least_by(bits: int, groups: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(8, 24, generator=generator)
+    # Inputs that share their brightness: a channel's rounding errors add up over it.
+    windows = torch.randn(groups, 128, 24, generator=generator) / 8 + 3
+
+    def output_error(quantizer: WeightQuantizer) -> torch.Tensor:
+        errors = (quantizer(weight, bits) - weight).reshape(groups, -1, 24)
+        return torch.bmm(windows, errors.transpose(1, 2)).square().mean(1).flatten()
+
+    plain, refined = WeightQuantizer(8), WeightQuantizer(8)
+    plain.initialise(weight, bits)
+    refined.initialise(weight, bits, windows)
+    assert bool((output_error(refined) <= output_error(plain)).all())
+    assert float(output_error(refined).sum()) < 0.5 * float(output_error(plain).sum())
+    ratio = refined.step(bits) / plain.step(bits)
+    assert 0.94 < float(ratio.min()) <= float(ratio.max()) < 1.26
+
+
+def test_inputs_that_are_always_zero_leave_the_steps_alone() -> None:
+    weight, plain, refined = torch.randn(3, 7), WeightQuantizer(3), WeightQuantizer(3)
+    plain.initialise(weight, 4)
+    refined.initialise(weight, 4, torch.zeros(1, 128, 7))
+    assert torch.equal(refined.steps, plain.steps)
+
+
 def test_a_width_leaves_the_other_widths_alone() -> None:
     weights, activations = WeightQuantizer(3), ActivationQuantizer()
     before = [weights.steps.detach().clone(), activations.steps.detach().clone()]
