@@ -116,7 +116,9 @@ def test_a_run_killed_at_twenty_random_moments_ends_complete(tmp_path: Path) -> 
         assert log.count(f"evaluation {index} by ") <= 1, "an evaluation was paid for twice"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT]
+)
 def test_a_stopped_run_says_so_and_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     folder, process = begin(tmp_path)
     wait_for_rows(folder, 3, process)

@@ -66,6 +66,7 @@ def test_shapes_have_short_names() -> None:
         "1x1/2 5x5x13 > 7",
         "depthwise 3x3 3x3x19",
         "3x3 3x3x19 > 21",
+        "1x1 1x1x21 > 21",
         "dense 21 > 10",
     ]
     assert layer_shape(graph, graph.layer_ops()[-1], batch=2).macs == 2 * 21 * 10
