@@ -21,7 +21,7 @@ from experiments.problem import graph_of, measured_widths
 from experiments.progress import LiveProgress
 from experiments.report.command import write_report
 from experiments.results_table import ResultRow, draw_table, float_row, quantized_row
-from experiments.retraining import retrain_and_score
+from experiments.retraining import retrain_and_score, retrain_float_and_score
 from experiments.run_folder import RunFolder, read_run
 from experiments.side_by_side import time_side_by_side
 from experiments.tile_stage import TILES
@@ -34,6 +34,9 @@ from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS
 
 __all__ = ["evaluate", "fresh_target", "main"]
+
+FLOAT = "float, retrained"
+"""The float network after as many more steps as every allocation gets, for a fair comparison."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -79,6 +82,9 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
                 layers = setup.network.layers
                 allocations = {**reported_uniform(layers, config.env.bit_choices), BEST: best}
                 trained = _retrain(setup, config, allocations, progress)
+                longer = retrain_float_and_score(
+                    setup, config, setup.task.test, partial(progress.stage, f"retraining {FLOAT}")
+                )
                 timed = time_side_by_side(
                     device,
                     {name: graph for name, (graph, _) in trained.items()},
@@ -88,7 +94,10 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         finally:
             device.close()
     whole = float_accuracy(setup.module, setup.task.test)
-    rows = [float_row(setup.network.layers, whole.value, whole.standard_error)]
+    rows = [
+        float_row(layers, whole.value, whole.standard_error),
+        float_row(layers, longer.value, longer.standard_error, FLOAT),
+    ]
     rows += [
         quantized_row(
             name,

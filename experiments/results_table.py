@@ -54,10 +54,12 @@ class ResultRow:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def float_row(layers: Sequence[LayerSpec], accuracy: float, accuracy_se: float) -> ResultRow:
-    """Return the row of the float checkpoint, 4 bytes for each parameter; it is not timed."""
+def float_row(
+    layers: Sequence[LayerSpec], accuracy: float, accuracy_se: float, name: str = "float"
+) -> ResultRow:
+    """Return the row of a float network, 4 bytes for each parameter; it is not timed."""
     return ResultRow(
-        name="float",
+        name=name,
         accuracy=accuracy,
         accuracy_se=accuracy_se,
         model_bytes=_FLOAT_BYTES * sum(layer.parameters for layer in layers),

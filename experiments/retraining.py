@@ -2,19 +2,24 @@
 
 from collections.abc import Callable
 
+import torch
+
 from env.tasks import Split
 from experiments.config import RunConfig
 from experiments.network_setup import NetworkSetup
 from hardware.lock import training_lock
-from quant.accuracy import Accuracy, integer_accuracy
+from quant.accuracy import Accuracy, integer_accuracy, score_logits
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.finetune import finetune
+from quant.network import QuantizedNetwork
 
-__all__ = ["retrain", "retrain_and_score"]
+__all__ = ["retrain", "retrain_and_score", "retrain_float_and_score"]
 
 Progress = Callable[[int, int], None]
+
+_BATCH = 256
 
 
 def retrain(
@@ -28,17 +33,8 @@ def retrain(
         allocation: The bits.
         progress: Called with (steps done, steps in all).
     """
-    network = setup.network.clone()
-    network.set_allocation(allocation)
+    network = _retrained(setup, config, allocation, progress)
     with training_lock():
-        finetune(
-            network,
-            setup.task.train.images,
-            setup.task.train.labels,
-            config.final,
-            seed=config.seed,
-            progress=progress,
-        )
         return convert(network, setup.task.network)
 
 
@@ -53,3 +49,30 @@ def retrain_and_score(
     graph = retrain(setup, config, allocation, progress)
     with training_lock():
         return graph, integer_accuracy(graph, split.images, split.labels)
+
+
+def retrain_float_and_score(
+    setup: NetworkSetup, config: RunConfig, split: Split, progress: Progress | None = None
+) -> Accuracy:
+    """Retrain the float network by as many steps, and score it: the like-for-like of `retrain`."""
+    network = _retrained(setup, config, None, progress)
+    with torch.no_grad(), training_lock():
+        logits = torch.cat([network(images) for images in split.images.split(_BATCH)])
+    return score_logits(logits, split.labels)
+
+
+def _retrained(
+    setup: NetworkSetup, config: RunConfig, allocation: Allocation | None, progress: Progress | None
+) -> QuantizedNetwork:
+    network = setup.network.clone()
+    network.set_allocation(allocation)
+    with training_lock():
+        finetune(
+            network,
+            setup.task.train.images,
+            setup.task.train.labels,
+            config.final,
+            seed=config.seed,
+            progress=progress,
+        )
+    return network

@@ -146,7 +146,7 @@ def test_evaluate_retrains_and_scores_on_the_test_split(
     assert document["split"] == "test"
     assert document["steps"] == 3
     names = [row["name"] for row in document["rows"]]
-    assert names == ["float", "uniform 8", "uniform 4", "best found"]
+    assert names == ["float", "float, retrained", "uniform 8", "uniform 4", "best found"]
     assert "test split" in capsys.readouterr().out
     best = json.loads((finished / "best_allocation.json").read_text())
     assert document["allocations"]["best found"] == best
