@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn import functional
 
 from experiments.export.command import _write_onnx
@@ -16,7 +17,10 @@ from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import onnx_model
 from quant.capture import capture
 from quant.deploy_graph import DeployGraph, DeployTensor, RunIsland
+from quant.errors import CaptureError
 from quant.float_island import run_island
+from quant.graph_builder import GraphBuilder
+from quant.operators import add_operator
 from quant.testing import random_images, shake_batch_norm
 
 SHAPE = (8, 6, 9)
@@ -41,10 +45,23 @@ class Calls(nn.Module):
         return x
 
 
+def add_without_products(builder: GraphBuilder, node: fx.Node) -> None:
+    if node.target is torch.ops.aten.mul.Tensor:
+        raise CaptureError("the test keeps it in float")
+    add_operator(builder, node)
+
+
 def islands(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> list[DeployGraph]:
-    """Return every island of a module as a network of its own, without integers."""
+    """Return every island of a module as a network of its own, without integers.
+
+    Products and functions of one value are kept in float, as what stands beside them in islands.
+    """
     shake_batch_norm(module.eval())
-    graph, _ = capture(module, random_images(2, shape))
+    with (
+        mock.patch("quant.graph_builder.is_pointwise", return_value=False),
+        mock.patch("quant.capture.add_operator", add_without_products),
+    ):
+        graph, _ = capture(module, random_images(2, shape))
     found = []
     for island in graph.islands:
         node = graph.by_name[island.name]
