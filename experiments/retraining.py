@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 
-import torch
-
 from env.tasks import Split
 from experiments.config import RunConfig
-from experiments.network_setup import NetworkSetup
+from experiments.network_setup import NetworkSetup, float_accuracy
 from hardware.lock import training_lock
-from quant.accuracy import Accuracy, integer_accuracy, score_logits
+from quant.accuracy import Accuracy, integer_accuracy
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
@@ -18,8 +16,6 @@ from quant.network import QuantizedNetwork
 __all__ = ["retrain", "retrain_and_score", "retrain_float_and_score"]
 
 Progress = Callable[[int, int], None]
-
-_BATCH = 256
 
 
 def retrain(
@@ -55,10 +51,7 @@ def retrain_float_and_score(
     setup: NetworkSetup, config: RunConfig, split: Split, progress: Progress | None = None
 ) -> Accuracy:
     """Retrain the float network by as many steps, and score it: the like-for-like of `retrain`."""
-    network = _retrained(setup, config, None, progress)
-    with torch.no_grad(), training_lock():
-        logits = torch.cat([network(images) for images in split.images.split(_BATCH)])
-    return score_logits(logits, split.labels)
+    return float_accuracy(_retrained(setup, config, None, progress), split)
 
 
 def _retrained(

@@ -20,6 +20,7 @@ __all__ = [
     "island_digest",
     "island_module",
     "island_shapes",
+    "operator_name",
     "run_island",
 ]
 
@@ -110,6 +111,11 @@ def _functional(target: Any) -> Any:
     if not name.endswith("_") or name.endswith("__"):
         return target
     return getattr(getattr(aten, name[:-1]), overload)
+
+
+def operator_name(node: fx.Node) -> str:
+    """Return PyTorch's name of an exported operator, without its overload."""
+    return str(node.target).removeprefix("aten.").partition(".")[0].rstrip("_")
 
 
 def export_island(module: nn.Module, shapes: Sequence[tuple[int, ...]]) -> Any:

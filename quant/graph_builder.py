@@ -78,11 +78,10 @@ class GraphBuilder:
         What it makes may be a mask, a tuple, or a tensor of a shape that cannot travel as codes;
         then it becomes a part of each island that needs it.
         """
-        piece, whole = Piece(reason=reason), True
+        piece = Piece(reason=reason)
         for source in node.all_input_nodes:
             if source.name in self._loose:
                 piece.take(self._loose[source.name])
-                whole = False
             elif (name := self._own_name(source)) is not None and name not in piece.inputs:
                 piece.inputs.append(name)
         piece.nodes.append(node)
@@ -90,11 +89,11 @@ class GraphBuilder:
             self._loose[node.name] = piece
             return
         self._pieces[node.name] = piece
-        self._exported[node.name] = node
+        alone = piece.nodes == [node]
         self._add(
             Node(
                 name=node.name,
-                kind="lookup" if whole and is_pointwise(node, self._is_number) else "island",
+                kind="lookup" if alone and is_pointwise(node, self._is_number) else "island",
                 inputs=tuple(piece.inputs),
                 shape=shape_of(node),
             )

@@ -13,6 +13,7 @@ import torch
 from torch import fx, nn
 
 from quant.deploy_graph import TABLE_SIZE
+from quant.float_island import operator_name
 
 __all__ = ["LOOKUP_BITS", "Lookup", "is_pointwise", "table_values"]
 
@@ -50,13 +51,11 @@ def is_pointwise(node: fx.Node, is_number: Callable[[fx.Node], bool]) -> bool:
         node: The operator; one of its arguments is a tensor that is computed.
         is_number: Whether another node is a constant of one value.
     """
-    function = str(node.target).removeprefix("aten.").partition(".")[0].rstrip("_")
+    function = operator_name(node)
     if function not in _FUNCTIONS:
         return False
     if function == "pow" and not _is_positive_integer(node.args[1]):
         return False  # fractional powers have no value below zero
-    if function == "div" and not isinstance(node.args[0], fx.Node):
-        return False
     computed = [source for source in node.all_input_nodes if not is_number(source)]
     if len(computed) != 1 or (function == "div" and node.args[0] is not computed[0]):
         return False

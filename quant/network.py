@@ -1,7 +1,7 @@
 """QuantizedNetwork: the captured network with learned quantizers, ready to train at any bits."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import nn
@@ -20,7 +20,6 @@ from quant.quantizer import (
     ActivationQuantizer,
     QuantizedLayer,
     fake_quantize,
-    initialise,
     is_stale,
     keep_positive,
     mark_trained,
@@ -150,15 +149,10 @@ class QuantizedNetwork(nn.Module):
         for position, stream in enumerate(self._streams):
             members = [n for n, s in self.graph.stream_of.items() if s == stream]
             self.stream_scales[position] = wide_scale([values[name] for name in members])
-        now = int(self.trained_steps)
         for layer in self.layers:
-            module, windows = self.layer(layer.name), self._windows(layer, values)
-            for bits in WIDTHS:
-                initialise(module.quantizer, module.weight, bits, now, windows)
+            self._initialise_weights(layer, WIDTHS, values)
         for tensor in self._tensors:
-            sample = self._sample(tensor, values)
-            for bits in WIDTHS:
-                initialise(self.tensor(tensor), sample, bits, now)
+            self._initialise_tensor(tensor, WIDTHS, values)
 
     def keep_calibration_images(self, images: torch.Tensor) -> None:
         """Keep images for widths that are initialised again later, without calibrating.
@@ -335,10 +329,26 @@ class QuantizedNetwork(nn.Module):
         members = [name for name, owner in self.graph.tensor_of.items() if owner == tensor]
         return sample_values([values[name] for name in members])
 
-    def _windows(self, layer: LayerSpec, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return what a sample of one layer's outputs are sums of."""
+    def _initialise_weights(
+        self, layer: LayerSpec, widths: Iterable[int], values: Mapping[str, torch.Tensor]
+    ) -> None:
+        """Set steps of one layer's weights, from what a sample of its outputs are sums of."""
+        module, now = self.layer(layer.name), int(self.trained_steps)
         (node,) = (node for node in self.graph.nodes if node.layer == layer.name)
-        return sample_windows(layer, values[node.inputs[0]])
+        windows = sample_windows(layer, values[node.inputs[0]])
+        for bits in widths:
+            module.quantizer.initialise(module.weight, bits, windows)
+            mark_trained(module.quantizer, bits, now)
+
+    def _initialise_tensor(
+        self, tensor: str, widths: Iterable[int], values: Mapping[str, torch.Tensor]
+    ) -> None:
+        """Set steps of one quantized tensor."""
+        quantizer, now = self.tensor(tensor), int(self.trained_steps)
+        sample = self._sample(tensor, values)
+        for bits in widths:
+            quantizer.initialise(sample, bits)
+            mark_trained(quantizer, bits, now)
 
     @torch.no_grad()
     def _refresh_stale(self) -> None:
@@ -359,12 +369,9 @@ class QuantizedNetwork(nn.Module):
             )
         values = self._float_values(self._calibration)
         for layer in layers:
-            module, bits = self.layer(layer.name), self._bits[layer.name].weight_bits
-            windows = self._windows(layer, values)
-            initialise(module.quantizer, module.weight, bits, now, windows)
+            self._initialise_weights(layer, [self._bits[layer.name].weight_bits], values)
         for name in stale:
-            sample, bits = self._sample(name, values), self._tensor_bits[name]
-            initialise(self.tensor(name), sample, bits, now)
+            self._initialise_tensor(name, [self._tensor_bits[name]], values)
 
     def clone(self) -> "QuantizedNetwork":
         """Return an independent copy, calibration images shared."""

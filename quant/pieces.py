@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import fx
 
+from quant.float_island import operator_name
 from quant.graph import Node, readers_of
 
 __all__ = ["Piece", "join_islands", "join_lookups"]
@@ -33,7 +34,7 @@ class Piece:
     def operators(self) -> tuple[str, ...]:
         """PyTorch's names of the operators that compute tensors, in execution order."""
         return tuple(
-            str(node.target).removeprefix("aten.").partition(".")[0].rstrip("_")
+            operator_name(node)
             for node in self.nodes
             if str(node.target).startswith("aten.") and hasattr(node.meta.get("val"), "shape")
         )
@@ -54,12 +55,11 @@ def join_lookups(
         node = nodes[name]
         if node.kind not in _POINTWISE_KINDS:
             continue
+        lookups = [s for s in dict.fromkeys(node.inputs) if nodes[s].kind == "lookup"]
+        if not lookups and node.kind != "multiply":
+            continue
         readers = readers_of(nodes.values())
-        taken = [
-            source
-            for source in dict.fromkeys(node.inputs)
-            if nodes[source].kind == "lookup" and len(readers[source]) == 1 and source != output
-        ]
+        taken = [s for s in lookups if len(readers[s]) == 1 and s != output]
         read = dict.fromkeys(
             origin
             for source in node.inputs

@@ -21,7 +21,6 @@ __all__ = [
     "QuantizedLayer",
     "WeightQuantizer",
     "fake_quantize",
-    "initialise",
     "is_stale",
     "keep_positive",
     "mark_trained",
@@ -161,12 +160,11 @@ def _refined(
     weight: torch.Tensor, steps: torch.Tensor, limit: int, windows: torch.Tensor
 ) -> torch.Tensor:
     """Return the steps near `steps` `[out]` with the smallest squared error of the outputs."""
-    groups, samples = windows.shape[:2]
 
     def output_errors(step: torch.Tensor) -> torch.Tensor:
         rounded = (weight / step[:, None]).round_().clamp_(-limit, limit) * step[:, None]
-        errors = (rounded - weight).reshape(groups, -1, weight.shape[1])
-        return torch.bmm(windows, errors.transpose(1, 2)).square_().sum(1).flatten() / samples
+        errors = (rounded - weight).reshape(len(windows), -1, weight.shape[1])
+        return torch.bmm(windows, errors.transpose(1, 2)).square_().sum(1).flatten()
 
     best, chosen = output_errors(steps), steps
     for factor in STEP_REFINEMENTS:
@@ -260,15 +258,3 @@ def is_stale(quantizer: WeightQuantizer | ActivationQuantizer, bits: int, now: i
 def mark_trained(quantizer: WeightQuantizer | ActivationQuantizer, bits: int, now: int) -> None:
     """Remember that a width was trained (or initialised) at training step `now`."""
     quantizer.trained_at[bits - MIN_BITS] = now
-
-
-def initialise(
-    quantizer: WeightQuantizer | ActivationQuantizer,
-    data: torch.Tensor,
-    bits: int,
-    now: int,
-    *windows: torch.Tensor,
-) -> None:
-    """Set one width from data, and count that as its training at step `now`."""
-    quantizer.initialise(data, bits, *windows)
-    mark_trained(quantizer, bits, now)

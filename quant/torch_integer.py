@@ -52,7 +52,7 @@ def integer_logits(graph: DeployGraph, images: torch.Tensor) -> torch.Tensor:
     return values[graph.output]
 
 
-def _quantize_input(op: QuantizeInput, x: Codes) -> Codes:
+def _rescale(op: QuantizeInput | Requantize | Multiply | AvgPool2d, x: Codes) -> Codes:
     return _requantize(x, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
 
 
@@ -65,10 +65,6 @@ def _run_island(op: RunIsland, *inputs: Codes) -> Codes:
     return made
 
 
-def _requantize_codes(op: Requantize, x: Codes) -> Codes:
-    return _requantize(x, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
-
-
 def _add(op: Add, *inputs: Codes) -> Codes:
     parts = [(v * m).round() for v, m in zip(inputs, op.multipliers, strict=True)]
     return (parts[0] + parts[1]).clamp_(op.clip_min, op.clip_max)
@@ -76,8 +72,7 @@ def _add(op: Add, *inputs: Codes) -> Codes:
 
 def _multiply(op: Multiply, *inputs: Codes) -> Codes:
     left, right = (v.double() - z for v, z in zip(inputs, op.input_zero_points, strict=True))
-    product = (left * right).float()  # exact before, and then rounded once
-    return _requantize(product, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
+    return _rescale(op, (left * right).float())  # exact before, and then rounded once
 
 
 def _lookup(op: Lookup, x: Codes) -> Codes:
@@ -95,7 +90,7 @@ def _pad(op: Pad2d, x: Codes) -> Codes:
 
 def _avg_pool(op: AvgPool2d, x: Codes) -> Codes:
     total = functional.avg_pool2d(x.double(), op.kernel, op.stride, op.padding, divisor_override=1)
-    return _requantize(total.float(), op.multiplier, op.zero_point, op.clip_min, op.clip_max)
+    return _rescale(op, total.float())
 
 
 def _flatten(op: Flatten, x: Codes) -> Codes:
@@ -151,12 +146,12 @@ def _epilogue(total: torch.Tensor, epilogue: Epilogue) -> torch.Tensor:
 
 
 _RUN: dict[type, Callable[..., Codes]] = {
-    QuantizeInput: _quantize_input,
+    QuantizeInput: _rescale,
     Dequantize: _dequantize,
     RunIsland: _run_island,
     Conv2d: _layer,
     Linear: _layer,
-    Requantize: _requantize_codes,
+    Requantize: _rescale,
     Add: _add,
     Multiply: _multiply,
     Lookup: _lookup,

@@ -149,20 +149,12 @@ class _Builder:
     def lookup(self, op: Lookup) -> None:
         """Pick the real values of a table by the codes, which is exact for every function."""
         source, made = self._graph.tensors[op.input], self._graph.tensors[op.output]
-        codes, index = f"{op.output}/table/codes", f"{op.output}/table/index"
-        parameters = [
-            self._scalar(f"{codes}/scale", source.scale),
-            self._constant(
-                f"{codes}/zero_point", (), np.uint8(source.zero_point).tobytes(), "UINT8"
-            ),
-        ]
-        self._node("QuantizeLinear", [op.input, *parameters], codes)
-        self._node("Cast", [codes], index, to=self._onnx.TensorProto.INT32)
+        name = f"{op.output}/table"
+        codes, *_ = self._codes(op.input, name, source.scale, source.zero_point, "UINT8")
+        self._node("Cast", [codes], f"{name}/index", to=self._onnx.TensorProto.INT32)
         reals = (op.table.astype(np.float64) - made.zero_point) * made.scale
-        table = self._constant(
-            f"{op.output}/table", op.table.shape, reals.astype(np.float32).tobytes(), "FLOAT"
-        )
-        self._node("Gather", [table, index], op.output, axis=0)
+        table = self._array(name, reals.astype(np.float32))
+        self._node("Gather", [table, f"{name}/index"], op.output, axis=0)
 
     def requantize(self, op: Requantize) -> None:
         self._round(op.input, op.output, op.clip_min, op.clip_max)
@@ -191,7 +183,7 @@ class _Builder:
 
     def pad(self, op: Pad2d) -> None:
         ends = np.array([0, 0, *op.before, 0, 0, *op.after], np.int64)
-        pads = self._constant(f"{op.output}/pads", ends.shape, ends.tobytes(), "INT64")
+        pads = self._array(f"{op.output}/pads", ends)
         self._node("Pad", [op.input, pads], op.output)  # of real values: with 0.0
 
     def _layer(
@@ -242,13 +234,20 @@ class _Builder:
         self._quantize(source, name, tensor.scale, tensor.zero_point, stored)
 
     def _quantize(self, source: str, name: str, scale: float, zero_point: int, stored: str) -> None:
+        codes = self._codes(source, name, scale, zero_point, stored)
+        self._node("DequantizeLinear", codes, name)
+
+    def _codes(
+        self, source: str, name: str, scale: float, zero_point: int, stored: str
+    ) -> list[str]:
+        """Round a float value to codes; return their name and those of scale and zero point."""
         code = np.array(zero_point, np.uint8 if stored == "UINT8" else np.int16)
         parameters = [
             self._scalar(f"{name}/scale", scale),
             self._constant(f"{name}/zero_point", (), code.tobytes(), stored),
         ]
         self._node("QuantizeLinear", [source, *parameters], f"{name}/codes")
-        self._node("DequantizeLinear", [f"{name}/codes", *parameters], name)
+        return [f"{name}/codes", *parameters]
 
     def _integers(
         self, name: str, codes: npt.NDArray[Any], stored: StoredType, scale: npt.NDArray[np.float64]

@@ -30,6 +30,7 @@ from quant.deploy_graph import (
     AvgPool2d,
     Concat,
     Conv2d,
+    DeployOp,
     Dequantize,
     Flatten,
     FloatCall,
@@ -40,6 +41,7 @@ from quant.deploy_graph import (
     Pad2d,
     QuantizeInput,
     Requantize,
+    read_names,
 )
 
 __all__ = ["plan_step"]
@@ -95,59 +97,30 @@ def _plan_dequantize(op: Dequantize, context: PlanContext) -> KernelPlan:
 
 
 def _plan_requantize(op: Requantize, context: PlanContext) -> KernelPlan:
-    names = (op.input, op.output)
-    layouts = (context.layout(op.input), context.layout(op.output))
-    shapes = [context.stored_shape(name) for name in names]
-    dtypes = (context.dtype(op.input), context.dtype(op.output))
-    return context.plan(
-        "requantize",
-        {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtypes": dtypes},
-        partial(requantize_kernel, layouts=layouts, shapes=shapes, dtypes=dtypes),
-        (_floats(op.multiplier), limits(op.zero_point, op.clip_min, op.clip_max)),
-    )
+    constants = (_floats(op.multiplier), limits(op.zero_point, op.clip_min, op.clip_max))
+    dtypes = _dtypes(op, context)
+    return _plan_over(op, context, "requantize", requantize_kernel, constants, dtypes=dtypes)
 
 
 def _plan_add(op: Add, context: PlanContext) -> KernelPlan:
-    left, right = op.inputs
-    names = (left, right, op.output)
-    layouts = (context.layout(left), context.layout(right), context.layout(op.output))
-    shapes = [context.stored_shape(name) for name in names]
-    dtypes = (context.dtype(left), context.dtype(right), context.dtype(op.output))
-    return context.plan(
-        "add",
-        {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtypes": dtypes},
-        partial(add_kernel, layouts=layouts, shapes=shapes, dtypes=dtypes),
-        (_floats(*op.multipliers), _floats(op.clip_min, op.clip_max)),
-    )
+    constants = (_floats(*op.multipliers), _floats(op.clip_min, op.clip_max))
+    dtypes = _dtypes(op, context)
+    return _plan_over(op, context, "add", add_kernel, constants, dtypes=dtypes)
 
 
 def _plan_multiply(op: Multiply, context: PlanContext) -> KernelPlan:
-    names = (*op.inputs, op.output)
-    layouts = [context.layout(name) for name in names]
-    shapes = [context.stored_shape(name) for name in names]
-    dtypes = [context.dtype(name) for name in names]
-    return context.plan(
-        "multiply",
-        {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtypes": dtypes},
-        partial(multiply_kernel, layouts=layouts, shapes=shapes, dtypes=dtypes),
-        (
-            np.array(op.input_zero_points, np.int32),
-            _floats(op.multiplier),
-            limits(op.zero_point, op.clip_min, op.clip_max),
-        ),
+    constants = (
+        np.array(op.input_zero_points, np.int32),
+        _floats(op.multiplier),
+        limits(op.zero_point, op.clip_min, op.clip_max),
     )
+    dtypes = _dtypes(op, context)
+    return _plan_over(op, context, "multiply", multiply_kernel, constants, dtypes=dtypes)
 
 
 def _plan_lookup(op: Lookup, context: PlanContext) -> KernelPlan:
-    names = (op.input, op.output)
-    layouts = (context.layout(op.input), context.layout(op.output))
-    shapes, dtype = [context.stored_shape(name) for name in names], context.dtype(op.output)
-    return context.plan(
-        "lookup",
-        {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtype": dtype},
-        partial(lookup_kernel, layouts=layouts, shapes=shapes, dtype=dtype),
-        (op.table,),
-    )
+    dtype = context.dtype(op.output)
+    return _plan_over(op, context, "lookup", lookup_kernel, (op.table,), dtype=dtype)
 
 
 def _plan_max_pool(op: MaxPool2d, context: PlanContext) -> KernelPlan:
@@ -171,31 +144,47 @@ def _plan_avg_pool(op: AvgPool2d, context: PlanContext) -> KernelPlan:
 
 
 def _plan_concat(op: Concat, context: PlanContext) -> KernelPlan:
-    names, dtype = (*op.inputs, op.output), context.dtype(op.output)
-    layouts = [context.layout(name) for name in names]
-    shapes = [context.stored_shape(name) for name in names]
-    return context.plan(
-        "concat",
-        {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtype": dtype},
-        partial(concat_kernel, layouts=layouts, shapes=shapes, dtype=dtype),
-    )
+    return _plan_over(op, context, "concat", concat_kernel, dtype=context.dtype(op.output))
 
 
 def _plan_pad(op: Pad2d, context: PlanContext) -> KernelPlan:
     dtype = context.dtype(op.output)
-    layouts = (context.layout(op.input), context.layout(op.output))
-    shapes = (context.stored_shape(op.input), context.stored_shape(op.output))
+    constants = (np.array([op.zero_point], dtype=dtype),)
+    return _plan_over(op, context, "pad", pad_kernel, constants, before=op.before, dtype=dtype)
+
+
+def _plan_over(
+    op: DeployOp,
+    context: PlanContext,
+    kernel: str,
+    build: Callable[..., Any],
+    constants: tuple[npt.NDArray[Any], ...] = (),
+    **code: Any,
+) -> KernelPlan:
+    """Return the plan of a kernel that is written for its tensors as they are stored.
+
+    Args:
+        op: The operator.
+        context: Graph, batch size and target.
+        kernel: Which kernel.
+        build: Makes its function of a symbol, `layouts`, `shapes` and `code`.
+        constants: Arrays passed at run time.
+        code: What else shapes the code, as JSON.
+    """
+    names = (*read_names(op), op.output)
+    layouts = tuple(context.layout(name) for name in names)
+    shapes = tuple(context.stored_shape(name) for name in names)
     return context.plan(
-        "pad",
-        {
-            "layouts": [asdict(layout) for layout in layouts],
-            "shapes": shapes,
-            "before": op.before,
-            "dtype": dtype,
-        },
-        partial(pad_kernel, layouts=layouts, shapes=shapes, before=op.before, dtype=dtype),
-        (np.array([op.zero_point], dtype=dtype),),
+        kernel,
+        {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, **code},
+        partial(build, layouts=layouts, shapes=shapes, **code),
+        constants,
     )
+
+
+def _dtypes(op: DeployOp, context: PlanContext) -> tuple[str, ...]:
+    """Return the types of an operator's inputs and of its output."""
+    return tuple(context.dtype(name) for name in (*read_names(op), op.output))
 
 
 def _window(op: MaxPool2d | AvgPool2d, context: PlanContext) -> Geometry:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,18 +10,15 @@ from env.tasks.networks.digits_net import DigitsNet
 from hardware.local import LocalDevice
 from hardware.protocol import ProtocolConfig
 from hardware.target import TargetConfig
-from quant.convert import convert
-from quant.integer import run_graph
 from quant.testing import (
     TinyBranchNet,
     TinyGatedNet,
     TinyResidualNet,
     prepared,
-    random_allocation,
     random_images,
     shake_batch_norm,
 )
-from quant.torch_integer import integer_logits
+from tests.env.agreement import check_random_allocations
 
 ALLOCATIONS = 30
 FEWER = 10
@@ -47,11 +43,5 @@ def test_compiled_torch_and_numpy_agree_on_every_logit(name: str, device: LocalD
     torch.manual_seed(0)
     module = make()
     shake_batch_norm(module)
-    images, rng = random_images(8, shape, seed=1), np.random.default_rng(2)
     network = prepared(module.eval(), random_images(64, shape, seed=3))
-    for _ in range(allocations):
-        network.set_allocation(random_allocation(network.layers, rng))
-        graph = convert(network)
-        expected = run_graph(graph, images.numpy())
-        assert np.array_equal(integer_logits(graph, images).numpy(), expected)
-        assert np.array_equal(device.run(graph, images.numpy()), expected)
+    check_random_allocations(network, random_images(8, shape, seed=1), device, allocations)

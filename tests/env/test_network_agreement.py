@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 import torch
 
@@ -10,10 +9,8 @@ from env.tasks.networks.catalogue import NETWORKS
 from hardware.local import LocalDevice
 from hardware.protocol import ProtocolConfig
 from hardware.target import TargetConfig
-from quant.convert import convert
-from quant.integer import run_graph
-from quant.testing import prepared, random_allocation, random_images, shake_batch_norm
-from quant.torch_integer import integer_logits
+from quant.testing import prepared, random_images, shake_batch_norm
+from tests.env.agreement import check_random_allocations
 
 SIZES = {
     "digits": (1, 8, 8),
@@ -42,11 +39,4 @@ def test_random_allocations_compile_and_agree(name: str, device: LocalDevice) ->
     shake_batch_norm(module)
     network = prepared(module, random_images(4, shape, seed=3))
     assert not network.graph.islands, [island.reason for island in network.graph.islands]
-    images, rng = random_images(1, shape, seed=1), np.random.default_rng(2)
-    for _ in range(ALLOCATIONS):
-        network.set_allocation(random_allocation(network.layers, rng))
-        graph = convert(network)
-        expected = run_graph(graph, images.numpy())
-        assert np.ptp(expected) > 0
-        assert np.array_equal(integer_logits(graph, images).numpy(), expected)
-        assert np.array_equal(device.run(graph, images.numpy()), expected)
+    check_random_allocations(network, random_images(1, shape, seed=1), device, ALLOCATIONS)
