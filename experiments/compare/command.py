@@ -186,7 +186,7 @@ def _announced(known: argparse.Namespace, rest: Sequence[str], command: str) -> 
         progress.stage("comparison", len(plan.jobs), len(plan.jobs))
     folder = CompareFolder(path)
     folder.write_json("comparison.json", comparison.to_dict())
-    folder.write_text("comparison.csv", rows_csv(comparison.rows))
+    folder.write_text("comparison.csv", rows_csv(comparison.rows, comparison.all_8_ms))
     _write_figures(comparison, path / "comparison")
     if known.json is not None:
         known.json.parent.mkdir(parents=True, exist_ok=True)

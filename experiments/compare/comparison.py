@@ -1,7 +1,7 @@
 """Comparison: all finished rows, and what they come to for each method."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,27 @@ class Comparison:
             if row.method == method and row.budget == budget and row.answer is not None
         )
 
+    @property
+    def all_8_ms(self) -> float:
+        """Latency of all-8: the median of its timings, of which every answer has one beside it.
+
+        The median and not each answer's own: a program may be slow for as long as it is loaded
+        (README, "Limits"), and beside a slow all-8 any answer would look fast.
+        """
+        found = [row.answer.all_8_ms for row in self.rows if row.answer is not None]
+        return statistics.median([*found, *(row.answer.all_8_ms for row in self.uniform)])
+
     def accuracy(self, method: str, budget: float) -> Spread | None:
         """Return the test accuracy over the seeds, None where no seed has an answer."""
         return spread([answer.test_accuracy for answer in self.answers(method, budget)])
 
     def ratio(self, method: str, budget: float) -> Spread | None:
         """Return the latency as a share of all-8's over the seeds."""
-        return spread([answer.latency_ratio for answer in self.answers(method, budget)])
+        return self.ratios(self.answers(method, budget))
+
+    def ratios(self, answers: Sequence[Answer]) -> Spread | None:
+        """Return the latencies of some answers as shares of all-8's."""
+        return spread([answer.latency_ms / self.all_8_ms for answer in answers])
 
     def uniform_answers(self, bits: int) -> tuple[Answer, ...]:
         """Return a uniform allocation's answers, one for each seed."""
@@ -62,7 +76,9 @@ class Comparison:
     def hypervolume(self, method: str) -> HypervolumeEstimate | None:
         """Return a method's hypervolume, None before it has finished a job."""
         rows = [row for row in self.rows if row.method == method]
-        return estimate_hypervolume(rows, self.chance, self.test_images) if rows else None
+        if not rows:
+            return None
+        return estimate_hypervolume(rows, self.all_8_ms, self.chance, self.test_images)
 
     def cost(self, method: str) -> dict[str, float]:
         """Return the means over a method's jobs of what a search used."""
@@ -88,8 +104,9 @@ class Comparison:
             "settings": dict(self.settings),
             "axes": {
                 "accuracy": "test accuracy, reference point: guessing",
-                "latency": "latency / all-8 latency of the same rounds, reference point: 1",
+                "latency": "latency / all_8_ms, reference point: 1",
             },
+            "all_8_ms": self.all_8_ms,
             "chance": self.chance,
             "test_images": self.test_images,
             "hypervolume": {

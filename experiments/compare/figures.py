@@ -100,7 +100,7 @@ def _draw_uniform(axes: Axes, comparison: Comparison) -> None:
     for bits in sorted({row.bits for row in comparison.uniform}, reverse=True):
         answers = comparison.uniform_answers(bits)
         accuracy = spread([answer.test_accuracy for answer in answers])
-        ratio = spread([answer.latency_ratio for answer in answers])
+        ratio = comparison.ratios(answers)
         if accuracy is None or ratio is None:
             continue
         axes.plot([ratio.mean], [100 * accuracy.mean], color="0.3", marker="x", linestyle="")

@@ -56,7 +56,7 @@ def hypervolume(points: Sequence[tuple[float, float]], chance: float) -> float:
 
 
 def estimate_hypervolume(
-    rows: Sequence[Row], chance: float, test_images: int
+    rows: Sequence[Row], all_8_ms: float, chance: float, test_images: int
 ) -> HypervolumeEstimate:
     """Return one method's hypervolume over its seeds.
 
@@ -65,6 +65,7 @@ def estimate_hypervolume(
 
     Args:
         rows: Finished jobs of one method.
+        all_8_ms: Latency of all-8.
         chance: Accuracy of guessing.
         test_images: Size of the test split.
     """
@@ -72,12 +73,15 @@ def estimate_hypervolume(
     for row in rows:
         answers.setdefault(row.seed, []).extend([] if row.answer is None else [row.answer])
     of_seeds = list(answers.values())
-    measured = [hypervolume(_points(found), chance) for found in of_seeds]
+    measured = [hypervolume(_points(found, all_8_ms), chance) for found in of_seeds]
     rng = np.random.default_rng(_SEED)
     resampled = []
     for _ in range(RESAMPLES):
         drawn = rng.integers(len(of_seeds), size=len(of_seeds))
-        areas = [hypervolume(_points(of_seeds[index], rng, test_images), chance) for index in drawn]
+        areas = [
+            hypervolume(_points(of_seeds[index], all_8_ms, rng, test_images), chance)
+            for index in drawn
+        ]
         resampled.append(float(np.mean(areas)))
     low, high = np.quantile(resampled, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return HypervolumeEstimate(
@@ -86,14 +90,17 @@ def estimate_hypervolume(
 
 
 def _points(
-    answers: Sequence[Answer], rng: np.random.Generator | None = None, test_images: int = 0
+    answers: Sequence[Answer],
+    all_8_ms: float,
+    rng: np.random.Generator | None = None,
+    test_images: int = 0,
 ) -> list[tuple[float, float]]:
     return [
         (
             answer.test_accuracy
             if rng is None
             else float(rng.binomial(test_images, answer.test_accuracy)) / test_images,
-            answer.latency_ratio,
+            answer.latency_ms / all_8_ms,
         )
         for answer in answers
     ]

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_the_hypervolume_is_the_share_of_random_points_that_are_beaten() -> None
 
 def test_the_interval_holds_the_mean_and_shrinks_with_the_test_set() -> None:
     rows = [row("ppo", seed, 0.1, answer(0.9, 0.5)) for seed in range(3)]
-    small, large = (estimate_hypervolume(rows, 0.1, images) for images in (100, 10_000))
+    small, large = (estimate_hypervolume(rows, 2.0, 0.1, images) for images in (100, 10_000))
     for estimate in (small, large):
         assert estimate.low < estimate.mean < estimate.high
         assert estimate.mean == pytest.approx(0.4)
@@ -55,7 +56,7 @@ def test_the_interval_holds_the_mean_and_shrinks_with_the_test_set() -> None:
 
 def test_a_seed_without_an_answer_counts_as_no_area() -> None:
     rows = [row("uniform", 0, 0.1, answer(0.9, 0.5)), row("uniform", 1, 0.1, None)]
-    assert estimate_hypervolume(rows, 0.1, 1000).mean == pytest.approx(0.2)
+    assert estimate_hypervolume(rows, 2.0, 0.1, 1000).mean == pytest.approx(0.2)
 
 
 def test_the_document_is_read_back_equal() -> None:
@@ -69,6 +70,17 @@ def test_the_document_is_read_back_equal() -> None:
     assert document["rows"][0]["test_accuracy"] is None  # uniform at the small budget
     areas = document["hypervolume"]
     assert areas["ppo"]["mean"] > areas["random"]["mean"] > areas["uniform"]["mean"]
+
+
+def test_one_slow_timing_of_all_8_makes_no_answer_fast() -> None:
+    usual = comparison()
+    first, second, *others = usual.rows
+    assert second.answer is not None
+    slow = replace(second, answer=replace(second.answer, all_8_ms=4.0))
+    found = replace(usual, rows=(first, slow, *others))
+    assert found.all_8_ms == 2.0
+    assert found.hypervolume(slow.method) == usual.hypervolume(slow.method)
+    assert found.ratio(slow.method, slow.budget) == usual.ratio(slow.method, slow.budget)
 
 
 def test_rows_are_kept_and_a_torn_line_is_cut(tmp_path: Path) -> None:
@@ -87,7 +99,7 @@ def test_rows_are_kept_and_a_torn_line_is_cut(tmp_path: Path) -> None:
 
 
 def test_the_csv_has_one_line_a_row_and_the_bits() -> None:
-    found = list(csv.DictReader(io.StringIO(rows_csv(comparison().rows))))
+    found = list(csv.DictReader(io.StringIO(rows_csv(comparison().rows, 2.0))))
     assert len(found) == len(comparison().rows)
     assert (found[0]["bits"], found[0]["error"]) == ("", "nothing inside")
     assert found[1]["bits"] == "4/8"
