@@ -15,7 +15,8 @@ from agents.training_file import TrainingFile
 from hardware.lock import training_lock
 from quant.accuracy import Accuracy, score_logits
 from quant.allocation import Allocation
-from quant.finetune import TrainingError, finetune, images_seen
+from quant.errors import TrainingError
+from quant.finetune import finetune, images_seen
 from quant.layers import INPUT_BITS
 
 __all__ = ["AMEDChain"]

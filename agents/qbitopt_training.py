@@ -15,7 +15,8 @@ from agents.spending import Columns, Shares, Spending, spending_of
 from agents.training_file import TrainingFile
 from hardware.lock import training_lock
 from quant.allocation import Allocation
-from quant.finetune import TrainingError, finetune, images_seen
+from quant.errors import TrainingError
+from quant.finetune import finetune, images_seen
 from quant.layers import INPUT_BITS
 from quant.network import QuantizedNetwork
 from quant.quantizer import weight_limit

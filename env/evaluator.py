@@ -24,8 +24,8 @@ from quant.accuracy import Accuracy, integer_accuracy, score_logits
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
-from quant.errors import ConvertError
-from quant.finetune import TrainingError, finetune, images_seen
+from quant.errors import ConvertError, TrainingError
+from quant.finetune import finetune, images_seen
 from quant.network import QuantizedNetwork
 
 __all__ = ["EnvConfig", "Evaluator"]

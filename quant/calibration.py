@@ -33,20 +33,21 @@ def sample_values(members: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.cat([flat, extremes])
 
 
-def sample_windows(spec: LayerSpec, x: torch.Tensor) -> torch.Tensor:
-    """Return what a sample of a layer's outputs are sums of.
+def sample_windows(spec: LayerSpec, x: torch.Tensor, samples: int = SAMPLE_WINDOWS) -> torch.Tensor:
+    """Return what a sample of a layer's outputs are sums of: the same outputs at each call.
 
     Args:
         spec: The layer.
         x: What it reads, float32 `[N, C, H, W]` or `[N, F]`.
+        samples: How many outputs.
 
     Returns:
-        float32 `[groups, SAMPLE_WINDOWS, in]`, in the order of one output channel's weights.
+        float32 `[groups, samples, in]`, in the order of one output channel's weights.
     """
     generator = torch.Generator().manual_seed(0)
 
     def draw(count: int) -> torch.Tensor:
-        return torch.randint(count, (SAMPLE_WINDOWS,), generator=generator)
+        return torch.randint(count, (samples,), generator=generator)
 
     images = draw(len(x))
     if spec.kind == "linear":
@@ -57,10 +58,10 @@ def sample_windows(spec: LayerSpec, x: torch.Tensor) -> torch.Tensor:
         place = draw(spec.output_shape[1 + axis])[:, None] * spec.stride[axis] + taps
         inside.append((place >= 0) & (place < x.shape[2 + axis]))
         places.append(place.clamp(0, x.shape[2 + axis] - 1))
-    # [SAMPLE_WINDOWS, kh, kw, C]: what several index tensors pick comes first.
+    # [samples, kh, kw, C]: what several index tensors pick comes first.
     picked = x[images[:, None, None], :, places[0][:, :, None], places[1][:, None, :]]
     picked = picked * (inside[0][:, :, None] & inside[1][:, None, :])[..., None]
-    grouped = picked.permute(0, 3, 1, 2).reshape(SAMPLE_WINDOWS, spec.groups, -1)
+    grouped = picked.permute(0, 3, 1, 2).reshape(samples, spec.groups, -1)
     return grouped.transpose(0, 1).contiguous()
 
 

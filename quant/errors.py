@@ -1,6 +1,13 @@
 """The project's errors: each says what was expected, what was found, and what helps."""
 
-__all__ = ["AllocationError", "BitAllocError", "CaptureError", "ConvertError", "DataError"]
+__all__ = [
+    "AllocationError",
+    "BitAllocError",
+    "CaptureError",
+    "ConvertError",
+    "DataError",
+    "TrainingError",
+]
 
 
 class BitAllocError(Exception):
@@ -36,3 +43,7 @@ class ConvertError(BitAllocError, ValueError):
 
 class DataError(BitAllocError, ValueError):
     """Raised for a data set or checkpoint that is missing, truncated or not what it claims."""
+
+
+class TrainingError(BitAllocError, RuntimeError):
+    """Raised for settings that cannot train, and when the loss stops being a number."""

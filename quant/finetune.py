@@ -9,14 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from quant.errors import BitAllocError
+from quant.compensation import compensate
+from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
 
 __all__ = [
     "FinetuneConfig",
     "FinetuneResult",
     "TrainConfig",
-    "TrainingError",
     "finetune",
     "images_seen",
     "train_float",
@@ -24,10 +24,6 @@ __all__ = [
 
 Progress = Callable[[int, int], None]
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-
-
-class TrainingError(BitAllocError, RuntimeError):
-    """Raised when the loss stops being a number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +42,9 @@ class FinetuneConfig:
     """Momentum of stochastic gradient descent."""
     weight_decay: float = 1e-4
     """L2 penalty on weights and biases; none on the quantizers' steps."""
+    compensation_images: int = 0
+    """Training images over which weights are rounded so that their errors cancel, before the first
+    step (see `quant.compensation`); 0: none. With no steps at all, quantization after training."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot train.
@@ -53,7 +52,9 @@ class FinetuneConfig:
         Raises:
             TrainingError: a value is out of its range.
         """
-        _check_at_least(self, steps=0, batch_size=1, momentum=0, weight_decay=0)
+        _check_at_least(
+            self, steps=0, batch_size=1, momentum=0, weight_decay=0, compensation_images=0
+        )
         _check_positive(self, "learning_rate", "step_learning_rate")
 
 
@@ -131,6 +132,8 @@ def finetune(
     generator = torch.Generator().manual_seed(seed)
     batches = _batches(len(images), config.batch_size, generator)
     started, losses = time.perf_counter(), []
+    if config.compensation_images and network.allocation is not None:
+        compensate(network, images[: config.compensation_images])
     network.train()
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _cosine(s, config.steps))
     for step in range(config.steps):
@@ -147,7 +150,8 @@ def finetune(
 def images_seen(config: FinetuneConfig, count: int) -> int:
     """Return how many images `finetune` sees, repeats counted, of a set of `count`."""
     passes, steps = divmod(config.steps, math.ceil(count / config.batch_size))
-    return passes * count + steps * config.batch_size
+    trained_on = passes * count + steps * config.batch_size
+    return trained_on + min(config.compensation_images, count)
 
 
 def train_float(

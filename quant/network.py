@@ -244,13 +244,64 @@ class QuantizedNetwork(nn.Module):
             return fake_quantize(value, self._stream_scale(node.name), low, WIDE_MAX)
         return self._to_narrow(node.name, value, nonnegative=clipped)
 
+    def float_value(
+        self,
+        node: Node,
+        values: Mapping[str, torch.Tensor],
+        x: torch.Tensor,
+        *,
+        read: Tap | None = None,
+        computed: Tap | None = None,
+    ) -> torch.Tensor:
+        """Return one node's value in float, from the values of what it reads.
+
+        Args:
+            node: A node of the graph.
+            values: Float values by node.
+            x: The network's input, read by the input node only.
+            read: As in `float_logits`.
+            computed: As in `float_logits`.
+        """
+        if node.kind == "input":
+            value = as_images(x)
+        elif node.kind == "island":
+            value = self._island_value(node, values)
+        elif node.kind == "lookup":
+            value = self._lookup_value(node, values[node.inputs[0]])
+        elif node.layer:
+            module = self.layer(node.layer)
+            value = values[node.inputs[0]]
+            if read:
+                value = read(node.inputs[0], value)
+            value = layer_value(self.graph.layer(node.layer), value, module.weight, module.bias)
+            if computed:
+                value = computed(node.layer, value)
+        else:
+            value = plain_value(node, [values[name] for name in node.inputs])
+        return value if node.clip is None else value.clamp(0.0, node.clip.maximum)
+
+    def layer_input(self, node: Node, values: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return what a layer's node reads: narrow, named and added as by `quantized_value`."""
+        return self._narrow(node.inputs[0], values)
+
+    def layer_output(self, node: Node, x: torch.Tensor) -> torch.Tensor:
+        """Return what a layer makes of its narrow input at its bits, before the activation."""
+        spec, module = self.graph.layer(node.layer), self.layer(node.layer)
+        bits = self.bits(node.layer)
+        weight = module.quantizer(module.weight, bits.weight_bits)
+        input_step = self.tensor(spec.tensor).step(bits.activation_bits).detach()
+        unit = input_step * module.quantizer.step(bits.weight_bits).detach()
+        # Straight-through: the integer bias is a multiple of the accumulator's unit.
+        bias = module.bias + ((module.bias / unit).round() * unit - module.bias).detach()
+        return layer_value(spec, x, weight, bias)
+
     def _node_value(
         self, node: Node, values: dict[str, torch.Tensor], x: torch.Tensor
     ) -> torch.Tensor:
         if node.kind == "input":
             return as_images(x)
         if node.layer:
-            return self._layer_value(node, self._narrow(node.inputs[0], values))
+            return self.layer_output(node, self._narrow(node.inputs[0], values))
         if node.kind == "island":
             return self._island_value(node, values)
         if node.kind == "lookup":
@@ -275,16 +326,6 @@ class QuantizedNetwork(nn.Module):
             values[key] = self._to_narrow(name, values[name])
         return values[key]
 
-    def _layer_value(self, node: Node, x: torch.Tensor) -> torch.Tensor:
-        spec, module = self.graph.layer(node.layer), self.layer(node.layer)
-        bits = self.bits(node.layer)
-        weight = module.quantizer(module.weight, bits.weight_bits)
-        input_step = self.tensor(spec.tensor).step(bits.activation_bits).detach()
-        unit = input_step * module.quantizer.step(bits.weight_bits).detach()
-        # Straight-through: the integer bias is a multiple of the accumulator's unit.
-        bias = module.bias + ((module.bias / unit).round() * unit - module.bias).detach()
-        return layer_value(spec, x, weight, bias)
-
     def _stream_scale(self, node: str) -> torch.Tensor:
         return self.stream_scales[self._streams.index(self.graph.stream_of[node])]
 
@@ -302,26 +343,7 @@ class QuantizedNetwork(nn.Module):
     ) -> dict[str, torch.Tensor]:
         values: dict[str, torch.Tensor] = {}
         for node in self.graph.nodes:
-            if node.kind == "input":
-                value = as_images(x)
-            elif node.kind == "island":
-                value = self._island_value(node, values)
-            elif node.kind == "lookup":
-                value = self._lookup_value(node, values[node.inputs[0]])
-            elif node.layer:
-                module = self.layer(node.layer)
-                spec = self.graph.layer(node.layer)
-                value = values[node.inputs[0]]
-                if read:
-                    value = read(node.inputs[0], value)
-                value = layer_value(spec, value, module.weight, module.bias)
-                if computed:
-                    value = computed(node.layer, value)
-            else:
-                value = plain_value(node, [values[name] for name in node.inputs])
-            if node.clip is not None:
-                value = value.clamp(0.0, node.clip.maximum)
-            values[node.name] = value
+            values[node.name] = self.float_value(node, values, x, read=read, computed=computed)
         return values
 
     def _sample(self, tensor: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from quant.allocation import Allocation
-from quant.finetune import FinetuneConfig, TrainConfig, TrainingError, finetune, train_float
+from quant.errors import TrainingError
+from quant.finetune import FinetuneConfig, TrainConfig, finetune, train_float
 from quant.network import QuantizedNetwork
 from quant.testing import TinyResidualNet
 
@@ -126,6 +127,8 @@ def test_each_config_checks_its_own_settings() -> None:
         FinetuneConfig(steps=-1)
     with pytest.raises(TrainingError, match="step_learning_rate: expected more than 0"):
         FinetuneConfig(step_learning_rate=0)
+    with pytest.raises(TrainingError, match="compensation_images: expected at least 0"):
+        FinetuneConfig(compensation_images=-1)
     with pytest.raises(TrainingError, match="epochs: expected at least 0"):
         TrainConfig(epochs=-1)
 

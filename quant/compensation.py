@@ -1,0 +1,191 @@
+"""Compensated rounding: weights whose rounding errors cancel in what their layer computes.
+
+Rounding each weight to the nearest code makes the errors of weights small. What the next layer
+sees is the error of sums, and inputs that have something in common let one weight make up for
+another. Each layer in turn is fitted to what the float network computes there, reading what the
+quantized layers before it really hand on, and its weights are rounded one input after another.
+
+Source: Frantar et al. 2023, "GPTQ", sections 3.2 and 3.3, for the rounding; Nagel et al. 2019,
+"Data-Free Quantization", section 4.2, for the means that biases correct.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+
+import torch
+
+from quant.calibration import sample_windows
+from quant.errors import TrainingError
+from quant.graph import Node
+from quant.network import QuantizedNetwork
+from quant.node_values import layer_value
+from quant.quantizer import weight_limit
+
+__all__ = ["compensate", "round_compensated"]
+
+IMAGES_TOGETHER = 16
+"""Images that go through the network at once."""
+SAMPLES_OF_AN_IMAGE = 256
+"""Most outputs of each layer, drawn from one image, that its weights are fitted to."""
+PULL = 0.3
+"""How strongly fitted weights are held where they were, as a share of their inputs' mean power.
+Measured on EfficientNet-Lite0, 240 crops: 0.3 leaves more of other crops' logits right than 0.01
+or 0.1, which follow the images they see too closely."""
+DAMPING = 0.001
+"""Share of the inputs' mean power added to each, so that inputs that never vary can be divided."""
+SMALLEST_POWER = 1e-12
+"""Inputs that are always zero count as if they had this power."""
+COLUMNS_TOGETHER = 64
+"""Inputs whose errors reach the later ones in one product."""
+
+Values = dict[str, torch.Tensor]
+
+
+@torch.no_grad()
+def compensate(network: QuantizedNetwork, images: torch.Tensor) -> None:
+    """Round the weights of all layers at the current allocation, and correct their biases.
+
+    Weights become multiples of their steps; steps and quantizers of tensors stay as they are.
+
+    Args:
+        network: Calibrated, with an allocation set.
+        images: Training images, float32 `[N, C, H, W]`; their labels are not looked at.
+
+    Raises:
+        TrainingError: weights or values are not finite.
+    """
+    parts = [_Part(part, {}, {}) for part in images.split(IMAGES_TOGETHER)]
+    last_reader = {name: node.name for node in network.graph.nodes for name in node.inputs}
+    for node in network.graph.nodes:
+        for part in parts:
+            part.wanted[node.name] = network.float_value(node, part.wanted, part.images)
+        if node.layer:
+            _fit(network, node, parts)
+        for part in parts:
+            part.found[node.name] = network.quantized_value(node, part.found, part.images)
+        for name in set(node.inputs):
+            if last_reader[name] == node.name:
+                for part in parts:
+                    part.forget(name)
+
+
+def round_compensated(
+    weight: torch.Tensor, step: torch.Tensor, limit: int, power: torch.Tensor
+) -> torch.Tensor:
+    """Round weights to multiples of their steps so that the errors of their sums are small.
+
+    The inputs of most power are rounded first, as the later ones make up for the earlier.
+
+    Args:
+        weight: float `[groups, out, in]`.
+        step: float `[groups, out]`, positive.
+        limit: Largest code; the smallest is its negative.
+        power: What `in` inputs have in common, `x^T x` over samples, float `[groups, in, in]`.
+
+    Returns:
+        float64, as `weight`.
+    """
+    damped = _with_diagonal(power.double(), DAMPING)
+    order = damped.diagonal(dim1=1, dim2=2).argsort(1, descending=True)
+    damped = damped.gather(1, order[:, :, None].expand_as(damped))
+    damped = damped.gather(2, order[:, None, :].expand_as(damped))
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
+    spread = torch.linalg.cholesky(inverse, upper=True)
+    columns = order[:, None, :].expand_as(weight)
+    rest = weight.double().gather(2, columns)
+    rounded = torch.empty_like(rest)
+    for first in range(0, rest.shape[2], COLUMNS_TOGETHER):
+        block = slice(first, first + COLUMNS_TOGETHER)
+        errors = torch.zeros_like(rest[:, :, block])
+        for column in range(first, min(block.stop, rest.shape[2])):
+            value = rest[:, :, column]
+            rounded[:, :, column] = (value / step).round().clamp(-limit, limit) * step
+            error = (value - rounded[:, :, column]) / spread[:, column, column, None]
+            errors[:, :, column - first] = error
+            rest[:, :, column : block.stop] -= (
+                error[:, :, None] * spread[:, None, column, column : block.stop]
+            )
+        rest[:, :, block.stop :] -= torch.bmm(errors, spread[:, block, block.stop :])
+    return torch.empty_like(rounded).scatter_(2, columns, rounded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some images, and what the float and the quantized network make of them so far."""
+
+    images: torch.Tensor
+    wanted: Values
+    found: Values
+
+    def forget(self, name: str) -> None:
+        """Drop the values of a node that nothing reads any more."""
+        del self.wanted[name], self.found[name]
+        self.found.pop(f"{name}/narrow", None)
+
+
+def _fit(network: QuantizedNetwork, node: Node, parts: list[_Part]) -> None:
+    """Fit one layer's weights and bias, given what it reads and what it should compute."""
+    spec, module = network.graph.layer(node.layer), network.layer(node.layer)
+    bits = network.bits(node.layer).weight_bits
+    power, missing = _moments(network, node, parts)
+    if not power.isfinite().all():
+        raise TrainingError(
+            f"cannot compensate rounding errors: what {node.layer} reads is not finite",
+            "lower the learning rate of what trained the network",
+        )
+    weight = module.weight.double().reshape(spec.groups, -1, power.shape[1])
+    step = module.quantizer.step(bits).double().reshape(spec.groups, -1)
+    # Ridge regression around the weights: what some inputs lack, those that share it make up for.
+    held = torch.linalg.cholesky(_with_diagonal(power, PULL))
+    fitted = weight + torch.cholesky_solve(torch.bmm(weight, missing).mT, held).mT
+    rounded = round_compensated(fitted, step, weight_limit(bits), power)
+    (reads,) = node.inputs
+    wanted = _mean_by_channel(
+        layer_value(spec, part.wanted[reads], module.weight, module.bias) for part in parts
+    )
+    module.weight.copy_(rounded.reshape(module.weight.shape))
+    found = _mean_by_channel(
+        network.layer_output(node, network.layer_input(node, part.found)) for part in parts
+    )
+    module.bias.add_(wanted - found)
+
+
+def _moments(
+    network: QuantizedNetwork, node: Node, parts: list[_Part]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return how a layer's inputs vary together, and how what they lack varies with them.
+
+    Returns:
+        `x^T x` and `(wanted - x)^T x` over samples, without means, float64 `[groups, in, in]`.
+    """
+    spec, (reads,) = network.graph.layer(node.layer), node.inputs
+    read, lacking = [], []
+    for part in parts:
+        samples = len(part.images) * min(SAMPLES_OF_AN_IMAGE, prod(spec.output_shape[1:]))
+        x = sample_windows(spec, network.layer_input(node, part.found), samples)
+        read.append(x)
+        lacking.append(sample_windows(spec, part.wanted[reads], samples) - x)
+    count = sum(x.shape[1] for x in read)
+    means = [torch.stack([x.sum(1) for x in xs]).sum(0) / count for xs in (read, lacking)]
+    power, missing = (torch.zeros(1, dtype=torch.float64) for _ in range(2))
+    for x, lack in zip(read, lacking, strict=True):
+        centred = x - means[0][:, None]
+        power = power + torch.bmm(centred.mT, centred)
+        missing = missing + torch.bmm((lack - means[1][:, None]).mT, centred)
+    return power / count, missing / count
+
+
+def _with_diagonal(power: torch.Tensor, share: float) -> torch.Tensor:
+    """Return `power` `[groups, in, in]` with a share of its mean diagonal added to each input's."""
+    mean = power.diagonal(dim1=1, dim2=2).mean(1).clamp_min(SMALLEST_POWER)
+    return power + (share * mean)[:, None, None] * torch.eye(power.shape[1], dtype=power.dtype)
+
+
+def _mean_by_channel(outputs: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Return the mean of `[N, C, ...]` tensors together over all but their channels."""
+    total, count = torch.zeros(1), 0
+    for output in outputs:
+        total = total + output.transpose(0, 1).flatten(1).sum(1)
+        count += output[:, 0].numel()
+    return total / count
