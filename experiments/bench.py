@@ -1,4 +1,4 @@
-"""python -m experiments.bench: how fast candidates are programs, how fast programs are."""
+"""python -m experiments.bench: how soon candidates are programs, how good and fast those are."""
 
 import argparse
 import json
@@ -16,6 +16,7 @@ from experiments.exit_codes import DONE, run_command
 from experiments.hidden_vectors import run_hidden, shim_state
 from experiments.load_config import load_config
 from experiments.peers.contender import ENGINES
+from experiments.rounding_bench import bench_rounding, draw_rounding
 from experiments.runtime_bench import RuntimeOptions, bench_runtime
 from experiments.runtime_networks import NETWORKS
 from experiments.runtime_table import draw_runtime
@@ -29,6 +30,8 @@ _WHAT = {
     "turnaround": "Seconds from a never-seen allocation to a runnable program, beside ordinary "
     "TVM's for the float network",
     "table": "The layer table's predictions against measured random allocations",
+    "rounding": "Test accuracy of uniform allocations, with weights rounded to the nearest and so "
+    "that errors cancel, without retraining and with it",
     "runtime": "Milliseconds of our kernels beside those of other engines, on well-known networks",
 }
 _OTHER_FLAGS = "Other flags are those of python -m experiments.run, for example --target.mcpu."
@@ -60,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "runtime":
             _add_runtime_flags(command)
-        else:
+        elif name != "rounding":
             command.add_argument(
                 "--network",
                 choices=tuple(NETWORKS),
@@ -98,6 +101,9 @@ def _bench(known: argparse.Namespace, config: RunConfig) -> None:
     if known.what == "turnaround":
         turnaround = measure_turnaround(config, known.network)
         _show(draw_turnaround(turnaround), turnaround.to_dict(), known.json)
+    elif known.what == "rounding":
+        rounding = bench_rounding(config)
+        _show(draw_rounding(rounding), rounding.to_dict(), known.json)
     else:
         check = check_table(config, known.network)
         _show(draw_table_check(check), check.to_dict(), known.json)

@@ -42,6 +42,21 @@ def test_the_table_is_checked_against_measurements(
     assert "20 of 20" in " ".join(shown.split())
 
 
+def test_both_ways_of_rounding_are_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rounding.json"
+    flags = ["--env.finetune.steps", "3", "--env.bit-choices", "2", "4", "--quiet"]
+    assert bench.main(["rounding", "--json", str(file), *flags]) == DONE
+    rows = json.loads(file.read_text())["rows"]
+    assert [(row["bits"], row["steps"], row["compensation_images"]) for row in rows] == [
+        (bits, steps, images) for bits in (2, 4) for steps in (0, 3) for images in (0, 256)
+    ]
+    nearest, compensated = (row["accuracy"]["loss"] for row in rows[:2])
+    assert compensated < 0.5 * nearest  # 2 bits, as they are
+    assert "compensated" in capsys.readouterr().out
+
+
 def test_a_wrong_flag_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["table", "--target.runnr", "local"]) == USER_MISTAKE
     assert "unknown key target.runnr" in capsys.readouterr().err
