@@ -6,6 +6,10 @@
  * that choose their code by cpuid then choose what they would choose on an AVX2 machine. Nothing is
  * slowed and no instruction is forbidden: code that uses AVX-512 without asking still runs.
  *
+ * On processors without CPUID faulting, replaced_cpuid.c has put clts, which faults in the same way,
+ * in the place of every cpuid of the libraries that choose code by it. hidden_vectors.py then builds
+ * this file with -DREPLACED.
+ *
  * The dynamic loader asks before this library is loaded, so glibc's own memcpy and the like keep
  * the choice they made from the whole CPU; hidden_vectors.py tells it through GLIBC_TUNABLES.
  *
@@ -28,10 +32,17 @@ typedef int (*sigaction_function)(int, const struct sigaction *, struct sigactio
 static struct sigaction others;
 static sigaction_function real_sigaction;
 
-/* 1 where cpuid faults now, -1 where the kernel or the processor cannot do it. */
+/* 1 where cpuid faults now, 2 where what was put in its place does, -1 where the kernel or the
+ * processor cannot make it fault. */
 __attribute__((visibility("default"))) int bitalloc_vectors_hidden = -1;
 
-static long cpuid_enabled(long enabled) { return syscall(SYS_arch_prctl, ARCH_SET_CPUID, enabled); }
+static long cpuid_enabled(long enabled) {
+#ifdef REPLACED
+  return 0;
+#else
+  return syscall(SYS_arch_prctl, ARCH_SET_CPUID, enabled);
+#endif
+}
 
 static void narrowed_cpuid(unsigned leaf, unsigned subleaf, unsigned out[4]) {
   /* The setting belongs to a thread: no other one sees the moment in which cpuid works. */
@@ -59,9 +70,9 @@ static void narrowed_cpuid(unsigned leaf, unsigned subleaf, unsigned out[4]) {
 static void on_fault(int number, siginfo_t *info, void *context) {
   greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
   const unsigned char *code = (const unsigned char *)registers[REG_RIP];
-  /* A faulting cpuid has si_code SI_KERNEL; a wild jump has SEGV_MAPERR, and reading its code here
+  /* A faulting cpuid or clts has si_code SI_KERNEL; a wild jump has SEGV_MAPERR, and reading its code here
    * would fault again. */
-  if (info->si_code == SI_KERNEL && code[0] == 0x0f && code[1] == 0xa2) {
+  if (info->si_code == SI_KERNEL && code[0] == 0x0f && (code[1] == 0xa2 || code[1] == 0x06)) {
     unsigned out[4];
     narrowed_cpuid((unsigned)registers[REG_RAX], (unsigned)registers[REG_RCX], out);
     registers[REG_RAX] = out[0];
@@ -87,7 +98,7 @@ static void on_fault(int number, siginfo_t *info, void *context) {
 /* Libraries that install a handler for their own back-traces must not remove this one. */
 int sigaction(int number, const struct sigaction *wanted, struct sigaction *previous) {
   if (real_sigaction == NULL) real_sigaction = (sigaction_function)dlsym(RTLD_NEXT, "sigaction");
-  if (number != SIGSEGV || bitalloc_vectors_hidden != 1)
+  if (number != SIGSEGV || bitalloc_vectors_hidden < 1)
     return real_sigaction(number, wanted, previous);
   struct sigaction before = others;
   if (wanted != NULL) others = *wanted;
@@ -112,5 +123,9 @@ __attribute__((constructor(101))) static void hide(void) {
   ours.sa_flags = SA_SIGINFO | SA_NODEFER;
   sigemptyset(&ours.sa_mask);
   sigaction(SIGSEGV, &ours, &others);
+#ifdef REPLACED
+  bitalloc_vectors_hidden = 2;
+#else
   if (cpuid_enabled(0) == 0) bitalloc_vectors_hidden = 1;
+#endif
 }

@@ -2,8 +2,10 @@
 
 Most CPUs that networks are deployed on have AVX2 without VNNI. On a wider machine, a preloaded
 library (hidden_vectors.c) makes the cpuid instruction fault and takes the wider bits out of its
-answer, so that every engine chooses the code it would choose on an AVX2 machine. It is the same
-core otherwise: clocks, caches and memory stay this machine's.
+answer, so that every engine chooses the code it would choose on an AVX2 machine. Where the
+processor cannot do that, an instruction that faults is put in the place of every cpuid of the
+installed packages (replaced_cpuid.c). It is the same core otherwise: clocks, caches and memory stay
+this machine's.
 """
 
 import ctypes
@@ -17,27 +19,41 @@ from pathlib import Path
 
 import torch
 
+from experiments.cpuid_places import write_places
 from experiments.errors import BenchError
 
-__all__ = ["HIDDEN_MCPU", "SENTENCE", "check_hidden", "run_hidden", "shim_state"]
+__all__ = ["HIDDEN_MCPU", "check_hidden", "how_hidden", "run_hidden", "shim_state"]
 
-SENTENCE = "AVX-512 and VNNI were hidden from every engine by CPUID faulting"
 HIDDEN_MCPU = "haswell"
 """LLVM's name of the first core with AVX2. LLVM looks at a CPU's model first and takes a narrowed
 Xeon for `skylake-avx512`, so the name has to be said."""
 
 _SOURCE = Path(__file__).with_name("hidden_vectors.c")
+_AUDIT_SOURCE = Path(__file__).with_name("replaced_cpuid.c")
 _SYMBOL = "bitalloc_vectors_hidden"
 _GLIBC = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ,-AVX512CD"
 """glibc chooses its memcpy before any library is loaded; this tells it by another way."""
 
 
+_HOW = {1: "CPUID faulting", 2: "replacing each cpuid of their libraries by a fault"}
+"""By the preloaded library's state."""
+
+
 def shim_state() -> int | None:
-    """Return None without the library, 1 where cpuid is narrowed, -1 where that is impossible."""
+    """Return the preloaded library's state, None without it.
+
+    1: cpuid faults and is narrowed. 2: what was put in its place is. -1: neither is possible.
+    """
     try:
         return ctypes.c_int.in_dll(ctypes.CDLL(None), _SYMBOL).value
     except ValueError:
         return None
+
+
+def how_hidden() -> str:
+    """Return a sentence about what was hidden, empty where nothing is."""
+    how = _HOW.get(shim_state() or 0)
+    return f"AVX-512 and VNNI were hidden from every engine by {how}" if how else ""
 
 
 def check_hidden() -> None:
@@ -46,10 +62,10 @@ def check_hidden() -> None:
     Raises:
         BenchError: cpuid cannot be made to fault here, or a library still sees wider vectors.
     """
-    if shim_state() != 1:
+    if not how_hidden():
         raise BenchError(
-            "--hide-wide-vectors: expected Linux on an x86 processor with CPUID faulting, "
-            "found a kernel or processor that refuses arch_prctl(ARCH_SET_CPUID)",
+            "--hide-wide-vectors: expected Linux on an x86 processor, found a kernel or processor "
+            "that refuses arch_prctl(ARCH_SET_CPUID)",
             "leave the flag out: the bench then says what this CPU has",
         )
     seen = torch.backends.cpu.get_cpu_capability()
@@ -63,35 +79,65 @@ def run_hidden(module: str, arguments: Sequence[str]) -> int:
     """Run `python -m module arguments` with wide vectors hidden, and return its exit code.
 
     Raises:
-        BenchError: there is no C compiler, or it fails.
+        BenchError: there is no C compiler, or it fails; or the processor has no CPUID faulting and
+            a package is missing that does without it.
     """
     with tempfile.TemporaryDirectory(prefix="bitalloc-") as folder:
-        library = _compile(Path(folder))
-        preload = [str(library), *os.environ.get("LD_PRELOAD", "").split()]
-        tunables = [*filter(None, os.environ.get("GLIBC_TUNABLES", "").split(":")), _GLIBC]
-        environment = {
-            **os.environ,
-            "LD_PRELOAD": " ".join(preload),
-            "GLIBC_TUNABLES": ":".join(tunables),
-        }
+        environment = _environment(Path(folder))
         command = [sys.executable, "-m", module, *arguments]
         return subprocess.run(command, env=environment, check=False).returncode
 
 
-def _compile(folder: Path) -> Path:
-    library = folder / "hidden_vectors.so"
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a process from which wide vectors are hidden.
+
+    Args:
+        folder: For the libraries that do it.
+    """
+    flags, audit = [], os.environ.get("LD_AUDIT", "")
+    if not _has_cpuid_faulting():
+        places = folder / "places.inc"
+        packages = ("site-packages", "dist-packages")
+        write_places((Path(one) for one in sys.path if Path(one).name in packages), places)
+        flags = ["-DREPLACED"]
+        auditor = _compile(_AUDIT_SOURCE, folder, [f'-DPLACES="{places}"'])
+        audit = ":".join(filter(None, (str(auditor), audit)))
+    library = _compile(_SOURCE, folder, flags)
+    preload = [str(library), *os.environ.get("LD_PRELOAD", "").split()]
+    tunables = [*filter(None, os.environ.get("GLIBC_TUNABLES", "").split(":")), _GLIBC]
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": " ".join(preload),
+        "GLIBC_TUNABLES": ":".join(tunables),
+    }
+    return environment | ({"LD_AUDIT": audit} if audit else {})
+
+
+def _has_cpuid_faulting() -> bool:
+    """Return whether Linux says that this processor's cpuid can be made to fault."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "cpuid_fault" in text.split()
+
+
+def _compile(source: Path, folder: Path, flags: Sequence[str]) -> Path:
+    """Return a shared library made of one file."""
+    library = folder / source.with_suffix(".so").name
     compiler = os.environ.get("CC") or "cc"
     if shutil.which(compiler) is None:
         raise BenchError(
             f"--hide-wide-vectors: expected a C compiler, found no {compiler}",
             "install one, or name it in the environment variable CC",
         )
-    command = [compiler, "-O2", "-shared", "-fPIC", str(_SOURCE), "-o", str(library), "-ldl"]
+    options = ["-O2", "-shared", "-fPIC", *flags]
+    command = [compiler, *options, str(source), "-o", str(library), "-ldl"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         said = result.stderr.strip().splitlines()
         raise BenchError(
-            f"--hide-wide-vectors: {_SOURCE.name} cannot be compiled by {compiler}: "
+            f"--hide-wide-vectors: {source.name} cannot be compiled by {compiler}: "
             f"{said[-1] if said else 'it gives no reason'}",
             "this needs Linux on x86",
         )

@@ -9,7 +9,7 @@ import torch
 
 from experiments.config import RunConfig
 from experiments.errors import BenchError
-from experiments.hidden_vectors import HIDDEN_MCPU, SENTENCE, check_hidden
+from experiments.hidden_vectors import HIDDEN_MCPU, check_hidden, how_hidden
 from experiments.peers.bitalloc_engine import (
     calibrated_network,
     mixed_allocation,
@@ -160,6 +160,6 @@ def _machine(options: RuntimeOptions, target: TargetConfig) -> dict[str, Any]:
         **packages,
         **Workbench(target, 1).facts(),
         "threads": 1,
-        "hidden": SENTENCE if options.hide_wide_vectors else "",
+        "hidden": how_hidden(),
         "before": moment_facts(),
     }

@@ -9,16 +9,14 @@ import pytest
 
 from experiments import hidden_vectors
 from experiments.errors import BenchError
-from experiments.hidden_vectors import check_hidden, run_hidden, shim_state
+from experiments.hidden_vectors import check_hidden, how_hidden, run_hidden, shim_state
 
-CANNOT, SEES_WIDER = 40, 41
+SEES_WIDER = 41
 
 _START = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from experiments.hidden_vectors import check_hidden, shim_state
-if shim_state() == -1:
-    sys.exit({CANNOT})
+from experiments.hidden_vectors import check_hidden
 """
 
 on_x86_linux = pytest.mark.skipif(
@@ -30,16 +28,23 @@ on_x86_linux = pytest.mark.skipif(
 def _hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> int:
     (tmp_path / "child.py").write_text(_START + code)
     monkeypatch.chdir(tmp_path)  # where `python -m child` looks first
-    result = run_hidden("child", ["--flag", "value"])
-    if result == CANNOT:
-        pytest.skip("this processor or kernel has no CPUID faulting")
-    return result
+    return run_hidden("child", ["--flag", "value"])
+
+
+def _replace_cpuid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide vectors as on a processor that cannot make cpuid fault."""
+    monkeypatch.setattr(hidden_vectors, "_has_cpuid_faulting", lambda: False)
 
 
 @on_x86_linux
+@pytest.mark.parametrize("is_replaced", [False, True])
 def test_libraries_in_the_child_see_avx2_and_nothing_wider(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    is_replaced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if is_replaced:
+        _replace_cpuid(monkeypatch)
+    elif not hidden_vectors._has_cpuid_faulting():
+        pytest.skip("this processor or kernel has no CPUID faulting")
     code = f"""
 check_hidden()
 import numpy as np
@@ -76,8 +81,53 @@ ctypes.string_at(0)
     assert "Segmentation fault" in (tmp_path / "trace.txt").read_text()
 
 
+@on_x86_linux
+def test_a_real_use_of_a_forbidden_instruction_still_kills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _replace_cpuid(monkeypatch)
+    # hlt faults as clts does, and is nobody's cpuid.
+    code = """
+import ctypes, mmap
+page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+page.write(bytes([0xF4, 0xC3]))
+address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+ctypes.CFUNCTYPE(None)(address)()
+"""
+    assert _hidden(tmp_path, monkeypatch, code) == -11
+
+
+@on_x86_linux
+def test_onnxruntime_runs_other_kernels_when_vectors_are_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its int8 saturates with AVX2, and is exact with VNNI: only the sum tells which was chosen."""
+    _replace_cpuid(monkeypatch)
+    code = f"""
+check_hidden()
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper
+node = helper.make_node("MatMulInteger", ["a", "b"], ["y"])
+inputs = [
+    helper.make_tensor_value_info("a", TensorProto.UINT8, [1, 64]),
+    helper.make_tensor_value_info("b", TensorProto.INT8, [64, 16]),
+]
+output = helper.make_tensor_value_info("y", TensorProto.INT32, [1, 16])
+opsets = [helper.make_opsetid("", 17)]
+graph = helper.make_graph([node], "one", inputs, [output])
+model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+session = onnxruntime.InferenceSession(model.SerializeToString())
+values = {{"a": np.full((1, 64), 255, np.uint8), "b": np.full((64, 16), 127, np.int8)}}
+(sums,) = session.run(None, values)
+sys.exit(0 if (sums < 255 * 127 * 64).all() else {SEES_WIDER})
+"""
+    assert _hidden(tmp_path, monkeypatch, code) == 0
+
+
 def test_without_the_library_nothing_is_hidden() -> None:
     assert shim_state() is None
+    assert not how_hidden()
     with pytest.raises(BenchError, match="expected Linux on an x86 processor"):
         check_hidden()
 
