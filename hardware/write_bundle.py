@@ -7,6 +7,7 @@ from typing import Any
 import hardware
 from hardware.bundle.constants import write_constant
 from hardware.kernels.target import KernelTarget
+from hardware.kernels.winograd import PLACES
 from hardware.target import KernelFamily, TargetConfig
 from hardware.workbench import Workbench
 from quant.deploy_graph import DeployGraph
@@ -47,8 +48,8 @@ def write_program(graph: DeployGraph, config: TargetConfig, folder: Path) -> dic
     entries, offset = [], 0
     with (folder / "weights.bin").open("wb") as file:
         for array, family in outside:
-            # Only a Winograd kernel's weights have the sixteen places of a window.
-            winograd = "winograd" in family and array.ndim == 5
+            # Only a Winograd kernel's transformed weights have the sixteen places of a window.
+            winograd = "winograd" in family and array.ndim == 5 and array.shape[1] == PLACES
             document, data = write_constant(array, winograd=winograd)
             file.write(data)
             entries.append({**document, "offset": offset, "bytes": len(data)})

@@ -29,16 +29,16 @@ def needs_copy(geometry: Geometry, family: Family, overread_codes: int = 0) -> b
         family: Gives the form of the codes.
         overread_codes: Codes that the last step reads beyond the image.
     """
-    return geometry.lacks_border or family.code_dtype != "uint8" or overread_codes > SLACK_BYTES
+    return geometry.lacks_border or family.image_dtype != "uint8" or overread_codes > SLACK_BYTES
 
 
 def scratch_buffer(geometry: Geometry, family: Family, overread_codes: int) -> Any:
     """Allocate the scratch of one image with its border and what its last step reads beyond."""
     # One more vector than that: full vectors are stored, the last one's surplus goes there.
     codes = geometry.image_codes + overread_codes + 2 * _VECTOR
-    if family.code_dtype == "pairs":
+    if family.image_dtype == "pairs":
         return T.alloc_buffer((codes // 2,), "uint8")
-    return T.alloc_buffer((codes,), family.code_dtype)
+    return T.alloc_buffer((codes,), family.image_dtype)
 
 
 def emit_copy(
@@ -61,7 +61,7 @@ def emit_copy(
     """
     g = geometry
     copy = _Copy(codes, scratch, border, family)
-    per_byte = 2 if family.code_dtype == "pairs" else 1
+    per_byte = 2 if family.image_dtype == "pairs" else 1
     slack = int(scratch.shape[0]) * per_byte - g.image_codes
     if not g.lacks_border:
         copy.move(image * g.image_codes, 0, g.image_codes)
@@ -89,7 +89,7 @@ class _Copy:
 
     def fill(self, start: Any, count: int) -> None:
         """Emit `count` codes of the border."""
-        kind, code = self.family.code_dtype, self.border[0]
+        kind, code = self.family.image_dtype, self.border[0]
         if count <= 0:
             return
         if kind == "pairs":
@@ -102,7 +102,7 @@ class _Copy:
 
     def move(self, source: Any, start: Any, count: int) -> None:
         """Emit the copy of `count` codes."""
-        kind = self.family.code_dtype
+        kind = self.family.image_dtype
         if kind == "pairs":
             self._move_pairs(source, start, count)
             return

@@ -24,6 +24,8 @@ class Operands:
     """Of the image in `codes`."""
     weights: Any
     lookup: Any | None
+    first_weight: Any = 0
+    """Place in `weights` of the first block's weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ class _Steps:
     def _weight(self, step: Any, vector: int) -> Any:
         lanes = self.family.weight_lanes
         index = (self.first_step + step) * len(self.vectors) + vector
-        return load(self.operands.weights, index * lanes, lanes)
+        return load(self.operands.weights, self.operands.first_weight + index * lanes, lanes)
 
 
 def _fold(family: Family, total: Any, carried: Sequence[Any]) -> None:

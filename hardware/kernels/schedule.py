@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 
+import numpy as np
+
 from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.winograd import PLACES, TileGrid
@@ -27,6 +29,8 @@ _NEAR_BYTES = 24 * 1024
 """Weights of a block that stay in the first cache beside the codes; more come from the second."""
 _PANEL_BYTES = 16 * 1024
 """Weights of one panel."""
+_CACHE_BYTES = 2**20
+"""Transformed weights that are read again and again from the second cache."""
 _STRIP_BYTES = 16 * 1024
 """Sums of one strip."""
 _GROUPS = (64, 128)
@@ -69,6 +73,8 @@ class Schedule:
     """In a Winograd kernel, the tiles of 2x2 outputs that are transformed together. Its register
     tiles are of the products of such a group at one place (see `TileGrid.products`), where such a
     tile is one pixel. 0 in a direct kernel."""
+    transforms_weights: bool = False
+    """Whether a Winograd kernel transforms the weights of a block itself, before it uses them."""
 
     @property
     def chunks(self) -> int:
@@ -138,7 +144,18 @@ def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
     grid = TileGrid.of(geometry)
     for tiles in dict.fromkeys(_even_part(grid.tiles, most) for most in _GROUPS):
         for schedule in _of_products(grid.products(geometry, tiles), family):
-            yield replace(schedule, group_tiles=tiles)
+            transforms = tiles == grid.tiles and _outgrow_cache(geometry, family)
+            yield replace(schedule, group_tiles=tiles, transforms_weights=transforms)
+
+
+def _outgrow_cache(geometry: Geometry, family: Family) -> bool:
+    """Return whether a layer's transformed weights outgrow the second cache.
+
+    They then come from memory, where there are 16 for 9, and wider ones than before. Transforming
+    them anew takes a tenth of the time of their products with 16 tiles.
+    """
+    size = np.dtype(family.weight_dtype).itemsize
+    return PLACES * geometry.channels * geometry.out_channels * size > _CACHE_BYTES
 
 
 def _even_part(whole: int, most: int) -> int:

@@ -21,6 +21,7 @@ Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016,
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,8 @@ __all__ = [
     "PLACES",
     "SAVING",
     "SUMS",
+    "TAPS",
+    "WEIGHTS",
     "TileGrid",
     "code_offset",
     "is_winograd_shape",
@@ -50,6 +53,8 @@ SUMS = ((1, 1, 1, 0), (0, 1, -1, -1))
 
 PLACES = 16
 """Products of one window and one kernel."""
+TAPS = 9
+"""Weights of one kernel before they are transformed."""
 SAVING = 36 / PLACES
 """Products of a direct convolution that one of these stands for."""
 
@@ -139,12 +144,12 @@ def offset_sums(weight: npt.NDArray[np.int8], offset: int) -> npt.NDArray[np.int
     )
 
 
-def transform_taps(taps: npt.NDArray[np.int8], out: npt.NDArray[np.int8]) -> None:
-    """Write the transformed weights of all places; they fit int8 where `9 * largest` does.
+def transform_taps(taps: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+    """Write the transformed weights of all places; their type must hold `9 * largest`.
 
     Args:
-        taps: int8 `[3, 3, first axis, other axes]`, the weights of each tap in any order.
-        out: int8 `[first axis, 16, other axes]`, where they go.
+        taps: int8 or int16 `[3, 3, first axis, other axes]`, the weights of each tap in any order.
+        out: `[first axis, 16, other axes]` of the same type, where they go.
     """
     halves = [_rows(taps[:, column]) for column in range(3)]
     for row in range(4):
@@ -153,7 +158,7 @@ def transform_taps(taps: npt.NDArray[np.int8], out: npt.NDArray[np.int8]) -> Non
             out[:, 4 * row + column] = value
 
 
-def _rows(line: Iterable[npt.NDArray[np.int8]]) -> tuple[npt.NDArray[np.int8], ...]:
+def _rows(line: Iterable[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
     """Return 2 G times three arrays."""
     first, middle, last = line
     ends = first + last

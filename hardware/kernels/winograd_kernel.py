@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
+import numpy as np
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.copying import emit_copy, needs_copy, scratch_buffer
@@ -24,6 +25,7 @@ from hardware.kernels.emit import (
     store,
     tile_count,
     tile_start,
+    vector_type,
 )
 from hardware.kernels.epilogue import Epilogue
 from hardware.kernels.families.family import Family
@@ -31,11 +33,12 @@ from hardware.kernels.geometry import Geometry
 from hardware.kernels.layer_tensors import PixelOutputs, Tensors
 from hardware.kernels.register_tiles import Operands, RegisterTiles, Tile
 from hardware.kernels.schedule import Schedule
-from hardware.kernels.winograd import CODES, PLACES, SUMS, TileGrid, has_offset
+from hardware.kernels.winograd import CODES, PLACES, SUMS, TAPS, WEIGHTS, TileGrid, has_offset
+from hardware.kernels.winograd_packing import takes_offset
 
 __all__ = ["winograd_kernel"]
 
-_LANES = 32
+_VECTOR = {"uint8": 32, "int16": 16}
 """Channels that are transformed at once."""
 _TOGETHER = 4
 """int32 vectors of sums that are transformed and stored at once."""
@@ -57,8 +60,8 @@ def winograd_kernel(
 ) -> Any:
     """Return the TensorIR function of one layer; see `Tensors.parameters` for its arguments.
 
-    Bias and multiplier have four parts, one for each pixel of a tile; the extra constant is the
-    offset of transformed codes, u8 `[1]`.
+    Bias and multiplier have four parts, one for each pixel of a tile; where transformed codes are
+    bytes, the extra constant is their offset, u8 `[1]`.
 
     Args:
         symbol: Name of the compiled function.
@@ -71,11 +74,13 @@ def winograd_kernel(
     """
     products = TileGrid.of(geometry).products(geometry, schedule.group_tiles)
     blocks, *vectors = schedule.weight_shape(products, family)
-    weights = (blocks, PLACES, *vectors)
+    weights = Parameter(name="weights", shape=(blocks, PLACES, *vectors), dtype=family.weight_dtype)
+    if schedule.transforms_weights:
+        weights = Parameter(name="weights", shape=(blocks, TAPS, *vectors), dtype="int8")
     parameters = tensors.parameters(
-        Parameter(name="weights", shape=weights, dtype=family.weight_dtype),
+        weights,
         4 * blocks * schedule.tile_vectors * family.channels,
-        Parameter(name="offset", shape=(1,), dtype="uint8"),
+        Parameter(name="offset", shape=(1,), dtype="uint8") if takes_offset(family) else None,
     )
     names = [parameter.name for parameter in parameters]
 
@@ -106,8 +111,10 @@ class _Winograd:
         self.blocks = schedule.blocks(products, family)
         self.block_channels = family.channels * schedule.tile_vectors
         self.registers = RegisterTiles(products, family, schedule)
-        self.code_stride = _odd_lines(self.tiles * geometry.channels)
-        self.sum_stride = _odd_lines(self.tiles * self.block_channels * 4) // 4
+        self.code_stride = _odd_lines(self.tiles * geometry.channels, family.code_dtype)
+        self.place_weights = schedule.steps(products) * schedule.tile_vectors * family.weight_lanes
+        self.weight_stride = _odd_lines(self.place_weights, family.weight_dtype)
+        self.sum_stride = _odd_lines(self.tiles * self.block_channels, "int32")
 
     def emit(self, buffers: Mapping[str, Any], parallel: bool) -> None:
         """Emit the loops over images, groups of tiles and blocks of channels."""
@@ -120,7 +127,7 @@ class _Winograd:
         if parallel and groups < _FEW_GROUPS:
             shares = max(n for n in range(1, _FEW_GROUPS + 1) if self.blocks % n == 0)
         # The last step of a sum may read beyond its channels, against weights of zero.
-        beyond = self.schedule.overread_codes(self.products, self.family) + _LANES
+        beyond = self.schedule.overread_codes(self.products, self.family) + max(_VECTOR.values())
         with T.serial(g.batch) as image:
             if copied:
                 emit_copy(buffers["codes"], scratch, buffers["border"], g, self.family, image)
@@ -128,12 +135,20 @@ class _Winograd:
             start = g.first_window + (0 if copied else image * g.image_codes)
             with shared_grid((groups, shares), parallel) as (group, share):
                 first = tile_start(group, self.tiles, self.grid.tiles)
-                transformed = T.alloc_buffer((PLACES * self.code_stride + beyond,), "uint8")
+                codes_size = PLACES * self.code_stride + beyond
+                transformed = T.alloc_buffer((codes_size,), self.family.code_dtype)
                 sums = T.alloc_buffer((PLACES * self.sum_stride,), "int32")
-                self._emit_codes(codes, start, transformed, buffers["offset"], first)
+                weights = buffers["weights"]
+                if self.schedule.transforms_weights:
+                    weights = T.alloc_buffer(
+                        (PLACES * self.weight_stride,), self.family.weight_dtype
+                    )
+                self._emit_codes(codes, start, transformed, buffers.get("offset"), first)
                 with T.serial(self.blocks // shares) as index:
                     block = share * (self.blocks // shares) + index
-                    self._emit_sums(transformed, buffers["weights"], sums, block)
+                    if self.schedule.transforms_weights:
+                        self._emit_weights(buffers["weights"], weights, block)
+                    self._emit_sums(transformed, weights, sums, block)
                     self._emit_outputs(sums, image, first, block)
 
     def _emit_codes(
@@ -141,39 +156,57 @@ class _Winograd:
     ) -> None:
         """Emit the transform of a group's codes: `[16, tiles, channels]`."""
         g = self.geometry
-        lanes = min(_LANES, 1 << (g.channels.bit_length() - 1))
+        lanes = min(_VECTOR[self.family.code_dtype], 1 << (g.channels.bit_length() - 1))
         with T.grid(self.tiles, tile_count(g.channels, lanes)) as (tile, part):
             row, column = self._pixel(first + tile)
             channel = tile_start(part, lanes, g.channels)
             place = start + row * g.row_codes + column * g.channels + channel
-            columns = [
-                _transformed(
-                    CODES,
-                    [
-                        load(codes, place + y * g.row_codes + x * g.channels, lanes)
-                        for y in range(4)
-                    ],
-                )
-                for x in range(4)
-            ]
+
+            def loaded(y: int, x: int, place: Any = place) -> Any:
+                code = load(codes, place + y * g.row_codes + x * g.channels, lanes)
+                return T.Cast(vector_type(self.family.code_dtype, lanes), code)
+
+            columns = [_transformed(CODES, [loaded(y, x) for y in range(4)]) for x in range(4)]
             for y in range(4):
                 line = _transformed(CODES, [column[y] for column in columns])
                 for x, value in enumerate(line):
-                    if has_offset(y, x):
+                    if offset is not None and has_offset(y, x):
                         value = value + T.broadcast(offset[0], lanes)
                     at = (4 * y + x) * self.code_stride + tile * g.channels + channel
                     store(transformed, at, value, lanes)
 
+    def _emit_weights(self, taps: Any, weights: Any, block: Any) -> None:
+        """Emit the transform of a block's weights: `[16, steps, vectors, lanes]`."""
+        lanes, dtype = self.family.weight_lanes, self.family.weight_dtype
+        with T.serial(self.place_weights // lanes) as index:
+
+            def loaded(row: int, column: int) -> Any:
+                at = (block * TAPS + 3 * row + column) * self.place_weights + index * lanes
+                return T.Cast(vector_type(dtype, lanes), load(taps, at, lanes))
+
+            columns = [
+                _transformed(WEIGHTS, [loaded(row, column) for row in range(3)])
+                for column in range(3)
+            ]
+            for row in range(4):
+                line = _transformed(WEIGHTS, [column[row] for column in columns])
+                for column, value in enumerate(line):
+                    at = (4 * row + column) * self.weight_stride + index * lanes
+                    store(weights, at, value, lanes)
+
     def _emit_sums(self, transformed: Any, weights: Any, sums: Any, block: Any) -> None:
         """Emit the matrix products of one block at all places: `[16, tiles, block channels]`."""
         lanes = self.family.wide_lanes
+        transforms = self.schedule.transforms_weights
         with T.serial(PLACES) as place:
             operands = Operands(
                 codes=transformed,
                 start=place * self.code_stride,
                 weights=weights,
                 lookup=None,
+                first_weight=place * self.weight_stride if transforms else 0,
             )
+            first_block = 0 if transforms else block * PLACES + place
 
             def emit_tile(tile: Tile) -> None:
                 vectors = self.registers.emit_sums(operands, tile, 0, self.schedule.panel_chunks)
@@ -181,7 +214,7 @@ class _Winograd:
                 for index, vector in enumerate(vectors):
                     store(sums, at + index * lanes, vector, lanes)
 
-            self.registers.emit_row(Tile(0, 0, block * PLACES + place), 0, emit_tile)
+            self.registers.emit_row(Tile(0, 0, first_block), 0, emit_tile)
 
     def _emit_outputs(self, sums: Any, image: Any, first: Any, block: Any) -> None:
         """Emit the transform of a block's sums, and the outputs of its channels."""
@@ -209,14 +242,15 @@ class _Winograd:
 
         def loaded(row: int, column: int) -> Any:
             at = (4 * row + column) * self.sum_stride + tile * self.block_channels
-            return load(sums, at + channel, lanes)
+            # Unsigned sums may leave 32 bits on the way: the outputs do not, and nothing is lost.
+            return T.reinterpret(load(sums, at + channel, lanes), dtype=f"uint32x{lanes}")
 
         columns = [
             _transformed(SUMS, [loaded(row, column) for row in range(4)]) for column in range(4)
         ]
         quarter = T.broadcast(T.int32(2), lanes)
         return [
-            _kept(T.shift_right(value, quarter))
+            _kept(T.shift_right(T.reinterpret(value, dtype=f"int32x{lanes}"), quarter))
             for row in range(2)
             for value in _transformed(SUMS, [column[row] for column in columns])
         ]
@@ -230,27 +264,28 @@ class _Winograd:
         )
 
 
-def _odd_lines(size: int) -> int:
-    """Return at least `size` bytes: an odd number of cache lines.
+def _odd_lines(count: int, dtype: str) -> int:
+    """Return at least `count` numbers that fill an odd number of cache lines.
 
     What is at all places of one tile is then in as many sets of the first cache.
     """
-    lines = -(-size // _LINE)
-    return (lines + 1 - lines % 2) * _LINE
+    in_line = _LINE // np.dtype(dtype).itemsize
+    lines = -(-count // in_line)
+    return (lines + 1 - lines % 2) * in_line
 
 
 def _transformed(matrix: Sequence[Sequence[int]], values: Sequence[Any]) -> list[Any]:
-    """Return a matrix of 1, 0 and -1 times a line of vectors."""
+    """Return a matrix of 2, 1, 0 and -1 times a line of vectors."""
     # Each is used several times.
     values = [_kept(value) for value in values]
     result = []
     for row in matrix:
         pairs = list(zip(row, values, strict=True))
-        first, *others = [value for sign, value in pairs if sign > 0]
+        first, *others = [value for count, value in pairs for _ in range(count)]
         total = first
         for value in others:
             total = total + value
-        for value in (value for sign, value in pairs if sign < 0):
+        for value in (value for count, value in pairs if count < 0):
             total = total - value
         result.append(total)
     return result

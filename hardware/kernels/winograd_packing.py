@@ -14,6 +14,7 @@ from hardware.kernels.reorder import reordered
 from hardware.kernels.schedule import Schedule
 from hardware.kernels.winograd import (
     PLACES,
+    TAPS,
     TileGrid,
     code_offset,
     offset_sums,
@@ -21,18 +22,19 @@ from hardware.kernels.winograd import (
 )
 from quant.deploy_graph import Conv2d
 
-__all__ = ["pack_winograd"]
+__all__ = ["pack_winograd", "takes_offset"]
 
 Array = npt.NDArray[Any]
 
 
 def pack_winograd(
     op: Conv2d, geometry: Geometry, family: Family, schedule: Schedule
-) -> tuple[Array, Array, Array, Array]:
-    """Return transformed weights, biases, multipliers and the offset of transformed codes.
+) -> tuple[Array, Array, Array, Array | None]:
+    """Return weights, biases, multipliers and the offset of transformed codes, if any.
 
-    Weights are `[blocks, 16, steps, vectors, weight_lanes]`; biases int32 and multipliers float32
-    are flat and have four parts, one for each pixel of a tile.
+    Weights are `[blocks, 16, steps, vectors, weight_lanes]` where they are transformed here, and
+    int8 `[blocks, 9, steps, vectors, weight_lanes]` where the kernel does it; biases int32 and
+    multipliers float32 are flat and have four parts, one for each pixel of a tile.
 
     Args:
         op: The layer.
@@ -47,13 +49,20 @@ def pack_winograd(
     # Transforming whole packed arrays is faster than packing what is transformed; the nine taps are
     # packed as if they were groups.
     grouped = replace(
-        products, groups=9, channels=9 * products.channels, out_channels=9 * products.out_channels
+        products,
+        groups=TAPS,
+        channels=TAPS * products.channels,
+        out_channels=TAPS * products.out_channels,
     )
     taps = pack_weights(reordered(op.weight, (1, 2, 0, 3)), grouped, family, schedule)
     blocks, *vectors = schedule.weight_shape(products, family)
-    weights = np.empty((blocks, PLACES, *vectors), np.int8)
-    transform_taps(taps.reshape(3, 3, blocks, *vectors), weights)
-    offset = code_offset(op.activation_bits)
+    weights: Array
+    if schedule.transforms_weights:
+        weights = reordered(taps.reshape(TAPS, blocks, *vectors), (1, 0, 2, 3, 4)).astype(np.int8)
+    else:
+        weights = np.empty((blocks, PLACES, *vectors), family.weight_dtype)
+        transform_taps(taps.reshape(3, 3, blocks, *vectors), weights)
+    offset = code_offset(op.activation_bits) if takes_offset(family) else 0
     plain = shifted_bias(op, family, schedule.steps(products)).astype(np.int64)
     biases = plain - offset_sums(op.weight, offset)
     if np.abs(biases).max(initial=0) > np.iinfo(np.int32).max:
@@ -67,5 +76,10 @@ def pack_winograd(
         weights,
         np.concatenate([packed(bias) for bias in biases.astype(np.int32)]),
         np.concatenate([packed(multiplier)] * len(biases)),
-        np.array([offset], np.uint8),
+        np.array([offset], np.uint8) if takes_offset(family) else None,
     )
+
+
+def takes_offset(family: Family) -> bool:
+    """Return whether transformed codes need an offset to be unsigned bytes."""
+    return family.code_dtype == "uint8"

@@ -1,7 +1,7 @@
 """Choosing the family of a layer: the cheapest that is exact for its bits."""
 
 from functools import lru_cache
-from math import ceil
+from math import ceil, inf
 
 from hardware.kernels.depthwise import DepthwiseFamily, GenericDepthwise
 from hardware.kernels.depthwise_avx2 import choose_avx2_depthwise
@@ -17,7 +17,14 @@ from hardware.kernels.families.neon import choose_neon
 from hardware.kernels.families.neon_table import neon_table
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
 from hardware.kernels.families.vnni_packed import packed
-from hardware.kernels.families.winograd import avx2_winograd, suits_winograd, vnni_winograd
+from hardware.kernels.families.winograd import (
+    WinogradBounds,
+    avx2_winograd,
+    avx2_word_winograd,
+    fits_bytes,
+    fits_words,
+    vnni_winograd,
+)
 from hardware.kernels.geometry import Geometry
 from hardware.target import KernelFamily
 
@@ -29,8 +36,18 @@ _NIBBLE_BITS = 4
 _DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Depths that get code of their own; a depth in between takes the class below it."""
 
-_AVX2_TILES, _VNNI_TILES = 4, 9
-"""Tiles of 2x2 outputs from which a Winograd kernel is faster (measured)."""
+_VNNI_BOUNDS = WinogradBounds(fewest_tiles=9)
+_AVX2_BOUNDS = WinogradBounds(fewest_tiles=4)
+_BESIDE_TABLE = WinogradBounds(fewest_tiles=4, most_work=0.5)
+"""Where there is a table kernel instead."""
+_WORD_BOUNDS = (
+    (1, WinogradBounds(fewest_tiles=4, most_work=0.75, least_channels=16)),
+    (2, WinogradBounds(fewest_tiles=4, least_channels=16)),
+    (3, WinogradBounds(fewest_tiles=4, most_work=0.57, least_channels=16)),
+    (inf, WinogradBounds(fewest_tiles=4, most_work=0.5)),
+)
+"""For transformed codes of 16 bits, where sums of bytes would be less deep than the number before:
+the deeper they are, the faster is the direct kernel."""
 
 _VNNI: dict[str, Vnni] = {"avx512-vnni": AVX512_VNNI, "avx-vnni": AVX_VNNI}
 
@@ -51,7 +68,8 @@ def choose_family(
         return Generic()
     if kind in _VNNI:
         vnni = _VNNI[kind]
-        if suits_winograd(weight_bits, activation_bits, geometry, _VNNI_TILES):
+        fits = fits_bytes(weight_bits, activation_bits, geometry.channels)
+        if fits and _VNNI_BOUNDS.admit(geometry):
             return vnni_winograd(vnni)
         if weight_bits <= _NIBBLE_BITS and _is_vector_product(geometry):
             small = packed(vnni, weight_bits)
@@ -65,10 +83,17 @@ def choose_family(
         return choose_neon(weight_bits, activation_bits, geometry)
     if kind == "arm-dot":
         return choose_arm_dot(activation_bits, geometry)
-    if suits_winograd(weight_bits, activation_bits, geometry, _AVX2_TILES):
-        return avx2_winograd(weight_bits, activation_bits, _DEPTH_CLASSES)
+    return _choose_avx2(weight_bits, activation_bits, geometry, pairs)
+
+
+def _choose_avx2(weight_bits: int, activation_bits: int, geometry: Geometry, pairs: int) -> Family:
     table = table_family(weight_bits, activation_bits, pairs)
-    if table is not None and _suits_table(geometry, table):
+    if table is not None and not _suits_table(geometry, table):
+        table = None
+    transformed = _avx2_transformed(weight_bits, activation_bits, geometry, table is not None)
+    if transformed is not None:
+        return transformed
+    if table is not None:
         return table
     depth = byte_depth(weight_bits, activation_bits)
     if depth == 0:
@@ -79,6 +104,20 @@ def choose_family(
         return Avx2Nibbles(name=f"avx2-n{half}", depth=half)
     depth = max(known for known in _DEPTH_CLASSES if known <= depth)
     return Avx2Bytes(name=f"avx2-d{depth}", depth=depth)
+
+
+def _avx2_transformed(
+    weight_bits: int, activation_bits: int, geometry: Geometry, has_table: bool
+) -> Family | None:
+    """Return the Winograd family of a layer, None where another one is faster."""
+    bits = (weight_bits, activation_bits)
+    if fits_bytes(*bits, geometry.channels):
+        bounds = _BESIDE_TABLE if has_table else _AVX2_BOUNDS
+        return avx2_winograd(*bits, _DEPTH_CLASSES) if bounds.admit(geometry) else None
+    depth = byte_depth(*bits)
+    bounds = next(bounds for below, bounds in _WORD_BOUNDS if depth < below)
+    is_faster = fits_words(*bits, geometry.channels) and bounds.admit(geometry)
+    return avx2_word_winograd() if is_faster else None
 
 
 def choose_depthwise(

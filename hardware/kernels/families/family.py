@@ -16,8 +16,9 @@ from hardware.kernels.winograd import SAVING
 __all__ = ["CodeDtype", "Family", "WeightDtype", "broadcast_word"]
 
 CodeDtype = Literal["uint8", "int8", "int16", "pairs"]
-"""How a kernel reads activation codes: `uint8` as they travel; `int8` less 128; `int16` widened;
-`pairs` as one byte for two codes (see `TableFamily`). All but the first need a copy."""
+"""How a step reads activation codes: `uint8` as they travel; `int8` less 128; `int16` widened;
+`pairs` as one byte for two codes (see `TableFamily`). All but the first need a copy, or a
+transform, which stores its own."""
 
 WeightDtype = Literal["int8", "uint8", "int16"]
 
@@ -93,6 +94,11 @@ class Family(ABC):
             carried: The accumulator where `depth` is 0, else the vectors it was folded into.
         """
         return carried
+
+    @property
+    def image_dtype(self) -> CodeDtype:
+        """How codes are read from the image: by the steps, or by the transform before them."""
+        return "uint8" if self.winograd else self.code_dtype
 
     @property
     def stands_for(self) -> float:

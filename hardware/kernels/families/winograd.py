@@ -1,8 +1,8 @@
 """Families of Winograd kernels: those whose multiplications take transformed codes and weights."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from hardware.kernels.families.avx2 import Avx2Bytes, pair_depth
+from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, pair_depth
 from hardware.kernels.families.family import Family
 from hardware.kernels.families.vnni import Vnni
 from hardware.kernels.geometry import Geometry
@@ -14,49 +14,80 @@ from hardware.kernels.winograd import (
     largest_transformed_weight,
 )
 
-__all__ = ["avx2_winograd", "suits_winograd", "vnni_winograd"]
+__all__ = [
+    "WinogradBounds",
+    "avx2_winograd",
+    "avx2_word_winograd",
+    "fits_bytes",
+    "fits_words",
+    "vnni_winograd",
+]
 
 _INT8_MAX, _UINT8_MAX, _INT32_MAX = 127, 255, 2**31 - 1
-_LEAST_CHANNELS = 32
-"""Measured: with 16, transforms take as long as products; with 24 the gain depends on the bits."""
-_MOST_WORK = 0.7
-"""Share of a direct convolution's products up to which transforming pays: tiles that reach over the
-image's end add to it."""
 
 
-def suits_winograd(
-    weight_bits: int, activation_bits: int, geometry: Geometry, fewest_tiles: int
-) -> bool:
-    """Return whether a layer is exact in bytes when transformed, and probably faster.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WinogradBounds:
+    """Which layers are faster when transformed; all of it is measured."""
+
+    fewest_tiles: int
+    """With fewer, every weight that comes from memory is used too seldom, and a transformed layer
+    has 16 weights for 9."""
+    most_work: float = 0.7
+    """Share of a direct convolution's products up to which transforming pays. It is 16 / 36, and
+    more where tiles reach over the image's end."""
+    least_channels: int = 32
+    """With few, transforms take as long as products."""
+
+    def admit(self, geometry: Geometry) -> bool:
+        """Return whether a layer is probably faster when transformed."""
+        if not is_winograd_shape(geometry):
+            return False
+        tiles = TileGrid.of(geometry).tiles
+        work = PLACES * tiles / (9 * geometry.out_height * geometry.out_width)
+        return (
+            tiles >= self.fewest_tiles
+            and work <= self.most_work
+            and min(geometry.channels, geometry.out_channels) >= self.least_channels
+        )
+
+
+def fits_bytes(weight_bits: int, activation_bits: int, channels: int) -> bool:
+    """Return whether transformed codes and weights are bytes, and the sums of products exact.
 
     Args:
         weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
         activation_bits: Activation codes are in 0..2^activation_bits - 1.
-        geometry: The layer's shapes.
-        fewest_tiles: With fewer, every weight that comes from memory is used too seldom, and a
-            transformed layer has 16 weights for 9.
+        channels: That are summed up.
     """
-    if not is_winograd_shape(geometry):
-        return False
-    g = geometry
     code = largest_transformed_code(activation_bits)
     weight = largest_transformed_weight(weight_bits)
     if code > _UINT8_MAX or weight > _INT8_MAX:
         return False
     # A pixel adds up nine places at most.
-    if 9 * g.channels * code * weight > _INT32_MAX:
-        return False
-    tiles = TileGrid.of(g).tiles
-    if min(g.channels, g.out_channels) < _LEAST_CHANNELS or tiles < fewest_tiles:
-        return False
-    return PLACES * tiles <= _MOST_WORK * 9 * g.out_height * g.out_width
+    return 9 * channels * code * weight <= _INT32_MAX
+
+
+def fits_words(weight_bits: int, activation_bits: int, channels: int) -> bool:
+    """Return whether a layer is exact when its codes and weights are transformed to 16 bits.
+
+    Those fit always, and sums may leave 32 bits on the way; what comes out, four times the outputs,
+    must not.
+
+    Args:
+        weight_bits: See `fits_bytes`.
+        activation_bits: Likewise.
+        channels: Likewise.
+    """
+    largest: int = (2**activation_bits - 1) * (2 ** (weight_bits - 1) - 1)
+    return 4 * 9 * channels * largest <= _INT32_MAX
 
 
 def avx2_winograd(weight_bits: int, activation_bits: int, depths: tuple[int, ...]) -> Family:
     """Return the AVX2 family for transformed codes of these widths.
 
     Args:
-        weight_bits: See `suits_winograd`.
+        weight_bits: See `fits_bytes`.
         activation_bits: Likewise.
         depths: Those that get code of their own.
     """
@@ -65,6 +96,11 @@ def avx2_winograd(weight_bits: int, activation_bits: int, depths: tuple[int, ...
     )
     depth = max(known for known in depths if known <= most)
     return Avx2Bytes(name=f"avx2-winograd-d{depth}", depth=depth, winograd=True)
+
+
+def avx2_word_winograd() -> Family:
+    """Return the AVX2 family for transformed codes of 16 bits."""
+    return Avx2Words(name="avx2-winograd-w8", winograd=True)
 
 
 def vnni_winograd(vnni: Vnni) -> Family:

@@ -64,7 +64,13 @@ def test_no_table_where_it_does_not_fit(geometry: Geometry) -> None:
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (1, 7), (5, 5), (7, 7)])
 def test_no_chunk_is_deeper_than_its_family(channels: int, kernel: tuple[int, int]) -> None:
     geometry = Geometry(
-        batch=1, height=9, width=9, channels=channels, out_channels=24, kernel=kernel
+        batch=1,
+        height=9,
+        width=9,
+        channels=channels,
+        out_channels=24,
+        kernel=kernel,
+        stride=CONV.stride,
     )
     for bits in PAIRS:
         family = choose_family("avx2", *bits, geometry)
@@ -84,9 +90,9 @@ def test_three_input_channels_waste_little() -> None:
 
 
 def _assembly(bench: Bench, bits: int) -> str:
-    conv = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    conv = {"stride": CONV.stride, "padding": (1, 1), "dilation": (1, 1), "groups": 1}
     op = make_layer(np.random.default_rng(0), (32, 3, 3, 32), (bits, bits), **conv)
-    plan = bench.plan(op, [np.zeros((1, 8, 8, 32), np.uint8)], (1, 8, 8, 32), "uint8")
+    plan = bench.plan(op, [np.zeros((1, 8, 8, 32), np.uint8)], (1, 4, 4, 32), "uint8")
     module = tvm.IRModule({"layer": plan.build("layer")})
     return str(tvm.tirx.build(module, bench.target.tvm_target()).inspect_source("asm"))
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hardware.kernels import layers
 from hardware.kernels.families.avx2 import Avx2Bytes
 from hardware.kernels.families.choose import choose_family
+from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
-from hardware.kernels.schedule import candidates
+from hardware.kernels.schedule import Schedule, candidates, make_schedule
 from hardware.kernels.target import KernelTarget
 from hardware.kernels.winograd import (
     CODES,
@@ -43,6 +44,8 @@ GEOMETRY = Geometry(
 PAIRS = list(product(range(2, 9), range(2, 9)))
 EXACT = [bits for bits in PAIRS if bits[0] <= 4 and bits[1] <= 6]
 """Pairs whose transformed codes and weights fit bytes."""
+WORDS = [bits for bits in PAIRS if bits not in EXACT]
+"""Pairs whose transformed codes and weights take 16 bits."""
 
 
 def extreme(op: Conv2d, weight: np.ndarray) -> Conv2d:
@@ -57,10 +60,15 @@ def extreme(op: Conv2d, weight: np.ndarray) -> Conv2d:
 
 @pytest.mark.parametrize("kind", ["avx2", "avx512-vnni", "avx-vnni"])
 @pytest.mark.parametrize("bits", PAIRS, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
-def test_only_pairs_that_fit_bytes_are_transformed(kind: Any, bits: tuple[int, int]) -> None:
+def test_pairs_are_transformed_to_bytes_where_those_fit(kind: Any, bits: tuple[int, int]) -> None:
     family = choose_family(kind, *bits, GEOMETRY)
-    assert family.winograd == (bits in EXACT)
+    # With dot-product instructions, sums of bytes cost no more than those of transformed words.
+    assert family.winograd == (bits in EXACT or kind == "avx2")
     assert ("winograd" in family.name) == family.winograd
+    if family.winograd:
+        assert (family.code_dtype, family.weight_dtype) == (
+            ("uint8", "int8") if bits in EXACT else ("int16", "int16")
+        )
     if family.winograd and isinstance(family, Avx2Bytes):
         pair = 2 * largest_transformed_code(bits[1]) * largest_transformed_weight(bits[0])
         assert 1 <= family.depth <= 32767 // pair
@@ -80,12 +88,32 @@ def test_only_pairs_that_fit_bytes_are_transformed(kind: Any, bits: tuple[int, i
         replace(GEOMETRY, height=1),
         replace(GEOMETRY, height=3, width=3),  # a third of the tiles would be outside
         replace(GEOMETRY, height=2, width=2),  # every weight would be used once
-        replace(GEOMETRY, channels=70_000),  # sums would not fit 32 bits
+        replace(GEOMETRY, channels=1_000_000),  # sums would not fit 32 bits
     ],
 )
 def test_other_shapes_are_not(geometry: Geometry) -> None:
     for kind in ("avx2", "avx512-vnni"):
-        assert not choose_family(kind, 4, 4, geometry).winograd
+        for bits in (4, 8):
+            assert not choose_family(kind, bits, bits, geometry).winograd
+
+
+def test_the_faster_the_direct_kernel_the_less_is_transformed() -> None:
+    few = replace(GEOMETRY, channels=16)
+    assert [bits for bits in range(2, 9) if choose_family("avx2", bits, bits, few).winograd] == [
+        7,
+        8,
+    ]
+    # Four rows of tiles for seven of outputs.
+    odd = replace(GEOMETRY, height=7, width=7)
+    assert [bits for bits in range(2, 9) if choose_family("avx2", bits, bits, odd).winograd] == [
+        3,
+        4,
+        8,
+    ]
+    # Four times the outputs would not fit 32 bits.
+    many = replace(GEOMETRY, channels=1844)
+    assert choose_family("avx2", 7, 7, many).winograd
+    assert not choose_family("avx2", 8, 8, many).winograd
 
 
 @pytest.mark.parametrize("kind", ["generic", "neon", "arm-dot"])
@@ -131,7 +159,9 @@ def test_the_algorithm_and_the_offsets_are_whole() -> None:
         assert np.array_equal(outputs // 4, expected + offset_sums(kernel, offset).reshape(2, 2))
 
 
-@pytest.mark.parametrize("bits", EXACT, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
+@pytest.mark.parametrize(
+    "bits", [*EXACT, (8, 8), (2, 8), (8, 2)], ids=lambda bits: f"w{bits[0]}a{bits[1]}"
+)
 def test_no_place_overflows(bits: tuple[int, int], avx2: Bench) -> None:
     """Each image makes one place's codes extreme, and each output channel one place's weights."""
     largest_code, largest_weight = 2 ** bits[1] - 1, 2 ** (bits[0] - 1) - 1
@@ -150,12 +180,45 @@ def test_no_place_overflows(bits: tuple[int, int], avx2: Bench) -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("bits", [(4, 4), (4, 6), (2, 2)])
+@pytest.mark.parametrize("bits", [(4, 4), (4, 6), (2, 2), (8, 8)])
 def test_the_largest_sums_fit(bits: tuple[int, int], sign: int, bench: Bench) -> None:
-    op = make_layer(np.random.default_rng(0), (32, 3, 3, 256), bits, **CONV)
+    # With 8 bits and so many channels, sums of places leave 32 bits before outputs come out.
+    channels = 1840 if bits == (8, 8) else 256
+    op = make_layer(np.random.default_rng(0), (32, 3, 3, channels), bits, **CONV)
     op = extreme(op, np.array(sign * (2 ** (bits[0] - 1) - 1)))
-    x = np.full((1, 6, 5, 256), 2 ** bits[1] - 1, np.uint8)
+    x = np.full((1, 6, 6, channels), 2 ** bits[1] - 1, np.uint8)
     bench.agrees(op, x, out_dtype="float32")
+
+
+@pytest.mark.parametrize("bits", [(8, 8), (5, 5), (4, 4), (2, 2)])
+@pytest.mark.parametrize("size", [(8, 8), (9, 12)])
+def test_weights_that_the_kernel_transforms_agree(
+    bits: tuple[int, int], size: tuple[int, int], bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def schedule(geometry: Geometry, family: Family) -> Schedule:
+        return replace(make_schedule(geometry, family), transforms_weights=family.winograd)
+
+    monkeypatch.setattr(bench, "schedule", schedule)
+    rng = np.random.default_rng(0)
+    op = make_layer(rng, (40, 3, 3, 52), bits, zero_point=1, **CONV)
+    x = rng.integers(0, 2 ** bits[1], (2, *size, 52), dtype=np.uint8)
+    bench.agrees(op, x, out_dtype="uint8")
+
+
+def test_weights_that_outgrow_the_cache_are_transformed_by_the_kernel() -> None:
+    def transforms(bits: int, channels: int, side: int) -> set[bool]:
+        geometry = replace(
+            GEOMETRY, channels=channels, out_channels=channels, height=side, width=side
+        )
+        family = choose_family("avx2", bits, bits, geometry)
+        assert family.winograd
+        return {one.transforms_weights for one in candidates(geometry, family) if one.group_tiles}
+
+    assert transforms(4, 64, 8) == transforms(8, 64, 8) == {False}
+    assert transforms(4, 256, 8) == {False}
+    assert transforms(8, 256, 8) == transforms(4, 512, 7) == {True}
+    # With several groups of tiles, weights would be transformed several times.
+    assert False in transforms(8, 256, 28)
 
 
 @st.composite
@@ -166,7 +229,7 @@ def convolutions(draw: st.DrawFn) -> dict[str, Any]:
         "channels": draw(st.integers(32, 100)),
         "out_channels": draw(st.integers(32, 100)),
         "padding": (draw(st.integers(0, 2)), draw(st.integers(0, 2))),
-        "bits": draw(st.sampled_from(EXACT)),
+        "bits": draw(st.one_of(st.sampled_from(EXACT), st.sampled_from(WORDS))),
         "out_dtype": draw(st.sampled_from(["uint8", "int16", "float32"])),
         "seed": draw(st.integers(0, 2**32 - 1)),
     }
@@ -226,6 +289,7 @@ def residual(bits: tuple[int, int]) -> DeployGraph:
         pytest.param((4, 4), True, 3, marks=pytest.mark.slow),
         pytest.param((2, 2), False, 1, marks=pytest.mark.slow),
         pytest.param((4, 6), False, 2, marks=pytest.mark.slow),
+        ((8, 8), False, 2),
     ],
 )
 def test_residual_networks_agree(
@@ -240,6 +304,7 @@ def test_residual_networks_agree(
     # Building compares with the reference.
     report = Workbench(config, batch=2).build(residual(bits))
     found = [name for name in report.families.values() if "winograd" in name]
+    # The first layer's image has 8 bits, and three channels.
     assert len(found) == 3 or KernelTarget.of(config).family not in ("avx2", "avx512-vnni")
 
 
