@@ -208,7 +208,8 @@ class RemoteWorkbench(Workbench):
             program = RemoteProgram(self._open, self._open.load(library))
         self._loaded[key] = program
         while len(self._loaded) > _MOST_LOADED:
-            oldest = next(iter(self._loaded))
+            # The reference is used all the time, without being looked up here.
+            oldest = next(key for key, one in self._loaded.items() if one is not self._reference)
             self._open.unload(self._loaded.pop(oldest).name)
         return program
 

@@ -11,6 +11,7 @@ from hardware.board.names import AGENT_VERSION
 from hardware.errors import BuildError, HardwareLostError
 from hardware.open_device import open_device
 from hardware.protocol import ProtocolConfig
+from hardware.rpc import workbench
 from hardware.rpc.device import RpcDevice
 from hardware.store import Store
 from hardware.stored_device import StoredDevice
@@ -80,6 +81,23 @@ def test_the_layer_table_and_the_tiles(device: RpcDevice) -> None:
     assert table.source == "measured"
     assert all(time_us > 0 for row in table.times_us.values() for time_us in row.values())
     assert isinstance(before, str)
+
+
+def test_the_reference_stays_loaded_however_many_programs_follow(
+    board: Board, kernel_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TargetConfig(
+        board="same-cpu", server=board.server, kernel_cache=str(kernel_folder), tune_s=0.0
+    )
+    monkeypatch.setattr(workbench, "_MOST_LOADED", 2)
+    bench = workbench.RemoteWorkbench(config, 1)
+    bench.connect(60.0)
+    bench.check_reference()
+    for bits in (8, 6, 4, 2):
+        bench.check_bits(bits)
+    assert bench.ruler_us() > 0
+    assert bench.program.time_repeats(1, 1)
+    bench.release()
 
 
 def test_the_board_is_free_between_two_measurements(device: RpcDevice, board: Board) -> None:
