@@ -6,10 +6,13 @@ from typing import Literal
 from hardware.board_presets import PRESETS, BoardName
 from hardware.errors import TargetError
 
-__all__ = ["DOT_PRODUCT", "KernelFamily", "TargetConfig"]
+__all__ = ["DOT_PRODUCT", "KernelFamily", "TargetConfig", "Transform"]
 
 KernelFamily = Literal["avx512-vnni", "avx-vnni", "avx2", "arm-dot", "neon", "generic"]
 """Names of the groups of kernels: by the instructions that multiply."""
+
+Transform = Literal["words", "bytes", "none"]
+"""The widest codes that 3x3 convolutions may be transformed to (Winograd)."""
 
 DOT_PRODUCT: tuple[KernelFamily, ...] = ("avx512-vnni", "avx-vnni", "arm-dot")
 """Those made of dot-product instructions, for which all widths cost the same."""
@@ -44,6 +47,10 @@ class TargetConfig:
     dot_product: bool = True
     """Use dot-product instructions where the CPU has them; without, lower bits are faster than
     higher ones."""
+    transform: Transform = "words"
+    """Widest codes that 3x3 convolutions may be transformed to (Winograd), where it is faster: with
+    `words`, 5 to 8 bits take the same time there; with `bytes`, up to 4-bit weights and 6-bit codes
+    are transformed, and lower bits are faster than higher ones; `none` transforms nothing."""
     kernel_cache: str = ""
     """Folder of compiled kernels; empty means `$XDG_CACHE_HOME/bitalloc/kernels`."""
     tile_choices: str = ""

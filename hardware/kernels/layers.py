@@ -62,7 +62,8 @@ def sums_of(
         # One row of pixels has one tile less at its end; threads share rows.
         geometry = geometry.flattened()
     bits = (op.weight_bits, op.activation_bits)
-    return geometry, choose_family(context.target.family, *bits, geometry)
+    target = context.target
+    return geometry, choose_family(target.family, *bits, geometry, target.transform)
 
 
 def _plan_products(

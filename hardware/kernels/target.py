@@ -11,7 +11,7 @@ from hardware.errors import TargetError
 from hardware.kernels.epilogue import Avx2Epilogue, Epilogue, PlainEpilogue
 from hardware.kernels.epilogue_avx512 import Avx512Epilogue
 from hardware.kernels.epilogue_neon import NeonEpilogue
-from hardware.target import DOT_PRODUCT, KernelFamily, TargetConfig
+from hardware.target import DOT_PRODUCT, KernelFamily, TargetConfig, Transform
 
 __all__ = ["KernelTarget"]
 
@@ -49,6 +49,8 @@ class KernelTarget:
     tvm_version: str
     threads: int = 1
     """Threads that share the work of a kernel."""
+    transform: Transform = "words"
+    """See `TargetConfig`."""
 
     @classmethod
     def of(cls, config: TargetConfig, mtriple: str = "") -> "KernelTarget":
@@ -93,6 +95,7 @@ class KernelTarget:
             family=family,
             tvm_version=tvm.__version__,
             threads=config.threads,
+            transform=config.transform,
         )
 
     def epilogue(self) -> Epilogue:

@@ -26,7 +26,7 @@ from hardware.kernels.families.winograd import (
     vnni_winograd,
 )
 from hardware.kernels.geometry import Geometry
-from hardware.target import KernelFamily
+from hardware.target import KernelFamily, Transform
 
 __all__ = ["choose_depthwise", "choose_family"]
 
@@ -54,7 +54,11 @@ _VNNI: dict[str, Vnni] = {"avx512-vnni": AVX512_VNNI, "avx-vnni": AVX_VNNI}
 
 @lru_cache(maxsize=4096)
 def choose_family(
-    kind: KernelFamily, weight_bits: int, activation_bits: int, geometry: Geometry
+    kind: KernelFamily,
+    weight_bits: int,
+    activation_bits: int,
+    geometry: Geometry,
+    transform: Transform = "words",
 ) -> Family:
     """Return the cheapest family that is exact for a bit pair in one layer.
 
@@ -63,12 +67,13 @@ def choose_family(
         weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
         activation_bits: Activation codes are in 0..2^activation_bits - 1.
         geometry: The layer's shapes.
+        transform: Widest codes that a layer may be transformed to.
     """
     if kind == "generic":
         return Generic()
     if kind in _VNNI:
         vnni = _VNNI[kind]
-        fits = fits_bytes(weight_bits, activation_bits, geometry.channels)
+        fits = transform != "none" and fits_bytes(weight_bits, activation_bits, geometry.channels)
         if fits and _VNNI_BOUNDS.admit(geometry):
             return vnni_winograd(vnni)
         if weight_bits <= _NIBBLE_BITS and _is_vector_product(geometry):
@@ -83,14 +88,19 @@ def choose_family(
         return choose_neon(weight_bits, activation_bits, geometry)
     if kind == "arm-dot":
         return choose_arm_dot(activation_bits, geometry)
-    return _choose_avx2(weight_bits, activation_bits, geometry, pairs)
+    return _choose_avx2(weight_bits, activation_bits, geometry, pairs, transform)
 
 
-def _choose_avx2(weight_bits: int, activation_bits: int, geometry: Geometry, pairs: int) -> Family:
+def _choose_avx2(
+    weight_bits: int, activation_bits: int, geometry: Geometry, pairs: int, transform: Transform
+) -> Family:
     table = table_family(weight_bits, activation_bits, pairs)
     if table is not None and not _suits_table(geometry, table):
         table = None
-    transformed = _avx2_transformed(weight_bits, activation_bits, geometry, table is not None)
+    transformed = None
+    if transform != "none":
+        bounds = _AVX2_BOUNDS if table is None else _BESIDE_TABLE
+        transformed = _avx2_transformed(weight_bits, activation_bits, geometry, bounds, transform)
     if transformed is not None:
         return transformed
     if table is not None:
@@ -107,17 +117,21 @@ def _choose_avx2(weight_bits: int, activation_bits: int, geometry: Geometry, pai
 
 
 def _avx2_transformed(
-    weight_bits: int, activation_bits: int, geometry: Geometry, has_table: bool
+    weight_bits: int,
+    activation_bits: int,
+    geometry: Geometry,
+    bounds: WinogradBounds,
+    transform: Transform,
 ) -> Family | None:
     """Return the Winograd family of a layer, None where another one is faster."""
     bits = (weight_bits, activation_bits)
     if fits_bytes(*bits, geometry.channels):
-        bounds = _BESIDE_TABLE if has_table else _AVX2_BOUNDS
         return avx2_winograd(*bits, _DEPTH_CLASSES) if bounds.admit(geometry) else None
+    if transform != "words" or not fits_words(*bits, geometry.channels):
+        return None
     depth = byte_depth(*bits)
-    bounds = next(bounds for below, bounds in _WORD_BOUNDS if depth < below)
-    is_faster = fits_words(*bits, geometry.channels) and bounds.admit(geometry)
-    return avx2_word_winograd() if is_faster else None
+    word_bounds = next(bounds for below, bounds in _WORD_BOUNDS if depth < below)
+    return avx2_word_winograd() if word_bounds.admit(geometry) else None
 
 
 def choose_depthwise(

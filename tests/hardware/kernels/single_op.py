@@ -29,8 +29,8 @@ Shape = tuple[int, ...]
 class Bench:
     """Plans, compiles and runs single operators for one target."""
 
-    def __init__(self, folder: Any, family: Any = "auto") -> None:
-        config = TargetConfig(kernel_cache=str(folder), family=family)
+    def __init__(self, folder: Any, family: Any = "auto", transform: Any = "words") -> None:
+        config = TargetConfig(kernel_cache=str(folder), family=family, transform=transform)
         self.target = KernelTarget.of(config)
         self.cache = KernelCache(config)
         self.schedule: ChooseSchedule = make_schedule

@@ -116,6 +116,24 @@ def test_the_faster_the_direct_kernel_the_less_is_transformed() -> None:
     assert not choose_family("avx2", 8, 8, many).winograd
 
 
+@pytest.mark.parametrize(
+    ("transform", "transformed"),
+    [("words", [2, 3, 4, 5, 6, 7, 8]), ("bytes", [2, 3, 4]), ("none", [])],
+)
+def test_layers_are_transformed_as_far_as_the_target_says(
+    transform: Any, transformed: list[int], tmp_path: Path
+) -> None:
+    bench = Bench(tmp_path, "avx2", transform)
+    rng, found = np.random.default_rng(0), []
+    for bits in range(2, 9):
+        op = make_layer(rng, (32, 3, 3, 32), (bits, bits), **CONV)
+        plan = bench.plan(op, [np.zeros((1, 8, 8, 32), np.uint8)], (1, 8, 8, 32), "uint8")
+        found += [bits] if "winograd" in plan.family else []
+    assert found == transformed
+    vnni = choose_family("avx512-vnni", 4, 4, GEOMETRY, transform)
+    assert vnni.winograd == (transform != "none")
+
+
 @pytest.mark.parametrize("kind", ["generic", "neon", "arm-dot"])
 def test_other_targets_have_none(kind: Any) -> None:
     assert not choose_family(kind, 4, 4, GEOMETRY).winograd
