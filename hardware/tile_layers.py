@@ -46,10 +46,11 @@ def tile_tasks(
 
 
 def tiles_digest(context: PlanContext, pairs: Mapping[str, Sequence[BitPair]]) -> str:
-    """Return a digest of the schedules that a network's layers have at their bit pairs."""
+    """Return a digest of the families and schedules of a network's layers at their bit pairs."""
     digest = hashlib.sha256()
     for op, sums in layers_at(context, pairs):
-        line = f"{op.layer} {op.weight_bits} {op.activation_bits} {context.schedule(*sums)}"
+        bits, family = f"{op.weight_bits} {op.activation_bits}", sums[1].name
+        line = f"{op.layer} {bits} {family} {context.schedule(*sums)}"
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 
