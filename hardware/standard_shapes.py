@@ -1,8 +1,8 @@
 """Standard shapes: layers that every device can be asked about, without a network or training.
 
-They are the layers of the networks people deploy: the four 3x3 convolutions and the first layer of
-ResNet-18 at 224x224, the three 3x3 convolutions of a CIFAR ResNet-20, two 1x1 and two depthwise
-convolutions of MobileNetV2, and the classifiers of ResNet-18 and MobileNetV2.
+They are the layers of the networks people deploy: the four 3x3 convolutions, a strided one and the
+first layer of ResNet-18 at 224x224, the three 3x3 convolutions of a CIFAR ResNet-20, two 1x1 and
+two depthwise convolutions of MobileNetV2, and the classifiers of ResNet-18 and MobileNetV2.
 """
 
 from dataclasses import dataclass
@@ -49,6 +49,13 @@ def _conv3x3(side: int, channels: int) -> StandardShape:
     return StandardShape(name=name, side=side, channels=channels, out_channels=channels)
 
 
+def _strided3x3(side: int, channels: int, out_channels: int) -> StandardShape:
+    name = f"strided3x3-{side}x{side}x{channels}-{out_channels}"
+    return StandardShape(
+        name=name, side=side, channels=channels, out_channels=out_channels, stride=2
+    )
+
+
 def _conv1x1(side: int, channels: int, out_channels: int) -> StandardShape:
     name = f"conv1x1-{side}x{side}x{channels}-{out_channels}"
     return StandardShape(
@@ -83,6 +90,7 @@ STANDARD_SHAPES = (
     _conv3x3(28, 128),
     _conv3x3(14, 256),
     _conv3x3(7, 512),
+    _strided3x3(56, 64, 128),
     _conv3x3(32, 16),
     _conv3x3(16, 32),
     _conv3x3(8, 64),

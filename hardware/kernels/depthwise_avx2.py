@@ -119,15 +119,14 @@ def choose_avx2_depthwise(
     """
     if channels < 16:
         return None
-    lanes = 32 if channels >= 32 else 16
     largest = (2**activation_bits - 1) * (2 ** (weight_bits - 1) - 1)
     if max(taps, 2) * largest <= _INT16_MAX:
+        lanes = 32 if channels >= 32 else 16
         return Avx2Depthwise(
-            name="avx2-depthwise-d", lanes=lanes, columns=4 if lanes == 32 else 8, bytes=True
+            name="avx2-depthwise-d", lanes=lanes, columns=7 if lanes == 32 else 8, bytes=True
         )
-    return Avx2Depthwise(
-        name="avx2-depthwise-w8", lanes=lanes, columns=2 if lanes == 32 else 4, bytes=False
-    )
+    # Wider tiles would interleave the same columns again for more of their pixels (measured).
+    return Avx2Depthwise(name="avx2-depthwise-w8", lanes=16, columns=7, bytes=False)
 
 
 def _pairs(rows: int) -> int:

@@ -44,6 +44,7 @@ _WORD_BOUNDS = (
     (1, WinogradBounds(fewest_tiles=4, most_work=0.75, least_channels=16)),
     (2, WinogradBounds(fewest_tiles=4, least_channels=16)),
     (3, WinogradBounds(fewest_tiles=4, most_work=0.57, least_channels=16)),
+    (16, WinogradBounds(fewest_tiles=4, most_work=0.5, least_channels=16)),
     (inf, WinogradBounds(fewest_tiles=4, most_work=0.5)),
 )
 """For transformed codes of 16 bits, where sums of bytes would be less deep than the number before:
