@@ -1,11 +1,13 @@
 """Which family a bit pair gets, and that families are different machine code."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import tvm
 
+from hardware.kernels import layers
 from hardware.kernels.families.avx2 import Avx2Bytes
 from hardware.kernels.families.avx2_table import Avx2Table
 from hardware.kernels.families.choose import choose_family
@@ -107,6 +109,17 @@ def test_eight_seven_and_six_bits_are_different_instructions(avx2: Bench) -> Non
     # Six bits add several products in 16 bits before they are widened; seven bits fewer.
     assert widens[0] / multiplies[0] > widens[1] / multiplies[1]
     assert "vpdp" not in eight + seven + six  # a family keeps to what it is named after
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_spilled_vectors_cross_no_cache_line(
+    parallel: bool, avx2: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "_is_shared", lambda *_: parallel)
+    assembly = _assembly(avx2, 8)
+    assert re.search(r"andq\s+\$-64, %rsp", assembly)
+    # Every vector that is read back is where an aligned instruction may read it.
+    assert not re.search(r"vmov(up|dqu)\S*\s+\d*\(%rsp\), %ymm", assembly)
 
 
 @pytest.mark.parametrize("weight_bits", [2, 3, 4])
