@@ -6,6 +6,7 @@ instructions, so nearly all starts arrive at a real instruction and step over th
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,11 @@ def _occurrences(code: bytes) -> Iterator[int]:
 def _code_of(library: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the address and the bytes of each section of code."""
     elf_file, error = _elf_reader()
-    with library.open("rb") as file:
-        try:
-            sections = elf_file(file).iter_sections()
-        except error:
+    with library.open("rb") as file, suppress(error):
+        elf = elf_file(file)
+        if elf["e_machine"] != "EM_X86_64":
             return
-        for section in sections:
+        for section in elf.iter_sections():
             if section["sh_flags"] & _EXECUTABLE and section["sh_type"] == "SHT_PROGBITS":
                 yield section["sh_addr"], section.data()
 

@@ -26,6 +26,13 @@
 #define ARCH_SET_CPUID 0x1012
 #define BIT(number) (1u << (number))
 
+/* The second byte of what faults, after 0x0f: of clts or of cpuid. */
+#ifdef REPLACED
+#define FAULTING 0x06
+#else
+#define FAULTING 0xa2
+#endif
+
 typedef int (*sigaction_function)(int, const struct sigaction *, struct sigaction *);
 
 /* What the program wanted to happen at a segmentation fault. */
@@ -70,9 +77,9 @@ static void narrowed_cpuid(unsigned leaf, unsigned subleaf, unsigned out[4]) {
 static void on_fault(int number, siginfo_t *info, void *context) {
   greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
   const unsigned char *code = (const unsigned char *)registers[REG_RIP];
-  /* A faulting cpuid or clts has si_code SI_KERNEL; a wild jump has SEGV_MAPERR, and reading its code here
-   * would fault again. */
-  if (info->si_code == SI_KERNEL && code[0] == 0x0f && (code[1] == 0xa2 || code[1] == 0x06)) {
+  /* A faulting instruction of this kind has si_code SI_KERNEL; a wild jump has SEGV_MAPERR, and
+   * reading its code here would fault again. */
+  if (info->si_code == SI_KERNEL && code[0] == 0x0f && code[1] == FAULTING) {
     unsigned out[4];
     narrowed_cpuid((unsigned)registers[REG_RAX], (unsigned)registers[REG_RCX], out);
     registers[REG_RAX] = out[0];

@@ -10,6 +10,7 @@ this machine's.
 
 import ctypes
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ Xeon for `skylake-avx512`, so the name has to be said."""
 
 _SOURCE = Path(__file__).with_name("hidden_vectors.c")
 _AUDIT_SOURCE = Path(__file__).with_name("replaced_cpuid.c")
+_ARCH_PRCTL, _ARCH_SET_CPUID = 158, 0x1012
 _SYMBOL = "bitalloc_vectors_hidden"
 _GLIBC = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ,-AVX512CD"
 """glibc chooses its memcpy before any library is loaded; this tells it by another way."""
@@ -94,11 +96,21 @@ def _environment(folder: Path) -> dict[str, str]:
     Args:
         folder: For the libraries that do it.
     """
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        raise BenchError(
+            "--hide-wide-vectors: expected Linux on x86, found "
+            f"{platform.system()} on {platform.machine()}",
+            "leave the flag out: the bench then says what this CPU has",
+        )
     flags, audit = [], os.environ.get("LD_AUDIT", "")
     if not _has_cpuid_faulting():
         places = folder / "places.inc"
         packages = ("site-packages", "dist-packages")
-        write_places((Path(one) for one in sys.path if Path(one).name in packages), places)
+        found = write_places((Path(one) for one in sys.path if Path(one).name in packages), places)
+        if not found:
+            raise BenchError(
+                "--hide-wide-vectors: expected packages on sys.path that ask cpuid, found none"
+            )
         flags = ["-DREPLACED"]
         auditor = _compile(_AUDIT_SOURCE, folder, [f'-DPLACES="{places}"'])
         audit = ":".join(filter(None, (str(auditor), audit)))
@@ -114,12 +126,13 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _has_cpuid_faulting() -> bool:
-    """Return whether Linux says that this processor's cpuid can be made to fault."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return "cpuid_fault" in text.split()
+    """Return whether kernel and processor can make cpuid fault."""
+    # A process of its own, as the next cpuid would end it.
+    code = (
+        "import ctypes, os; "
+        f"os._exit(ctypes.CDLL(None).syscall({_ARCH_PRCTL}, {_ARCH_SET_CPUID}, 0) != 0)"
+    )
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def _compile(source: Path, folder: Path, flags: Sequence[str]) -> Path:

@@ -45,8 +45,7 @@ class TargetConfig:
     family: Literal["auto"] | KernelFamily = "auto"
     """Kernel family; `auto` takes the fastest that the CPU's features allow."""
     dot_product: bool = True
-    """Use dot-product instructions where the CPU has them; without, lower bits are faster than
-    higher ones."""
+    """Use dot-product instructions where the CPU has them, with which most widths cost the same."""
     transform: Transform = "words"
     """Widest codes that 3x3 convolutions may be transformed to (Winograd), where it is faster: with
     `words`, 5 to 8 bits take the same time there; with `bytes`, up to 4-bit weights and 6-bit codes

@@ -267,7 +267,7 @@ class Workbench:
         return tile_tasks(self._context(self._ready(graph)), pairs, self._tiles)
 
     def tiles(self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]) -> str:
-        """Return a digest of the schedules that a network's layers have at their bit pairs."""
+        """Return a digest of families and schedules of a network's layers at their bit pairs."""
         return tiles_digest(self._context(self._ready(graph)), pairs)
 
     def compile_tiles(self, part: DeployGraph) -> None:

@@ -32,8 +32,8 @@ def write_constant(array: Array, *, winograd: bool = False) -> tuple[dict[str, A
 
     Args:
         array: The constant.
-        winograd: It holds transformed weights, int8 `[blocks, 16, ...]`, which are written as the
-            nine weights that they are made of.
+        winograd: It holds transformed weights, int8 or int16 `[blocks, 16, ...]`, which are written
+            as the nine weights that they are made of.
     """
     document: dict[str, Any] = {"shape": array.shape, "dtype": str(array.dtype), "form": _RAW}
     if winograd:

@@ -30,7 +30,10 @@ _NEAR_BYTES = 24 * 1024
 _PANEL_BYTES = 16 * 1024
 """Weights of one panel."""
 _CACHE_BYTES = 2**20
-"""Transformed weights that are read again and again from the second cache."""
+"""Size of a usual second cache, for transformed weights that are read again and again."""
+_TRANSFORM_TILES = 16
+"""Tiles from which a kernel may transform weights anew: with so many, that takes a tenth of the
+time of the weights' products."""
 _STRIP_BYTES = 16 * 1024
 """Sums of one strip."""
 _GROUPS = (64, 128)
@@ -144,15 +147,16 @@ def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
     grid = TileGrid.of(geometry)
     for tiles in dict.fromkeys(_even_part(grid.tiles, most) for most in _GROUPS):
         for schedule in _of_products(grid.products(geometry, tiles), family):
-            transforms = tiles == grid.tiles and _outgrow_cache(geometry, family)
+            transforms = _TRANSFORM_TILES <= tiles == grid.tiles and _outgrow_cache(
+                geometry, family
+            )
             yield replace(schedule, group_tiles=tiles, transforms_weights=transforms)
 
 
 def _outgrow_cache(geometry: Geometry, family: Family) -> bool:
     """Return whether a layer's transformed weights outgrow the second cache.
 
-    They then come from memory, where there are 16 for 9, and wider ones than before. Transforming
-    them anew takes a tenth of the time of their products with 16 tiles.
+    They then come from memory, where there are 16 for 9, and wider ones than before.
     """
     size = np.dtype(family.weight_dtype).itemsize
     return PLACES * geometry.channels * geometry.out_channels * size > _CACHE_BYTES

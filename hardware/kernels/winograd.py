@@ -4,7 +4,8 @@ Four output pixels y read a 4x4 window d of every channel: y = A' [(G g G') * (B
 product element by element and summed over channels. G has halves, so weights are transformed by 2G
 on both sides, and what comes out is 4 y, exactly divisible.
 
-Everything is an integer, and everything narrow fits a byte (q: largest code, w: largest weight):
+Everything is an integer. With few bits everything narrow fits a byte (q: largest code, w: largest
+weight); with more it fits 16 bits, signed, and the offset below is not needed:
 
 - B' d B: each of the 16 places is a sum of four codes with signs. At place (1, 1) all are positive,
   at most 4 q; elsewhere two of them are negative: within -2 q and 2 q. An offset of 2 (q + 1) at
@@ -49,7 +50,8 @@ CODES = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 WEIGHTS = ((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2))
 """2 G, which transforms the weights of a kernel on both sides."""
 SUMS = ((1, 1, 1, 0), (0, 1, -1, -1))
-"""A', which transforms the sums of products of a window on both sides, into four times outputs."""
+"""A', which transforms the sums of products of a window on both sides, into four times outputs.
+From left to right and those with a minus last, no partial sum is larger than those can be."""
 
 PLACES = 16
 """Products of one window and one kernel."""

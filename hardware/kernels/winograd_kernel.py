@@ -127,7 +127,7 @@ class _Winograd:
         if parallel and groups < _FEW_GROUPS:
             shares = max(n for n in range(1, _FEW_GROUPS + 1) if self.blocks % n == 0)
         # The last step of a sum may read beyond its channels, against weights of zero.
-        beyond = self.schedule.overread_codes(self.products, self.family) + max(_VECTOR.values())
+        beyond = self.schedule.overread_codes(self.products, self.family)
         with T.serial(g.batch) as image:
             if copied:
                 emit_copy(buffers["codes"], scratch, buffers["border"], g, self.family, image)
@@ -242,15 +242,14 @@ class _Winograd:
 
         def loaded(row: int, column: int) -> Any:
             at = (4 * row + column) * self.sum_stride + tile * self.block_channels
-            # Unsigned sums may leave 32 bits on the way: the outputs do not, and nothing is lost.
-            return T.reinterpret(load(sums, at + channel, lanes), dtype=f"uint32x{lanes}")
+            return load(sums, at + channel, lanes)
 
         columns = [
             _transformed(SUMS, [loaded(row, column) for row in range(4)]) for column in range(4)
         ]
         quarter = T.broadcast(T.int32(2), lanes)
         return [
-            _kept(T.shift_right(T.reinterpret(value, dtype=f"int32x{lanes}"), quarter))
+            _kept(T.shift_right(value, quarter))
             for row in range(2)
             for value in _transformed(SUMS, [column[row] for column in columns])
         ]

@@ -26,6 +26,9 @@ __all__ = ["pack_winograd", "takes_offset"]
 
 Array = npt.NDArray[Any]
 
+_PIXELS = 4
+"""Outputs of one tile."""
+
 
 def pack_winograd(
     op: Conv2d, geometry: Geometry, family: Family, schedule: Schedule
@@ -62,9 +65,11 @@ def pack_winograd(
     else:
         weights = np.empty((blocks, PLACES, *vectors), family.weight_dtype)
         transform_taps(taps.reshape(3, 3, blocks, *vectors), weights)
-    offset = code_offset(op.activation_bits) if takes_offset(family) else 0
     plain = shifted_bias(op, family, schedule.steps(products)).astype(np.int64)
-    biases = plain - offset_sums(op.weight, offset)
+    biases, offset = np.stack([plain] * _PIXELS), None
+    if takes_offset(family):
+        offset = np.array([code_offset(op.activation_bits)], np.uint8)
+        biases -= offset_sums(op.weight, int(offset[0]))
     if np.abs(biases).max(initial=0) > np.iinfo(np.int32).max:
         raise BuildError(f"{op.layer}: bias minus sums of offsets does not fit int32")
     multiplier = op.epilogue.multiplier.astype(np.float32)
@@ -76,7 +81,7 @@ def pack_winograd(
         weights,
         np.concatenate([packed(bias) for bias in biases.astype(np.int32)]),
         np.concatenate([packed(multiplier)] * len(biases)),
-        np.array([offset], np.uint8) if takes_offset(family) else None,
+        offset,
     )
 
 

@@ -209,7 +209,7 @@ class RemoteWorkbench(Workbench):
         self._loaded[key] = program
         while len(self._loaded) > _MOST_LOADED:
             # The reference is used all the time, without being looked up here.
-            oldest = next(key for key, one in self._loaded.items() if one is not self._reference)
+            oldest = next(old for old, one in self._loaded.items() if one is not self._reference)
             self._open.unload(self._loaded.pop(oldest).name)
         return program
 

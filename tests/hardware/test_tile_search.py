@@ -11,12 +11,14 @@ import pytest
 from hardware.borders import with_borders
 from hardware.errors import BuildError, TargetError
 from hardware.kernels.schedule import candidates, make_schedule
+from hardware.kernels.target import KernelTarget
 from hardware.kernels.tiles import TileChoices
 from hardware.local import LocalDevice
 from hardware.program import Program
 from hardware.protocol import ProtocolConfig
 from hardware.random_codes import BitPair, layer_alone
 from hardware.simulated import SimulatedDevice
+from hardware.standard_shapes import SMALL_SHAPES, standard_graph
 from hardware.target import TargetConfig
 from hardware.tile_report import TileReport
 from hardware.tile_search import search_tiles
@@ -210,6 +212,19 @@ def test_a_workbench_searches_and_uses_what_it_found(kernel_folder: Path, tmp_pa
         bench.tiles(graph, pairs)
         != Workbench(target(kernel_folder, tmp_path, tune_s=0.0), 1).tiles(graph, pairs)
     )
+
+
+def test_tables_of_other_families_are_told_apart(kernel_folder: Path, tmp_path: Path) -> None:
+    (shape,) = (shape for shape in SMALL_SHAPES if shape.name == "conv3x3-8x8x64")
+    graph, pairs = standard_graph(shape), {shape.name: [(4, 4)]}
+
+    def tiles(transform: str) -> str:
+        config = target(kernel_folder, tmp_path, dot_product=False, transform=transform, tune_s=0.0)
+        return Workbench(config, 1).tiles(graph, pairs)
+
+    if KernelTarget.of(target(kernel_folder, tmp_path, dot_product=False)).family != "avx2":
+        pytest.skip("other families than avx2 transform nothing here")
+    assert tiles("words") == tiles("bytes") != tiles("none")
 
 
 def test_schedules_that_disagree_are_refused(

@@ -121,13 +121,13 @@ def _avx2_transformed(
     weight_bits: int,
     activation_bits: int,
     geometry: Geometry,
-    bounds: WinogradBounds,
+    byte_bounds: WinogradBounds,
     transform: Transform,
 ) -> Family | None:
     """Return the Winograd family of a layer, None where another one is faster."""
     bits = (weight_bits, activation_bits)
     if fits_bytes(*bits, geometry.channels):
-        return avx2_winograd(*bits, _DEPTH_CLASSES) if bounds.admit(geometry) else None
+        return avx2_winograd(*bits, _DEPTH_CLASSES) if byte_bounds.admit(geometry) else None
     if transform != "words" or not fits_words(*bits, geometry.channels):
         return None
     depth = byte_depth(*bits)

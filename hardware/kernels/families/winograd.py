@@ -71,8 +71,8 @@ def fits_bytes(weight_bits: int, activation_bits: int, channels: int) -> bool:
 def fits_words(weight_bits: int, activation_bits: int, channels: int) -> bool:
     """Return whether a layer is exact when its codes and weights are transformed to 16 bits.
 
-    Those fit always, and sums may leave 32 bits on the way; what comes out, four times the outputs,
-    must not.
+    Those fit always. Four times the outputs must fit 32 bits; the sums of some places, as they are
+    added up (see `SUMS`), are no larger.
 
     Args:
         weight_bits: See `fits_bytes`.

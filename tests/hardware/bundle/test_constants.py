@@ -44,10 +44,10 @@ def test_whatever_a_constant_holds_is_read_back(array: np.ndarray) -> None:
 
 def test_transformed_weights_are_written_as_the_weights_they_are_made_of() -> None:
     rng = np.random.default_rng(0)
-    for bits in (2, 3, 4):
+    for bits, dtype in ((2, np.int8), (3, np.int8), (4, np.int8), (5, np.int16), (8, np.int16)):
         limit = 2 ** (bits - 1) - 1
-        taps = rng.integers(-limit, limit + 1, (3, 3, 5, 4, 2, 32)).astype(np.int8)
-        transformed = np.empty((5, 16, 4, 2, 32), np.int8)
+        taps = rng.integers(-limit, limit + 1, (3, 3, 5, 4, 2, 32)).astype(dtype)
+        transformed = np.empty((5, 16, 4, 2, 32), dtype)
         transform_taps(taps, transformed)
         document, data = write_constant(transformed, winograd=True)
         np.testing.assert_array_equal(read_constant(document, data), transformed)

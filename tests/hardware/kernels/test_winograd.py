@@ -15,7 +15,7 @@ from hardware.kernels.families.avx2 import Avx2Bytes
 from hardware.kernels.families.choose import choose_family
 from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
-from hardware.kernels.schedule import Schedule, candidates, make_schedule
+from hardware.kernels.schedule import Schedule, candidates
 from hardware.kernels.target import KernelTarget
 from hardware.kernels.winograd import (
     CODES,
@@ -112,7 +112,8 @@ def test_the_faster_the_direct_kernel_the_less_is_transformed() -> None:
         8,
     ]
     # Four times the outputs would not fit 32 bits.
-    many = replace(GEOMETRY, channels=1844)
+    assert choose_family("avx2", 8, 8, replace(GEOMETRY, channels=1841)).winograd
+    many = replace(GEOMETRY, channels=1842)
     assert choose_family("avx2", 7, 7, many).winograd
     assert not choose_family("avx2", 8, 8, many).winograd
 
@@ -201,26 +202,43 @@ def test_no_place_overflows(bits: tuple[int, int], avx2: Bench) -> None:
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("bits", [(4, 4), (4, 6), (2, 2), (8, 8)])
 def test_the_largest_sums_fit(bits: tuple[int, int], sign: int, bench: Bench) -> None:
-    # With 8 bits and so many channels, sums of places leave 32 bits before outputs come out.
-    channels = 1840 if bits == (8, 8) else 256
+    # With 8 bits, four times the outputs nearly fill 32 bits.
+    channels = 1841 if bits == (8, 8) else 256
     op = make_layer(np.random.default_rng(0), (32, 3, 3, channels), bits, **CONV)
     op = extreme(op, np.array(sign * (2 ** (bits[0] - 1) - 1)))
     x = np.full((1, 6, 6, channels), 2 ** bits[1] - 1, np.uint8)
     bench.agrees(op, x, out_dtype="float32")
 
 
-@pytest.mark.parametrize("bits", [(8, 8), (5, 5), (4, 4), (2, 2)])
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("size", [(8, 8), (9, 12)])
+@pytest.mark.parametrize(
+    ("kind", "bits"),
+    [("avx2", 8), ("avx2", 5), ("avx2", 4), ("avx2", 2), ("auto", 4)],
+)
 def test_weights_that_the_kernel_transforms_agree(
-    bits: tuple[int, int], size: tuple[int, int], bench: Bench, monkeypatch: pytest.MonkeyPatch
+    kind: Any,
+    bits: int,
+    size: tuple[int, int],
+    shared: bool,
+    avx2: Bench,
+    auto: Bench,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def schedule(geometry: Geometry, family: Family) -> Schedule:
-        return replace(make_schedule(geometry, family), transforms_weights=family.winograd)
+        # One vector of channels in a block: several blocks, the last of them moved back.
+        one = next(one for one in candidates(geometry, family) if one.tile_vectors == 1)
+        return replace(one, transforms_weights=family.winograd)
 
+    bench = {"avx2": avx2, "auto": auto}[kind]
     monkeypatch.setattr(bench, "schedule", schedule)
+    monkeypatch.setattr(layers, "_is_shared", lambda *_: shared)
     rng = np.random.default_rng(0)
-    op = make_layer(rng, (40, 3, 3, 52), bits, zero_point=1, **CONV)
-    x = rng.integers(0, 2 ** bits[1], (2, *size, 52), dtype=np.uint8)
+    # Neither channels nor output channels are a multiple of what a step or a vector takes.
+    op = make_layer(rng, (41, 3, 3, 51), (bits, bits), zero_point=1, **CONV)
+    x = rng.integers(0, 2**bits, (2, *size, 51), dtype=np.uint8)
+    family = bench.plan(op, [x], (2, *size, 41), "uint8").family
+    assert "winograd" in family or bench.target.family not in ("avx2", "avx512-vnni", "avx-vnni")
     bench.agrees(op, x, out_dtype="uint8")
 
 
@@ -236,6 +254,7 @@ def test_weights_that_outgrow_the_cache_are_transformed_by_the_kernel() -> None:
     assert transforms(4, 64, 8) == transforms(8, 64, 8) == {False}
     assert transforms(4, 256, 8) == {False}
     assert transforms(8, 256, 8) == transforms(4, 512, 7) == {True}
+    assert transforms(4, 512, 5) == {False}  # nine tiles
     # With several groups of tiles, weights would be transformed several times.
     assert False in transforms(8, 256, 28)
 
