@@ -24,7 +24,7 @@ from tests.hardware.graphs import digits_like
 from tests.hardware.rpc.boards import Board, Tracker
 
 SLEEP_S = 1.0
-EXECUTIONS = 5
+EXECUTIONS = 8
 """Of one timing, each a second long: opening a session, which takes both boards a second of this
 machine's two cores, is then a small part of it."""
 MEASUREMENTS = 8
