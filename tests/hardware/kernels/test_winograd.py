@@ -325,7 +325,7 @@ def residual(bits: tuple[int, int]) -> DeployGraph:
         ((4, 4), False, 3),
         pytest.param((4, 4), True, 1, marks=pytest.mark.slow),
         pytest.param((4, 4), True, 3, marks=pytest.mark.slow),
-        pytest.param((2, 2), False, 1, marks=pytest.mark.slow),
+        pytest.param((3, 3), False, 1, marks=pytest.mark.slow),
         pytest.param((4, 6), False, 2, marks=pytest.mark.slow),
         ((8, 8), False, 2),
     ],
