@@ -26,11 +26,13 @@
 #define ARCH_SET_CPUID 0x1012
 #define BIT(number) (1u << (number))
 
-/* The second byte of what faults, after 0x0f: of clts or of cpuid. */
+/* The second byte of what faults, after 0x0f, of clts or of cpuid; and what a success is called. */
 #ifdef REPLACED
 #define FAULTING 0x06
+#define HIDDEN 2
 #else
 #define FAULTING 0xa2
+#define HIDDEN 1
 #endif
 
 typedef int (*sigaction_function)(int, const struct sigaction *, struct sigaction *);
@@ -130,9 +132,5 @@ __attribute__((constructor(101))) static void hide(void) {
   ours.sa_flags = SA_SIGINFO | SA_NODEFER;
   sigemptyset(&ours.sa_mask);
   sigaction(SIGSEGV, &ours, &others);
-#ifdef REPLACED
-  bitalloc_vectors_hidden = 2;
-#else
-  if (cpuid_enabled(0) == 0) bitalloc_vectors_hidden = 1;
-#endif
+  if (cpuid_enabled(0) == 0) bitalloc_vectors_hidden = HIDDEN;
 }

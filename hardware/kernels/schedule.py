@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 
-import numpy as np
-
 from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.winograd import PLACES, TileGrid
@@ -146,10 +144,9 @@ def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
         return
     grid = TileGrid.of(geometry)
     for tiles in dict.fromkeys(_even_part(grid.tiles, most) for most in _GROUPS):
+        is_many = _TRANSFORM_TILES <= tiles == grid.tiles
+        transforms = is_many and _outgrow_cache(geometry, family)
         for schedule in _of_products(grid.products(geometry, tiles), family):
-            transforms = _TRANSFORM_TILES <= tiles == grid.tiles and _outgrow_cache(
-                geometry, family
-            )
             yield replace(schedule, group_tiles=tiles, transforms_weights=transforms)
 
 
@@ -158,8 +155,8 @@ def _outgrow_cache(geometry: Geometry, family: Family) -> bool:
 
     They then come from memory, where there are 16 for 9, and wider ones than before.
     """
-    size = np.dtype(family.weight_dtype).itemsize
-    return PLACES * geometry.channels * geometry.out_channels * size > _CACHE_BYTES
+    weight_bytes = family.vector_bytes // family.weight_lanes
+    return PLACES * geometry.channels * geometry.out_channels * weight_bytes > _CACHE_BYTES
 
 
 def _even_part(whole: int, most: int) -> int:

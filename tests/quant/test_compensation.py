@@ -13,7 +13,7 @@ from quant.compensation import compensate, round_compensated
 from quant.convert import convert
 from quant.errors import TrainingError
 from quant.finetune import FinetuneConfig, finetune, images_seen
-from quant.layers import MAX_BITS
+from quant.layers import INPUT_BITS
 from quant.network import QuantizedNetwork
 from quant.quantizer import weight_limit
 from quant.testing import TinyBranchNet, TinyGatedNet, at_bits, prepared, random_images
@@ -25,11 +25,20 @@ def squared_error(network: QuantizedNetwork, images: torch.Tensor, expected: tor
     return float((integer_logits(convert(network), images) - expected).square().sum())
 
 
-@pytest.mark.parametrize("bits", [2, 3, 4, 6])
-def test_other_images_lose_less(network: QuantizedNetwork, digits: Any, bits: int) -> None:
-    # The tensors keep eight bits: their rounding stays as it is, and would hide the weights'.
-    weights = LayerBits(weight_bits=bits, activation_bits=MAX_BITS)
-    network.set_allocation(Allocation.of({layer.name: weights for layer in network.layers}))
+# The rounding of tensors, which stays as it is, would hide that of weights of six bits.
+@pytest.mark.parametrize(
+    ("bits", "activation_bits"), [(2, 2), (3, 3), (4, 4), (2, 8), (3, 8), (4, 8), (6, 8)]
+)
+def test_other_images_lose_less(
+    network: QuantizedNetwork, digits: Any, bits: int, activation_bits: int
+) -> None:
+    chosen = {
+        layer.name: LayerBits(
+            weight_bits=bits, activation_bits=INPUT_BITS if layer.reads_input else activation_bits
+        )
+        for layer in network.layers
+    }
+    network.set_allocation(Allocation.of(chosen))
     expected = network.float_logits(digits.test_images).detach()
     nearest = squared_error(network, digits.test_images, expected)
     compensate(network, digits.train_images[:128])
