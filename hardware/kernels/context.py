@@ -1,10 +1,7 @@
 """PlanContext: what planning an operator needs to know besides the operator."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +13,11 @@ from hardware.kernels.geometry import Geometry
 from hardware.kernels.layout import Layout
 from hardware.kernels.plan import KernelPlan
 from hardware.kernels.schedule import Schedule, make_schedule
+from hardware.kernels.source_digest import source_digest
 from hardware.kernels.target import KernelTarget
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["GENERIC", "ChooseSchedule", "PlanContext", "limits", "source_digest"]
+__all__ = ["GENERIC", "ChooseSchedule", "PlanContext", "limits"]
 
 GENERIC = "generic"
 """Family of kernels that are written for every target."""
@@ -87,12 +85,3 @@ class PlanContext:
 def limits(zero_point: int, clip_min: int, clip_max: int) -> npt.NDArray[np.float32]:
     """Return the run-time limits of a requantization: float32 `[3]`, exact for codes."""
     return np.array([zero_point, clip_min, clip_max], dtype=np.float32)
-
-
-@cache
-def source_digest() -> str:
-    """Return the digest of the kernels' own sources: older kernels are never taken for newer."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]

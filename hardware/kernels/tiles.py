@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hardware.kernels.context import source_digest
 from hardware.kernels.families.family import Family
 from hardware.kernels.geometry import Geometry
 from hardware.kernels.schedule import Schedule, candidates, make_schedule
+from hardware.kernels.source_digest import source_digest
 from hardware.kernels.target import KernelTarget
 from hardware.target import TargetConfig
 
