@@ -20,10 +20,14 @@ test: check
 
 test-long: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow \
-		tests/experiments/test_resume.py tests/experiments/export tests/experiments/test_energy_run.py \
-		tests/experiments/test_board_faults.py tests/hardware/rpc tests/hardware/board \
-		tests/env/test_memory.py tests/env/test_network_agreement.py tests/hardware/test_islands.py \
-		tests/agents/test_cost_model.py tests/experiments/test_mistakes.py
+		tests/experiments/run/test_resume.py tests/experiments/export \
+		tests/experiments/run/test_energy_run.py \
+		tests/experiments/boards/test_board_faults.py tests/hardware/host/remote \
+		tests/hardware/board \
+		tests/env/evaluating/test_memory.py \
+		tests/env/tasks/networks/test_network_agreement.py \
+		tests/hardware/kernels/test_islands.py \
+		tests/agents/costs/test_cost_model.py tests/experiments/run/test_mistakes.py
 
 test-board: $(INSTALLED)
 	$(BIN)/python -m tests.emulated_board.make

@@ -3,7 +3,13 @@
 A new method is one file with a `search` function, and one line here.
 """
 
-from agents import amed, haq, hawq, mckp, nsga2, ompq, ppo, qbitopt, random_search, uniform
+from agents import random_search, uniform
+from agents.amed import amed
+from agents.haq import haq
+from agents.knapsack import hawq, mckp, ompq
+from agents.nsga2 import nsga2
+from agents.ppo import ppo
+from agents.qbitopt import qbitopt
 from agents.search import Search
 
 __all__ = ["METHODS"]

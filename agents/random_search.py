@@ -5,9 +5,9 @@ import numpy as np
 from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.uniform import evaluate_uniform
 from env.bit_allocation import BitAllocationEnv
-from env.decisions import allocation_of
-from env.energy_scale import energy_scale
-from env.latency_scale import latency_scale
+from env.decisions.decisions import allocation_of
+from env.practice.energy_scale import energy_scale
+from env.practice.latency_scale import latency_scale
 from quant.allocation import Allocation
 
 __all__ = ["random_allocation", "search"]

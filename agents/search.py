@@ -5,22 +5,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from agents.amed_config import AMEDConfig
-from agents.haq_config import HAQConfig
-from agents.nsga2_config import NSGA2Config
-from agents.ppo_config import PPOConfig
-from agents.qbitopt_config import QBitOptConfig
-from agents.solve_config import HAWQConfig, MCKPConfig, OMPQConfig
-from env.accounting import Ledger
+from agents.amed.config import AMEDConfig
+from agents.costs.solve_config import HAWQConfig, MCKPConfig, OMPQConfig
+from agents.haq.config import HAQConfig
+from agents.nsga2.config import NSGA2Config
+from agents.ppo.config import PPOConfig
+from agents.qbitopt.config import QBitOptConfig
 from env.bit_allocation import BitAllocationEnv
-from env.budget import MEASURED_TOLERANCE, Budget
-from env.costs import model_bytes
-from env.evaluation import Evaluation
-from env.evaluator import Evaluator
-from env.reward import RewardConfig, reward
-from env.sensitivities import SensitivitySource
+from env.decisions.budget import MEASURED_TOLERANCE, Budget
+from env.decisions.costs import model_bytes
+from env.evaluating.accounting import Ledger
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.evaluator import Evaluator
+from env.evaluating.reward import RewardConfig, reward
+from env.sensitivity.sensitivities import SensitivitySource
 from env.tasks.task import Split
-from hardware.layer_table import LayerTable
+from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork

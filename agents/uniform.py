@@ -1,8 +1,8 @@
 """Uniform allocations: every layer at the same bits."""
 
 from agents.search import SearchProblem, SearchResult, ranked_candidates
-from env.budget import MEASURED_TOLERANCE
-from env.evaluation import Evaluation
+from env.decisions.budget import MEASURED_TOLERANCE
+from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
 
 __all__ = ["evaluate_uniform", "search", "uniform_inside"]

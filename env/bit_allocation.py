@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from env.bit_table import bit_table
-from env.budget import Budget
-from env.costs import cost_table
-from env.decisions import allocation_of, decision_sequence
+from env.decisions.bit_table import bit_table
+from env.decisions.budget import Budget
+from env.decisions.costs import cost_table
+from env.decisions.decisions import allocation_of, decision_sequence
+from env.decisions.masks import BudgetMask, MaskState, Outlook
 from env.errors import ActionError, BudgetError
-from env.evaluation import Evaluation
-from env.masks import BudgetMask, MaskState, Outlook
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.reward import REWARD_TERMS, RewardConfig, reward
 from env.observation import Observer
-from env.reward import REWARD_TERMS, RewardConfig, reward
-from env.sensitivities import Sensitivities
-from hardware.layer_table import LayerTable
+from env.sensitivity.sensitivities import Sensitivities
+from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import INPUT_BITS, LayerSpec
 
@@ -73,7 +73,7 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
     too.
 
     ## Rewards
-    0 until the last step, then `env.reward.reward`: the accuracy difference to the all-8-bit
+    0 until the last step, then `env.evaluating.reward`: the accuracy difference to the all-8-bit
     reference in units of one percentage point, and what else the `RewardConfig` asks for.
 
     ## Starting State

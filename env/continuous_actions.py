@@ -10,10 +10,10 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from env.bit_allocation import BitAllocationEnv, Vector
-from env.budget import Budget
-from env.decisions import bits_of
-from env.evaluation import Evaluation
-from env.evaluator import Evaluator
+from env.decisions.budget import Budget
+from env.decisions.decisions import bits_of
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.evaluator import Evaluator
 from quant.allocation import Allocation
 
 __all__ = ["ContinuousActions", "Executed", "SettlingEvaluator"]

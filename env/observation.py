@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from env.decisions import Decision, decision_sequence
-from env.sensitivities import Sensitivities
-from hardware.layer_table import LayerTable
+from env.decisions.decisions import Decision, decision_sequence
+from env.sensitivity.sensitivities import Sensitivities
+from hardware.layers.table import LayerTable
 from quant.layers import INPUT_BITS, MAX_BITS, LayerSpec
 
 __all__ = ["LAST_DECISIONS", "Observer"]

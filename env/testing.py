@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from env.costs import model_bytes
-from env.decisions import allocation_of, bits_of, decision_sequence
+from env.decisions.costs import model_bytes
+from env.decisions.decisions import allocation_of, bits_of, decision_sequence
 from env.errors import EvaluationLimitError
-from env.evaluation import Evaluation
-from env.sensitivities import Sensitivities
+from env.evaluating.evaluation import Evaluation
+from env.sensitivity.sensitivities import Sensitivities
 from hardware.energy.energy import MODELLED, Energy
-from hardware.layer_table import LayerTable
-from hardware.measurement import Measurement
-from hardware.protocol import ProtocolConfig
+from hardware.layers.table import LayerTable
+from hardware.measuring.measurement import Measurement
+from hardware.measuring.protocol import ProtocolConfig
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
 from quant.sensitivities import Orthogonality, SensitivityKind, SensitivityTable
@@ -134,7 +134,7 @@ class FormulaEvaluator:
     """Evaluator whose accuracy is `0.98` less the sum of the sensitivities, times `scale`.
 
     Latency is the layer table's. Evaluations count as real unless `practice` is set. Stands in
-    for `env.evaluator.Evaluator`, limit included.
+    for `env.evaluating.evaluator.Evaluator`, limit included.
     """
 
     parallel = 1

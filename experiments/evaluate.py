@@ -11,20 +11,20 @@ from typing import Any
 
 from rich.console import Console
 
-from env.budget import Budget
-from experiments.config import RunConfig
-from experiments.energy_table import draw_energies
-from experiments.exit_codes import run_command
-from experiments.network_setup import NetworkSetup, float_accuracy, set_up_network
-from experiments.outcome import BEST, reported_uniform
-from experiments.problem import graph_of, measured_widths
-from experiments.progress import LiveProgress
+from env.decisions.budget import Budget
+from experiments.record.run_folder import RunFolder, read_run
 from experiments.report.command import write_report
-from experiments.results_table import ResultRow, draw_table, float_row, quantized_row
-from experiments.retraining import retrain_and_score, retrain_float_and_score
-from experiments.run_folder import RunFolder, read_run
-from experiments.side_by_side import time_side_by_side
-from experiments.tile_stage import TILES
+from experiments.settings.run_config import RunConfig
+from experiments.stages.energy_table import draw_energies
+from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
+from experiments.stages.outcome import BEST, reported_uniform
+from experiments.stages.problem import graph_of, measured_widths
+from experiments.stages.results_table import ResultRow, draw_table, float_row, quantized_row
+from experiments.stages.retraining import retrain_and_score, retrain_float_and_score
+from experiments.stages.side_by_side import time_side_by_side
+from experiments.stages.tile_stage import TILES
+from experiments.terminal.exit_codes import run_command
+from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.open_device import open_device
 from hardware.target import TargetConfig

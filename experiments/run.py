@@ -12,27 +12,30 @@ from rich.console import Console
 
 from agents.methods import METHODS
 from agents.search import SearchProblem
-from env.accounting import Accounting, account, spent_s
-from experiments.config import RunConfig
-from experiments.energy_table import draw_energies
-from experiments.environment_facts import command_line, environment_facts
-from experiments.event_log import EventLog
-from experiments.exit_codes import run_command
-from experiments.figures import draw_bits, draw_front
-from experiments.hparams import write_hparams
-from experiments.island_list import list_islands
-from experiments.listed_island import ISLANDS
-from experiments.load_config import load_config, override_resumed, take_resume_flag
-from experiments.network_setup import NetworkSetup, set_up_network
-from experiments.outcome import Outcome, conclude
-from experiments.pareto import pareto_csv
-from experiments.past_run import (
+from env.evaluating.accounting import Accounting, account, spent_s
+from experiments.record.environment_facts import command_line, environment_facts
+from experiments.record.hparams import write_hparams
+from experiments.record.island_list import list_islands
+from experiments.record.listed_island import ISLANDS
+from experiments.record.run_folder import RunFolder, open_run, write_config
+from experiments.record.run_lock import RunLock
+from experiments.record.run_state import RunState
+from experiments.report.command import REPORT_FILE, write_report
+from experiments.settings.load import load_config, override_resumed, take_resume_flag
+from experiments.settings.run_config import RunConfig
+from experiments.stages.energy_table import draw_energies
+from experiments.stages.event_log import EventLog
+from experiments.stages.figures import draw_bits, draw_front
+from experiments.stages.network_setup import NetworkSetup, set_up_network
+from experiments.stages.outcome import Outcome, conclude
+from experiments.stages.pareto import pareto_csv
+from experiments.stages.past_run import (
     PastRun,
     check_same_machine,
     read_past_run,
     write_measured,
 )
-from experiments.problem import (
+from experiments.stages.problem import (
     Measured,
     graph_of,
     make_evaluator,
@@ -40,15 +43,12 @@ from experiments.problem import (
     measure_device,
     measured_widths,
 )
-from experiments.progress import LiveProgress
-from experiments.recorder import Recorder
-from experiments.report.command import REPORT_FILE, write_report
-from experiments.results_table import draw_table, to_csv
-from experiments.run_folder import RunFolder, open_run, write_config
-from experiments.run_lock import RunLock
-from experiments.run_state import RunState
-from experiments.stop_signals import terminate_as_interrupt
-from experiments.tile_stage import TILES, tune_tiles
+from experiments.stages.recorder import Recorder
+from experiments.stages.results_table import draw_table, to_csv
+from experiments.stages.tile_stage import TILES, tune_tiles
+from experiments.terminal.exit_codes import run_command
+from experiments.terminal.progress import LiveProgress
+from experiments.terminal.stop_signals import terminate_as_interrupt
 from hardware.device import Device
 from hardware.errors import HardwareLostError
 from hardware.open_device import open_device

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hardware.layer_table import LayerTable
-from hardware.measurement import Measurement, MeasurementSource
-from hardware.tile_report import TileReport
+from hardware.host.tiles.report import TileReport
+from hardware.layers.table import LayerTable
+from hardware.measuring.measurement import Measurement, MeasurementSource
 from quant.deploy_graph import DeployGraph
 
 __all__ = ["Device", "MeasureResult", "Progress"]

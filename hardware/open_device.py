@@ -1,11 +1,11 @@
 """Opening the device that a configuration names."""
 
-from hardware.energy_config import EnergyConfig
-from hardware.energy_gauge import open_gauge
 from hardware.errors import TargetError
-from hardware.local import LocalDevice
-from hardware.protocol import ProtocolConfig
-from hardware.rpc.device import RpcDevice
+from hardware.host.local.device import LocalDevice
+from hardware.host.remote.device import RpcDevice
+from hardware.measuring.energy_config import EnergyConfig
+from hardware.measuring.energy_gauge import open_gauge
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.target import TargetConfig
 

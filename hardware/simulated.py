@@ -13,13 +13,13 @@ import numpy.typing as npt
 from hardware.closing import Closing
 from hardware.device import MeasureResult, Progress
 from hardware.energy.energy import Energy
-from hardware.energy_gauge import EnergyGauge
-from hardware.layer_energy import with_energies
-from hardware.layer_table import LayerTable
-from hardware.layer_timing import bit_pairs
-from hardware.measurement import Measurement, MeasurementSource
-from hardware.protocol import ProtocolConfig
-from hardware.tile_report import TileReport
+from hardware.host.tiles.report import TileReport
+from hardware.layers.energy import with_energies
+from hardware.layers.table import LayerTable
+from hardware.layers.timing import bit_pairs
+from hardware.measuring.energy_gauge import EnergyGauge
+from hardware.measuring.measurement import Measurement, MeasurementSource
+from hardware.measuring.protocol import ProtocolConfig
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 from quant.integer import run_graph
 

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.device import Device, MeasureResult, Progress
-from hardware.layer_table import LayerTable
-from hardware.measurement import Measurement, MeasurementSource
-from hardware.protocol import ProtocolConfig
+from hardware.host.tiles.report import TileReport
+from hardware.layers.table import LayerTable
+from hardware.measuring.measurement import Measurement, MeasurementSource
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.store import Store
-from hardware.tile_report import TileReport
 from quant.deploy_graph import DeployGraph
 
 __all__ = ["MOST_DISTURBED", "StoredDevice"]

@@ -16,10 +16,10 @@ from math import prod
 import torch
 
 from quant.calibration import sample_windows
+from quant.capture.graph import Node
+from quant.capture.node_values import layer_value
 from quant.errors import TrainingError
-from quant.graph import Node
 from quant.network import QuantizedNetwork
-from quant.node_values import layer_value
 from quant.quantizer import weight_limit
 
 __all__ = ["compensate", "round_compensated"]

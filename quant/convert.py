@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from quant.capture.graph import Node
+from quant.capture.lookup import table_values
 from quant.deploy_graph import (
     WIDE_MAX,
     WIDE_MIN,
@@ -30,9 +32,7 @@ from quant.deploy_graph import (
     RunIsland,
 )
 from quant.errors import ConvertError
-from quant.graph import Node
 from quant.layer_codes import bias_codes, check_sums, weight_codes
-from quant.lookup import table_values
 from quant.network import QuantizedNetwork
 
 __all__ = ["convert"]

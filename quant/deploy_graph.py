@@ -150,8 +150,8 @@ class RunIsland:
     inputs: tuple[str, ...]
     output: str
     module: Any
-    """A `torch.nn.Module` of channels-first float32 tensors, frozen; `quant.float_island` exports
-    it, and whoever compiles it agrees with it to 1e-5 relative."""
+    """A `torch.nn.Module` of channels-first float32 tensors, frozen. `quant.capture.float_island`
+    exports it, and whoever compiles it agrees with it to 1e-5 relative."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

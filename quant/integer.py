@@ -117,7 +117,7 @@ def _dequantize(op: Dequantize, x: Array) -> Array:
 
 def _run_island(op: RunIsland, *inputs: Array) -> Array:
     # Imported here: everything else does without torch, which takes seconds to import.
-    from quant.float_island import run_island
+    from quant.capture.float_island import run_island
 
     return run_island(op.module, inputs)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from quant.graph import LayerParameters
+from quant.capture.graph import LayerParameters
 from quant.layers import MAX_BITS, MIN_BITS
 
 __all__ = [

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from quant.capture.node_values import as_images
 from quant.deploy_graph import (
     Add,
     AvgPool2d,
@@ -26,7 +27,6 @@ from quant.deploy_graph import (
     RunIsland,
     read_names,
 )
-from quant.node_values import as_images
 
 __all__ = ["integer_logits"]
 

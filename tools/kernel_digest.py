@@ -24,14 +24,14 @@ import tvm
 import tyro
 from elftools.elf.elffile import ELFFile
 
-from hardware.kernels.context import PlanContext
-from hardware.kernels.families.choose import choose_family
-from hardware.kernels.geometry import Geometry
-from hardware.kernels.limit import limit_kernel
-from hardware.kernels.select import plan_step
-from hardware.kernels.stamp import stamp_kernel
-from hardware.kernels.target import KernelTarget
-from hardware.steps import steps_of
+from hardware.graph.steps import steps_of
+from hardware.kernels.compiling.limit import limit_kernel
+from hardware.kernels.compiling.stamp import stamp_kernel
+from hardware.kernels.compiling.target import KernelTarget
+from hardware.kernels.planning.choose import choose_family
+from hardware.kernels.planning.context import PlanContext
+from hardware.kernels.planning.select import plan_step
+from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import KernelFamily, TargetConfig
 from tools.kernel_cases import Case, layer_cases, operator_cases
 

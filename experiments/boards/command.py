@@ -10,9 +10,9 @@ from rich.table import Table
 from experiments.boards.check import Check
 from experiments.boards.doctor import examine
 from experiments.errors import ConfigError
-from experiments.exit_codes import DONE, HARDWARE_LOST, USER_MISTAKE, run_command
-from experiments.load_config import load_config
-from hardware.rpc.address import Address, host_and_port
+from experiments.settings.load import load_config
+from experiments.terminal.exit_codes import DONE, HARDWARE_LOST, USER_MISTAKE, run_command
+from hardware.worker.rpc.address import Address, host_and_port
 
 __all__ = ["main"]
 
@@ -49,7 +49,7 @@ def _list(options: argparse.Namespace) -> None:
             "start one: python -m tvm.exec.rpc_tracker --host 0.0.0.0 --port 9190",
         )
     host, port = host_and_port(text)
-    from hardware.rpc.tracker import tracked_keys  # loads TVM, which takes seconds
+    from hardware.worker.rpc.tracker import tracked_keys  # loads TVM, which takes seconds
 
     table = Table(title=f"boards of the tracker at {text}", title_justify="left")
     for column in ("key", "boards", "free", "waiting", "addresses"):

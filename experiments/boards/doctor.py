@@ -10,11 +10,11 @@ import numpy as np
 from experiments.boards.check import Check
 from hardware.board_presets import PRESETS
 from hardware.errors import BoardBusyError, HardwareLostError, TargetError, ToolchainError
-from hardware.protocol import ProtocolConfig
-from hardware.rpc.address import address_of
-from hardware.rpc.cooling import held_back
+from hardware.host.remote.cooling import held_back
+from hardware.host.worker_client import CandidateError, WorkerClient, WorkerLostError
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
-from hardware.worker_client import CandidateError, WorkerClient, WorkerLostError
+from hardware.worker.rpc.address import address_of
 
 __all__ = ["examine"]
 

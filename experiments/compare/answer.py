@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from env.budget import MEASURED_TOLERANCE, Budget
-from env.costs import model_bytes
-from env.stored_accuracies import StoredAccuracies
+from env.decisions.budget import MEASURED_TOLERANCE, Budget
+from env.decisions.costs import model_bytes
+from env.evaluating.stored_accuracies import StoredAccuracies
 from experiments.compare.rows import Answer
-from experiments.config import RunConfig
-from experiments.network_setup import NetworkSetup
-from experiments.problem import accuracy_key, graph_of
-from experiments.retraining import retrain_and_score
-from experiments.side_by_side import time_side_by_side
+from experiments.settings.run_config import RunConfig
+from experiments.stages.network_setup import NetworkSetup
+from experiments.stages.problem import accuracy_key, graph_of
+from experiments.stages.retraining import retrain_and_score
+from experiments.stages.side_by_side import time_side_by_side
 from hardware.device import Device
-from hardware.measurement import Measurement
+from hardware.measuring.measurement import Measurement
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS

@@ -18,19 +18,19 @@ from experiments.compare.plan import DEFAULT_BUDGETS, Job, Plan
 from experiments.compare.rows import Row, UniformRow, append_row, read_rows, rows_csv
 from experiments.compare.shared import SharedTimes
 from experiments.compare.tables import draw_answers, draw_costs
-from experiments.config import RunConfig
-from experiments.environment_facts import command_line, environment_facts
-from experiments.exit_codes import run_command
-from experiments.figures import png_bytes
-from experiments.load_config import load_config
-from experiments.network_setup import NetworkSetup, set_up_network
-from experiments.outcome import reported_uniform
-from experiments.past_run import check_same_machine
-from experiments.problem import graph_of, measure_sensitivity, measure_times, measured_widths
-from experiments.progress import LiveProgress
-from experiments.run_lock import RunLock
-from experiments.stop_signals import terminate_as_interrupt
-from experiments.tile_stage import tune_tiles
+from experiments.record.environment_facts import command_line, environment_facts
+from experiments.record.run_lock import RunLock
+from experiments.settings.load import load_config
+from experiments.settings.run_config import RunConfig
+from experiments.stages.figures import png_bytes
+from experiments.stages.network_setup import NetworkSetup, set_up_network
+from experiments.stages.outcome import reported_uniform
+from experiments.stages.past_run import check_same_machine
+from experiments.stages.problem import graph_of, measure_sensitivity, measure_times, measured_widths
+from experiments.stages.tile_stage import tune_tiles
+from experiments.terminal.exit_codes import run_command
+from experiments.terminal.progress import LiveProgress
+from experiments.terminal.stop_signals import terminate_as_interrupt
 from hardware.device import Device
 from hardware.open_device import open_device
 from hardware.store import Store

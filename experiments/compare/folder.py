@@ -4,11 +4,11 @@ from pathlib import Path
 
 from experiments.compare.plan import Plan
 from experiments.compare.shared import SharedTimes
-from experiments.config import RunConfig
-from experiments.config_keys import dotted_values
 from experiments.errors import RunFolderError
-from experiments.load_config import read_config_file
-from experiments.run_folder import RunFolder, write_config
+from experiments.record.run_folder import RunFolder, write_config
+from experiments.settings.keys import dotted_values
+from experiments.settings.load import read_config_file
+from experiments.settings.run_config import RunConfig
 from quant.sensitivities import SensitivityTable
 
 __all__ = ["ROWS", "UNIFORM", "CompareFolder"]

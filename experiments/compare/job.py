@@ -6,23 +6,23 @@ from pathlib import Path
 
 from agents.methods import METHODS
 from agents.search import SearchResult
-from env.accounting import Accounting, account, spent_s
-from env.budget import Budget
+from env.decisions.budget import Budget
 from env.errors import BudgetError
+from env.evaluating.accounting import Accounting, account, spent_s
 from experiments.compare.answer import answer_of, first_inside
 from experiments.compare.plan import Job
 from experiments.compare.rows import Row
 from experiments.compare.shared import SharedTimes
-from experiments.config import RunConfig
-from experiments.event_log import EventLog
-from experiments.network_setup import NetworkSetup
-from experiments.past_run import read_evaluations
-from experiments.problem import Measured, make_evaluator, make_problem
-from experiments.progress import LiveProgress
-from experiments.recorder import Recorder
-from experiments.resource_budget import DecidedBudget
-from experiments.run_folder import RunFolder
-from experiments.run_state import RunState
+from experiments.record.run_folder import RunFolder
+from experiments.record.run_state import RunState
+from experiments.settings.run_config import RunConfig
+from experiments.stages.event_log import EventLog
+from experiments.stages.network_setup import NetworkSetup
+from experiments.stages.past_run import read_evaluations
+from experiments.stages.problem import Measured, make_evaluator, make_problem
+from experiments.stages.recorder import Recorder
+from experiments.stages.resource_budget import DecidedBudget
+from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.store import Store
 from hardware.stored_device import StoredDevice

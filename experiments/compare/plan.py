@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agents.methods import METHODS
-from experiments.config_keys import closest
 from experiments.errors import ConfigError
+from experiments.settings.keys import closest
 
 __all__ = ["DEFAULT_BUDGETS", "Job", "Plan"]
 

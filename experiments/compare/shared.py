@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from experiments.resource_budget import ALL_8, UniformFigures
-from hardware.layer_table import LayerTable
+from experiments.stages.resource_budget import ALL_8, UniformFigures
+from hardware.layers.table import LayerTable
 
 __all__ = ["SharedTimes"]
 

@@ -9,23 +9,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.config import RunConfig
 from experiments.errors import RunFolderError
-from experiments.exit_codes import run_command
 from experiments.export.card import CardFacts, model_card
 from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import import_onnx, onnx_model
 from experiments.export.onnx_types import OPSETS
-from experiments.island_list import list_islands
-from experiments.network_setup import NetworkSetup, float_accuracy, set_up_network
-from experiments.outcome import BEST
-from experiments.past_run import TABLE
-from experiments.progress import LiveProgress
-from experiments.retraining import retrain_and_score
-from experiments.run_folder import RunFolder, read_run
-from hardware.bundle.checksums import write_sums
-from hardware.layer_table import LayerTable
-from hardware.write_bundle import write_program
+from experiments.record.island_list import list_islands
+from experiments.record.run_folder import RunFolder, read_run
+from experiments.settings.run_config import RunConfig
+from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
+from experiments.stages.outcome import BEST
+from experiments.stages.past_run import TABLE
+from experiments.stages.retraining import retrain_and_score
+from experiments.terminal.exit_codes import run_command
+from experiments.terminal.progress import LiveProgress
+from hardware.layers.table import LayerTable
+from hardware.runtime.checksums import write_sums
+from hardware.worker.write_bundle import write_program
 from quant.accuracy import Accuracy
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph, RunIsland

@@ -41,7 +41,7 @@ def write_island(
         NotInOnnxError: it has an operator, or arguments of one, that cannot be written.
     """
     # Imported where there are islands: it imports torch, which takes seconds.
-    from quant.float_island import island_shapes
+    from quant.capture.float_island import island_shapes
 
     known = island_shapes(op.module, [(1, *shape) for shape in shapes])
     writer = _Writer(op, known, node, constant)

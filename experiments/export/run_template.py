@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from hardware.bundle.loader import Bundle
+from hardware.runtime.loader import Bundle
 
 bundle = Bundle(__file__.rpartition("/")[0] or ".")
 inputs = np.load(sys.argv[1]) if len(sys.argv) > 1 else np.zeros((1, *bundle.input_shape), "f4")

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from env.evaluation import Evaluation
+from env.evaluating.evaluation import Evaluation
 from experiments.report.markup import Markup, element
-from hardware.layer_table import LayerTable
+from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, MIN_BITS
 

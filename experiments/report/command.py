@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.errors import RunFolderError
-from experiments.exit_codes import run_command
 from experiments.report.page import render
 from experiments.report.run_record import read_record
+from experiments.terminal.exit_codes import run_command
 
 __all__ = ["REPORT_FILE", "main", "write_report"]
 

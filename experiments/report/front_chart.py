@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from env.evaluation import Evaluation
-from experiments.figures import front_points
+from env.evaluating.evaluation import Evaluation
 from experiments.report.markup import Markup, element
 from experiments.report.plot import Axis, Plot
 from experiments.report.run_record import RunRecord
+from experiments.stages.figures import front_points
 from quant.allocation import Allocation
 
 __all__ = ["BEST_ROW", "front_figure", "joint_figure", "uniform_bits"]

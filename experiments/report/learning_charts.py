@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from env.evaluation import Evaluation
-from experiments.curves import Curve
+from env.evaluating.evaluation import Evaluation
+from experiments.record.curves import Curve
 from experiments.report.markup import Markup, element
 from experiments.report.plot import Axis, Plot
 from experiments.report.run_record import RunRecord

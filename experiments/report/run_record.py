@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
-from env.evaluation import Evaluation
-from experiments.curves import Curve, read_curves
+from env.evaluating.evaluation import Evaluation
 from experiments.errors import RunFolderError
-from experiments.listed_island import ISLANDS, ListedIsland
+from experiments.record.curves import Curve, read_curves
+from experiments.record.listed_island import ISLANDS, ListedIsland
 from hardware.energy.energy import NO_METER
-from hardware.layer_table import LayerTable
+from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 
 __all__ = ["RunRecord", "read_record"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from env.evaluation import Evaluation
+from env.evaluating.evaluation import Evaluation
 from experiments.report.bits_grid import best_grid, bits_scale, history_grid
 from experiments.report.front_chart import BEST_ROW, front_figure, uniform_bits
 from experiments.report.learning_charts import learning_figures

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from experiments.report.markup import Markup, element, join
 from experiments.report.plot import Axis, Plot
-from hardware.layer_table import LayerTable, PairTable
+from hardware.layers.table import LayerTable, PairTable
 from quant.allocation import Allocation
 
 __all__ = ["staircase_legend", "staircases", "table_of_layers"]

@@ -7,24 +7,24 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 
-from experiments.config import RunConfig
-from experiments.environment_facts import command_line
 from experiments.errors import ConfigError, RunFolderError
-from experiments.exit_codes import run_command
-from experiments.figures import png_bytes
-from experiments.load_config import load_config
-from experiments.network_setup import set_up_network
-from experiments.problem import graph_of
-from experiments.progress import LiveProgress
+from experiments.record.environment_facts import command_line
+from experiments.settings.load import load_config
+from experiments.settings.run_config import RunConfig
+from experiments.stages.figures import png_bytes
+from experiments.stages.network_setup import set_up_network
+from experiments.stages.problem import graph_of
+from experiments.stages.tile_stage import tune_tiles
 from experiments.staircase.figure import draw_figure
 from experiments.staircase.notes import notes
 from experiments.staircase.staircase import Staircase, measure_staircase
 from experiments.staircase.tables import draw_bar, draw_pairs, draw_widths
-from experiments.tile_stage import tune_tiles
+from experiments.terminal.exit_codes import run_command
+from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
+from hardware.host.tiles.report import TileReport
+from hardware.layers.shapes import SMALL_SHAPES, STANDARD_SHAPES, standard_graph
 from hardware.open_device import open_device
-from hardware.standard_shapes import SMALL_SHAPES, STANDARD_SHAPES, standard_graph
-from hardware.tile_report import TileReport
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS, MIN_BITS

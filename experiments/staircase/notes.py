@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from experiments.staircase.staircase import Staircase
 from experiments.staircase.summary import RULE
-from hardware.family_history import FALL_BACK, never_run
+from hardware.kernels.planning.family_history import FALL_BACK, never_run
 from hardware.stored_device import MOST_DISTURBED
 
 __all__ = ["notes"]

@@ -8,8 +8,8 @@ from experiments.staircase.bar import BarLine, check_bar
 from experiments.staircase.steps import LayerSteps, layer_steps
 from experiments.staircase.summary import Summary, summarize
 from hardware.device import Device
-from hardware.measurement import MeasurementSource
-from hardware.protocol import ProtocolConfig
+from hardware.measuring.measurement import MeasurementSource
+from hardware.measuring.protocol import ProtocolConfig
 from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hardware.layer_shape import LayerShape, layer_shape
-from hardware.layer_table import LayerTable
+from hardware.graph.layer_shape import LayerShape, layer_shape
+from hardware.layers.table import LayerTable
 from quant.deploy_graph import DeployGraph
 from quant.layers import INPUT_BITS, MAX_BITS
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from env.budget import MEASURED_TOLERANCE
+from env.decisions.budget import MEASURED_TOLERANCE
 from experiments.staircase.steps import LayerSteps
 from hardware.errors import BuildError
-from hardware.measurement import UNSTABLE_SPREAD
+from hardware.measuring.measurement import UNSTABLE_SPREAD
 from quant.layers import MAX_BITS
 
 __all__ = ["RULE", "Group", "Summary", "Width", "summarize"]

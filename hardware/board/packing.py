@@ -8,8 +8,8 @@ from pathlib import Path
 __all__ = ["pack"]
 
 _ROOT = Path(__file__).resolve().parents[1]
-_FILES = ("__init__.py", "linked.py")
-_PACKAGES = ("board", "energy")
+_FILES = ("__init__.py",)
+_PACKAGES = ("board", "energy", "runtime")
 """Packages of `hardware` that import nothing else of the project; what is missing is left out."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hardware.linked import LinkedProgram
+from hardware.runtime.linked import LinkedProgram
 
 __all__ = ["Programs"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from quant.capture.node_values import layer_value
 from quant.network import QuantizedNetwork
-from quant.node_values import layer_value
 from quant.sensitivities.batches import Batch, Progress, kept, kept_images
 from quant.sensitivities.noise import activation_noise, weight_noise
 from quant.sensitivities.table import Part, SensitivityCost, SensitivityTable

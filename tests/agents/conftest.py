@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from agents.search import SearchProblem
-from env.accounting import Ledger
 from env.bit_allocation import BitAllocationEnv
-from env.budget import Budget
-from env.env_config import EnvConfig
-from env.evaluation import Evaluation
-from env.evaluator import Evaluator
-from env.sensitivity_config import SensitivityConfig
-from env.stored_sensitivities import StoredSensitivities
+from env.decisions.budget import Budget
+from env.evaluating.accounting import Ledger
+from env.evaluating.env_config import EnvConfig
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.evaluator import Evaluator
+from env.evaluating.sensitivity_config import SensitivityConfig
+from env.sensitivity.stored_sensitivities import StoredSensitivities
 from env.tasks import Split, TaskConfig, load_task
 from env.tasks.fashion_mnist import FASHION_MNIST_FOLDER
 from env.testing import formula_sensitivities
-from hardware.protocol import ProtocolConfig
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.store import Store
 from quant.allocation import Allocation

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from agents.ppo_config import PPOConfig
+from agents.ppo.config import PPOConfig
 from agents.search import SearchProblem
 from env.bit_allocation import BitAllocationEnv
-from env.budget import Budget
-from env.evaluation import Evaluation
+from env.decisions.budget import Budget
+from env.evaluating.evaluation import Evaluation
 from env.testing import (
     FormulaEvaluator,
     FormulaSensitivities,
     formula_sensitivities,
     tied_layers,
 )
-from hardware.layer_table import LayerTable
+from hardware.layers.table import LayerTable
 
 __all__ = ["CHOICES", "LAYERS", "SENSITIVITIES", "formula_problem"]
 

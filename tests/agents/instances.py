@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.spending import Spending
-from env.budget import Budget
-from env.costs import cost_table, model_bytes
+from agents.costs.spending import Spending
+from env.decisions.budget import Budget
+from env.decisions.costs import cost_table, model_bytes
 from env.testing import conv_layer
-from hardware.layer_table import LayerTable
+from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
 from quant.testing import random_allocation

@@ -7,9 +7,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents.methods import METHODS
-from agents.ppo_config import PPOConfig
+from agents.ppo.config import PPOConfig
 from agents.search import SearchProblem
-from env.budget import Budget
+from env.decisions.budget import Budget
 from env.testing import (
     FormulaEvaluator,
     formula_table,

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from agents.amed_config import AMEDConfig
-from agents.haq_config import HAQConfig
+from agents.amed.config import AMEDConfig
+from agents.haq.config import HAQConfig
 from agents.methods import METHODS
-from agents.nsga2_config import NSGA2Config
-from agents.ppo_config import PPOConfig
-from agents.qbitopt_config import QBitOptConfig
+from agents.nsga2.config import NSGA2Config
+from agents.ppo.config import PPOConfig
+from agents.qbitopt.config import QBitOptConfig
 from agents.search import SearchProblem
-from env.budget import MEASURED_TOLERANCE
+from env.decisions.budget import MEASURED_TOLERANCE
 from quant.finetune import FinetuneConfig
 
 FEW = FinetuneConfig(steps=2)

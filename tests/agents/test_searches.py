@@ -8,10 +8,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents.methods import METHODS
-from agents.ppo_config import PPOConfig
+from agents.ppo.config import PPOConfig
 from agents.search import SearchProblem
 from agents.uniform import uniform_inside
-from env.budget import Budget
+from env.decisions.budget import Budget
 from env.errors import TaskError
 from env.testing import (
     FormulaEvaluator,

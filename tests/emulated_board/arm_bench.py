@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tvm
 
-from hardware.kernels.plan import KernelPlan
-from hardware.kernels.schedule import make_schedule
-from hardware.kernels.target import KernelTarget
+from hardware.kernels.compiling.plan import KernelPlan
+from hardware.kernels.compiling.target import KernelTarget
+from hardware.kernels.schedule.schedule import make_schedule
 from hardware.target import KernelFamily, TargetConfig
 from tests.emulated_board.board import EmulatedBoard
 from tests.emulated_board.process import Call

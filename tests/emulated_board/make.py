@@ -16,10 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.emulated_board.board import EmulatedBoard
-from tests.emulated_board.debian import host_architecture, unpack_packages
 from tests.emulated_board.errors import BoardUnavailable
-from tests.emulated_board.pins import BOARD_PACKAGES, HOST_PACKAGES, board_key, wheel_requirements
-from tests.emulated_board.wheels import unpack_wheels
+from tests.emulated_board.making.debian import host_architecture, unpack_packages
+from tests.emulated_board.making.pins import (
+    BOARD_PACKAGES,
+    HOST_PACKAGES,
+    board_key,
+    wheel_requirements,
+)
+from tests.emulated_board.making.wheels import unpack_wheels
 
 __all__ = ["board_folder", "make_board"]
 

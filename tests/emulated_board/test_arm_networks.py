@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hardware.borders import border_code, stored_shape, with_borders
-from hardware.kernels.context import PlanContext
-from hardware.kernels.select import plan_step
-from hardware.steps import steps_of
+from hardware.graph.borders import border_code, stored_shape, with_borders
+from hardware.graph.steps import steps_of
+from hardware.kernels.planning.context import PlanContext
+from hardware.kernels.planning.select import plan_step
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.integer import run_graph

@@ -13,7 +13,7 @@ from tests.emulated_board import make
 from tests.emulated_board.board import EmulatedBoard
 from tests.emulated_board.errors import BoardProcessError, BoardUnavailable
 from tests.emulated_board.make import board_folder, make_board
-from tests.emulated_board.pins import wheel_requirements
+from tests.emulated_board.making.pins import wheel_requirements
 from tests.emulated_board.process import Call
 
 

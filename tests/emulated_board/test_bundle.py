@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hardware.bundle.checksums import write_sums
+from hardware.runtime.checksums import write_sums
 from hardware.target import TargetConfig
-from hardware.write_bundle import write_program
+from hardware.worker.write_bundle import write_program
 from quant.integer import run_graph
 from tests.emulated_board.board import EmulatedBoard
 from tests.emulated_board.rpc_board import cross_tools

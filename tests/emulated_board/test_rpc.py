@@ -12,19 +12,19 @@ import pytest
 from experiments.boards import command as boards
 from experiments.run import main as run_main
 from experiments.staircase.command import main as staircase_main
-from hardware.agreement import fixed_input
 from hardware.errors import HardwareLostError
-from hardware.protocol import ProtocolConfig
-from hardware.rpc.device import RpcDevice
+from hardware.graph.agreement import fixed_input
+from hardware.host.remote.device import RpcDevice
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import KernelFamily, TargetConfig
-from hardware.workbench import Workbench
+from hardware.worker.workbench import Workbench
 from quant.deploy_graph import RunIsland
 from quant.integer import run_graph
 from tests.emulated_board.board import EmulatedBoard
 from tests.emulated_board.rpc_board import RpcBoard, cross_tools
 from tests.hardware.graphs import digits_like, zoo
+from tests.hardware.host.remote.boards import Tracker, free_port
 from tests.hardware.island_graphs import converted
-from tests.hardware.rpc.boards import Tracker, free_port
 
 pytestmark = [pytest.mark.board, pytest.mark.timeout(600)]
 

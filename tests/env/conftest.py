@@ -9,8 +9,8 @@ import torch
 from env.tasks import Task, float_module
 from env.tasks.digits import digits_task
 from env.tasks.networks.digits_net import DigitsNet
-from hardware.layer_table import LayerTable
-from hardware.protocol import ProtocolConfig
+from hardware.layers.table import LayerTable
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from quant.allocation import Allocation
 from quant.convert import convert

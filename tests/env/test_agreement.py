@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from env.tasks.networks.digits_net import DigitsNet
-from hardware.local import LocalDevice
-from hardware.protocol import ProtocolConfig
+from hardware.host.local.device import LocalDevice
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from quant.testing import (
     TinyBranchNet,

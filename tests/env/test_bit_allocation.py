@@ -9,7 +9,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
 from env.bit_allocation import BitAllocationEnv
-from env.budget import Budget
+from env.decisions.budget import Budget
 from env.errors import ActionError, BudgetError
 from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
 from quant.allocation import Allocation

@@ -1,8 +1,8 @@
 """Hand-made evaluations for the tests of this folder."""
 
-from env.evaluation import Evaluation
-from hardware.measurement import Measurement
-from hardware.protocol import ProtocolConfig
+from env.evaluating.evaluation import Evaluation
+from hardware.measuring.measurement import Measurement
+from hardware.measuring.protocol import ProtocolConfig
 from quant.allocation import Allocation, LayerBits
 
 

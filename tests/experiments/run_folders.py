@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from env.budget import Budget
-from env.evaluation import Evaluation
-from experiments.config import RunConfig
-from experiments.event_log import EventLog
-from experiments.results_table import ResultRow, quantized_row
-from experiments.run_folder import RunFolder, write_config
-from hardware.layer_table import LayerTable
+from env.decisions.budget import Budget
+from env.evaluating.evaluation import Evaluation
+from experiments.record.run_folder import RunFolder, write_config
+from experiments.settings.run_config import RunConfig
+from experiments.stages.event_log import EventLog
+from experiments.stages.results_table import ResultRow, quantized_row
+from hardware.layers.table import LayerTable
 from quant.allocation import Allocation, LayerBits
 from tests.experiments.evaluations import evaluation
 

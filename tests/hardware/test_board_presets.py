@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from hardware import cross_link
 from hardware.board_presets import PRESETS, BoardName
-from hardware.cross_link import find_cross_linker
 from hardware.errors import TargetError, ToolchainError
-from hardware.kernels.target import KernelTarget
-from hardware.rpc.address import address_of
+from hardware.kernels.compiling.target import KernelTarget
 from hardware.target import TargetConfig
+from hardware.worker.program import cross_link
+from hardware.worker.program.cross_link import find_cross_linker
+from hardware.worker.rpc.address import address_of
 
 FAMILIES: dict[BoardName, str] = {
     "rpi3": "neon",
@@ -134,11 +134,11 @@ def test_a_kernel_for_a_board_is_compiled_without_a_compiler_here(tmp_path: Path
     script = f"""
 from tvm.support import cc
 cc.get_cc = lambda: None
-from hardware.kernels.cache import KernelCache
+from hardware.kernels.compiling.cache import KernelCache
 from hardware.target import TargetConfig
-from hardware.workbench import Workbench
-from hardware.rpc.reference import reference_graph
-from hardware.borders import with_borders
+from hardware.worker.workbench import Workbench
+from hardware.worker.rpc.reference import reference_graph
+from hardware.graph.borders import with_borders
 bench = Workbench(TargetConfig(board="rpi4", kernel_cache={str(tmp_path)!r}), 1)
 plans = bench._plan(with_borders(reference_graph()))[1]
 (file,) = bench._cache.objects(plans)

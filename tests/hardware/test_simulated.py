@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hardware.layer_timing import bit_pairs
+from hardware.graph.random_codes import with_random_codes
+from hardware.layers.timing import bit_pairs
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.open_device import open_device
-from hardware.protocol import ProtocolConfig
-from hardware.random_codes import with_random_codes
 from hardware.simulated import SimulatedDevice, simulated_layer_us
 from hardware.target import TargetConfig
 from quant.allocation import Allocation, LayerBits
@@ -21,7 +21,7 @@ PROTOCOL = ProtocolConfig()
 
 PRINT_VALUES = """
 import json
-from hardware.protocol import ProtocolConfig
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from tests.hardware.graphs import digits_like
 result = SimulatedDevice(ProtocolConfig()).measure(digits_like((8, 7, 6, 4, 3)))

@@ -5,9 +5,9 @@ import pytest
 
 from hardware.device import MeasureResult
 from hardware.energy.energy import Energy
-from hardware.energy_config import EnergyConfig
-from hardware.energy_gauge import open_gauge
-from hardware.protocol import ProtocolConfig
+from hardware.measuring.energy_config import EnergyConfig
+from hardware.measuring.energy_gauge import open_gauge
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.store import Store
 from hardware.stored_device import StoredDevice

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from quant.capture import capture
+from quant.capture.capture import capture
 from quant.errors import CaptureError
 from quant.network import prepare
 from quant.testing import TinyBranchNet, TinyResidualNet, random_images, shake_batch_norm

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from quant.capture import capture
-from quant.graph import Clip
+from quant.capture.capture import capture
+from quant.capture.graph import Clip
 from quant.network import prepare
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from quant.capture import capture
+from quant.capture.capture import capture
 from quant.convert import convert
 from quant.finetune import FinetuneConfig, finetune
 from quant.integer import run_graph

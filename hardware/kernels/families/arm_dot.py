@@ -11,11 +11,11 @@ import numpy.typing as npt
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emit import vector_type
+from hardware.kernels.emitting.emit import vector_type
+from hardware.kernels.emitting.vectors import parts
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
 from hardware.kernels.families.neon import signed_codes
-from hardware.kernels.families.vectors import parts
-from hardware.kernels.geometry import Geometry
+from hardware.kernels.shapes.geometry import Geometry
 
 __all__ = ["ArmDot", "choose_arm_dot"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emit import load
+from hardware.kernels.emitting.emit import load
 from hardware.kernels.families.avx2 import Avx2Bytes, pmaddubsw
 from hardware.kernels.families.family import WeightDtype, broadcast_word
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.avx2_pack import in_order
-from hardware.kernels.emit import load
+from hardware.kernels.emitting.avx2_pack import in_order
+from hardware.kernels.emitting.emit import load
 from hardware.kernels.families.table import ENTRIES, TableFamily, exact_table
 
 __all__ = ["Avx2Table", "table_family"]

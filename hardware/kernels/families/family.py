@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emit import load
-from hardware.kernels.reorder import reordered
-from hardware.kernels.winograd import SAVING
+from hardware.kernels.emitting.emit import load
+from hardware.kernels.shapes.reorder import reordered
+from hardware.kernels.shapes.transform import SAVING
 
 __all__ = ["CodeDtype", "Family", "WeightDtype", "broadcast_word"]
 

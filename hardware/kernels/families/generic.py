@@ -5,7 +5,7 @@ from typing import Any
 
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emit import load
+from hardware.kernels.emitting.emit import load
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
 
 __all__ = ["Generic"]

@@ -14,10 +14,10 @@ from typing import Any
 
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emit import element_type, lanes_of, load
+from hardware.kernels.emitting.emit import element_type, lanes_of, load
+from hardware.kernels.emitting.vectors import joined, parts
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
-from hardware.kernels.families.vectors import joined, parts
-from hardware.kernels.geometry import Geometry
+from hardware.kernels.shapes.geometry import Geometry
 
 __all__ = ["NeonBytes", "NeonWords", "choose_neon", "largest_code", "signed_codes"]
 

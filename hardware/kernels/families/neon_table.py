@@ -10,7 +10,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emit import load
+from hardware.kernels.emitting.emit import load
 from hardware.kernels.families.table import ENTRIES, TableFamily, exact_table
 
 __all__ = ["NeonTable", "neon_table"]

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
+from hardware.kernels.emitting.vectors import parts
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
-from hardware.kernels.families.vectors import parts
 
 __all__ = ["ENTRIES", "TableFamily", "exact_table"]
 

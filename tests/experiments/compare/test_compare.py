@@ -11,7 +11,7 @@ from experiments.compare.comparison import Comparison
 from experiments.compare.job import run_job
 from experiments.compare.plan import Job
 from experiments.compare.rows import Row
-from experiments.exit_codes import DONE, INTERRUPTED, USER_MISTAKE
+from experiments.terminal.exit_codes import DONE, INTERRUPTED, USER_MISTAKE
 
 FLAGS = [
     *("--methods", "uniform", "random", "--budgets", "0.35", "0.7", "--seeds", "1"),

@@ -17,7 +17,7 @@ from experiments.compare.plan import Plan
 from experiments.compare.rows import Row, append_row, read_rows, rows_csv
 from experiments.compare.tables import draw_answers, draw_costs
 from experiments.errors import ConfigError, RunFolderError
-from experiments.figures import png_bytes
+from experiments.stages.figures import png_bytes
 from tests.experiments.compare.made_up import answer, comparison, row
 
 

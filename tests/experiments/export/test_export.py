@@ -12,13 +12,13 @@ import pytest
 
 from env.tasks import TaskConfig, load_task
 from experiments import run as run_module
-from experiments.exit_codes import DONE, USER_MISTAKE
 from experiments.export.command import main
-from experiments.network_setup import set_up_network
-from experiments.progress import LiveProgress
-from experiments.retraining import retrain
-from experiments.run_folder import read_run
-from hardware.workbench import Workbench
+from experiments.record.run_folder import read_run
+from experiments.stages.network_setup import set_up_network
+from experiments.stages.retraining import retrain
+from experiments.terminal.exit_codes import DONE, USER_MISTAKE
+from experiments.terminal.progress import LiveProgress
+from hardware.worker.workbench import Workbench
 from quant.allocation import Allocation
 from quant.integer import run_graph
 from tests.experiments.export import own_islands

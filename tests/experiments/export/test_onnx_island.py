@@ -15,12 +15,12 @@ from torch.nn import functional
 from experiments.export.command import _write_onnx
 from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import onnx_model
-from quant.capture import capture
+from quant.capture.capture import capture
+from quant.capture.float_island import run_island
+from quant.capture.graph_builder import GraphBuilder
+from quant.capture.operators import add_operator
 from quant.deploy_graph import DeployGraph, DeployTensor, RunIsland
 from quant.errors import CaptureError
-from quant.float_island import run_island
-from quant.graph_builder import GraphBuilder
-from quant.operators import add_operator
 from quant.testing import random_images, shake_batch_norm
 
 SHAPE = (8, 6, 9)
@@ -58,8 +58,8 @@ def islands(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> list[DeployGra
     """
     shake_batch_norm(module.eval())
     with (
-        mock.patch("quant.graph_builder.is_pointwise", return_value=False),
-        mock.patch("quant.capture.add_operator", add_without_products),
+        mock.patch("quant.capture.graph_builder.is_pointwise", return_value=False),
+        mock.patch("quant.capture.capture.add_operator", add_without_products),
     ):
         graph, _ = capture(module, random_images(2, shape))
     found = []

@@ -13,7 +13,7 @@ import pytest
 from hardware.board import names
 from hardware.board.command import main
 from hardware.board.last_end import end_file, read_end, session_end, write_end
-from tests.hardware.rpc.boards import Board
+from tests.hardware.host.remote.boards import Board
 
 ISOLATED = {"PATH": os.environ["PATH"], "TVM_USE_RUNTIME_LIB": "1"}
 

@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from hardware.energy_config import EnergyConfig
-from hardware.energy_gauge import open_gauge
 from hardware.errors import HardwareLostError, TargetError
+from hardware.measuring.energy_config import EnergyConfig
+from hardware.measuring.energy_gauge import open_gauge
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.open_device import open_device
-from hardware.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from tests.hardware.energy.sensor_trees import rapl_tree, set_rapl
 

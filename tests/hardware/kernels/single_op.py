@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import tvm
 
-from hardware.kernels.cache import KernelCache
-from hardware.kernels.context import ChooseSchedule, PlanContext
-from hardware.kernels.schedule import make_schedule
-from hardware.kernels.select import plan_step
-from hardware.kernels.target import KernelTarget
-from hardware.steps import Step
+from hardware.graph.steps import Step
+from hardware.kernels.compiling.cache import KernelCache
+from hardware.kernels.compiling.target import KernelTarget
+from hardware.kernels.planning.context import ChooseSchedule, PlanContext
+from hardware.kernels.planning.select import plan_step
+from hardware.kernels.schedule.schedule import make_schedule
 from hardware.target import TargetConfig
 from quant.deploy_graph import (
     WIDE_MAX,

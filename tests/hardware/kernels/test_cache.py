@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from hardware.errors import BuildError, ToolchainError
-from hardware.kernels import cache as cache_module
-from hardware.kernels.cache import KernelCache, default_folder
-from hardware.kernels.plan import KernelPlan
+from hardware.kernels.compiling import cache as cache_module
+from hardware.kernels.compiling.cache import KernelCache, default_folder
+from hardware.kernels.compiling.plan import KernelPlan
 from hardware.target import TargetConfig
 from quant.deploy_graph import Requantize
 from tests.hardware.kernels.single_op import Bench

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hardware.errors import BuildError
-from hardware.kernels.cache import KernelCache
-from hardware.kernels.compile_pool import compile_kernels
-from hardware.kernels.target import KernelTarget
+from hardware.kernels.compiling.cache import KernelCache
+from hardware.kernels.compiling.compile_pool import compile_kernels
+from hardware.kernels.compiling.target import KernelTarget
 from hardware.target import TargetConfig
 from quant.deploy_graph import Requantize
 from tests.hardware.kernels.single_op import Bench

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tvm
 
-from hardware.kernels import layers
 from hardware.kernels.families.avx2 import Avx2Bytes
 from hardware.kernels.families.avx2_table import Avx2Table
-from hardware.kernels.families.choose import choose_family
-from hardware.kernels.geometry import Geometry
-from hardware.kernels.schedule import candidates, make_schedule
+from hardware.kernels.planning import layers
+from hardware.kernels.planning.choose import choose_family
+from hardware.kernels.schedule.schedule import candidates, make_schedule
+from hardware.kernels.shapes.geometry import Geometry
 from tests.hardware.kernels.single_op import Bench, make_layer
 
 PAIRS = [(weight, activation) for weight in range(2, 9) for activation in range(2, 9)]

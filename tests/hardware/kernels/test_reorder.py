@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from hardware.kernels.reorder import reordered
+from hardware.kernels.shapes.reorder import reordered
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16", "float32"])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hardware.kernels.families.family import Family
-from hardware.kernels.geometry import Geometry
-from hardware.kernels.schedule import Schedule, candidates
+from hardware.kernels.schedule.schedule import Schedule, candidates
+from hardware.kernels.shapes.geometry import Geometry
 from quant.deploy_graph import Conv2d, Epilogue, Linear
 from tests.hardware.kernels.single_op import Bench, make_layer
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hardware.errors import TargetError
-from hardware.kernels.target import KernelTarget
+from hardware.kernels.compiling.target import KernelTarget
 from hardware.target import TargetConfig
 
 X86 = "x86_64-linux-gnu"

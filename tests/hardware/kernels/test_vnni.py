@@ -14,14 +14,14 @@ import pytest
 import tvm
 
 from hardware.errors import TargetError
-from hardware.family_history import never_run
-from hardware.kernels.copying import needs_copy
-from hardware.kernels.families.choose import choose_family
+from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
 from hardware.kernels.families.vnni_packed import packed
-from hardware.kernels.geometry import Geometry
-from hardware.kernels.schedule import candidates
-from hardware.kernels.target import KernelTarget
+from hardware.kernels.planning.choose import choose_family
+from hardware.kernels.planning.family_history import never_run
+from hardware.kernels.schedule.copying import needs_copy
+from hardware.kernels.schedule.schedule import candidates
+from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import KernelFamily, TargetConfig
 from quant.integer import run_op
 from tests.hardware.kernels.single_op import Bench, make_layer

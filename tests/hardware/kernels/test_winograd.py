@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardware.kernels import layers
+from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.avx2 import Avx2Bytes
-from hardware.kernels.families.choose import choose_family
 from hardware.kernels.families.family import Family
-from hardware.kernels.geometry import Geometry
-from hardware.kernels.schedule import Schedule, candidates
-from hardware.kernels.target import KernelTarget
-from hardware.kernels.winograd import (
+from hardware.kernels.planning import layers
+from hardware.kernels.planning.choose import choose_family
+from hardware.kernels.schedule.schedule import Schedule, candidates
+from hardware.kernels.shapes.geometry import Geometry
+from hardware.kernels.shapes.transform import (
     CODES,
     PLACES,
     SUMS,
@@ -31,7 +31,7 @@ from hardware.kernels.winograd import (
     transform_taps,
 )
 from hardware.target import TargetConfig
-from hardware.workbench import Workbench
+from hardware.worker.workbench import Workbench
 from quant.deploy_graph import Conv2d, DeployGraph, Epilogue
 from tests.hardware.graphs import GraphBuilder
 from tests.hardware.kernels.single_op import Bench, make_layer

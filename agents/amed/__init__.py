@@ -1,0 +1,1 @@
+"""AMED: Metropolis sampling of the bits during training."""

@@ -1,0 +1,45 @@
+"""AMED: Metropolis sampling of the bits during training, its best samples measured as it goes."""
+
+from agents.amed.chain import AMEDChain
+from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.uniform import evaluate_uniform
+from quant.allocation import Allocation
+
+__all__ = ["search"]
+
+PATIENCE = 20
+"""Rounds of samples in a row with nothing new, after which the space counts as used up."""
+
+
+def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+    """Train and sample, and evaluate the best new sample whenever one evaluation is due.
+
+    The samples are spread evenly over the evaluations that are left after the uniform ones. A
+    sample is scored by the network in training and by the layer table; an evaluation retrains and
+    measures like every other method's, and corrects the table.
+    Source: Kimhi et al. 2024, "AMED: Automatic Mixed-Precision Quantization for Edge Devices".
+    """
+    evaluate_uniform(problem)
+    evaluator = problem.evaluator
+    evaluator.proposer = "amed"
+    if evaluator.remaining <= 0:
+        return ranked_candidates(problem)
+    each = -(-problem.amed.samples // evaluator.remaining)
+    chain = AMEDChain(problem, seed=seed)
+    for allocation in chain.proposed:  # before this run was killed; most are handed back
+        if evaluator.remaining > 0 and allocation not in _known(problem):
+            evaluator.evaluate([allocation])
+    misses = 0
+    while evaluator.remaining > 0 and misses < PATIENCE:
+        proposal = chain.propose(each, _known(problem))
+        if proposal is None:
+            misses += 1
+            continue
+        misses = 0
+        evaluator.evaluate([proposal])
+    evaluator.adopt_past()
+    return ranked_candidates(problem)
+
+
+def _known(problem: SearchProblem) -> set[Allocation]:
+    return {evaluation.allocation for evaluation in problem.evaluator.evaluations}

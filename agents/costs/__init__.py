@@ -1,0 +1,1 @@
+"""What bits cost a method, and how it stays inside the budget."""

@@ -1,0 +1,197 @@
+"""Cost model: the costs a method may look at, and the budget it has to keep, as ChoiceProblems.
+
+The budget is always kept, by the table, in exact integers. A method that looks at the budget's
+own resources has them as limits. One that looks at a proxy (bit operations, mean bits, or a
+resource that is not budgeted) sees nothing else; its limit is raised as long as its answer still
+keeps the budget, which is what someone who can only turn that knob would do.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from agents.costs.choice_problem import ChoiceProblem, Integers, LayerChoices, Picks
+from agents.costs.solve_config import CostKind
+from agents.search import SearchProblem
+from env.decisions.budget import Budget
+from env.decisions.costs import cost_table, limits_of
+from env.decisions.decisions import decision_sequence
+from env.errors import BudgetError
+from env.practice.energy_scale import energy_scale
+from env.practice.latency_scale import latency_scale
+from env.sensitivity.sensitivities import Sensitivities
+from quant.allocation import Allocation
+from quant.layers import INPUT_BITS, LayerSpec
+
+__all__ = ["CostModel", "Losses", "Solve", "layer_losses", "proxy_costs"]
+
+
+_RESOURCE_OF: Mapping[CostKind, int] = {"latency": 0, "model_bytes": 1, "energy": 2}
+"""Columns of a CostTable."""
+_BISECTIONS = 12
+"""Halvings of a proxy's range: to a four-thousandth of it."""
+
+Losses = Mapping[str, Mapping[tuple[int, int], float]]
+"""`{layer: {(weight_bits, activation_bits): loss}}`, additive over layers."""
+
+Solve = Callable[[ChoiceProblem, Collection[Picks]], Picks | None]
+"""Returns the best picks that are not among those excluded."""
+
+
+def layer_losses(
+    layers: Sequence[LayerSpec], bit_choices: Sequence[int], rises: Sensitivities
+) -> Losses:
+    """Return each layer's losses; what a tensor loses is counted at the first that reads it."""
+    first = {d.layer for d in decision_sequence(layers) if d.kind == "activation"}
+    return {
+        layer.name: {
+            (weight, activation): rises[layer.name, "weight", weight]
+            + (rises[layer.name, "activation", activation] if layer.name in first else 0.0)
+            for weight, activation in _pairs(layer, bit_choices)
+        }
+        for layer in layers
+    }
+
+
+def proxy_costs(
+    kind: CostKind, layers: Sequence[LayerSpec], bit_choices: Sequence[int]
+) -> dict[str, dict[tuple[int, int], int]]:
+    """Return a proxy's exact cost of each layer at each pair.
+
+    `bops`: bit operations of one image, `macs * weight_bits * activation_bits`. `mean_bits`: bits
+    of all weights and of one image's values of every tensor that layers read, each tensor counted
+    once; over the number of values that is their mean width.
+
+    Source: Yao et al. 2021, "HAWQ-V3" (ICML), section 3.4, for bit operations.
+    """
+    first = {d.layer for d in decision_sequence(layers) if d.kind == "activation"}
+
+    def cost(layer: LayerSpec, weight: int, activation: int) -> int:
+        if kind == "bops":
+            return layer.macs * weight * activation
+        values = int(np.prod(layer.input_shape)) if layer.name in first else 0
+        return layer.out_channels * layer.products * weight + values * activation
+
+    return {
+        layer.name: {pair: cost(layer, *pair) for pair in _pairs(layer, bit_choices)}
+        for layer in layers
+    }
+
+
+class CostModel:
+    """The choices of one search problem, priced as one method looks at them."""
+
+    def __init__(self, problem: SearchProblem, losses: Losses, kind: CostKind = "budget") -> None:
+        """Price every choice.
+
+        Args:
+            problem: Layers, table, budget.
+            losses: What every choice loses.
+            kind: What the method looks at.
+
+        Raises:
+            BudgetError: energy is asked for and the layer table has none.
+        """
+        self._problem = problem
+        self._losses = losses
+        if kind == "energy" and not problem.table.has_energies:
+            raise BudgetError(
+                "expected energies in the layer table for the cost energy, found none",
+                "use a machine with an energy meter, or another cost",
+            )
+        self._costs = cost_table(problem.layers, problem.table, problem.bit_choices)
+        self._kind = kind
+
+    def answer(self, solve: Solve, seen: Collection[Allocation] = ()) -> Allocation | None:
+        """Return the best allocation inside the budget that was not seen, or None.
+
+        Whole programs take so many times what the table adds up to; latency and energy are scaled
+        by what the evaluations so far say. Where with that nothing would fit, the table is
+        believed as it is.
+        """
+        for limit in dict.fromkeys([self._scaled_budget(), self._problem.budget]):
+            within = self.within(limit)
+            if (picks := self._solve(solve, within, within.known(seen))) is not None:
+                return within.allocation(picks)
+        return None
+
+    def within(self, budget: Budget) -> ChoiceProblem:
+        """Return the choices with the budget's own resources as costs and limits."""
+        limits = limits_of(budget)
+        columns = sorted(limits)
+        return ChoiceProblem(
+            layers=tuple(
+                self._choices(layer, self._costs.pairs[layer.name], columns)
+                for layer in self._problem.layers
+            ),
+            limits=np.array(
+                [limits[column] - self._costs.fixed[column] for column in columns], dtype=np.int64
+            ),
+        )
+
+    def _scaled_budget(self) -> Budget:
+        budget, table = self._problem.budget, self._problem.table
+        evaluations = self._problem.evaluator.evaluations
+        if budget.latency_ms is not None:
+            latency_ms = budget.latency_ms / latency_scale(evaluations, table)
+            budget = replace(budget, latency_ms=latency_ms)
+        if budget.energy_mj is not None:
+            budget = replace(budget, energy_mj=budget.energy_mj / energy_scale(evaluations, table))
+        return budget
+
+    def _solve(self, solve: Solve, within: ChoiceProblem, seen: frozenset[Picks]) -> Picks | None:
+        limited = list(limits_of(self._problem.budget))
+        if self._kind == "budget" or limited == [_RESOURCE_OF.get(self._kind)]:
+            return solve(within, seen)
+        proxy = self._proxy()
+        low = int(sum(layer.costs.min() for layer in proxy.layers))
+        high = limit = int(sum(layer.costs.max() for layer in proxy.layers))
+        best: Picks | None = None
+        for _ in range(_BISECTIONS):
+            picks = solve(proxy.limited([limit]), seen)
+            if picks is not None and within.inside(picks):
+                best, low = picks, limit
+            else:
+                high = limit
+            if high - low <= 1:
+                break
+            limit = (low + high) // 2
+        # A proxy may favour what the budget forbids at every limit: then the budget decides.
+        return best if best is not None else solve(within, seen)
+
+    def _proxy(self) -> ChoiceProblem:
+        layers, column = self._problem.layers, _RESOURCE_OF.get(self._kind)
+        if column is not None:
+            priced = [
+                self._choices(layer, self._costs.pairs[layer.name], [column]) for layer in layers
+            ]
+        else:
+            proxies = proxy_costs(self._kind, layers, self._problem.bit_choices)
+            priced = [
+                self._choices(
+                    layer, {pair: np.array([cost]) for pair, cost in proxies[layer.name].items()}
+                )
+                for layer in layers
+            ]
+        return ChoiceProblem(layers=tuple(priced), limits=np.zeros(1, dtype=np.int64))
+
+    def _choices(
+        self,
+        layer: LayerSpec,
+        costs: Mapping[tuple[int, int], Integers],
+        columns: Sequence[int] = (0,),
+    ) -> LayerChoices:
+        pairs = _pairs(layer, self._problem.bit_choices)
+        return LayerChoices(
+            layer=layer.name,
+            tensor=layer.tensor,
+            pairs=pairs,
+            losses=np.array([self._losses[layer.name][pair] for pair in pairs]),
+            costs=np.stack([costs[pair][list(columns)] for pair in pairs]).astype(np.int64),
+        )
+
+
+def _pairs(layer: LayerSpec, bit_choices: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    inputs = (INPUT_BITS,) if layer.reads_input else tuple(bit_choices)
+    return tuple((weight, activation) for weight in bit_choices for activation in inputs)

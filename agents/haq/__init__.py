@@ -1,0 +1,1 @@
+"""HAQ: DDPG on real-valued actions."""

@@ -1,0 +1,1 @@
+"""Methods that solve once: MCKP, HAWQ-V3, OMPQ, and their solvers."""

@@ -1,0 +1,138 @@
+"""Exact solution of a ChoiceProblem, as an integer program, and its linear relaxation."""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.sparse import csr_array
+
+from agents.costs.choice_problem import ChoiceProblem, Floats, Picks
+
+__all__ = ["solve_exact", "solve_relaxed"]
+
+LOSS_RANGE = 1e3
+"""Losses are scaled to this range: HiGHS stops at an absolute gap of 1e-6."""
+MISSES = 64
+"""Solutions that miss a limit by less than the solver's tolerance, and are forbidden in turn."""
+
+
+def solve_exact(problem: ChoiceProblem, *, exclude: Collection[Picks] = ()) -> Picks | None:
+    """Return the picks of least loss inside the limits, or None where there are none.
+
+    Args:
+        problem: Choices, losses, costs, limits.
+        exclude: Picks that are not wanted, so that a second call finds the next best.
+
+    Source: Yao et al. 2021, "HAWQ-V3" (ICML), section 3.4, solves this integer program; here with
+    HiGHS through scipy.
+    """
+    forbidden = set(exclude)
+    program = _Program(problem)
+    for _ in range(MISSES):
+        result = milp(
+            program.objective,
+            integrality=np.ones(program.size),
+            bounds=Bounds(0, 1),
+            constraints=[
+                LinearConstraint(program.equal, program.equal_to, program.equal_to),
+                LinearConstraint(program.at_most, -np.inf, program.limits),
+                *program.without(forbidden),
+            ],
+            options={"mip_rel_gap": 0.0},
+        )
+        if result.x is None:
+            return None
+        picks = program.picks(result.x)
+        # Limits are kept to the solver's tolerance; ours are exact.
+        if problem.inside(picks) and picks not in forbidden:
+            return picks
+        forbidden.add(picks)
+    return None
+
+
+def solve_relaxed(problem: ChoiceProblem) -> list[Floats] | None:
+    """Return each layer's shares of its pairs, `[pairs]` each, where choices may be divided.
+
+    None where no mixture keeps the limits.
+    """
+    program = _Program(problem)
+    result = linprog(
+        program.objective,
+        A_ub=program.at_most,
+        b_ub=program.limits,
+        A_eq=program.equal,
+        b_eq=program.equal_to,
+        bounds=(0, 1),
+    )
+    return None if result.x is None else program.split(result.x)
+
+
+class _Program:
+    """Variables x of all layers' pairs in a row: 1 for the chosen one."""
+
+    def __init__(self, problem: ChoiceProblem) -> None:
+        self._problem = problem
+        sizes = [len(layer.pairs) for layer in problem.layers]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])
+        self.size = int(self._starts[-1])
+        losses = np.concatenate([layer.losses - layer.losses.min() for layer in problem.layers])
+        self.objective = losses * (LOSS_RANGE / max(float(losses.max()), np.finfo(float).tiny))
+        # Costs as shares of their limits: picoseconds and bytes differ by nine digits.
+        scale = np.maximum(np.abs(problem.limits), 1).astype(np.float64)
+        costs = np.concatenate([layer.costs for layer in problem.layers])
+        self.at_most = csr_array((costs / scale).T)
+        self.limits = problem.limits / scale
+        self.equal, self.equal_to = self._equalities()
+
+    def _equalities(self) -> tuple[Any, Floats]:
+        """Say that each layer has one pair, and that tied layers have the same activation bits."""
+        rows: list[dict[int, float]] = []
+        right: list[float] = []
+        for position in range(len(self._problem.layers)):
+            rows.append(dict.fromkeys(self._columns(position), 1.0))
+            right.append(1.0)
+        for positions in self._problem.tied.values():
+            first = positions[0]
+            for other in positions[1:]:
+                widths = {pair[1] for p in (first, other) for pair in self._pairs(p)}
+                for width in sorted(widths):
+                    row = dict.fromkeys(self._columns(first, width), 1.0)
+                    row |= dict.fromkeys(self._columns(other, width), -1.0)
+                    rows.append(row)
+                    right.append(0.0)
+        return self._matrix(rows), np.array(right)
+
+    def without(self, forbidden: Collection[Picks]) -> list[LinearConstraint]:
+        """Forbid whole sets of picks: at least one of them must be another."""
+        if not forbidden:
+            return []
+        rows = [
+            {int(start) + pick: 1.0 for start, pick in zip(self._starts, picks, strict=False)}
+            for picks in sorted(forbidden)
+        ]
+        return [LinearConstraint(self._matrix(rows), -np.inf, len(self._problem.layers) - 1)]
+
+    def split(self, x: Floats) -> list[Floats]:
+        """Return the variables layer by layer."""
+        return list(np.split(x, self._starts[1:-1]))
+
+    def picks(self, x: Floats) -> Picks:
+        """Return the chosen pairs."""
+        return tuple(int(shares.argmax()) for shares in self.split(x))
+
+    def _pairs(self, position: int) -> tuple[tuple[int, int], ...]:
+        return self._problem.layers[position].pairs
+
+    def _columns(self, position: int, width: int | None = None) -> list[int]:
+        start = int(self._starts[position])
+        return [
+            start + index
+            for index, pair in enumerate(self._pairs(position))
+            if width is None or pair[1] == width
+        ]
+
+    def _matrix(self, rows: list[dict[int, float]]) -> Any:
+        at = [(row, column) for row, entries in enumerate(rows) for column in entries]
+        values = [value for entries in rows for value in entries.values()]
+        return csr_array((values, tuple(np.array(at).T)), shape=(len(rows), self.size))

@@ -1,0 +1,186 @@
+"""Greedy solution of a ChoiceProblem: from the least loss down into the limits, then filled up."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.costs.choice_problem import ChoiceProblem, Floats, Integers, Picks
+
+__all__ = ["Groups"]
+
+MOST_OPTIONS = 256
+"""Combinations kept of layers that read one tensor, at each of its widths; evenly thinned."""
+
+LEAST_COST = 1e-12
+"""Share of a limit that a step which costs nothing is taken to cost."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Group:
+    """The layers that read one tensor, as one choice among combinations of their pairs."""
+
+    positions: tuple[int, ...]
+    picks: Integers
+    """`[options, layers of the group]`."""
+    losses: Floats
+    """`[options]`."""
+    costs: Integers
+    """`[options, resources]`."""
+
+
+class Groups:
+    """A problem's groups, with combinations left out that another one beats in everything.
+
+    Source: Chen, Wang, Cheng 2021 (arXiv 2110.06554), a greedy multiple-choice knapsack; the steps
+    are those of the textbook (Kellerer, Pferschy, Pisinger 2004, chapter 11). Taking the step of
+    the smallest rise per saving from where a group stands walks along the lower convex hull of its
+    options, so that options above the hull are passed by.
+    """
+
+    def __init__(self, problem: ChoiceProblem) -> None:
+        """Combine tied layers and drop dominated combinations."""
+        self.problem = problem
+        self._limits = problem.limits
+        self._scale = np.maximum(np.abs(problem.limits), 1).astype(np.float64)
+        self.groups = tuple(_group(problem, positions) for positions in problem.tied.values())
+        self._rows = np.arange(len(self.groups))
+        # All groups' options as one table, filled up with options that nobody takes.
+        most = max(len(group.losses) for group in self.groups)
+        self._losses = np.full((len(self.groups), most), np.inf)
+        self._costs = np.zeros((len(self.groups), most, len(problem.limits)), dtype=np.int64)
+        for row, group in enumerate(self.groups):
+            self._losses[row, : len(group.losses)] = group.losses
+            self._costs[row, : len(group.losses)] = group.costs
+
+    def solve(self) -> Picks | None:
+        """Return picks inside the limits, or None where the greedy steps find none."""
+        return self._settled(self._losses.argmin(1))
+
+    def from_picks(self, picks: Picks) -> Picks | None:
+        """Bring picks inside the limits by the same steps, and fill what is left of them."""
+        return self._settled(self._chosen(picks))
+
+    def neighbours(self, picks: Picks) -> list[Picks]:
+        """Return what settles when one group is held at another option, least loss first."""
+        start, found = self._chosen(picks), []
+        for held, group in enumerate(self.groups):
+            for option in range(len(group.losses)):
+                if option != start[held]:
+                    changed = start.copy()
+                    changed[held] = option
+                    found.append(self._settled(changed, held=held))
+        kept = {p for p in found if p is not None and p != picks}
+        return sorted(kept, key=lambda p: (self.problem.loss(p), p))
+
+    def _settled(self, chosen: Integers, held: int | None = None) -> Picks | None:
+        chosen = chosen.copy()
+        cost = self._cost(chosen)
+        while (cost > self._limits).any():
+            step = self._best_step(chosen, cost, held, down=True)
+            if step is None:
+                return None
+            cost = self._take(step, chosen, cost)
+        while step := self._best_step(chosen, cost, held, down=False):
+            cost = self._take(step, chosen, cost)
+        return self._picks(chosen)
+
+    def _best_step(
+        self, chosen: Integers, cost: Integers, held: int | None, *, down: bool
+    ) -> tuple[int, int] | None:
+        """Return (group, option) of the best ratio of loss and cost, or None."""
+        rises = self._losses - self._losses[self._rows, chosen][:, None]
+        costs = self._costs - self._costs[self._rows, chosen][:, None, :]
+        ratios = self._down(rises, costs, cost) if down else self._up(rises, costs, cost)
+        if held is not None:
+            ratios[held] = np.inf
+        group, option = np.unravel_index(int(ratios.argmin()), ratios.shape)
+        return (int(group), int(option)) if ratios[group, option] < np.inf else None
+
+    def _down(self, rises: Floats, costs: Integers, cost: Integers) -> Floats:
+        """Return rise over saving of each option, infinite where the excess does not shrink."""
+        over = cost > self._limits
+        saved = -(costs[..., over] / self._scale[over]).sum(-1)
+        excess = np.maximum(cost + costs - self._limits, 0) / self._scale
+        now = (np.maximum(cost - self._limits, 0) / self._scale).sum()
+        useful = (excess.sum(-1) < now) & (saved > 0)
+        return np.where(useful, rises / np.where(useful, saved, 1.0), np.inf)
+
+    def _up(self, rises: Floats, costs: Integers, cost: Integers) -> Floats:
+        """Return minus the gain over the added cost of each option that gains and fits."""
+        fits = (cost + costs <= self._limits).all(-1) & (rises < 0)
+        added = np.maximum(costs / self._scale, 0.0).sum(-1)
+        return np.where(fits, rises / np.maximum(added, LEAST_COST), np.inf)
+
+    def _take(self, step: tuple[int, int], chosen: Integers, cost: Integers) -> Integers:
+        group, option = step
+        cost = cost + self._costs[group, option] - self._costs[group, chosen[group]]
+        chosen[group] = option
+        return cost
+
+    def _cost(self, chosen: Integers) -> Integers:
+        total: Integers = self._costs[self._rows, chosen].sum(0)
+        return total
+
+    def _picks(self, chosen: Integers) -> Picks:
+        picks = [0] * len(self.problem.layers)
+        for group, option in zip(self.groups, chosen, strict=True):
+            for position, pick in zip(group.positions, group.picks[option], strict=True):
+                picks[position] = int(pick)
+        return tuple(picks)
+
+    def _chosen(self, picks: Picks) -> Integers:
+        """Return the options nearest to picks: a dominated combination stands for none itself."""
+        chosen = []
+        for group in self.groups:
+            wanted = np.array([picks[position] for position in group.positions])
+            same = (group.picks == wanted).all(1)
+            if same.any():
+                chosen.append(int(same.argmax()))
+                continue
+            layers = [self.problem.layers[position] for position in group.positions]
+            loss = sum(layer.losses[pick] for layer, pick in zip(layers, wanted, strict=True))
+            cost = sum(layer.costs[pick] for layer, pick in zip(layers, wanted, strict=True))
+            better = (group.losses <= loss) & (group.costs <= cost).all(1)
+            distance = np.abs(group.losses - loss) + np.where(better, 0.0, np.inf)
+            if not better.any():
+                distance = np.abs(group.losses - loss)
+            chosen.append(int(distance.argmin()))
+        return np.array(chosen)
+
+
+def _group(problem: ChoiceProblem, positions: tuple[int, ...]) -> Group:
+    """Combine the pairs of tied layers, width by width of the tensor they read."""
+    layers = [problem.layers[position] for position in positions]
+    widths = sorted({pair[1] for pair in layers[0].pairs})
+    parts = []
+    for width in widths:
+        picks = np.zeros((1, 0), dtype=np.int64)
+        losses = np.zeros(1)
+        costs = np.zeros((1, len(problem.limits)), dtype=np.int64)
+        for layer in layers:
+            at = np.array([i for i, pair in enumerate(layer.pairs) if pair[1] == width], dtype=int)
+            count = len(at)
+            picks = np.column_stack([np.repeat(picks, count, 0), np.tile(at, len(picks))])
+            losses = (losses[:, None] + layer.losses[at]).ravel()
+            costs = (costs[:, None, :] + layer.costs[at]).reshape(len(losses), -1)
+            keep = _undominated(losses, costs)
+            if len(layers) > 1 and len(keep) > MOST_OPTIONS:
+                spread = np.linspace(0, len(keep) - 1, MOST_OPTIONS).round().astype(int)
+                keep = keep[spread]
+            picks, losses, costs = picks[keep], losses[keep], costs[keep]
+        parts.append((picks, losses, costs))
+    picks, losses, costs = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    keep = _undominated(losses, costs)
+    return Group(positions=positions, picks=picks[keep], losses=losses[keep], costs=costs[keep])
+
+
+def _undominated(losses: Floats, costs: Integers) -> Integers:
+    """Return the indices, by loss, of options that no other one equals or beats in everything."""
+    order = np.lexsort((*costs.T[::-1], losses))
+    costs = costs[order]
+    kept: list[int] = []
+    for index in range(len(order)):
+        if not kept or not (costs[kept] <= costs[index]).all(1).any():
+            kept.append(index)
+    found: Integers = order[kept]
+    return found

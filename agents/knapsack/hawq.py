@@ -1,0 +1,28 @@
+"""HAWQ-V3: Hessian traces and an integer program on what the device measured."""
+
+from collections.abc import Collection
+
+from agents.costs.choice_problem import ChoiceProblem, Picks
+from agents.costs.cost_model import layer_losses
+from agents.knapsack.exact import solve_exact
+from agents.knapsack.solve_once import search_solved
+from agents.search import SearchProblem, SearchResult
+
+__all__ = ["search", "solve"]
+
+
+def solve(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Picks | None:
+    """Return the exact optimum among the picks that are not excluded."""
+    return solve_exact(problem, exclude=exclude)
+
+
+def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+    """Solve the integer program with Hessian sensitivities; `seed` has no effect.
+
+    Source: Yao et al. 2021, "HAWQ-V3: Dyadic Neural Network Quantization" (ICML), sections 3.3 and
+    3.4. The paper gives a layer's weights and activations the same bits, 4 or 8; here they are
+    chosen apart, from all choices, with activation traces as in HAWQ-V2.
+    """
+    rises = problem.sensitivities.table("hessian").rises
+    losses = layer_losses(problem.layers, problem.bit_choices, rises)
+    return search_solved(problem, losses, solve, name="hawq", cost=problem.hawq.cost)

@@ -1,0 +1,143 @@
+"""OMPQ: bits in proportion to how unlike other layers a layer is, by a linear program."""
+
+import math
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from agents.costs.choice_problem import ChoiceProblem, LayerChoices, Picks
+from agents.costs.cost_model import Losses
+from agents.knapsack.exact import solve_exact, solve_relaxed
+from agents.knapsack.greedy import Groups
+from agents.knapsack.solve_once import search_solved
+from agents.search import SearchProblem, SearchResult
+from env.decisions.decisions import decision_sequence
+from quant.sensitivities import Orthogonality
+
+__all__ = ["bit_worth", "importance", "search", "solve_rounded"]
+
+
+def importance(found: Orthogonality, beta: float) -> dict[str, float]:
+    """Return `exp(-beta * s)` of each layer, s its similarities to the other layers summed up.
+
+    Source: Ma et al. 2023, "OMPQ: Orthogonal Mixed Precision Quantization" (AAAI), section 3.2.
+    """
+    matrix = np.array(found.matrix)
+    sums = matrix.sum(1) - matrix.diagonal()
+    # Only ratios matter; the most unlike layer has 1, so that no beta makes all of them vanish.
+    return {
+        layer: math.exp(-beta * float(total - sums.min()))
+        for layer, total in zip(found.layers, sums, strict=True)
+    }
+
+
+def bit_worth(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return what a bit of each layer is worth: the mean importance from it to the last layer.
+
+    Source: the released code of OMPQ, as described; the paper has the plain importance.
+    """
+    values = np.array(list(weights.values()))
+    later = values[::-1].cumsum()[::-1] / np.arange(len(values), 0, -1)
+    return dict(zip(weights, later.tolist(), strict=True))
+
+
+def solve_rounded(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Picks | None:
+    """Return the linear program's answer, rounded to choices and repaired into the limits.
+
+    Mixtures of pairs stand for bits in between, which are rounded to the nearest choice, ties'
+    activations together. Where rounding went over a limit, the cheapest steps lead back, and what
+    is then left of the limits is filled. The next best are neighbours, as for MCKP.
+    """
+    shares = solve_relaxed(problem)
+    if shares is None:
+        return None
+    groups = Groups(problem)
+    answer = groups.from_picks(_rounded(problem, shares))
+    if answer is None:
+        return solve_exact(problem, exclude=exclude)
+    if answer not in exclude:
+        return answer
+    fresh = [picks for picks in groups.neighbours(answer) if picks not in exclude]
+    return fresh[0] if fresh else solve_exact(problem, exclude=exclude)
+
+
+def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+    """Give bits to layers that are unlike the others; `seed` has no effect.
+
+    Source: Ma et al. 2023 (AAAI, arXiv 2109.07865). The paper gives all activations the same
+    bits; by default they are allocated here too, a bit of a tensor being worth the mean of the
+    layers that read it.
+    """
+    worth = bit_worth(importance(problem.sensitivities.orthogonality(), problem.ompq.beta))
+    losses = _losses(problem, worth)
+    solve = solve_rounded if problem.ompq.activations == "allocated" else _solve_uniform
+    return search_solved(problem, losses, solve, name="ompq", cost=problem.ompq.cost)
+
+
+def _losses(problem: SearchProblem, worth: Mapping[str, float]) -> Losses:
+    """Return minus what the bits are worth; a tensor's is counted at the first that reads it."""
+    readers: dict[str, list[str]] = {}
+    for layer in problem.layers:
+        readers.setdefault(layer.tensor, []).append(layer.name)
+    of_tensor = {
+        decision.layer: float(np.mean([worth[name] for name in readers[decision.tensor]]))
+        for decision in decision_sequence(problem.layers)
+        if decision.kind == "activation"
+    }
+    return {
+        layer.name: {
+            (weight, activation): -worth[layer.name] * weight
+            - of_tensor.get(layer.name, 0.0) * activation
+            for weight in problem.bit_choices
+            for activation in {*problem.bit_choices, 8}
+        }
+        for layer in problem.layers
+    }
+
+
+def _rounded(problem: ChoiceProblem, shares: list[np.ndarray]) -> Picks:
+    picks: list[int] = []
+    activation_of: dict[str, float] = {}
+    for layer, share in zip(problem.layers, shares, strict=True):
+        weight, activation = share @ np.array(layer.pairs) / share.sum()
+        activation = activation_of.setdefault(layer.tensor, float(activation))
+        distances = [abs(w - weight) + 100.0 * abs(a - activation) for w, a in layer.pairs]
+        picks.append(int(np.argmin(distances)))
+    return tuple(picks)
+
+
+def _solve_uniform(problem: ChoiceProblem, exclude: Collection[Picks]) -> Picks | None:
+    """Return the best answer of those with one width for all activations but the input's."""
+    widths = {
+        pair[1] for layer in problem.layers if len(_widths(layer)) > 1 for pair in layer.pairs
+    }
+    answers = []
+    for width in sorted(widths or {0}):  # 0: every layer reads the input
+        kept = [_at_width(layer, width) for layer in problem.layers]
+        narrowed = ChoiceProblem(layers=tuple(layer for layer, _ in kept), limits=problem.limits)
+        inverse = [{old: new for new, old in enumerate(rows)} for _, rows in kept]
+        known = {
+            tuple(where[pick] for where, pick in zip(inverse, picks, strict=True))
+            for picks in exclude
+            if all(pick in where for where, pick in zip(inverse, picks, strict=True))
+        }
+        if (picks := solve_rounded(narrowed, known)) is not None:
+            answers.append(tuple(rows[p] for (_, rows), p in zip(kept, picks, strict=True)))
+    return min(answers, key=problem.loss, default=None)
+
+
+def _widths(layer: LayerChoices) -> set[int]:
+    return {pair[1] for pair in layer.pairs}
+
+
+def _at_width(layer: LayerChoices, width: int) -> tuple[LayerChoices, list[int]]:
+    """Return the pairs of one activation width and where they were; fixed inputs stay."""
+    fixed = len(_widths(layer)) == 1
+    rows = [i for i, pair in enumerate(layer.pairs) if fixed or pair[1] == width]
+    return LayerChoices(
+        layer=layer.layer,
+        tensor=layer.tensor,
+        pairs=tuple(layer.pairs[row] for row in rows),
+        losses=layer.losses[rows],
+        costs=layer.costs[rows],
+    ), rows

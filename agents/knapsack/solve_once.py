@@ -1,0 +1,40 @@
+"""What the methods that solve once share: the answer, then the next best, each evaluated."""
+
+from agents.costs.cost_model import CostModel, Losses, Solve
+from agents.costs.solve_config import CostKind
+from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.uniform import evaluate_uniform
+
+__all__ = ["search_solved"]
+
+
+def search_solved(
+    problem: SearchProblem, losses: Losses, solve: Solve, *, name: str, cost: CostKind
+) -> SearchResult:
+    """Evaluate the uniform allocations, the method's answer, and then the next best.
+
+    The published methods stop at their answer. Here they may use as many evaluations as the
+    others: each of the next best is what the solver answers when everything that was evaluated is
+    excluded, with latencies corrected by what was measured so far.
+
+    Args:
+        problem: What to solve.
+        losses: What every choice loses.
+        solve: The method's solver.
+        name: Who proposes.
+        cost: What the method looks at.
+
+    Raises:
+        BudgetError: the cost needs a meter that is not there.
+    """
+    evaluate_uniform(problem)
+    evaluator = problem.evaluator
+    evaluator.proposer = name
+    model = CostModel(problem, losses, cost)
+    while evaluator.remaining > 0:
+        seen = {evaluation.allocation for evaluation in evaluator.evaluations}
+        allocation = model.answer(solve, seen)
+        if allocation is None or allocation in seen:
+            break
+        evaluator.evaluate([allocation])
+    return ranked_candidates(problem)

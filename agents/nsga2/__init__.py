@@ -1,0 +1,1 @@
+"""NSGA-II: a genetic search."""

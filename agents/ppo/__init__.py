@@ -1,0 +1,1 @@
+"""PPO: a policy that walks the layers."""

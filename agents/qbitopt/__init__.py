@@ -1,0 +1,1 @@
+"""QBitOpt: bits solved for during training."""

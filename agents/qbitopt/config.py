@@ -1,0 +1,43 @@
+"""QBitOptConfig: how long QBitOpt trains, and how often it solves for the bits again."""
+
+from dataclasses import dataclass, field
+
+from agents.costs.solve_config import CostKind
+from agents.qbitopt.bit_program import NoiseModel
+from env.errors import TaskError
+from quant.finetune import FinetuneConfig
+
+__all__ = ["QBitOptConfig"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QBitOptConfig:
+    """Lengths of the training, and the noise model."""
+
+    noise_model: NoiseModel = "levels"
+    """Quantization noise at b bits: `levels` is (2^b - 1)^-2, `power` is 2^-2b."""
+    cost: CostKind = "budget"
+    """What the program pays with: the budget's own resources, or one quantity (the paper's is
+    `mean_bits`) whose limit is raised as far as the budget allows."""
+    rounds: int = 10
+    """Times that the bits are solved for, each followed by some training at them."""
+    frozen_rounds: int = 2
+    """Further rounds of training with the bits as they are."""
+    finetune: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(steps=20))
+    """Training of one round; its learning rates fall to zero within the round and start again."""
+    sensitivity_images: int = 256
+    """Training images that each round's sensitivities are estimated on."""
+    averaging: float = 0.5
+    """Weight of the newest sensitivities in their running mean."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot train."""
+        for name, least in (("rounds", 1), ("frozen_rounds", 0), ("sensitivity_images", 1)):
+            if getattr(self, name) < least:
+                raise TaskError(
+                    f"qbitopt.{name}: expected at least {least}, found {getattr(self, name)}"
+                )
+        if not 0 < self.averaging <= 1:
+            raise TaskError(
+                f"qbitopt.averaging: expected more than 0, up to 1, found {self.averaging}"
+            )

@@ -1,0 +1,1 @@
+"""What methods that train keep on the disk and show in TensorBoard."""

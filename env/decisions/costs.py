@@ -1,0 +1,103 @@
+"""Costs: what each layer's bits use of the budgeted resources, as exact integers.
+
+Integers, because masks compare sums that are added up in different orders: with floats an action
+could be legal and its only completion not.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from env.decisions.budget import Budget
+from hardware.layers.table import LayerTable
+from quant.allocation import Allocation
+from quant.layers import INPUT_BITS, LayerSpec
+
+__all__ = ["CostTable", "IntVector", "cost_table", "layer_bytes", "limits_of", "model_bytes"]
+
+IntVector = npt.NDArray[np.int64]
+
+UNITS_PER_US = 1_000_000
+"""Latency is counted in picoseconds: 2**63 of them are a hundred days."""
+UNITS_PER_UJ = 1_000_000
+"""Energy is counted in picojoules: 2**63 of them are nine megajoules."""
+EXCESS = 1e-3
+"""Share of a unit forgiven before rounding up, against the error of decimal inputs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CostTable:
+    """Additive costs of a network: one int64 vector `[3]` for each choice.
+
+    The resources are picoseconds, bytes and picojoules; the last are 0 where there is no meter.
+    """
+
+    pairs: Mapping[str, Mapping[tuple[int, int], IntVector]]
+    """`{layer: {(weight_bits, activation_bits): [picoseconds, bytes, picojoules]}}`."""
+    fixed: IntVector
+    """What no choice changes: the layer table's overheads."""
+
+    def total(self, allocation: Allocation) -> IntVector:
+        """Return what a whole allocation costs, `[picoseconds, bytes, picojoules]`."""
+        total = self.fixed.copy()
+        for name, bits in allocation.items:
+            total += self.pairs[name][bits.weight_bits, bits.activation_bits]
+        return total
+
+
+def layer_bytes(layer: LayerSpec, weight_bits: int) -> int:
+    """Return one layer's share of `DeployGraph.weight_bytes`: packed weights and epilogue."""
+    weights = layer.out_channels * layer.products
+    return (weights * weight_bits + 7) // 8 + 8 * layer.out_channels
+
+
+def model_bytes(layers: Sequence[LayerSpec], allocation: Allocation) -> int:
+    """Return the model size of an allocation, equal to its `DeployGraph.weight_bytes`."""
+    return sum(layer_bytes(layer, allocation[layer.name].weight_bits) for layer in layers)
+
+
+def cost_table(
+    layers: Sequence[LayerSpec], table: LayerTable, bit_choices: Sequence[int]
+) -> CostTable:
+    """Collect the costs of every layer at every pair that may be chosen, and at 8 bits."""
+    widths = sorted({*bit_choices, INPUT_BITS})
+    pairs: dict[str, dict[tuple[int, int], IntVector]] = {}
+    for layer in layers:
+        inputs = [INPUT_BITS] if layer.reads_input else widths
+        pairs[layer.name] = {
+            (weight, activation): np.array(
+                [
+                    _up(table.layer_us(layer.name, weight, activation) * UNITS_PER_US),
+                    layer_bytes(layer, weight),
+                    _up(table.layer_uj(layer.name, weight, activation) * UNITS_PER_UJ),
+                ],
+                dtype=np.int64,
+            )
+            for weight in widths
+            for activation in inputs
+        }
+    fixed = np.array(
+        [_up(table.overhead_us * UNITS_PER_US), 0, _up(table.overhead_uj * UNITS_PER_UJ)],
+        dtype=np.int64,
+    )
+    return CostTable(pairs=pairs, fixed=fixed)
+
+
+def limits_of(budget: Budget) -> dict[int, int]:
+    """Return `{resource index: limit}` in the units of `CostTable`; free resources are absent."""
+    limits: dict[int, int] = {}
+    if budget.latency_ms is not None:
+        limits[0] = math.floor(budget.latency_ms * 1000.0 * UNITS_PER_US + EXCESS)
+    if budget.model_bytes is not None:
+        limits[1] = math.floor(budget.model_bytes)
+    if budget.energy_mj is not None:
+        limits[2] = math.floor(budget.energy_mj * 1000.0 * UNITS_PER_UJ + EXCESS)
+    return limits
+
+
+def _up(value: float) -> int:
+    """Round up, so that what the integers allow is inside the budget in floats too."""
+    return math.ceil(value - EXCESS)

@@ -1,0 +1,1 @@
+"""The only expensive call, what it returns, what it cost, and the reward made of it."""

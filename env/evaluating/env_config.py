@@ -1,0 +1,53 @@
+"""EnvConfig: what may be chosen, how candidates are retrained, what counts as good."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from env.errors import TaskError
+from env.evaluating.reward import RewardConfig
+from env.evaluating.sensitivity_config import SensitivityConfig
+from quant.finetune import FinetuneConfig
+from quant.layers import MAX_BITS, MIN_BITS
+
+__all__ = ["EnvConfig"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvConfig:
+    """The decision problem of a run."""
+
+    bit_choices: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
+    """Bit-widths that may be chosen, for weights and activations alike."""
+    weights: Literal["reset", "shared"] = "reset"
+    """`shared`: weights go on training from evaluation to evaluation. `reset`: each evaluation
+    starts from the float checkpoint."""
+    accuracy_on: Literal["integers", "device"] = "integers"
+    """Where the search split is scored: `integers` computes the network's codes here, `device` runs
+    the compiled network on the target. Both give the same count; the device is slower."""
+    calibration_images: int = 256
+    """Training images that the quantizers' steps are initialised from."""
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    """How a candidate is retrained at its bits."""
+    sensitivity: SensitivityConfig = field(default_factory=SensitivityConfig)
+    """What methods that estimate sensitivities may look at."""
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    """What counts how much."""
+
+    def __post_init__(self) -> None:
+        """Refuse bit choices outside 2..8, too few, or named twice."""
+        for bits in self.bit_choices:
+            if not MIN_BITS <= bits <= MAX_BITS:
+                raise TaskError(
+                    f"env.bit_choices: expected widths from {MIN_BITS} to {MAX_BITS}, found {bits}"
+                )
+        if len(set(self.bit_choices)) < 2 or list(self.bit_choices) != sorted(
+            set(self.bit_choices)
+        ):
+            raise TaskError(
+                "env.bit_choices: expected at least two different widths in increasing order, "
+                f"found {list(self.bit_choices)}"
+            )
+        if self.calibration_images < 1:
+            raise TaskError(
+                f"env.calibration_images: expected at least 1, found {self.calibration_images}"
+            )

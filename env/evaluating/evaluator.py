@@ -1,0 +1,278 @@
+"""Evaluator: the only expensive call. Retrain, score, convert, build, measure."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from env.decisions.costs import model_bytes
+from env.errors import EvaluationLimitError
+from env.evaluating.accounting import TABLE_ROW, counts
+from env.evaluating.env_config import EnvConfig
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.stored_accuracies import StoredAccuracies
+from env.tasks.task import Split
+from hardware.device import Device, MeasureResult
+from hardware.errors import BuildError
+from hardware.measuring.lock import training_lock
+from quant.accuracy import Accuracy, integer_accuracy, score_logits
+from quant.allocation import Allocation
+from quant.convert import convert
+from quant.deploy_graph import DeployGraph
+from quant.errors import ConvertError, TrainingError
+from quant.finetune import finetune, images_seen
+from quant.network import QuantizedNetwork
+
+__all__ = ["EnvConfig", "Evaluator"]
+
+SCORED_TOGETHER = 1000
+"""Images that a device is asked to run at once."""
+
+OnEvaluation = Callable[[Evaluation], None]
+
+
+class Evaluator:
+    """Evaluates allocations one after the other, and refuses more than its limit.
+
+    With `weights: shared` the network goes on training from evaluation to evaluation, so an
+    evaluation depends on those before it; with `reset` each starts from the weights that the
+    network had when the evaluator was made.
+    """
+
+    def __init__(
+        self,
+        network: QuantizedNetwork,
+        device: Device,
+        train: Split,
+        search: Split,
+        config: EnvConfig,
+        *,
+        seed: int,
+        limit: int,
+        past: Sequence[Evaluation] = (),
+        accuracies: StoredAccuracies | None = None,
+        on_evaluation: Sequence[OnEvaluation] = (),
+    ) -> None:
+        """Keep the parts; nothing is trained yet.
+
+        Args:
+            network: Calibrated, at the float checkpoint; trained in place.
+            device: Builds and measures.
+            train: Retrained on.
+            search: Scored on.
+            config: Retraining and whether weights are shared.
+            seed: Orders the training images, together with the evaluation's number.
+            limit: Largest number of evaluations.
+            past: Evaluations that an earlier part of the same run paid for. They are handed back
+                while they are asked for in the same order; see `adopt_past`.
+            accuracies: Known results of retraining; used with `weights: reset` alone.
+            on_evaluation: Called with each finished evaluation, in order.
+        """
+        self.network = network
+        self.device = device
+        self.limit = limit
+        self.proposer = ""
+        """Who asks for the next evaluations; written into each of them."""
+        self.evaluations: list[Evaluation] = []
+        self.on_evaluation = list(on_evaluation)
+        self._train, self._search = train, search
+        self._config = config
+        self._seed = seed
+        self._start = _copy_of(network)
+        self._past = deque(past)
+        self._accuracies = accuracies if config.weights == "reset" else None
+
+    @property
+    def remaining(self) -> int:
+        """How many evaluations the limit still allows."""
+        return self.limit - sum(map(counts, self.evaluations))
+
+    @property
+    def parallel(self) -> int:
+        """How many allocations are worth asking for at once: as many as are measured at once."""
+        return self.device.parallel if self._config.weights == "reset" else 1
+
+    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+        """Evaluate allocations in order.
+
+        Where the device measures several candidates at once, the next ones are trained meanwhile.
+        Shared weights are trained and measured one by one: what is saved with an evaluation must be
+        the weights that it had.
+
+        Raises:
+            EvaluationLimitError: the limit is used up; finished ones are in `evaluations`.
+            HardwareLostError: the device is gone; those before the lost one are in `evaluations`.
+        """
+        if len(allocations) < 2 or self.parallel == 1:
+            return [self._evaluate(allocation) for allocation in allocations]
+        return self._evaluate_together(allocations)
+
+    def adopt_past(self) -> None:
+        """Count the past evaluations that nobody asked for again as made."""
+        while self._past:
+            self.evaluations.append(self._past.popleft())
+
+    def _known(self, allocation: Allocation) -> Evaluation | None:
+        """Return the past evaluation of an allocation; asked in another order, all are adopted."""
+        if self._past and self._past[0].allocation == allocation:
+            self.evaluations.append(self._past.popleft())
+            return self.evaluations[-1]
+        left = tuple(self._past)
+        self.adopt_past()
+        return next((item for item in left if item.allocation == allocation), None)
+
+    def _evaluate(self, allocation: Allocation) -> Evaluation:
+        if known := self._known(allocation):
+            return known
+        self._check_limit(waiting=0)
+        trained = self._train_one(allocation)
+        result = trained.result or self.device.measure(trained.graph)
+        return self._finish(trained, result)
+
+    def _evaluate_together(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+        """Train one after another while boards measure; finish in the order of the allocations."""
+        found: list[Evaluation] = []
+        waiting: deque[tuple[_Trained, Future[MeasureResult]]] = deque()
+        pool = ThreadPoolExecutor(self.device.parallel)
+
+        def finish(at_most: int) -> None:
+            while waiting and (len(waiting) > at_most or waiting[0][1].done()):
+                trained, future = waiting.popleft()
+                found.append(self._finish(trained, future.result()))
+
+        try:
+            for allocation in allocations:
+                if self._past:
+                    finish(0)  # the past was recorded in this order
+                    if known := self._known(allocation):
+                        found.append(known)
+                        continue
+                self._check_limit(len(waiting))
+                trained = self._train_one(allocation)
+                if trained.result is None:
+                    future = pool.submit(self.device.measure, trained.graph)
+                else:
+                    future = Future()
+                    future.set_result(trained.result)
+                waiting.append((trained, future))
+                finish(2 * self.device.parallel)
+            finish(0)
+        except EvaluationLimitError:
+            finish(0)
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return found
+
+    def _check_limit(self, waiting: int) -> None:
+        if self.remaining <= waiting and self.proposer != TABLE_ROW:
+            raise EvaluationLimitError(
+                f"all {self.limit} evaluations are used up", "allow more with --evaluations"
+            )
+
+    def _train_one(self, allocation: Allocation) -> "_Trained":
+        """Retrain and convert one candidate; a failure is its result."""
+        started = time.perf_counter()
+        before = _copy_of(self.network)
+        graph, accuracy, result = None, None, None
+        try:
+            with training_lock():
+                graph, accuracy = self._retrain(allocation)
+        except (TrainingError, ConvertError, BuildError) as error:
+            # Weights that this candidate ruined must not be handed on to the next one.
+            self.network.load_state_dict(before)
+            result = MeasureResult(error=str(error))
+        return _Trained(
+            allocation=allocation,
+            proposer=self.proposer,
+            converted=graph,
+            accuracy=accuracy,
+            result=result,
+            train_s=time.perf_counter() - started,
+        )
+
+    def _finish(self, trained: "_Trained", result: MeasureResult) -> Evaluation:
+        evaluation = self._record(trained, result)
+        self.evaluations.append(evaluation)
+        for listener in self.on_evaluation:
+            listener(evaluation)
+        return evaluation
+
+    def _retrain(self, allocation: Allocation) -> tuple[DeployGraph, Accuracy]:
+        # From a fixed start the images come in one order, or equal candidates would differ.
+        number = len(self.evaluations)
+        if self._config.weights == "reset":
+            self.network.load_state_dict(self._start)
+            number = 0
+        self.network.set_allocation(allocation)
+        if self._accuracies is not None and (known := self._accuracies.get(allocation)):
+            return convert(self.network), known
+        order = np.random.SeedSequence([self._seed, number])
+        finetune(
+            self.network,
+            self._train.images,
+            self._train.labels,
+            self._config.finetune,
+            seed=int(order.generate_state(1)[0]),
+        )
+        graph = convert(self.network)
+        accuracy = self._score(graph)
+        if self._accuracies is not None:
+            self._accuracies.put(allocation, accuracy)
+        return graph, accuracy
+
+    def _score(self, graph: DeployGraph) -> Accuracy:
+        """Score the search split on codes computed here, or on the compiled network itself."""
+        images, labels = self._search.images, self._search.labels
+        if self._config.accuracy_on == "integers":
+            return integer_accuracy(graph, images, labels)
+        # In parts, so that each stays inside the device's limit for one request.
+        logits = [self.device.run(graph, part.numpy()) for part in images.split(SCORED_TOGETHER)]
+        return score_logits(torch.from_numpy(np.concatenate(logits)), labels)
+
+    def _record(self, trained: "_Trained", result: MeasureResult) -> Evaluation:
+        allocation, accuracy = trained.allocation, trained.accuracy
+        return Evaluation(
+            allocation=allocation,
+            index=len(self.evaluations),
+            accuracy=accuracy.value if accuracy else 0.0,
+            accuracy_se=accuracy.standard_error if accuracy else 0.0,
+            loss=accuracy.loss if accuracy else math.nan,
+            model_bytes=model_bytes(self.network.layers, allocation),
+            measurement=result.measurement,
+            error=result.error,
+            cached=result.cached,
+            proposer=trained.proposer,
+            training_samples=images_seen(self._config.finetune, len(self._train)),
+            train_s=trained.train_s,
+            build_s=result.build_s,
+            measure_s=result.measure_s,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Trained:
+    """A candidate between its two halves."""
+
+    allocation: Allocation
+    proposer: str
+    converted: DeployGraph | None
+    accuracy: Accuracy | None
+    result: MeasureResult | None
+    """Set where training failed: there is nothing to measure."""
+    train_s: float
+
+    @property
+    def graph(self) -> DeployGraph:
+        """The converted network."""
+        assert self.converted is not None
+        return self.converted
+
+
+def _copy_of(network: QuantizedNetwork) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}

@@ -1,0 +1,123 @@
+"""Reward: one number for an Evaluation, 0 at the all-8-bit reference."""
+
+import math
+from dataclasses import dataclass, replace
+
+from env.errors import TaskError
+from env.evaluating.evaluation import Evaluation
+
+__all__ = ["REWARD_TERMS", "RewardConfig", "reward"]
+
+REWARD_TERMS = ("accuracy", "latency", "energy", "floor", "failure")
+"""Names of the reward's terms; their sum is the reward."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RewardConfig:
+    """What counts how much.
+
+    Under a hard budget the masks keep the budget and only accuracy counts. The inverse question
+    (lose at most one point, be as fast as possible) is `asked_inversely`.
+    """
+
+    accuracy_weight: float = 1.0
+    """Reward for each `accuracy_unit` above the all-8-bit reference."""
+    accuracy_unit: float = 0.01
+    """Accuracy that is worth one unit of reward: one percentage point."""
+    latency_weight: float = 0.0
+    """Reward for being e times faster than the all-8-bit reference."""
+    energy_weight: float = 0.0
+    """Reward for taking e times less energy than the all-8-bit reference; needs an energy meter."""
+    accuracy_floor: float | None = None
+    """Accuracy (0..1) below which `floor_weight` is paid for each unit."""
+    accuracy_drop: float | None = None
+    """The same floor, this far below the all-8-bit reference's accuracy."""
+    floor_weight: float = 10.0
+    """Penalty for each `accuracy_unit` below the floor."""
+    failure_reward: float = -100.0
+    """Reward of a candidate that did not train, build or run: as if its accuracy fell by 100
+    units."""
+
+    def __post_init__(self) -> None:
+        """Refuse units and weights that turn the reward around."""
+        if not self.accuracy_unit > 0:
+            raise TaskError(
+                f"env.reward.accuracy_unit: expected more than 0, found {self.accuracy_unit}"
+            )
+        for name in ("accuracy_weight", "latency_weight", "energy_weight", "floor_weight"):
+            if not getattr(self, name) >= 0:
+                raise TaskError(
+                    f"env.reward.{name}: expected 0 or more, found {getattr(self, name)}"
+                )
+        if self.accuracy_floor is not None and not 0 <= self.accuracy_floor <= 1:
+            raise TaskError(
+                f"env.reward.accuracy_floor: expected 0 to 1, found {self.accuracy_floor}"
+            )
+        if self.accuracy_drop is not None and not 0 <= self.accuracy_drop < 1:
+            raise TaskError(
+                f"env.reward.accuracy_drop: expected 0 to 1, found {self.accuracy_drop}"
+            )
+        if not math.isfinite(self.failure_reward) or self.failure_reward > 0:
+            raise TaskError(
+                f"env.reward.failure_reward: expected a finite number up to 0, found "
+                f"{self.failure_reward}"
+            )
+
+    def asked_inversely(self, drop: float) -> "RewardConfig":
+        """Return what counts when the answer may lose `drop` of accuracy and nothing else matters.
+
+        Speed counts, or what the weights say where one is set, and accuracy only below the floor.
+        """
+        weight = self.latency_weight or (0.0 if self.energy_weight else 1.0)
+        return replace(self, accuracy_weight=0.0, latency_weight=weight, accuracy_drop=drop)
+
+    def floor(self, reference: Evaluation) -> float | None:
+        """Return the accuracy below which `floor_weight` is paid; None without a floor."""
+        floors = [] if self.accuracy_floor is None else [self.accuracy_floor]
+        if self.accuracy_drop is not None:
+            floors.append(reference.accuracy - self.accuracy_drop)
+        return max(floors, default=None)
+
+
+def reward(
+    evaluation: Evaluation, reference: Evaluation, config: RewardConfig
+) -> tuple[float, dict[str, float]]:
+    """Return the reward and its terms.
+
+    `accuracy_weight * (accuracy - accuracy_8) / unit + latency_weight * ln(latency_8 / latency)
+    + energy_weight * ln(energy_8 / energy)
+    - floor_weight * (max(0, floor - accuracy) - max(0, floor - accuracy_8)) / unit`
+
+    The reference pays its own distance to the floor, so that its reward is 0 with every
+    configuration. A failed candidate gets `failure_reward` and no other term.
+
+    Args:
+        evaluation: What was evaluated, for real or in practice.
+        reference: The all-8-bit evaluation on the same device with the same protocol.
+        config: Units and weights.
+
+    Returns:
+        The total, and one entry for each of `REWARD_TERMS`.
+    """
+    terms = dict.fromkeys(REWARD_TERMS, 0.0)
+    if evaluation.error:
+        terms["failure"] = config.failure_reward
+        return config.failure_reward, terms
+    unit = config.accuracy_unit
+    terms["accuracy"] = config.accuracy_weight * (evaluation.accuracy - reference.accuracy) / unit
+    if config.latency_weight:
+        latency_ms, reference_ms = evaluation.latency_ms, reference.latency_ms
+        assert latency_ms is not None
+        assert reference_ms is not None
+        terms["latency"] = config.latency_weight * math.log(reference_ms / latency_ms)
+    if config.energy_weight:
+        energy_mj, reference_mj = evaluation.energy_mj, reference.energy_mj
+        assert energy_mj is not None
+        assert reference_mj is not None
+        terms["energy"] = config.energy_weight * math.log(reference_mj / energy_mj)
+    floor = config.floor(reference)
+    if floor is not None:
+        below = max(0.0, floor - evaluation.accuracy)
+        below_8 = max(0.0, floor - reference.accuracy)
+        terms["floor"] = -config.floor_weight * (below - below_8) / unit
+    return sum(terms.values()), terms

@@ -1,0 +1,1 @@
+"""A model of the environment to practise on, corrected by every real evaluation."""

@@ -1,0 +1,137 @@
+"""Practice: a model of the environment, corrected by every real evaluation.
+
+Time and energy come from the measured layer table, times what whole programs turned out to take of
+it.
+Accuracy is the all-8-bit accuracy less a linear
+response to each decision: how far the measured sensitivity says the loss would rise (on a log
+scale, because retraining wins most of a large rise back), and a small part that falls with the
+bits. The response's weights have a Gaussian prior and are fitted to the real evaluations (ridge
+regression), so that practice agrees more and more with what was measured.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from env.decisions.costs import model_bytes
+from env.decisions.decisions import bits_of, decision_sequence
+from env.evaluating.evaluation import Evaluation
+from env.practice.energy_scale import energy_scale
+from env.practice.latency_scale import latency_scale
+from env.sensitivity.sensitivities import Sensitivities
+from hardware.layers.table import LayerTable
+from quant.allocation import Allocation
+from quant.layers import MIN_BITS, LayerSpec
+
+__all__ = ["PracticeEvaluator"]
+
+PRIOR_RISE = 0.01
+"""Accuracy lost for each unit of log(1 + rise of the loss), before anything was evaluated."""
+PRIOR_WIDTH = 0.002
+"""Accuracy lost at 2 bits beyond that; half of it at 3 bits, and so on."""
+PRIOR_OFFSET = 0.01
+"""Spread of the difference between the reference and where training has got to by now."""
+LEAST_NOISE = 0.003
+"""Spread of real accuracies that retraining adds to the binomial one."""
+
+
+class PracticeEvaluator:
+    """Predicts evaluations; every one is marked `practice`."""
+
+    def __init__(
+        self,
+        layers: Sequence[LayerSpec],
+        table: LayerTable,
+        sensitivities: Sensitivities,
+        reference: Evaluation,
+    ) -> None:
+        """Start from the prior.
+
+        Args:
+            layers: The network's layers.
+            table: Measured times.
+            sensitivities: Rise of the loss of each (layer, kind, bits).
+            reference: The all-8-bit evaluation.
+        """
+        self._layers = tuple(layers)
+        self._decisions = decision_sequence(layers)
+        self._table = table
+        self._sensitivities = sensitivities
+        self._reference = reference
+        count = len(self._decisions)
+        self._prior_mean = np.concatenate(
+            [np.full(count, PRIOR_RISE), np.full(count, PRIOR_WIDTH), [0.0]]
+        )
+        self._prior_spread = np.concatenate(
+            [np.full(count, PRIOR_RISE), np.full(count, PRIOR_WIDTH), [PRIOR_OFFSET]]
+        )
+        self._weights = self._prior_mean
+        # A policy that settles asks for the same allocations again and again.
+        self._feature_of: dict[Allocation, npt.NDArray[np.float64]] = {}
+        self._features: list[npt.NDArray[np.float64]] = []
+        self._losses: list[float] = []
+        self._noise: list[float] = []
+        self._measured: list[Evaluation] = []
+        self.latency_scale = 1.0
+        """Measured over predicted milliseconds, the median of all real evaluations so far."""
+        self.energy_scale = 1.0
+        """The same for millijoules; 1 without a meter."""
+
+    def observe(self, evaluation: Evaluation) -> None:
+        """Learn from a real evaluation; failed ones say nothing about accuracy."""
+        if evaluation.error or evaluation.practice:
+            return
+        self._features.append(self._feature(evaluation.allocation))
+        self._losses.append(self._reference.accuracy - evaluation.accuracy)
+        self._noise.append(math.hypot(evaluation.accuracy_se, LEAST_NOISE))
+        self._fit()
+        self._measured.append(evaluation)
+        self.latency_scale = latency_scale(self._measured, self._table)
+        self.energy_scale = energy_scale(self._measured, self._table)
+
+    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+        """Predict allocations, in order."""
+        return [self._predict(allocation) for allocation in allocations]
+
+    def _predict(self, allocation: Allocation) -> Evaluation:
+        predicted_mj = self._table.predict_mj(allocation)
+        lost = float(self._feature(allocation) @ self._weights)
+        return Evaluation(
+            allocation=allocation,
+            index=-1,
+            accuracy=min(1.0, max(0.0, self._reference.accuracy - lost)),
+            accuracy_se=0.0,
+            loss=math.nan,
+            model_bytes=model_bytes(self._layers, allocation),
+            predicted_ms=self._table.predict_ms(allocation) * self.latency_scale,
+            predicted_mj=None if predicted_mj is None else predicted_mj * self.energy_scale,
+            practice=True,
+        )
+
+    def _feature(self, allocation: Allocation) -> npt.NDArray[np.float64]:
+        """Return `[2 * decisions + 1]`: log rises, widths, and 1 for the offset."""
+        if (known := self._feature_of.get(allocation)) is not None:
+            return known
+        bits = bits_of(self._decisions, allocation)
+        rises = [
+            math.log1p(max(0.0, self._sensitivities[decision.layer, decision.kind, width]))
+            for decision, width in zip(self._decisions, bits, strict=True)
+        ]
+        widths = [2.0 ** (MIN_BITS - width) for width in bits]
+        feature = np.array([*rises, *widths, 1.0])
+        self._feature_of[allocation] = feature
+        return feature
+
+    def _fit(self) -> None:
+        """Set the posterior mean: ridge regression around the prior, rows weighed by noise."""
+        noise = np.array(self._noise)[:, None]
+        features = np.stack(self._features) / noise
+        surprise = np.array(self._losses) / noise[:, 0] - features @ self._prior_mean
+        precision = features.T @ features + np.diag(self._prior_spread**-2.0)
+        correction = np.linalg.solve(precision, features.T @ surprise)
+        # A lower width never helps: negative responses are noise that PPO would exploit.
+        fitted = self._prior_mean + correction
+        fitted[:-1] = np.maximum(fitted[:-1], 0.0)
+        self._weights = fitted

@@ -1,0 +1,1 @@
+"""Sensitivities as methods ask for them, estimated once and kept."""

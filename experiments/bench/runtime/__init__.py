@@ -1,0 +1,1 @@
+"""Our kernels beside the runtimes that people would pick instead."""

@@ -1,0 +1,165 @@
+"""Runtime bench: our kernels beside the runtimes that people would pick instead, in one process."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from experiments.bench.hidden_vectors import HIDDEN_MCPU, check_hidden, how_hidden
+from experiments.bench.peers.bitalloc_engine import (
+    calibrated_network,
+    mixed_allocation,
+    tune_bitalloc,
+)
+from experiments.bench.peers.contender import ENGINES, Contender, Engine
+from experiments.bench.runtime.contenders import check_engines, contenders_of, count_contenders
+from experiments.bench.runtime.results import NetworkRuntimes, RuntimeBench, make_row
+from experiments.bench.runtime.rounds import time_in_rounds
+from experiments.bench.standard_networks import NETWORKS, example_images, make_network
+from experiments.errors import BenchError
+from experiments.settings.run_config import RunConfig
+from experiments.terminal.progress import LiveProgress
+from hardware.kernels.planning.family_limits import FamilyLimits
+from hardware.measuring.host_facts import moment_facts, standing_facts
+from hardware.target import TargetConfig
+from hardware.worker.workbench import Workbench
+
+__all__ = ["RuntimeOptions", "bench_runtime"]
+
+_CALIBRATION_IMAGES = 4
+_PACKAGES = ("onnx", "onnxruntime", "openvino", "torch")
+_LEAST_REPEATS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeOptions:
+    """What to time beside what."""
+
+    networks: tuple[str, ...] = tuple(NETWORKS)
+    engines: tuple[Engine, ...] = ENGINES
+    repeats: int = 30
+    hide_wide_vectors: bool = False
+    command: str = ""
+    """The command line, for the record."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no quartiles, and names that come twice."""
+        if self.repeats < _LEAST_REPEATS:
+            raise BenchError(f"--repeats: expected at least {_LEAST_REPEATS}, found {self.repeats}")
+        for flag, names in (("--networks", self.networks), ("--engines", self.engines)):
+            if len(set(names)) < len(names):
+                raise BenchError(f"{flag}: expected each name once, found {' '.join(names)}")
+
+
+def bench_runtime(options: RuntimeOptions, config: RunConfig) -> RuntimeBench:
+    """Time every engine on every network, on one thread.
+
+    Raises:
+        BenchError: a package is missing, or the wide vectors cannot be hidden.
+        BuildError: one of our programs cannot be built, or is wrong.
+    """
+    if config.target.place != "local":
+        raise BenchError(
+            "bench runtime: expected target.runner=local, as the engines run on this machine, "
+            f"found {config.target.place}"
+        )
+    check_engines(options.engines)
+    target = config.device_target
+    if options.hide_wide_vectors:
+        check_hidden()
+        target = replace(target, mcpu=target.mcpu or HIDDEN_MCPU)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        machine = _machine(options, target)
+        with LiveProgress(quiet=config.quiet) as progress:
+            limits = FamilyLimits(target)
+            networks = tuple(
+                _bench_network(name, options, target, config.seed, limits, progress)
+                for name in options.networks
+            )
+    finally:
+        torch.set_num_threads(threads)
+    return RuntimeBench(machine=machine, command=options.command, networks=networks)
+
+
+def _bench_network(
+    name: str,
+    options: RuntimeOptions,
+    target: TargetConfig,
+    seed: int,
+    limits: FamilyLimits,
+    progress: LiveProgress,
+) -> NetworkRuntimes:
+    module = make_network(name, seed)
+    images = example_images(name, _CALIBRATION_IMAGES, seed + 1)
+    # One image is enough for ours: the codes are drawn anew, and time does not depend on scales.
+    network = calibrated_network(module, images[:1])
+    mixed = mixed_allocation(network, seed)
+    if "bitalloc" in options.engines:
+        tiles = tune_bitalloc(
+            network,
+            mixed,
+            target,
+            lambda done, total, what: progress.stage(f"{name}: tiles", done, total, what),
+        )
+        print(f"{name}: {tiles.sentence}")
+    contenders: list[Contender] = []
+    total = count_contenders(options.engines)
+    progress.stage(f"{name}: loading", 0, total)
+    for contender in contenders_of(
+        module, network, images, engines=options.engines, mixed=mixed, target=target, seed=seed
+    ):
+        contenders.append(contender)
+        progress.stage(f"{name}: loading", len(contenders), total, contender.label)
+    families = {share.family for contender in contenders for share in contender.shares}
+    limits.measure(families)
+    taken = time_in_rounds(
+        contenders,
+        options.repeats,
+        seed,
+        lambda done, total: progress.stage(f"{name}: rounds", done, total),
+    )
+    # Before and after: the better value is nearer to what the core can do.
+    known = limits.measure(families)
+    return NetworkRuntimes(
+        network=name,
+        limits_gmacs={family.name: known[family.name] for family in families},
+        macs=sum(layer.macs for layer in network.layers),
+        rows=tuple(
+            make_row(
+                name,
+                contender,
+                repeats,
+                limits.least_ms(contender.shares) if contender.shares else None,
+            )
+            for contender, repeats in zip(contenders, taken, strict=True)
+        ),
+        mixed=mixed,
+        families={
+            contender.label: Counter(contender.families)
+            for contender in contenders
+            if contender.families
+        },
+        rounds=options.repeats,
+    )
+
+
+def _machine(options: RuntimeOptions, target: TargetConfig) -> dict[str, Any]:
+    """Return what the figures depend on, and what was hidden."""
+    packages = {}
+    for package in _PACKAGES:
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        **standing_facts(),
+        **packages,
+        **Workbench(target, 1).facts(),
+        "threads": 1,
+        "hidden": how_hidden(),
+        "before": moment_facts(),
+    }

@@ -1,0 +1,198 @@
+"""RunFolder: the directory that is the record of one run."""
+
+import json
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from env.evaluating.evaluation import Evaluation
+from experiments.errors import RunFolderError
+from experiments.settings.load import config_to_yaml, read_config_file
+from experiments.settings.run_config import RunConfig
+
+__all__ = ["RunFolder", "read_run", "write_config"]
+
+_LATEST = "latest"
+
+
+class RunFolder:
+    """Writes the files of one run. Every file is complete at any moment, or appended by lines."""
+
+    def __init__(self, path: Path) -> None:
+        """Use an existing folder; `create` makes a new one."""
+        self.path = path
+
+    @classmethod
+    def create(cls, config: RunConfig, target: str, now: float | None = None) -> "RunFolder":
+        """Make `output/{task}__{target}__{method}__s{seed}__{time}` and point `latest` to it.
+
+        Args:
+            config: The resolved configuration.
+            target: Short name of where programs run.
+            now: Seconds since the epoch; None for the clock's.
+
+        Raises:
+            RunFolderError: the folder cannot be made.
+        """
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+        name = f"{config.task.name}__{target}__{config.method}__s{config.seed}__{stamp}"
+        root = Path(config.output)
+        try:
+            path = _make_new(root, name)
+            folder = cls(path)
+            write_config(folder, config)
+            _point_latest(root, path.name)  # last, so that what it points to can be resumed
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot make a run folder in {root}: {error.strerror or error}",
+                "choose a writable folder with --output",
+            ) from None
+        return folder
+
+    @property
+    def events(self) -> Path:
+        """Folder of the TensorBoard event files."""
+        return self.path / "tb"
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write one file by way of a temporary one, so that a reader never sees half of it.
+
+        Raises:
+            RunFolderError: the disk is full or read-only.
+        """
+        path = self.path / name
+        temporary = path.with_name(f".{name}.part")
+        try:
+            temporary.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise self._cannot_write(path, error) from None
+        return path
+
+    def append_text(self, name: str, line: str) -> None:
+        """Append one line to a text file.
+
+        Raises:
+            RunFolderError: the disk is full or read-only.
+        """
+        path = self.path / name
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise self._cannot_write(path, error) from None
+
+    def write_json(self, name: str, document: Any) -> Path:
+        """Write a JSON document, indented."""
+        return self.write_text(name, json.dumps(document, indent=2, default=str))
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON document of the run.
+
+        Raises:
+            RunFolderError: it is not there, or not JSON.
+        """
+        path = self.path / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"cannot read {path}: {error}") from None
+
+    def append_evaluation(self, evaluation: Evaluation) -> None:
+        """Append one line to `evaluations.jsonl`, on the disk before this returns.
+
+        Raises:
+            RunFolderError: the disk is full or read-only.
+        """
+        path = self.path / "evaluations.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(evaluation.to_dict(), default=str) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._cannot_write(path, error) from None
+
+    def open_log(self) -> logging.Handler:
+        """Send the log records of our packages to `run.log`; the caller closes the handler."""
+        handler = logging.FileHandler(self.path / "run.log", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        for package in ("quant", "hardware", "env", "agents", "experiments"):
+            logger = logging.getLogger(package)
+            logger.setLevel(logging.INFO)
+            logger.addHandler(handler)
+        return handler
+
+    def close_log(self, handler: logging.Handler) -> None:
+        """Undo `open_log`."""
+        for package in ("quant", "hardware", "env", "agents", "experiments"):
+            logging.getLogger(package).removeHandler(handler)
+        handler.close()
+
+    @staticmethod
+    def _cannot_write(path: Path, error: OSError) -> RunFolderError:
+        return RunFolderError(
+            f"cannot write {path}: {error.strerror or error}", "free the disk or change --output"
+        )
+
+
+def read_run(path: Path) -> tuple[RunFolder, RunConfig]:
+    """Open the folder of a finished run.
+
+    Raises:
+        RunFolderError: no such folder, or its run did not finish.
+        ConfigError: its configuration cannot be read by this version.
+    """
+    for name in ("config.yaml", "best_allocation.json", "results.json"):
+        if not (path / name).is_file():
+            raise RunFolderError(
+                f"{path} is not the folder of a finished run: it has no {name}",
+                "give a folder that python -m experiments.run printed, for example runs/latest",
+            )
+    return RunFolder(path.resolve()), read_config_file(path / "config.yaml")
+
+
+def open_run(path: Path) -> tuple[RunFolder, RunConfig]:
+    """Open the folder of a run, finished or not.
+
+    Raises:
+        RunFolderError: no such folder.
+        ConfigError: its configuration cannot be read by this version.
+    """
+    if not (path / "config.yaml").is_file():
+        raise RunFolderError(
+            f"{path} is not the folder of a run: it has no config.yaml",
+            "give a folder that python -m experiments.run printed, for example runs/latest",
+        )
+    return RunFolder(path.resolve()), read_config_file(path / "config.yaml")
+
+
+def write_config(folder: RunFolder, config: RunConfig) -> None:
+    """Write `config.yaml`, from which the same run can be started again."""
+    folder.write_text("config.yaml", config_to_yaml(config))
+
+
+def _make_new(root: Path, name: str) -> Path:
+    """Make a folder that was not there; two runs in one second get different names."""
+    root.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, 100):
+        path = root / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(f"99 folders are called {name}")
+
+
+def _point_latest(root: Path, name: str) -> None:
+    """Replace the `latest` link in one step; a real file of that name is left alone."""
+    link = root / _LATEST
+    if link.exists() and not link.is_symlink():
+        return
+    temporary = root / f".{_LATEST}.{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(name, target_is_directory=True)
+    temporary.replace(link)

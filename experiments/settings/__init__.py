@@ -1,0 +1,1 @@
+"""The configuration: its tree, its dotted keys, how files and flags are read."""

@@ -1,0 +1,115 @@
+"""RunConfig: everything that decides a run. Each section is defined beside its owner."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+from agents.amed.config import AMEDConfig
+from agents.costs.solve_config import HAWQConfig, MCKPConfig, OMPQConfig
+from agents.haq.config import HAQConfig
+from agents.methods import METHODS
+from agents.nsga2.config import NSGA2Config
+from agents.ppo.config import PPOConfig
+from agents.qbitopt.config import QBitOptConfig
+from env.decisions.budget import BudgetConfig
+from env.evaluating.env_config import EnvConfig
+from env.evaluating.reward import RewardConfig
+from env.tasks import TaskConfig
+from experiments.errors import ConfigError
+from experiments.settings.keys import closest, dotted_values
+from hardware.measuring.energy_config import EnergyConfig
+from hardware.measuring.protocol import ProtocolConfig
+from hardware.target import TargetConfig
+from quant.finetune import FinetuneConfig
+
+__all__ = ["RunConfig"]
+
+MOST_SEEDS = 2**32
+"""Seeds that numpy and torch both take."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """One run of the main job; the defaults are the digits task on this machine."""
+
+    method: str = "ppo"
+    """How allocations are searched."""
+    evaluations: int = 24
+    """Evaluation limit: how many allocations are retrained and measured, the uniform ones
+    included."""
+    seed: int = 0
+    """Seed of the float network, the retraining and the search."""
+    output: str = "runs"
+    """Folder in which the run's own folder is made."""
+    store: str = ""
+    """SQLite file of measurements that several runs may share; empty means `store.sqlite` in
+    `output`."""
+    quiet: bool = False
+    """Show no live progress line."""
+    tune: bool = True
+    """Choose the kernels' tiles by a measured search, for at most `target.tune_s` seconds; its
+    choices are kept for later runs. Without, every layer gets the default tile."""
+    task: TaskConfig = field(default_factory=TaskConfig)
+    """The network and its data."""
+    target: TargetConfig = field(default_factory=TargetConfig)
+    """The device, and the kernels it gets."""
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    """How programs are timed."""
+    energy: EnergyConfig = field(default_factory=EnergyConfig)
+    """Where joules come from; without a meter there are none."""
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    """What the allocation may use. With nothing set: a third of the way from the fastest uniform
+    allocation's measured time to all-8's, or the same of model bytes where bits buy no time."""
+    env: EnvConfig = field(default_factory=EnvConfig)
+    """Bit choices, retraining of each evaluation, reward."""
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    """How the policy learns; for the method ppo."""
+    amed: AMEDConfig = field(default_factory=AMEDConfig)
+    """How bits are sampled during training; for the method amed."""
+    qbitopt: QBitOptConfig = field(default_factory=QBitOptConfig)
+    """How bits are solved for during training; for the method qbitopt."""
+    haq: HAQConfig = field(default_factory=HAQConfig)
+    """How the DDPG agent learns; for the method haq."""
+    nsga2: NSGA2Config = field(default_factory=NSGA2Config)
+    """How allocations are bred; for the method nsga2."""
+    mckp: MCKPConfig = field(default_factory=MCKPConfig)
+    """What the method mckp looks at."""
+    ompq: OMPQConfig = field(default_factory=OMPQConfig)
+    """What the method ompq looks at."""
+    hawq: HAWQConfig = field(default_factory=HAWQConfig)
+    """What the method hawq looks at."""
+    final: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(steps=600))
+    """The longer retraining of python -m experiments.evaluate, from the float checkpoint."""
+
+    @property
+    def device_target(self) -> TargetConfig:
+        """The target as a device gets it: without tile choices where `tune` is off."""
+        return self.target if self.tune else replace(self.target, tune_s=0.0)
+
+    @property
+    def reward(self) -> RewardConfig:
+        """What counts how much, the inverse question included."""
+        if self.budget.accuracy_drop is None:
+            return self.env.reward
+        return self.env.reward.asked_inversely(self.budget.accuracy_drop)
+
+    def __post_init__(self) -> None:
+        """Refuse what no section can see by itself."""
+        if self.method not in METHODS:
+            meant = closest(self.method, METHODS)
+            raise ConfigError(
+                f"method: expected one of {', '.join(METHODS)}, found {self.method!r}",
+                f"did you mean {meant}?" if meant else "",
+            )
+        if self.evaluations < 1:
+            raise ConfigError(f"evaluations: expected at least 1, found {self.evaluations}")
+        if not 0 <= self.seed < MOST_SEEDS:
+            raise ConfigError(f"seed: expected 0 to {MOST_SEEDS - 1}, found {self.seed}")
+        for name, value in dotted_values(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{name}: expected a finite number, found {value}")
+        if self.budget.energy_key:
+            self.energy.require(self.budget.energy_key)
+        if self.env.reward.energy_weight:
+            self.energy.require("env.reward.energy_weight")
+        if not self.output:
+            raise ConfigError("output: expected a folder, found an empty name")

@@ -1,0 +1,1 @@
+"""The steps of the main job, from a network to the table of results."""

@@ -1,0 +1,77 @@
+"""EventLog: TensorBoard events of a run, without torch.
+
+Stable-Baselines3 writes its own file in the same folder; none of these tags is one of its.
+"""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from matplotlib.figure import Figure
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from experiments.stages.figures import png_bytes
+
+__all__ = ["EventLog"]
+
+SUFFIX = ".bitalloc"
+
+
+class EventLog:
+    """Writes scalars, figures and texts into one event file. A context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a new event file in `folder` and delete our earlier ones.
+
+        A run that goes on writes its curves again from its record: it may have died between a
+        record and its curves.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        for earlier in folder.glob(f"*{SUFFIX}"):
+            earlier.unlink()
+        # A suffix of our own keeps the file apart from Stable-Baselines3's of the same second.
+        self._writer = EventFileWriter(str(folder), filename_suffix=SUFFIX)
+
+    def scalars(self, values: Mapping[str, float | None], step: int) -> None:
+        """Write one point for each tag; a value that is None or not finite is left out."""
+        kept = [
+            Summary.Value(tag=tag, simple_value=float(value))
+            for tag, value in values.items()
+            if value is not None and np.isfinite(value)
+        ]
+        if kept:
+            self._add(Summary(value=kept), step)
+
+    def figure(self, tag: str, figure: Figure, step: int) -> None:
+        """Write a matplotlib figure as an image."""
+        png, width, height = png_bytes(figure)
+        image = Summary.Image(encoded_image_string=png, width=width, height=height, colorspace=4)
+        self._add(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+
+    def flush(self) -> None:
+        """Bring everything written so far onto the disk."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the event file."""
+        self._writer.close()
+
+    def __enter__(self) -> "EventLog":
+        """Return the log itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the event file, whatever happened."""
+        self.close()
+
+    def _add(self, summary: Summary, step: int) -> None:
+        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))

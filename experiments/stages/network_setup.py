@@ -1,0 +1,53 @@
+"""Network set-up: the task's data, its float network, and the calibrated network made of it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from env.tasks import Split, Task, float_module, load_task
+from experiments.settings.run_config import RunConfig
+from experiments.terminal.progress import LiveProgress
+from hardware.measuring.lock import training_lock
+from quant.accuracy import Accuracy, score_logits
+from quant.network import QuantizedNetwork, prepare
+
+__all__ = ["NetworkSetup", "float_accuracy", "set_up_network"]
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class NetworkSetup:
+    """What every command needs before it looks at bits."""
+
+    task: Task
+    module: nn.Module
+    """The trained float network, in evaluation mode."""
+    network: QuantizedNetwork
+    """Calibrated, at the float checkpoint. Never trained: whoever trains takes a clone."""
+
+
+def set_up_network(config: RunConfig, progress: LiveProgress) -> NetworkSetup:
+    """Load the task, train the float network where no checkpoint is kept, and calibrate.
+
+    Raises:
+        DataError: the float checkpoint is damaged.
+    """
+    task = load_task(config.task)
+    with training_lock():
+        module = float_module(
+            task,
+            config.seed,
+            progress=lambda done, total: progress.stage("float network", done, total),
+        )
+        network = prepare(module, task.example)
+        network.calibrate(task.train.images[: config.env.calibration_images])
+    return NetworkSetup(task=task, module=module, network=network)
+
+
+def float_accuracy(module: nn.Module, split: Split) -> Accuracy:
+    """Return the float network's accuracy on one split."""
+    with torch.no_grad(), training_lock():
+        logits = torch.cat([module(images) for images in split.images.split(_BATCH)])
+    return score_logits(logits, split.labels)

@@ -1,0 +1,145 @@
+"""Outcome: from a finished search to the chosen allocation and the rows of the final table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.search import SearchProblem, SearchResult
+from env.evaluating.accounting import TABLE_ROW
+from env.evaluating.evaluation import Evaluation
+from experiments.stages.network_setup import NetworkSetup, float_accuracy
+from experiments.stages.problem import graph_of
+from experiments.stages.results_table import ResultRow, float_row, quantized_row
+from experiments.stages.selection import Choice, choose, ranked, reconsider
+from experiments.stages.side_by_side import time_side_by_side
+from hardware.device import Device
+from hardware.measuring.measurement import Measurement
+from quant.allocation import Allocation
+from quant.layers import MAX_BITS, LayerSpec
+
+__all__ = ["BEST", "Outcome", "conclude", "reported_uniform"]
+
+REPORTED_BITS = (8, 6, 4)
+"""Uniform allocations of the final table, as far as they are among the bit choices."""
+BEST = "best found"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a run reports."""
+
+    choice: Choice
+    rows: tuple[ResultRow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document, with every repeat of the deciding measurement."""
+        return {
+            "rows": [row.to_dict() for row in self.rows],
+            "best": {
+                "evaluation": self.choice.evaluation.index,
+                "proposer": self.choice.evaluation.proposer,
+                "allocation": self.choice.evaluation.allocation.to_dict(),
+                "measurement": self.choice.measurement.to_dict(),
+            },
+            "missed_the_budget": [
+                {
+                    "allocation": item.allocation.to_dict(),
+                    "latency_ms": item.latency_ms,
+                    "energy_mj": item.energy_mj,
+                }
+                for item in self.choice.missed
+            ],
+        }
+
+
+def reported_uniform(
+    layers: Sequence[LayerSpec], bit_choices: Sequence[int]
+) -> dict[str, Allocation]:
+    """Return the uniform allocations of a run's tables by name, all-8 always among them."""
+    choices = {*bit_choices, MAX_BITS}
+    return {
+        f"uniform {bits}": Allocation.uniform(layers, bits)
+        for bits in REPORTED_BITS
+        if bits in choices
+    }
+
+
+def conclude(
+    problem: SearchProblem,
+    result: SearchResult,
+    setup: NetworkSetup,
+    device: Device,
+    progress: Progress,
+) -> Outcome:
+    """Evaluate what the table still lacks, choose the best, and time it beside the uniform ones.
+
+    Raises:
+        BudgetError: nothing that was evaluated is inside the budget as measured.
+        HardwareLostError: the device is gone.
+    """
+    uniform = reported_uniform(problem.layers, problem.bit_choices)
+    _evaluate_missing(problem, result, list(uniform.values()))
+
+    def rank(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+        return ranked(evaluations, problem.reference, problem.reward)
+
+    candidates = rank(problem.evaluator.evaluations)
+    latest = {item.allocation: item for item in candidates}
+    beside = [bits for bits in _all_uniform(problem) if bits in latest]
+    timed: dict[Allocation, Measurement] = {}
+
+    def measure(allocation: Allocation) -> Measurement:
+        graphs = {bits: graph_of(setup.network, bits) for bits in [*beside, allocation]}
+        timed.update(time_side_by_side(device, graphs, progress=progress))
+        return timed[allocation]
+
+    choice = choose(candidates, problem.budget, measure)
+    choice = reconsider(choice, candidates, problem.budget, timed, rank)
+    accuracy = float_accuracy(setup.module, setup.task.search)
+    rows = [float_row(problem.layers, accuracy.value, accuracy.standard_error)]
+    rows += [
+        _row(name, latest[bits], timed[bits], problem)
+        for name, bits in uniform.items()
+        if bits in latest
+    ]
+    rows.append(_row(BEST, choice.evaluation, choice.measurement, problem))
+    return Outcome(choice=choice, rows=tuple(rows))
+
+
+def _all_uniform(problem: SearchProblem) -> list[Allocation]:
+    return [
+        Allocation.uniform(problem.layers, bits)
+        for bits in sorted({*problem.bit_choices, MAX_BITS}, reverse=True)
+    ]
+
+
+def _row(
+    name: str, evaluation: Evaluation, measurement: Measurement, problem: SearchProblem
+) -> ResultRow:
+    return quantized_row(
+        name,
+        evaluation.allocation,
+        accuracy=evaluation.accuracy,
+        accuracy_se=evaluation.accuracy_se,
+        model_bytes=evaluation.model_bytes,
+        measurement=measurement,
+        budget=problem.budget,
+    )
+
+
+def _evaluate_missing(
+    problem: SearchProblem, result: SearchResult, reported: Sequence[Allocation]
+) -> None:
+    """Evaluate the method's own answer, and the table's rows that no search needed.
+
+    They come on top of the evaluation limit: no method learns from them. A uniform allocation that
+    is better than everything the search found is reported all the same.
+    """
+    evaluator = problem.evaluator
+    evaluator.adopt_past()
+    evaluator.proposer = TABLE_ROW
+    for allocation in dict.fromkeys([*result.candidates[:1], *reported]):
+        if all(item.allocation != allocation for item in evaluator.evaluations):
+            evaluator.evaluate([allocation])

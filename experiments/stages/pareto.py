@@ -1,0 +1,67 @@
+"""Pareto front of a run: what was evaluated and is beaten by nothing, as CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from env.evaluating.evaluation import Evaluation
+from experiments.stages.unbeaten import unbeaten
+from hardware.energy.energy import NO_METER
+
+__all__ = ["pareto_csv"]
+
+_COLUMNS = (
+    *("index", "proposer", "accuracy", "accuracy_se", "latency_ms", "model_bytes", "bits"),
+    *("energy_mj", "energy_net_mj", "idle_w", "energy_source"),
+    "latency_source",
+)
+
+
+def pareto_csv(evaluations: Sequence[Evaluation]) -> str:
+    """Return the front of accuracy against measured latency, and energy if known, fastest first.
+
+    `bits` lists `weights/activations` of each layer in order.
+    """
+    timed = [item for item in evaluations if item.latency_ms is not None]
+    # One column of zeros where there is no meter: it decides nothing.
+    metered = any(item.energy_mj is not None for item in timed)
+    points = np.array(
+        [[item.latency_ms, -item.accuracy, _energy(item) if metered else 0.0] for item in timed],
+        dtype=np.float64,
+    ).reshape(-1, 3)
+    kept = [item for item, stays in zip(timed, unbeaten(points), strict=True) if stays]
+    kept.sort(key=lambda item: (item.latency_ms or 0.0, -item.accuracy))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for item in kept:
+        bits = " ".join(f"{b.weight_bits}/{b.activation_bits}" for _, b in item.allocation.items)
+        writer.writerow(
+            [
+                item.index,
+                item.proposer,
+                item.accuracy,
+                item.accuracy_se,
+                item.latency_ms,
+                item.model_bytes,
+                bits,
+                *_energy_cells(item),
+                "" if item.measurement is None else item.measurement.source,
+            ]
+        )
+    return buffer.getvalue()
+
+
+def _energy(item: Evaluation) -> float:
+    return math.inf if item.energy_mj is None else item.energy_mj
+
+
+def _energy_cells(item: Evaluation) -> list[Any]:
+    energy = None if item.measurement is None else item.measurement.energy
+    if energy is None:
+        return [None, None, None, NO_METER]
+    return [energy.gross_mj, energy.net_mj, energy.idle_w, energy.source]

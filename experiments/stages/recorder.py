@@ -1,0 +1,162 @@
+"""Recorder: everything that is written and shown when an evaluation finishes."""
+
+import logging
+from collections.abc import Sequence
+
+from env.decisions.budget import MEASURED_TOLERANCE, Budget
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.reward import RewardConfig, reward
+from experiments.record.run_folder import RunFolder
+from experiments.stages.event_log import EventLog
+from experiments.stages.figures import draw_bits
+from experiments.terminal.progress import LiveProgress
+from hardware.energy.energy import energy_label
+from hardware.layers.table import LayerTable
+from hardware.measuring.measurement import latency_label
+
+_logger = logging.getLogger(__name__)
+
+__all__ = ["Recorder", "scalars_of"]
+
+
+def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | None]:
+    """Return the scalars of one real evaluation, `{tag: value}`; None where there is no value."""
+    weight_bits, activation_bits = evaluation.allocation.mean_bits()
+    latency_ms, predicted_ms = evaluation.latency_ms, table.predict_ms(evaluation.allocation)
+    measurement = evaluation.measurement
+    source = None if measurement is None else measurement.source
+    energy = None if measurement is None else measurement.energy
+    predicted_mj = table.predict_mj(evaluation.allocation)
+    scalars: dict[str, float | None] = {
+        "evaluation/accuracy": evaluation.accuracy,
+        "evaluation/loss": evaluation.loss,
+        "evaluation/failed": float(bool(evaluation.error)),
+        "evaluation/model_bytes": float(evaluation.model_bytes),
+        "evaluation/mean_weight_bits": weight_bits,
+        "evaluation/mean_activation_bits": activation_bits,
+        latency_label("evaluation/latency_ms", source): latency_ms,
+        latency_label("evaluation/latency_iqr_ms", source): None
+        if measurement is None
+        else measurement.iqr_ms,
+        "evaluation/predicted_over_measured": (predicted_ms / latency_ms if latency_ms else None),
+        "time/train_s": evaluation.train_s,
+        "time/build_s": evaluation.build_s,
+        "time/measure_s": evaluation.measure_s,
+    }
+    if energy is not None:
+        energies = {
+            "evaluation/energy_mj": energy.gross_mj,
+            "evaluation/energy_net_mj": energy.net_mj,
+            "evaluation/energy_error_mj": energy.error_mj,
+            "evaluation/energy_idle_w": energy.idle_w,
+            "evaluation/energy_predicted_over_measured": None
+            if predicted_mj is None
+            else predicted_mj / energy.gross_mj,
+        }
+        scalars |= {energy_label(tag, energy.source): value for tag, value in energies.items()}
+    for layer, bits in evaluation.allocation.items:
+        scalars[f"weight_bits/{layer}"] = float(bits.weight_bits)
+        scalars[f"activation_bits/{layer}"] = float(bits.activation_bits)
+    return scalars
+
+
+class Recorder:
+    """Called with each real evaluation, in order; keeps them and the best inside the budget.
+
+    The first evaluation is the all-8-bit reference, which rewards are compared with.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: RunFolder,
+        events: EventLog,
+        progress: LiveProgress,
+        table: LayerTable,
+        limit: int,
+        budget: Budget,
+        reward_config: RewardConfig,
+        past: Sequence[Evaluation] = (),
+    ) -> None:
+        """Prepare for a search with an evaluation limit; `past` ones were recorded before."""
+        self.evaluations: list[Evaluation] = []
+        self.best: Evaluation | None = None
+        self._best_reward = 0.0
+        self._folder = folder
+        self._events = events
+        self._progress = progress
+        self._table = table
+        self._limit = limit
+        self._budget = budget
+        self._reward_config = reward_config
+        for evaluation in past:
+            self._log(evaluation)
+
+    def __call__(self, evaluation: Evaluation) -> None:
+        """Write, log and show one evaluation; practice leaves no trace here."""
+        if evaluation.practice:
+            return
+        self._folder.append_evaluation(evaluation)
+        _logger.info("evaluation %d by %s finished", evaluation.index, evaluation.proposer)
+        improved = self._log(evaluation)
+        self._progress.evaluation(len(self.evaluations), self._limit, evaluation, best=improved)
+
+    def _log(self, evaluation: Evaluation) -> bool:
+        """Write an evaluation's curves and tell whether it is the best so far."""
+        self.evaluations.append(evaluation)
+        step = len(self.evaluations)
+        self._events.scalars(
+            {**scalars_of(evaluation, self._table), "evaluation/used": float(step)}, step
+        )
+        improved = self._judge(evaluation, step)
+        if improved:
+            self._log_best(evaluation, step)
+        self._events.flush()
+        return improved
+
+    def _judge(self, evaluation: Evaluation, step: int) -> bool:
+        """Log the reward's terms and tell whether the evaluation is the best so far."""
+        total, terms = self._reward(evaluation)
+        self._events.scalars(
+            {
+                "reward/total": total,
+                **{
+                    energy_label(f"reward/{name}", self._table.energy_source): term
+                    for name, term in terms.items()
+                },
+            },
+            step,
+        )
+        return self._is_best(evaluation, total)
+
+    def _reward(self, evaluation: Evaluation) -> tuple[float, dict[str, float]]:
+        return reward(evaluation, self.evaluations[0], self._reward_config)
+
+    def _is_best(self, evaluation: Evaluation, total: float) -> bool:
+        inside = not evaluation.error and self._budget.allows(
+            latency_ms=evaluation.latency_ms,
+            model_bytes=evaluation.model_bytes,
+            energy_mj=evaluation.energy_mj,
+            tolerance=MEASURED_TOLERANCE,
+        )
+        if not inside or (self.best is not None and total <= self._best_reward):
+            return False
+        self.best, self._best_reward = evaluation, total
+        return True
+
+    def _log_best(self, evaluation: Evaluation, step: int) -> None:
+        weight_bits, activation_bits = evaluation.allocation.mean_bits()
+        self._events.scalars(
+            {
+                "best/accuracy": evaluation.accuracy,
+                latency_label("best/latency_ms", self._table.source): evaluation.latency_ms,
+                energy_label("best/energy_mj", self._table.energy_source): evaluation.energy_mj,
+                "best/model_bytes": float(evaluation.model_bytes),
+                "best/mean_weight_bits": weight_bits,
+                "best/mean_activation_bits": activation_bits,
+                "best/reward": self._best_reward,
+            },
+            step,
+        )
+        title = f"evaluation {step}: {100 * evaluation.accuracy:.2f} %"
+        self._events.figure("bits/best", draw_bits(evaluation.allocation, title), step)

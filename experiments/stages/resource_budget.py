@@ -1,0 +1,91 @@
+"""Resource budget: from what the user asked for, and what was measured, to absolute limits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from env.decisions.budget import Budget, BudgetConfig
+
+__all__ = ["DecidedBudget", "UniformFigures", "decide_budget"]
+
+ALL_8 = 8
+SHARE = 1 / 3
+"""Default budget: this far from the fastest uniform allocation's figure towards all-8's."""
+LEAST_GAIN = 0.05
+"""Time that the fastest uniform allocation must save for a latency budget to make sense: a few
+times the 2 % to which timings repeat."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UniformFigures:
+    """What one uniform allocation takes."""
+
+    latency_ms: float
+    model_bytes: int
+    energy_mj: float | None = None
+    """None where there is no meter."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecidedBudget:
+    """The limits of a run, and one line that says where they come from."""
+
+    budget: Budget
+    reason: str
+
+
+def decide_budget(config: BudgetConfig, uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
+    """Turn ratios and defaults into milliseconds, bytes and millijoules.
+
+    Args:
+        config: What the user asked for.
+        uniform: Measured figures of the uniform allocations by bits, 8 among them.
+    """
+    all_8 = uniform[ALL_8]
+    asked = (
+        config.latency_ms,
+        config.latency_ratio,
+        config.model_bytes,
+        config.model_bytes_ratio,
+        config.energy_mj,
+        config.energy_ratio,
+    )
+    if all(value is None for value in asked):
+        if config.accuracy_drop is None:
+            return _default(uniform)
+        lost = 100 * config.accuracy_drop
+        return DecidedBudget(
+            budget=Budget(),
+            reason=f"the fastest that loses at most {lost:g} points of uniform 8 bits' accuracy",
+        )
+    latency_ms, model_bytes, energy_mj = config.latency_ms, config.model_bytes, config.energy_mj
+    if config.latency_ratio is not None:
+        latency_ms = config.latency_ratio * all_8.latency_ms
+    if config.model_bytes_ratio is not None:
+        model_bytes = int(config.model_bytes_ratio * all_8.model_bytes)
+    if config.energy_ratio is not None:
+        assert all_8.energy_mj is not None  # the configuration was refused otherwise
+        energy_mj = config.energy_ratio * all_8.energy_mj
+    return DecidedBudget(
+        budget=Budget(latency_ms=latency_ms, model_bytes=model_bytes, energy_mj=energy_mj),
+        reason="as asked for",
+    )
+
+
+def _default(uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
+    all_8 = uniform[ALL_8]
+    bits = min(uniform, key=lambda width: uniform[width].latency_ms)
+    fastest_ms = uniform[bits].latency_ms
+    if fastest_ms <= (1 - LEAST_GAIN) * all_8.latency_ms:
+        latency_ms = fastest_ms + SHARE * (all_8.latency_ms - fastest_ms)
+        reason = (
+            f"a third of the way from uniform {bits} bits ({fastest_ms:.4f} ms) "
+            f"to 8 bits ({all_8.latency_ms:.4f} ms)"
+        )
+        return DecidedBudget(budget=Budget(latency_ms=latency_ms), reason=reason)
+    smallest = min(figures.model_bytes for figures in uniform.values())
+    model_bytes = int(smallest + SHARE * (all_8.model_bytes - smallest))
+    reason = (
+        f"bits buy no time on this device (uniform {bits} bits takes {fastest_ms:.4f} ms, 8 bits "
+        f"{all_8.latency_ms:.4f} ms), so model bytes are the budget, by the same rule"
+    )
+    return DecidedBudget(budget=Budget(model_bytes=model_bytes), reason=reason)

@@ -1,0 +1,150 @@
+"""ResultRow and the final table: what is reported, as rich text, CSV and JSON."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from env.decisions.budget import MEASURED_TOLERANCE, Budget
+from hardware.energy.energy import NO_METER
+from hardware.measuring.measurement import Measurement
+from quant.allocation import Allocation
+from quant.layers import LayerSpec
+
+__all__ = ["ResultRow", "draw_table", "float_row", "quantized_row", "to_csv"]
+
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResultRow:
+    """One line of the final table. None stands for what was not measured or does not apply."""
+
+    name: str
+    accuracy: float
+    accuracy_se: float
+    model_bytes: int
+    latency_ms: float | None = None
+    """Median of the repeats."""
+    latency_iqr_ms: float | None = None
+    weight_bits: float | None = None
+    """Unweighted mean over the layers."""
+    activation_bits: float | None = None
+    inside_budget: bool | None = None
+    """By the measured latency, with the measured tolerance, and by the model's bytes."""
+    energy_mj: float | None = None
+    """Gross millijoules of one execution."""
+    energy_net_mj: float | None = None
+    """Without what the idle device takes meanwhile; None for a modelled source."""
+    energy_error_mj: float | None = None
+    """Standard error of the gross energy."""
+    idle_w: float | None = None
+    energy_source: str = NO_METER
+    """Kind of meter, `modelled` or `none`."""
+    source: str = ""
+    """`measured`, `simulated` or `emulated`."""
+    verdict: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def float_row(
+    layers: Sequence[LayerSpec], accuracy: float, accuracy_se: float, name: str = "float"
+) -> ResultRow:
+    """Return the row of a float network, 4 bytes for each parameter; it is not timed."""
+    return ResultRow(
+        name=name,
+        accuracy=accuracy,
+        accuracy_se=accuracy_se,
+        model_bytes=_FLOAT_BYTES * sum(layer.parameters for layer in layers),
+    )
+
+
+def quantized_row(
+    name: str,
+    allocation: Allocation,
+    *,
+    accuracy: float,
+    accuracy_se: float,
+    model_bytes: int,
+    measurement: Measurement | None,
+    budget: Budget,
+) -> ResultRow:
+    """Return the row of one allocation, judged against the budget by what was measured."""
+    weight_bits, activation_bits = allocation.mean_bits()
+    latency_ms = None if measurement is None else measurement.median_ms
+    energy = None if measurement is None else measurement.energy
+    return ResultRow(
+        name=name,
+        accuracy=accuracy,
+        accuracy_se=accuracy_se,
+        model_bytes=model_bytes,
+        latency_ms=latency_ms,
+        latency_iqr_ms=None if measurement is None else measurement.iqr_ms,
+        weight_bits=weight_bits,
+        activation_bits=activation_bits,
+        inside_budget=budget.allows(
+            latency_ms=latency_ms,
+            model_bytes=model_bytes,
+            energy_mj=None if energy is None else energy.gross_mj,
+            tolerance=MEASURED_TOLERANCE,
+        ),
+        energy_mj=None if energy is None else energy.gross_mj,
+        energy_net_mj=None if energy is None else energy.net_mj,
+        energy_error_mj=None if energy is None else energy.error_mj,
+        idle_w=None if energy is None else energy.idle_w,
+        energy_source=NO_METER if energy is None else energy.source,
+        source="" if measurement is None else measurement.source,
+        verdict="" if measurement is None else str(measurement.verdict),
+    )
+
+
+def draw_table(rows: Sequence[ResultRow], budget: Budget, split: str) -> Table:
+    """Draw the rows for a terminal.
+
+    Args:
+        rows: The float network first.
+        budget: Named in the caption.
+        split: Which images the accuracies are of, `search` or `test`.
+    """
+    sources = " and ".join(sorted({row.source for row in rows if row.source}))
+    caption = f"accuracy on the {split} split ± standard error; latency {sources or 'not measured'}"
+    caption += f", median and IQR; budget: {budget}"
+    if any(row.verdict.startswith("unstable") for row in rows):
+        caption += "\n* unstable: the machine was busy, or the repeats disagree"
+    table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
+    table.add_column("", no_wrap=True)
+    for name in ("accuracy %", "latency ms", "IQR ms", "bytes", "bits w/a", "inside"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*_cells(row))
+    return table
+
+
+def to_csv(rows: Sequence[ResultRow]) -> str:
+    """Return the rows as CSV with a header; what is None is empty."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(
+        buffer, fieldnames=list(ResultRow.__dataclass_fields__), lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(row.to_dict() for row in rows)
+    return buffer.getvalue()
+
+
+def _cells(row: ResultRow) -> tuple[str, ...]:
+    accuracy = f"{100 * row.accuracy:.2f} ± {100 * row.accuracy_se:.2f}"
+    latency, iqr, bits = "-", "-", "32/32"
+    if row.latency_ms is not None:
+        mark = "*" if row.verdict.startswith("unstable") else ""
+        latency, iqr = f"{row.latency_ms:.4f}{mark}", f"{row.latency_iqr_ms:.4f}"
+    if row.weight_bits is not None:
+        bits = f"{row.weight_bits:.1f}/{row.activation_bits:.1f}"
+    inside = {None: "-", True: "yes", False: "no"}[row.inside_budget]
+    return row.name, accuracy, latency, iqr, str(row.model_bytes), bits, inside

@@ -1,0 +1,71 @@
+"""Final retraining: one allocation from the float checkpoint, as long as `final` says."""
+
+from collections.abc import Callable
+
+from env.tasks import Split
+from experiments.settings.run_config import RunConfig
+from experiments.stages.network_setup import NetworkSetup, float_accuracy
+from hardware.measuring.lock import training_lock
+from quant.accuracy import Accuracy, integer_accuracy
+from quant.allocation import Allocation
+from quant.convert import convert
+from quant.deploy_graph import DeployGraph
+from quant.finetune import finetune
+from quant.network import QuantizedNetwork
+
+__all__ = ["retrain", "retrain_and_score", "retrain_float_and_score"]
+
+Progress = Callable[[int, int], None]
+
+
+def retrain(
+    setup: NetworkSetup, config: RunConfig, allocation: Allocation, progress: Progress | None = None
+) -> DeployGraph:
+    """Retrain one allocation and convert it; equal arguments give equal weights.
+
+    Args:
+        setup: The network at its float checkpoint, and the data.
+        config: Its `final` section says how long; its seed orders the images.
+        allocation: The bits.
+        progress: Called with (steps done, steps in all).
+    """
+    network = _retrained(setup, config, allocation, progress)
+    with training_lock():
+        return convert(network, setup.task.network)
+
+
+def retrain_and_score(
+    setup: NetworkSetup,
+    config: RunConfig,
+    allocation: Allocation,
+    split: Split,
+    progress: Progress | None = None,
+) -> tuple[DeployGraph, Accuracy]:
+    """Retrain as `retrain` does, and score the integer network on a split."""
+    graph = retrain(setup, config, allocation, progress)
+    with training_lock():
+        return graph, integer_accuracy(graph, split.images, split.labels)
+
+
+def retrain_float_and_score(
+    setup: NetworkSetup, config: RunConfig, split: Split, progress: Progress | None = None
+) -> Accuracy:
+    """Retrain the float network by as many steps, and score it: the like-for-like of `retrain`."""
+    return float_accuracy(_retrained(setup, config, None, progress), split)
+
+
+def _retrained(
+    setup: NetworkSetup, config: RunConfig, allocation: Allocation | None, progress: Progress | None
+) -> QuantizedNetwork:
+    network = setup.network.clone()
+    network.set_allocation(allocation)
+    with training_lock():
+        finetune(
+            network,
+            setup.task.train.images,
+            setup.task.train.labels,
+            config.final,
+            seed=config.seed,
+            progress=progress,
+        )
+    return network

@@ -1,0 +1,75 @@
+"""Side by side: several programs timed in interleaved rounds, so that a slow minute hits all."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from hardware.device import Device, MeasureResult
+from hardware.errors import BuildError
+from hardware.measuring.measurement import Measurement
+from quant.deploy_graph import DeployGraph
+
+__all__ = ["ROUNDS", "time_side_by_side"]
+
+Name = TypeVar("Name")
+
+ROUNDS = 3
+"""Rounds of interleaved measurements; odd, so that the middle one is one of them."""
+EXTRA_ROUNDS = 4
+"""Further rounds for programs that a busy machine left without a stable measurement."""
+
+
+def time_side_by_side(
+    device: Device,
+    graphs: Mapping[Name, DeployGraph],
+    *,
+    rounds: int = ROUNDS,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[Name, Measurement]:
+    """Measure every graph once a round and return each one's middle stable measurement.
+
+    Programs without a stable measurement get up to `EXTRA_ROUNDS` more; where there still is
+    none, the middle of the unstable ones is returned, and its verdict says so. The middle is by
+    latency: nothing is preferred for being fast, only for having been left alone.
+
+    Args:
+        device: Where to measure.
+        graphs: Converted networks by name.
+        rounds: Number of rounds that all take part in.
+        progress: Called with (measurements done, measurements in all).
+
+    Raises:
+        BuildError: a graph cannot be measured; names it.
+        HardwareLostError: the device is gone.
+    """
+    taken: dict[Name, list[Measurement]] = {name: [] for name in graphs}
+    done, total = 0, rounds * len(graphs)
+    for number in range(rounds + EXTRA_ROUNDS):
+        names = list(graphs)
+        if number >= rounds:
+            names = [name for name in names if not _settled(taken[name])]
+            total += len(names)
+        for name in names:
+            taken[name].append(_measurement(device.measure(graphs[name]), name))
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    return {name: _middle(_stable(found) or found) for name, found in taken.items()}
+
+
+def _settled(measurements: Sequence[Measurement]) -> bool:
+    """Return whether further rounds would be no better: emulated times never become stable."""
+    return bool(_stable(measurements)) or measurements[-1].source == "emulated"
+
+
+def _stable(measurements: Sequence[Measurement]) -> list[Measurement]:
+    return [item for item in measurements if item.verdict.stable]
+
+
+def _middle(measurements: Sequence[Measurement]) -> Measurement:
+    return sorted(measurements, key=lambda item: item.median_ms)[len(measurements) // 2]
+
+
+def _measurement(result: MeasureResult, name: object) -> Measurement:
+    if result.measurement is None:
+        raise BuildError(f"{name} cannot be measured: {result.error}")
+    return result.measurement

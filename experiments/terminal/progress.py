@@ -1,0 +1,89 @@
+"""Progress: one live line on stderr for each stage, silent where nobody watches."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TimeElapsedColumn as Elapsed
+
+from env.evaluating.evaluation import Evaluation
+
+__all__ = ["LiveProgress", "remaining_text"]
+
+
+def remaining_text(done: int, total: int, elapsed_s: float) -> str:
+    """Return how long the rest takes if it goes on as so far, for example `ETA 2:05`."""
+    if done <= 0 or total <= 0:
+        return ""
+    left_s = round(elapsed_s / done * max(0, total - done))
+    minutes, seconds = divmod(left_s, 60)
+    return f"ETA {minutes}:{seconds:02d}"
+
+
+class LiveProgress:
+    """Shows stages and evaluations. A context manager; does nothing when `quiet`."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        """Prepare a line on stderr; a stderr that is no terminal is quiet too."""
+        self._console = Console(file=sys.stderr)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            Elapsed(),
+            TextColumn("{task.fields[eta]}"),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            disable=quiet or not self._console.is_terminal,
+        )
+        self._stages: dict[str, tuple[TaskID, float]] = {}
+        self._best: Evaluation | None = None
+
+    def stage(self, name: str, done: int, total: int, note: str = "") -> None:
+        """Show that `done` of `total` parts of a stage are finished."""
+        if name not in self._stages:
+            self._stages[name] = (
+                self._progress.add_task(name, total=total, eta="", note=""),
+                time.monotonic(),
+            )
+        task, started = self._stages[name]
+        eta = "" if done >= total else remaining_text(done, total, time.monotonic() - started)
+        self._progress.update(task, completed=done, total=total, eta=eta, note=note)
+
+    def evaluation(self, done: int, total: int, evaluation: Evaluation, best: bool) -> None:
+        """Show a finished evaluation.
+
+        Args:
+            done: Real evaluations so far.
+            total: The evaluation limit.
+            evaluation: The one that just finished.
+            best: Whether it is the best so far inside the budget.
+        """
+        if best:
+            self._best = evaluation
+        note = "nothing inside the budget yet"
+        if self._best is not None:
+            latency_ms = self._best.latency_ms
+            note = f"best {100 * self._best.accuracy:.2f} %"
+            if latency_ms is not None:
+                note += f" at {latency_ms:.4f} ms"
+            measurement = self._best.measurement
+            if measurement is not None and measurement.source == "emulated":
+                note += ", emulated"
+        self.stage("evaluations", done, total, note)
+
+    def __enter__(self) -> "LiveProgress":
+        """Start the live line."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the live line and leave its last state on the screen."""
+        self._progress.stop()

@@ -1,0 +1,1 @@
+"""This machine as a device, seen from the command's own process."""

@@ -1,0 +1,1 @@
+"""Boards over TVM RPC as a device, seen from the command's own process."""

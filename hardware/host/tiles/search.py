@@ -1,0 +1,92 @@
+"""The tile search: the fastest register tiles of a network's layers, found by measuring.
+
+Layers of equal shape and family share one search. Each compiles the few schedules that promise
+most, checks that they compute the same, and times them in interleaved rounds. The largest layers
+come first; what the time limit leaves out keeps the default tile.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Protocol
+
+from hardware.device import Progress
+from hardware.errors import BuildError
+from hardware.graph.borders import with_borders
+from hardware.graph.random_codes import BitPair, layer_alone
+from hardware.host.tiles.report import TileReport
+from hardware.measuring.lock import timing_lock
+from hardware.wire.tile_task import TileTask
+from quant.deploy_graph import DeployGraph
+
+__all__ = ["TileBench", "search_tiles"]
+
+_SEED = 0
+
+
+class TileBench(Protocol):
+    """What the search needs of the place where programs run."""
+
+    def tile_tasks(
+        self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]
+    ) -> list[TileTask]:
+        """Return the searches of a network, one for each choice that its layers need."""
+
+    def compile_tiles(self, part: DeployGraph) -> None:
+        """Compile and check the schedules worth measuring for one layer."""
+
+    def time_tiles(self) -> bool:
+        """Time what was compiled last and keep the fastest; return whether it is a new tile."""
+
+
+def search_tiles(
+    graph: DeployGraph,
+    pairs: Mapping[str, Sequence[BitPair]],
+    bench: TileBench,
+    limit_s: float,
+    progress: Progress | None = None,
+    *,
+    lock: Callable[[], AbstractContextManager[None]] = timing_lock,
+    clock: Callable[[], float] = time.monotonic,
+) -> TileReport:
+    """Search the tiles of one network; choices that are on the disk are not searched again.
+
+    Args:
+        graph: The converted network; random codes stand in for its weights.
+        pairs: `{layer: bit pairs}` that the layers may have.
+        bench: Compiles and times.
+        limit_s: No search begins that would probably end later than this many seconds from now.
+        progress: Called after each search.
+        lock: Held while something is timed.
+        clock: Seconds, for tests.
+    """
+    graph = with_borders(graph)
+    started = clock()
+    tasks = sorted(bench.tile_tasks(graph, pairs), key=lambda task: -task.weight)
+    open_tasks = [task for task in tasks if not task.known]
+    report = TileReport(known=len(tasks) - len(open_tasks), limit_s=limit_s)
+    longest_s = 0.0
+    for done, task in enumerate(open_tasks):
+        begun = clock()
+        if begun - started + longest_s >= limit_s:
+            report = replace(report, left=len(open_tasks) - done)
+            break
+        try:
+            changed = _search(layer_alone(graph, task.layer, task.pair, _SEED), bench, lock)
+            report = replace(report, searched=report.searched + 1, changed=report.changed + changed)
+        except BuildError as error:
+            report = replace(report, failed=(*report.failed, f"{task.what}: {error}"))
+        longest_s = max(longest_s, clock() - begun)
+        if progress is not None:
+            progress(done + 1, len(open_tasks), task.what)
+    return replace(report, seconds=clock() - started)
+
+
+def _search(
+    part: DeployGraph, bench: TileBench, lock: Callable[[], AbstractContextManager[None]]
+) -> bool:
+    bench.compile_tiles(part)
+    # Compiling may run beside a training; a timing must not.
+    with lock():
+        return bench.time_tiles()

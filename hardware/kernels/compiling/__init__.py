@@ -1,0 +1,1 @@
+"""From a plan to machine code: targets, compilation, the cache on the disk."""

@@ -1,0 +1,190 @@
+"""KernelCache: compiled kernels on disk, found by their whole key.
+
+Each kernel has a folder named after a digest of its key, with `key.json` (the whole key, and the
+SHA-256 of each file), `kernel.o` (to link whole programs from) and `kernel.so` (to load). A folder
+appears complete, by renaming. It is used only where its key is equal and its files are what
+`key.json` says; otherwise it is made again. A kernel for another architecture has no `kernel.so`.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm.support import cc
+
+from hardware.errors import BuildError, ToolchainError
+from hardware.kernels.compiling.plan import KernelPlan
+from hardware.kernels.compiling.target import KernelTarget
+from hardware.target import TargetConfig
+
+__all__ = ["CacheCounts", "KernelCache", "compile_entry", "default_folder"]
+
+_OBJECT, _LIBRARY = "kernel.o", "kernel.so"
+
+_LOADED: dict[tuple[Path, str], Any] = {}
+"""Every library this process has loaded, by folder and key: none is ever unloaded, since programs
+hold pointers into it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CacheCounts:
+    """What a cache did so far; kernels that were loaded before count nowhere."""
+
+    hits: int = 0
+    """Kernels found on disk."""
+    misses: int = 0
+    """Kernels that were compiled."""
+    compile_s: float = 0.0
+    """Seconds spent compiling them."""
+
+
+class KernelCache:
+    """Compiled kernels of one target. Several processes may share its folder."""
+
+    def __init__(self, config: TargetConfig) -> None:
+        """Open the folder that the configuration names; it is made with the first kernel."""
+        named = Path(config.kernel_cache).expanduser() if config.kernel_cache else None
+        self.folder = (named or default_folder()).absolute()
+        self.counts = CacheCounts()
+        self._target = KernelTarget.of(config)
+
+    def load(self, plans: Iterable[KernelPlan]) -> list[Any]:
+        """Return the TVM runtime modules that hold the plans' symbols, each module once.
+
+        Raises:
+            BuildError: a kernel cannot be compiled.
+            ToolchainError: a kernel must be compiled and there is no C++ compiler to link it.
+        """
+        return [self._load(plan) for plan in {plan.document: plan for plan in plans}.values()]
+
+    def has(self, plan: KernelPlan) -> bool:
+        """Return whether a plan's kernel is loaded, or undamaged on disk."""
+        folder = self.folder / plan.symbol
+        return (folder, plan.document) in _LOADED or _is_whole(folder, plan, self._target)
+
+    def objects(self, plans: Iterable[KernelPlan]) -> list[Path]:
+        """Return the object files of the plans' kernels, each once, in the order of the plans.
+
+        Raises:
+            BuildError: a kernel cannot be compiled.
+            ToolchainError: a kernel must be compiled and there is no C++ compiler to link it.
+        """
+        unique = {plan.symbol: plan for plan in plans}
+        for plan in unique.values():
+            if (self.folder / plan.symbol, plan.document) not in _LOADED:
+                self._make(plan)
+        return [self.folder / symbol / _OBJECT for symbol in unique]
+
+    def _load(self, plan: KernelPlan) -> Any:
+        folder = self.folder / plan.symbol
+        loaded = (folder, plan.document)
+        if loaded not in _LOADED:
+            self._make(plan)
+            _LOADED[loaded] = tvm.runtime.load_module(str(folder / _LIBRARY))
+        return _LOADED[loaded]
+
+    def _make(self, plan: KernelPlan) -> None:
+        """Compile a kernel that is not on the disk."""
+        folder = self.folder / plan.symbol
+        if _is_whole(folder, plan, self._target):
+            self.counts = replace(self.counts, hits=self.counts.hits + 1)
+        else:
+            self._compile(folder, plan)
+
+    def _compile(self, folder: Path, plan: KernelPlan) -> None:
+        started = time.perf_counter()
+        compile_entry(folder, plan, self._target)
+        self.counts = replace(
+            self.counts,
+            misses=self.counts.misses + 1,
+            compile_s=self.counts.compile_s + time.perf_counter() - started,
+        )
+
+
+def default_folder() -> Path:
+    """Return `$XDG_CACHE_HOME/bitalloc/kernels`, or the same under `~/.cache`."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "bitalloc" / "kernels"
+
+
+def compile_entry(folder: Path, plan: KernelPlan, target: KernelTarget) -> None:
+    """Compile one kernel into a folder of its own, in place of what is there.
+
+    Raises:
+        BuildError: the kernel cannot be compiled, or the folder cannot be written.
+        ToolchainError: there is no C++ compiler to link it.
+    """
+    if target.native and cc.get_cc() is None:
+        raise ToolchainError(
+            "expected a C++ compiler to link kernels with, found none on PATH",
+            "install g++ or clang, or set CXX",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{plan.symbol}-", dir=folder.parent))
+    try:
+        _write_entry(made, plan, target)
+        _publish(made, folder, plan, target)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _files(target: KernelTarget) -> tuple[str, ...]:
+    """Return the files of an entry: what this machine cannot load is not linked for loading."""
+    return (_OBJECT, _LIBRARY) if target.native else (_OBJECT,)
+
+
+def _write_entry(folder: Path, plan: KernelPlan, target: KernelTarget) -> None:
+    """Compile a kernel into an empty folder."""
+    try:
+        module = tvm.IRModule({plan.symbol: plan.build(plan.symbol)})
+        tvm.tirx.build(module, target.tvm_target()).write_to_file(str(folder / _OBJECT), "o")
+        if target.native:
+            cc.create_shared(str(folder / _LIBRARY), str(folder / _OBJECT))
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise BuildError(f"kernel {plan.document} does not compile: {error}") from error
+    digests = {name: _digest(folder / name) for name in _files(target)}
+    document = {"key": json.loads(plan.document), "sha256": digests}
+    (folder / "key.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def _publish(made: Path, folder: Path, plan: KernelPlan, target: KernelTarget) -> None:
+    """Give a complete folder its name, unless another process did the same meanwhile."""
+    for _ in range(10):
+        with suppress(OSError):
+            made.rename(folder)
+            return
+        if _is_whole(folder, plan, target):
+            return
+        # What is there is broken or another key's. Libraries loaded from it stay valid.
+        aside = Path(tempfile.mkdtemp(prefix=".old-", dir=folder.parent))
+        with suppress(OSError):
+            folder.rename(aside / "entry")
+        shutil.rmtree(aside, ignore_errors=True)
+    raise BuildError(
+        f"kernel folder {folder} cannot be written", "check its permissions, or delete it"
+    )
+
+
+def _is_whole(folder: Path, plan: KernelPlan, target: KernelTarget) -> bool:
+    """Return whether a folder holds this very kernel, undamaged."""
+    try:
+        document = json.loads((folder / "key.json").read_text(encoding="utf-8"))
+        return bool(
+            document["key"] == json.loads(plan.document)
+            and document["sha256"] == {name: _digest(folder / name) for name in _files(target)}
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

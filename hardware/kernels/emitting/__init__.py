@@ -1,0 +1,1 @@
+"""Writing TensorIR from Python: what every kernel repeats."""

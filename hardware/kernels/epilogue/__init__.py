@@ -1,0 +1,1 @@
+"""From sums to codes: rounding, narrowing, and where the outputs go."""

@@ -1,0 +1,104 @@
+"""AVX-512's epilogue: sixteen sums at once, rounded by the conversion, packed by saturation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from hardware.kernels.emitting.emit import lanes_of
+from hardware.kernels.epilogue.epilogue import Avx2Epilogue, Outputs, PackedEpilogue, Scaling
+
+__all__ = ["Avx512Epilogue"]
+
+_LANES = 16
+_BEYOND = 65536.0
+"""More than any code: what is larger is clipped anyway, and would overflow int32."""
+_ALL = -1
+_CURRENT_ROUNDING = 4
+"""To nearest even, as every conversion of a process that did not change it."""
+
+
+class Avx512Epilogue(PackedEpilogue):
+    """Sums of sixteen channels; the sums of a depthwise layer come eight by eight."""
+
+    lanes = _LANES
+
+    def emit(
+        self, sums: Sequence[Any], constant: Any, scaling: Scaling, outputs: Outputs, real: int
+    ) -> None:
+        """Emit one pixel's outputs."""
+        if lanes_of(sums[0]) < _LANES:
+            Avx2Epilogue().emit(sums, constant, scaling, outputs, real)
+        else:
+            PackedEpilogue.emit(self, sums, constant, scaling, outputs, real)
+
+    def rounded(self, values: Any, multiplier: Any) -> Any:
+        """Return the codes as the conversion rounds them; below int32 it gives the smallest."""
+        real = T.Cast("float32x16", values) * multiplier
+        return _call(
+            "mask.cvtps2dq.512",
+            T.min(real, T.broadcast(T.float32(_BEYOND), _LANES)),
+            T.broadcast(T.int32(0), _LANES),
+            T.int16(_ALL),
+            T.int32(_CURRENT_ROUNDING),
+            dtype="int32x16",
+        )
+
+    def added(self, left: Any, right: Any) -> Any:
+        """Return the plain sum: what `rounded` gives is bounded above."""
+        return left + right
+
+    def packed(self, codes: Sequence[Any], dtype: str) -> list[Any]:
+        """Return the codes as the pack instructions saturate them."""
+        result, at = [], 0
+        while len(codes) - at >= 4 and dtype == "uint8":
+            result.append(_bytes_of_four(codes[at : at + 4]))
+            at += 4
+        while len(codes) - at >= 2:
+            words = _words(*codes[at : at + 2])
+            result.append(_bytes_of_two(words) if dtype == "uint8" else _words_in_order(words))
+            at += 2
+        return [*result, *codes[at:]]
+
+
+def _bytes_of_four(vectors: Sequence[Any]) -> Any:
+    """Return uint8x64 of four int32x16, saturated."""
+    packed = _bytes(_words(*vectors[:2]), _words(*vectors[2:]))
+    # Each 128-bit part of a packed vector holds four neighbours of each vector.
+    order = [vector + 4 * part for vector in range(4) for part in range(4)]
+    return _shuffled(packed, "int32", order)
+
+
+def _bytes_of_two(words: Any) -> Any:
+    """Return uint8x32 of two packed int32x16, saturated."""
+    order = [vector + 4 * part for vector in range(2) for part in range(4)]
+    return _shuffled(_bytes(words, words), "int32", order)
+
+
+def _words_in_order(words: Any) -> Any:
+    """Return int16x32 of two packed int32x16, the first one's lanes first."""
+    return _shuffled(
+        words, "int64", [vector + 2 * part for vector in range(2) for part in range(4)]
+    )
+
+
+def _words(low: Any, high: Any) -> Any:
+    return _call("packssdw.512", low, high, dtype="int16x32")
+
+
+def _bytes(low: Any, high: Any) -> Any:
+    return _call("packuswb.512", low, high, dtype="uint8x64")
+
+
+def _shuffled(vector: Any, element: str, order: Sequence[int]) -> Any:
+    """Return chosen elements of a vector, whose own type may be narrower."""
+    own, lanes = str(vector.ty).split("x")
+    size = int(element.removeprefix("int")) // int(own.lstrip("uint"))
+    source = T.reinterpret(vector, dtype=f"{element}x{int(lanes) // size}")
+    return T.reinterpret(tirx.Shuffle([source], list(order)), dtype=f"{own}x{len(order) * size}")
+
+
+def _call(name: str, *arguments: Any, dtype: str) -> Any:
+    intrinsic = T.llvm_lookup_intrinsic_id(f"llvm.x86.avx512.{name}")
+    return T.call_llvm_pure_intrin(intrinsic, *arguments, dtype=dtype)

@@ -1,0 +1,293 @@
+"""Epilogues: from a tile's integer sums to codes or logits in the output tensor.
+
+Source: docs/integers.md, "Requantization".
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tvm.tirx.script import builder as T
+
+from hardware.kernels.emitting.avx2_pack import pack_bytes, pack_words, rounded
+from hardware.kernels.emitting.emit import (
+    element_type,
+    lanes_of,
+    load,
+    local_vector,
+    spread,
+    store,
+    vector_type,
+)
+from hardware.kernels.emitting.vectors import parts
+from hardware.kernels.epilogue.requantize import narrowed, requantized
+
+__all__ = [
+    "Avx2Epilogue",
+    "Epilogue",
+    "Follow",
+    "Outputs",
+    "PackedEpilogue",
+    "PlainEpilogue",
+    "Scaling",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """What is computed of a layer's wide codes before they are stored: buffers and flags."""
+
+    other: Any | None
+    """int16 tensor that is added, None without an addition."""
+    scales: Any
+    """float32 `[own, other, narrow]`: multipliers of the addition and of the requantization."""
+    limits: Any
+    """float32 `[clip_min, clip_max, zero_point, clip_min, clip_max]`: the sum's, the narrow's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Buffers of an epilogue's constants."""
+
+    bias: Any
+    """int32, flat."""
+    multiplier: Any
+    """float32, likewise."""
+    limits: Any
+    """float32 `[zero_point, clip_min, clip_max]`."""
+    follow: Follow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Flat output buffers, and where a pixel's first channel of a block goes in them."""
+
+    buffer: Any | None
+    """u8 or int16 codes, or float32 for logits; None where only narrow codes are kept."""
+    place: Any
+    narrow: Any | None = None
+    """u8 codes of a requantization that follows."""
+    narrow_place: Any = None
+
+    @property
+    def dtype(self) -> str:
+        """Type of the layer's own output."""
+        return "int16" if self.buffer is None else str(self.buffer.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Epilogue(ABC):
+    """Scales, rounds, clips and stores."""
+
+    @abstractmethod
+    def emit(
+        self, sums: Sequence[Any], constant: Any, scaling: Scaling, outputs: Outputs, real: int
+    ) -> None:
+        """Emit one pixel's outputs.
+
+        Args:
+            sums: int32 vectors of one block of channels, in order.
+            constant: Where the block's constants start in `scaling`.
+            scaling: Buffers of the constants.
+            outputs: Where results go.
+            real: How many of the block's channels exist.
+        """
+
+
+class PlainEpilogue(Epilogue):
+    """One vector at a time, in plain operations: any target."""
+
+    def emit(
+        self, sums: Sequence[Any], constant: Any, scaling: Scaling, outputs: Outputs, real: int
+    ) -> None:
+        """Emit one pixel's outputs."""
+        start = 0
+        for total in sums:
+            lanes = lanes_of(total)
+            if start >= real:
+                return
+            total = total + load(scaling.bias, constant + start, lanes)
+            multiplier = load(scaling.multiplier, constant + start, lanes)
+            count = min(lanes, real - start)
+            if outputs.dtype == "float32":
+                result = T.Cast(vector_type("float32", lanes), total) * multiplier
+                store_first(result, outputs.buffer, outputs.place + start, count)
+            else:
+                codes = requantized(total, multiplier, scaling.limits, lanes)
+                self._emit_codes(codes, scaling.follow, outputs, start, count)
+            start += lanes
+
+    def _emit_codes(
+        self, codes: Any, follow: Follow | None, outputs: Outputs, start: int, count: int
+    ) -> None:
+        """Emit the store of one vector of codes, float32 integers, and of what follows."""
+        lanes = lanes_of(codes)
+        if follow is not None and follow.other is not None:
+            own = T.nearbyint(codes * spread(follow.scales[0], lanes))
+            other = load(follow.other, outputs.place + start, lanes)
+            other = T.Cast(vector_type("float32", lanes), other)
+            codes = own + T.nearbyint(other * spread(follow.scales[1], lanes))
+            low, high = (spread(follow.limits[index], lanes) for index in (0, 1))
+            codes = T.min(T.max(codes, low), high)
+        if outputs.buffer is not None:
+            stored = narrowed(codes, outputs.dtype, lanes)
+            store_first(stored, outputs.buffer, outputs.place + start, count)
+        if follow is not None and outputs.narrow is not None:
+            limits = [follow.limits[index] for index in (2, 3, 4)]
+            narrow = requantized(codes, spread(follow.scales[2], lanes), limits, lanes)
+            place = outputs.narrow_place + start
+            store_first(narrowed(narrow, "uint8", lanes), outputs.narrow, place, count)
+
+
+class PackedEpilogue(Epilogue):
+    """All vectors of a pixel together: rounds as it converts, and clips as it packs."""
+
+    lanes: int
+    """Of one int32 vector."""
+
+    @abstractmethod
+    def rounded(self, values: Any, multiplier: Any) -> Any:
+        """Return rint(f32(values) * multiplier) as int32, saturated or nearly so.
+
+        Args:
+            values: int32 vector.
+            multiplier: float32 vector.
+        """
+
+    @abstractmethod
+    def added(self, left: Any, right: Any) -> Any:
+        """Return the sum of two results of `rounded`, or of one and a zero point."""
+
+    @abstractmethod
+    def packed(self, codes: Sequence[Any], dtype: str) -> list[Any]:
+        """Return all codes as few vectors of the output's type, of int16 or of int32, in order."""
+
+    def emit(
+        self, sums: Sequence[Any], constant: Any, scaling: Scaling, outputs: Outputs, real: int
+    ) -> None:
+        """Emit one pixel's outputs."""
+        lanes = self.lanes
+        vectors = [one for total in sums for one in parts(total, lanes_of(total) // lanes)]
+        totals, multipliers = [], []
+        for index, total in enumerate(vectors):
+            totals.append(total + load(scaling.bias, constant + index * lanes, lanes))
+            multipliers.append(load(scaling.multiplier, constant + index * lanes, lanes))
+        if outputs.dtype == "float32":
+            _emit_logits(totals, multipliers, outputs, real)
+            return
+        codes = [
+            self._moved(self.rounded(total, multiplier), scaling.limits[0])
+            for total, multiplier in zip(totals, multipliers, strict=True)
+        ]
+        follow = scaling.follow
+        limits: tuple[Any, Any] | None = (scaling.limits[1], scaling.limits[2])
+        if follow is not None:
+            codes = [_between(code, scaling.limits[1], scaling.limits[2]) for code in codes]
+            if follow.other is not None:
+                codes = self._with_other(codes, follow, outputs, real)
+            limits = None
+        if outputs.buffer is not None:
+            self._emit_packed(codes, limits, outputs.buffer, outputs.place, real)
+        if follow is not None and outputs.narrow is not None:
+            scale = T.broadcast(follow.scales[2], lanes)
+            narrow = [self._moved(self.rounded(code, scale), follow.limits[2]) for code in codes]
+            narrow_limits = (follow.limits[3], follow.limits[4])
+            self._emit_packed(narrow, narrow_limits, outputs.narrow, outputs.narrow_place, real)
+
+    def _moved(self, codes: Any, zero_point: Any) -> Any:
+        return self.added(codes, T.broadcast(T.Cast("int32", zero_point), self.lanes))
+
+    def _with_other(
+        self, codes: Sequence[Any], follow: Follow, outputs: Outputs, real: int
+    ) -> list[Any]:
+        """Return the clipped sums of the codes and the other tensor's."""
+        own, scale = (T.broadcast(follow.scales[index], self.lanes) for index in (0, 1))
+        sums = []
+        for index, code in enumerate(codes):
+            start = self.lanes * index
+            if start >= real:
+                break
+            other = load(follow.other, outputs.place + start, self.lanes)
+            other = self.rounded(T.Cast(vector_type("int32", self.lanes), other), scale)
+            total = self.added(self.rounded(code, own), other)
+            sums.append(_between(total, follow.limits[0], follow.limits[1]))
+        return sums
+
+    def _emit_packed(
+        self,
+        codes: Sequence[Any],
+        limits: tuple[Any, Any] | None,
+        output: Any,
+        place: Any,
+        real: int,
+    ) -> None:
+        """Emit the store of int32 codes, clipped where they are not yet, in the output's type."""
+        start = 0
+        for vector in self.packed(codes, str(output.dtype)):
+            count = lanes_of(vector)
+            if start < real:
+                clipped = vector if limits is None else _between(vector, *limits)
+                if element_type(clipped) != str(output.dtype):
+                    clipped = T.Cast(vector_type(str(output.dtype), count), clipped)
+                store_first(clipped, output, place + start, min(count, real - start))
+            start += count
+
+
+class Avx2Epilogue(PackedEpilogue):
+    """Five instructions for eight channels."""
+
+    lanes = 8
+
+    def rounded(self, values: Any, multiplier: Any) -> Any:
+        """Return the codes as the conversion rounds them."""
+        return rounded(values, multiplier)
+
+    def added(self, left: Any, right: Any) -> Any:
+        """Return the plain sum: what `rounded` gives is bounded above."""
+        return left + right
+
+    def packed(self, codes: Sequence[Any], dtype: str) -> list[Any]:
+        """Return the codes as the pack instructions saturate them."""
+        result, at = [], 0
+        while len(codes) - at >= 4 and dtype == "uint8":
+            result.append(pack_bytes(codes[at : at + 4]))
+            at += 4
+        while len(codes) - at >= 2:
+            result.append(pack_words(*codes[at : at + 2]))
+            at += 2
+        return [*result, *codes[at:]]
+
+
+def store_first(vector: Any, output: Any, place: Any, count: int) -> None:
+    """Emit the store of the first `count` lanes."""
+    lanes, dtype = lanes_of(vector), str(output.dtype)
+    if count >= lanes:
+        store(output, place, vector, lanes)
+        return
+    whole = local_vector(dtype, lanes)
+    store(whole, 0, vector, lanes)
+    start = 0
+    while start < count:
+        piece = 1 << ((count - start).bit_length() - 1)
+        store(output, place + start, load(whole, start, piece), piece)
+        start += piece
+
+
+def _between(vector: Any, low: Any, high: Any) -> Any:
+    """Return a vector clipped to float32 limits that its type holds."""
+    lanes, dtype = lanes_of(vector), element_type(vector)
+    lowest, highest = (T.broadcast(T.Cast(dtype, limit), lanes) for limit in (low, high))
+    return T.min(T.max(vector, lowest), highest)
+
+
+def _emit_logits(
+    totals: Sequence[Any], multipliers: Sequence[Any], outputs: Outputs, real: int
+) -> None:
+    """Emit float32 outputs."""
+    for index, (total, multiplier) in enumerate(zip(totals, multipliers, strict=True)):
+        lanes = lanes_of(total)
+        start = index * lanes
+        if start < real:
+            value = T.Cast(vector_type("float32", lanes), total) * multiplier
+            store_first(value, outputs.buffer, outputs.place + start, min(lanes, real - start))

@@ -1,0 +1,110 @@
+"""The tensors of a layer's kernel: its arguments, and where one pixel's outputs go."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hardware.kernels.emitting.emit import Parameter
+from hardware.kernels.epilogue.epilogue import Epilogue, Follow, Outputs, Scaling
+from hardware.kernels.shapes.geometry import Geometry
+
+__all__ = ["PixelOutputs", "Tensors"]
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tensors:
+    """The tensors of a layer and of what is computed with it, as they are stored."""
+
+    codes: Shape
+    output: Shape | None
+    """None where only narrow codes are kept."""
+    out_dtype: str
+    """`uint8`, `int16` or `float32` (logits)."""
+    adds: bool = False
+    """Whether another tensor of the output's shape, int16, is added."""
+    wide: Shape = ()
+    """Shape of the layer's own output, stored or not."""
+    narrow: Shape | None = None
+    """Of the narrow codes, where a requantization follows."""
+    narrow_border: tuple[int, int] = (0, 0)
+
+    def parameters(
+        self, weights: Parameter, constants: int, extra: Parameter | None = None
+    ) -> list[Parameter]:
+        """Return a kernel's arguments.
+
+        They are: codes u8; the tensor that is added, int16, if any; weights; bias int32 and
+        multiplier float32; limits float32 `[zero_point, clip_min, clip_max]` (not read where the
+        output is float32); border u8 `[1]`, the code of padding; one more constant, if any; scales
+        and limits of what follows (see `Follow`), if anything does; the output and the narrow
+        codes, those that are kept.
+
+        Args:
+            weights: Packed.
+            constants: Length of bias and multiplier.
+            extra: The constant that a family needs beside them.
+        """
+        parameters = [Parameter(name="codes", shape=self.codes, dtype="uint8")]
+        if self.adds:
+            parameters.append(Parameter(name="other", shape=self.wide, dtype="int16"))
+        parameters += [
+            weights,
+            Parameter(name="bias", shape=(constants,), dtype="int32"),
+            Parameter(name="multiplier", shape=(constants,), dtype="float32"),
+            Parameter(name="limits", shape=(3,), dtype="float32"),
+            Parameter(name="border", shape=(1,), dtype="uint8"),
+        ]
+        if extra is not None:
+            parameters.append(extra)
+        if self.adds or self.narrow is not None:
+            parameters += [
+                Parameter(name="scales", shape=(3,), dtype="float32"),
+                Parameter(name="follow_limits", shape=(5,), dtype="float32"),
+            ]
+        if self.output is not None:
+            parameters.append(Parameter(name="output", shape=self.output, dtype=self.out_dtype))
+        if self.narrow is not None:
+            parameters.append(Parameter(name="narrow", shape=self.narrow, dtype="uint8"))
+        return parameters
+
+
+class PixelOutputs:
+    """Emits the epilogue of one pixel after another."""
+
+    def __init__(
+        self, geometry: Geometry, tensors: Tensors, epilogue: Epilogue, buffers: Mapping[str, Any]
+    ) -> None:
+        """Find the buffers that outputs are made of.
+
+        Args:
+            geometry: The layer's shapes.
+            tensors: What is written.
+            epilogue: How sums become outputs.
+            buffers: The kernel's arguments, by name.
+        """
+        self.geometry, self.epilogue = geometry, epilogue
+        self.narrow_geometry = replace(geometry, out_border=tensors.narrow_border)
+        follow = None
+        if "scales" in buffers:
+            follow = Follow(buffers.get("other"), buffers["scales"], buffers["follow_limits"])
+        self.scaling = Scaling(buffers["bias"], buffers["multiplier"], buffers["limits"], follow)
+        self.output, self.narrow = buffers.get("output"), buffers.get("narrow")
+
+    def emit(
+        self, sums: Sequence[Any], constant: Any, pixel: tuple[Any, Any, Any], first: Any, real: int
+    ) -> None:
+        """Emit one pixel's outputs.
+
+        Args:
+            sums: int32 vectors of neighbouring channels, in order.
+            constant: Where their constants start.
+            pixel: Image, row and column.
+            first: The first channel.
+            real: How many of the channels exist.
+        """
+        place = self.geometry.out_place(*pixel)
+        narrow = self.narrow_geometry.out_place(*pixel)
+        outputs = Outputs(self.output, place + first, self.narrow, narrow + first)
+        self.epilogue.emit(sums, constant, self.scaling, outputs, real)

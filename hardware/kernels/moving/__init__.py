@@ -1,0 +1,1 @@
+"""Kernels without products: one code at a time, tables, padding, pooling, concatenation."""

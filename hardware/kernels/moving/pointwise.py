@@ -1,0 +1,197 @@
+"""Kernels that compute each output from the code at its own place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tvm.tirx.script import builder as T
+
+from hardware.kernels.emitting.emit import (
+    Parameter,
+    function,
+    load,
+    spread,
+    store,
+    tile_count,
+    tile_start,
+    vector_type,
+)
+from hardware.kernels.epilogue.requantize import narrowed, requantized
+from hardware.kernels.shapes.layout import Layout
+
+__all__ = ["add_kernel", "dequantize_kernel", "quantize_input_kernel", "requantize_kernel"]
+
+_LANES = 16
+
+Shapes = Sequence[tuple[int, ...]]
+"""Shapes of the inputs and the output as they are stored, border included."""
+
+_LIMITS = Parameter(name="limits", shape=(3,), dtype="float32")
+
+
+def requantize_kernel(
+    symbol: str, layouts: tuple[Layout, Layout], shapes: Shapes, dtypes: tuple[str, str]
+) -> Any:
+    """Return codes to codes of another scale: `(input, multiplier [1], limits [3], output)`.
+
+    Args:
+        symbol: Name of the compiled function.
+        layouts: Of the input and the output.
+        shapes: See `Shapes`.
+        dtypes: Types of the input and the output.
+    """
+
+    def body(source: Any, multiplier: Any, limits: Any, output: Any) -> None:
+        def emit(places: Sequence[Any], lanes: int) -> None:
+            scale = spread(multiplier[0], lanes)
+            result = requantized(load(source, places[0], lanes), scale, limits, lanes)
+            store(output, places[1], narrowed(result, dtypes[1], lanes), lanes)
+
+        _emit_vectors(layouts, emit)
+
+    parameters = (
+        Parameter(name="input", shape=shapes[0], dtype=dtypes[0]),
+        Parameter(name="multiplier", shape=(1,), dtype="float32"),
+        _LIMITS,
+        Parameter(name="output", shape=shapes[1], dtype=dtypes[1]),
+    )
+    return function(symbol, parameters, body)
+
+
+def add_kernel(
+    symbol: str,
+    layouts: tuple[Layout, Layout, Layout],
+    shapes: Shapes,
+    dtypes: tuple[str, str, str],
+) -> Any:
+    """Return the sum of two tensors: `(left, right, multipliers [2], clips [2], output)`.
+
+    Args:
+        symbol: Name of the compiled function.
+        layouts: Of the two inputs and the output.
+        shapes: See `Shapes`.
+        dtypes: Types of the two inputs and the output.
+    """
+
+    def body(left: Any, right: Any, multipliers: Any, clips: Any, output: Any) -> None:
+        def emit(places: Sequence[Any], lanes: int) -> None:
+            total = None
+            for branch, source in enumerate((left, right)):
+                real = T.Cast(vector_type("float32", lanes), load(source, places[branch], lanes))
+                term = T.nearbyint(real * spread(multipliers[branch], lanes))
+                total = term if total is None else total + term
+            # Sums of rounded terms are exact below 2^24; beyond it the clip decides.
+            total = T.min(T.max(total, spread(clips[0], lanes)), spread(clips[1], lanes))
+            store(output, places[2], narrowed(total, dtypes[2], lanes), lanes)
+
+        _emit_vectors(layouts, emit)
+
+    parameters = (
+        Parameter(name="left", shape=shapes[0], dtype=dtypes[0]),
+        Parameter(name="right", shape=shapes[1], dtype=dtypes[1]),
+        Parameter(name="multipliers", shape=(2,), dtype="float32"),
+        Parameter(name="clips", shape=(2,), dtype="float32"),
+        Parameter(name="output", shape=shapes[2], dtype=dtypes[2]),
+    )
+    return function(symbol, parameters, body)
+
+
+def quantize_input_kernel(
+    symbol: str,
+    shape: tuple[int, ...],
+    layout: Layout,
+    out_shape: tuple[int, ...],
+    dtype: str = "uint8",
+) -> Any:
+    """Return floats to codes: `(input, multiplier [1], limits [3], output)`.
+
+    Args:
+        symbol: Name of the compiled function.
+        shape: Shape of the float input, `[N, C, H, W]` or `[N, F]`; images come out channels-last.
+        layout: Of the output.
+        out_shape: Shape of the output as it is stored.
+        dtype: Type of the output.
+    """
+    planes = layout.channels
+    if len(shape) == 2:
+        # The values of a vector are one row of pixels of one channel.
+        (layout,) = layout.joined()
+        layout = replace(layout, width=layout.row_values, channels=1)
+        planes = 1
+
+    def body(source: Any, multiplier: Any, limits: Any, output: Any) -> None:
+        lanes = _LANES if layout.width >= _LANES else 1
+        scale = spread(multiplier[0], lanes)
+        with T.grid(layout.batch, layout.height, tile_count(layout.width, lanes)) as (
+            image,
+            row,
+            tile,
+        ):
+            column = tile_start(tile, lanes, layout.width)
+            for plane in range(planes):
+                line = (image * planes + plane) * layout.height + row
+                value = load(source, line * layout.width + column, lanes)
+                codes = narrowed(requantized(value, scale, limits, lanes), dtype, lanes)
+                place = layout.row(image, row) + column * planes + plane
+                where = T.ramp(place, planes, lanes) if lanes > 1 else place
+                T.buffer_store(output, codes, [where])
+
+    parameters = (
+        Parameter(name="input", shape=shape, dtype="float32"),
+        Parameter(name="multiplier", shape=(1,), dtype="float32"),
+        _LIMITS,
+        Parameter(name="output", shape=out_shape, dtype=dtype),
+    )
+    return function(symbol, parameters, body)
+
+
+def dequantize_kernel(
+    symbol: str, layout: Layout, shapes: tuple[tuple[int, ...], tuple[int, ...]], dtype: str
+) -> Any:
+    """Return codes to floats: `(input, multiplier [1], zero_point [1], output)`.
+
+    Args:
+        symbol: Name of the compiled function.
+        layout: Of the input, channels-last.
+        shapes: Of the input as it is stored, and of the output `[N, C, H, W]` or `[N, F]`.
+        dtype: Type of the input.
+    """
+
+    def body(source: Any, multiplier: Any, zero_point: Any, output: Any) -> None:
+        planes, vector = layout.channels, len(shapes[1]) == 2
+        with T.grid(layout.batch, layout.height, layout.width, planes) as (
+            image,
+            row,
+            column,
+            plane,
+        ):
+            code = source[layout.row(image, row) + column * planes + plane]
+            # The difference is exact in float32: codes have sixteen bits.
+            value = (T.Cast("float32", code) - zero_point[0]) * multiplier[0]
+            place = ((image * planes + plane) * layout.height + row) * layout.width + column
+            if vector:
+                place = layout.row(image, row) + column * planes + plane
+            T.buffer_store(output, value, [place])
+
+    parameters = (
+        Parameter(name="input", shape=shapes[0], dtype=dtype),
+        Parameter(name="multiplier", shape=(1,), dtype="float32"),
+        Parameter(name="zero_point", shape=(1,), dtype="float32"),
+        Parameter(name="output", shape=shapes[1], dtype="float32"),
+    )
+    return function(symbol, parameters, body)
+
+
+def _emit_vectors(layouts: Sequence[Layout], emit: Callable[[Sequence[Any], int], None]) -> None:
+    """Emit a loop over vectors that cover every row; a row's last one may overlap.
+
+    Args:
+        layouts: Of tensors of equal shapes.
+        emit: Called with a vector's place in each of them, and its lanes.
+    """
+    layouts = layouts[0].joined(*layouts[1:])
+    one = layouts[0]
+    lanes = _LANES if one.row_values >= _LANES else 1
+    with T.grid(one.batch, one.height, tile_count(one.row_values, lanes)) as (image, row, tile):
+        start = tile_start(tile, lanes, one.row_values)
+        emit([layout.row(image, row) + start for layout in layouts], lanes)

@@ -1,0 +1,1 @@
+"""Which kernel an operator gets: family, schedule, constants, key."""

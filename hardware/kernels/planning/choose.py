@@ -1,0 +1,172 @@
+"""Choosing the family of a layer: the cheapest that is exact for its bits."""
+
+from functools import lru_cache
+from math import ceil, inf
+
+from hardware.kernels.families.arm_dot import choose_arm_dot
+from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, byte_depth
+from hardware.kernels.families.avx2_nibbles import Avx2Nibbles
+from hardware.kernels.families.avx2_table import table_family
+from hardware.kernels.families.family import Family
+from hardware.kernels.families.generic import Generic
+from hardware.kernels.families.neon import choose_neon
+from hardware.kernels.families.neon_table import neon_table
+from hardware.kernels.families.transformed import (
+    WinogradBounds,
+    avx2_winograd,
+    avx2_word_winograd,
+    fits_bytes,
+    fits_words,
+    vnni_winograd,
+)
+from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
+from hardware.kernels.families.vnni_packed import packed
+from hardware.kernels.products.depthwise import DepthwiseFamily, GenericDepthwise
+from hardware.kernels.products.depthwise_avx2 import choose_avx2_depthwise
+from hardware.kernels.products.depthwise_neon import choose_neon_depthwise
+from hardware.kernels.products.depthwise_vnni import choose_vnni_depthwise
+from hardware.kernels.shapes.geometry import Geometry
+from hardware.target import KernelFamily, Transform
+
+__all__ = ["choose_depthwise", "choose_family"]
+
+_NIBBLE_BITS = 4
+"""Most bits of a weight of which two fit a byte."""
+
+_DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Depths that get code of their own; a depth in between takes the class below it."""
+
+_VNNI_BOUNDS = WinogradBounds(fewest_tiles=9)
+_AVX2_BOUNDS = WinogradBounds(fewest_tiles=4)
+_BESIDE_TABLE = WinogradBounds(fewest_tiles=4, most_work=0.5)
+"""Where there is a table kernel instead."""
+_WORD_BOUNDS = (
+    (1, WinogradBounds(fewest_tiles=4, most_work=0.75, least_channels=16)),
+    (2, WinogradBounds(fewest_tiles=4, least_channels=16)),
+    (3, WinogradBounds(fewest_tiles=4, most_work=0.57, least_channels=16)),
+    (16, WinogradBounds(fewest_tiles=4, most_work=0.5, least_channels=16)),
+    (inf, WinogradBounds(fewest_tiles=4, most_work=0.5)),
+)
+"""For transformed codes of 16 bits, where sums of bytes would be less deep than the number before:
+the deeper they are, the faster is the direct kernel."""
+
+_VNNI: dict[str, Vnni] = {"avx512-vnni": AVX512_VNNI, "avx-vnni": AVX_VNNI}
+
+
+@lru_cache(maxsize=4096)
+def choose_family(
+    kind: KernelFamily,
+    weight_bits: int,
+    activation_bits: int,
+    geometry: Geometry,
+    transform: Transform = "words",
+) -> Family:
+    """Return the cheapest family that is exact for a bit pair in one layer.
+
+    Args:
+        kind: Which group of kernels.
+        weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
+        activation_bits: Activation codes are in 0..2^activation_bits - 1.
+        geometry: The layer's shapes.
+        transform: Widest codes that a layer may be transformed to.
+    """
+    if kind == "generic":
+        return Generic()
+    if kind in _VNNI:
+        vnni = _VNNI[kind]
+        fits = transform != "none" and fits_bytes(weight_bits, activation_bits, geometry.channels)
+        if fits and _VNNI_BOUNDS.admit(geometry):
+            return vnni_winograd(vnni)
+        if weight_bits <= _NIBBLE_BITS and _is_vector_product(geometry):
+            small = packed(vnni, weight_bits)
+            return small if small.fits(ceil(geometry.run_codes / small.products)) else vnni
+        return vnni
+    pairs = geometry.runs * ceil(geometry.run_codes / 2)
+    if kind == "neon":
+        looked_up = neon_table(weight_bits, activation_bits, pairs)
+        if looked_up is not None and _suits_table(geometry, looked_up):
+            return looked_up
+        return choose_neon(weight_bits, activation_bits, geometry)
+    if kind == "arm-dot":
+        return choose_arm_dot(activation_bits, geometry)
+    return _choose_avx2(weight_bits, activation_bits, geometry, pairs, transform)
+
+
+def _choose_avx2(
+    weight_bits: int, activation_bits: int, geometry: Geometry, pairs: int, transform: Transform
+) -> Family:
+    table = table_family(weight_bits, activation_bits, pairs)
+    if table is not None and not _suits_table(geometry, table):
+        table = None
+    transformed = None
+    if transform != "none":
+        bounds = _AVX2_BOUNDS if table is None else _BESIDE_TABLE
+        transformed = _avx2_transformed(weight_bits, activation_bits, geometry, bounds, transform)
+    if transformed is not None:
+        return transformed
+    if table is not None:
+        return table
+    depth = byte_depth(weight_bits, activation_bits)
+    if depth == 0:
+        return Avx2Words()
+    if weight_bits <= _NIBBLE_BITS and depth >= 2 and _is_vector_product(geometry):
+        # A step adds four products at a time.
+        half = max(known for known in _DEPTH_CLASSES if known <= depth // 2)
+        return Avx2Nibbles(name=f"avx2-n{half}", depth=half)
+    depth = max(known for known in _DEPTH_CLASSES if known <= depth)
+    return Avx2Bytes(name=f"avx2-d{depth}", depth=depth)
+
+
+def _avx2_transformed(
+    weight_bits: int,
+    activation_bits: int,
+    geometry: Geometry,
+    byte_bounds: WinogradBounds,
+    transform: Transform,
+) -> Family | None:
+    """Return the Winograd family of a layer, None where another one is faster."""
+    bits = (weight_bits, activation_bits)
+    if fits_bytes(*bits, geometry.channels):
+        return avx2_winograd(*bits, _DEPTH_CLASSES) if byte_bounds.admit(geometry) else None
+    if transform != "words" or not fits_words(*bits, geometry.channels):
+        return None
+    depth = byte_depth(*bits)
+    word_bounds = next(bounds for below, bounds in _WORD_BOUNDS if depth < below)
+    return avx2_word_winograd() if word_bounds.admit(geometry) else None
+
+
+def choose_depthwise(
+    kind: KernelFamily, weight_bits: int, activation_bits: int, taps: int, channels: int
+) -> DepthwiseFamily:
+    """Return the cheapest family that is exact for a bit pair in a depthwise layer.
+
+    Args:
+        kind: Which group of kernels.
+        weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
+        activation_bits: Activation codes are in 0..2^activation_bits - 1.
+        taps: Products of one sum.
+        channels: Channels of the layer.
+    """
+    found: DepthwiseFamily | None = None
+    if kind == "avx512-vnni":
+        found = choose_vnni_depthwise(channels)
+    elif kind in ("avx2", "avx-vnni"):
+        found = choose_avx2_depthwise(weight_bits, activation_bits, taps, channels)
+    elif kind in ("neon", "arm-dot"):
+        found = choose_neon_depthwise(weight_bits, activation_bits, taps, channels)
+    return found or GenericDepthwise(lanes=min(8, channels))
+
+
+def _is_vector_product(geometry: Geometry) -> bool:
+    """Return whether every weight is used once: a matrix product of one vector."""
+    pixels = geometry.batch * geometry.out_height * geometry.out_width
+    return pixels == 1 and geometry.runs == geometry.groups == 1
+
+
+def _suits_table(geometry: Geometry, family: Family) -> bool:
+    """Return whether pairs of codes are the same for every pixel, and fill the family's vectors.
+
+    A vector that is half empty costs more than what a table saves (measured).
+    """
+    group_channels = geometry.channels // geometry.groups
+    return group_channels % 2 == 0 and geometry.group_out_channels >= family.channels

@@ -1,0 +1,176 @@
+"""Float islands: TVM compiles them as they are, into calls that a program makes in their place.
+
+An island comes as a PyTorch module. TVM imports it, fuses what it can, and leaves a few functions
+in float32; each becomes one operator of the graph, with tensors of its own in between.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+from tvm import relax
+
+from hardware.errors import BuildError
+from hardware.kernels.compiling.plan import KernelPlan
+from hardware.kernels.compiling.target import KernelTarget
+from hardware.kernels.planning.context import PlanContext
+from hardware.kernels.planning.island_kernel import named_function
+from quant.deploy_graph import DeployGraph, DeployOp, DeployTensor, FloatCall, RunIsland
+
+__all__ = ["plan_float_call", "with_islands"]
+
+_PASSES = (
+    relax.transform.LegalizeOps,
+    relax.transform.FoldConstant,
+    relax.transform.AnnotateTIROpPattern,
+    relax.transform.FuseOps,
+    relax.transform.FuseTIR,
+    relax.transform.DeadCodeElimination,
+)
+_KEPT_ISLANDS = 64
+"""Lowered islands that a process remembers: candidates differ in bits, not in their islands."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One function of an island: tensors are named by their number, inputs first."""
+
+    code: str
+    reads: tuple[int, ...]
+    constants: tuple[npt.NDArray[Any], ...]
+    order: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+def with_islands(graph: DeployGraph, batch: int, target: KernelTarget) -> DeployGraph:
+    """Return the graph with the compiled functions of its float islands in their place.
+
+    Raises:
+        BuildError: TVM cannot import an island, or it keeps other tensors than batches of floats.
+    """
+    if not any(isinstance(op, RunIsland) for op in graph.ops):
+        return graph
+    ops: list[DeployOp] = []
+    tensors = dict(graph.tensors)
+    for op in graph.ops:
+        if not isinstance(op, RunIsland):
+            ops.append(op)
+            continue
+        shapes = tuple((batch, *graph.tensors[name].shape) for name in op.inputs)
+        calls = _lowered(_Module(op.name, op.module), shapes, target)
+        names = list(op.inputs)
+        for index, call in enumerate(calls):
+            last = index == len(calls) - 1
+            names.append(op.output if last else f"{op.name}/float{index}")
+            if not last:
+                tensors[names[-1]] = DeployTensor(
+                    name=names[-1], shape=call.shape[1:], dtype="float32"
+                )
+            ops.append(
+                FloatCall(
+                    island=op.name,
+                    inputs=tuple(names[number] for number in call.reads),
+                    output=names[-1],
+                    code=call.code,
+                    constants=call.constants,
+                    order=call.order,
+                )
+            )
+    # What islands make is kept, so that it can be compared with what they should make.
+    made = tuple(op.output for op in graph.ops if isinstance(op, RunIsland))
+    return replace(graph, ops=tuple(ops), tensors=tensors, kept=(*graph.kept, *made))
+
+
+def plan_float_call(op: FloatCall, context: PlanContext) -> KernelPlan:
+    """Return the kernel of one function of an island."""
+    digest = hashlib.sha256(op.code.encode()).hexdigest()
+    plan = context.plan("island", {"function": digest}, named_function(op.code), op.constants)
+    return replace(plan, order=op.order)
+
+
+class _Module:
+    """An island's module, equal to those that compute the same."""
+
+    def __init__(self, name: str, module: Any) -> None:
+        self.name, self.module = name, module
+        # Imported where there are islands: it imports torch, which takes seconds.
+        from quant.capture.float_island import island_digest
+
+        self.digest = island_digest(module)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Module) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@lru_cache(maxsize=_KEPT_ISLANDS)
+def _lowered(
+    island: _Module, shapes: tuple[tuple[int, ...], ...], target: KernelTarget
+) -> tuple[_Call, ...]:
+    try:
+        from tvm.relax.frontend.torch import from_exported_program
+
+        from quant.capture.float_island import export_island
+
+        program = export_island(island.module, shapes)
+        module = from_exported_program(program, unwrap_unit_return_tuple=True)
+        with target.tvm_target():
+            module = tvm.transform.Sequential([make() for make in _PASSES])(module)
+    except Exception as error:  # the importer raises nearly anything
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise BuildError(f"TVM cannot compile the float island {island.name}: {reason}") from error
+    return _calls(island.name, module, shapes[0][0])
+
+
+def _calls(name: str, module: Any, batch: int) -> tuple[_Call, ...]:
+    main = module["main"]
+    numbers = {parameter: number for number, parameter in enumerate(main.params)}
+    calls: list[_Call] = []
+    for block in main.body.blocks:
+        for binding in block.bindings:
+            value = binding.value
+            if isinstance(value, relax.Var) and value in numbers:
+                numbers[binding.var] = numbers[value]
+                continue
+            if not isinstance(value, relax.Call) or value.op.name != "relax.call_tir":
+                raise BuildError(f"the float island {name} keeps {type(value).__name__} in Relax")
+            numbers[binding.var] = len(main.params) + len(calls)
+            calls.append(_call(name, module, value, numbers, batch))
+    if numbers.get(main.body.body) != len(main.params) + len(calls) - 1:
+        raise BuildError(f"the float island {name} computes nothing that it returns")
+    return tuple(calls)
+
+
+def _call(name: str, module: Any, value: Any, numbers: Any, batch: int) -> _Call:
+    reads: list[int] = []
+    constants: list[npt.NDArray[Any]] = []
+    places: list[tuple[int, int]] = []
+    for argument in value.args[1].fields:
+        if argument in numbers:
+            places.append((0, len(reads)))
+            reads.append(numbers[argument])
+        elif hasattr(argument, "value"):
+            places.append((1, len(constants)))
+            constants.append(np.asarray(argument.value.numpy()))
+        else:
+            raise BuildError(f"the float island {name} has an argument that is no tensor")
+    (made,) = value.ty_args
+    shape = tuple(int(size) for size in made.shape.values)
+    if str(made.dtype) != "float32" or not shape or shape[0] != batch:
+        raise BuildError(
+            f"the float island {name} keeps a tensor {shape} of {made.dtype} between its "
+            "functions, and only batches of float32 can be kept"
+        )
+    return _Call(
+        code=tvm.ir.save_json(module[value.args[0]]),
+        reads=tuple(reads),
+        constants=tuple(constants),
+        order=tuple(index + len(reads) * kind for kind, index in places),
+        shape=shape,
+    )

@@ -1,0 +1,1 @@
+"""Kernels of sums of products: convolutions, matrix products, depthwise layers."""

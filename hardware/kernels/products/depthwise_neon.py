@@ -1,0 +1,106 @@
+"""Depthwise sums with NEON: sixteen channels of 8-bit codes, products summed in 16 bits.
+
+`smlal` multiplies eight codes by eight weights and adds the products to 16-bit sums, which are
+widened after as many taps as are exact; for few bits that is never, but at the end.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm.tirx.script import builder as T
+
+from hardware.kernels.emitting.emit import load, local_vector, store
+from hardware.kernels.emitting.vectors import parts
+from hardware.kernels.products.depthwise import DepthwiseFamily, DepthwiseTile
+
+__all__ = ["NeonDepthwise", "choose_neon_depthwise"]
+
+_INT16_MAX = 32767
+_LANES = 16
+_MOST_TAPS = 49
+"""Taps that are written one after another; larger kernels are left to the generic family."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NeonDepthwise(DepthwiseFamily):
+    """Codes of fewer than 8 bits, so that they are signed bytes as they travel."""
+
+    depth: int
+    """Taps that 16 bits hold; 0: all."""
+
+    def emit_sums(self, tile: DepthwiseTile) -> list[list[Any]]:
+        """Emit all taps, column by column: each vector of codes is loaded once."""
+        g = tile.geometry
+        sums = [_Sum(self.depth) for _ in range(tile.columns)]
+        for column in range(tile.input_columns):
+            users = tile.users(column)
+            for row in range(g.kernel[0]) if users else ():
+                codes = T.reinterpret(tile.read(row, column, _LANES), dtype=f"int8x{_LANES}")
+                for pixel, tap in users:
+                    place = (tile.block * g.kernel[0] + row) * g.kernel[1] + tap
+                    weight = load(tile.weights, place * _LANES, _LANES)
+                    sums[pixel].add(T.Cast(_WORDS, codes) * T.Cast(_WORDS, weight))
+        return [total.vectors() for total in sums]
+
+    def pack(self, weight: npt.NDArray[np.int8], starts: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+        """Return int8 `[vectors, kernel_h, kernel_w, lanes]`."""
+        vectors = weight[starts[:, None] + np.arange(_LANES)]
+        return np.ascontiguousarray(vectors.transpose(0, 2, 3, 1))
+
+
+_WORDS = f"int16x{_LANES}"
+_WIDE = f"int32x{_LANES}"
+
+
+class _Sum:
+    """Emits the sums of one pixel: 16 bits for `depth` terms, then 32."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.narrow = local_vector("int16", _LANES)
+        self.wide = local_vector("int32", _LANES) if depth else None
+        self.terms, self.folds = 0, 0
+
+    def add(self, term: Any) -> None:
+        """Emit the addition of one term."""
+        value = term if self.terms == 0 else load(self.narrow, 0, _LANES) + term
+        store(self.narrow, 0, value, _LANES)
+        self.terms += 1
+        if self.terms == self.depth:
+            self._fold()
+
+    def vectors(self) -> list[Any]:
+        """Return the sums as int32x4, channels in order."""
+        if self.wide is None:
+            return parts(T.Cast(_WIDE, load(self.narrow, 0, _LANES)), _LANES // 4)
+        if self.terms:
+            self._fold()
+        return parts(load(self.wide, 0, _LANES), _LANES // 4)
+
+    def _fold(self) -> None:
+        value = T.Cast(_WIDE, load(self.narrow, 0, _LANES))
+        if self.folds:
+            value = load(self.wide, 0, _LANES) + value
+        store(self.wide, 0, value, _LANES)
+        self.terms, self.folds = 0, self.folds + 1
+
+
+def choose_neon_depthwise(
+    weight_bits: int, activation_bits: int, taps: int, channels: int
+) -> NeonDepthwise | None:
+    """Return the family, or None where it is not exact or wastes most of a vector.
+
+    Args:
+        weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
+        activation_bits: Activation codes are in 0..2^activation_bits - 1.
+        taps: Products of one sum.
+        channels: Channels of the layer.
+    """
+    depth = _INT16_MAX // ((2**activation_bits - 1) * (2 ** (weight_bits - 1) - 1))
+    if activation_bits == 8 or channels < _LANES or taps > _MOST_TAPS:
+        return None
+    if depth >= taps:
+        return NeonDepthwise(name="neon-depthwise", lanes=_LANES, columns=4, depth=0)
+    return NeonDepthwise(name=f"neon-depthwise-d{depth}", lanes=_LANES, columns=4, depth=depth)

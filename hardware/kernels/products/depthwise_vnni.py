@@ -1,0 +1,138 @@
+"""Depthwise sums with AVX-512 VNNI: four rows of codes interleaved, four products at a time.
+
+Codes of one channel in up to four kernel rows stand side by side in 32 bits; one `vpdpbusd` adds
+the products of all four. Exact for every pair of widths.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from hardware.kernels.emitting.emit import lanes_of, load, local_vector, store
+from hardware.kernels.families.vnni import AVX512_VNNI
+from hardware.kernels.products.depthwise import DepthwiseFamily, DepthwiseTile
+
+__all__ = ["VnniDepthwise", "choose_vnni_depthwise"]
+
+_ROWS = 4
+_CHANNELS = 16
+"""Of one vector of sums."""
+_BYTES = 64
+_PARTS = 4
+"""128-bit parts of a register, which x86 interleaves one by one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VnniDepthwise(DepthwiseFamily):
+    """One, two or four vectors of sixteen channels."""
+
+    name: str = "avx512-vnni-depthwise"
+
+    def emit_sums(self, tile: DepthwiseTile) -> list[list[Any]]:
+        """Emit all taps: each column of codes is interleaved once and used for every pixel."""
+        vectors = self.lanes // _CHANNELS
+        sums = [
+            [local_vector("int32", _CHANNELS) for _ in range(vectors)] for _ in range(tile.columns)
+        ]
+        fresh = [True] * tile.columns
+        for column in range(tile.input_columns):
+            users = tile.users(column)
+            for group in range(_groups(tile.geometry.kernel[0])) if users else ():
+                operands = self._operands(tile, group, column)
+                for pixel, tap in users:
+                    for index, (total, code) in enumerate(zip(sums[pixel], operands, strict=True)):
+                        before = None if fresh[pixel] else load(total, 0, _CHANNELS)
+                        weight = self._weight(tile, tap, group, index)
+                        value = AVX512_VNNI.added(before, code, weight)
+                        store(total, 0, value, _CHANNELS)
+                    fresh[pixel] = False
+        return [[load(total, 0, _CHANNELS) for total in totals] for totals in sums]
+
+    def pack(self, weight: npt.NDArray[np.int8], starts: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+        """Return int8 `[blocks, kernel_w, groups of rows, vectors, channels * rows]`."""
+        channels, rows, columns = weight.shape
+        groups = _groups(rows)
+        filled = np.zeros((channels, _ROWS * groups, columns), np.int8)
+        filled[:, :rows] = weight
+        blocks = filled[starts[:, None] + np.arange(self.lanes)]
+        split = blocks.reshape(len(starts), -1, _CHANNELS, groups, _ROWS, columns)
+        packed = np.ascontiguousarray(split.transpose(0, 5, 3, 1, 2, 4))
+        return packed.reshape(len(starts), columns, groups, -1, _BYTES)
+
+    def _operands(self, tile: DepthwiseTile, group: int, column: int) -> list[Any]:
+        """Return the registers of one column's codes in up to four rows."""
+        first = group * _ROWS
+        last = min(first + _ROWS, tile.geometry.kernel[0])
+        rows = [
+            T.Bind(_dealt(T.Bind(tile.read(row, column, self.lanes)))) if row < last else _zeros()
+            for row in range(first, first + _ROWS)
+        ]
+        pairs = [_interleaved(rows[at], rows[at + 1], "uint8") for at in (0, 2)]
+        fours = [
+            vector
+            for upper, lower in zip(*pairs, strict=True)
+            for vector in _interleaved(T.Bind(upper), T.Bind(lower), "uint16")
+        ]
+        # Bound: every pixel of the tile uses them.
+        return [T.Bind(vector) for vector in fours[: self.lanes // _CHANNELS]]
+
+    def _weight(self, tile: DepthwiseTile, tap: int, group: int, index: int) -> Any:
+        g = tile.geometry
+        place = (tile.block * g.kernel[1] + tap) * _groups(g.kernel[0]) + group
+        place = place * (self.lanes // _CHANNELS) + index
+        return load(tile.weights, place * _BYTES, _BYTES)
+
+
+def choose_vnni_depthwise(channels: int) -> VnniDepthwise | None:
+    """Return the family of the fastest tiles (measured), or None for fewer channels than one takes.
+
+    Four vectors are fastest where no block of channels overlaps another.
+    """
+    if channels < _CHANNELS:
+        return None
+    if channels % _BYTES == 0:
+        return VnniDepthwise(lanes=_BYTES, columns=4)
+    return VnniDepthwise(lanes=32 if channels >= 32 else 16, columns=8)
+
+
+def _groups(rows: int) -> int:
+    return -(-rows // _ROWS)
+
+
+def _zeros() -> Any:
+    return T.broadcast(T.uint8(0), _BYTES)
+
+
+def _dealt(codes: Any) -> Any:
+    """Return a row's codes, four by four, dealt to the parts of a register in turn.
+
+    Interleaving works within parts, and leaves what was dealt so in the channels' order.
+    """
+    fours = lanes_of(codes) // 4
+    order = [_PARTS * at + part for part in range(_PARTS) for at in range(4)]
+    # A shuffle may not have more lanes than its vectors together.
+    sources = [T.reinterpret(codes, dtype=f"int32x{fours}")] * -(-len(order) // fours)
+    dealt = tirx.Shuffle(sources, [index if index < fours else 0 for index in order])
+    return T.reinterpret(dealt, dtype=f"uint8x{_BYTES}")
+
+
+def _interleaved(upper: Any, lower: Any, element: str) -> list[Any]:
+    """Return the lower and the upper halves of all parts of two vectors, alternating."""
+    count = 8 * _BYTES // int(element.removeprefix("uint"))
+    part = count // _PARTS
+
+    def half(places: Iterable[int]) -> Any:
+        order = [index for at in places for index in (at, count + at)]
+        sources = [T.reinterpret(one, dtype=f"{element}x{count}") for one in (upper, lower)]
+        return T.reinterpret(tirx.Shuffle(sources, order), dtype=f"uint8x{_BYTES}")
+
+    starts = range(0, count, part)
+    return [
+        half(start + first + at for start in starts for at in range(part // 2))
+        for first in (0, part // 2)
+    ]

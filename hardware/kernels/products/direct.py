@@ -1,0 +1,171 @@
+"""Direct convolution in TensorIR: every family, any geometry, any number of channels.
+
+Every register tile of output pixels and channels walks the steps of its sum. The kernel reads the
+tensor where it lies, or a copy of each image where its family needs another form of the codes. The
+last tile of rows, and the last block of channels, are moved back to end at the border: they
+compute a few outputs again, to the same values, and no tile needs a guard. Columns that no full
+tile covers have a narrower tile of their own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tvm.tirx.script import builder as T
+
+from hardware.kernels.emitting.emit import (
+    Parameter,
+    function,
+    load,
+    shared_grid,
+    store,
+    tile_count,
+    tile_start,
+)
+from hardware.kernels.epilogue.epilogue import Epilogue
+from hardware.kernels.epilogue.layer_tensors import PixelOutputs, Tensors
+from hardware.kernels.families.family import Family
+from hardware.kernels.schedule.copying import emit_copy, needs_copy, scratch_buffer
+from hardware.kernels.schedule.register_tiles import Operands, RegisterTiles, Tile
+from hardware.kernels.schedule.schedule import Schedule
+from hardware.kernels.shapes.geometry import Geometry
+
+__all__ = ["direct_kernel"]
+
+
+def direct_kernel(
+    symbol: str,
+    geometry: Geometry,
+    family: Family,
+    schedule: Schedule,
+    epilogue: Epilogue,
+    tensors: Tensors,
+    *,
+    parallel: bool = False,
+) -> Any:
+    """Return the TensorIR function of one layer; see `Tensors.parameters` for its arguments.
+
+    Args:
+        symbol: Name of the compiled function.
+        geometry: The layer's shapes.
+        family: How products are summed.
+        schedule: Register tile and order of the steps.
+        epilogue: How sums become outputs.
+        tensors: What is read and written.
+        parallel: Whether the threads of TVM's pool share the work.
+    """
+    shape = schedule.weight_shape(geometry, family)
+    table = family.lookup_table()
+    parameters = tensors.parameters(
+        Parameter(name="weights", shape=shape, dtype=family.weight_dtype),
+        shape[0] * shape[2] * family.channels,
+        None if table is None else Parameter(name="lookup", shape=table.shape, dtype="uint8"),
+    )
+    names = [parameter.name for parameter in parameters]
+
+    def body(*buffers: Any) -> None:
+        named = dict(zip(names, buffers, strict=True))
+        outputs = PixelOutputs(geometry, tensors, epilogue, named)
+        _Direct(geometry, family, schedule, outputs).emit(named, parallel)
+
+    return function(symbol, parameters, body)
+
+
+class _Direct:
+    """Emits the body of one kernel."""
+
+    def __init__(
+        self, geometry: Geometry, family: Family, schedule: Schedule, outputs: PixelOutputs
+    ) -> None:
+        """Keep what the kernel is made of."""
+        self.geometry, self.family, self.schedule = geometry, family, schedule
+        self.outputs = outputs
+        self.tiles = RegisterTiles(geometry, family, schedule)
+        self.vectors = self.tiles.vectors
+
+    def emit(self, buffers: Mapping[str, Any], parallel: bool) -> None:
+        """Emit the loops over images, groups, blocks of channels and tiles of pixels."""
+        g, s = self.geometry, self.schedule
+        overread = s.overread_codes(g, self.family)
+        copied = needs_copy(g, self.family, overread)
+        if copied:
+            scratch = scratch_buffer(g, self.family, overread)
+        with T.serial(g.batch) as image:
+            if copied:
+                emit_copy(buffers["codes"], scratch, buffers["border"], g, self.family, image)
+            operands = Operands(
+                codes=scratch if copied else buffers["codes"],
+                start=g.first_window + (0 if copied else image * g.image_codes),
+                weights=buffers["weights"],
+                lookup=buffers.get("lookup"),
+            )
+            strips = tile_count(g.out_height, s.tile_rows) // s.strip_tiles
+            with shared_grid((g.groups, s.blocks(g, self.family), strips), parallel) as (
+                group,
+                block,
+                strip,
+            ):
+                place = Tile(image, group, block)
+                if s.panels == 1:
+                    self._emit_row(operands, place, strip)
+                else:
+                    self._emit_panels(operands, place, strip)
+
+    def _emit_row(self, operands: Operands, place: Tile, tile_row: Any) -> None:
+        """Emit the tiles of one row of tiles."""
+
+        def emit_tile(tile: Tile) -> None:
+            sums = self.tiles.emit_sums(operands, tile, 0, self.schedule.panel_chunks)
+            self._emit_outputs(sums, tile)
+
+        self.tiles.emit_row(place, tile_row, emit_tile)
+
+    def _emit_panels(self, operands: Operands, place: Tile, strip: Any) -> None:
+        """Emit one strip of a block: all tiles' sums panel by panel, then their outputs."""
+        g, f, s = self.geometry, self.family, self.schedule
+        values = f.channels * len(self.vectors)
+        size = s.strip_tiles * s.tile_rows * g.out_width * values
+        kept = T.alloc_buffer((size,), "int32")
+        lanes = f.wide_lanes
+
+        def emit_rows(emit: Callable[[Tile, Any], None]) -> None:
+            with T.serial(s.strip_tiles) as index:
+
+                def emit_tile(tile: Tile) -> None:
+                    first = index * s.tile_rows * g.out_width + tile.column * s.tile_rows
+                    emit(tile, first * values)
+
+                self.tiles.emit_row(place, strip * s.strip_tiles + index, emit_tile)
+
+        with T.serial(size // lanes) as index:
+            store(kept, index * lanes, T.broadcast(T.int32(0), lanes), lanes)
+        with T.serial(s.panels) as panel:
+
+            def emit_sums(tile: Tile, first: Any) -> None:
+                chunks = s.panel_chunks
+                parts = self.tiles.emit_sums(operands, tile, panel * chunks, chunks)
+                for number, part in enumerate(parts):
+                    at = first + number * lanes
+                    store(kept, at, load(kept, at, lanes) + part, lanes)
+
+            emit_rows(emit_sums)
+
+        def emit_outputs(tile: Tile, first: Any) -> None:
+            count = len(tile.pixels) * values // lanes
+            sums = [load(kept, first + number * lanes, lanes) for number in range(count)]
+            self._emit_outputs(sums, tile)
+
+        emit_rows(emit_outputs)
+
+    def _emit_outputs(self, sums: Sequence[Any], tile: Tile) -> None:
+        """Emit the epilogue of one tile."""
+        g, s = self.geometry, self.schedule
+        block_channels = self.family.channels * len(self.vectors)
+        channel = tile_start(tile.block, block_channels, g.group_out_channels)
+        constant = (tile.group * s.blocks(g, self.family) + tile.block) * block_channels
+        count = len(self.vectors) * self.family.wide_vectors
+        first = tile.group * g.group_out_channels + channel
+        real = min(block_channels, g.group_out_channels)
+        for index, (row, column) in enumerate(tile.pixels):
+            vectors = sums[index * count : (index + 1) * count]
+            pixel = (tile.image, tile.row + row, tile.column + column)
+            self.outputs.emit(vectors, constant, pixel, first, real)

@@ -1,0 +1,306 @@
+"""Winograd convolution in TensorIR: transform codes, multiply at 16 places, transform the sums.
+
+A group of tiles at a time: its transformed codes, and for one block of channels after another its
+16 matrix products and their sums, stay in the second cache at most. The matrix products are the
+register tiles of the direct kernel. Tiles at the end of the image are moved back, as those of the
+direct kernel are.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from tvm.tirx.script import builder as T
+
+from hardware.kernels.emitting.emit import (
+    Parameter,
+    element_type,
+    function,
+    lanes_of,
+    load,
+    local_vector,
+    shared_grid,
+    store,
+    tile_count,
+    tile_start,
+    vector_type,
+)
+from hardware.kernels.epilogue.epilogue import Epilogue
+from hardware.kernels.epilogue.layer_tensors import PixelOutputs, Tensors
+from hardware.kernels.families.family import Family
+from hardware.kernels.products.winograd_packing import takes_offset
+from hardware.kernels.schedule.copying import emit_copy, needs_copy, scratch_buffer
+from hardware.kernels.schedule.register_tiles import Operands, RegisterTiles, Tile
+from hardware.kernels.schedule.schedule import Schedule
+from hardware.kernels.shapes.geometry import Geometry
+from hardware.kernels.shapes.transform import (
+    CODES,
+    PLACES,
+    SUMS,
+    TAPS,
+    WEIGHTS,
+    TileGrid,
+    has_offset,
+)
+
+__all__ = ["winograd_kernel"]
+
+_VECTOR = {"uint8": 32, "int16": 16}
+"""Channels that are transformed at once."""
+_TOGETHER = 4
+"""int32 vectors of sums that are transformed and stored at once."""
+_LINE = 64
+"""Bytes of a cache line."""
+_FEW_GROUPS = 4
+"""Groups of tiles below which threads share the blocks of channels as well."""
+
+
+def winograd_kernel(
+    symbol: str,
+    geometry: Geometry,
+    family: Family,
+    schedule: Schedule,
+    epilogue: Epilogue,
+    tensors: Tensors,
+    *,
+    parallel: bool = False,
+) -> Any:
+    """Return the TensorIR function of one layer; see `Tensors.parameters` for its arguments.
+
+    Bias and multiplier have four parts, one for each pixel of a tile; where transformed codes are
+    bytes, the extra constant is their offset, u8 `[1]`.
+
+    Args:
+        symbol: Name of the compiled function.
+        geometry: The layer's shapes.
+        family: How products are summed.
+        schedule: Register tile of the matrix products, order of their steps, tiles of a group.
+        epilogue: How sums become outputs.
+        tensors: What is read and written.
+        parallel: Whether the threads of TVM's pool share the work.
+    """
+    products = TileGrid.of(geometry).products(geometry, schedule.group_tiles)
+    blocks, *vectors = schedule.weight_shape(products, family)
+    weights = Parameter(name="weights", shape=(blocks, PLACES, *vectors), dtype=family.weight_dtype)
+    if schedule.transforms_weights:
+        weights = Parameter(name="weights", shape=(blocks, TAPS, *vectors), dtype="int8")
+    parameters = tensors.parameters(
+        weights,
+        4 * blocks * schedule.tile_vectors * family.channels,
+        Parameter(name="offset", shape=(1,), dtype="uint8") if takes_offset(family) else None,
+    )
+    names = [parameter.name for parameter in parameters]
+
+    def body(*buffers: Any) -> None:
+        named = dict(zip(names, buffers, strict=True))
+        outputs = PixelOutputs(geometry, tensors, epilogue, named)
+        _Winograd(geometry, products, family, schedule, outputs).emit(named, parallel)
+
+    return function(symbol, parameters, body)
+
+
+class _Winograd:
+    """Emits the body of one kernel."""
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        products: Geometry,
+        family: Family,
+        schedule: Schedule,
+        outputs: PixelOutputs,
+    ) -> None:
+        """Keep what the kernel is made of."""
+        self.geometry, self.products, self.family = geometry, products, family
+        self.schedule, self.outputs = schedule, outputs
+        self.grid = TileGrid.of(geometry)
+        self.tiles = schedule.group_tiles
+        self.blocks = schedule.blocks(products, family)
+        self.block_channels = family.channels * schedule.tile_vectors
+        self.registers = RegisterTiles(products, family, schedule)
+        self.code_stride = _odd_lines(self.tiles * geometry.channels, family.code_dtype)
+        self.place_weights = schedule.steps(products) * schedule.tile_vectors * family.weight_lanes
+        self.weight_stride = _odd_lines(self.place_weights, family.weight_dtype)
+        self.sum_stride = _odd_lines(self.tiles * self.block_channels, "int32")
+
+    def emit(self, buffers: Mapping[str, Any], parallel: bool) -> None:
+        """Emit the loops over images, groups of tiles and blocks of channels."""
+        g = self.geometry
+        copied = needs_copy(g, self.family)
+        if copied:
+            scratch = scratch_buffer(g, self.family, 0)
+        groups = tile_count(self.grid.tiles, self.tiles)
+        shares = 1
+        if parallel and groups < _FEW_GROUPS:
+            shares = max(n for n in range(1, _FEW_GROUPS + 1) if self.blocks % n == 0)
+        # The last step of a sum may read beyond its channels, against weights of zero.
+        beyond = self.schedule.overread_codes(self.products, self.family)
+        with T.serial(g.batch) as image:
+            if copied:
+                emit_copy(buffers["codes"], scratch, buffers["border"], g, self.family, image)
+            codes = scratch if copied else buffers["codes"]
+            start = g.first_window + (0 if copied else image * g.image_codes)
+            with shared_grid((groups, shares), parallel) as (group, share):
+                first = tile_start(group, self.tiles, self.grid.tiles)
+                codes_size = PLACES * self.code_stride + beyond
+                transformed = T.alloc_buffer((codes_size,), self.family.code_dtype)
+                sums = T.alloc_buffer((PLACES * self.sum_stride,), "int32")
+                weights = buffers["weights"]
+                if self.schedule.transforms_weights:
+                    weights = T.alloc_buffer(
+                        (PLACES * self.weight_stride,), self.family.weight_dtype
+                    )
+                self._emit_codes(codes, start, transformed, buffers.get("offset"), first)
+                with T.serial(self.blocks // shares) as index:
+                    block = share * (self.blocks // shares) + index
+                    if self.schedule.transforms_weights:
+                        self._emit_weights(buffers["weights"], weights, block)
+                    self._emit_sums(transformed, weights, sums, block)
+                    self._emit_outputs(sums, image, first, block)
+
+    def _emit_codes(
+        self, codes: Any, start: Any, transformed: Any, offset: Any, first: Any
+    ) -> None:
+        """Emit the transform of a group's codes: `[16, tiles, channels]`."""
+        g = self.geometry
+        lanes = min(_VECTOR[self.family.code_dtype], 1 << (g.channels.bit_length() - 1))
+        with T.grid(self.tiles, tile_count(g.channels, lanes)) as (tile, part):
+            row, column = self._pixel(first + tile)
+            channel = tile_start(part, lanes, g.channels)
+            place = start + row * g.row_codes + column * g.channels + channel
+
+            def loaded(y: int, x: int, place: Any = place) -> Any:
+                code = load(codes, place + y * g.row_codes + x * g.channels, lanes)
+                return T.Cast(vector_type(self.family.code_dtype, lanes), code)
+
+            columns = [_transformed(CODES, [loaded(y, x) for y in range(4)]) for x in range(4)]
+            for y in range(4):
+                line = _transformed(CODES, [column[y] for column in columns])
+                for x, value in enumerate(line):
+                    if offset is not None and has_offset(y, x):
+                        value = value + T.broadcast(offset[0], lanes)
+                    at = (4 * y + x) * self.code_stride + tile * g.channels + channel
+                    store(transformed, at, value, lanes)
+
+    def _emit_weights(self, taps: Any, weights: Any, block: Any) -> None:
+        """Emit the transform of a block's weights: `[16, steps, vectors, lanes]`."""
+        lanes, dtype = self.family.weight_lanes, self.family.weight_dtype
+        with T.serial(self.place_weights // lanes) as index:
+
+            def loaded(row: int, column: int) -> Any:
+                at = (block * TAPS + 3 * row + column) * self.place_weights + index * lanes
+                return T.Cast(vector_type(dtype, lanes), load(taps, at, lanes))
+
+            columns = [
+                _transformed(WEIGHTS, [loaded(row, column) for row in range(3)])
+                for column in range(3)
+            ]
+            for row in range(4):
+                line = _transformed(WEIGHTS, [column[row] for column in columns])
+                for column, value in enumerate(line):
+                    at = (4 * row + column) * self.weight_stride + index * lanes
+                    store(weights, at, value, lanes)
+
+    def _emit_sums(self, transformed: Any, weights: Any, sums: Any, block: Any) -> None:
+        """Emit the matrix products of one block at all places: `[16, tiles, block channels]`."""
+        lanes = self.family.wide_lanes
+        transforms = self.schedule.transforms_weights
+        with T.serial(PLACES) as place:
+            operands = Operands(
+                codes=transformed,
+                start=place * self.code_stride,
+                weights=weights,
+                lookup=None,
+                first_weight=place * self.weight_stride if transforms else 0,
+            )
+            first_block = 0 if transforms else block * PLACES + place
+
+            def emit_tile(tile: Tile) -> None:
+                vectors = self.registers.emit_sums(operands, tile, 0, self.schedule.panel_chunks)
+                at = place * self.sum_stride + tile.column * self.block_channels
+                for index, vector in enumerate(vectors):
+                    store(sums, at + index * lanes, vector, lanes)
+
+            self.registers.emit_row(Tile(0, 0, first_block), 0, emit_tile)
+
+    def _emit_outputs(self, sums: Any, image: Any, first: Any, block: Any) -> None:
+        """Emit the transform of a block's sums, and the outputs of its channels."""
+        out_channels = self.geometry.out_channels
+        channel = tile_start(block, self.block_channels, out_channels)
+        real = min(self.block_channels, out_channels)
+        lanes = self.family.wide_lanes
+        with T.serial(self.tiles) as tile:
+            row, column = self._pixel(first + tile)
+            for start in range(0, real, _TOGETHER * lanes):
+                end = min(start + _TOGETHER * lanes, self.block_channels)
+                parts = [self._outputs(sums, tile, at) for at in range(start, end, lanes)]
+                for index, (y, x) in enumerate(product(range(2), range(2))):
+                    self.outputs.emit(
+                        [part[index] for part in parts],
+                        (index * self.blocks + block) * self.block_channels + start,
+                        (image, row + y, column + x),
+                        channel + start,
+                        min(end, real) - start,
+                    )
+
+    def _outputs(self, sums: Any, tile: Any, channel: int) -> list[Any]:
+        """Return the sums of a tile's four pixels, one int32 vector of channels each."""
+        lanes = self.family.wide_lanes
+
+        def loaded(row: int, column: int) -> Any:
+            at = (4 * row + column) * self.sum_stride + tile * self.block_channels
+            return load(sums, at + channel, lanes)
+
+        columns = [
+            _transformed(SUMS, [loaded(row, column) for row in range(4)]) for column in range(4)
+        ]
+        quarter = T.broadcast(T.int32(2), lanes)
+        return [
+            _kept(T.shift_right(value, quarter))
+            for row in range(2)
+            for value in _transformed(SUMS, [column[row] for column in columns])
+        ]
+
+    def _pixel(self, tile: Any) -> tuple[Any, Any]:
+        """Return a tile's first output pixel, row and column."""
+        g, columns = self.geometry, self.grid.columns
+        return (
+            tile_start(tile // columns, 2, g.out_height),
+            tile_start(tile % columns, 2, g.out_width),
+        )
+
+
+def _odd_lines(count: int, dtype: str) -> int:
+    """Return at least `count` numbers that fill an odd number of cache lines.
+
+    What is at all places of one tile is then in as many sets of the first cache.
+    """
+    in_line = _LINE // np.dtype(dtype).itemsize
+    lines = -(-count // in_line)
+    return (lines + 1 - lines % 2) * in_line
+
+
+def _transformed(matrix: Sequence[Sequence[int]], values: Sequence[Any]) -> list[Any]:
+    """Return a matrix of 2, 1, 0 and -1 times a line of vectors."""
+    # Each is used several times.
+    values = [_kept(value) for value in values]
+    result = []
+    for row in matrix:
+        pairs = list(zip(row, values, strict=True))
+        first, *others = [value for count, value in pairs for _ in range(count)]
+        total = first
+        for value in others:
+            total = total + value
+        for value in (value for count, value in pairs if count < 0):
+            total = total - value
+        result.append(total)
+    return result
+
+
+def _kept(value: Any) -> Any:
+    """Emit a local vector: an expression would be copied to each of its uses."""
+    lanes = lanes_of(value)
+    kept = local_vector(element_type(value), lanes)
+    store(kept, 0, value, lanes)
+    return load(kept, 0, lanes)

@@ -1,0 +1,196 @@
+"""Register tiles: sums of products of a few pixels and channels, and rows of such tiles."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from tvm.tirx.script import builder as T
+
+from hardware.kernels.emitting.emit import load, local_vector, store, tile_start
+from hardware.kernels.families.family import Family
+from hardware.kernels.schedule.schedule import Schedule
+from hardware.kernels.shapes.geometry import Geometry
+
+__all__ = ["Operands", "RegisterTiles", "Tile"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operands:
+    """The buffers that sums are made of."""
+
+    codes: Any
+    start: Any
+    """Of the image in `codes`."""
+    weights: Any
+    lookup: Any | None
+    first_weight: Any = 0
+    """Place in `weights` of the first block's weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Where one register tile stands (all may be symbolic), and its pixels."""
+
+    image: Any
+    group: Any
+    block: Any
+    row: Any = 0
+    column: Any = 0
+    pixels: tuple[tuple[int, int], ...] = ()
+
+
+class RegisterTiles:
+    """Emits the register tiles of one layer."""
+
+    def __init__(self, geometry: Geometry, family: Family, schedule: Schedule) -> None:
+        """Keep what tiles are made of."""
+        self.geometry, self.family, self.schedule = geometry, family, schedule
+        self.vectors = range(schedule.tile_vectors)
+
+    def emit_row(self, place: Tile, tile_row: Any, emit_tile: Callable[[Tile], None]) -> None:
+        """Emit one row of tiles: full ones in a loop, then the rest.
+
+        Args:
+            place: The image, the group and the block.
+            tile_row: Which row, may be symbolic.
+            emit_tile: Called once for each size of tile.
+        """
+        s = self.schedule
+        full, rest = divmod(self.geometry.out_width, s.tile_columns)
+        row = tile_start(tile_row, s.tile_rows, self.geometry.out_height)
+
+        def emit(column: Any, columns: int) -> None:
+            pixels = tuple(product(range(s.tile_rows), range(columns)))
+            emit_tile(replace(place, row=row, column=column, pixels=pixels))
+
+        if full:
+            with T.serial(full) as index:
+                emit(index * s.tile_columns, s.tile_columns)
+        if rest:
+            emit(full * s.tile_columns, rest)
+
+    def emit_sums(self, operands: Operands, tile: Tile, first_chunk: Any, chunks: int) -> list[Any]:
+        """Emit the sums of some chunks of one tile; return each pixel's int32 vectors in order.
+
+        Args:
+            operands: Buffers.
+            tile: Which pixels and channels.
+            first_chunk: The first of the chunks, may be symbolic.
+            chunks: How many.
+        """
+        g, f, s = self.geometry, self.family, self.schedule
+        count = len(tile.pixels) * len(self.vectors)
+        steps = _Steps(g, f, s, operands, tile)
+        outer_runs = s.outer_runs(g)
+        if f.depth == 0 or (s.chunk_iterations and chunks * outer_runs == 1):
+            (sums,) = _accumulators(count, (f.accumulator,))
+            with T.grid(outer_runs, chunks * s.chunk_iterations) as (outer, index):
+                steps.emit_added(outer, first_chunk * s.chunk_iterations + index, sums)
+            totals = [_value(total) for total in sums]
+            ends = [f.finish(f.fold(total) if f.depth else (total,)) for total in totals]
+            return [part for parts in ends for part in parts]
+        carried = list(zip(*_accumulators(count, f.carried), strict=True))
+        with T.grid(outer_runs, chunks) as (outer, index):
+            chunk = first_chunk + index
+            if s.chunk_iterations:
+                (sums,) = _accumulators(count, (f.accumulator,))
+                with T.serial(s.chunk_iterations) as inner:
+                    steps.emit_added(outer, chunk * s.chunk_iterations + inner, sums)
+                for total, wide in zip(sums, carried, strict=True):
+                    _fold(f, _value(total), wide)
+            else:
+                steps.emit_terms(outer, chunk, carried)
+        ends = [f.finish(tuple(_value(part) for part in wide)) for wide in carried]
+        return [part for parts in ends for part in parts]
+
+
+class _Steps:
+    """Emits the steps of one iteration of one tile's sums."""
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        family: Family,
+        schedule: Schedule,
+        operands: Operands,
+        tile: Tile,
+    ) -> None:
+        g = self.geometry = geometry
+        self.family, self.schedule, self.operands, self.tile = family, schedule, operands, tile
+        self.vectors = range(schedule.tile_vectors)
+        self.origin = (
+            operands.start
+            + tile.row * (g.stride[0] * g.row_codes)
+            + tile.column * (g.stride[1] * g.channels)
+            + tile.group * (g.channels // g.groups)
+        )
+        block = tile.group * schedule.blocks(g, family) + tile.block
+        self.first_step = block * schedule.steps(g)
+
+    def emit_added(self, outer: Any, iteration: Any, sums: Sequence[Any]) -> None:
+        """Emit every step of an iteration, each added to every accumulator in turn."""
+        for step, read in self._inside(outer, iteration):
+            codes = [self._code(read, pixel) for pixel in self.tile.pixels]
+            for total, (code, vector) in zip(sums, product(codes, self.vectors), strict=True):
+                value = self.family.multiply_add(_value(total), code, self._weight(step, vector))
+                store(total, 0, value, int(total.shape[0]))
+
+    def emit_terms(self, outer: Any, iteration: Any, carried: Sequence[Sequence[Any]]) -> None:
+        """Emit an iteration, as many steps as the depth allows as one expression.
+
+        No narrow sum outlives its accumulator's turn: registers are left for the carried ones.
+        """
+        f = self.family
+        inside = list(self._inside(outer, iteration))
+        places = list(product(self.tile.pixels, self.vectors))
+        for first in range(0, len(inside), f.depth):
+            for wide, (pixel, vector) in zip(carried, places, strict=True):
+                total = None
+                for step, read in inside[first : first + f.depth]:
+                    code, weight = self._code(read, pixel), self._weight(step, vector)
+                    total = f.multiply_add(total, code, weight)
+                _fold(f, total, wide)
+
+    def _inside(self, outer: Any, iteration: Any) -> list[tuple[Any, Any]]:
+        """Return the number of each step of an iteration, and where it reads its codes."""
+        g, s = self.geometry, self.schedule
+        first = (outer * s.iterations + iteration) * (s.inside_positions * s.inside_runs)
+        found = []
+        for position in range(s.inside_positions):
+            for run in range(s.inside_runs):
+                read = g.run_offset(outer * s.inside_runs + run)
+                read = read + (iteration * s.inside_positions + position) * self.family.products
+                found.append((first + position * s.inside_runs + run, self.origin + read))
+        return found
+
+    def _code(self, read: Any, pixel: tuple[int, int]) -> Any:
+        g = self.geometry
+        offset = pixel[0] * g.stride[0] * g.row_codes + pixel[1] * g.stride[1] * g.channels
+        return self.family.read_code(self.operands.codes, read + offset, self.operands.lookup)
+
+    def _weight(self, step: Any, vector: int) -> Any:
+        lanes = self.family.weight_lanes
+        index = (self.first_step + step) * len(self.vectors) + vector
+        return load(self.operands.weights, self.operands.first_weight + index * lanes, lanes)
+
+
+def _fold(family: Family, total: Any, carried: Sequence[Any]) -> None:
+    for wide, part in zip(carried, family.fold(total), strict=True):
+        store(wide, 0, _value(wide) + part, int(wide.shape[0]))
+
+
+def _value(buffer: Any) -> Any:
+    return load(buffer, 0, int(buffer.shape[0]))
+
+
+def _accumulators(count: int, types: Sequence[str]) -> list[list[Any]]:
+    """Emit `count` zeroed vectors of each type; with constant indices they stay in registers."""
+    result = []
+    for vector_type in types:
+        dtype, lanes = vector_type.split("x")[0], int(vector_type.split("x")[1])
+        buffers = [local_vector(dtype, lanes) for _ in range(count)]
+        for buffer in buffers:
+            store(buffer, 0, T.broadcast(getattr(T, dtype)(0), lanes), lanes)
+        result.append(buffers)
+    return result

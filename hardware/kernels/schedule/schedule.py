@@ -1,0 +1,299 @@
+"""Schedule: how the work of one layer is cut into register tiles and steps."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import ceil
+
+from hardware.kernels.families.family import Family
+from hardware.kernels.shapes.geometry import Geometry
+from hardware.kernels.shapes.transform import PLACES, TileGrid
+
+__all__ = ["Schedule", "candidates", "make_schedule"]
+
+_VECTORS = 8
+"""Most vectors of weights in a tile."""
+_USUAL_VECTORS = 4
+_WIDE_TILE = 1.08
+"""What wider tiles cost beyond their instructions (measured)."""
+_RUNS_INSIDE = 9
+"""Most runs whose steps are written one after another."""
+_STEPS_INSIDE = 4
+"""Steps that are written one after another where a window is one run."""
+_TERMS = 6
+"""Most steps that are added up as one expression and folded at once."""
+
+_NEAR_BYTES = 24 * 1024
+"""Weights of a block that stay in the first cache beside the codes; more come from the second."""
+_PANEL_BYTES = 16 * 1024
+"""Weights of one panel."""
+_CACHE_BYTES = 2**20
+"""Size of a usual second cache, for transformed weights that are read again and again."""
+_TRANSFORM_TILES = 16
+"""Tiles from which a kernel may transform weights anew: with so many, that takes a tenth of the
+time of the weights' products."""
+_STRIP_BYTES = 16 * 1024
+"""Sums of one strip."""
+_GROUPS = (64, 128)
+"""Most tiles of a group: with its sums, half a MiB of the second cache at 64 (measured: fewer than
+32 take weights too often; beyond 64 little is gained)."""
+
+# Instructions, for comparing tiles: the end of one output vector; the loops around one tile.
+_OUTPUT, _TILE = 10.0, 30.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """A register tile, and the order of the steps of one sum.
+
+    A sum walks `outer_runs` times over the positions of `inside_runs` runs. An iteration of the
+    inmost loop has the steps of `inside_positions` positions in each of these runs.
+    """
+
+    tile_rows: int
+    tile_columns: int
+    """The tile's output pixels are `tile_rows * tile_columns`; the last tile of a row has fewer
+    columns where they do not divide it."""
+    tile_vectors: int
+    """Vectors of weights in the tile."""
+    inside_runs: int
+    """Runs of one iteration; divides the window's runs."""
+    inside_positions: int
+    """Positions of one iteration."""
+    chunk_iterations: int
+    """Iterations that are added up before they are folded; 0: each iteration's steps are folded as
+    soon as `Family.depth` of them are added up, as one expression."""
+    panel_chunks: int
+    """Chunks of one panel."""
+    panels: int = 1
+    """Panels of the positions, which zero weights fill up. With more than one, the tiles of a strip
+    walk one panel after another, so that its weights stay in the first cache."""
+    strip_tiles: int = 1
+    """Rows of tiles of a strip; divides the rows of tiles. Their sums are kept between panels."""
+    group_tiles: int = 0
+    """In a Winograd kernel, the tiles of 2x2 outputs that are transformed together. Its register
+    tiles are of the products of such a group at one place (see `TileGrid.products`), where such a
+    tile is one pixel. 0 in a direct kernel."""
+    transforms_weights: bool = False
+    """Whether a Winograd kernel transforms the weights of a block itself, before it uses them."""
+
+    @property
+    def chunks(self) -> int:
+        """Chunks of all positions."""
+        return self.panels * self.panel_chunks
+
+    @property
+    def iterations(self) -> int:
+        """Iterations of the inmost loops together, for each of the outer runs."""
+        return self.chunks * max(1, self.chunk_iterations)
+
+    @property
+    def positions(self) -> int:
+        """Positions of one run, those included that zero weights fill up."""
+        return self.iterations * self.inside_positions
+
+    def outer_runs(self, geometry: Geometry) -> int:
+        """Return how often a sum walks over the positions."""
+        return geometry.runs // self.inside_runs
+
+    def blocks(self, geometry: Geometry, family: Family) -> int:
+        """Return the blocks of output channels of one group."""
+        return ceil(geometry.group_out_channels / (family.channels * self.tile_vectors))
+
+    def weight_shape(self, geometry: Geometry, family: Family) -> tuple[int, int, int, int]:
+        """Return `[blocks of all groups, steps, vectors, weight_lanes]`."""
+        return (
+            geometry.groups * self.blocks(geometry, family),
+            self.steps(geometry),
+            self.tile_vectors,
+            family.weight_lanes,
+        )
+
+    def steps(self, geometry: Geometry) -> int:
+        """Return the steps of one sum."""
+        return geometry.runs * self.positions
+
+    def overread_codes(self, geometry: Geometry, family: Family) -> int:
+        """Return how many codes after a run its last step reads, against weights of zero."""
+        return self.positions * family.products - geometry.run_codes
+
+
+def make_schedule(geometry: Geometry, family: Family) -> Schedule:
+    """Return the schedule of one layer without measuring: of all tiles that fit, the cheapest.
+
+    Args:
+        geometry: The layer's shapes.
+        family: How products are summed.
+    """
+    return candidates(geometry, family)[0]
+
+
+@lru_cache(maxsize=4096)
+def candidates(geometry: Geometry, family: Family) -> tuple[Schedule, ...]:
+    """Return every schedule worth a measurement, the one that promises most first."""
+    found = [
+        (_instructions(geometry, family, schedule), index, schedule)
+        for index, schedule in enumerate(_schedules(geometry, family))
+    ]
+    return tuple(schedule for _, _, schedule in sorted(found, key=lambda item: item[:2]))
+
+
+def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
+    if not family.winograd:
+        yield from _of_products(geometry, family)
+        return
+    grid = TileGrid.of(geometry)
+    for tiles in dict.fromkeys(_even_part(grid.tiles, most) for most in _GROUPS):
+        is_many = _TRANSFORM_TILES <= tiles == grid.tiles
+        transforms = is_many and _outgrow_cache(geometry, family)
+        for schedule in _of_products(grid.products(geometry, tiles), family):
+            yield replace(schedule, group_tiles=tiles, transforms_weights=transforms)
+
+
+def _outgrow_cache(geometry: Geometry, family: Family) -> bool:
+    """Return whether a layer's transformed weights outgrow the second cache.
+
+    They then come from memory, where there are 16 for 9, and wider ones than before.
+    """
+    weight_bytes = family.vector_bytes // family.weight_lanes
+    return PLACES * geometry.channels * geometry.out_channels * weight_bytes > _CACHE_BYTES
+
+
+def _even_part(whole: int, most: int) -> int:
+    """Return a size of equal parts that cover a whole with the least overlap, up to a size."""
+    fewest = ceil(whole / most)
+    counts = range(fewest, min(2 * fewest, whole) + 1)
+    return ceil(whole / min(counts, key=lambda count: (count * ceil(whole / count), count)))
+
+
+def _of_products(geometry: Geometry, family: Family) -> Iterator[Schedule]:
+    inside_runs = max(n for n in range(1, _RUNS_INSIDE + 1) if geometry.runs % n == 0)
+    positions = ceil(geometry.run_codes / family.products)
+    for rows, columns, vectors in _tiles(geometry, family):
+        for inside, chunk_iterations in _chunks(family, inside_runs, geometry.runs, positions):
+            whole = Schedule(
+                tile_rows=rows,
+                tile_columns=columns,
+                tile_vectors=vectors,
+                inside_runs=inside_runs,
+                inside_positions=inside,
+                chunk_iterations=chunk_iterations,
+                panel_chunks=ceil(ceil(positions / inside) / max(1, chunk_iterations)),
+            )
+            yield whole
+            yield from _panels(geometry, family, whole)
+
+
+def _panels(geometry: Geometry, family: Family, whole: Schedule) -> Iterator[Schedule]:
+    """Yield the same schedule in panels, where the weights of a block outgrow the first cache."""
+    block_bytes = whole.steps(geometry) * whole.tile_vectors * family.vector_bytes
+    tile_rows = geometry.out_height // whole.tile_rows
+    # A tile that is moved back would add its sums twice.
+    is_split = (
+        whole.outer_runs(geometry) == 1 and tile_rows * whole.tile_rows == geometry.out_height
+    )
+    is_split = is_split and family.panels and not family.winograd
+    if block_bytes <= _NEAR_BYTES or not is_split:
+        return
+    panels = ceil(block_bytes / _PANEL_BYTES)
+    row_bytes = 4 * whole.tile_rows * geometry.out_width * whole.tile_vectors * family.channels
+    strip = max(
+        n
+        for n in range(1, tile_rows + 1)
+        if (tile_rows % n == 0 and n * row_bytes <= _STRIP_BYTES) or n == 1
+    )
+    if family.depth == 0:
+        iterations = ceil(whole.chunk_iterations / panels)
+        yield replace(whole, panels=panels, chunk_iterations=iterations, strip_tiles=strip)
+        return
+    panels = min(panels, whole.panel_chunks)
+    if panels > 1:
+        chunks = ceil(whole.panel_chunks / panels)
+        yield replace(whole, panels=panels, panel_chunks=chunks, strip_tiles=strip)
+
+
+def _chunks(
+    family: Family, inside_runs: int, runs: int, positions: int
+) -> Iterator[tuple[int, int]]:
+    """Yield positions of an iteration and iterations of a chunk."""
+    inside = max(1, min(positions, _STEPS_INSIDE // inside_runs))
+    while positions % inside and inside > 1:
+        inside -= 1
+    if family.depth == 0:
+        yield inside, ceil(positions / inside)
+        return
+    if family.depth >= inside_runs * inside:
+        # Even chunks: as few as the depth allows, each as short as that number allows.
+        most = family.depth // (inside_runs * inside)
+        iterations = ceil(positions / inside)
+        yield inside, ceil(iterations / ceil(iterations / most))
+    if family.depth <= _TERMS or family.depth < runs * positions:
+        most = max(1, min(positions, min(family.depth, _TERMS) // inside_runs))
+        divisor = max(n for n in range(1, most + 1) if positions % n == 0)
+        yield from dict.fromkeys(((most, 0), (divisor, 0)))
+
+
+def _tiles(geometry: Geometry, family: Family) -> Iterator[tuple[int, int, int]]:
+    """Yield tiles of few enough accumulators: `(rows, columns, vectors)`.
+
+    Narrow ones in height come first: at equal cost, pixels of one row share cache lines.
+    """
+    # A group of fewer channels than one vector still takes one.
+    most = max(1, min(_VECTORS, geometry.group_out_channels // family.channels))
+    for vectors in range(1, most + 1):
+        most_sums = family.most_sums(vectors)
+        for rows in range(1, min(most_sums, geometry.out_height) + 1):
+            if rows > 1 and geometry.out_width >= family.sums_in_registers(vectors):
+                break
+            for columns in range(1, min(most_sums, geometry.out_width) + 1):
+                if rows * columns * vectors <= most_sums:
+                    yield rows, columns, vectors
+
+
+def _instructions(geometry: Geometry, family: Family, schedule: Schedule) -> float:
+    """Return about how many instructions a layer takes."""
+    if not family.winograd:
+        return _of_pixels(geometry, family, schedule)
+    grid = TileGrid.of(geometry)
+    products = grid.products(geometry, schedule.group_tiles)
+    groups = ceil(grid.tiles / schedule.group_tiles)
+    # Transforms cost nearly the same in all schedules.
+    return PLACES * groups * _of_pixels(products, family, schedule)
+
+
+def _of_pixels(geometry: Geometry, family: Family, schedule: Schedule) -> float:
+    """Return about how many instructions the register tiles of a geometry take."""
+    s = schedule
+    full, rest = divmod(geometry.out_width, s.tile_columns)
+    one_row = full * _tile_instructions(geometry, family, s, s.tile_columns)
+    if rest:
+        one_row += _tile_instructions(geometry, family, s, rest)
+    total = one_row * ceil(geometry.out_height / s.tile_rows) * s.blocks(geometry, family)
+    return total * (_WIDE_TILE if s.tile_vectors > _USUAL_VECTORS else 1.0)
+
+
+def _tile_instructions(
+    geometry: Geometry, family: Family, schedule: Schedule, columns: int
+) -> float:
+    s = schedule
+    pixels = s.tile_rows * columns
+    sums = pixels * s.tile_vectors
+    block_bytes = s.steps(geometry) * s.tile_vectors * family.vector_bytes
+    is_near = s.panels > 1 or block_bytes <= _NEAR_BYTES
+    one_step = family.step_cost(pixels, s.tile_vectors, is_near=is_near)
+    folds = 0.0
+    if family.depth and s.chunk_iterations:
+        # Both kinds of accumulators do not fit the registers: one is read and written in memory.
+        folds = 3.0 * len(family.carried) * s.chunks * s.outer_runs(geometry)
+    elif family.depth:
+        # The first term of each expression is not added to anything.
+        inside = s.inside_runs * s.inside_positions
+        folds = 1.0 * s.iterations * s.outer_runs(geometry) * ceil(inside / family.depth)
+        # Weights of several steps are needed at once, unless few are, each as it is used.
+        if pixels > 1 or family.depth > _TERMS:
+            folds += 0.5 * s.steps(geometry)
+    spilled = max(0, sums - family.sums_in_registers(s.tile_vectors))
+    spills = 4.0 * spilled * s.iterations * s.outer_runs(geometry) / 8
+    outputs = (_OUTPUT + 3.0 * (s.panels - 1)) * family.wide_vectors * sums
+    loop = 2.0 * s.iterations * s.outer_runs(geometry)
+    return s.steps(geometry) * one_step + folds * sums + spills + outputs + loop + _TILE

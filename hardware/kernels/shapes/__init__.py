@@ -1,0 +1,1 @@
+"""Shapes of layers and arrays: geometry, layout, the exact integer transform."""

@@ -1,1 +1,0 @@
-"""Boards over TVM RPC, seen from the host."""

@@ -1,0 +1,1 @@
+"""What runs a linked candidate without a compiler: numpy and TVM's runtime. Bundles hold it."""

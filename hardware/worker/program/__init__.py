@@ -1,0 +1,1 @@
+"""From kernels to something that runs: programs, their storage, linking, stamps."""

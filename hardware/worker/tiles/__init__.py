@@ -1,0 +1,1 @@
+"""Register tiles inside the worker: which a layer needs, which won, and their trial."""

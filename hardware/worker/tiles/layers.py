@@ -1,0 +1,78 @@
+"""Which schedules the layers of a network need at their bit pairs."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import prod
+
+from hardware.graph.random_codes import BitPair
+from hardware.graph.steps import steps_of
+from hardware.kernels.families.family import Family
+from hardware.kernels.planning.context import PlanContext
+from hardware.kernels.planning.layers import sums_of
+from hardware.kernels.schedule.schedule import candidates
+from hardware.kernels.shapes.geometry import Geometry
+from hardware.wire.tile_task import TileTask
+from hardware.worker.tiles.choices import TileChoices
+from quant.deploy_graph import Conv2d, Linear
+
+__all__ = ["layers_at", "tile_tasks", "tiles_digest"]
+
+
+def tile_tasks(
+    context: PlanContext, pairs: Mapping[str, Sequence[BitPair]], choices: TileChoices
+) -> list[TileTask]:
+    """Return one task for each choice that a network's layers need at their bit pairs.
+
+    Args:
+        context: Of the network.
+        pairs: `{layer: bit pairs}`.
+        choices: Tells which are known.
+    """
+    shared: dict[str, list[tuple[Family, TileTask]]] = {}
+    for op, sums in layers_at(context, pairs):
+        if len(candidates(*sums)) < 2:
+            continue
+        pixels = prod(context.shape(op.output)[:-1])
+        task = TileTask(
+            layer=op.layer,
+            pair=(op.weight_bits, op.activation_bits),
+            what=f"{op.layer}, {sums[1].name}",
+            known=choices.find(*sums) is not None,
+            weight=float(pixels * op.weight.size),
+        )
+        shared.setdefault(choices.key(*sums), []).append((sums[1], task))
+    return [_stand_in(group) for group in shared.values()]
+
+
+def tiles_digest(context: PlanContext, pairs: Mapping[str, Sequence[BitPair]]) -> str:
+    """Return a digest of the families and schedules of a network's layers at their bit pairs."""
+    digest = hashlib.sha256()
+    for op, sums in layers_at(context, pairs):
+        bits, family = f"{op.weight_bits} {op.activation_bits}", sums[1].name
+        line = f"{op.layer} {bits} {family} {context.schedule(*sums)}"
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
+
+
+def layers_at(
+    context: PlanContext, pairs: Mapping[str, Sequence[BitPair]]
+) -> Iterator[tuple[Conv2d | Linear, tuple[Geometry, Family]]]:
+    """Yield each layer that has a schedule, at each of its bit pairs; weights stay as they are."""
+    for step in steps_of(context.graph):
+        if not isinstance(step.op, Conv2d | Linear):
+            continue
+        for weight_bits, activation_bits in pairs.get(step.op.layer, ()):
+            op = replace(step.op, weight_bits=weight_bits, activation_bits=activation_bits)
+            if (sums := sums_of(op, context, step)) is not None:
+                yield op, sums
+
+
+def _stand_in(group: Sequence[tuple[Family, TileTask]]) -> TileTask:
+    """Return the task that is searched for all of a group.
+
+    The shallowest family decides, as a choice carries over to deeper ones better than back.
+    """
+    _, shallowest = min(group, key=lambda item: item[0].depth)
+    layers = {task.layer: task.weight for _, task in group}
+    return replace(shallowest, weight=sum(layers.values()))

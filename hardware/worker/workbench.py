@@ -1,0 +1,370 @@
+"""Workbench: plans, compiles, assembles, checks and times programs inside the worker process."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+
+from hardware.errors import BuildError
+from hardware.graph.agreement import (
+    describe_difference,
+    describe_island_difference,
+    fixed_input,
+    reference_output,
+)
+from hardware.graph.borders import with_borders
+from hardware.graph.island_times import island_times
+from hardware.graph.random_codes import BitPair
+from hardware.graph.steps import Step, steps_of
+from hardware.kernels.compiling.cache import KernelCache
+from hardware.kernels.compiling.compile_pool import CompileReport, compile_kernels
+from hardware.kernels.compiling.plan import KernelPlan
+from hardware.kernels.compiling.target import KernelTarget
+from hardware.kernels.planning.context import ChooseSchedule, PlanContext
+from hardware.kernels.planning.islands import with_islands
+from hardware.kernels.planning.select import plan_step
+from hardware.kernels.schedule.schedule import make_schedule
+from hardware.measuring.protocol import ProtocolConfig
+from hardware.measuring.ruler import RulerReading, read_ruler_us, settle
+from hardware.measuring.timing import Timing, time_program
+from hardware.target import TargetConfig
+from hardware.wire.built import Built
+from hardware.wire.tile_task import TileTask
+from hardware.worker.program.cross_link import find_cross_linker
+from hardware.worker.program.linking import Link, link_program
+from hardware.worker.program.program import Runnable, assemble
+from hardware.worker.program.stamps import Stamps
+from hardware.worker.tiles.choices import TileChoices
+from hardware.worker.tiles.layers import tile_tasks, tiles_digest
+from hardware.worker.tiles.trial import TileTrial
+from quant.deploy_graph import Conv2d, DeployGraph, Linear, RunIsland
+
+__all__ = ["STAMPED", "TakeSteps", "Workbench"]
+
+T = TypeVar("T")
+
+STAMPED = 128
+"""Most executions whose steps are stamped in one timing."""
+
+TakeSteps = Callable[[int], npt.NDArray[np.float64]]
+"""`(executions)` to microseconds `[executions, steps]`."""
+
+Identity = tuple[tuple[str, tuple[tuple[tuple[int, ...], str], ...]], ...]
+"""`((symbol, ((constant shape, dtype), ...)), ...)`: programs of equal identity take equal time."""
+
+
+class Workbench:
+    """Holds the kernel cache and the program that was built last."""
+
+    def __init__(self, config: TargetConfig, batch: int) -> None:
+        """Open the kernel cache for one target and batch size."""
+        self._target = KernelTarget.of(config)
+        if config.threads > 1 and not config.remote:
+            # Mode 1: the threads stay on the fast cores, where a board has two kinds.
+            tvm.get_global_func("runtime.config_threadpool")(1, config.threads)
+        self._cache = KernelCache(config)
+        self._tiles = TileChoices(config)
+        self._schedule = self._tiles.schedule if config.tune_s > 0 else make_schedule
+        self._trial: TileTrial | None = None
+        self._batch = batch
+        self._link: Link | None = None
+        self._program: Runnable | None = None
+
+    @property
+    def program(self) -> Runnable:
+        """The program that was built last.
+
+        Raises:
+            BuildError: nothing is built yet.
+        """
+        if self._program is None:
+            raise BuildError("nothing is built yet, so there is nothing to run")
+        return self._program
+
+    def facts(self) -> dict[str, Any]:
+        """Return what only the process that loaded TVM knows."""
+        return {
+            "llvm": int(tvm.get_global_func("target.llvm_version_major")()),
+            "target": str(self._target.tvm_target()),
+        }
+
+    def identity(self, graph: DeployGraph) -> Identity:
+        """Return what decides the time of a program, without compiling anything."""
+        return tuple(
+            (plan.symbol, tuple((array.shape, str(array.dtype)) for array in plan.constants))
+            for plan in self._plan(self._ready(graph))[1]
+            if plan is not None
+        )
+
+    def build(self, graph: DeployGraph, check: bool = True) -> Built:
+        """Make a graph the current program, and compare its result with the integer reference.
+
+        Raises:
+            BuildError: an operator has no kernel, or the result is wrong.
+        """
+        started = time.perf_counter()
+        self._program = None
+        ready = self._ready(graph)
+        steps, plans = self._plan(ready)
+        program = self._assemble(ready, steps, plans)
+        built = time.perf_counter()
+        if check and (wrong := self._wrong(graph, program)):
+            raise BuildError(wrong)
+        self._program = program
+        families = {
+            step.op.layer: plan.family
+            for step, plan in zip(steps, plans, strict=True)
+            if plan is not None and isinstance(step.op, Conv2d | Linear)
+        }
+        return Built(
+            build_s=built - started, check_s=time.perf_counter() - built, families=families
+        )
+
+    def time(
+        self, protocol: ProtocolConfig, best_us: float, patience_s: float
+    ) -> tuple[Timing, RulerReading]:
+        """Time the current program, once the machine is about as fast as it was at its best.
+
+        Args:
+            protocol: How to time.
+            best_us: The shortest ruler this device has seen; infinity before the first.
+            patience_s: Longest wait for a disturbed machine.
+        """
+        if self._program is None:
+            raise BuildError("nothing is built yet, so there is nothing to time")
+        repeats = self._program.time_repeats
+        return self._ruled(lambda: time_program(repeats, protocol), best_us, patience_s)
+
+    def time_layers(
+        self, graph: DeployGraph, protocol: ProtocolConfig, best_us: float, patience_s: float
+    ) -> tuple[tuple[Timing, dict[str, float]], RulerReading]:
+        """Time a graph as a whole, and every layer where it runs in it.
+
+        Args:
+            graph: The converted network.
+            protocol: How to time.
+            best_us: See `time`.
+            patience_s: See `time`.
+
+        Returns:
+            The whole program's timing and each layer's and island's median microseconds; and the
+            ruler.
+        """
+        graph = self._ready(graph)
+        steps, plans = self._plan(graph)
+        called = [step for step, plan in zip(steps, plans, strict=True) if plan is not None]
+        stamps = Stamps.of(self._context(graph), len(called), STAMPED)
+        program, stamp = self._assemble_stamped(graph, steps, plans, stamps)
+
+        def work() -> tuple[Timing, dict[str, float]]:
+            timing = time_program(program.time_repeats, protocol)
+            one_ms = float(np.median(timing.values_ms))
+            wanted = math.ceil(protocol.repeats * protocol.min_repeat_ms / one_ms)
+            medians = np.median(stamp(max(protocol.repeats, min(wanted, STAMPED))), axis=0)
+            layers = {
+                step.op.layer: float(taken_us)
+                for step, taken_us in zip(called, medians, strict=True)
+                if isinstance(step.op, Conv2d | Linear)
+            }
+            return timing, layers | island_times(called, medians)
+
+        return self._ruled(work, best_us, patience_s)
+
+    def execute(self, loops: int) -> None:
+        """Run the current program `loops` times, one after the other, on its last input.
+
+        Raises:
+            BuildError: nothing is built yet.
+        """
+        self.program.time_repeats(loops, 1)
+
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Run a graph on any number of images, in executions of the target's batch size.
+
+        Args:
+            graph: The converted network.
+            x: float32 `[N, C, H, W]` or `[N, F]`; a last incomplete batch is filled up with zeros.
+
+        Returns:
+            float32 `[N, ...]`.
+        """
+        self.build(graph, check=False)
+        assert self._program is not None
+        if x.ndim == 3:  # sequences are images of one row
+            x = x[:, :, None, :]
+        outputs = []
+        for start in range(0, len(x), self._batch):
+            images = x[start : start + self._batch]
+            missing = self._batch - len(images)
+            padded = np.concatenate([images, np.zeros((missing, *x.shape[1:]), x.dtype)])
+            outputs.append(self._program.run(padded)[: len(images)])
+        shape = (0, *graph.tensors[graph.output].shape)
+        return np.concatenate([np.zeros(shape, np.float32), *outputs]).astype(np.float32)
+
+    def compile_kernels(
+        self,
+        graphs: Iterable[DeployGraph],
+        processes: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> CompileReport:
+        """Compile the kernels of many candidates that the cache lacks (see `compile_kernels`)."""
+        plans = (
+            plan
+            for graph in graphs
+            for plan in self._plan(self._ready(graph))[1]
+            if plan is not None
+        )
+        return compile_kernels(plans, self._cache, self._target, processes, progress)
+
+    def link(self, graph: DeployGraph, file: Path) -> None:
+        """Write a graph as one shared library, which `hardware.runtime.linked` loads.
+
+        Raises:
+            BuildError: an operator has no kernel, or the library cannot be linked.
+        """
+        graph = self._ready(graph)
+        steps, plans = self._plan(graph)
+        objects = self._cache.objects([plan for plan in plans if plan is not None])
+        link_program(graph, steps, plans, objects, file, batch=self._batch, link=self._link)
+
+    def link_outside(self, graph: DeployGraph, file: Path) -> list[tuple[npt.NDArray[Any], str]]:
+        """Write a graph as a shared library without its constants.
+
+        Returns:
+            Each constant that `LinkedProgram` then wants, with the family of its kernel.
+
+        Raises:
+            BuildError: an operator has no kernel, or the library cannot be linked.
+            ToolchainError: nothing here links for the target.
+        """
+        graph = self._ready(graph)
+        steps, plans = self._plan(graph)
+        present = [plan for plan in plans if plan is not None]
+        link = None if self._target.native else find_cross_linker(self._target.mtriple)
+        outside: list[npt.NDArray[Any]] = []
+        link_program(
+            graph,
+            steps,
+            plans,
+            self._cache.objects(present),
+            file,
+            batch=self._batch,
+            link=link,
+            outside=outside,
+        )
+        families = [plan.family for plan in present for _ in plan.constants]
+        return list(zip(outside, families, strict=True))
+
+    def tile_tasks(
+        self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]
+    ) -> list[TileTask]:
+        """Return the tile searches of a network, one for each choice that its layers need."""
+        return tile_tasks(self._context(self._ready(graph)), pairs, self._tiles)
+
+    def tiles(self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]) -> str:
+        """Return a digest of families and schedules of a network's layers at their bit pairs."""
+        return tiles_digest(self._context(self._ready(graph)), pairs)
+
+    def compile_tiles(self, part: DeployGraph) -> None:
+        """Compile the schedules worth measuring for one layer, and check that they agree.
+
+        Raises:
+            BuildError: one of them cannot be compiled, or is wrong.
+        """
+        part = with_borders(part)
+
+        def make_programs(ways: Sequence[ChooseSchedule]) -> list[Runnable]:
+            planned = [self._plan(part, schedule) for schedule in ways]
+            return [self._assemble(part, steps, plans) for steps, plans in planned]
+
+        self._trial = None
+        self._trial = TileTrial.of(part, self._context(part), make_programs)
+
+    def time_tiles(self) -> bool:
+        """Time what `compile_tiles` compiled and keep the fastest.
+
+        Returns:
+            Whether it is another schedule than the default.
+        """
+        if self._trial is None:
+            raise BuildError("nothing is compiled yet, so no tile can be chosen")
+        trial, self._trial = self._trial, None
+        return trial.decide(self._tiles, self._read_ruler_us)
+
+    def _ready(self, graph: DeployGraph) -> DeployGraph:
+        """Return a graph with the borders and the compiled islands that a program has."""
+        return with_borders(with_islands(graph, self._batch, self._target))
+
+    def _wrong(self, graph: DeployGraph, program: Runnable) -> str:
+        """Compare a program with the integer reference; return what differs, in one sentence."""
+        x = fixed_input(graph, self._batch)
+        found = program.run(x)
+        islands = [op for op in graph.ops if isinstance(op, RunIsland)]
+        if not islands:
+            return describe_difference(found, reference_output(graph, x))
+        made = {op.output: program.value(op.output) for op in islands}
+        return describe_island_difference(graph, x, found, made)
+
+    def _context(self, graph: DeployGraph, schedule: ChooseSchedule | None = None) -> PlanContext:
+        return PlanContext(
+            graph=graph,
+            batch=self._batch,
+            target=self._target,
+            schedule=schedule or self._schedule,
+        )
+
+    def _plan(
+        self, graph: DeployGraph, schedule: ChooseSchedule | None = None
+    ) -> tuple[tuple[Step, ...], list[KernelPlan | None]]:
+        steps = steps_of(graph)
+        context = self._context(graph, schedule)
+        return steps, [plan_step(step, context) for step in steps]
+
+    def _assemble(
+        self, graph: DeployGraph, steps: Sequence[Step], plans: Sequence[KernelPlan | None]
+    ) -> Runnable:
+        modules = self._cache.load([plan for plan in plans if plan is not None])
+        return assemble(graph, steps, plans, modules, batch=self._batch)
+
+    def _assemble_stamped(
+        self,
+        graph: DeployGraph,
+        steps: Sequence[Step],
+        plans: Sequence[KernelPlan | None],
+        stamps: Stamps,
+    ) -> tuple[Runnable, TakeSteps]:
+        """Return the program without stamps, and what runs it with them."""
+        modules = self._cache.load([stamps.plan, *(plan for plan in plans if plan is not None)])
+        stamped = assemble(graph, steps, plans, modules, batch=self._batch, stamps=stamps)
+
+        def take(executions: int) -> npt.NDArray[np.float64]:
+            stamped.time_repeats(executions, 1)
+            return stamps.steps_us()
+
+        return self._assemble(graph, steps, plans), take
+
+    def _read_ruler_us(self) -> float:
+        """Return microseconds of a fixed computation where the programs run."""
+        return read_ruler_us()
+
+    def _ruled(
+        self, work: Callable[[], T], best_us: float, patience_s: float
+    ) -> tuple[T, RulerReading]:
+        """Time once the machine is about as fast as at its best, with a ruler beside it."""
+        before_us, waited_s = settle(best_us, patience_s)
+        started, started_cpu = time.perf_counter(), time.process_time()
+        done = work()
+        wall_s, cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
+        after_us = read_ruler_us()
+        return done, RulerReading(
+            before_us=before_us,
+            after_us=after_us,
+            best_us=min(best_us, before_us, after_us),
+            waited_s=waited_s,
+            cpu_share=min(1.0, cpu_s / wall_s),
+        )

@@ -1,0 +1,73 @@
+"""Writing the parts of a bundle that run: library, weights, loader (see `hardware.runtime`)."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import hardware
+from hardware.kernels.compiling.target import KernelTarget
+from hardware.kernels.shapes.transform import PLACES
+from hardware.runtime.constants import write_constant
+from hardware.target import KernelFamily, TargetConfig
+from hardware.worker.workbench import Workbench
+from quant.deploy_graph import DeployGraph
+
+__all__ = ["write_program"]
+
+_LOADER = ("__init__.py", "runtime/*.py")
+"""Files of this package that a bundle takes along."""
+_CPU_FEATURES: dict[KernelFamily, tuple[str, ...]] = {
+    "avx512-vnni": ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"),
+    "avx-vnni": ("avx2", "fma", "avx_vnni"),
+    "avx2": ("avx2", "fma"),
+    "arm-dot": ("asimd", "asimddp"),
+    "neon": ("asimd",),
+    "generic": (),
+}
+"""What `/proc/cpuinfo` must list for the kernels of a family to run."""
+
+
+def write_program(graph: DeployGraph, config: TargetConfig, folder: Path) -> dict[str, Any]:
+    """Write `program.so`, `weights.bin` and the loader, and return what the loader must know.
+
+    Args:
+        graph: The converted network.
+        config: The target; a board need not be reachable.
+        folder: Exists.
+
+    Returns:
+        Entries of `bundle.json`.
+
+    Raises:
+        BuildError: an operator has no kernel, or the library cannot be linked.
+        ToolchainError: nothing here links for the target.
+    """
+    target = KernelTarget.of(config)
+    bench = Workbench(config, 1)
+    outside = bench.link_outside(graph, folder / "program.so")
+    entries, offset = [], 0
+    with (folder / "weights.bin").open("wb") as file:
+        for array, family in outside:
+            # Only a Winograd kernel's transformed weights have the sixteen places of a window.
+            winograd = "winograd" in family and array.ndim == 5 and array.shape[1] == PLACES
+            document, data = write_constant(array, winograd=winograd)
+            file.write(data)
+            entries.append({**document, "offset": offset, "bytes": len(data)})
+            offset += len(data)
+    _copy_loader(folder / "hardware")
+    return {
+        "machine": target.mtriple.partition("-")[0],
+        "cpu": target.mcpu,
+        "cpu_features": list(_CPU_FEATURES[target.family]),
+        "input_shape": list(graph.tensors[graph.input].shape),
+        "constants": entries,
+    }
+
+
+def _copy_loader(folder: Path) -> None:
+    source = Path(str(hardware.__file__)).parent
+    for pattern in _LOADER:
+        for path in sorted(source.glob(pattern)):
+            place = folder / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)

@@ -1,0 +1,1 @@
+"""From a user's module to a NetworkGraph: operators with integer forms, lookups, float islands."""

@@ -1,0 +1,310 @@
+"""GraphBuilder: collects nodes and folded parameters while an exported program is read."""
+
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from quant.capture.float_island import FloatIsland, island_module
+from quant.capture.fold import fold_batch_norm
+from quant.capture.graph import (
+    LayerParameters,
+    NetworkGraph,
+    Node,
+    NodeKind,
+    quantized_tensors,
+)
+from quant.capture.graph_passes import check_nodes, drop_unread, fold_pads, fuse_clips
+from quant.capture.lookup import Lookup, is_pointwise
+from quant.capture.pieces import Piece, join_islands, join_lookups
+from quant.errors import CaptureError
+from quant.layers import LayerKind, LayerSpec
+
+__all__ = ["GraphBuilder", "argument", "shape_of", "where"]
+
+
+class GraphBuilder:
+    """Receives exported nodes in order; `finish` gives the graph.
+
+    Args:
+        program: What `torch.export.export` returned.
+    """
+
+    def __init__(self, program: Any) -> None:
+        signature = program.graph_signature
+        self._state = {**program.state_dict, **dict(program.constants)}
+        self._state_names = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
+        }
+        self._inputs = set(signature.user_inputs)
+        self._nodes: dict[str, Node] = {}
+        self._parameters: dict[str, LayerParameters] = {}
+        self._geometry: dict[str, dict[str, Any]] = {}
+        self._same_as: dict[str, str] = {}
+        self._exported: dict[str, fx.Node] = {}
+        self._loose: dict[str, Piece] = {}
+        self._pieces: dict[str, Piece] = {}
+        self._output = ""
+
+    def add_placeholder(self, node: fx.Node) -> None:
+        """Take the network's input; parameters are placeholders too and are read where used."""
+        if node.name not in self._inputs:
+            return
+        if self._nodes:
+            raise CaptureError(f"expected a network with one input, found a second, {node.name!r}")
+        self._add(Node(name=node.name, kind="input", inputs=(), shape=shape_of(node)))
+
+    def add_node(
+        self, node: fx.Node, kind: NodeKind, sources: list[Any], **attributes: Any
+    ) -> None:
+        """Add an operator that reads `sources`."""
+        inputs = tuple(self.source(node, source) for source in sources)
+        self._exported[node.name] = node
+        self._add(
+            Node(name=node.name, kind=kind, inputs=inputs, shape=shape_of(node), **attributes)
+        )
+
+    def add_loose(self, node: fx.Node) -> None:
+        """Keep what is no float tensor of the network, for the float island that needs it."""
+        self._loose[node.name] = Piece(nodes=[node])
+
+    def add_float(self, node: fx.Node, reason: str) -> None:
+        """Add an operator without an integer form of its own: a lookup, or else a float island.
+
+        What it makes may be a mask, a tuple, or a tensor of a shape that cannot travel as codes;
+        then it becomes a part of each island that needs it.
+        """
+        piece = Piece(reason=reason)
+        for source in node.all_input_nodes:
+            if source.name in self._loose:
+                piece.take(self._loose[source.name])
+            elif (name := self._own_name(source)) is not None and name not in piece.inputs:
+                piece.inputs.append(name)
+        piece.nodes.append(node)
+        if not piece.inputs or not _can_travel(node.meta.get("val")):
+            self._loose[node.name] = piece
+            return
+        self._pieces[node.name] = piece
+        alone = piece.nodes == [node]
+        self._add(
+            Node(
+                name=node.name,
+                kind="lookup" if alone and is_pointwise(node, self._is_number) else "island",
+                inputs=tuple(piece.inputs),
+                shape=shape_of(node),
+            )
+        )
+
+    def add_mean(self, node: fx.Node, attributes: dict[str, Any]) -> None:
+        """Add a mean over height and width that drops them: a pooling and a flatten."""
+        source = self.source(node, node.args[0])
+        pooled = Node(
+            name=f"{node.name}_pooled",
+            kind="avg_pool",
+            inputs=(source,),
+            shape=(self._nodes[source].shape[0], 1, 1),
+            **attributes,
+        )
+        self._add(pooled)
+        self._add(Node(name=node.name, kind="flatten", inputs=(pooled.name,), shape=shape_of(node)))
+
+    def add_layer(self, node: fx.Node, kind: LayerKind, geometry: dict[str, Any]) -> None:
+        """Add a layer with its parameters; `geometry` holds LayerSpec's fields."""
+        weight, bias = self.parameter(node, 1), self.parameter(node, 2)
+        if weight is None:
+            raise CaptureError(f"{where(node)}: the weight is not a parameter of the network")
+        name = self._layer_name(node)
+        if weight.ndim == 3:  # of a sequence, which is an image of one row
+            weight = weight.unsqueeze(2)
+        self._parameters[name] = LayerParameters(
+            weight=weight.clone(),
+            bias=torch.zeros(weight.shape[0]) if bias is None else bias.clone(),
+        )
+        self._geometry[name] = geometry
+        self.add_node(node, kind, [node.args[0]], layer=name)
+
+    def add_batch_norm(self, node: fx.Node) -> None:
+        """Fold a batch norm into the layer before it."""
+        source = self.source(node, node.args[0])
+        layer = self._nodes[source].layer
+        assert isinstance(node.args[0], fx.Node)
+        if not layer or len(node.args[0].users) > 1:
+            raise CaptureError(
+                f"batch norm must follow a Conv2d or Linear that nothing else reads: {where(node)}"
+            )
+        gamma, beta, mean, variance = (self.parameter(node, position) for position in range(1, 5))
+        if mean is None or variance is None:
+            raise CaptureError(
+                f"{where(node)}: this batch norm has no running statistics",
+                "leave track_running_stats on",
+            )
+        self._parameters[layer] = fold_batch_norm(
+            self._parameters[layer], gamma, beta, mean, variance, epsilon=float(argument(node, 7))
+        )
+        self._same_as[node.name] = source
+
+    def pass_through(self, node: fx.Node) -> None:
+        """Take an operator that changes nothing in evaluation mode."""
+        self._same_as[node.name] = self.source(node, node.args[0])
+
+    def set_output(self, node: fx.Node) -> None:
+        """Take the program's end."""
+        results = node.args[0]
+        if not isinstance(results, tuple | list) or len(results) != 1:
+            raise CaptureError("expected a network with one output tensor, found several")
+        self._output = self.source(node, results[0])
+
+    def source(self, node: fx.Node, value: Any) -> str:
+        """Return the name of the node of ours behind an argument of an exported node."""
+        if not isinstance(value, fx.Node):
+            raise CaptureError(f"{where(node)}: expected a tensor, found the constant {value!r}")
+        name = self._own_name(value)
+        if name is None:
+            raise CaptureError(f"{where(node)}: {value.name} is no tensor that travels as codes")
+        return name
+
+    def _own_name(self, value: fx.Node) -> str | None:
+        name = self._same_as.get(value.name, value.name)
+        return name if name in self._nodes else None
+
+    def parameter(self, node: fx.Node, position: int) -> torch.Tensor | None:
+        """Return the parameter or buffer that is an argument, or None where there is none.
+
+        Raises:
+            CaptureError: the argument is a computed tensor.
+        """
+        value = argument(node, position)
+        if value is None:
+            return None
+        if not isinstance(value, fx.Node) or value.name not in self._state_names:
+            raise CaptureError(f"{where(node)}: {value} is computed, not a parameter")
+        tensor: torch.Tensor = self._state[self._state_names[value.name]].detach()
+        return tensor
+
+    def finish(self) -> tuple[NetworkGraph, dict[str, LayerParameters]]:
+        """Return the graph, activations fused, and its layers' folded parameters."""
+        join_lookups(self._nodes, self._pieces, self._exported, self._output)
+        self._keep_output_in_float()
+        join_islands(self._nodes, self._pieces, self._output)
+        fused, output = fuse_clips(list(self._nodes.values()), self._output)
+        nodes, folded = fold_pads(drop_unread(fused, output))
+        for layer, added in folded.items():
+            rows, columns = self._geometry[layer]["padding"]
+            self._geometry[layer]["padding"] = (rows + added[0], columns + added[1])
+        check_nodes(nodes, output)
+        graph = NetworkGraph(
+            nodes=tuple(nodes),
+            output=output,
+            layers=self._layer_specs(nodes),
+            islands=tuple(self._island(node.name) for node in nodes if node.kind == "island"),
+            lookups=tuple(self._lookup(node.name) for node in nodes if node.kind == "lookup"),
+        )
+        return graph, {layer.name: self._parameters[layer.name] for layer in graph.layers}
+
+    def _add(self, node: Node) -> None:
+        self._nodes[node.name] = node
+
+    def _keep_output_in_float(self) -> None:
+        """Make an output that would be codes a float island: logits are not quantized."""
+        node = self._nodes[self._output]
+        if node.kind not in ("lookup", "multiply"):
+            return
+        if node.name not in self._pieces:
+            exported = self._exported[node.name]
+            self._pieces[node.name] = Piece(nodes=[exported], inputs=list(node.inputs))
+        piece = self._pieces[node.name]
+        piece.reason = f"the network's output is not quantized: {where(piece.nodes[-1])}"
+        self._nodes[node.name] = replace(node, kind="island")
+
+    def _is_number(self, node: fx.Node) -> bool:
+        """Whether an exported node is a parameter or constant of one value."""
+        value = self._state.get(self._state_names.get(node.name, ""))
+        return isinstance(value, torch.Tensor) and value.numel() == 1
+
+    def _island(self, name: str) -> FloatIsland:
+        piece = self._pieces[name]
+        return FloatIsland(
+            name=name,
+            operators=piece.operators,
+            reason=piece.reason,
+            module=self._module(piece),
+        )
+
+    def _lookup(self, name: str) -> Lookup:
+        piece = self._pieces[name]
+        return Lookup(name=name, operators=piece.operators, module=self._module(piece))
+
+    def _module(self, piece: Piece) -> nn.Module:
+        return island_module(
+            piece.nodes,
+            piece.inputs,
+            lambda node: self._same_as.get(node.name, node.name),
+            {placeholder: self._state[entry] for placeholder, entry in self._state_names.items()},
+        )
+
+    def _layer_name(self, node: fx.Node) -> str:
+        assert isinstance(node.args[1], fx.Node)
+        name = str(self._state_names[node.args[1].name]).rpartition(".")[0] or node.name
+        # A module that is called again is a layer of its own there: it reads another tensor, at
+        # bits of its own, and retraining moves its weights apart.
+        calls = sum(known == name or known.startswith(f"{name}#") for known in self._parameters)
+        return f"{name}#{calls + 1}" if calls else name
+
+    def _layer_specs(self, nodes: list[Node]) -> tuple[LayerSpec, ...]:
+        tensors, shapes = quantized_tensors(nodes), {node.name: node.shape for node in nodes}
+        specs = []
+        for node in nodes:
+            if not node.layer:
+                continue
+            weight, source = self._parameters[node.layer].weight, node.inputs[0]
+            specs.append(
+                LayerSpec(
+                    name=node.layer,
+                    kind=node.kind,  # type: ignore[arg-type]
+                    out_channels=weight.shape[0],
+                    input_shape=shapes[source],
+                    output_shape=node.shape,
+                    tensor=tensors[source],
+                    reads_input=tensors[source] == nodes[0].name,
+                    macs=weight.numel() * prod(node.shape[1:]),
+                    parameters=weight.numel() + weight.shape[0],
+                    **self._geometry[node.layer],
+                )
+            )
+        return tuple(specs)
+
+
+def _can_travel(value: Any) -> bool:
+    """Whether a value is a batch of images, sequences or vectors of floats."""
+    if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
+        return False
+    return value.ndim in (2, 3, 4) and not isinstance(value.shape[0], int)
+
+
+def argument(node: fx.Node, position: int, default: Any = None) -> Any:
+    """Return a positional argument of an exported node, or the operator's default."""
+    return node.args[position] if len(node.args) > position else default
+
+
+def shape_of(node: Any) -> tuple[int, ...]:
+    """Return the shape of an exported node's value, without the batch.
+
+    A sequence `[N, C, L]` is an image of one row, `(C, 1, L)`.
+    """
+    shape = tuple(int(size) for size in node.meta["val"].shape[1:])
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
+
+
+def where(node: fx.Node) -> str:
+    """Return the module and the user's source line behind an exported node."""
+    stack = node.meta.get("nn_module_stack") or {}
+    path, kind = next(reversed(list(stack.values())), ("", ""))
+    kind = getattr(kind, "__name__", str(kind)).rpartition(".")[2]
+    module = f"module {path or 'the network itself'} ({kind})" if kind else f"node {node.name}"
+    lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines()]
+    places = [line for line in lines if line.startswith("File ") and "/torch/" not in line]
+    return f"{module}, {places[-1]}" if places else module

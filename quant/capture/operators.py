@@ -1,0 +1,270 @@
+"""The PyTorch operators that have integer forms, and how each becomes a node."""
+
+import operator
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import torch
+from torch import fx
+
+from quant.capture.graph import Clip, Padding, Window
+from quant.capture.graph_builder import GraphBuilder, argument, shape_of, where
+from quant.errors import CaptureError
+
+__all__ = ["add_operator"]
+
+aten = torch.ops.aten
+
+
+def add_operator(builder: GraphBuilder, node: fx.Node) -> None:
+    """Add one exported operator to the graph.
+
+    Raises:
+        CaptureError: the operator, or these arguments of it, have no integer form.
+    """
+    if node.target in (aten.sym_size.int, operator.mul, operator.getitem):
+        # Arithmetic on the batch size, seen again in the shape of the view that uses it, or a part
+        # of a tuple.
+        if node.target is operator.getitem:
+            raise CaptureError(f"a part of a tuple has no integer form: {where(node)}")
+        builder.add_loose(node)
+        return
+    handler = _HANDLERS.get(node.target)
+    if handler is None:
+        raise CaptureError(f"the operator {node.target} has no integer form: {where(node)}")
+    handler(builder, node)
+
+
+def _conv2d(builder: GraphBuilder, node: fx.Node) -> None:
+    weight = builder.parameter(node, 1)
+    if weight is None:
+        raise CaptureError(f"a convolution without weights: {where(node)}")
+    groups, padding = int(argument(node, 6, 1)), argument(node, 4, 0)
+    pair = _pair if weight.ndim == 4 else _row
+    kernel, dilation = pair(weight.shape[2:]), pair(argument(node, 5, 1))
+    if isinstance(padding, str):
+        reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        if padding == "same" and any(value % 2 for value in reach):
+            raise CaptureError(f"padding that is not the same on both sides: {where(node)}")
+        padding = [value // 2 if padding == "same" else 0 for value in reach][-(weight.ndim - 2) :]
+    builder.add_layer(
+        node,
+        "conv2d",
+        {
+            "in_channels": weight.shape[1] * groups,
+            "kernel": kernel,
+            "stride": pair(argument(node, 3, 1)),
+            "padding": (0, pair(padding)[1]) if weight.ndim == 3 else pair(padding),
+            "dilation": dilation,
+            "groups": groups,
+        },
+    )
+
+
+def _linear(builder: GraphBuilder, node: fx.Node) -> None:
+    if len(shape_of(node)) != 1:
+        raise CaptureError(f"Linear is supported on [N, features] only: {where(node)}")
+    builder.add_layer(node, "linear", {"in_channels": shape_of(node.args[0])[0]})
+
+
+def _relu(builder: GraphBuilder, node: fx.Node) -> None:
+    builder.add_node(node, "clip", [node.args[0]], clip=Clip())
+
+
+def _relu6(builder: GraphBuilder, node: fx.Node) -> None:
+    builder.add_node(node, "clip", [node.args[0]], clip=Clip(maximum=6.0))
+
+
+def _hardtanh(builder: GraphBuilder, node: fx.Node) -> None:
+    _clip(builder, node, argument(node, 1, -1.0), argument(node, 2, 1.0))
+
+
+def _clamp(builder: GraphBuilder, node: fx.Node) -> None:
+    _clip(builder, node, argument(node, 1), argument(node, 2))
+
+
+def _clip(builder: GraphBuilder, node: fx.Node, low: Any, high: Any) -> None:
+    if low != 0 or not (high is None or high > 0):
+        raise CaptureError(f"a clip must be ReLU or ReLU6, found [{low}, {high}]: {where(node)}")
+    clip = Clip(maximum=None if high is None else float(high))
+    builder.add_node(node, "clip", [node.args[0]], clip=clip)
+
+
+def _add(builder: GraphBuilder, node: fx.Node) -> None:
+    first, second = node.args[:2]
+    if not isinstance(first, fx.Node) or not isinstance(second, fx.Node) or node.kwargs:
+        raise CaptureError(f"only the sum of two tensors is supported: {where(node)}")
+    if shape_of(first) != shape_of(second):
+        raise CaptureError(f"the sum of two shapes (broadcasting) is not supported: {where(node)}")
+    builder.add_node(node, "add", [first, second])
+
+
+def _multiply(builder: GraphBuilder, node: fx.Node) -> None:
+    first, second = node.args[:2]
+    if not isinstance(first, fx.Node) or not isinstance(second, fx.Node):
+        raise CaptureError(f"only the product of two tensors is supported: {where(node)}")
+    shapes, result = (shape_of(first), shape_of(second)), shape_of(node)
+    per_channel = (result[0], *(1 for _ in result[1:]))
+    if result not in shapes or any(shape not in (result, per_channel) for shape in shapes):
+        raise CaptureError(
+            f"a product must be of equal shapes or with one value a channel, found {shapes}: "
+            f"{where(node)}"
+        )
+    builder.add_node(node, "multiply", [first, second])
+
+
+def _max_pool(builder: GraphBuilder, node: fx.Node) -> None:
+    dilated = _pair(argument(node, 4, 1)) != (1, 1)
+    _refuse_pooling(node, argument(node, 5, False) or dilated)
+    builder.add_node(node, "max_pool", [node.args[0]], window=_window(node))
+
+
+def _avg_pool(builder: GraphBuilder, node: fx.Node) -> None:
+    window = _window(node)
+    uncounted = window.padding != (0, 0) and not argument(node, 5, True)
+    _refuse_pooling(node, argument(node, 4, False) or uncounted or argument(node, 6) is not None)
+    builder.add_node(node, "avg_pool", [node.args[0]], window=window)
+
+
+def _adaptive_avg_pool(builder: GraphBuilder, node: fx.Node) -> None:
+    source, target = shape_of(node.args[0]), shape_of(node)
+    if source[1] % target[1] or source[2] % target[2]:
+        raise CaptureError(
+            f"adaptive pooling from {source[1:]} to {target[1:]} does not divide: {where(node)}"
+        )
+    window = _whole_window(source[1] // target[1], source[2] // target[2])
+    builder.add_node(node, "avg_pool", [node.args[0]], window=window)
+
+
+def _mean(builder: GraphBuilder, node: fx.Node) -> None:
+    source = shape_of(node.args[0])
+    ndim = node.args[0].meta["val"].ndim  # type: ignore[union-attr]
+    dims = sorted(int(d) % ndim for d in argument(node, 1, None) or [])
+    if len(source) != 3 or dims != list(range(2, ndim)):
+        raise CaptureError(f"only the mean over height and width is supported: {where(node)}")
+    window = _whole_window(source[1], source[2])
+    if argument(node, 2, False):
+        builder.add_node(node, "avg_pool", [node.args[0]], window=window)
+    else:
+        builder.add_mean(node, {"window": window})
+
+
+def _flatten(builder: GraphBuilder, node: fx.Node) -> None:
+    source, target = shape_of(node.args[0]), shape_of(node)
+    if source == target:
+        builder.pass_through(node)
+    elif len(source) == 3 and target == (prod(source),):
+        builder.add_node(node, "flatten", [node.args[0]])
+    else:
+        raise CaptureError(f"only a flatten to [N, features] is supported: {where(node)}")
+
+
+def _concat(builder: GraphBuilder, node: fx.Node) -> None:
+    value = node.meta["val"]
+    if int(argument(node, 1, 0)) % value.ndim != 1 or len(shape_of(node)) != 3:
+        raise CaptureError(f"only concatenation over channels is supported: {where(node)}")
+    builder.add_node(node, "concat", list(argument(node, 0)))
+
+
+def _pad(builder: GraphBuilder, node: fx.Node) -> None:
+    if argument(node, 2, "constant") != "constant" or argument(node, 3):
+        raise CaptureError(f"padding with other values than zeros: {where(node)}")
+    _pad_zeros(builder, node)
+
+
+def _constant_pad(builder: GraphBuilder, node: fx.Node) -> None:
+    if argument(node, 2, 0):
+        raise CaptureError(f"padding with other values than zeros: {where(node)}")
+    _pad_zeros(builder, node)
+
+
+def _pad_zeros(builder: GraphBuilder, node: fx.Node) -> None:
+    sizes = list(node.args[1])  # type: ignore[arg-type]
+    if not any(sizes):
+        builder.pass_through(node)
+        return
+    axes = max(node.meta["val"].ndim - 2, 0)  # the last ones: height and width, or length
+    sizes += [0] * (4 - len(sizes))
+    whole = all(isinstance(size, int) and size >= 0 for size in sizes)
+    if not whole or any(sizes[2 * axes :]):
+        raise CaptureError(
+            f"padding that removes rows or columns, or is not of height and width: {where(node)}"
+        )
+    left, right, above, below = sizes[:4]
+    padding = Padding(before=(above, left), after=(below, right))
+    builder.add_node(node, "pad", [node.args[0]], padding=padding)
+
+
+def _window(node: fx.Node) -> Window:
+    row = node.meta["val"].ndim == 3
+    pair = _row if row else _pair
+    kernel, stride = pair(node.args[1]), argument(node, 2)
+    padding = pair(argument(node, 3, 0))
+    return Window(
+        kernel=kernel,
+        stride=pair(stride) if stride else kernel,
+        padding=(0, padding[1]) if row else padding,
+    )
+
+
+def _whole_window(height: int, width: int) -> Window:
+    return Window(kernel=(height, width), stride=(height, width), padding=(0, 0))
+
+
+def _refuse_pooling(node: fx.Node, refused: bool) -> None:
+    if refused:
+        raise CaptureError(
+            f"pooling with ceil_mode, dilation, a divisor or uncounted padding is not supported: "
+            f"{where(node)}"
+        )
+
+
+def _row(value: Any) -> tuple[int, int]:
+    """Return the geometry of a sequence as that of an image of one row; 1 in its height."""
+    return (1, value if isinstance(value, int) else int(value[0]))
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, int):
+        return (value, value)
+    values = [int(v) for v in value]
+    return (values[0], values[-1])
+
+
+_HANDLERS: dict[Any, Callable[[GraphBuilder, fx.Node], None]] = {
+    aten.conv2d.default: _conv2d,
+    aten.conv2d.padding: _conv2d,
+    aten.conv1d.default: _conv2d,
+    aten.conv1d.padding: _conv2d,
+    aten.linear.default: _linear,
+    aten.batch_norm.default: GraphBuilder.add_batch_norm,
+    aten.relu.default: _relu,
+    aten.relu_.default: _relu,
+    aten.relu6.default: _relu6,
+    aten.hardtanh.default: _hardtanh,
+    aten.hardtanh_.default: _hardtanh,
+    aten.clamp.default: _clamp,
+    aten.add.Tensor: _add,
+    aten.add_.Tensor: _add,
+    aten.mul.Tensor: _multiply,
+    aten.mul_.Tensor: _multiply,
+    aten.max_pool2d.default: _max_pool,
+    aten.max_pool1d.default: _max_pool,
+    aten.avg_pool2d.default: _avg_pool,
+    aten.avg_pool1d.default: _avg_pool,
+    aten.adaptive_avg_pool2d.default: _adaptive_avg_pool,
+    aten.adaptive_avg_pool1d.default: _adaptive_avg_pool,
+    aten.mean.dim: _mean,
+    aten.flatten.using_ints: _flatten,
+    aten.view.default: _flatten,
+    aten.reshape.default: _flatten,
+    aten.cat.default: _concat,
+    aten.pad.default: _pad,
+    aten.constant_pad_nd.default: _constant_pad,
+    aten.dropout.default: GraphBuilder.pass_through,
+    aten.feature_dropout.default: GraphBuilder.pass_through,
+    aten.contiguous.default: GraphBuilder.pass_through,
+    aten.clone.default: GraphBuilder.pass_through,
+    aten.alias.default: GraphBuilder.pass_through,
+}

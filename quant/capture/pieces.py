@@ -1,0 +1,100 @@
+"""Pieces: the exported operators behind lookups and float islands, and how they are joined."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from torch import fx
+
+from quant.capture.float_island import operator_name
+from quant.capture.graph import Node, readers_of
+
+__all__ = ["Piece", "join_islands", "join_lookups"]
+
+_POINTWISE_KINDS = frozenset({"lookup", "clip", "add", "multiply"})
+"""Operators that compute each value from those at its own place."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Piece:
+    """Exported operators that are computed together, and the nodes of ours that they read."""
+
+    nodes: list[fx.Node] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    reason: str = ""
+    """Why the first of them has no integer form."""
+
+    def take(self, other: "Piece", *, inputs: bool = True) -> None:
+        """Add another piece's operators in front of what is still to come."""
+        self.nodes += [node for node in other.nodes if node not in self.nodes]
+        if inputs:
+            self.inputs += [name for name in other.inputs if name not in self.inputs]
+        self.reason = self.reason or other.reason
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """PyTorch's names of the operators that compute tensors, in execution order."""
+        return tuple(
+            operator_name(node)
+            for node in self.nodes
+            if str(node.target).startswith("aten.") and hasattr(node.meta.get("val"), "shape")
+        )
+
+
+def join_lookups(
+    nodes: dict[str, Node], pieces: dict[str, Piece], exported: Mapping[str, fx.Node], output: str
+) -> None:
+    """Join, in place, what computes one value from one other: `x * sigmoid(x)` is one lookup.
+
+    Args:
+        nodes: By name, in execution order.
+        pieces: Of lookups and islands, by name.
+        exported: What each node was captured from.
+        output: Name of the network's output.
+    """
+    for name in list(nodes):
+        node = nodes[name]
+        if node.kind not in _POINTWISE_KINDS:
+            continue
+        lookups = [s for s in dict.fromkeys(node.inputs) if nodes[s].kind == "lookup"]
+        if not lookups and node.kind != "multiply":
+            continue
+        readers = readers_of(nodes.values())
+        taken = [s for s in lookups if len(readers[s]) == 1 and s != output]
+        read = dict.fromkeys(
+            origin
+            for source in node.inputs
+            for origin in (nodes[source].inputs if source in taken else (source,))
+        )
+        if len(read) != 1 or not (taken or node.kind == "multiply"):
+            continue
+        (origin,) = read
+        if nodes[origin].shape != node.shape:
+            continue
+        piece = Piece(inputs=[origin])
+        for source in taken:
+            piece.take(pieces.pop(source), inputs=False)
+            del nodes[source]
+        piece.take(pieces[name] if name in pieces else Piece(nodes=[exported[name]]), inputs=False)
+        pieces[name] = piece
+        nodes[name] = Node(name=name, kind="lookup", inputs=(origin,), shape=node.shape)
+
+
+def join_islands(nodes: dict[str, Node], pieces: dict[str, Piece], output: str) -> None:
+    """Join, in place, islands with what only they read or what alone reads them.
+
+    In between, nothing is quantized; a lookup that is joined with an island becomes a part of it.
+    """
+    for name in list(pieces):
+        readers = readers_of(nodes.values())
+        piece, kind = Piece(), nodes[name].kind
+        for source in nodes[name].inputs:
+            alone = source in pieces and len(readers[source]) == 1 and source != output
+            if alone and "island" in (kind, nodes[source].kind):
+                kind = "island"
+                piece.take(pieces.pop(source))
+                del nodes[source]
+            elif source not in piece.inputs:
+                piece.inputs.append(source)
+        piece.take(pieces[name], inputs=False)
+        pieces[name] = piece
+        nodes[name] = replace(nodes[name], kind=kind, inputs=tuple(piece.inputs))

@@ -1,0 +1,81 @@
+"""Accounting: every evaluation's samples and seconds, counted once, rows of reports left out."""
+
+from dataclasses import replace
+
+import pytest
+
+from env.evaluating.accounting import TABLE_ROW, Ledger, account
+from env.evaluating.env_config import EnvConfig
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.evaluator import Evaluator
+from env.evaluating.stored_accuracies import StoredAccuracies
+from hardware.store import Store
+from quant.allocation import Allocation
+from quant.finetune import FinetuneConfig, finetune, images_seen
+
+
+def evaluations(small_digits, **options) -> list[Evaluation]:
+    evaluator = Evaluator(
+        small_digits.network.clone(),
+        small_digits.device,
+        small_digits.task.train,
+        small_digits.task.search,
+        EnvConfig(finetune=FinetuneConfig(steps=4, batch_size=32)),
+        seed=0,
+        limit=4,
+        **options,
+    )
+    layers = small_digits.network.layers
+    evaluator.evaluate([Allocation.uniform(layers, 8), Allocation.uniform(layers, 4)])
+    evaluator.proposer = TABLE_ROW
+    evaluator.evaluate([Allocation.uniform(layers, 2)])
+    return evaluator.evaluations
+
+
+def test_a_search_is_charged_its_evaluations_and_its_own_training(small_digits) -> None:
+    done = evaluations(small_digits)
+    ledger = Ledger()
+    ledger.add(training_samples=100)
+    ledger.add(training_samples=11, device_s=2.0)
+    used = account(done, ledger, 7.5)
+    assert (used.evaluations, used.training_samples) == (2, 2 * 4 * 32 + 111)
+    assert used.wall_s == 7.5
+    times = [m for e in done[:2] if (m := e.measurement)]
+    expected = sum(sum(m.values_ms) * m.loops for m in times) / 1000
+    assert used.device_s == pytest.approx(2.0 + expected)
+    assert expected > 0
+
+
+def test_what_was_looked_up_is_charged_like_what_was_not(small_digits, tmp_path) -> None:
+    with Store(tmp_path / "store.sqlite") as store:
+        first, second = (
+            evaluations(small_digits, accuracies=StoredAccuracies(store, {"test": 1}))
+            for _ in range(2)
+        )
+    assert [e.training_samples for e in first] == [e.training_samples for e in second] == [128] * 3
+    looked_up = account([replace(second[0], cached=True)], Ledger(), 1.0)
+    assert looked_up.looked_up == 1
+    assert looked_up.device_s == account(second[:1], Ledger(), 1.0).device_s
+
+
+def test_a_failed_candidate_is_charged_the_time_it_took(small_digits) -> None:
+    failed = replace(evaluations(small_digits)[0], measurement=None, error="crashed", measure_s=3.0)
+    assert account([failed], Ledger(), 0.0).device_s == 3.0
+
+
+def test_evaluations_of_older_versions_are_read(small_digits) -> None:
+    document = evaluations(small_digits)[0].to_dict()
+    del document["training_samples"]
+    assert Evaluation.from_dict(document).training_samples == 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch", "count"), [(0, 8, 20), (2, 8, 20), (3, 8, 20), (7, 8, 20)]
+)
+def test_images_seen_is_what_finetune_sees(network, digits, steps, batch, count) -> None:
+    network.set_allocation(Allocation.uniform(network.layers, 4))
+    seen = []
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    config = FinetuneConfig(steps=steps, batch_size=batch)
+    finetune(network, digits.train_images[:count], digits.train_labels[:count], config, seed=0)
+    assert sum(seen) == images_seen(config, count)

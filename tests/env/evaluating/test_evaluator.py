@@ -1,0 +1,189 @@
+"""Evaluator: real retraining of a narrow network, on the simulated device."""
+
+import json
+import math
+import threading
+import time
+
+import pytest
+import torch
+
+from env.decisions.costs import cost_table, model_bytes
+from env.decisions.decisions import allocation_of, decision_sequence
+from env.errors import EvaluationLimitError
+from env.evaluating.env_config import EnvConfig
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.evaluator import Evaluator
+from hardware.device import MeasureResult
+from hardware.errors import HardwareLostError
+from hardware.measuring.protocol import ProtocolConfig
+from hardware.simulated import SimulatedDevice
+from quant.allocation import Allocation
+from quant.convert import convert
+from quant.deploy_graph import DeployGraph
+from quant.finetune import FinetuneConfig
+
+
+def make(small_digits, weights: str = "shared", limit: int = 8, **finetune) -> Evaluator:
+    rates = {"steps": 4, "batch_size": 32, **finetune}
+    return Evaluator(
+        small_digits.network.clone(),
+        small_digits.device,
+        small_digits.task.train,
+        small_digits.task.search,
+        EnvConfig(weights=weights, finetune=FinetuneConfig(**rates)),
+        seed=0,
+        limit=limit,
+    )
+
+
+def uniform(small_digits, bits: int) -> Allocation:
+    return Allocation.uniform(small_digits.network.layers, bits)
+
+
+def test_evaluation_is_complete_and_survives_json(small_digits) -> None:
+    evaluator = make(small_digits)
+    evaluator.proposer = "somebody"
+    heard: list[Evaluation] = []
+    evaluator.on_evaluation.append(heard.append)
+    evaluation = evaluator.evaluate([uniform(small_digits, 4)])[0]
+    assert heard == evaluator.evaluations == [evaluation]
+    assert (evaluation.index, evaluation.proposer, evaluation.practice) == (0, "somebody", False)
+    assert 0.5 < evaluation.accuracy <= 1.0
+    assert evaluation.measurement is not None
+    assert evaluation.latency_ms == evaluation.measurement.median_ms
+    assert evaluation.train_s > 0
+    assert Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation
+
+
+def test_limit_is_kept_and_counted(small_digits) -> None:
+    evaluator = make(small_digits, limit=2)
+    with pytest.raises(EvaluationLimitError, match="all 2 evaluations are used up"):
+        evaluator.evaluate([uniform(small_digits, bits) for bits in (8, 6, 4)])
+    assert len(evaluator.evaluations) == 2
+    assert evaluator.remaining == 0
+
+
+class TwoBoards(SimulatedDevice):
+    """Measures two candidates at once, and the first ones slowly."""
+
+    parallel = 2
+
+    def __init__(self, lost_at: int = -1) -> None:
+        super().__init__(ProtocolConfig(repeats=5))
+        self.running = self.most_running = self.started = 0
+        self.lost_at = lost_at
+        self._lock = threading.Lock()
+
+    def measure(self, graph: DeployGraph) -> MeasureResult:
+        with self._lock:
+            number = self.started
+            self.started += 1
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+        time.sleep(0.6 if number == 0 else 0.2)
+        with self._lock:
+            self.running -= 1
+        if number == self.lost_at:
+            raise HardwareLostError("no board after 120 s")
+        return super().measure(graph)
+
+
+def test_several_boards_measure_at_once_and_the_order_stays(small_digits) -> None:
+    bits = (8, 7, 6, 5, 4)
+    allocations = [uniform(small_digits, width) for width in bits]
+    one = make(small_digits, "reset")
+    one.proposer = "somebody"
+    expected = one.evaluate(allocations)
+    device = TwoBoards()
+    two = make(small_digits, "reset")
+    two.device, two.proposer = device, "somebody"
+    heard: list[Evaluation] = []
+    two.on_evaluation.append(heard.append)
+    found = two.evaluate(allocations)
+    assert device.most_running == 2
+    assert heard == found == two.evaluations
+    for mine, theirs in zip(found, expected, strict=True):
+        same = ("allocation", "index", "accuracy", "loss", "measurement", "proposer")
+        assert [getattr(mine, name) for name in same] == [getattr(theirs, name) for name in same]
+
+
+def test_a_board_lost_among_several_keeps_what_was_finished_before_it(small_digits) -> None:
+    evaluator = make(small_digits, "reset")
+    evaluator.device = TwoBoards(lost_at=2)
+    with pytest.raises(HardwareLostError):
+        evaluator.evaluate([uniform(small_digits, bits) for bits in (8, 7, 6, 5)])
+    assert [item.index for item in evaluator.evaluations] == [0, 1]
+
+
+def test_the_limit_holds_for_several_boards(small_digits) -> None:
+    evaluator = make(small_digits, "reset", limit=3)
+    evaluator.device = TwoBoards()
+    with pytest.raises(EvaluationLimitError, match="all 3 evaluations are used up"):
+        evaluator.evaluate([uniform(small_digits, bits) for bits in (8, 7, 6, 5)])
+    assert len(evaluator.evaluations) == 3
+
+
+def test_shared_weights_are_measured_one_by_one(small_digits) -> None:
+    evaluator = make(small_digits, "shared")
+    evaluator.device = device = TwoBoards()
+    evaluator.evaluate([uniform(small_digits, bits) for bits in (8, 7)])
+    assert device.most_running == 1
+
+
+def test_reset_weights_forget_and_shared_weights_go_on(small_digits) -> None:
+    for weights, same in (("reset", True), ("shared", False)):
+        evaluator = make(small_digits, weights)
+        start = {name: value.clone() for name, value in evaluator.network.state_dict().items()}
+        evaluator.evaluate([uniform(small_digits, 3)])
+        after = evaluator.network.state_dict()
+        assert any(not torch.equal(start[name], after[name]) for name in start)
+        evaluator.evaluations.clear()  # the next evaluation then draws the same images
+        again = evaluator.evaluate([uniform(small_digits, 3)])[0]
+        fresh = make(small_digits, weights).evaluate([uniform(small_digits, 3)])[0]
+        assert (again.loss == fresh.loss) is same
+
+
+def test_same_seed_gives_the_same_evaluations(small_digits) -> None:
+    runs = []
+    for _ in range(2):
+        evaluations = make(small_digits).evaluate([uniform(small_digits, b) for b in (8, 2)])
+        runs.append([(e.accuracy, e.loss, e.latency_ms) for e in evaluations])
+    assert runs[0] == runs[1]
+
+
+def test_training_that_diverges_is_a_value_and_leaves_no_trace(small_digits) -> None:
+    evaluator = make(small_digits, learning_rate=1e30, steps=6)
+    before = {name: value.clone() for name, value in evaluator.network.state_dict().items()}
+    evaluation = evaluator.evaluate([uniform(small_digits, 8)])[0]
+    assert evaluation.error
+    assert evaluation.latency_ms is None
+    assert evaluation.accuracy == 0.0
+    for name, value in evaluator.network.state_dict().items():
+        assert torch.equal(value, before[name])
+    read = Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict(), allow_nan=False)))
+    assert math.isnan(read.loss)
+
+
+def test_device_that_fails_a_candidate_is_a_value(small_digits, monkeypatch) -> None:
+    failed = MeasureResult(error="timed out after 60 s")
+    monkeypatch.setattr(SimulatedDevice, "measure", lambda self, graph: failed)
+    evaluation = make(small_digits).evaluate([uniform(small_digits, 8)])[0]
+    assert evaluation.error == "timed out after 60 s"
+    assert evaluation.accuracy > 0.5
+
+
+def test_costs_are_what_the_converted_network_has(small_digits) -> None:
+    """Bytes equal the graph's; picoseconds equal the table's prediction."""
+    layers, network = small_digits.network.layers, small_digits.network.clone()
+    costs = cost_table(layers, small_digits.table, (2, 3, 4, 5, 6, 7, 8))
+    count = len(decision_sequence(layers))
+    for bits in ([2, 3, 4, 5, 6, 7, 8, 2, 3], [8] * count, [2] * count):
+        allocation = allocation_of(layers, bits)
+        network.set_allocation(allocation)
+        graph_bytes = convert(network).weight_bytes()
+        picoseconds, total_bytes, _ = costs.total(allocation)
+        assert total_bytes == model_bytes(layers, allocation) == graph_bytes
+        predicted_ms = small_digits.table.predict_ms(allocation)
+        # Each entry is rounded up to a picosecond.
+        assert 0 <= picoseconds / 1e9 - predicted_ms + 1e-12 <= (len(layers) + 1) * 1e-9

@@ -1,0 +1,104 @@
+"""The reward is 0 at the reference and each term says what the docstring says."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from env.errors import TaskError
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.reward import REWARD_TERMS, RewardConfig, reward
+from env.testing import tied_layers
+from quant.allocation import Allocation
+
+REFERENCE = Evaluation(
+    allocation=Allocation.uniform(tied_layers(), 8),
+    index=0,
+    accuracy=0.97,
+    accuracy_se=0.01,
+    loss=0.1,
+    model_bytes=1000,
+    predicted_ms=2.0,
+    predicted_mj=3.0,
+    practice=True,
+)
+
+
+@given(
+    st.floats(0, 1),
+    st.floats(0.001, 1),
+    st.floats(0, 5),
+    st.none() | st.floats(0, 1),
+    st.floats(0.01, 100),
+)
+def test_zero_at_the_reference(accuracy, unit, weight, floor, latency_ms) -> None:
+    reference = replace(REFERENCE, accuracy=accuracy, predicted_ms=latency_ms)
+    config = RewardConfig(
+        accuracy_unit=unit, latency_weight=weight, energy_weight=weight, accuracy_floor=floor
+    )
+    total, terms = reward(reference, reference, config)
+    assert total == 0.0
+    assert set(terms) == set(REWARD_TERMS)
+
+
+def test_terms() -> None:
+    config = RewardConfig(latency_weight=1.0, accuracy_floor=0.96, floor_weight=10.0)
+    total, terms = reward(replace(REFERENCE, accuracy=0.95, predicted_ms=1.0), REFERENCE, config)
+    assert terms["accuracy"] == pytest.approx(-2.0)
+    assert terms["latency"] == pytest.approx(math.log(2.0))
+    assert terms["floor"] == pytest.approx(-10.0)
+    assert total == pytest.approx(-12.0 + math.log(2.0))
+
+
+def test_energy_is_rewarded_by_its_ratio() -> None:
+    total, terms = reward(
+        replace(REFERENCE, predicted_mj=1.5), REFERENCE, RewardConfig(energy_weight=2.0)
+    )
+    assert total == terms["energy"] == pytest.approx(2.0 * math.log(2.0))
+
+
+def test_hard_budget_default_ignores_latency() -> None:
+    total, terms = reward(replace(REFERENCE, predicted_ms=0.1), REFERENCE, RewardConfig())
+    assert total == 0.0
+    assert terms["latency"] == 0.0
+
+
+def test_failure_is_a_stated_value() -> None:
+    failed = replace(REFERENCE, error="timed out", predicted_ms=None)
+    total, terms = reward(failed, REFERENCE, RewardConfig(latency_weight=1.0))
+    assert total == terms["failure"] == -100.0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"accuracy_unit": 0.0},
+        {"latency_weight": -1.0},
+        {"energy_weight": -1.0},
+        {"accuracy_floor": 97.0},
+        {"failure_reward": 1.0},
+        {"failure_reward": math.nan},
+    ],
+)
+def test_wrong_values_are_named(wrong) -> None:
+    with pytest.raises(TaskError, match=f"env.reward.{next(iter(wrong))}"):
+        RewardConfig(**wrong)
+
+
+def test_the_inverse_question_pays_for_speed_above_the_floor_only() -> None:
+    config = RewardConfig().asked_inversely(0.01)
+    assert config.floor(REFERENCE) == pytest.approx(0.96)
+    inside, terms = reward(replace(REFERENCE, accuracy=0.961, predicted_ms=1.0), REFERENCE, config)
+    assert inside == terms["latency"] == pytest.approx(math.log(2.0))
+    more_accurate, _ = reward(replace(REFERENCE, accuracy=0.99), REFERENCE, config)
+    assert more_accurate == 0.0
+    outside, terms = reward(replace(REFERENCE, accuracy=0.95, predicted_ms=1.0), REFERENCE, config)
+    assert terms["floor"] == pytest.approx(-10.0)
+    assert outside < inside
+
+
+def test_the_inverse_question_takes_energy_where_energy_was_weighed() -> None:
+    config = RewardConfig(energy_weight=2.0).asked_inversely(0.01)
+    assert (config.latency_weight, config.energy_weight, config.accuracy_weight) == (0.0, 2.0, 0.0)

@@ -1,0 +1,146 @@
+"""Practice: marked as such, right where it has learnt, and never sure that fewer bits help."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from env.decisions.decisions import allocation_of, decision_sequence
+from env.practice.alternating import AlternatingEvaluator
+from env.practice.energy_scale import energy_scale
+from env.practice.latency_scale import latency_scale
+from env.practice.practice import PracticeEvaluator
+from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
+from quant.allocation import Allocation
+
+LAYERS = tied_layers()
+TABLE = formula_table(LAYERS)
+SENSITIVITIES = {
+    part: rise * (1.0 + len(part[0]) % 3 / 2) / 4
+    for part, rise in formula_sensitivities(LAYERS).items()
+}
+COUNT = len(decision_sequence(LAYERS))
+
+
+def real() -> FormulaEvaluator:
+    return FormulaEvaluator(LAYERS, TABLE, SENSITIVITIES, scale=0.03, practice=False)
+
+
+def practice() -> PracticeEvaluator:
+    reference = real().evaluate([Allocation.uniform(LAYERS, 8)])[0]
+    return PracticeEvaluator(LAYERS, TABLE, SENSITIVITIES, reference)
+
+
+def draw(count: int, seed: int) -> list[Allocation]:
+    rng = np.random.default_rng(seed)
+    return [allocation_of(LAYERS, rng.integers(2, 9, COUNT).tolist()) for _ in range(count)]
+
+
+def error_of(model: PracticeEvaluator, allocations: list[Allocation]) -> float:
+    truth = real().evaluate(allocations)
+    guess = model.evaluate(allocations)
+    return float(np.mean([abs(t.accuracy - g.accuracy) for t, g in zip(truth, guess, strict=True)]))
+
+
+def test_predictions_are_marked_and_cost_nothing_real() -> None:
+    allocation = draw(1, 0)[0]
+    evaluation = practice().evaluate([allocation])[0]
+    assert evaluation.practice
+    assert evaluation.index == -1
+    assert evaluation.measurement is None
+    assert evaluation.latency_ms == TABLE.predict_ms(allocation)
+
+
+def test_real_evaluations_correct_the_predictions() -> None:
+    model, unseen = practice(), draw(200, 1)
+    before = error_of(model, unseen)
+    for evaluation in real().evaluate(draw(30, 2)):
+        model.observe(evaluation)
+    after = error_of(model, unseen)
+    assert after < before / 2
+
+
+def test_more_bits_are_never_predicted_to_be_worse() -> None:
+    model = practice()
+    for evaluation in real().evaluate(draw(10, 3)):
+        model.observe(evaluation)
+    for evaluation, layer in itertools.product(model.evaluate(draw(20, 4)), LAYERS):
+        raised = dict(evaluation.allocation.items)
+        raised[layer.name] = replace(raised[layer.name], weight_bits=8)
+        higher = model.evaluate([Allocation.of(raised)])[0]
+        assert higher.accuracy >= evaluation.accuracy - 1e-12
+
+
+def test_failed_evaluations_teach_nothing() -> None:
+    model, unseen = practice(), draw(20, 5)
+    before = error_of(model, unseen)
+    for evaluation in real().evaluate(draw(5, 6)):
+        model.observe(replace(evaluation, accuracy=0.0, error="does not build", measurement=None))
+    assert error_of(model, unseen) == before
+
+
+def slower(evaluation, factor: float):
+    measurement = evaluation.measurement
+    values = tuple(value * factor for value in measurement.values_ms)
+    return replace(evaluation, measurement=replace(measurement, values_ms=values))
+
+
+def test_measured_times_scale_the_predicted_ones() -> None:
+    model = practice()
+    allocation = draw(1, 7)[0]
+    for evaluation, factor in zip(real().evaluate(draw(3, 8)), (1.1, 1.2, 9.0), strict=True):
+        model.observe(slower(evaluation, factor))
+    assert model.latency_scale == pytest.approx(1.2)
+    predicted = model.evaluate([allocation])[0].latency_ms
+    assert predicted == pytest.approx(1.2 * TABLE.predict_ms(allocation))
+    assert latency_scale([], TABLE) == 1.0
+
+
+def test_measured_energies_scale_the_predicted_ones() -> None:
+    table = formula_table(LAYERS, energies=True)
+    evaluator = FormulaEvaluator(LAYERS, table, SENSITIVITIES, scale=0.03, practice=False)
+    reference = evaluator.evaluate([Allocation.uniform(LAYERS, 8)])[0]
+    model = PracticeEvaluator(LAYERS, table, SENSITIVITIES, reference)
+    for evaluation, factor in zip(evaluator.evaluate(draw(3, 8)), (1.1, 1.3, 9.0), strict=True):
+        measurement = evaluation.measurement
+        assert measurement is not None
+        assert measurement.energy is not None
+        blocks = (factor * measurement.energy.gross_mj,)
+        energy = replace(measurement.energy, blocks_mj=blocks)
+        model.observe(replace(evaluation, measurement=replace(measurement, energy=energy)))
+    assert model.energy_scale == pytest.approx(1.3)
+    allocation = draw(1, 7)[0]
+    whole = table.predict_mj(allocation)
+    assert whole is not None
+    assert model.evaluate([allocation])[0].energy_mj == pytest.approx(1.3 * whole)
+    assert energy_scale(real().evaluate(draw(2, 8)), TABLE) == 1.0, "no meter, nothing to scale"
+
+
+def limited(limit: int) -> FormulaEvaluator:
+    return FormulaEvaluator(LAYERS, TABLE, SENSITIVITIES, scale=0.03, practice=False, limit=limit)
+
+
+def test_real_episodes_come_after_the_warm_up_and_then_at_intervals() -> None:
+    evaluator = limited(5)
+    alternating = AlternatingEvaluator(
+        evaluator, practice(), warm_up_episodes=4, practice_episodes=2, reserve=2
+    )
+    kinds = []
+    for allocation in draw(16, 9):
+        kinds.append("p" if alternating.evaluate([allocation])[0].practice else "R")
+        if alternating.done:
+            break
+    assert "".join(kinds) == "ppppRppRppRpp"
+    assert evaluator.remaining == 2
+
+
+def test_an_allocation_is_not_paid_for_twice() -> None:
+    evaluator = limited(5)
+    alternating = AlternatingEvaluator(
+        evaluator, practice(), warm_up_episodes=0, practice_episodes=0, reserve=0
+    )
+    first, second = draw(2, 10)
+    kinds = [alternating.evaluate([a])[0].practice for a in (first, first, first, second)]
+    assert kinds == [False, True, True, False]
+    assert list(alternating.practised) == [first]

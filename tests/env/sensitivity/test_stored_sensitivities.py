@@ -1,0 +1,71 @@
+"""Estimates are made once for equal networks and images, and charged whoever made them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from env.errors import TaskError
+from env.evaluating.accounting import Ledger
+from env.evaluating.sensitivity_config import SensitivityConfig
+from env.sensitivity.stored_sensitivities import StoredSensitivities
+from env.tasks import Split
+from hardware.store import Store
+from quant.network import QuantizedNetwork
+from quant.sensitivities import SENSITIVITY_KINDS
+
+CONFIG = SensitivityConfig(images=16, batch_size=8, draws=2, orthogonality_images=12)
+
+
+def source(
+    network: QuantizedNetwork, digits: Any, store: Store, ledger: Ledger, **options: Any
+) -> StoredSensitivities:
+    train = Split(images=digits.train_images, labels=digits.train_labels)
+    return StoredSensitivities(
+        network, train, options.pop("config", CONFIG), store, ledger, **options
+    )
+
+
+def test_each_estimate_is_made_once_and_charged_to_whoever_asks(
+    network: QuantizedNetwork, digits: Any, tmp_path: Path
+) -> None:
+    stages: list[str] = []
+    ledgers = Ledger(), Ledger()
+    with Store(tmp_path / "store.sqlite") as store:
+        found = []
+        for ledger in ledgers:
+            here = source(
+                network, digits, store, ledger, progress=lambda name, *_: stages.append(name)
+            )
+            found.append([here.table(kind) for kind in SENSITIVITY_KINDS])
+            found[-1] += [here.table(kind) for kind in SENSITIVITY_KINDS]
+            assert here.orthogonality() == here.orthogonality()
+            made = len(stages)
+        assert store.count("sensitivity") == 5
+    assert found[0] == found[1]
+    assert set(stages) == {*SENSITIVITY_KINDS, "orthogonality"}
+    assert made == len(stages), "the second source looked everything up"
+    expected = sum(table.cost.samples for table in found[0][:4]) + 12
+    assert [ledger.training_samples for ledger in ledgers] == [expected] * 2
+    assert {table.images for table in found[0]} == {16}
+
+
+def test_other_weights_images_or_settings_are_other_estimates(
+    network: QuantizedNetwork, digits: Any, tmp_path: Path
+) -> None:
+    with Store(tmp_path / "store.sqlite") as store:
+        source(network, digits, store, Ledger()).table("fisher")
+        twin = network.clone()
+        with torch.no_grad():
+            next(twin.parameters()).mul_(1.01)
+        source(twin, digits, store, Ledger()).table("fisher")
+        fewer = SensitivityConfig(images=8, batch_size=8)
+        source(network, digits, store, Ledger(), config=fewer).table("fisher")
+        assert store.count("sensitivity") == 3
+
+
+@pytest.mark.parametrize("wrong", [{"images": 0}, {"draws": 0}, {"orthogonality_images": 1}])
+def test_wrong_sizes_are_named(wrong: Any) -> None:
+    with pytest.raises(TaskError, match=f"env.sensitivity.{next(iter(wrong))}"):
+        SensitivityConfig(**wrong)

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from experiments.errors import RunFolderError
+from experiments.record.curves import read_curves, read_image_tags
+from experiments.stages.event_log import EventLog
+from experiments.stages.figures import draw_bits
+from tests.experiments.evaluations import allocation
+
+
+def test_curves_read_back_what_was_written(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as log:
+        for step in range(12):
+            log.scalars({"evaluation/accuracy": 0.5 + step / 100, "reward/floor": None}, step)
+        log.scalars({"evaluation/latency_ms": float("nan")}, 1)
+        log.figure("bits/best", draw_bits(allocation(4), "best"), 3)
+    curves = read_curves(tmp_path)
+    assert list(curves) == ["evaluation/accuracy"]
+    assert curves["evaluation/accuracy"].steps == tuple(range(12))
+    assert curves["evaluation/accuracy"].values[-1] == pytest.approx(0.61)
+    assert curves["evaluation/accuracy"].finite
+    assert read_image_tags(tmp_path) == ("bits/best",)
+
+
+def test_two_event_files_of_one_second_are_both_read(tmp_path: Path) -> None:
+    for tag in ("first/value", "second/value"):
+        with EventLog(tmp_path / tag.split("/")[0]) as log:
+            log.scalars({tag: 1.0}, 0)
+    assert set(read_curves(tmp_path)) == {"first/value", "second/value"}
+
+
+def test_a_folder_without_events_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="no TensorBoard event file"):
+        read_curves(tmp_path)

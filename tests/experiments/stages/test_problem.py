@@ -1,0 +1,32 @@
+"""What is known before a search: the layer table and the uniform allocations it must agree with."""
+
+import pytest
+
+from env.decisions.budget import BudgetConfig
+from env.decisions.costs import cost_table
+from env.decisions.masks import BudgetMask
+from env.testing import formula_table, tied_layers
+from experiments.stages.problem import anchored
+from experiments.stages.resource_budget import UniformFigures, decide_budget
+from hardware.layers.table import LayerTable
+from quant.allocation import Allocation
+
+
+def test_a_table_of_a_slow_minute_does_not_make_a_reachable_budget_look_impossible() -> None:
+    layers = tied_layers()
+    quiet = formula_table(layers)
+    uniform = {
+        bits: UniformFigures(
+            latency_ms=quiet.predict_ms(Allocation.uniform(layers, bits)), model_bytes=bits
+        )
+        for bits in (2, 4, 8)
+    }
+    budget = decide_budget(BudgetConfig(), uniform).budget
+
+    table = anchored(quiet.scaled(2.5), layers, uniform)
+
+    assert table.predict_ms(Allocation.uniform(layers, 2)) == pytest.approx(uniform[2].latency_ms)
+    assert table.scale == pytest.approx(1.0)
+    assert LayerTable.from_dict(table.to_dict()) == table
+    assert quiet.scaled(2.5).scale == pytest.approx(2.5)
+    BudgetMask(layers, cost_table(layers, table, (2, 4, 8)), (2, 4, 8), budget)

@@ -1,0 +1,55 @@
+import pytest
+
+from env.decisions.budget import Budget, BudgetConfig
+from env.errors import BudgetError
+from experiments.stages.resource_budget import UniformFigures, decide_budget
+
+STEEP = {
+    8: UniformFigures(latency_ms=0.10, model_bytes=8000),
+    6: UniformFigures(latency_ms=0.07, model_bytes=6000),
+    2: UniformFigures(latency_ms=0.04, model_bytes=2000),
+}
+FLAT = {
+    8: UniformFigures(latency_ms=0.100, model_bytes=8000),
+    2: UniformFigures(latency_ms=0.097, model_bytes=2000),
+}
+
+
+def test_default_is_a_third_of_the_way_from_the_fastest_to_all_8() -> None:
+    decided = decide_budget(BudgetConfig(), STEEP)
+    assert decided.budget.latency_ms == pytest.approx(0.06)
+    assert decided.budget.model_bytes is None
+
+
+def test_default_is_model_bytes_where_bits_buy_no_time_and_says_so() -> None:
+    decided = decide_budget(BudgetConfig(), FLAT)
+    assert decided.budget == Budget(model_bytes=4000)
+    assert "no time" in decided.reason
+
+
+@pytest.mark.parametrize(
+    ("config", "budget"),
+    [
+        (BudgetConfig(latency_ms=0.5), Budget(latency_ms=0.5)),
+        (BudgetConfig(latency_ratio=0.8), Budget(latency_ms=0.08)),
+        (BudgetConfig(model_bytes_ratio=0.5), Budget(model_bytes=4000)),
+        (
+            BudgetConfig(latency_ratio=0.5, model_bytes=3000),
+            Budget(latency_ms=0.05, model_bytes=3000),
+        ),
+    ],
+)
+def test_what_was_asked_for_becomes_absolute(config: BudgetConfig, budget: Budget) -> None:
+    decided = decide_budget(config, STEEP).budget
+    assert decided.latency_ms == pytest.approx(budget.latency_ms)
+    assert decided.model_bytes == budget.model_bytes
+
+
+def test_an_accuracy_drop_alone_limits_no_resource() -> None:
+    decided = decide_budget(BudgetConfig(accuracy_drop=0.01), STEEP)
+    assert decided.budget == Budget()
+    assert "at most 1 points" in decided.reason
+    both = decide_budget(BudgetConfig(accuracy_drop=0.01, model_bytes=3000), STEEP)
+    assert both.budget == Budget(model_bytes=3000)
+    with pytest.raises(BudgetError, match="less than 1"):
+        BudgetConfig(accuracy_drop=1.0)

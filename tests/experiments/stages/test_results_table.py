@@ -1,0 +1,80 @@
+import csv
+import io
+
+import pytest
+from rich.console import Console
+
+from env.decisions.budget import Budget
+from env.testing import conv_layer
+from experiments.stages.results_table import ResultRow, draw_table, float_row, quantized_row, to_csv
+from quant.allocation import Allocation
+from tests.experiments.evaluations import allocation, measurement
+
+BUDGET = Budget(latency_ms=0.5)
+
+
+def row(name: str, bits: Allocation, latency_ms: float) -> ResultRow:
+    return quantized_row(
+        name,
+        bits,
+        accuracy=0.9,
+        accuracy_se=0.02,
+        model_bytes=400,
+        measurement=measurement(latency_ms),
+        budget=BUDGET,
+    )
+
+
+def rows() -> list[ResultRow]:
+    return [
+        float_row([conv_layer("first", "input", channels=2)], 0.95, 0.01),
+        row("uniform 8", allocation(8), 0.8),
+        row("best", allocation(4, 3), 0.509),
+    ]
+
+
+def text(table_rows: list[ResultRow]) -> str:
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(draw_table(table_rows, BUDGET, "search"))
+    return console.export_text()
+
+
+def test_rows_hold_bits_bytes_and_the_budget_as_measured() -> None:
+    whole, uniform, best = rows()
+    assert whole.model_bytes == 4 * 2 * 2 * 9
+    assert (whole.latency_ms, whole.inside_budget) == (None, None)
+    assert uniform.inside_budget is False
+    assert best.inside_budget is True  # 0.509 ms is inside 0.5 ms + 2 %
+    assert (best.weight_bits, best.activation_bits) == (4.0, 5.5)
+    assert best.latency_iqr_ms == pytest.approx(0.01 * 0.509)
+
+
+def test_the_terminal_table_names_split_source_and_every_row() -> None:
+    shown = text(rows())
+    for expected in ("search split", "simulated", "float", "uniform 8", "best", "0.5090"):
+        assert expected in shown
+    assert "90.00 ± 2.00" in shown
+    assert "latency <= 0.5 ms" in shown
+
+
+def test_an_unstable_row_is_marked() -> None:
+    unstable = ResultRow(
+        name="best",
+        accuracy=0.9,
+        accuracy_se=0.01,
+        model_bytes=10,
+        latency_ms=1.0,
+        latency_iqr_ms=0.4,
+        source="measured",
+        verdict="unstable: IQR is 40% of the median",
+    )
+    shown = text([unstable])
+    assert "1.0000*" in shown
+    assert "unstable" in shown
+
+
+def test_csv_holds_what_the_rows_hold() -> None:
+    read = list(csv.DictReader(io.StringIO(to_csv(rows()))))
+    assert [row["name"] for row in read] == ["float", "uniform 8", "best"]
+    assert read[0]["latency_ms"] == ""
+    assert float(read[2]["latency_ms"]) == pytest.approx(0.509)

@@ -1,0 +1,98 @@
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from experiments.stages.side_by_side import EXTRA_ROUNDS, ROUNDS, time_side_by_side
+from hardware.device import MeasureResult, Progress
+from hardware.errors import BuildError
+from hardware.layers.table import LayerTable
+from hardware.measuring.measurement import MeasurementSource
+from quant.deploy_graph import DeployGraph
+from tests.experiments.evaluations import measurement
+
+
+class ScriptedDevice:
+    """Answers with the next time of each graph's script, and remembers the order."""
+
+    source: MeasurementSource = "simulated"
+    name = "scripted"
+
+    def __init__(
+        self,
+        scripts: Mapping[str, Sequence[float | None]],
+        unstable: Collection[float] = (),
+    ) -> None:
+        self._unstable = unstable
+        self.order: list[str] = []
+        self._scripts = {name: itertools.cycle(times) for name, times in scripts.items()}
+
+    def facts(self) -> Mapping[str, Any]:
+        return {}
+
+    def identity(self, graph: DeployGraph) -> Any:
+        return graph.network
+
+    def measure(self, graph: DeployGraph) -> MeasureResult:
+        self.order.append(graph.network)
+        latency_ms = next(self._scripts[graph.network])
+        if latency_ms is None:
+            return MeasureResult(error="wrong result")
+        timed = measurement(latency_ms)
+        if latency_ms in self._unstable:
+            timed = replace(timed, values_ms=tuple(latency_ms * k for k in (0.1, 0.5, 1, 2, 9)))
+        return MeasureResult(measurement=timed)
+
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        raise NotImplementedError
+
+    def layer_table(
+        self, graph: DeployGraph, bit_choices: Sequence[int], progress: Progress | None = None
+    ) -> LayerTable:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        pass
+
+
+def graph(name: str) -> DeployGraph:
+    return DeployGraph(network=name, input="x", output="x", tensors={})
+
+
+def test_rounds_are_interleaved_and_the_middle_one_counts() -> None:
+    device = ScriptedDevice({"slow": [3.0, 1.0, 2.0], "fast": [0.1, 0.3, 0.2]})
+    found = time_side_by_side(device, {name: graph(name) for name in ("slow", "fast")})
+    assert device.order == ["slow", "fast"] * 3
+    assert found["slow"].median_ms == pytest.approx(2.0)
+    assert found["fast"].median_ms == pytest.approx(0.2)
+
+
+def test_a_disturbed_measurement_is_repeated_and_does_not_count() -> None:
+    device = ScriptedDevice({"slow": [9.0, 9.0, 9.0, 2.0], "fast": [0.1]}, unstable={9.0})
+    found = time_side_by_side(device, {name: graph(name) for name in ("slow", "fast")})
+    assert device.order == ["slow", "fast"] * 3 + ["slow"]
+    assert found["slow"].median_ms == pytest.approx(2.0)
+
+
+def test_a_machine_that_stays_busy_is_said_to_be() -> None:
+    device = ScriptedDevice({"slow": [9.0]}, unstable={9.0})
+    found = time_side_by_side(device, {"slow": graph("slow")})
+    assert len(device.order) == ROUNDS + EXTRA_ROUNDS
+    assert not found["slow"].verdict.stable
+
+
+def test_a_program_that_cannot_be_measured_is_named() -> None:
+    device = ScriptedDevice({"best": [None]})
+    with pytest.raises(BuildError, match="best cannot be measured: wrong result"):
+        time_side_by_side(device, {"best": graph("best")})
+
+
+def test_layer_table_document_keeps_every_row() -> None:
+    table = LayerTable(times_us={"first": {(8, 8): 3.0, (4, 8): 2.0}}, overhead_us=1.5)
+    document = table.to_dict()
+    assert document["layers"] == {"first": {"8/8": 3.0, "4/8": 2.0}}
+    assert (document["overhead_us"], document["source"]) == (1.5, "measured")

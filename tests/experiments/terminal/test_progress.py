@@ -1,0 +1,47 @@
+import io
+
+import pytest
+
+from experiments.terminal.progress import LiveProgress, remaining_text
+from tests.experiments.evaluations import allocation, evaluation
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "elapsed_s", "expected"),
+    [(6, 24, 60.0, "ETA 3:00"), (0, 24, 5.0, ""), (24, 24, 60.0, "ETA 0:00")],
+)
+def test_remaining_time_is_what_the_rest_takes_at_the_same_pace(
+    done: int, total: int, elapsed_s: float, expected: str
+) -> None:
+    assert remaining_text(done, total, elapsed_s) == expected
+
+
+def test_nothing_is_written_where_stderr_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    for quiet in (True, False):
+        with LiveProgress(quiet=quiet) as progress:
+            progress.stage("layer table", 1, 2)
+            item = evaluation(0, allocation(4), accuracy=0.9, latency_ms=0.5)
+            progress.evaluation(1, 24, item, best=True)
+    assert stream.getvalue() == ""
+
+
+def test_a_terminal_sees_evaluations_and_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    with LiveProgress(quiet=False) as progress:
+        item = evaluation(0, allocation(4), accuracy=0.9, latency_ms=0.5)
+        progress.evaluation(1, 24, item, best=True)
+    shown = stream.getvalue()
+    assert "1/24" in shown
+    assert "best 90.00 % at 0.5000 ms" in shown
+    assert "ETA" in shown

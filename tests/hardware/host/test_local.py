@@ -1,0 +1,134 @@
+"""LocalDevice on this machine: measuring, running, and the layer table."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hardware.errors import BuildError
+from hardware.graph.random_codes import with_random_codes
+from hardware.host.local.device import LocalDevice
+from hardware.layers.table import LayerTable
+from hardware.layers.timing import bit_pairs
+from hardware.measuring.measurement import Measurement
+from hardware.measuring.protocol import ProtocolConfig
+from hardware.open_device import open_device
+from hardware.target import TargetConfig
+from quant.allocation import Allocation, LayerBits
+from quant.integer import run_graph
+from tests.hardware.graphs import digits_like, zoo
+
+BUSY_SHARE = 0.4
+"""Share of disturbed timings from which a machine says nothing about a table of microseconds."""
+
+
+@pytest.fixture(scope="module")
+def device(kernel_folder: Path) -> Iterator[LocalDevice]:
+    config = TargetConfig(kernel_cache=str(kernel_folder))
+    protocol = ProtocolConfig(warmups=1, repeats=7, min_repeat_ms=2.0)
+    with open_device(config, protocol) as opened:
+        assert isinstance(opened, LocalDevice)
+        yield opened
+
+
+def test_a_measurement_says_what_where_and_how(device: LocalDevice) -> None:
+    graph = zoo()
+    result = device.measure(graph)
+    assert result.error == ""
+    measurement = result.measurement
+    assert measurement is not None
+    assert measurement.source == "measured"
+    # An unstable timing is repeated with twice the repeats and says so.
+    repeated = measurement.facts.get("discarded_attempts_ms", [])
+    assert len(measurement.values_ms) in ((7, 14) if repeated else (7,))
+    assert min(measurement.values_ms) > 0
+    assert measurement.loops * measurement.median_ms > 1.0
+    assert set(measurement.facts["families"]) == {op.layer for op in graph.layer_ops()}
+    for name in ("cpu", "kernel", "tvm", "tvm_ffi", "llvm", "target", "before", "after", "ruler"):
+        assert measurement.facts[name], name
+    assert Measurement.from_dict(measurement.to_dict()) == measurement
+
+
+def test_a_never_seen_allocation_is_soon_a_program(device: LocalDevice) -> None:
+    device.measure(digits_like())  # compiles; bits below change the codes and not the kernels
+    seconds = sorted(device.measure(digits_like(seed=seed)).build_s for seed in range(1, 6))
+    assert seconds[2] < 0.1
+
+
+def test_run_agrees_to_the_bit(device: LocalDevice) -> None:
+    x = np.random.default_rng(0).standard_normal((5, 3, 9, 9)).astype(np.float32)
+    assert np.array_equal(device.run(zoo(), x), run_graph(zoo(), x))
+
+
+def test_a_run_that_fails_raises(device: LocalDevice) -> None:
+    with pytest.raises(BuildError, match="zoo cannot be run"):
+        device.run(zoo(), np.zeros((1, 3, 9, 8), np.float32))
+
+
+def stable_median_ms(measurements: list[Measurement]) -> float:
+    """Return the median of the stable ones, where there are any: neighbours disturb the rest."""
+    stable = [one for one in measurements if one.verdict.stable] or measurements
+    return float(np.median([one.median_ms for one in stable]))
+
+
+def predictions(
+    device: LocalDevice, table: LayerTable, choices: tuple[int, ...], count: int, rounds: int
+) -> list[float]:
+    """Return predicted / measured time of random allocations, measured in interleaved rounds."""
+    graph = digits_like()
+    if table.disturbed_share > BUSY_SHARE:
+        pytest.skip(f"other programs disturbed {table.disturbed_share:.0%} of the timings")
+    rng = np.random.default_rng(1)
+    candidates = [
+        {
+            layer: pairs[rng.integers(len(pairs))]
+            for layer, pairs in bit_pairs(graph, choices).items()
+        }
+        for _ in range(count)
+    ]
+    measured: list[list[Measurement]] = [[] for _ in candidates]
+    for _ in range(rounds):
+        for index, chosen in enumerate(candidates):
+            measurement = device.measure(with_random_codes(graph, chosen, index)).measurement
+            assert measurement is not None
+            measured[index].append(measurement)
+    return [
+        table.predict_ms(
+            Allocation.of(
+                {
+                    name: LayerBits(weight_bits=w, activation_bits=a)
+                    for name, (w, a) in chosen.items()
+                }
+            )
+        )
+        / stable_median_ms(measurements)
+        for chosen, measurements in zip(candidates, measured, strict=True)
+    ]
+
+
+def test_the_layer_table_is_complete_and_of_the_right_size(device: LocalDevice) -> None:
+    graph, seen = digits_like(), []
+    table = device.layer_table(graph, (4, 8), lambda done, total, what: seen.append((done, total)))
+    assert table.source == "measured"
+    assert {layer: set(row) for layer, row in table.times_us.items()} == {
+        layer: set(pairs) for layer, pairs in bit_pairs(graph, (4, 8)).items()
+    }
+    assert all(time > 0 for row in table.times_us.values() for time in row.values())
+    assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
+    totals = [total for _, total in seen]  # a busy machine makes further rounds necessary
+    assert totals == sorted(totals)
+    assert totals[-1] == len(seen)
+    assert all(table.families[layer].keys() == row.keys() for layer, row in table.times_us.items())
+    # Generous, for machines that others use at the same time; the slow test has the real bound.
+    ratios = predictions(device, table, (4, 8), count=3, rounds=2)
+    assert 0.5 < float(np.median(ratios)) < 2.0
+
+
+@pytest.mark.slow
+def test_the_layer_table_predicts_nine_of_ten_within_ten_percent(device: LocalDevice) -> None:
+    choices = (2, 4, 6, 7, 8)
+    table = device.layer_table(digits_like(), choices)
+    ratios = predictions(device, table, choices, count=20, rounds=3)
+    inside = sum(abs(ratio - 1.0) <= 0.10 for ratio in ratios)
+    assert inside >= 18, f"predicted / measured: {np.round(sorted(ratios), 3)}"
