@@ -15,9 +15,9 @@ from env.decisions.budget import Budget
 from experiments.record.run_folder import RunFolder, read_run
 from experiments.report.command import write_report
 from experiments.settings.run_config import RunConfig
+from experiments.stages.conclusion import BEST, reported_uniform
 from experiments.stages.energy_table import draw_energies
 from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
-from experiments.stages.outcome import BEST, reported_uniform
 from experiments.stages.problem import graph_of, measured_widths
 from experiments.stages.results_table import ResultRow, draw_table, float_row, quantized_row
 from experiments.stages.retraining import retrain_and_score, retrain_float_and_score
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--quiet", action="store_true", help="show no live progress line")
     parsed = parser.parse_args(list(arguments))
-    return run_command(lambda: _announced(parsed.run, parsed.quiet, parsed.no_tune))
+    return run_command(lambda: _command(parsed.run, parsed.quiet, parsed.no_tune))
 
 
 def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Budget]:
@@ -145,7 +145,7 @@ def _compare_tiles(
         print("the tiles are not those of the run: its search was repeated, removed, or left out")
 
 
-def _announced(path: Path, quiet: bool, no_tune: bool) -> None:
+def _command(path: Path, quiet: bool, no_tune: bool) -> None:
     folder, config = read_run(path)
     config = replace(config, quiet=quiet or config.quiet, tune=config.tune and not no_tune)
     rows, budget = evaluate(folder, config)

@@ -15,26 +15,19 @@ from agents.search import SearchProblem
 from env.evaluating.accounting import Accounting, account, spent_s
 from experiments.record.environment_facts import command_line, environment_facts
 from experiments.record.hparams import write_hparams
-from experiments.record.island_list import list_islands
-from experiments.record.listed_island import ISLANDS
+from experiments.record.islands import ISLANDS, list_islands
 from experiments.record.run_folder import RunFolder, open_run, write_config
 from experiments.record.run_lock import RunLock
-from experiments.record.run_state import RunState
+from experiments.record.shared_weights import SharedWeights
 from experiments.report.command import REPORT_FILE, write_report
 from experiments.settings.load import load_config, override_resumed, take_resume_flag
 from experiments.settings.run_config import RunConfig
+from experiments.stages.conclusion import Conclusion, conclude
 from experiments.stages.energy_table import draw_energies
 from experiments.stages.event_log import EventLog
 from experiments.stages.figures import draw_bits, draw_front
 from experiments.stages.network_setup import NetworkSetup, set_up_network
-from experiments.stages.outcome import Outcome, conclude
 from experiments.stages.pareto import pareto_csv
-from experiments.stages.past_run import (
-    PastRun,
-    check_same_machine,
-    read_past_run,
-    write_measured,
-)
 from experiments.stages.problem import (
     Measured,
     graph_of,
@@ -45,6 +38,12 @@ from experiments.stages.problem import (
 )
 from experiments.stages.recorder import Recorder
 from experiments.stages.results_table import draw_table, to_csv
+from experiments.stages.resume import (
+    Resumed,
+    check_same_machine,
+    read_resumed,
+    write_measured,
+)
 from experiments.stages.tile_stage import TILES, tune_tiles
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
@@ -74,7 +73,7 @@ class Places:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the job that the command line asks for and return the exit code."""
-    return run_command(lambda: _announced(arguments))
+    return run_command(lambda: _command(arguments))
 
 
 def run(config: RunConfig, command: str) -> RunFolder:
@@ -91,7 +90,7 @@ def run(config: RunConfig, command: str) -> RunFolder:
     folder = RunFolder.create(config, config.target.place)
     with RunLock(folder.path):
         folder.write_text("command.txt", command)
-        _work(config, folder, PastRun())
+        _work(config, folder, Resumed())
     return folder
 
 
@@ -110,7 +109,7 @@ def resume(path: Path, overrides: Sequence[str], command: str) -> RunFolder:
     folder, config = open_run(path)
     config = override_resumed(config, overrides)
     with RunLock(folder.path):
-        past = read_past_run(folder.path)
+        past = read_resumed(folder.path)
         folder.append_text("command.txt", command)
         write_config(folder, config)
         print(f"going on after {len(past.evaluations)} evaluations", flush=True)
@@ -118,7 +117,7 @@ def resume(path: Path, overrides: Sequence[str], command: str) -> RunFolder:
     return folder
 
 
-def _work(config: RunConfig, folder: RunFolder, past: PastRun) -> None:
+def _work(config: RunConfig, folder: RunFolder, past: Resumed) -> None:
     print(f"run folder: {folder.path}", flush=True)
     handler = folder.open_log()
     store_path = Path(config.store) if config.store else Path(config.output) / "store.sqlite"
@@ -144,7 +143,7 @@ def _work(config: RunConfig, folder: RunFolder, past: PastRun) -> None:
         folder.close_log(handler)
 
 
-def _announced(arguments: Sequence[str]) -> None:
+def _command(arguments: Sequence[str]) -> None:
     path, rest = take_resume_flag(arguments)
     command = command_line("experiments.run", arguments)
     with terminate_as_interrupt():
@@ -154,7 +153,7 @@ def _announced(arguments: Sequence[str]) -> None:
     print(f"curves: tensorboard --logdir {folder.events}")
 
 
-def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places) -> None:
+def _search(config: RunConfig, folder: RunFolder, past: Resumed, places: Places) -> None:
     started = time.monotonic()
     progress, events = places.progress, places.events
     device = StoredDevice(places.device, places.store, config.protocol)
@@ -177,7 +176,7 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
         _say(str(island))
     if islands:
         folder.write_json(ISLANDS, [island.to_dict() for island in islands])
-    state = RunState(folder.path)
+    state = SharedWeights(folder.path)
     recorder = Recorder(
         folder=folder,
         events=events,
@@ -208,14 +207,16 @@ def _search(config: RunConfig, folder: RunFolder, past: PastRun, places: Places)
     wall_s = spent_s(past.evaluations) + time.monotonic() - searched
     used = account(evaluator.evaluations, problem.ledger, wall_s)
     _logger.info("with the search: %.1f s", time.monotonic() - started)
-    outcome = conclude(
+    conclusion = conclude(
         problem,
         result,
         setup,
         places.device,  # not the store: what is reported is measured now
         lambda done, total: progress.stage("side by side", done, total),
     )
-    _write_outcome(folder, events, problem, measured, outcome, used, time.monotonic() - started)
+    _write_conclusion(
+        folder, events, problem, measured, conclusion, used, time.monotonic() - started
+    )
 
 
 def _choose_tiles(
@@ -233,20 +234,20 @@ def _choose_tiles(
     folder.write_json(TILES, {**asdict(report), "digest": device.tiles(graph, widths)})
 
 
-def _write_outcome(
+def _write_conclusion(
     folder: RunFolder,
     events: EventLog,
     problem: SearchProblem,
     measured: Measured,
-    outcome: Outcome,
+    conclusion: Conclusion,
     used: Accounting,
     seconds: float,
 ) -> None:
-    budget, best = measured.decided.budget, outcome.choice.evaluation
+    budget, best = measured.decided.budget, conclusion.choice.evaluation
     evaluations = problem.evaluator.evaluations
     folder.write_text("best_allocation.json", best.allocation.to_json())
     folder.write_text("pareto.csv", pareto_csv(evaluations))
-    folder.write_text("results.csv", to_csv(outcome.rows))
+    folder.write_text("results.csv", to_csv(conclusion.rows))
     document = {
         "split": "search",
         "budget": asdict(budget),
@@ -254,17 +255,17 @@ def _write_outcome(
         "evaluations": len(evaluations),
         "accounting": used.to_dict(),
         "seconds": seconds,
-        **outcome.to_dict(),
+        **conclusion.to_dict(),
     }
     folder.write_json("results.json", document)
     step = len(evaluations)
     events.figure("bits/chosen", draw_bits(best.allocation, "chosen"), step)
     events.figure("front/accuracy_latency", draw_front(evaluations, best, budget.latency_ms), step)
-    for missed in outcome.choice.missed:
+    for missed in conclusion.choice.missed:
         _say(f"passed over: {missed} as measured, outside the budget")
     console = Console()
-    console.print(draw_table(outcome.rows, budget, "search"))
-    if (energies := draw_energies(outcome.rows)) is not None:
+    console.print(draw_table(conclusion.rows, budget, "search"))
+    if (energies := draw_energies(conclusion.rows)) is not None:
         console.print(energies)
     _say(f"{len(evaluations)} evaluations in {seconds / 60:.1f} minutes")
 

@@ -22,11 +22,11 @@ from experiments.record.environment_facts import command_line, environment_facts
 from experiments.record.run_lock import RunLock
 from experiments.settings.load import load_config
 from experiments.settings.run_config import RunConfig
+from experiments.stages.conclusion import reported_uniform
 from experiments.stages.figures import png_bytes
 from experiments.stages.network_setup import NetworkSetup, set_up_network
-from experiments.stages.outcome import reported_uniform
-from experiments.stages.past_run import check_same_machine
 from experiments.stages.problem import graph_of, measure_sensitivity, measure_times, measured_widths
+from experiments.stages.resume import check_same_machine
 from experiments.stages.tile_stage import tune_tiles
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     """Compare methods and return the exit code."""
     known, rest = _parser().parse_known_args(list(arguments))
     command = command_line("experiments.compare", arguments)
-    return run_command(lambda: _announced(known, rest, command))
+    return run_command(lambda: _command(known, rest, command))
 
 
 def compare(
@@ -169,7 +169,7 @@ def _comparison(
     )
 
 
-def _announced(known: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+def _command(known: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     arguments = [*rest, f"--evaluations={known.evaluations}"]
     if known.task:
         arguments.append(f"--task.name={known.task}")

@@ -14,14 +14,14 @@ from experiments.compare.plan import Job
 from experiments.compare.rows import Row
 from experiments.compare.shared import SharedTimes
 from experiments.record.run_folder import RunFolder
-from experiments.record.run_state import RunState
+from experiments.record.shared_weights import SharedWeights
 from experiments.settings.run_config import RunConfig
 from experiments.stages.event_log import EventLog
 from experiments.stages.network_setup import NetworkSetup
-from experiments.stages.past_run import read_evaluations
 from experiments.stages.problem import Measured, make_evaluator, make_problem
 from experiments.stages.recorder import Recorder
 from experiments.stages.resource_budget import DecidedBudget
+from experiments.stages.resume import read_evaluations
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.store import Store
@@ -95,7 +95,7 @@ def _search(
 ) -> tuple[SearchResult, Accounting]:
     path = place.folder / job.name
     path.mkdir(parents=True, exist_ok=True)
-    folder, state = RunFolder(path), RunState(path)
+    folder, state = RunFolder(path), SharedWeights(path)
     past = read_evaluations(path / "evaluations.jsonl")
     measured = Measured(
         table=subject.times.table,

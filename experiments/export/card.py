@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.record.listed_island import ListedIsland
+from experiments.record.islands import ListedIsland
 from quant.allocation import Allocation
 
 __all__ = ["CardFacts", "model_card"]

@@ -14,12 +14,12 @@ from experiments.export.card import CardFacts, model_card
 from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import import_onnx, onnx_model
 from experiments.export.onnx_types import OPSETS
-from experiments.record.island_list import list_islands
+from experiments.record.islands import list_islands
 from experiments.record.run_folder import RunFolder, read_run
 from experiments.settings.run_config import RunConfig
+from experiments.stages.conclusion import BEST
 from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
-from experiments.stages.outcome import BEST
-from experiments.stages.past_run import TABLE
+from experiments.stages.resume import TABLE
 from experiments.stages.retraining import retrain_and_score
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
@@ -41,7 +41,7 @@ _RUN = Path(__file__).with_name("run_template.py")
 def main(arguments: Sequence[str]) -> int:
     """Export a finished run and return the exit code."""
     parsed = _parser().parse_args(list(arguments))
-    return run_command(lambda: _announced(parsed))
+    return run_command(lambda: _command(parsed))
 
 
 def export(
@@ -179,7 +179,7 @@ def _write_card(
     RunFolder(made).write_text("README.md", card)
 
 
-def _announced(parsed: argparse.Namespace) -> None:
+def _command(parsed: argparse.Namespace) -> None:
     folder, config = read_run(parsed.run)
     opset = None if parsed.no_onnx else parsed.onnx_opset
     if opset is not None:

@@ -11,7 +11,7 @@ import yaml
 from env.evaluating.evaluation import Evaluation
 from experiments.errors import RunFolderError
 from experiments.record.curves import Curve, read_curves
-from experiments.record.listed_island import ISLANDS, ListedIsland
+from experiments.record.islands import ISLANDS, ListedIsland
 from hardware.energy.energy import NO_METER
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation

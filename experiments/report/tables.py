@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from env.evaluating.evaluation import Evaluation
-from experiments.record.listed_island import ListedIsland
+from experiments.record.islands import ListedIsland
 from experiments.report.front_chart import BEST_ROW, uniform_bits
 from experiments.report.markup import Markup, element, join
 from hardware.energy.energy import MODELLED, NO_METER

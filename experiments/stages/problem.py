@@ -17,7 +17,7 @@ from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
 from env.evaluating.stored_accuracies import StoredAccuracies, code_digest, network_digest
 from env.sensitivity.stored_sensitivities import StoredSensitivities
-from experiments.record.run_state import RunState
+from experiments.record.shared_weights import SharedWeights
 from experiments.settings.run_config import RunConfig
 from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.resource_budget import DecidedBudget, UniformFigures, decide_budget
@@ -176,7 +176,7 @@ def make_evaluator(
     device: Device,
     past: Sequence[Evaluation],
     store: Store,
-    state: RunState,
+    state: SharedWeights,
     recorder: Callable[[Evaluation], None],
 ) -> tuple[Evaluator, Evaluation]:
     """Return the search's evaluator, and its first evaluation: the all-8-bit reference.

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from experiments.export.card import CardFacts, model_card
-from experiments.record.listed_island import ListedIsland
+from experiments.record.islands import ListedIsland
 from quant.allocation import Allocation, LayerBits
 
 FACTS = CardFacts(

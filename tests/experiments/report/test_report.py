@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.record.listed_island import ISLANDS, ListedIsland
+from experiments.record.islands import ISLANDS, ListedIsland
 from experiments.report.command import main, write_report
 from experiments.report.front_chart import uniform_bits
 from experiments.report.markup import Markup, element

@@ -12,7 +12,7 @@ from experiments import run as run_module
 from experiments.errors import RunFolderError
 from experiments.record.curves import read_curves
 from experiments.record.run_folder import RunFolder
-from experiments.stages.past_run import check_same_machine
+from experiments.stages.resume import check_same_machine
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 
 MODELLED = """

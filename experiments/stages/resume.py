@@ -1,4 +1,4 @@
-"""PastRun: what a run that was stopped or killed left in its folder."""
+"""Resumed: what a run that was stopped or killed left in its folder."""
 
 import json
 import os
@@ -17,10 +17,10 @@ from hardware.layers.table import LayerTable
 from quant.sensitivities import SensitivityTable
 
 __all__ = [
-    "PastRun",
+    "Resumed",
     "check_same_machine",
     "read_evaluations",
-    "read_past_run",
+    "read_resumed",
     "write_measured",
 ]
 
@@ -34,7 +34,7 @@ TABLE, SENSITIVITIES, BUDGET = "layer_table.json", "sensitivities.json", "budget
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PastRun:
+class Resumed:
     """What need not be paid for again."""
 
     evaluations: tuple[Evaluation, ...] = ()
@@ -44,14 +44,14 @@ class PastRun:
     far."""
 
 
-def read_past_run(folder: Path) -> PastRun:
+def read_resumed(folder: Path) -> Resumed:
     """Read a run's folder. A last line that was being written when the run died is cut off.
 
     Raises:
         RunFolderError: a file is damaged in a way that no killed run leaves behind.
     """
     if not (folder / BUDGET).exists():
-        return PastRun()
+        return Resumed()
     measured = Measured(
         table=_read(folder / TABLE, lambda text: LayerTable.from_dict(json.loads(text))),
         sensitivity=_read(
@@ -59,7 +59,7 @@ def read_past_run(folder: Path) -> PastRun:
         ),
         decided=_read(folder / BUDGET, _budget_from),
     )
-    return PastRun(evaluations=read_evaluations(folder / "evaluations.jsonl"), measured=measured)
+    return Resumed(evaluations=read_evaluations(folder / "evaluations.jsonl"), measured=measured)
 
 
 def check_same_machine(folder: RunFolder, facts: Mapping[str, Any]) -> None:

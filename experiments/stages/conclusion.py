@@ -1,4 +1,4 @@
-"""Outcome: from a finished search to the chosen allocation and the rows of the final table."""
+"""Conclusion: from a finished search to the chosen allocation and the rows of the final table."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, LayerSpec
 
-__all__ = ["BEST", "Outcome", "conclude", "reported_uniform"]
+__all__ = ["BEST", "Conclusion", "conclude", "reported_uniform"]
 
 REPORTED_BITS = (8, 6, 4)
 """Uniform allocations of the final table, as far as they are among the bit choices."""
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class Conclusion:
     """What a run reports."""
 
     choice: Choice
@@ -72,7 +72,7 @@ def conclude(
     setup: NetworkSetup,
     device: Device,
     progress: Progress,
-) -> Outcome:
+) -> Conclusion:
     """Evaluate what the table still lacks, choose the best, and time it beside the uniform ones.
 
     Raises:
@@ -105,7 +105,7 @@ def conclude(
         if bits in latest
     ]
     rows.append(_row(BEST, choice.evaluation, choice.measurement, problem))
-    return Outcome(choice=choice, rows=tuple(rows))
+    return Conclusion(choice=choice, rows=tuple(rows))
 
 
 def _all_uniform(problem: SearchProblem) -> list[Allocation]:

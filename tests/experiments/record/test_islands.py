@@ -3,7 +3,7 @@ from dataclasses import replace
 import torch
 
 from env.testing import formula_table, tied_layers
-from experiments.record.island_list import list_islands
+from experiments.record.islands import list_islands
 from quant.allocation import Allocation
 from quant.capture.float_island import FloatIsland
 

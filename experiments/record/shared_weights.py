@@ -1,4 +1,4 @@
-"""RunState: the shared weights after each evaluation, so that a killed run loses none of them.
+"""SharedWeights: the shared weights after each evaluation, so that a killed run loses none of them.
 
 The file of evaluation n is complete on the disk before line n of `evaluations.jsonl` is; the line
 is what makes the evaluation count. A run killed in between has one file too many, never too few.
@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from experiments.errors import RunFolderError
 from quant.network import QuantizedNetwork
 
-__all__ = ["RunState"]
+__all__ = ["SharedWeights"]
 
 
-class RunState:
+class SharedWeights:
     """Files `checkpoints/network-N.safetensors`, N evaluations having finished."""
 
     def __init__(self, folder: Path) -> None:

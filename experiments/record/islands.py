@@ -1,10 +1,14 @@
-"""ListedIsland: one float island for people, as a run keeps it in its folder."""
+"""The float islands of a network: what stays in float, why, and what share of the time it takes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["ISLANDS", "ListedIsland"]
+from hardware.layers.table import LayerTable
+from quant.allocation import Allocation
+from quant.capture.float_island import FloatIsland
+
+__all__ = ["ISLANDS", "ListedIsland", "list_islands"]
 
 ISLANDS = "islands.json"
 """The run's file; there is none where the network has no islands."""
@@ -41,3 +45,23 @@ class ListedIsland:
     def from_dict(cls, document: Mapping[str, Any]) -> "ListedIsland":
         """Read what `to_dict` wrote."""
         return cls(**{**document, "operators": tuple(document["operators"])})
+
+
+def list_islands(
+    islands: Sequence[FloatIsland], table: LayerTable, all_8: Allocation
+) -> list[ListedIsland]:
+    """Return the islands of a network with their share of the time, in execution order."""
+    listed = []
+    for island in islands:
+        taken_us = table.islands_us.get(island.name)
+        share = None if taken_us is None else taken_us / (1000.0 * table.predict_ms(all_8))
+        listed.append(
+            ListedIsland(
+                name=island.name,
+                operators=island.operators,
+                reason=island.reason,
+                us=taken_us,
+                share=share,
+            )
+        )
+    return listed
