@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from hardware.errors import HardwareLostError
 from hardware.target import TargetConfig
-from hardware.worker.process import CANDIDATE, OK
+from hardware.wire.replies import CANDIDATE, OK
 
 __all__ = ["CandidateError", "WorkerClient", "WorkerLostError"]
 

@@ -15,15 +15,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from hardware.target import TargetConfig
+from hardware.wire.replies import CANDIDATE, OK, WORLD
 
-__all__ = ["CANDIDATE", "OK", "WORLD", "main"]
-
-OK = "ok"
-"""Kind of a reply whose value is the result."""
-CANDIDATE = "candidate"
-"""Kind of a reply whose value says, in one sentence, why this candidate failed."""
-WORLD = "world"
-"""Kind of a reply whose value is an exception for the caller: nothing would help a candidate."""
+__all__ = ["main"]
 
 
 def main(commands: int, lifeline: int) -> None:
