@@ -1,6 +1,6 @@
 """Device: the interface that the rest of the project measures through."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,12 +10,10 @@ import numpy.typing as npt
 from hardware.host.tiles.report import TileReport
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement, MeasurementSource
+from hardware.progress import Progress
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["Device", "MeasureResult", "Progress"]
-
-Progress = Callable[[int, int, str], None]
-"""Called with (done, total, what) while something long runs."""
+__all__ = ["Device", "MeasureResult"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.closing import Closing
-from hardware.device import MeasureResult, Progress
+from hardware.device import MeasureResult
 from hardware.energy.energy import Energy
 from hardware.host.tiles.report import TileReport
 from hardware.layers.energy import with_energies
@@ -20,6 +20,7 @@ from hardware.layers.timing import bit_pairs
 from hardware.measuring.energy_gauge import EnergyGauge
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
+from hardware.progress import Progress
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 from quant.integer import run_graph
 

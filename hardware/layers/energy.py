@@ -15,11 +15,11 @@ from typing import Protocol
 
 import numpy as np
 
-from hardware.device import Progress
 from hardware.energy.energy import Energy
 from hardware.graph.borders import with_borders
 from hardware.graph.random_codes import BitPair, spread_choices, with_random_codes
 from hardware.layers.table import LayerTable
+from hardware.progress import Progress
 from quant.deploy_graph import DeployGraph
 
 __all__ = ["EnergyBench", "with_energies"]

@@ -14,7 +14,6 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from hardware.device import Progress
 from hardware.graph.borders import with_borders
 from hardware.graph.island_times import island_key
 from hardware.graph.random_codes import (
@@ -26,6 +25,7 @@ from hardware.graph.random_codes import (
 )
 from hardware.layers.table import LayerTable
 from hardware.measuring.protocol import ProtocolConfig
+from hardware.progress import Progress
 from quant.deploy_graph import DeployGraph, RunIsland
 from quant.layers import INPUT_BITS
 

@@ -7,12 +7,12 @@ from torch import nn
 
 from experiments.bench.peers.contender import Bits, Contender
 from experiments.bench.turnaround import random_allocations
-from hardware.device import Progress
 from hardware.graph.agreement import fixed_input
 from hardware.graph.random_codes import BitPair, reads_network_input, with_random_codes
 from hardware.host.tiles.report import TileReport
 from hardware.host.tiles.search import search_tiles
 from hardware.kernels.planning.family_limits import family_shares
+from hardware.progress import Progress
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
 from quant.allocation import Allocation

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.closing import Closing
-from hardware.device import MeasureResult, Progress
+from hardware.device import MeasureResult
 from hardware.energy.energy import Energy
 from hardware.errors import BuildError
 from hardware.host.local.energy import LocalEnergy
@@ -28,6 +28,7 @@ from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import RulerReading
 from hardware.measuring.timing import Timing
+from hardware.progress import Progress
 from hardware.target import TargetConfig
 from hardware.wire.built import Built
 from quant.deploy_graph import DeployGraph

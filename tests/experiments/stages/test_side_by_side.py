@@ -8,10 +8,11 @@ import numpy.typing as npt
 import pytest
 
 from experiments.stages.side_by_side import EXTRA_ROUNDS, ROUNDS, time_side_by_side
-from hardware.device import MeasureResult, Progress
+from hardware.device import MeasureResult
 from hardware.errors import BuildError
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import MeasurementSource
+from hardware.progress import Progress
 from quant.deploy_graph import DeployGraph
 from tests.experiments.evaluations import measurement
 

@@ -1,0 +1,8 @@
+"""Progress: how something long tells how far it is."""
+
+from collections.abc import Callable
+
+__all__ = ["Progress"]
+
+Progress = Callable[[int, int, str], None]
+"""Called with (done, total, what) while something long runs."""
