@@ -1,6 +1,17 @@
 """AVX2: vectors of int32 as vectors of narrower integers, by saturation.
 
-x86 packs within 128-bit halves, so the words of a result are put in order afterwards.
+x86 packs within 128-bit halves, so the words of a result are put in order afterwards. A letter is
+a vector of eight int32, `a0` its lanes 0 to 3 and `a4` its lanes 4 to 7:
+
+    pack_words(a, b)             low half       high half
+      packssdw a, b              a0 b0          a4 b4
+      in_order                   a0 a4          b0 b4           16 words
+
+    pack_bytes([a, b, c, d])
+      packssdw a, b              a0 b0          a4 b4
+      packssdw c, d              c0 d0          c4 d4
+      packuswb of both           a0 b0 c0 d0    a4 b4 c4 d4
+      shuffle                    a0 a4 b0 b4    c0 c4 d0 d4     32 bytes
 """
 
 from collections.abc import Sequence

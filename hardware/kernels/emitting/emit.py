@@ -1,4 +1,28 @@
-"""Emitting TensorIR from Python: a function over flat tensors, and what every kernel repeats."""
+"""Emitting TensorIR from Python: a function over flat tensors, and what every kernel repeats.
+
+A kernel is written as a Python function that emits statements when it is called. This one adds 1 to
+ten numbers, four at a time:
+
+    def body(source, output):                        # called once, with flat buffers
+        with T.serial(tile_count(10, 4)) as tile:    # a loop of the kernel: 3 times
+            start = tile_start(tile, 4, 10)          # an expression: min(tile * 4, 6)
+            value = load(source, start, 4)           # four neighbours as one vector
+            store(output, start, value + spread(T.int32(1), 4), 4)
+
+    function("add_one", [Parameter(name="source", ...), Parameter(name="output", ...)], body)
+
+A Python loop in `body` is no loop of the kernel: its iterations stand one after another. A rest
+needs no code of its own: the last tile is moved back to end with the row, and computes two numbers
+again, to the same values.
+
+    number   0 1 2 3 4 5 6 7 8 9
+    tile 0   # # # #
+    tile 1           # # # #
+    tile 2               # # # #
+
+    >>> [int(tile_start(tile, 4, 10)) for tile in range(tile_count(10, 4))]
+    [0, 4, 6]
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

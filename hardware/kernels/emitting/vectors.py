@@ -1,4 +1,11 @@
-"""Parts of vectors: what a family takes apart and puts together."""
+"""Parts of vectors: what a family takes apart and puts together.
+
+Eight lanes, halved twice and joined again:
+
+    vector              0  1  2  3  4  5  6  7
+    parts(vector, 4)    0  1 | 2  3 | 4  5 | 6  7
+    joined(those)       0  1  2  3  4  5  6  7
+"""
 
 from collections.abc import Sequence
 from typing import Any

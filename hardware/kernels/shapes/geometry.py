@@ -1,4 +1,44 @@
-"""Geometry: the shapes of one convolution or matrix product, as its kernel sees them."""
+"""Geometry: the shapes of one convolution or matrix product, as its kernel sees them.
+
+A tensor is channels-last: all codes of a pixel, then the next pixel of the row, then the next row.
+Here an image of 5x5 pixels with 2 channels lies in a tensor with a border of one pixel. Each number
+is the place of a pixel's first code; a 3x3 window with padding 1 starts at (-1, -1):
+
+             column -1    0    1    2    3    4    5
+    row -1        [  0    2    4]   6    8   10   12      [ ] the first window: `first_window` is 0
+    row  0        [ 14   16   18]  20   22   24   26      16 is `in_place(0, 0, 0)`
+    row  1        [ 28   30   32]  34   36   38   40      14 codes from row to row: `row_codes`
+    row  2          42   44   46   48   50   52   54
+    row  3          56   58   60   62   64   66   68
+    row  4          70   72   74   76   78   80   82
+    row  5          84   86   88   90   92   94   96      98 codes: `image_codes`
+
+The three pixels of a window's row are neighbours, so that its six codes are one run
+(`joins_columns`). A window then has three `runs` of six `run_codes`. With a dilation of two
+columns, or with groups, every pixel of a window is a run of its own.
+
+    >>> g = Geometry(batch=1, height=5, width=5, channels=2, out_channels=4,
+    ...              kernel=(3, 3), padding=(1, 1), in_border=(1, 1))
+    >>> g.in_place(0, 0, 0), g.in_place(0, 2, 1)
+    (16, 46)
+    >>> g.runs, g.run_codes, [g.run_offset(run) for run in range(g.runs)]
+    (3, 6, [0, 14, 28])
+    >>> dilated = replace(g, dilation=(1, 2))
+    >>> dilated.runs, dilated.run_codes, [dilated.run_offset(run) for run in range(3)]
+    (9, 2, [0, 4, 8])
+
+A border may be wider than the padding. Then the first window starts inside it, here one row of 18
+codes and one pixel of 2 codes further on:
+
+    >>> wider = replace(g, in_border=(2, 2))
+    >>> wider.row_codes, wider.first_window
+    (18, 20)
+
+The output has places of its own: 5x5 pixels of 4 values, with the border that its readers want.
+
+    >>> g.out_place(0, 1, 2), replace(g, out_border=(1, 1)).out_place(0, 1, 2)
+    (28, 68)
+"""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any

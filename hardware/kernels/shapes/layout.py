@@ -1,4 +1,24 @@
-"""Layout: where the values of a channels-last tensor are, border included."""
+"""Layout: where the values of a channels-last tensor are, border included.
+
+A tensor of 2x3 pixels with 2 channels and a border of one pixel; each number is the place of a
+pixel's first value, and `b` marks the border:
+
+      0b   2b   4b   6b   8b
+     10b  12   14   16   18b      `row(0, 0)` is 12
+     20b  22   24   26   28b      `row(0, 1)` is 22
+     30b  32b  34b  36b  38b
+
+    >>> bordered = Layout(batch=1, height=2, width=3, channels=2, border=(1, 1))
+    >>> bordered.row(0, 0), bordered.row(0, 1)
+    (12, 22)
+
+A loop goes over the `row_values` of each row: 6 of them, twice. Without borders the rows follow
+each other, and `joined` makes one row of 12 values of them, which vectors fill better.
+
+    >>> (one,) = Layout(batch=1, height=2, width=3, channels=2).joined()
+    >>> one.height, one.row_values
+    (1, 12)
+"""
 
 from dataclasses import dataclass
 from typing import Any

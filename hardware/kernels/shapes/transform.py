@@ -4,8 +4,21 @@ Four output pixels y read a 4x4 window d of every channel: y = A' [(G g G') * (B
 product element by element and summed over channels. G has halves, so weights are transformed by 2G
 on both sides, and what comes out is 4 y, exactly divisible.
 
+    window d         codes at 16 places    weights at 16 places    sums at 16     outputs 4 y
+    d00 .. d03            0  1  2  3            0  1  2  3         places, over   4 y00  4 y01
+    d10 .. d13   ->       4  5  6  7      *     4  5  6  7     ->  all channels   4 y10  4 y11
+    d20 .. d23            8  9 10 11            8  9 10 11                     ->
+    d30 .. d33           12 13 14 15           12 13 14 15
+                        B' d B (CODES)     2G g (2G)' (WEIGHTS)                   A' . A (SUMS)
+
+    >>> codes, taps = np.arange(16).reshape(4, 4), np.eye(3, dtype=int)
+    >>> b, g, a = (np.array(matrix) for matrix in (CODES, WEIGHTS, SUMS))
+    >>> a @ ((g @ taps @ g.T) * (b @ codes @ b.T)) @ a.T // 4  # 0 + 5 + 10 = 15, and so on
+    array([[15, 18],
+           [27, 30]])
+
 Everything is an integer. With few bits everything narrow fits a byte (q: largest code, w: largest
-weight); with more it fits 16 bits, signed, and the offset below is not needed:
+weight). With more bits it fits 16 bits, signed, and the offset below is not needed:
 
 - B' d B: each of the 16 places is a sum of four codes with signs. At place (1, 1) all are positive,
   at most 4 q; elsewhere two of them are negative: within -2 q and 2 q. An offset of 2 (q + 1) at
@@ -51,7 +64,8 @@ WEIGHTS = ((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2))
 """2 G, which transforms the weights of a kernel on both sides."""
 SUMS = ((1, 1, 1, 0), (0, 1, -1, -1))
 """A', which transforms the sums of products of a window on both sides, into four times outputs.
-From left to right and those with a minus last, no partial sum is larger than those can be."""
+Terms are added from left to right, those with a minus last. So no partial sum is larger than four
+times an output can be."""
 
 PLACES = 16
 """Products of one window and one kernel."""
@@ -127,7 +141,7 @@ class TileGrid:
 
 
 def offset_sums(weight: npt.NDArray[np.int8], offset: int) -> npt.NDArray[np.int64]:
-    """Return what the offsets add to the outputs: `[4, out_channels]`, the tile's pixels in order.
+    """Return what the offsets add to the outputs: `[4, out_channels]`, one row for each pixel.
 
     Args:
         weight: int8 `[out_channels, 3, 3, in_channels]`, sums of less than 2^24.
