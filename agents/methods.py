@@ -6,8 +6,10 @@ A new method is one file with a `search` function, and one line here.
 from agents import random_search, uniform
 from agents.amed import amed
 from agents.haq import haq
-from agents.knapsack import hawq, mckp, ompq
+from agents.hawq import hawq
+from agents.mckp import mckp
 from agents.nsga2 import nsga2
+from agents.ompq import ompq
 from agents.ppo import ppo
 from agents.qbitopt import qbitopt
 from agents.search import Search

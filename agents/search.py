@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Protocol
 
 from agents.amed.config import AMEDConfig
-from agents.costs.solve_config import HAWQConfig, MCKPConfig, OMPQConfig
 from agents.haq.config import HAQConfig
+from agents.hawq.config import HAWQConfig
+from agents.mckp.config import MCKPConfig
 from agents.nsga2.config import NSGA2Config
+from agents.ompq.config import OMPQConfig
 from agents.ppo.config import PPOConfig
 from agents.qbitopt.config import QBitOptConfig
 from env.bit_allocation import BitAllocationEnv

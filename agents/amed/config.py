@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from agents.amed.score_matrix import Sampler
-from agents.costs.solve_config import CostKind
+from agents.costs.cost_kind import CostKind
 from env.errors import TaskError
 from quant.finetune import FinetuneConfig
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agents.costs.cost_model import proxy_costs
-from agents.costs.solve_config import CostKind
+from agents.costs.cost_kind import CostKind
+from agents.costs.proxies import proxy_costs
 from agents.costs.spending import Spending
 from agents.search import SearchProblem
 from env.decisions.budget import Budget

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from agents.costs.solve_config import CostKind
+from agents.costs.cost_kind import CostKind
 from env.errors import TaskError
 
 __all__ = ["NSGA2Config"]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from agents.costs.solve_config import CostKind
+from agents.costs.cost_kind import CostKind
 from agents.qbitopt.bit_program import NoiseModel
 from env.errors import TaskError
 from quant.finetune import FinetuneConfig

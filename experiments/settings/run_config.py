@@ -4,10 +4,12 @@ import math
 from dataclasses import dataclass, field, replace
 
 from agents.amed.config import AMEDConfig
-from agents.costs.solve_config import HAWQConfig, MCKPConfig, OMPQConfig
 from agents.haq.config import HAQConfig
+from agents.hawq.config import HAWQConfig
+from agents.mckp.config import MCKPConfig
 from agents.methods import METHODS
 from agents.nsga2.config import NSGA2Config
+from agents.ompq.config import OMPQConfig
 from agents.ppo.config import PPOConfig
 from agents.qbitopt.config import QBitOptConfig
 from env.decisions.budget import BudgetConfig

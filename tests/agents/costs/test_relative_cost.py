@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from agents.amed.config import AMEDConfig
+from agents.costs.cost_kind import CostKind
 from agents.costs.relative_cost import RelativeCost, proxy_spending
-from agents.costs.solve_config import CostKind
 from agents.costs.spending import spending_of
 from agents.methods import METHODS
 from agents.nsga2.config import NSGA2Config

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.costs.choice_problem import ChoiceProblem, Floats, Integers, Picks
+from agents.solvers.choice_problem import ChoiceProblem, Floats, Integers, Picks
 
 __all__ = ["Groups"]
 

@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from agents.costs.choice_problem import ChoiceProblem, LayerChoices, Picks
-from agents.costs.cost_model import Losses
-from agents.knapsack.exact import solve_exact, solve_relaxed
-from agents.knapsack.greedy import Groups
-from agents.knapsack.solve_once import search_solved
 from agents.search import SearchProblem, SearchResult
+from agents.solvers.choice_problem import ChoiceProblem, LayerChoices, Picks
+from agents.solvers.cost_model import Losses
+from agents.solvers.exact import solve_exact, solve_relaxed
+from agents.solvers.greedy import Groups
+from agents.solvers.solve_once import search_solved
 from env.decisions.decisions import decision_sequence
 from quant.sensitivities import Orthogonality
 

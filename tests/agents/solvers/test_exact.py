@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.agents.hawq.hawq_resnet18 import OPTIMA, Resource, bits, gain, instance, used
 
-from agents.costs.choice_problem import ChoiceProblem, LayerChoices, Picks
-from agents.knapsack.exact import solve_exact, solve_relaxed
-from agents.knapsack.greedy import Groups
-from agents.knapsack.hawq import solve
-from agents.knapsack.mckp import solve_greedy
-from agents.knapsack.ompq import solve_rounded
-from tests.agents.knapsack.hawq_resnet18 import OPTIMA, Resource, bits, gain, instance, used
+from agents.hawq.hawq import solve
+from agents.mckp.mckp import solve_greedy
+from agents.ompq.ompq import solve_rounded
+from agents.solvers.choice_problem import ChoiceProblem, LayerChoices, Picks
+from agents.solvers.exact import solve_exact, solve_relaxed
+from agents.solvers.greedy import Groups
 
 GREEDY_GAINS = (
     *(1.189414, 0.844891, 0.847289),

@@ -1,8 +1,8 @@
 """What the methods that solve once share: the answer, then the next best, each evaluated."""
 
-from agents.costs.cost_model import CostModel, Losses, Solve
-from agents.costs.solve_config import CostKind
+from agents.costs.cost_kind import CostKind
 from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.solvers.cost_model import CostModel, Losses, Solve
 from agents.uniform import evaluate_uniform
 
 __all__ = ["search_solved"]

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection
 
-from agents.costs.choice_problem import ChoiceProblem, Picks
-from agents.costs.cost_model import layer_losses
-from agents.knapsack.exact import solve_exact
-from agents.knapsack.greedy import Groups
-from agents.knapsack.solve_once import search_solved
 from agents.search import SearchProblem, SearchResult
+from agents.solvers.choice_problem import ChoiceProblem, Picks
+from agents.solvers.cost_model import layer_losses
+from agents.solvers.exact import solve_exact
+from agents.solvers.greedy import Groups
+from agents.solvers.solve_once import search_solved
 
 __all__ = ["search", "solve_greedy"]
 

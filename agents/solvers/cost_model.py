@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.costs.choice_problem import ChoiceProblem, Integers, LayerChoices, Picks
-from agents.costs.solve_config import CostKind
+from agents.costs.cost_kind import CostKind
+from agents.costs.proxies import choice_pairs, proxy_costs
 from agents.search import SearchProblem
+from agents.solvers.choice_problem import ChoiceProblem, Integers, LayerChoices, Picks
 from env.decisions.budget import Budget
 from env.decisions.costs import cost_table, limits_of
 from env.decisions.decisions import decision_sequence
@@ -22,9 +23,9 @@ from env.practice.energy_scale import energy_scale
 from env.practice.latency_scale import latency_scale
 from env.sensitivity.sensitivities import Sensitivities
 from quant.allocation import Allocation
-from quant.layers import INPUT_BITS, LayerSpec
+from quant.layers import LayerSpec
 
-__all__ = ["CostModel", "Losses", "Solve", "layer_losses", "proxy_costs"]
+__all__ = ["CostModel", "Losses", "Solve", "layer_losses"]
 
 
 _RESOURCE_OF: Mapping[CostKind, int] = {"latency": 0, "model_bytes": 1, "energy": 2}
@@ -48,33 +49,8 @@ def layer_losses(
         layer.name: {
             (weight, activation): rises[layer.name, "weight", weight]
             + (rises[layer.name, "activation", activation] if layer.name in first else 0.0)
-            for weight, activation in _pairs(layer, bit_choices)
+            for weight, activation in choice_pairs(layer, bit_choices)
         }
-        for layer in layers
-    }
-
-
-def proxy_costs(
-    kind: CostKind, layers: Sequence[LayerSpec], bit_choices: Sequence[int]
-) -> dict[str, dict[tuple[int, int], int]]:
-    """Return a proxy's exact cost of each layer at each pair.
-
-    `bops`: bit operations of one image, `macs * weight_bits * activation_bits`. `mean_bits`: bits
-    of all weights and of one image's values of every tensor that layers read, each tensor counted
-    once; over the number of values that is their mean width.
-
-    Source: Yao et al. 2021, "HAWQ-V3" (ICML), section 3.4, for bit operations.
-    """
-    first = {d.layer for d in decision_sequence(layers) if d.kind == "activation"}
-
-    def cost(layer: LayerSpec, weight: int, activation: int) -> int:
-        if kind == "bops":
-            return layer.macs * weight * activation
-        values = int(np.prod(layer.input_shape)) if layer.name in first else 0
-        return layer.out_channels * layer.products * weight + values * activation
-
-    return {
-        layer.name: {pair: cost(layer, *pair) for pair in _pairs(layer, bit_choices)}
         for layer in layers
     }
 
@@ -182,7 +158,7 @@ class CostModel:
         costs: Mapping[tuple[int, int], Integers],
         columns: Sequence[int] = (0,),
     ) -> LayerChoices:
-        pairs = _pairs(layer, self._problem.bit_choices)
+        pairs = choice_pairs(layer, self._problem.bit_choices)
         return LayerChoices(
             layer=layer.name,
             tensor=layer.tensor,
@@ -190,8 +166,3 @@ class CostModel:
             losses=np.array([self._losses[layer.name][pair] for pair in pairs]),
             costs=np.stack([costs[pair][list(columns)] for pair in pairs]).astype(np.int64),
         )
-
-
-def _pairs(layer: LayerSpec, bit_choices: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    inputs = (INPUT_BITS,) if layer.reads_input else tuple(bit_choices)
-    return tuple((weight, activation) for weight in bit_choices for activation in inputs)

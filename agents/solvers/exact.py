@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csr_array
 
-from agents.costs.choice_problem import ChoiceProblem, Floats, Picks
+from agents.solvers.choice_problem import ChoiceProblem, Floats, Picks
 
 __all__ = ["solve_exact", "solve_relaxed"]
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from agents.costs.cost_model import CostModel, layer_losses
-from agents.costs.solve_config import MCKPConfig
-from agents.knapsack.hawq import solve
+from agents.hawq.hawq import solve
+from agents.mckp.config import MCKPConfig
 from agents.methods import METHODS
+from agents.solvers.cost_model import CostModel, layer_losses
 from agents.uniform import evaluate_uniform
 
 SOLVED = ("mckp", "hawq", "ompq")

@@ -8,10 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.costs.cost_model import CostModel, layer_losses, proxy_costs
-from agents.costs.solve_config import COST_KINDS, CostKind, HAWQConfig, MCKPConfig, OMPQConfig
-from agents.knapsack import hawq, mckp, ompq
+from agents.costs.cost_kind import COST_KINDS, CostKind
+from agents.costs.proxies import proxy_costs
+from agents.hawq import hawq
+from agents.hawq.config import HAWQConfig
+from agents.mckp import mckp
+from agents.mckp.config import MCKPConfig
 from agents.methods import METHODS
+from agents.ompq import ompq
+from agents.ompq.config import OMPQConfig
+from agents.solvers.cost_model import CostModel, layer_losses
 from env.decisions.budget import Budget
 from env.errors import BudgetError, TaskError
 from env.testing import formula_sensitivities, formula_table, tied_layers

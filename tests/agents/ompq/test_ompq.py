@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.costs.choice_problem import ChoiceProblem, LayerChoices
-from agents.costs.solve_config import OMPQConfig
-from agents.knapsack.ompq import bit_worth, importance, solve_rounded
 from agents.methods import METHODS
+from agents.ompq.config import OMPQConfig
+from agents.ompq.ompq import bit_worth, importance, solve_rounded
+from agents.solvers.choice_problem import ChoiceProblem, LayerChoices
 from quant.sensitivities import Orthogonality
 
 MATRIX = ((1.0, 0.5, 0.1), (0.5, 1.0, 0.2), (0.1, 0.2, 1.0))

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from agents.costs.choice_problem import ChoiceProblem, LayerChoices, Picks
+from agents.solvers.choice_problem import ChoiceProblem, LayerChoices, Picks
 
 Resource = Literal["size", "bops", "latency"]
 

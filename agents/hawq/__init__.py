@@ -1,0 +1,1 @@
+"""HAWQ-V3: Hessian traces and an integer program."""

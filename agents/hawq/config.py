@@ -1,0 +1,16 @@
+"""HAWQConfig: what HAWQ-V3 looks at."""
+
+from dataclasses import dataclass
+
+from agents.costs.cost_kind import CostKind
+
+__all__ = ["HAWQConfig"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HAWQConfig:
+    """Hessian traces and an integer program."""
+
+    cost: CostKind = "budget"
+    """What it pays with: the budget's own resources, or one quantity whose limit is raised as far
+    as the budget allows."""

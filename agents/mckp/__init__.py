@@ -1,0 +1,1 @@
+"""MCKP: a multiple-choice knapsack."""

@@ -1,0 +1,1 @@
+"""OMPQ: orthogonality of layers and a linear program."""

@@ -1,0 +1,28 @@
+"""OMPQConfig: what OMPQ looks at."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agents.costs.cost_kind import CostKind
+from env.errors import TaskError
+
+__all__ = ["OMPQConfig"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OMPQConfig:
+    """Orthogonality of layers and a linear program."""
+
+    cost: CostKind = "budget"
+    """What it pays with: the budget's own resources, or one quantity whose limit is raised as far
+    as the budget allows."""
+    beta: float = 1.0
+    """How much more bits an orthogonal layer is worth, `exp(-beta * similarity)`; the published
+    values go from 1e-9 to 100, chosen for each network."""
+    activations: Literal["allocated", "uniform"] = "allocated"
+    """Whether activations get bits like weights, or all the same bits as in the paper."""
+
+    def __post_init__(self) -> None:
+        """Refuse a negative beta, which would reward layers for being alike."""
+        if not self.beta >= 0:
+            raise TaskError(f"ompq.beta: expected 0 or more, found {self.beta}")
