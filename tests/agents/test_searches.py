@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,6 +151,6 @@ def test_events_tell_real_from_practice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"environments": 0}, {"learning_rate": 0.0}, {"final_evaluations": 0}]
 )
-def test_wrong_ppo_values_are_named(wrong) -> None:
+def test_wrong_ppo_values_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(TaskError, match=f"ppo.{next(iter(wrong))}"):
         PPOConfig(**wrong)

@@ -16,9 +16,9 @@ BITS = [(8, 8), (8, 7), (7, 8), (7, 7), (6, 6), (4, 4), (4, 3), (3, 3), (2, 3), 
 
 
 def _layer(shape: tuple[int, ...], bits: tuple[int, int], **conv: Any) -> Conv2d:
-    conv = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1} | conv
+    defaults = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
     rng = np.random.default_rng(3)
-    op = make_layer(rng, shape, bits, zero_point=2 ** bits[1] // 2, **conv)
+    op = make_layer(rng, shape, bits, zero_point=2 ** bits[1] // 2, **{**defaults, **conv})
     assert isinstance(op, Conv2d)
     return op
 

@@ -26,8 +26,8 @@ def _library(board: EmulatedBoard, folder: Path, function: Any, mcpu: str) -> Pa
     return folder / "f.so"
 
 
-@T.prim_func(s_tir=True)
-def _plus_index(a: T.handle, b: T.handle):
+@T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
+def _plus_index(a: T.handle, b: T.handle) -> None:
     T.func_attr({"global_symbol": "f", "tirx.noalias": True})
     A = T.match_buffer(a, (40,), "int32")
     B = T.match_buffer(b, (40,), "int32")
@@ -35,8 +35,8 @@ def _plus_index(a: T.handle, b: T.handle):
         B[i] = A[i] + i
 
 
-@T.prim_func(s_tir=True)
-def _dot(a: T.handle, b: T.handle, c: T.handle):
+@T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
+def _dot(a: T.handle, b: T.handle, c: T.handle) -> None:
     T.func_attr({"global_symbol": "f", "tirx.noalias": True})
     A = T.match_buffer(a, (16,), "int8")
     B = T.match_buffer(b, (16,), "int8")

@@ -1,6 +1,7 @@
 """BitAllocationEnv: both env checkers, illegal actions, observation and info."""
 
 import warnings
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -17,7 +18,9 @@ from quant.allocation import Allocation
 CHOICES = (2, 3, 4, 6, 8)
 
 
-def arguments(budget: Budget, render_mode: str | None = None, *, energies: bool = False) -> dict:
+def arguments(
+    budget: Budget, render_mode: str | None = None, *, energies: bool = False
+) -> dict[str, Any]:
     layers = tied_layers()
     table = formula_table(layers, energies=energies)
     sensitivities = formula_sensitivities(layers)

@@ -27,7 +27,7 @@ from quant.deploy_graph import (
 
 
 def _largest(bits: int) -> int:
-    return 2**bits - 1
+    return (1 << bits) - 1
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Board presets, the target's keys for boards, and what links for them."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -11,7 +12,6 @@ from hardware.board_presets import PRESETS, BoardName
 from hardware.errors import TargetError, ToolchainError
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.target import TargetConfig
-from hardware.worker.program import cross_link
 from hardware.worker.program.cross_link import find_cross_linker
 from hardware.worker.rpc.address import address_of
 
@@ -89,7 +89,7 @@ def test_binutils_come_first_then_a_compiler_then_ziglang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    monkeypatch.setattr(cross_link.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     assert find_cross_linker("riscv64-linux-gnu").name == "ziglang"
     tools(tmp_path, "riscv64-linux-gnu-g++")
     compiler = find_cross_linker("riscv64-linux-gnu")
@@ -113,7 +113,7 @@ def test_without_any_linker_the_error_names_both_ways(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(cross_link.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ToolchainError) as caught:
         find_cross_linker("aarch64-linux-gnu")
     for name in ("aarch64-linux-gnu-ld", "aarch64-linux-gnu-g++", "ziglang"):

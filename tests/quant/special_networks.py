@@ -61,12 +61,14 @@ class SqueezeExcitation(nn.Module):
 
 def _computed_weight(net: Function, x: torch.Tensor) -> torch.Tensor:
     kernel = net.kernel - net.kernel.mean((1, 2, 3), keepdim=True)
-    return net.second(functional.conv2d(x, kernel, padding=1))
+    y: torch.Tensor = net.second(functional.conv2d(x, kernel, padding=1))
+    return y
 
 
 def _in_place(net: Function, x: torch.Tensor) -> torch.Tensor:
     y = net.first(x)
-    return functional.hardswish(y.clone(), inplace=True) + y
+    z: torch.Tensor = functional.hardswish(y.clone(), inplace=True) + y
+    return z
 
 
 def _composed(net: Function, x: torch.Tensor) -> torch.Tensor:

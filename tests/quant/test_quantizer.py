@@ -111,8 +111,9 @@ def test_a_width_leaves_the_other_widths_alone() -> None:
     before = [weights.steps.detach().clone(), activations.steps.detach().clone()]
     weights.initialise(torch.randn(3, 7), 4)
     activations.initialise(torch.rand(100), 4)
-    for quantizer, old in zip((weights, activations), before, strict=True):
-        changed = (quantizer.steps.detach() != old).reshape(len(WIDTHS), -1).any(1)
+    steps = [weights.steps, activations.steps]
+    for now, old in zip(steps, before, strict=True):
+        changed = (now.detach() != old).reshape(len(WIDTHS), -1).any(1)
         assert changed.tolist() == [bits == 4 for bits in WIDTHS]
 
 

@@ -1,6 +1,7 @@
 """What users' networks have beside plain layers: captured, retrained, converted, listed."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ from quant.testing import prepared, random_allocation, random_images, shake_batc
 from quant.torch_integer import integer_logits
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
+Case = tuple[Any, tuple[str, ...]]
+"""A network with islands, and the operators that stay in them."""
 MOVES = {"split", "chunk", "getitem", "sub", "mean"}
 
 
 @pytest.fixture(params=list(SPECIAL_NETWORKS))
-def case(request: pytest.FixtureRequest):
+def case(request: pytest.FixtureRequest) -> Case:
     make, operators = SPECIAL_NETWORKS[request.param]
     torch.manual_seed(0)
     module = make().eval()
@@ -27,7 +30,7 @@ def case(request: pytest.FixtureRequest):
     return module, operators
 
 
-def test_the_captured_network_computes_what_the_module_does(case) -> None:
+def test_the_captured_network_computes_what_the_module_does(case: Case) -> None:
     module, operators = case
     images = random_images(5, module.input_shape)
     untouched = copy.deepcopy(module)
@@ -42,7 +45,7 @@ def test_the_captured_network_computes_what_the_module_does(case) -> None:
         assert "test_special_networks" in island.reason or "special_networks" in island.reason
 
 
-def test_integers_agree_with_retraining_and_each_other(case) -> None:
+def test_integers_agree_with_retraining_and_each_other(case: Case) -> None:
     module, _ = case
     images = random_images(24, module.input_shape)
     network = prepared(module, images)

@@ -4,12 +4,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.costs.spending import Spending
 from tests.agents.instances import allows, random_spending
 
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def any_columns(spending, rng: np.random.Generator, rows: int) -> np.ndarray:
+def any_columns(spending: Spending, rng: np.random.Generator, rows: int) -> np.ndarray:
     return rng.integers(len(spending.bit_choices), size=(rows, len(spending.decisions)))
 
 

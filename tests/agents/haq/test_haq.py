@@ -63,7 +63,8 @@ def view_of(problem: SearchProblem, settle: Callable[[Any], Any]) -> ContinuousA
 
 def play(view: ContinuousActions, share: float) -> tuple[dict[str, Any], float, list[Any]]:
     observation, _ = view.reset()
-    observations, ended, reward, info = [observation], False, 0.0, {}
+    observations, ended, reward = [observation], False, 0.0
+    info: dict[str, Any] = {}
     while not ended:
         observation, reward, ended, _, info = view.step(np.array([share], dtype=np.float32))
         observations.append(observation)

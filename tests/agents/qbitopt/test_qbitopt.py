@@ -152,7 +152,8 @@ def test_one_slow_moment_does_not_end_the_search(
     problems: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = problems(limit=8, share=0.3, qbitopt=QUICK)
-    evaluator, slow = problem.evaluator, []
+    evaluator = problem.evaluator
+    slow: list[Any] = []
     measured = evaluator.evaluate
 
     def evaluate(allocations: list[Allocation], **options: Any) -> list[Evaluation]:

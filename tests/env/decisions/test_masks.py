@@ -1,6 +1,8 @@
 """Masks against brute force: exact for one resource, sound and never stuck for more."""
 
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +18,15 @@ from env.testing import conv_layer, formula_table, tied_layers
 from hardware.layers.table import LayerTable
 from quant.layers import LayerSpec
 
+Problem = tuple[tuple[LayerSpec, ...], LayerTable]
+
 CHOICES = (2, 5, 8)
 WHOLE = 10**6
 """More points than any front here has."""
 
 
 @st.composite
-def problems(draw: st.DrawFn) -> tuple[tuple[LayerSpec, ...], LayerTable]:
+def problems(draw: st.DrawFn) -> Problem:
     """Three or four layers, tied in every way, with random costs for every pair of bits."""
     count = draw(st.integers(3, 4))
     tensors = ["input", *(draw(st.sampled_from(["a", "b", "input"])) for _ in range(count - 1))]
@@ -57,9 +61,12 @@ def all_totals(
     }
 
 
-def walk(mask: BudgetMask, steps: int, rng: np.random.Generator):
+def walk(
+    mask: BudgetMask, steps: int, rng: np.random.Generator
+) -> Iterator[tuple[tuple[int, ...], np.ndarray | None]]:
     """Yield (bits so far, legal) along one random legal episode."""
-    state, bits = mask.start(), []
+    state = mask.start()
+    bits: list[int] = []
     for _ in range(steps):
         legal = mask.outlook(state).legal
         yield tuple(bits), legal
@@ -71,7 +78,7 @@ def walk(mask: BudgetMask, steps: int, rng: np.random.Generator):
 
 @settings(max_examples=60, deadline=None)
 @given(problems(), st.floats(0, 1), st.sampled_from([0, 1, 2]), st.integers(0, 2**31))
-def test_one_resource_is_exact(problem, place: float, resource: int, seed: int) -> None:
+def test_one_resource_is_exact(problem: Problem, place: float, resource: int, seed: int) -> None:
     layers, table = problem
     totals = all_totals(layers, table)
     values = sorted(total[resource] for total in totals.values())
@@ -101,12 +108,12 @@ def test_one_resource_is_exact(problem, place: float, resource: int, seed: int) 
     st.integers(0, 2**31),
 )
 def test_more_resources_are_sound_and_never_stuck(
-    problem, data, points: int, resources: tuple[int, ...], seed: int
+    problem: Problem, data: st.DataObject, points: int, resources: tuple[int, ...], seed: int
 ) -> None:
     layers, table = problem
     totals = all_totals(layers, table)
     witness = totals[data.draw(st.sampled_from(sorted(totals)))]
-    limits = {
+    limits: dict[str, Any] = {
         "latency_ms": int(witness[0]) / 1e9,
         "model_bytes": int(witness[1]),
         "energy_mj": int(witness[2]) / 1e9,

@@ -1,6 +1,7 @@
 """Accounting: every evaluation's samples and seconds, counted once, rows of reports left out."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,14 @@ from env.evaluating.stored_accuracies import StoredAccuracies
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.finetune import FinetuneConfig, finetune, images_seen
+from quant.network import QuantizedNetwork
+from tests.conftest import Digits
+from tests.env.conftest import SmallDigits
 
 
-def evaluations(small_digits, **options) -> list[Evaluation]:
+def evaluations(
+    small_digits: SmallDigits, accuracies: StoredAccuracies | None = None
+) -> list[Evaluation]:
     evaluator = Evaluator(
         small_digits.network.clone(),
         small_digits.device,
@@ -23,7 +29,7 @@ def evaluations(small_digits, **options) -> list[Evaluation]:
         EnvConfig(finetune=FinetuneConfig(steps=4, batch_size=32)),
         seed=0,
         limit=4,
-        **options,
+        accuracies=accuracies,
     )
     layers = small_digits.network.layers
     evaluator.evaluate([Allocation.uniform(layers, 8), Allocation.uniform(layers, 4)])
@@ -32,7 +38,9 @@ def evaluations(small_digits, **options) -> list[Evaluation]:
     return evaluator.evaluations
 
 
-def test_a_search_is_charged_its_evaluations_and_its_own_training(small_digits) -> None:
+def test_a_search_is_charged_its_evaluations_and_its_own_training(
+    small_digits: SmallDigits,
+) -> None:
     done = evaluations(small_digits)
     ledger = Ledger()
     ledger.add(training_samples=100)
@@ -46,7 +54,9 @@ def test_a_search_is_charged_its_evaluations_and_its_own_training(small_digits) 
     assert expected > 0
 
 
-def test_what_was_looked_up_is_charged_like_what_was_not(small_digits, tmp_path) -> None:
+def test_what_was_looked_up_is_charged_like_what_was_not(
+    small_digits: SmallDigits, tmp_path: Path
+) -> None:
     with Store(tmp_path / "store.sqlite") as store:
         first, second = (
             evaluations(small_digits, accuracies=StoredAccuracies(store, {"test": 1}))
@@ -58,12 +68,12 @@ def test_what_was_looked_up_is_charged_like_what_was_not(small_digits, tmp_path)
     assert looked_up.device_s == account(second[:1], Ledger(), 1.0).device_s
 
 
-def test_a_failed_candidate_is_charged_the_time_it_took(small_digits) -> None:
+def test_a_failed_candidate_is_charged_the_time_it_took(small_digits: SmallDigits) -> None:
     failed = replace(evaluations(small_digits)[0], measurement=None, error="crashed", measure_s=3.0)
     assert account([failed], Ledger(), 0.0).device_s == 3.0
 
 
-def test_evaluations_of_older_versions_are_read(small_digits) -> None:
+def test_evaluations_of_older_versions_are_read(small_digits: SmallDigits) -> None:
     document = evaluations(small_digits)[0].to_dict()
     del document["training_samples"]
     assert Evaluation.from_dict(document).training_samples == 0
@@ -72,7 +82,9 @@ def test_evaluations_of_older_versions_are_read(small_digits) -> None:
 @pytest.mark.parametrize(
     ("steps", "batch", "count"), [(0, 8, 20), (2, 8, 20), (3, 8, 20), (7, 8, 20)]
 )
-def test_images_seen_is_what_finetune_sees(network, digits, steps, batch, count) -> None:
+def test_images_seen_is_what_finetune_sees(
+    network: QuantizedNetwork, digits: Digits, steps: int, batch: int, count: int
+) -> None:
     network.set_allocation(Allocation.uniform(network.layers, 4))
     seen = []
     network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))

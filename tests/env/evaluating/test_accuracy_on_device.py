@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from quant.finetune import FinetuneConfig
 from quant.testing import random_allocation
+from tests.env.conftest import SmallDigits
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,9 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDevice]:
     device.close()
 
 
-def evaluator(small_digits, device, accuracy_on) -> Evaluator:
+def evaluator(
+    small_digits: SmallDigits, device: LocalDevice, accuracy_on: Literal["integers", "device"]
+) -> Evaluator:
     return Evaluator(
         small_digits.network.clone(),
         device,
@@ -38,16 +42,21 @@ def evaluator(small_digits, device, accuracy_on) -> Evaluator:
     )
 
 
-def test_the_compiled_network_counts_what_the_integers_count(small_digits, device) -> None:
+def test_the_compiled_network_counts_what_the_integers_count(
+    small_digits: SmallDigits, device: LocalDevice
+) -> None:
     allocation = random_allocation(small_digits.network.layers, np.random.default_rng(3))
     (here,) = evaluator(small_digits, device, "integers").evaluate([allocation])
     (there,) = evaluator(small_digits, device, "device").evaluate([allocation])
     assert here.error == there.error == ""
     assert 0.3 < there.accuracy < 1.0
-    assert (there.accuracy, there.loss) == (here.accuracy, pytest.approx(here.loss, abs=1e-9))
+    assert there.accuracy == here.accuracy
+    assert there.loss == pytest.approx(here.loss, abs=1e-9)
 
 
-def test_a_candidate_that_cannot_run_is_a_value(small_digits, device, monkeypatch) -> None:
+def test_a_candidate_that_cannot_run_is_a_value(
+    small_digits: SmallDigits, device: LocalDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise BuildError("no kernel for this one")
 

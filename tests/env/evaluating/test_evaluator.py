@@ -4,6 +4,8 @@ import json
 import math
 import threading
 import time
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -22,26 +24,33 @@ from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.finetune import FinetuneConfig
+from tests.env.conftest import SmallDigits
 
 
-def make(small_digits, weights: str = "shared", limit: int = 8, **finetune) -> Evaluator:
-    rates = {"steps": 4, "batch_size": 32, **finetune}
+def make(
+    small_digits: SmallDigits,
+    weights: Literal["reset", "shared"] = "shared",
+    limit: int = 8,
+    **rates: Any,
+) -> Evaluator:
     return Evaluator(
         small_digits.network.clone(),
         small_digits.device,
         small_digits.task.train,
         small_digits.task.search,
-        EnvConfig(weights=weights, finetune=FinetuneConfig(**rates)),
+        EnvConfig(
+            weights=weights, finetune=replace(FinetuneConfig(steps=4, batch_size=32), **rates)
+        ),
         seed=0,
         limit=limit,
     )
 
 
-def uniform(small_digits, bits: int) -> Allocation:
+def uniform(small_digits: SmallDigits, bits: int) -> Allocation:
     return Allocation.uniform(small_digits.network.layers, bits)
 
 
-def test_evaluation_is_complete_and_survives_json(small_digits) -> None:
+def test_evaluation_is_complete_and_survives_json(small_digits: SmallDigits) -> None:
     evaluator = make(small_digits)
     evaluator.proposer = "somebody"
     heard: list[Evaluation] = []
@@ -56,7 +65,7 @@ def test_evaluation_is_complete_and_survives_json(small_digits) -> None:
     assert Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation
 
 
-def test_limit_is_kept_and_counted(small_digits) -> None:
+def test_limit_is_kept_and_counted(small_digits: SmallDigits) -> None:
     evaluator = make(small_digits, limit=2)
     with pytest.raises(EvaluationLimitError, match="all 2 evaluations are used up"):
         evaluator.evaluate([uniform(small_digits, bits) for bits in (8, 6, 4)])
@@ -89,7 +98,7 @@ class TwoBoards(SimulatedDevice):
         return super().measure(graph)
 
 
-def test_several_boards_measure_at_once_and_the_order_stays(small_digits) -> None:
+def test_several_boards_measure_at_once_and_the_order_stays(small_digits: SmallDigits) -> None:
     bits = (8, 7, 6, 5, 4)
     allocations = [uniform(small_digits, width) for width in bits]
     one = make(small_digits, "reset")
@@ -108,7 +117,9 @@ def test_several_boards_measure_at_once_and_the_order_stays(small_digits) -> Non
         assert [getattr(mine, name) for name in same] == [getattr(theirs, name) for name in same]
 
 
-def test_a_board_lost_among_several_keeps_what_was_finished_before_it(small_digits) -> None:
+def test_a_board_lost_among_several_keeps_what_was_finished_before_it(
+    small_digits: SmallDigits,
+) -> None:
     evaluator = make(small_digits, "reset")
     evaluator.device = TwoBoards(lost_at=2)
     with pytest.raises(HardwareLostError):
@@ -116,7 +127,7 @@ def test_a_board_lost_among_several_keeps_what_was_finished_before_it(small_digi
     assert [item.index for item in evaluator.evaluations] == [0, 1]
 
 
-def test_the_limit_holds_for_several_boards(small_digits) -> None:
+def test_the_limit_holds_for_several_boards(small_digits: SmallDigits) -> None:
     evaluator = make(small_digits, "reset", limit=3)
     evaluator.device = TwoBoards()
     with pytest.raises(EvaluationLimitError, match="all 3 evaluations are used up"):
@@ -124,15 +135,16 @@ def test_the_limit_holds_for_several_boards(small_digits) -> None:
     assert len(evaluator.evaluations) == 3
 
 
-def test_shared_weights_are_measured_one_by_one(small_digits) -> None:
+def test_shared_weights_are_measured_one_by_one(small_digits: SmallDigits) -> None:
     evaluator = make(small_digits, "shared")
     evaluator.device = device = TwoBoards()
     evaluator.evaluate([uniform(small_digits, bits) for bits in (8, 7)])
     assert device.most_running == 1
 
 
-def test_reset_weights_forget_and_shared_weights_go_on(small_digits) -> None:
-    for weights, same in (("reset", True), ("shared", False)):
+def test_reset_weights_forget_and_shared_weights_go_on(small_digits: SmallDigits) -> None:
+    both: tuple[tuple[Literal["reset", "shared"], bool], ...] = (("reset", True), ("shared", False))
+    for weights, same in both:
         evaluator = make(small_digits, weights)
         start = {name: value.clone() for name, value in evaluator.network.state_dict().items()}
         evaluator.evaluate([uniform(small_digits, 3)])
@@ -144,7 +156,7 @@ def test_reset_weights_forget_and_shared_weights_go_on(small_digits) -> None:
         assert (again.loss == fresh.loss) is same
 
 
-def test_same_seed_gives_the_same_evaluations(small_digits) -> None:
+def test_same_seed_gives_the_same_evaluations(small_digits: SmallDigits) -> None:
     runs = []
     for _ in range(2):
         evaluations = make(small_digits).evaluate([uniform(small_digits, b) for b in (8, 2)])
@@ -152,7 +164,7 @@ def test_same_seed_gives_the_same_evaluations(small_digits) -> None:
     assert runs[0] == runs[1]
 
 
-def test_training_that_diverges_is_a_value_and_leaves_no_trace(small_digits) -> None:
+def test_training_that_diverges_is_a_value_and_leaves_no_trace(small_digits: SmallDigits) -> None:
     evaluator = make(small_digits, learning_rate=1e30, steps=6)
     before = {name: value.clone() for name, value in evaluator.network.state_dict().items()}
     evaluation = evaluator.evaluate([uniform(small_digits, 8)])[0]
@@ -165,7 +177,9 @@ def test_training_that_diverges_is_a_value_and_leaves_no_trace(small_digits) -> 
     assert math.isnan(read.loss)
 
 
-def test_device_that_fails_a_candidate_is_a_value(small_digits, monkeypatch) -> None:
+def test_device_that_fails_a_candidate_is_a_value(
+    small_digits: SmallDigits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failed = MeasureResult(error="timed out after 60 s")
     monkeypatch.setattr(SimulatedDevice, "measure", lambda self, graph: failed)
     evaluation = make(small_digits).evaluate([uniform(small_digits, 8)])[0]
@@ -173,7 +187,7 @@ def test_device_that_fails_a_candidate_is_a_value(small_digits, monkeypatch) -> 
     assert evaluation.accuracy > 0.5
 
 
-def test_costs_are_what_the_converted_network_has(small_digits) -> None:
+def test_costs_are_what_the_converted_network_has(small_digits: SmallDigits) -> None:
     """Bytes equal the graph's; picoseconds equal the table's prediction."""
     layers, network = small_digits.network.layers, small_digits.network.clone()
     costs = cost_table(layers, small_digits.table, (2, 3, 4, 5, 6, 7, 8))

@@ -33,7 +33,9 @@ REFERENCE = Evaluation(
     st.none() | st.floats(0, 1),
     st.floats(0.01, 100),
 )
-def test_zero_at_the_reference(accuracy, unit, weight, floor, latency_ms) -> None:
+def test_zero_at_the_reference(
+    accuracy: float, unit: float, weight: float, floor: float | None, latency_ms: float
+) -> None:
     reference = replace(REFERENCE, accuracy=accuracy, predicted_ms=latency_ms)
     config = RewardConfig(
         accuracy_unit=unit, latency_weight=weight, energy_weight=weight, accuracy_floor=floor
@@ -82,7 +84,7 @@ def test_failure_is_a_stated_value() -> None:
         {"failure_reward": math.nan},
     ],
 )
-def test_wrong_values_are_named(wrong) -> None:
+def test_wrong_values_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(TaskError, match=f"env.reward.{next(iter(wrong))}"):
         RewardConfig(**wrong)
 

@@ -2,11 +2,14 @@
 
 import itertools
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
 
 from env.decisions.decisions import allocation_of, decision_sequence
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.evaluator import Evaluator
 from env.practice.alternating import AlternatingEvaluator
 from env.practice.energy_scale import energy_scale
 from env.practice.latency_scale import latency_scale
@@ -80,8 +83,9 @@ def test_failed_evaluations_teach_nothing() -> None:
     assert error_of(model, unseen) == before
 
 
-def slower(evaluation, factor: float):
+def slower(evaluation: Evaluation, factor: float) -> Evaluation:
     measurement = evaluation.measurement
+    assert measurement is not None
     values = tuple(value * factor for value in measurement.values_ms)
     return replace(evaluation, measurement=replace(measurement, values_ms=values))
 
@@ -124,7 +128,7 @@ def limited(limit: int) -> FormulaEvaluator:
 def test_real_episodes_come_after_the_warm_up_and_then_at_intervals() -> None:
     evaluator = limited(5)
     alternating = AlternatingEvaluator(
-        evaluator, practice(), warm_up_episodes=4, practice_episodes=2, reserve=2
+        cast(Evaluator, evaluator), practice(), warm_up_episodes=4, practice_episodes=2, reserve=2
     )
     kinds = []
     for allocation in draw(16, 9):
@@ -138,7 +142,7 @@ def test_real_episodes_come_after_the_warm_up_and_then_at_intervals() -> None:
 def test_an_allocation_is_not_paid_for_twice() -> None:
     evaluator = limited(5)
     alternating = AlternatingEvaluator(
-        evaluator, practice(), warm_up_episodes=0, practice_episodes=0, reserve=0
+        cast(Evaluator, evaluator), practice(), warm_up_episodes=0, practice_episodes=0, reserve=0
     )
     first, second = draw(2, 10)
     kinds = [alternating.evaluate([a])[0].practice for a in (first, first, first, second)]

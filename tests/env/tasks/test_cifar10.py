@@ -10,6 +10,7 @@ import torch
 
 from env.tasks import TaskConfig, load_task
 from env.tasks.augment import flip_and_shift
+from env.tasks.task import Task
 from quant.errors import DataError
 from quant.network import prepare
 
@@ -30,7 +31,7 @@ def write(path: Path, data: object, labels: object = None) -> None:
     path.write_bytes(pickle.dumps(batch, protocol=2))
 
 
-def load(folder: Path):
+def load(folder: Path) -> Task:
     return load_task(TaskConfig(name="cifar10", data=str(folder)))
 
 

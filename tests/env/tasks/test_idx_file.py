@@ -11,7 +11,7 @@ from env.tasks.idx_file import read_idx
 from quant.errors import DataError
 
 
-def idx(array: np.ndarray, *, magic: int = 0x0800) -> bytes:  # type: ignore[type-arg]
+def idx(array: np.ndarray, *, magic: int = 0x0800) -> bytes:
     header = struct.pack(">I", magic + array.ndim)
     return gzip.compress(header + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes())
 

@@ -1,6 +1,7 @@
 """Tasks: the splits stay what they are, checkpoints are found by their whole key."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def test_a_network_is_chosen_by_name() -> None:
 
 
 @pytest.fixture
-def quick(small_task: Task, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Task:
+def quick(small_task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return replace(small_task, recipe=TrainConfig(epochs=1))
 

@@ -27,7 +27,12 @@ def test_the_committed_file_has_every_row_that_was_promised() -> None:
             for row in document["rows"]
             if row["network"] == network
         }
-        ours = {("bitalloc", 8, 8), ("bitalloc", 7, 8), ("bitalloc", 6, 6), ("bitalloc", 4, 4)}
+        ours: set[tuple[str, int | str, int | str]] = {
+            ("bitalloc", 8, 8),
+            ("bitalloc", 7, 8),
+            ("bitalloc", 6, 6),
+            ("bitalloc", 4, 4),
+        }
         ours |= {("bitalloc", 2, 2), ("bitalloc", "mixed", "mixed")}
         peers = {(name, bits, bits) for name in ("onnxruntime", "openvino") for bits in (8, 32)}
         assert ours | peers | {("torch", 32, 32), ("tvm", 32, 32)} <= found

@@ -118,7 +118,7 @@ def test_an_own_network_with_islands_goes_all_the_way(
     graph, images = retrain(setup, config, best), data()["test"][0]
     here = Workbench(config.device_target, 1).run(graph, images)
     np.save(tmp_path / "x.npy", images)
-    run = [sys.executable, bundle / "run.py", tmp_path / "x.npy", tmp_path / "y.npy"]
+    run = [sys.executable, *map(str, (bundle / "run.py", tmp_path / "x.npy", tmp_path / "y.npy"))]
     subprocess.run(run, check=True, cwd=tmp_path, capture_output=True)
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), here)
     session = onnxruntime.InferenceSession(bundle / "model.onnx")

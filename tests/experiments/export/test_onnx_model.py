@@ -34,7 +34,7 @@ from quant.testing import (
 )
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
-NETWORKS = [
+NETWORKS: list[tuple[Callable[[], torch.nn.Module], tuple[int, int, int]]] = [
     (TinyResidualNet, (1, 8, 8)),
     (TinyBranchNet, (3, 10, 12)),
     (TinyGatedNet, (3, 7, 9)),

@@ -5,7 +5,7 @@ from typing import Any
 
 from tvm.support import cc
 
-import hardware.worker.rpc.workbench as workbench
+import hardware.worker.rpc.workbench
 
 __all__ = ["OnArrival"]
 
@@ -18,6 +18,9 @@ bitalloc_illegal:
     .quad bitalloc_illegal
     .section .note.GNU-stack,"",%progbits
 """
+
+
+workbench: Any = hardware.worker.rpc.workbench
 
 
 def break_next_library() -> str:

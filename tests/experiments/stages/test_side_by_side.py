@@ -65,7 +65,7 @@ def graph(name: str) -> DeployGraph:
 
 
 def test_rounds_are_interleaved_and_the_middle_one_counts() -> None:
-    device = ScriptedDevice({"slow": [3.0, 1.0, 2.0], "fast": [0.1, 0.3, 0.2]})
+    device: Any = ScriptedDevice({"slow": [3.0, 1.0, 2.0], "fast": [0.1, 0.3, 0.2]})
     found = time_side_by_side(device, {name: graph(name) for name in ("slow", "fast")})
     assert device.order == ["slow", "fast"] * 3
     assert found["slow"].median_ms == pytest.approx(2.0)
@@ -73,21 +73,21 @@ def test_rounds_are_interleaved_and_the_middle_one_counts() -> None:
 
 
 def test_a_disturbed_measurement_is_repeated_and_does_not_count() -> None:
-    device = ScriptedDevice({"slow": [9.0, 9.0, 9.0, 2.0], "fast": [0.1]}, unstable={9.0})
+    device: Any = ScriptedDevice({"slow": [9.0, 9.0, 9.0, 2.0], "fast": [0.1]}, unstable={9.0})
     found = time_side_by_side(device, {name: graph(name) for name in ("slow", "fast")})
     assert device.order == ["slow", "fast"] * 3 + ["slow"]
     assert found["slow"].median_ms == pytest.approx(2.0)
 
 
 def test_a_machine_that_stays_busy_is_said_to_be() -> None:
-    device = ScriptedDevice({"slow": [9.0]}, unstable={9.0})
+    device: Any = ScriptedDevice({"slow": [9.0]}, unstable={9.0})
     found = time_side_by_side(device, {"slow": graph("slow")})
     assert len(device.order) == ROUNDS + EXTRA_ROUNDS
     assert not found["slow"].verdict.stable
 
 
 def test_a_program_that_cannot_be_measured_is_named() -> None:
-    device = ScriptedDevice({"best": [None]})
+    device: Any = ScriptedDevice({"best": [None]})
     with pytest.raises(BuildError, match="best cannot be measured: wrong result"):
         time_side_by_side(device, {"best": graph("best")})
 

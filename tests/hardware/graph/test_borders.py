@@ -1,6 +1,7 @@
 """Borders: what padded convolutions read is kept around their input, and costs nothing to run."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hardware.target import TargetConfig
 from hardware.worker.program.storage import plan_storage
 from hardware.worker.workbench import Workbench
 from quant.convert import convert
-from quant.deploy_graph import Conv2d
+from quant.deploy_graph import Conv2d, DeployGraph
 from quant.integer import run_graph
 from quant.testing import TinyBranchNet, TinyResidualNet, prepared, random_allocation, random_images
 
@@ -23,14 +24,14 @@ NETWORKS = [(TinyResidualNet, (1, 8, 8)), (TinyBranchNet, (3, 10, 12))]
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
-def graph(request):
+def graph(request: pytest.FixtureRequest) -> DeployGraph:
     make, shape = request.param
     network = prepared(make(), random_images(16, shape))
     network.set_allocation(random_allocation(network.layers, np.random.default_rng(3)))
     return convert(network)
 
 
-def test_the_widest_padding_of_the_readers_decides(graph) -> None:
+def test_the_widest_padding_of_the_readers_decides(graph: DeployGraph) -> None:
     bordered = with_borders(graph)
     for name, tensor in bordered.tensors.items():
         readers = [op for op in graph.ops if isinstance(op, Conv2d) and op.input == name]
@@ -41,7 +42,7 @@ def test_the_widest_padding_of_the_readers_decides(graph) -> None:
     assert any(any(tensor.border) for tensor in bordered.tensors.values())
 
 
-def test_tensors_share_a_storage_only_where_borders_agree(graph) -> None:
+def test_tensors_share_a_storage_only_where_borders_agree(graph: DeployGraph) -> None:
     bordered = with_borders(graph)
     plan = plan_storage(bordered, steps_of(bordered), 2)
     for slot, size in enumerate(plan.sizes_bytes):
@@ -54,7 +55,9 @@ def test_tensors_share_a_storage_only_where_borders_agree(graph) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_a_program_with_borders_agrees_run_after_run(graph, batch: int, tmp_path) -> None:
+def test_a_program_with_borders_agrees_run_after_run(
+    graph: DeployGraph, batch: int, tmp_path: Path
+) -> None:
     bench = Workbench(TargetConfig(kernel_cache=str(tmp_path)), batch)
     bench.build(graph)
     for seed in range(3):

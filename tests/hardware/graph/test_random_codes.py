@@ -27,7 +27,7 @@ def test_codes_stay_inside_the_new_widths(bits: int) -> None:
     inputs = reads_network_input(graph)
     chosen = {op.layer: (bits, 8 if op.layer in inputs else bits) for op in graph.layer_ops()}
     changed = with_random_codes(graph, chosen, seed=1)
-    values: dict = {}
+    values: dict[str, np.ndarray] = {}
     run_graph(changed, fixed_input(changed, 2), values)
     for op in changed.layer_ops():
         assert np.abs(op.weight).max() == 2 ** (bits - 1) - 1
@@ -51,7 +51,7 @@ def test_a_pad_keeps_writing_its_readers_zero_point() -> None:
 
 def test_a_layer_alone_reads_codes_of_its_width() -> None:
     part = layer_alone(digits_like(), "layer3", (4, 3), seed=0)
-    (op,) = part.ops
+    (op,) = part.layer_ops()
     assert (op.weight_bits, op.activation_bits) == (4, 3)
     x = fixed_input(part, 1)
     assert x.dtype == np.uint8
@@ -61,7 +61,7 @@ def test_a_layer_alone_reads_codes_of_its_width() -> None:
 @pytest.mark.parametrize("bits", [2, 8])
 def test_a_wrong_product_shows_in_the_output_at_any_width(bits: int) -> None:
     part = layer_alone(digits_like(), "layer3", (bits, bits), seed=0)
-    (op,) = part.ops
+    (op,) = part.layer_ops()
     assert isinstance(op, Conv2d)
     weight = op.weight.copy()
     weight[:, 0, 0, 0] = 0
@@ -74,7 +74,7 @@ def test_a_narrow_network_still_tells_its_inputs_apart() -> None:
     graph = digits_like()
     chosen = {op.layer: (2, 8 if op.layer == "layer1" else 2) for op in graph.layer_ops()}
     narrow = with_random_codes(graph, chosen, seed=0)
-    values: dict = {}
+    values: dict[str, np.ndarray] = {}
     run_graph(narrow, fixed_input(narrow, 2), values)
     for op in narrow.layer_ops():
         assert len(np.unique(values[op.input])) > 2, f"{op.layer} reads almost a constant"
@@ -86,7 +86,7 @@ def test_the_fixed_input_is_fixed_and_covers_the_codes() -> None:
     graph = zoo()
     x = fixed_input(graph, 40)
     assert np.array_equal(x, fixed_input(graph, 40))
-    values: dict = {}
+    values: dict[str, np.ndarray] = {}
     run_graph(graph, x, values)
     codes = values[graph.ops[0].output]
     assert codes.min() == 0

@@ -1,13 +1,14 @@
 """Steps: additions and requantizations are computed with the layer before them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hardware.graph.random_codes import layer_alone
 from hardware.graph.steps import steps_of
-from hardware.target import TargetConfig
+from hardware.target import KernelFamily, TargetConfig
 from hardware.worker.workbench import Workbench
 from quant.convert import convert
 from quant.deploy_graph import Add, DeployGraph, Requantize
@@ -43,7 +44,9 @@ def test_additions_follow_the_later_of_their_layers(graph: DeployGraph) -> None:
 def test_a_sum_that_nothing_else_reads_is_not_stored(graph: DeployGraph) -> None:
     for step in steps_of(graph):
         readers = [
-            op for op in graph.ops if step.wide in (getattr(op, "inputs", None) or (op.input,))
+            op
+            for op in graph.ops
+            if step.wide in (getattr(op, "inputs", None) or (getattr(op, "input", None),))
         ]
         if step.requantize is not None:
             assert step.keeps_wide == (readers != [step.requantize])
@@ -52,7 +55,7 @@ def test_a_sum_that_nothing_else_reads_is_not_stored(graph: DeployGraph) -> None
 @pytest.mark.parametrize("family", ["auto", "generic"])
 @pytest.mark.parametrize("batch", [1, 2])
 def test_parts_cut_out_agree_with_the_reference(
-    graph: DeployGraph, family: str, batch: int, tmp_path
+    graph: DeployGraph, family: KernelFamily, batch: int, tmp_path: Path
 ) -> None:
     bench = Workbench(TargetConfig(kernel_cache=str(tmp_path), family=family), batch)
     for step in steps_of(graph):
@@ -73,7 +76,7 @@ def test_parts_cut_out_agree_with_the_reference(
 
 
 @pytest.mark.parametrize("family", ["auto", "generic"])
-def test_what_is_added_counts(graph: DeployGraph, family: str, tmp_path) -> None:
+def test_what_is_added_counts(graph: DeployGraph, family: KernelFamily, tmp_path: Path) -> None:
     bench = Workbench(TargetConfig(kernel_cache=str(tmp_path), family=family), 2)
     bench.build(graph)
     x = random_images(2, graph.tensors[graph.input].shape, 9).numpy()

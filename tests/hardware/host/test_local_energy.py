@@ -57,6 +57,7 @@ def test_a_program_on_this_machine_is_metered(device: LocalDevice) -> None:
     # A busy machine gives the worker less than a whole core.
     assert 1.3 * IDLE_W < watts < 1.2 * (IDLE_W + BUSY_W)
     assert found.net_mj is not None
+    assert found.idle_w is not None
     net_watts = found.net_mj * found.loops / found.window_s / 1000.0
     assert net_watts == pytest.approx(watts - found.idle_w)
     assert result.measurement.energy_source == "external"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -36,10 +36,10 @@ class OnArrival:
 
 
 def candidate(function: Any, *arguments: Any) -> Any:
-    return replace(GRAPH, network=OnArrival(function, *arguments))
+    return replace(GRAPH, network=cast(str, OnArrival(function, *arguments)))
 
 
-CRASH = candidate(faulthandler._sigsegv)
+CRASH = candidate(faulthandler._sigsegv)  # type: ignore[attr-defined]
 HANG = candidate(time.sleep, 600)
 
 

@@ -29,8 +29,8 @@ MULTIPLIES_OR_WIDENS = re.compile(
 
 
 def _largest_product(bits: tuple[int, int]) -> int:
-    code = 128 if bits[1] == 8 else 2 ** bits[1] - 1
-    return code * (2 ** (bits[0] - 1) - 1)
+    code = 128 if bits[1] == 8 else (1 << bits[1]) - 1
+    return code * ((1 << (bits[0] - 1)) - 1)
 
 
 @pytest.mark.parametrize("bits", PAIRS, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
@@ -105,7 +105,7 @@ class _Planner(Bench):
 def _instructions(mcpu: str, bits: tuple[int, int], family: str = "auto") -> Counter[str]:
     """Return how often each vector instruction stands in one convolution's machine code."""
     bench = _Planner(mcpu, family)
-    conv = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    conv: dict[str, Any] = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
     op = make_layer(np.random.default_rng(0), (32, 3, 3, 64), bits, **conv)
     plan = bench.plan(op, [np.zeros((1, 8, 8, 64), np.uint8)], (1, 8, 8, 32), "uint8")
     module = tvm.tirx.build(tvm.IRModule({"k": plan.build("k")}), bench.target.tvm_target())

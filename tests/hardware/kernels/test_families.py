@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,12 @@ def test_three_input_channels_waste_little() -> None:
 
 
 def _assembly(bench: Bench, bits: int) -> str:
-    conv = {"stride": CONV.stride, "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    conv: dict[str, Any] = {
+        "stride": CONV.stride,
+        "padding": (1, 1),
+        "dilation": (1, 1),
+        "groups": 1,
+    }
     op = make_layer(np.random.default_rng(0), (32, 3, 3, 32), (bits, bits), **conv)
     plan = bench.plan(op, [np.zeros((1, 8, 8, 32), np.uint8)], (1, 4, 4, 32), "uint8")
     module = tvm.IRModule({"layer": plan.build("layer")})

@@ -18,7 +18,7 @@ from hardware.kernels.planning.islands import with_islands
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
-from quant.deploy_graph import Dequantize, FloatCall, QuantizeInput, RunIsland
+from quant.deploy_graph import DeployOp, Dequantize, FloatCall, QuantizeInput, RunIsland
 from quant.integer import run_graph
 from quant.testing import random_images
 from tests.hardware.island_graphs import converted
@@ -86,7 +86,8 @@ def test_what_tvm_cannot_import_is_the_candidates_failure(config: TargetConfig) 
 
     class Odd(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.special.bessel_j0(x)
+            y: torch.Tensor = torch.special.bessel_j0(x)
+            return y
 
     ops = [replace(op, module=Odd()) if isinstance(op, RunIsland) else op for op in graph.ops]
     with pytest.raises(BuildError, match="cannot compile the float island conv_transpose2d"):
@@ -116,7 +117,7 @@ def test_an_islands_parameters_reach_the_measuring_process(config: TargetConfig)
 
 def test_boundaries_count_with_their_island() -> None:
     call = FloatCall(island="a", inputs=("x/f",), output="y/f", code="", constants=(), order=())
-    ops = [
+    ops: list[DeployOp] = [
         Dequantize(input="x", output="x/f", multiplier=1.0, zero_point=0),
         call,
         replace(call, inputs=("y/f",), output="z/f"),

@@ -32,7 +32,7 @@ from hardware.kernels.shapes.transform import (
 )
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
-from quant.deploy_graph import Conv2d, DeployGraph, Epilogue
+from quant.deploy_graph import Conv2d, DeployGraph, Epilogue, Linear
 from tests.hardware.graphs import GraphBuilder
 from tests.hardware.kernels.single_op import Bench, make_layer
 from tests.hardware.kernels.test_layers import few
@@ -48,8 +48,9 @@ WORDS = [bits for bits in PAIRS if bits not in EXACT]
 """Pairs whose transformed codes and weights take 16 bits."""
 
 
-def extreme(op: Conv2d, weight: np.ndarray) -> Conv2d:
+def extreme(op: Conv2d | Linear, weight: np.ndarray) -> Conv2d:
     """Return a layer with these weights whose sums come out as they are."""
+    assert isinstance(op, Conv2d)
     channels = op.weight.shape[0]
     epilogue = Epilogue(
         bias=np.zeros(channels, np.int32), multiplier=np.ones(channels, np.float32), logits=True

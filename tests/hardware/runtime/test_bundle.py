@@ -66,7 +66,8 @@ def small(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> tuple[Depl
 
 
 def test_outputs_of_another_process_are_equal_to_the_bit(tmp_path: Path, kernels: Path) -> None:
-    rng, expected = np.random.default_rng(0), {}
+    rng = np.random.default_rng(0)
+    expected: dict[Path, np.ndarray] = {}
     for kind, shape in ((TinyResidualNet, (1, 8, 8)), (TinyBranchNet, (3, 10, 12))):
         torch.manual_seed(1)
         network = prepared(kind(), random_images(64, shape))
@@ -82,8 +83,8 @@ def test_outputs_of_another_process_are_equal_to_the_bit(tmp_path: Path, kernels
     command = [sys.executable, "-P", "-c", RUN, *map(str, expected)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for folder, logits in expected.items():
-        np.testing.assert_array_equal(np.load(f"{folder}.out.npy"), logits)
+    for made, logits in expected.items():
+        np.testing.assert_array_equal(np.load(f"{made}.out.npy"), logits)
 
 
 def test_islands_are_equal_to_the_bit_on_the_machine_that_wrote_them(
@@ -101,8 +102,8 @@ def test_islands_are_equal_to_the_bit_on_the_machine_that_wrote_them(
     command = [sys.executable, "-P", "-c", RUN, *map(str, expected)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for folder, logits in expected.items():
-        np.testing.assert_array_equal(np.load(f"{folder}.out.npy"), logits)
+    for made, logits in expected.items():
+        np.testing.assert_array_equal(np.load(f"{made}.out.npy"), logits)
 
 
 def test_the_weights_take_about_their_bits(tmp_path: Path, kernels: Path) -> None:

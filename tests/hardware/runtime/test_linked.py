@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvm.support import cc
 
 from hardware.errors import BuildError, ToolchainError
 from hardware.graph.agreement import fixed_input
@@ -111,6 +112,6 @@ def test_what_cannot_be_linked_is_named(
     graph = digits_like()
     with pytest.raises(BuildError, match=f"{graph.network} cannot be linked"):
         bench.link(graph, tmp_path / "no such folder" / "program.so")
-    monkeypatch.setattr(linking.cc, "get_cc", lambda: None)
+    monkeypatch.setattr(cc, "get_cc", lambda: None)
     with pytest.raises(ToolchainError, match="to link a program with, found none"):
         bench.link(graph, tmp_path / "program.so")

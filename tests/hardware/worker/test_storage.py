@@ -2,12 +2,12 @@ import pytest
 
 from hardware.graph.steps import steps_of
 from hardware.worker.program.storage import plan_storage, tensor_bytes
-from quant.deploy_graph import Flatten
+from quant.deploy_graph import DeployGraph, Flatten
 from tests.hardware.graphs import digits_like, zoo
 
 
 @pytest.mark.parametrize("graph", [zoo(), digits_like()], ids=["zoo", "digits"])
-def test_no_two_needed_tensors_share_a_storage(graph) -> None:
+def test_no_two_needed_tensors_share_a_storage(graph: DeployGraph) -> None:
     steps = steps_of(graph)
     plan = plan_storage(graph, steps, 3)
     owner = {plan.slots[graph.input]: graph.input}

@@ -10,6 +10,7 @@ import pytest
 from hardware.errors import BuildError
 from hardware.graph.agreement import fixed_input
 from hardware.graph.random_codes import layer_alone
+from hardware.kernels.planning.select import plan_step
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from hardware.worker import workbench
@@ -82,7 +83,7 @@ def test_a_vector_network_needs_no_images(benches: Any) -> None:
 
 def test_build_checks_the_result(benches: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bench, graph = benches[1], digits_like()
-    honest = workbench.plan_step
+    honest = plan_step
 
     def doubled(step: Any, context: Any) -> Any:
         """Plan with every float32 constant doubled, as a wrong packing of multipliers would."""

@@ -52,7 +52,7 @@ def gradient(
     network: QuantizedNetwork, batch: Batch, like: torch.Tensor, **what: str
 ) -> torch.Tensor:
     zero = torch.zeros_like(like, requires_grad=True)
-    loss = loss_moved(network, batch, by=zero, **what)  # type: ignore[arg-type]
+    loss = loss_moved(network, batch, by=zero, **what)
     return torch.autograd.grad(loss, zero)[0]
 
 
@@ -222,7 +222,7 @@ def test_gauss_newton_foresees_small_rises() -> None:
     with torch.no_grad():
         for layer in LAYERS:
             twin = network.clone()
-            twin.layer(layer).weight += weight_noise(network, layer, 5)
+            twin.layer(layer).weight.add_(weight_noise(network, layer, 5))
             moved = twin.float_logits(images).log_softmax(1)
             # The expected rise over labels drawn from the network is a Kullback-Leibler distance.
             rise = float((start.exp() * (start - moved)).sum(1).mean())

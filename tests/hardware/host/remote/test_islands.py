@@ -1,5 +1,7 @@
 """Float islands on a board that is this machine: compiled here, linked, run over sockets."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,7 @@ def graph() -> DeployGraph:
 
 
 def test_a_network_with_islands_is_measured_and_runs_as_it_does_here(
-    device: RpcDevice, graph: DeployGraph, kernel_folder
+    device: RpcDevice, graph: DeployGraph, kernel_folder: Path
 ) -> None:
     result = device.measure(graph)  # checks the agreement before anything is timed
     assert result.error == ""
@@ -41,7 +43,7 @@ def test_the_layer_table_has_the_islands(device: RpcDevice, graph: DeployGraph) 
 
 
 def test_an_island_that_is_wrong_on_the_board_is_found(
-    board: Board, graph: DeployGraph, kernel_folder, monkeypatch: pytest.MonkeyPatch
+    board: Board, graph: DeployGraph, kernel_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = TargetConfig(
         board="same-cpu", server=board.server, kernel_cache=str(kernel_folder), tune_s=0.0

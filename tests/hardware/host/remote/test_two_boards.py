@@ -87,7 +87,7 @@ def measurements_a_minute(device: RpcDevice, library: Path) -> float:
         with device._lane() as lane:
             values = lane.use(lambda call: call("time_library", str(library), 1, EXECUTIONS))
         assert all(value >= 1000.0 * SLEEP_S for value in values)
-        return min(values)
+        return float(min(values))
 
     with ThreadPoolExecutor(device.parallel) as pool:
         list(pool.map(one, range(device.parallel)))  # starts the workers
