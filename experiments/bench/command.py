@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from experiments.bench.hidden_vectors import run_hidden, shim_state
 from experiments.bench.peers.contender import ENGINES
 from experiments.bench.rounding import bench_rounding, draw_rounding
 from experiments.bench.runtime.bench import RuntimeOptions, bench_runtime
@@ -21,6 +20,7 @@ from experiments.errors import RunFolderError
 from experiments.settings.load import load_config
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.exit_codes import DONE, run_command
+from tools.hide_wide_vectors.hidden_vectors import run_hidden, shim_state
 
 __all__ = ["main"]
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from experiments.bench.hidden_vectors import HIDDEN_MCPU, check_hidden, how_hidden
 from experiments.bench.peers.bitalloc_engine import (
     calibrated_network,
     mixed_allocation,
@@ -25,6 +24,7 @@ from hardware.kernels.planning.family_limits import FamilyLimits
 from hardware.measuring.host_facts import moment_facts, standing_facts
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
+from tools.hide_wide_vectors.hidden_vectors import HIDDEN_MCPU, check_hidden, how_hidden
 
 __all__ = ["RuntimeOptions", "bench_runtime"]
 

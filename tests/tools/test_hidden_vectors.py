@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from experiments.bench import hidden_vectors
-from experiments.bench.hidden_vectors import check_hidden, how_hidden, run_hidden, shim_state
 from experiments.errors import BenchError
+from tools.hide_wide_vectors import hidden_vectors
+from tools.hide_wide_vectors.hidden_vectors import check_hidden, how_hidden, run_hidden, shim_state
 
 SEES_WIDER = 41
 
 _START = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parents[3])!r})
-from experiments.bench.hidden_vectors import check_hidden
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tools.hide_wide_vectors.hidden_vectors import check_hidden
 """
 
 on_x86_linux = pytest.mark.skipif(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.bench.cpuid_places import cpuid_places, write_places
 from experiments.errors import BenchError
+from tools.hide_wide_vectors.cpuid_places import cpuid_places, write_places
 
 _SOURCE = """
 int asked(int leaf) {

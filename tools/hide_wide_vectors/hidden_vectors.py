@@ -20,8 +20,8 @@ from pathlib import Path
 
 import torch
 
-from experiments.bench.cpuid_places import write_places
 from experiments.errors import BenchError
+from tools.hide_wide_vectors.cpuid_places import write_places
 
 __all__ = ["HIDDEN_MCPU", "check_hidden", "how_hidden", "run_hidden", "shim_state"]
 
