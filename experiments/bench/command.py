@@ -12,15 +12,15 @@ from rich.console import Console, RenderableType
 from experiments.bench.peers.contender import ENGINES
 from experiments.bench.rounding import bench_rounding, draw_rounding
 from experiments.bench.runtime.bench import RuntimeOptions, bench_runtime
+from experiments.bench.runtime.hidden import HIDING, how_hidden
 from experiments.bench.runtime.table import draw_runtime
 from experiments.bench.standard_networks import NETWORKS
 from experiments.bench.table_check import check_table, draw_table_check
 from experiments.bench.turnaround import draw_turnaround, measure_turnaround
-from experiments.errors import RunFolderError
+from experiments.errors import BenchError, RunFolderError
 from experiments.settings.load import load_config
 from experiments.settings.run_config import RunConfig
-from experiments.terminal.exit_codes import DONE, run_command
-from tools.hide_wide_vectors.hidden_vectors import run_hidden, shim_state
+from experiments.terminal.exit_codes import run_command
 
 __all__ = ["main"]
 
@@ -41,9 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     known, rest = _parser().parse_known_args(list(arguments))
     if known.what != "runtime":
         return run_command(lambda: _bench(known, load_config(rest)))
-    if known.hide_wide_vectors and shim_state() is None:
-        return _run_hidden(arguments)
-    command = shlex.join(["python", "-m", _MODULE, *arguments])
+    command = shlex.join([*(HIDING if how_hidden() else HIDING[:1]), "-m", _MODULE, *arguments])
     return run_command(lambda: _bench_runtime(known, load_config(rest), command))
 
 
@@ -92,7 +90,7 @@ def _add_runtime_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hide-wide-vectors",
         action="store_true",
-        help="let every engine see a CPU with AVX2 and nothing wider (Linux, x86)",
+        help=argparse.SUPPRESS,
     )
 
 
@@ -109,11 +107,15 @@ def _bench(known: argparse.Namespace, config: RunConfig) -> None:
 
 
 def _bench_runtime(known: argparse.Namespace, config: RunConfig, command: str) -> None:
+    if known.hide_wide_vectors:
+        raise BenchError(
+            "--hide-wide-vectors is a command of its own",
+            f"{' '.join(HIDING)} -m {_MODULE} runtime ...",
+        )
     options = RuntimeOptions(
         networks=tuple(known.networks),
         engines=tuple(known.engines),
         repeats=known.repeats,
-        hide_wide_vectors=known.hide_wide_vectors,
         command=command,
     )
     bench = bench_runtime(options, config)
@@ -129,14 +131,3 @@ def _show(table: RenderableType, document: dict[str, Any], file: Path | None) ->
     except OSError as error:
         raise RunFolderError(f"cannot write {file}: {error.strerror or error}") from None
     print(f"written to {file}")
-
-
-def _run_hidden(arguments: Sequence[str]) -> int:
-    """Run the same command again with wide vectors hidden, and return its exit code."""
-    code = DONE
-
-    def relaunch() -> None:
-        nonlocal code
-        code = run_hidden(_MODULE, arguments)
-
-    return run_command(relaunch) or code

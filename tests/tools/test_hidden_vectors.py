@@ -11,11 +11,11 @@ from experiments.errors import BenchError
 from tools.hide_wide_vectors import hidden_vectors
 from tools.hide_wide_vectors.hidden_vectors import check_hidden, how_hidden, run_hidden, shim_state
 
+ROOT = Path(__file__).parents[2]
 SEES_WIDER = 41
 
-_START = f"""
+_START = """
 import sys
-sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from tools.hide_wide_vectors.hidden_vectors import check_hidden
 """
 
@@ -28,6 +28,7 @@ on_x86_linux = pytest.mark.skipif(
 def _hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> int:
     (tmp_path / "child.py").write_text(_START + code)
     monkeypatch.chdir(tmp_path)  # where `python -m child` looks first
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return run_hidden("child", ["--flag", "value"])
 
 

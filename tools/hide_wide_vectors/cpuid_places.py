@@ -107,7 +107,7 @@ def _elf_reader() -> tuple[Any, type[Exception]]:
 
 def _missing(package: str, error: ImportError) -> BenchError:
     return BenchError(
-        "--hide-wide-vectors: this processor has no CPUID faulting, and to do without it, expected "
+        "hiding wide vectors: this processor has no CPUID faulting, and to do without it, expected "
         f"the package {package}, found none ({error})",
-        'pip install "bitalloc[bench]"',
+        f"pip install {package}",
     )

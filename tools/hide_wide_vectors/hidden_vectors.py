@@ -23,11 +23,7 @@ import torch
 from experiments.errors import BenchError
 from tools.hide_wide_vectors.cpuid_places import write_places
 
-__all__ = ["HIDDEN_MCPU", "check_hidden", "how_hidden", "run_hidden", "shim_state"]
-
-HIDDEN_MCPU = "haswell"
-"""LLVM's name of the first core with AVX2. LLVM looks at a CPU's model first and takes a narrowed
-Xeon for `skylake-avx512`, so the name has to be said."""
+__all__ = ["check_hidden", "how_hidden", "run_hidden", "shim_state"]
 
 _SOURCE = Path(__file__).with_name("hidden_vectors.c")
 _AUDIT_SOURCE = Path(__file__).with_name("replaced_cpuid.c")
@@ -66,19 +62,21 @@ def check_hidden() -> None:
     """
     if not how_hidden():
         raise BenchError(
-            "--hide-wide-vectors: expected Linux on an x86 processor, found a kernel or processor "
+            "hiding wide vectors: expected Linux on an x86 processor, found a kernel or processor "
             "that refuses arch_prctl(ARCH_SET_CPUID)",
-            "leave the flag out: the bench then says what this CPU has",
+            "run the module by itself: it then sees what this CPU has",
         )
     seen = torch.backends.cpu.get_cpu_capability()
     if seen != "AVX2":
         raise BenchError(
-            f"--hide-wide-vectors: expected torch to see AVX2, found that it sees {seen}"
+            f"hiding wide vectors: expected torch to see AVX2, found that it sees {seen}"
         )
 
 
 def run_hidden(module: str, arguments: Sequence[str]) -> int:
-    """Run `python -m module arguments` with wide vectors hidden, and return its exit code.
+    """Run `python -m module arguments` in a process without wide vectors; return its exit code.
+
+    The process comes back here by way of `__main__`, which checks it before the module starts.
 
     Raises:
         BenchError: there is no C compiler, or it fails; or the processor has no CPUID faulting and
@@ -86,7 +84,7 @@ def run_hidden(module: str, arguments: Sequence[str]) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="bitalloc-") as folder:
         environment = _environment(Path(folder))
-        command = [sys.executable, "-m", module, *arguments]
+        command = [sys.executable, "-m", __package__, "-m", module, *arguments]
         return subprocess.run(command, env=environment, check=False).returncode
 
 
@@ -98,9 +96,9 @@ def _environment(folder: Path) -> dict[str, str]:
     """
     if sys.platform != "linux" or platform.machine() != "x86_64":
         raise BenchError(
-            "--hide-wide-vectors: expected Linux on x86, found "
+            "hiding wide vectors: expected Linux on x86, found "
             f"{platform.system()} on {platform.machine()}",
-            "leave the flag out: the bench then says what this CPU has",
+            "run the module by itself: it then sees what this CPU has",
         )
     flags, audit = [], os.environ.get("LD_AUDIT", "")
     if not _has_cpuid_faulting():
@@ -109,7 +107,7 @@ def _environment(folder: Path) -> dict[str, str]:
         found = write_places((Path(one) for one in sys.path if Path(one).name in packages), places)
         if not found:
             raise BenchError(
-                "--hide-wide-vectors: expected packages on sys.path that ask cpuid, found none"
+                "hiding wide vectors: expected packages on sys.path that ask cpuid, found none"
             )
         flags = ["-DREPLACED"]
         auditor = _compile(_AUDIT_SOURCE, folder, [f'-DPLACES="{places}"'])
@@ -141,7 +139,7 @@ def _compile(source: Path, folder: Path, flags: Sequence[str]) -> Path:
     compiler = os.environ.get("CC") or "cc"
     if shutil.which(compiler) is None:
         raise BenchError(
-            f"--hide-wide-vectors: expected a C compiler, found no {compiler}",
+            f"hiding wide vectors: expected a C compiler, found no {compiler}",
             "install one, or name it in the environment variable CC",
         )
     options = ["-O2", "-shared", "-fPIC", *flags]
@@ -150,7 +148,7 @@ def _compile(source: Path, folder: Path, flags: Sequence[str]) -> Path:
     if result.returncode:
         said = result.stderr.strip().splitlines()
         raise BenchError(
-            f"--hide-wide-vectors: {source.name} cannot be compiled by {compiler}: "
+            f"hiding wide vectors: {source.name} cannot be compiled by {compiler}: "
             f"{said[-1] if said else 'it gives no reason'}",
             "this needs Linux on x86",
         )

@@ -1,7 +1,7 @@
 """Runtime bench: our kernels beside the runtimes that people would pick instead, in one process."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,6 +14,7 @@ from experiments.bench.peers.bitalloc_engine import (
 )
 from experiments.bench.peers.contender import ENGINES, Contender, Engine
 from experiments.bench.runtime.contenders import check_engines, contenders_of, count_contenders
+from experiments.bench.runtime.hidden import as_seen, how_hidden
 from experiments.bench.runtime.results import NetworkRuntimes, RuntimeBench, make_row
 from experiments.bench.runtime.rounds import time_in_rounds
 from experiments.bench.standard_networks import NETWORKS, example_images, make_network
@@ -24,7 +25,6 @@ from hardware.kernels.planning.family_limits import FamilyLimits
 from hardware.measuring.host_facts import moment_facts, standing_facts
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
-from tools.hide_wide_vectors.hidden_vectors import HIDDEN_MCPU, check_hidden, how_hidden
 
 __all__ = ["RuntimeOptions", "bench_runtime"]
 
@@ -40,7 +40,6 @@ class RuntimeOptions:
     networks: tuple[str, ...] = tuple(NETWORKS)
     engines: tuple[Engine, ...] = ENGINES
     repeats: int = 30
-    hide_wide_vectors: bool = False
     command: str = ""
     """The command line, for the record."""
 
@@ -57,7 +56,7 @@ def bench_runtime(options: RuntimeOptions, config: RunConfig) -> RuntimeBench:
     """Time every engine on every network, on one thread.
 
     Raises:
-        BenchError: a package is missing, or the wide vectors cannot be hidden.
+        BenchError: a package is missing, or a library sees the vectors that are said to be hidden.
         BuildError: one of our programs cannot be built, or is wrong.
     """
     if config.target.place != "local":
@@ -66,14 +65,11 @@ def bench_runtime(options: RuntimeOptions, config: RunConfig) -> RuntimeBench:
             f"found {config.target.place}"
         )
     check_engines(options.engines)
-    target = config.device_target
-    if options.hide_wide_vectors:
-        check_hidden()
-        target = replace(target, mcpu=target.mcpu or HIDDEN_MCPU)
+    target = as_seen(config.device_target)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        machine = _machine(options, target)
+        machine = _machine(target)
         with LiveProgress(quiet=config.quiet) as progress:
             limits = FamilyLimits(target)
             networks = tuple(
@@ -147,8 +143,8 @@ def _bench_network(
     )
 
 
-def _machine(options: RuntimeOptions, target: TargetConfig) -> dict[str, Any]:
-    """Return what the figures depend on, and what was hidden."""
+def _machine(target: TargetConfig) -> dict[str, Any]:
+    """Return what the figures depend on, and how wide vectors were hidden."""
     packages = {}
     for package in _PACKAGES:
         try:

@@ -3,9 +3,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from experiments.bench import command as bench
 from experiments.bench.runtime.bench import RuntimeOptions, bench_runtime
+from experiments.bench.runtime.hidden import HIDDEN
 from experiments.errors import BenchError
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
@@ -72,8 +74,33 @@ def test_mistakes_are_one_sentence(
     assert sentence in capsys.readouterr().err
 
 
-def test_hiding_is_refused_in_a_process_that_sees_everything() -> None:
+def test_what_was_called_hidden_is_refused_in_a_process_that_sees_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(HIDDEN, "hidden by magic")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     config = replace(RunConfig(), target=TargetConfig())
-    options = RuntimeOptions(engines=("torch",), hide_wide_vectors=True)
-    with pytest.raises(BenchError, match="--hide-wide-vectors"):
-        bench_runtime(options, config)
+    with pytest.raises(BenchError, match="expected torch to see AVX2"):
+        bench_runtime(RuntimeOptions(engines=("torch",)), config)
+
+
+def test_how_vectors_were_hidden_is_recorded_with_the_command_that_hides_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HIDDEN, "hidden by magic")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    file = tmp_path / "runtime.json"
+    flags = ["--networks", "resnet8", "--engines", "torch", "--repeats", "3", "--quiet"]
+    assert bench.main(["runtime", *flags, "--json", str(file)]) == DONE
+    document = json.loads(file.read_text())
+    assert document["machine"]["hidden"] == "hidden by magic"
+    assert document["command"].startswith(
+        "python -m tools.hide_wide_vectors -m experiments.bench runtime --networks resnet8"
+    )
+
+
+def test_the_old_way_to_hide_vectors_names_the_new_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["runtime", "--hide-wide-vectors"]) == USER_MISTAKE
+    assert (
+        "python -m tools.hide_wide_vectors -m experiments.bench runtime" in capsys.readouterr().err
+    )
