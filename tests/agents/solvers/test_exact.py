@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.agents.hawq.hawq_resnet18 import OPTIMA, Resource, bits, gain, instance, used
 
 from agents.hawq.hawq import solve
 from agents.mckp.mckp import solve_greedy
@@ -14,6 +13,7 @@ from agents.ompq.ompq import solve_rounded
 from agents.solvers.choice_problem import ChoiceProblem, LayerChoices, Picks
 from agents.solvers.exact import solve_exact, solve_relaxed
 from agents.solvers.greedy import Groups
+from tests.agents.solvers.hawq_resnet18 import OPTIMA, Resource, bits, gain, instance, used
 
 GREEDY_GAINS = (
     *(1.189414, 0.844891, 0.847289),
