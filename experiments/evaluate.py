@@ -17,8 +17,8 @@ from experiments.report.command import write_report
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import BEST, reported_uniform
 from experiments.stages.energy_table import draw_energies
+from experiments.stages.measured import graph_of, measured_widths
 from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
-from experiments.stages.problem import graph_of, measured_widths
 from experiments.stages.results_table import ResultRow, draw_table, float_row, quantized_row
 from experiments.stages.retraining import retrain_and_score, retrain_float_and_score
 from experiments.stages.side_by_side import time_side_by_side

@@ -5,20 +5,16 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
-from agents.methods import METHODS
-from agents.search import SearchProblem
-from env.evaluating.accounting import Accounting, account, spent_s
 from experiments.record.environment_facts import command_line, environment_facts
 from experiments.record.hparams import write_hparams
 from experiments.record.islands import ISLANDS, list_islands
 from experiments.record.run_folder import RunFolder, open_run, write_config
 from experiments.record.run_lock import RunLock
-from experiments.record.shared_weights import SharedWeights
 from experiments.report.command import REPORT_FILE, write_report
 from experiments.settings.load import load_config, override_resumed, take_resume_flag
 from experiments.settings.run_config import RunConfig
@@ -26,17 +22,15 @@ from experiments.stages.conclusion import Conclusion, conclude
 from experiments.stages.energy_table import draw_energies
 from experiments.stages.event_log import EventLog
 from experiments.stages.figures import draw_bits, draw_front
-from experiments.stages.network_setup import NetworkSetup, set_up_network
-from experiments.stages.pareto import pareto_csv
-from experiments.stages.problem import (
+from experiments.stages.measured import (
     Measured,
     graph_of,
-    make_evaluator,
-    make_problem,
     measure_device,
     measured_widths,
 )
-from experiments.stages.recorder import Recorder
+from experiments.stages.network_setup import NetworkSetup, set_up_network
+from experiments.stages.pareto import pareto_csv
+from experiments.stages.places import Places
 from experiments.stages.results_table import draw_table, to_csv
 from experiments.stages.resume import (
     Resumed,
@@ -44,6 +38,7 @@ from experiments.stages.resume import (
     read_resumed,
     write_measured,
 )
+from experiments.stages.search import Searched, search
 from experiments.stages.tile_stage import TILES, tune_tiles
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
@@ -52,23 +47,12 @@ from hardware.device import Device
 from hardware.errors import HardwareLostError
 from hardware.open_device import open_device
 from hardware.store import Store
-from hardware.stored_device import StoredDevice
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
 
 __all__ = ["main", "resume", "run"]
 
 _logger = logging.getLogger("experiments.run")  # `__main__` when it is started
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where a run measures, looks things up, and shows and writes what happens."""
-
-    device: Device
-    store: Store
-    progress: LiveProgress
-    events: EventLog
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -131,7 +115,10 @@ def _work(config: RunConfig, folder: RunFolder, past: Resumed) -> None:
             if past.measured is not None:
                 check_same_machine(folder, device.facts())
             folder.write_json("environment.json", environment_facts(device.facts()))
-            _search(config, folder, past, Places(device, store, progress, events))
+            places = Places(
+                device=device, store=store, folder=folder, events=events, progress=progress
+            )
+            _search(config, past, places)
         write_hparams(folder)
         write_report([folder.path])
     except BaseException as error:
@@ -153,18 +140,17 @@ def _command(arguments: Sequence[str]) -> None:
     print(f"curves: tensorboard --logdir {folder.events}")
 
 
-def _search(config: RunConfig, folder: RunFolder, past: Resumed, places: Places) -> None:
+def _search(config: RunConfig, past: Resumed, places: Places) -> None:
     started = time.monotonic()
-    progress, events = places.progress, places.events
-    device = StoredDevice(places.device, places.store, config.protocol)
+    folder, progress = places.folder, places.progress
     setup = set_up_network(config, progress)
     _logger.info("float network and calibration: %.1f s", time.monotonic() - started)
     measured = past.measured
     if measured is None:
-        _choose_tiles(config, setup, folder, places.device, progress)
-        measured = measure_device(config, setup, places.device, device, progress)
+        _choose_tiles(config, setup, places)
+        measured = measure_device(config, setup, places.device, places.store, progress)
         write_measured(folder, measured)
-    _say(f"device: {device.name} ({device.source})")
+    _say(f"device: {places.device.name} ({places.device.source})")
     if measured.table.has_energies:
         _say(f"energy: {measured.table.energy_source} ({_meter_of(places.device)})")
     _say(f"budget: {measured.decided.budget}: {measured.decided.reason}")
@@ -176,75 +162,39 @@ def _search(config: RunConfig, folder: RunFolder, past: Resumed, places: Places)
         _say(str(island))
     if islands:
         folder.write_json(ISLANDS, [island.to_dict() for island in islands])
-    state = SharedWeights(folder.path)
-    recorder = Recorder(
-        folder=folder,
-        events=events,
-        progress=progress,
-        table=measured.table,
-        limit=config.evaluations,
-        budget=measured.decided.budget,
-        reward_config=config.reward,
-        past=past.evaluations,
-    )
-    searched = time.monotonic()
-    evaluator, reference = make_evaluator(
-        config, setup, device, past.evaluations, places.store, state, recorder
-    )
-    problem = make_problem(
-        config,
-        setup,
-        measured,
-        evaluator,
-        reference,
-        places.store,
-        progress,
-        folder.events,
-        state.policy_folder,
-    )
-    _logger.info("everything before the search: %.1f s", time.monotonic() - started)
-    result = METHODS[config.method](problem, seed=config.seed)
-    wall_s = spent_s(past.evaluations) + time.monotonic() - searched
-    used = account(evaluator.evaluations, problem.ledger, wall_s)
-    _logger.info("with the search: %.1f s", time.monotonic() - started)
+    searched = search(config, setup, measured, places, past.evaluations)
+    if searched.unmet is not None:
+        raise searched.unmet
     conclusion = conclude(
-        problem,
-        result,
+        searched.problem,
+        searched.result,
         setup,
         places.device,  # not the store: what is reported is measured now
         lambda done, total: progress.stage("side by side", done, total),
     )
-    _write_conclusion(
-        folder, events, problem, measured, conclusion, used, time.monotonic() - started
-    )
+    _write_conclusion(places, measured, searched, conclusion, time.monotonic() - started)
 
 
-def _choose_tiles(
-    config: RunConfig,
-    setup: NetworkSetup,
-    folder: RunFolder,
-    device: Device,
-    progress: LiveProgress,
-) -> None:
+def _choose_tiles(config: RunConfig, setup: NetworkSetup, places: Places) -> None:
     """Choose tiles before anything is measured, and write down which they are."""
     network, widths = setup.network, measured_widths(config)
     graph = graph_of(network, Allocation.uniform(network.layers, MAX_BITS))
-    report = tune_tiles(device, graph, widths, progress)
+    report = tune_tiles(places.device, graph, widths, places.progress)
     _say(report.sentence)
-    folder.write_json(TILES, {**asdict(report), "digest": device.tiles(graph, widths)})
+    document = {**asdict(report), "digest": places.device.tiles(graph, widths)}
+    places.folder.write_json(TILES, document)
 
 
 def _write_conclusion(
-    folder: RunFolder,
-    events: EventLog,
-    problem: SearchProblem,
+    places: Places,
     measured: Measured,
+    searched: Searched,
     conclusion: Conclusion,
-    used: Accounting,
     seconds: float,
 ) -> None:
+    folder, events = places.folder, places.events
     budget, best = measured.decided.budget, conclusion.choice.evaluation
-    evaluations = problem.evaluator.evaluations
+    evaluations = searched.problem.evaluator.evaluations
     folder.write_text("best_allocation.json", best.allocation.to_json())
     folder.write_text("pareto.csv", pareto_csv(evaluations))
     folder.write_text("results.csv", to_csv(conclusion.rows))
@@ -253,7 +203,7 @@ def _write_conclusion(
         "budget": asdict(budget),
         "budget_reason": measured.decided.reason,
         "evaluations": len(evaluations),
-        "accounting": used.to_dict(),
+        "accounting": searched.used.to_dict(),
         "seconds": seconds,
         **conclusion.to_dict(),
     }

@@ -10,7 +10,7 @@ from rich.table import Table
 from experiments.bench.network import load_bench_network
 from experiments.bench.turnaround import random_allocations
 from experiments.settings.run_config import RunConfig
-from experiments.stages.problem import graph_of
+from experiments.stages.measured import graph_of
 from experiments.stages.side_by_side import time_side_by_side
 from experiments.stages.tile_stage import tune_tiles
 from experiments.terminal.progress import LiveProgress

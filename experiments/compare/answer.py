@@ -8,9 +8,10 @@ from env.decisions.costs import model_bytes
 from env.evaluating.stored_accuracies import StoredAccuracies
 from experiments.compare.rows import Answer
 from experiments.settings.run_config import RunConfig
+from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import NetworkSetup
-from experiments.stages.problem import accuracy_key, graph_of
 from experiments.stages.retraining import retrain_and_score
+from experiments.stages.search import accuracy_key
 from experiments.stages.side_by_side import time_side_by_side
 from hardware.device import Device
 from hardware.measuring.measurement import Measurement

@@ -24,8 +24,13 @@ from experiments.settings.load import load_config
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import reported_uniform
 from experiments.stages.figures import png_bytes
+from experiments.stages.measured import (
+    graph_of,
+    measure_sensitivity,
+    measure_times,
+    measured_widths,
+)
 from experiments.stages.network_setup import NetworkSetup, set_up_network
-from experiments.stages.problem import graph_of, measure_sensitivity, measure_times, measured_widths
 from experiments.stages.resume import check_same_machine
 from experiments.stages.tile_stage import tune_tiles
 from experiments.terminal.exit_codes import run_command
@@ -34,7 +39,6 @@ from experiments.terminal.stop_signals import terminate_as_interrupt
 from hardware.device import Device
 from hardware.open_device import open_device
 from hardware.store import Store
-from hardware.stored_device import StoredDevice
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
 
@@ -117,8 +121,7 @@ def _times(
     network, widths = setup.network, measured_widths(config)
     graph = graph_of(network, Allocation.uniform(network.layers, MAX_BITS))
     print(tune_tiles(place.device, graph, widths, progress).sentence, flush=True)
-    stored = StoredDevice(place.device, place.store, config.protocol)
-    table, uniform = measure_times(config, setup, place.device, stored, progress)
+    table, uniform = measure_times(config, setup, place.device, place.store, progress)
     times = SharedTimes(table=table, uniform=uniform)
     folder.write_times(times)
     return times

@@ -1,31 +1,25 @@
 """One job of a comparison: a search in a folder of its own, and what its answer comes to."""
 
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agents.methods import METHODS
-from agents.search import SearchResult
 from env.decisions.budget import Budget
-from env.errors import BudgetError
-from env.evaluating.accounting import Accounting, account, spent_s
 from experiments.compare.answer import answer_of, first_inside
 from experiments.compare.plan import Job
 from experiments.compare.rows import Row
 from experiments.compare.shared import SharedTimes
 from experiments.record.run_folder import RunFolder
-from experiments.record.shared_weights import SharedWeights
 from experiments.settings.run_config import RunConfig
 from experiments.stages.event_log import EventLog
+from experiments.stages.measured import Measured
 from experiments.stages.network_setup import NetworkSetup
-from experiments.stages.problem import Measured, make_evaluator, make_problem
-from experiments.stages.recorder import Recorder
+from experiments.stages.places import Places
 from experiments.stages.resource_budget import DecidedBudget
 from experiments.stages.resume import read_evaluations
+from experiments.stages.search import Searched, search
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.store import Store
-from hardware.stored_device import StoredDevice
 from quant.sensitivities import SensitivityTable
 
 __all__ = ["Place", "Subject", "run_job"]
@@ -65,12 +59,13 @@ def run_job(job: Job, base: RunConfig, subject: Subject, place: Place) -> Row:
     """
     budget = Budget(latency_ms=subject.times.budget_ms(job.budget))
     config = replace(base, method=job.method, seed=job.seed)
-    found, used = _search(job, config, budget, subject, place)
+    searched = _search(job, config, budget, subject, place)
+    candidates, used = searched.result.candidates, searched.used
     error, answer = "", None
-    timed = first_inside(found.candidates, budget, subject.setup, place.device)
+    timed = first_inside(candidates, budget, subject.setup, place.device)
     if timed is not None:
         answer = answer_of(timed, subject.setup, config, place.store)
-    elif not found.candidates:
+    elif not candidates:
         error = "the search found no allocation inside the budget"
     else:
         error = "no candidate was inside the budget when timed again"
@@ -92,11 +87,10 @@ def run_job(job: Job, base: RunConfig, subject: Subject, place: Place) -> Row:
 
 def _search(
     job: Job, config: RunConfig, budget: Budget, subject: Subject, place: Place
-) -> tuple[SearchResult, Accounting]:
+) -> Searched:
     path = place.folder / job.name
     path.mkdir(parents=True, exist_ok=True)
-    folder, state = RunFolder(path), SharedWeights(path)
-    past = read_evaluations(path / "evaluations.jsonl")
+    folder = RunFolder(path)
     measured = Measured(
         table=subject.times.table,
         sensitivity=subject.sensitivity,
@@ -105,37 +99,14 @@ def _search(
     handler = folder.open_log()
     try:
         with EventLog(folder.events) as events:
-            recorder = Recorder(
+            places = Places(
+                device=place.device,
+                store=place.store,
                 folder=folder,
                 events=events,
                 progress=LiveProgress(quiet=True),
-                table=measured.table,
-                limit=config.evaluations,
-                budget=budget,
-                reward_config=config.reward,
-                past=past,
             )
-            started = time.monotonic()
-            stored = StoredDevice(place.device, place.store, config.protocol)
-            evaluator, reference = make_evaluator(
-                config, subject.setup, stored, past, place.store, state, recorder
-            )
-            problem = make_problem(
-                config,
-                subject.setup,
-                measured,
-                evaluator,
-                reference,
-                place.store,
-                LiveProgress(quiet=True),
-                folder.events,
-                state.policy_folder,
-            )
-            try:
-                result = METHODS[job.method](problem, seed=job.seed)
-            except BudgetError:
-                result = SearchResult(candidates=())
-            wall_s = spent_s(past) + time.monotonic() - started
-            return result, account(evaluator.evaluations, problem.ledger, wall_s)
+            past = read_evaluations(path / "evaluations.jsonl")
+            return search(config, subject.setup, measured, places, past)
     finally:
         folder.close_log(handler)

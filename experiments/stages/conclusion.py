@@ -7,8 +7,8 @@ from typing import Any
 from agents.search import SearchProblem, SearchResult
 from env.evaluating.accounting import TABLE_ROW
 from env.evaluating.evaluation import Evaluation
+from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import NetworkSetup, float_accuracy
-from experiments.stages.problem import graph_of
 from experiments.stages.results_table import ResultRow, float_row, quantized_row
 from experiments.stages.selection import Choice, choose, ranked, reconsider
 from experiments.stages.side_by_side import time_side_by_side

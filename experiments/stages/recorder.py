@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Sequence
 
-from env.decisions.budget import MEASURED_TOLERANCE, Budget
+from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.evaluation import Evaluation
-from env.evaluating.reward import RewardConfig, reward
-from experiments.record.run_folder import RunFolder
-from experiments.stages.event_log import EventLog
+from env.evaluating.reward import reward
+from experiments.settings.run_config import RunConfig
 from experiments.stages.figures import draw_bits
-from experiments.terminal.progress import LiveProgress
+from experiments.stages.measured import Measured
+from experiments.stages.places import Places
 from hardware.energy.energy import energy_label
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import latency_label
@@ -68,27 +68,19 @@ class Recorder:
 
     def __init__(
         self,
-        *,
-        folder: RunFolder,
-        events: EventLog,
-        progress: LiveProgress,
-        table: LayerTable,
-        limit: int,
-        budget: Budget,
-        reward_config: RewardConfig,
+        config: RunConfig,
+        measured: Measured,
+        places: Places,
         past: Sequence[Evaluation] = (),
     ) -> None:
-        """Prepare for a search with an evaluation limit; `past` ones were recorded before."""
+        """Prepare for a search; `past` evaluations were recorded before."""
         self.evaluations: list[Evaluation] = []
         self.best: Evaluation | None = None
         self._best_reward = 0.0
-        self._folder = folder
-        self._events = events
-        self._progress = progress
-        self._table = table
-        self._limit = limit
-        self._budget = budget
-        self._reward_config = reward_config
+        self._folder, self._events = places.folder, places.events
+        self._progress = places.progress
+        self._table, self._budget = measured.table, measured.decided.budget
+        self._limit, self._reward_config = config.evaluations, config.reward
         for evaluation in past:
             self._log(evaluation)
 

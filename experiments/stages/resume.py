@@ -11,7 +11,7 @@ from env.decisions.budget import Budget
 from env.evaluating.evaluation import Evaluation
 from experiments.errors import RunFolderError
 from experiments.record.run_folder import RunFolder
-from experiments.stages.problem import Measured
+from experiments.stages.measured import Measured
 from experiments.stages.resource_budget import DecidedBudget
 from hardware.layers.table import LayerTable
 from quant.sensitivities import SensitivityTable

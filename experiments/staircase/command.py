@@ -12,8 +12,8 @@ from experiments.record.environment_facts import command_line
 from experiments.settings.load import load_config
 from experiments.settings.run_config import RunConfig
 from experiments.stages.figures import png_bytes
+from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import set_up_network
-from experiments.stages.problem import graph_of
 from experiments.stages.tile_stage import tune_tiles
 from experiments.staircase.figure import draw_figure
 from experiments.staircase.notes import notes

@@ -6,7 +6,7 @@ from env.decisions.budget import BudgetConfig
 from env.decisions.costs import cost_table
 from env.decisions.masks import BudgetMask
 from env.testing import formula_table, tied_layers
-from experiments.stages.problem import anchored
+from experiments.stages.measured import anchored
 from experiments.stages.resource_budget import UniformFigures, decide_budget
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation

@@ -1,32 +1,17 @@
-"""Problem: everything that is measured before a search, and the SearchProblem made of it."""
+"""Measured: everything that is known of device and network before a search."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import torch
-
-from agents.search import SearchProblem
-from env.bit_allocation import BitAllocationEnv
 from env.decisions.costs import cost_table
 from env.decisions.masks import BudgetMask
-from env.evaluating.accounting import Ledger
-from env.evaluating.evaluation import Evaluation
-from env.evaluating.evaluator import Evaluator
-from env.evaluating.stored_accuracies import StoredAccuracies, code_digest, network_digest
-from env.sensitivity.stored_sensitivities import StoredSensitivities
-from experiments.record.shared_weights import SharedWeights
 from experiments.settings.run_config import RunConfig
 from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.resource_budget import DecidedBudget, UniformFigures, decide_budget
 from experiments.stages.side_by_side import time_side_by_side
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
-from hardware.errors import BuildError
 from hardware.layers.table import LayerTable
-from hardware.measuring.host_facts import standing_facts
 from hardware.measuring.lock import training_lock
 from hardware.store import Store
 from hardware.stored_device import StoredDevice
@@ -42,8 +27,6 @@ __all__ = [
     "Measured",
     "anchored",
     "graph_of",
-    "make_evaluator",
-    "make_problem",
     "measure_device",
     "measure_sensitivity",
     "measure_times",
@@ -75,7 +58,7 @@ def measure_device(
     config: RunConfig,
     setup: NetworkSetup,
     device: Device,
-    stored: StoredDevice,
+    store: Store,
     progress: LiveProgress,
 ) -> Measured:
     """Measure the layer table and the uniform allocations, and decide the budget.
@@ -88,7 +71,7 @@ def measure_device(
         BuildError: a uniform allocation cannot be measured on this device.
         HardwareLostError: the device is gone.
     """
-    table, uniform = measure_times(config, setup, device, stored, progress)
+    table, uniform = measure_times(config, setup, device, store, progress)
     sensitivity = measure_sensitivity(config, setup, progress)
     decided = decide_budget(config.budget, uniform)
     # Before anything is trained: a budget that nobody can meet is the user's to mend.
@@ -102,7 +85,7 @@ def measure_times(
     config: RunConfig,
     setup: NetworkSetup,
     device: Device,
-    stored: StoredDevice,
+    store: Store,
     progress: LiveProgress,
 ) -> tuple[LayerTable, dict[int, UniformFigures]]:
     """Measure the layer table and the uniform allocations, `{bits: figures}`; no weights matter.
@@ -113,7 +96,7 @@ def measure_times(
     """
     network = setup.network
     widths = measured_widths(config)
-    table = stored.layer_table(
+    table = StoredDevice(device, store, config.protocol).layer_table(
         graph_of(network, Allocation.uniform(network.layers, MAX_BITS)),
         widths,
         lambda done, total, what: progress.stage("layer table", done, total, what),
@@ -168,127 +151,3 @@ def anchored(
     predicted_mj = table.predict_mj(Allocation.uniform(layers, frugal))
     assert predicted_mj is not None
     return table.with_scaled_energies(energies[frugal] / predicted_mj)
-
-
-def make_evaluator(
-    config: RunConfig,
-    setup: NetworkSetup,
-    device: Device,
-    past: Sequence[Evaluation],
-    store: Store,
-    state: SharedWeights,
-    recorder: Callable[[Evaluation], None],
-) -> tuple[Evaluator, Evaluation]:
-    """Return the search's evaluator, and its first evaluation: the all-8-bit reference.
-
-    Each finished evaluation first leaves its weights on the disk, then its record.
-
-    Raises:
-        BuildError: the reference cannot be trained or measured.
-        RunFolderError: the weights that the past evaluations left cannot be read.
-    """
-    shared = config.env.weights == "shared"  # else every evaluation starts from the same weights
-
-    def save(evaluation: Evaluation) -> None:
-        state.save(evaluator.network, evaluation.index + 1)
-
-    def forget_older(evaluation: Evaluation) -> None:
-        state.keep_only(evaluation.index + 1)
-
-    evaluator = Evaluator(
-        setup.network.clone(),
-        device,
-        setup.task.train,
-        setup.task.search,
-        config.env,
-        seed=config.seed,
-        limit=config.evaluations,
-        past=past,
-        accuracies=StoredAccuracies(store, accuracy_key(config, setup)),
-        on_evaluation=[save, recorder, forget_older] if shared else [recorder],
-    )
-    if past and shared:
-        state.load(evaluator.network, len(past))
-    evaluator.proposer = "reference"
-    reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
-    if reference.error:
-        raise BuildError(f"the all-8-bit reference cannot be measured: {reference.error}")
-    return evaluator, reference
-
-
-def accuracy_key(config: RunConfig, setup: NetworkSetup) -> dict[str, Any]:
-    """Return everything but the allocation that decides an accuracy from the float checkpoint."""
-    return {
-        "task": asdict(config.task),
-        "network": network_digest(setup.network),
-        "calibration_images": config.env.calibration_images,
-        "finetune": asdict(config.env.finetune),
-        "accuracy_on": config.env.accuracy_on,
-        "seed": config.seed,
-        "search_images": len(setup.task.search),
-        "code": code_digest(),
-        "cpu": standing_facts()["cpu"],
-        "threads": torch.get_num_threads(),
-        "torch": version("torch"),
-    }
-
-
-def make_problem(
-    config: RunConfig,
-    setup: NetworkSetup,
-    measured: Measured,
-    evaluator: Evaluator,
-    reference: Evaluation,
-    store: Store,
-    progress: LiveProgress,
-    log_folder: Path,
-    state_folder: Path,
-) -> SearchProblem:
-    """Put together what the search methods may look at."""
-    layers, ledger = setup.network.layers, Ledger()
-    sensitivities = StoredSensitivities(
-        setup.network,
-        setup.task.train,
-        config.env.sensitivity,
-        store,
-        ledger,
-        lambda name, done, total: progress.stage(f"{name} sensitivity", done, total),
-    )
-
-    def make_env() -> BitAllocationEnv:
-        return BitAllocationEnv(
-            layers=layers,
-            bit_choices=config.env.bit_choices,
-            budget=measured.decided.budget,
-            evaluator=evaluator,
-            table=measured.table,
-            sensitivities=measured.sensitivity.rises,
-            reference=reference,
-            reward_config=config.reward,
-        )
-
-    return SearchProblem(
-        layers=layers,
-        bit_choices=config.env.bit_choices,
-        budget=measured.decided.budget,
-        evaluator=evaluator,
-        table=measured.table,
-        reference=reference,
-        make_env=make_env,
-        prepare=setup.network.clone,
-        sensitivities=sensitivities,
-        ledger=ledger,
-        train=setup.task.train,
-        search=setup.task.search,
-        reward=config.reward,
-        ppo=config.ppo,
-        mckp=config.mckp,
-        ompq=config.ompq,
-        hawq=config.hawq,
-        amed=config.amed,
-        qbitopt=config.qbitopt,
-        haq=config.haq,
-        nsga2=config.nsga2,
-        log_folder=log_folder,
-        state_folder=state_folder,
-    )

@@ -1,0 +1,200 @@
+"""Search: one method in one folder, from what was measured to its candidates and what they cost."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.methods import METHODS
+from agents.search import SearchProblem, SearchResult
+from env.bit_allocation import BitAllocationEnv
+from env.errors import BudgetError
+from env.evaluating.accounting import Accounting, Ledger, account, spent_s
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.evaluator import Evaluator
+from env.evaluating.stored_accuracies import StoredAccuracies, code_digest, network_digest
+from env.sensitivity.stored_sensitivities import StoredSensitivities
+from experiments.record.shared_weights import SharedWeights
+from experiments.settings.run_config import RunConfig
+from experiments.stages.measured import Measured
+from experiments.stages.network_setup import NetworkSetup
+from experiments.stages.places import Places
+from experiments.stages.recorder import Recorder
+from hardware.errors import BuildError
+from hardware.measuring.host_facts import standing_facts
+from hardware.stored_device import StoredDevice
+from quant.allocation import Allocation
+from quant.layers import MAX_BITS
+
+__all__ = ["Searched", "accuracy_key", "search"]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Searched:
+    """What a search leaves."""
+
+    problem: SearchProblem
+    """With its evaluator, which has everything that was evaluated."""
+    result: SearchResult
+    used: Accounting
+    unmet: BudgetError | None = None
+    """Why there are no candidates, where the method finds nothing inside the budget."""
+
+
+def search(
+    config: RunConfig,
+    setup: NetworkSetup,
+    measured: Measured,
+    places: Places,
+    past: Sequence[Evaluation] = (),
+) -> Searched:
+    """Search by the configured method; each evaluation is recorded when it finishes.
+
+    Args:
+        config: Method, evaluation limit, seed and reward.
+        setup: The network at its float checkpoint, and the data.
+        measured: Layer table, sensitivities and the budget.
+        places: Where to measure and to write.
+        past: What an earlier part of the same search evaluated.
+
+    Raises:
+        BuildError: the reference cannot be trained or measured.
+        RunFolderError: the weights that past evaluations left cannot be read.
+        HardwareLostError: the device is gone.
+    """
+    weights = SharedWeights(places.folder.path)
+    recorder = Recorder(config, measured, places, past)
+    started = time.monotonic()
+    evaluator = _evaluator(config, setup, places, past, weights, recorder)
+    evaluator.proposer = "reference"
+    reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
+    if reference.error:
+        raise BuildError(f"the all-8-bit reference cannot be measured: {reference.error}")
+    problem = _problem(config, setup, measured, places, evaluator, reference, weights.policy_folder)
+    _logger.info("the reference: %.1f s", time.monotonic() - started)
+    unmet = None
+    try:
+        result = METHODS[config.method](problem, seed=config.seed)
+    except BudgetError as error:
+        result, unmet = SearchResult(candidates=()), error
+    wall_s = time.monotonic() - started
+    _logger.info("the search: %.1f s", wall_s)
+    used = account(evaluator.evaluations, problem.ledger, spent_s(past) + wall_s)
+    return Searched(problem=problem, result=result, used=used, unmet=unmet)
+
+
+def accuracy_key(config: RunConfig, setup: NetworkSetup) -> dict[str, Any]:
+    """Return everything but the allocation that decides an accuracy from the float checkpoint."""
+    return {
+        "task": asdict(config.task),
+        "network": network_digest(setup.network),
+        "calibration_images": config.env.calibration_images,
+        "finetune": asdict(config.env.finetune),
+        "accuracy_on": config.env.accuracy_on,
+        "seed": config.seed,
+        "search_images": len(setup.task.search),
+        "code": code_digest(),
+        "cpu": standing_facts()["cpu"],
+        "threads": torch.get_num_threads(),
+        "torch": version("torch"),
+    }
+
+
+def _evaluator(
+    config: RunConfig,
+    setup: NetworkSetup,
+    places: Places,
+    past: Sequence[Evaluation],
+    weights: SharedWeights,
+    recorder: Recorder,
+) -> Evaluator:
+    """Return an evaluator that writes each evaluation's weights to the disk, then its record."""
+    shared = config.env.weights == "shared"  # else every evaluation starts from the same weights
+
+    def save(evaluation: Evaluation) -> None:
+        weights.save(evaluator.network, evaluation.index + 1)
+
+    def forget_older(evaluation: Evaluation) -> None:
+        weights.keep_only(evaluation.index + 1)
+
+    evaluator = Evaluator(
+        setup.network.clone(),
+        StoredDevice(places.device, places.store, config.protocol),
+        setup.task.train,
+        setup.task.search,
+        config.env,
+        seed=config.seed,
+        limit=config.evaluations,
+        past=past,
+        accuracies=StoredAccuracies(places.store, accuracy_key(config, setup)),
+        on_evaluation=[save, recorder, forget_older] if shared else [recorder],
+    )
+    if past and shared:
+        weights.load(evaluator.network, len(past))
+    return evaluator
+
+
+def _problem(
+    config: RunConfig,
+    setup: NetworkSetup,
+    measured: Measured,
+    places: Places,
+    evaluator: Evaluator,
+    reference: Evaluation,
+    state_folder: Path,
+) -> SearchProblem:
+    """Put together what the methods may look at."""
+    layers, ledger = setup.network.layers, Ledger()
+    sensitivities = StoredSensitivities(
+        setup.network,
+        setup.task.train,
+        config.env.sensitivity,
+        places.store,
+        ledger,
+        lambda name, done, total: places.progress.stage(f"{name} sensitivity", done, total),
+    )
+
+    def make_env() -> BitAllocationEnv:
+        return BitAllocationEnv(
+            layers=layers,
+            bit_choices=config.env.bit_choices,
+            budget=measured.decided.budget,
+            evaluator=evaluator,
+            table=measured.table,
+            sensitivities=measured.sensitivity.rises,
+            reference=reference,
+            reward_config=config.reward,
+        )
+
+    return SearchProblem(
+        layers=layers,
+        bit_choices=config.env.bit_choices,
+        budget=measured.decided.budget,
+        evaluator=evaluator,
+        table=measured.table,
+        reference=reference,
+        make_env=make_env,
+        prepare=setup.network.clone,
+        sensitivities=sensitivities,
+        ledger=ledger,
+        train=setup.task.train,
+        search=setup.task.search,
+        reward=config.reward,
+        ppo=config.ppo,
+        mckp=config.mckp,
+        ompq=config.ompq,
+        hawq=config.hawq,
+        amed=config.amed,
+        qbitopt=config.qbitopt,
+        haq=config.haq,
+        nsga2=config.nsga2,
+        log_folder=places.folder.events,
+        state_folder=state_folder,
+    )
