@@ -1,4 +1,30 @@
-"""Depthwise convolution in TensorIR: vectors run over channels, tiles over columns."""
+"""Depthwise convolution in TensorIR: vectors run over channels, tiles over columns.
+
+    for image in range(batch):
+        copy the image into `scratch`                  # where windows reach over its border
+        for row in range(out_height):                  # the loop that threads share
+            for tile of `columns` output columns:      # then one for the rest
+                for block of `lanes` channels:         # the last one is moved back
+                    sums = family.emit_sums(tile)      # every tap, `columns` x `lanes` sums
+                    for pixel in the tile: the epilogue
+
+A tile of four pixels with a 3x3 kernel reads six columns of codes. Each column is read once and
+used for every pixel whose window holds it, as the tap that it is there:
+
+    input column     0     1     2     3     4     5
+    pixel 0        tap 0 tap 1 tap 2
+    pixel 1              tap 0 tap 1 tap 2
+    pixel 2                    tap 0 tap 1 tap 2
+    pixel 3                          tap 0 tap 1 tap 2
+
+    >>> g = Geometry(batch=1, height=8, width=8, channels=40, out_channels=40, groups=40,
+    ...              kernel=(3, 3), padding=(1, 1))
+    >>> tile = DepthwiseTile(g, codes=None, origin=0, weights=None, block=0, channel=0, columns=4)
+    >>> tile.input_columns, tile.users(2)
+    (6, [(0, 2), (1, 1), (2, 0)])
+    >>> vector_starts(40, 16)
+    array([ 0, 16, 24])
+"""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -42,12 +68,12 @@ class DepthwiseTile:
     geometry: Geometry
     codes: Any
     origin: Any
-    """Of the first code of the first pixel's window."""
+    """Place of the first code of the first pixel's window."""
     weights: Any
     block: Any
     """Number of the vector of channels."""
     channel: Any
-    """First channel of it."""
+    """First channel of that vector."""
     columns: int
 
     def read(self, row: int, column: int, lanes: int) -> Any:

@@ -3,6 +3,21 @@
 Codes of one channel in two neighbouring kernel rows stand side by side; one multiply-and-add
 instruction then takes two taps. With 8-bit operands (`pmaddubsw`) all sums stay in 16 bits; where
 that is not exact, 16-bit operands (`pmaddwd`) give sums of 32 bits.
+
+    kernel row 0, one column    a0 a1 a2 ...          channels 0, 1, 2, ...
+    kernel row 1, same column   b0 b1 b2 ...
+    operand                     a0 b0 a1 b1 a2 b2 ...
+    weights                     v0 w0 v1 w1 v2 w2 ...
+    added to the sums           a0 v0 + b0 w0         of channel 0, and so on
+
+    for column in the tile's input columns:
+        for pair of kernel rows:                      # 3 rows: (0, 1), (2, zeros)
+            interleave the codes once
+            for pixel, tap in tile.users(column): sums[pixel] += operands * weights[tap, pair]
+
+x86 interleaves bytes within 128-bit halves. So the two operands of 32 channels hold channels 0 to 7
+beside 16 to 23, and 8 to 15 beside 24 to 31. Weights are packed alike (`_channel_order`), and the
+sums are put in order at the end (`_in_order`).
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,20 @@
 """Depthwise sums with NEON: sixteen channels of 8-bit codes, products summed in 16 bits.
 
-`smlal` multiplies eight codes by eight weights and adds the products to 16-bit sums, which are
-widened after as many taps as are exact; for few bits that is never, but at the end.
+`smlal` multiplies eight codes by eight weights and adds the products to 16-bit sums. These are
+widened after as many taps as are exact; with few bits, all taps are, and they are widened once.
+
+    for column in the tile's input columns:
+        for row in the kernel's rows:
+            codes = 16 channels of this row and column           # loaded once
+            for pixel, tap in tile.users(column):
+                narrow[pixel] += codes * weights[row, tap]        # int16x16, two `smlal`
+                after `depth` terms: wide[pixel] += narrow[pixel] # int32x16
+
+Nine taps of 4-bit codes and weights are at most 9 * 15 * 7 = 945: 16 bits hold them. With 7-bit
+codes and 8-bit weights, two products of 127 * 127 fit 16 bits, and a third does not:
+
+    >>> choose_neon_depthwise(weight_bits=8, activation_bits=7, taps=9, channels=32).depth
+    2
 """
 
 from dataclasses import dataclass

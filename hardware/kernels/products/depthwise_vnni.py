@@ -1,7 +1,24 @@
 """Depthwise sums with AVX-512 VNNI: four rows of codes interleaved, four products at a time.
 
 Codes of one channel in up to four kernel rows stand side by side in 32 bits; one `vpdpbusd` adds
-the products of all four. Exact for every pair of widths.
+the products of all four. It is exact for every pair of widths.
+
+    kernel row 0, one column    a0 a1 a2 ...          channels 0, 1, 2, ...
+    kernel row 1, same column   b0 b1 b2 ...
+    kernel row 2, same column   c0 c1 c2 ...
+    no fourth row               0  0  0  ...
+    operand                     a0 b0 c0 0 | a1 b1 c1 0 | ...     32 bits for each channel
+    weights                     u0 v0 w0 0 | u1 v1 w1 0 | ...
+    added to the sums           a0 u0 + b0 v0 + c0 w0             of channel 0, and so on
+
+    for column in the tile's input columns:
+        for group of four kernel rows:
+            interleave the codes once
+            for pixel, tap in tile.users(column): sums[pixel] += operands * weights[tap, group]
+
+x86 interleaves within 128-bit parts. So a row's fours of channels are dealt to the parts first, as
+cards to four players (`_dealt`): fours 0, 4, 8, 12 to the first part, 1, 5, 9, 13 to the second.
+Interleaved twice, the first operand then holds channels 0 to 15 in order, the second 16 to 31.
 """
 
 from collections.abc import Iterable
@@ -21,7 +38,7 @@ __all__ = ["VnniDepthwise", "choose_vnni_depthwise"]
 
 _ROWS = 4
 _CHANNELS = 16
-"""Of one vector of sums."""
+"""Channels of one vector of sums."""
 _BYTES = 64
 _PARTS = 4
 """128-bit parts of a register, which x86 interleaves one by one."""
@@ -89,7 +106,7 @@ class VnniDepthwise(DepthwiseFamily):
 
 
 def choose_vnni_depthwise(channels: int) -> VnniDepthwise | None:
-    """Return the family of the fastest tiles (measured), or None for fewer channels than one takes.
+    """Return the family with the fastest tiles (measured), or None for fewer than 16 channels.
 
     Four vectors are fastest where no block of channels overlaps another.
     """

@@ -1,8 +1,26 @@
 """Direct convolution in TensorIR: every family, any geometry, any number of channels.
 
-Every register tile of output pixels and channels walks the steps of its sum. The kernel reads the
-tensor where it lies, or a copy of each image where its family needs another form of the codes. The
-last tile of rows, and the last block of channels, are moved back to end at the border: they
+    for image in range(batch):
+        copy the image into `scratch`             # where the family or the padding wants it
+        for group, block, strip:                  # the loops that threads share
+            for tile in the strip's row of tiles:
+                sums = the steps of the tile      # see `RegisterTiles.emit_sums`
+                for pixel in tile.pixels: the epilogue stores the pixel's block of channels
+
+Where the weights of a block outgrow the first cache, they come in panels. A strip then has several
+rows of tiles, and `kept` holds their sums in between:
+
+            kept = 0
+            for panel in range(panels):
+                for index in range(strip_tiles):
+                    for tile in this row of tiles: kept[tile] += the steps of the panel
+            for index in range(strip_tiles):
+                for tile in this row of tiles: the epilogue of kept[tile]
+
+A 3x3 convolution of 64 channels with AVX2's 16-bit operands has 288 steps of 4 vectors of 32 bytes
+in a block: 36 KiB of weights in 3 panels of 12 KiB. The 14 rows of its output are 2 strips of 7.
+
+The last tile of rows, and the last block of channels, are moved back to end at the border. They
 compute a few outputs again, to the same values, and no tile needs a guard. Columns that no full
 tile covers have a narrower tile of their own.
 """

@@ -1,9 +1,29 @@
 """Winograd convolution in TensorIR: transform codes, multiply at 16 places, transform the sums.
 
-A group of tiles at a time: its transformed codes, and for one block of channels after another its
-16 matrix products and their sums, stay in the second cache at most. The matrix products are the
-register tiles of the direct kernel. Tiles at the end of the image are moved back, as those of the
-direct kernel are.
+    for image in range(batch):
+        copy the image into `scratch`                   # where windows reach over its border
+        for group, share:                               # the loops that threads share
+            for tile, channels: transformed[16][tile][channels] = B' d B of the 4x4 window d
+            for block in the share's blocks of channels:
+                weights[16] = 2G g (2G)'                # with `transforms_weights` only
+                for place in range(16):
+                    sums[place] = transformed[place] x weights[place]        # a matrix product
+                for tile: outputs of 2x2 pixels = A' sums A / 4, and the epilogue
+
+A group is small enough to stay in the second cache: its transformed codes, and the 16 matrix
+products and sums of one block of channels at a time. The matrix products are the register tiles of
+the direct kernel, which see the tiles of a group as the pixels of one row.
+
+An output of 14x14 pixels and 64 channels has 7x7 tiles, which are one group. At each place, 49 rows
+of 64 codes meet the weights. Places are an odd number of cache lines apart (`_odd_lines`): 49 rows
+of 64 bytes fill 49 lines, and 32 rows would get 33.
+
+Tiles at the end of the image are moved back. Where an output has five columns:
+
+    column   0 1 2 3 4
+    tile 0   # #
+    tile 1       # #
+    tile 2         # #
 """
 
 from collections.abc import Mapping, Sequence
@@ -274,7 +294,7 @@ class _Winograd:
 def _odd_lines(count: int, dtype: str) -> int:
     """Return at least `count` numbers that fill an odd number of cache lines.
 
-    What is at all places of one tile is then in as many sets of the first cache.
+    The 16 places of one tile then lie in different sets of the first cache.
     """
     in_line = _LINE // np.dtype(dtype).itemsize
     lines = -(-count // in_line)

@@ -1,4 +1,29 @@
-"""Packing the constants of a Winograd kernel."""
+"""Packing the constants of a Winograd kernel.
+
+Weights are `[blocks, 16, steps, vectors, weight_lanes]`: for each block of channels the weights of
+place 0 in the order of a 1x1 convolution (see `pack_weights`), then those of place 1, and so on.
+
+    block 0   place 0     step 0: its vectors   step 1: its vectors   ...
+              place 1     step 0                step 1
+              ...
+              place 15
+    block 1   place 0
+              ...
+
+Place `4 * row + column` holds 2G g (2G)' at this row and column. The nine weights 1 to 9 become
+
+    >>> taps = np.arange(1, 10, dtype=np.int8).reshape(3, 3, 1, 1)
+    >>> places = np.empty((1, PLACES, 1), np.int8)
+    >>> transform_taps(taps, places)
+    >>> places.reshape(4, 4)
+    array([[ 4, 12,  4, 12],
+           [24, 45, 15, 36],
+           [ 8, 15,  5, 12],
+           [28, 48, 16, 36]], dtype=int8)
+
+A kernel that transforms weights itself gets the nine taps instead: `[blocks, 9, ...]`. Biases and
+multipliers have four parts, one for each pixel of a tile: (0, 0), (0, 1), (1, 0), (1, 1).
+"""
 
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,20 @@
 """Copying an image into a scratch, in the form in which a kernel reads its codes.
 
-A copy is made where a kernel reads other than plain bytes, or where windows reach over a border
-that the tensor does not have.
+A copy is made where a kernel reads something else than plain bytes, or where windows reach over a
+border that the tensor does not have. An image of 2x3 pixels with a border of one pixel; a number
+says which line below writes the pixel, row by row as they lie in memory:
+
+    1  1  1  1  1        1  copy.fill(0, ...)             top rows, and the first left border
+    1  2  2  2  3        2  copy.move(source, ...)        a row of the image, in a loop over rows
+    3  2  2  2  3        3  copy.fill(start + row, ...)   its right border, and the next left one
+    3  4  4  4  4  4 ..  4  copy.fill(end, ...)           bottom rows, and what lies behind them
+
+How a code q is stored depends on `Family.image_dtype`:
+
+    uint8    q            as it is
+    int8     q - 128      for instructions whose operands are signed
+    int16    q            for instructions on 16-bit operands
+    pairs    one byte for two codes q0 and q1, the number of a table (see `TableFamily`)
 """
 
 from typing import Any
@@ -16,8 +29,8 @@ from hardware.kernels.shapes.geometry import Geometry
 __all__ = ["SLACK_BYTES", "emit_copy", "needs_copy", "scratch_buffer"]
 
 SLACK_BYTES = 256
-"""What every tensor has behind it in memory: a kernel's last step may read that far beyond its
-tensor, against weights of zero."""
+"""Memory that follows every tensor: a kernel's last step may read that far beyond its tensor,
+against weights of zero."""
 _VECTOR = 32
 
 
@@ -33,7 +46,7 @@ def needs_copy(geometry: Geometry, family: Family, overread_codes: int = 0) -> b
 
 
 def scratch_buffer(geometry: Geometry, family: Family, overread_codes: int) -> Any:
-    """Allocate the scratch of one image with its border and what its last step reads beyond."""
+    """Allocate the scratch of one image, with its border and what the last step reads beyond it."""
     # One more vector than that: full vectors are stored, the last one's surplus goes there.
     codes = geometry.image_codes + overread_codes + 2 * _VECTOR
     if family.image_dtype == "pairs":

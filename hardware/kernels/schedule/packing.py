@@ -1,4 +1,27 @@
-"""Packing a layer's constants in the order in which its kernel reads them."""
+"""Packing a layer's constants in the order in which its kernel reads them.
+
+Weights are `[blocks, steps, vectors, weight_lanes]`, and a kernel reads them from begin to end. A
+1x1 convolution of 8 channels to 16, with vectors of 8 channels and steps of 4 codes; `w[o][i]` is
+the weight of output channel o and input channel i:
+
+                        lanes 0 .. 3   4 .. 7               28 .. 31
+    step 0   vector 0   w[0][0..3]     w[1][0..3]    ...    w[7][0..3]
+             vector 1   w[8][0..3]     w[9][0..3]    ...    w[15][0..3]
+    step 1   vector 0   w[0][4..7]     w[1][4..7]    ...    w[7][4..7]
+             vector 1   w[8][4..7]     w[9][4..7]    ...    w[15][4..7]
+
+    >>> from hardware.kernels.families.vnni import AVX_VNNI
+    >>> from hardware.kernels.schedule.schedule import make_schedule
+    >>> g = Geometry(batch=1, height=4, width=4, channels=8, out_channels=16)
+    >>> weight = np.arange(16 * 8, dtype=np.int8).reshape(16, 1, 1, 8)  # w[o][i] is 8 o + i
+    >>> packed = pack_weights(weight, g, AVX_VNNI, make_schedule(g, AVX_VNNI))
+    >>> packed.shape, packed[0, 1, 0, :8].tolist()  # step 1, vector 0
+    ((1, 2, 2, 32), [4, 5, 6, 7, 12, 13, 14, 15])
+
+The steps of a 3x3 kernel take turns with its runs: position 0 of runs 0, 1 and 2, then position 1
+of these (see `Schedule`). Where blocks do not divide the channels, the last one is moved back: 20
+channels in blocks of 8 are channels 0 to 7, 8 to 15, and 12 to 19.
+"""
 
 from functools import lru_cache
 from typing import Any
@@ -85,8 +108,8 @@ def _block_channels(
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Return the channels of a group in the order of the sums, and of the vectors of weights.
 
-    Two arrays `[blocks, block channels]`; lanes beyond the group's channels have the number after
-    the last one's. The last block ends at the last channel, as the kernel's last tile does.
+    Two arrays `[blocks, block channels]`. Lanes beyond the group's channels hold the number of its
+    channels. The last block ends at the last channel, as the kernel's last tile does.
     """
     vectors, lanes = schedule.tile_vectors, family.channels
     order = np.arange(vectors * lanes)

@@ -1,4 +1,30 @@
-"""Register tiles: sums of products of a few pixels and channels, and rows of such tiles."""
+"""Register tiles: sums of products of a few pixels and channels, and rows of such tiles.
+
+A row of 14 output pixels in tiles of 5 columns (`emit_row`): one loop over the full tiles, then a
+narrower tile of its own for the rest.
+
+    column   0  1  2  3  4 | 5  6  7  8  9 | 10 11 12 13
+             full tile 0   | full tile 1   | rest
+
+The sums of one tile (`emit_sums`), one for each pixel and vector. Where a family's sums are int32
+from the start, or all steps fit its depth:
+
+    for outer, iteration:
+        for step in this iteration:
+            for pixel, vector: sums[pixel, vector] += code[pixel] * weight[step, vector]
+    return finish(sums)
+
+Where narrow sums would overflow, they are folded into wide ones, chunk by chunk:
+
+    for outer, chunk:
+        narrow = 0
+        for inner in range(chunk_iterations): the steps as above, into narrow
+        wide += fold(narrow)
+    return finish(wide)
+
+Where `chunk_iterations` is 0, the loops turn round: `depth` steps of one pixel and vector are one
+expression, which is folded at once, and needs a register for no longer.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +47,7 @@ class Operands:
 
     codes: Any
     start: Any
-    """Of the image in `codes`."""
+    """Place of the image in `codes`."""
     weights: Any
     lookup: Any | None
     first_weight: Any = 0

@@ -1,4 +1,30 @@
-"""Schedule: how the work of one layer is cut into register tiles and steps."""
+"""Schedule: how the work of one layer is cut into register tiles and steps.
+
+A register tile is a few pixels times a few vectors of channels; its sums stay in registers. They
+walk through a window's runs (see `Geometry`) step by step:
+
+    for outer in range(outer_runs):                      # runs / inside_runs
+        for chunk in range(chunks):                      # panels * panel_chunks
+            for iteration in range(chunk_iterations):
+                for position in range(inside_positions):     # these two are written out,
+                    for run in range(inside_runs):           # one step after another
+                        a step: multiply `products` codes of each pixel, which stand at this
+                        position of this run, by `tile_vectors` vectors of weights
+            fold narrow sums into wide ones              # in a family with a depth
+
+A 3x3 convolution of 64 channels, four codes a step: a window has 3 runs of 192 codes, which are 48
+positions. The three runs are inside, so that one loop of 48 iterations has 3 steps each. The tile
+has 1x5 pixels and 2 vectors of 8 channels; 4 such blocks make 64 output channels.
+
+    >>> from hardware.kernels.families.vnni import AVX_VNNI
+    >>> g = Geometry(batch=1, height=14, width=14, channels=64, out_channels=64,
+    ...              kernel=(3, 3), padding=(1, 1))
+    >>> s = make_schedule(g, AVX_VNNI)
+    >>> s.tile_rows, s.tile_columns, s.tile_vectors, s.blocks(g, AVX_VNNI)
+    (1, 5, 2, 4)
+    >>> s.inside_runs, s.inside_positions, s.chunk_iterations, s.chunks, s.steps(g)
+    (3, 1, 48, 1, 144)
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -52,8 +78,8 @@ class Schedule:
 
     tile_rows: int
     tile_columns: int
-    """The tile's output pixels are `tile_rows * tile_columns`; the last tile of a row has fewer
-    columns where they do not divide it."""
+    """The tile has `tile_rows * tile_columns` output pixels; the last tile of a row has fewer
+    columns where the full ones leave a rest."""
     tile_vectors: int
     """Vectors of weights in the tile."""
     inside_runs: int
@@ -61,19 +87,20 @@ class Schedule:
     inside_positions: int
     """Positions of one iteration."""
     chunk_iterations: int
-    """Iterations that are added up before they are folded; 0: each iteration's steps are folded as
-    soon as `Family.depth` of them are added up, as one expression."""
+    """Iterations that are added up before they are folded. 0: an iteration is a chunk, and each
+    `Family.depth` steps of it are added up as one expression and folded at once."""
     panel_chunks: int
     """Chunks of one panel."""
     panels: int = 1
-    """Panels of the positions, which zero weights fill up. With more than one, the tiles of a strip
-    walk one panel after another, so that its weights stay in the first cache."""
+    """Equal parts of the positions; zero weights fill the last one up. With more than one, all
+    tiles of a strip walk through a panel before the next one, so that its weights stay in the first
+    cache."""
     strip_tiles: int = 1
     """Rows of tiles of a strip; divides the rows of tiles. Their sums are kept between panels."""
     group_tiles: int = 0
-    """In a Winograd kernel, the tiles of 2x2 outputs that are transformed together. Its register
-    tiles are of the products of such a group at one place (see `TileGrid.products`), where such a
-    tile is one pixel. 0 in a direct kernel."""
+    """Tiles of 2x2 outputs that a Winograd kernel transforms together; 0 in a direct kernel. Its
+    register tiles are those of a group's products at one place (see `TileGrid.products`), where a
+    tile of outputs is one pixel."""
     transforms_weights: bool = False
     """Whether a Winograd kernel transforms the weights of a block itself, before it uses them."""
 
@@ -89,7 +116,7 @@ class Schedule:
 
     @property
     def positions(self) -> int:
-        """Positions of one run, those included that zero weights fill up."""
+        """Positions of one run, with those that zero weights fill up."""
         return self.iterations * self.inside_positions
 
     def outer_runs(self, geometry: Geometry) -> int:
@@ -114,12 +141,12 @@ class Schedule:
         return geometry.runs * self.positions
 
     def overread_codes(self, geometry: Geometry, family: Family) -> int:
-        """Return how many codes after a run its last step reads, against weights of zero."""
+        """Return how many codes the last step of a run reads beyond it, against weights of zero."""
         return self.positions * family.products - geometry.run_codes
 
 
 def make_schedule(geometry: Geometry, family: Family) -> Schedule:
-    """Return the schedule of one layer without measuring: of all tiles that fit, the cheapest.
+    """Return the schedule of one layer that costs least by estimate, without measuring.
 
     Args:
         geometry: The layer's shapes.
@@ -130,7 +157,7 @@ def make_schedule(geometry: Geometry, family: Family) -> Schedule:
 
 @lru_cache(maxsize=4096)
 def candidates(geometry: Geometry, family: Family) -> tuple[Schedule, ...]:
-    """Return every schedule worth a measurement, the one that promises most first."""
+    """Return every schedule worth a measurement, the most promising one first."""
     found = [
         (_instructions(geometry, family, schedule), index, schedule)
         for index, schedule in enumerate(_schedules(geometry, family))
@@ -153,14 +180,14 @@ def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
 def _outgrow_cache(geometry: Geometry, family: Family) -> bool:
     """Return whether a layer's transformed weights outgrow the second cache.
 
-    They then come from memory, where there are 16 for 9, and wider ones than before.
+    They then come from memory: 16 of them for 9 before, and wider ones.
     """
     weight_bytes = family.vector_bytes // family.weight_lanes
     return PLACES * geometry.channels * geometry.out_channels * weight_bytes > _CACHE_BYTES
 
 
 def _even_part(whole: int, most: int) -> int:
-    """Return a size of equal parts that cover a whole with the least overlap, up to a size."""
+    """Return the size, `most` or less, of equal parts that cover a whole with least overlap."""
     fewest = ceil(whole / most)
     counts = range(fewest, min(2 * fewest, whole) + 1)
     return ceil(whole / min(counts, key=lambda count: (count * ceil(whole / count), count)))
