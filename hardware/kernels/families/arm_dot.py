@@ -1,6 +1,22 @@
 """Arm dot product: `sdot` multiplies four codes by four weights for four channels in 32 bits.
 
 Its operands are signed: codes of 8 bits are taken less 128, narrower ones as they are.
+
+A step of 16 codes loads them once and issues four `sdot`, one for each group of four codes. Every
+32-bit lane of a group's operand holds the same four codes:
+
+    lane            0             1             2             3           output channels
+    group 0   codes q0  .. q3     q0  .. q3     q0  .. q3     q0  .. q3
+              w[0][0..3]    w[1][0..3]    w[2][0..3]    w[3][0..3]
+    ...
+    group 3   codes q12 .. q15    q12 .. q15    q12 .. q15    q12 .. q15
+              w[0][12..15]  w[1][12..15]  w[2][12..15]  w[3][12..15]
+
+Weights are packed in this order, group by group.
+
+    >>> family = choose_arm_dot(4, Geometry(batch=1, height=1, width=1, channels=8, out_channels=4))
+    >>> family.weight_steps(np.arange(32, dtype=np.int8).reshape(4, 8))[0, :8]  # w[c][i] is 8 c + i
+    array([ 0,  1,  2,  3,  8,  9, 10, 11], dtype=int8)
 """
 
 from dataclasses import dataclass
@@ -32,7 +48,8 @@ class ArmDot(Family):
     """`sdot` by element: the codes of one pixel are loaded once for all channels."""
 
     products: int
-    """4, 8 or 16: more share one load of codes, and may waste more where a run of codes ends."""
+    """4, 8 or 16: one load of codes then serves more products, and more may be wasted where a run
+    of codes ends."""
     weight_lanes: int
     """`channels * products`, group by group of four codes."""
     code_dtype: CodeDtype
@@ -85,7 +102,7 @@ class ArmDot(Family):
 
 
 def choose_arm_dot(activation_bits: int, geometry: Geometry) -> ArmDot:
-    """Return the family with as many codes in a step as waste no group of four.
+    """Return the family with the most codes in a step that waste no group of four.
 
     Args:
         activation_bits: Activation codes are in 0..2^activation_bits - 1.

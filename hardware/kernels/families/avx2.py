@@ -4,6 +4,23 @@
 every pair of widths. `pmaddubsw` multiplies 8-bit codes by 8-bit weights and adds two products in
 16 bits, where they may be added up further until 16 bits are full.
 
+The 32 bits of output channel c, one of eight in a register:
+
+    Avx2Words   code       q0           q1           two codes of one pixel, in every lane
+                weight     w[c][0]      w[c][1]
+                pmaddwd    q0 w[c][0] + q1 w[c][1]                  an int32
+
+    Avx2Bytes   code       q0       q1       q2       q3            four codes of one pixel
+                weight     w[c][0]  w[c][1]  w[c][2]  w[c][3]
+                pmaddubsw  q0 w[c][0] + q1 w[c][1] | q2 w[c][2] + q3 w[c][3]     two int16
+                fold       both added by `pmaddwd` with ones        an int32
+
+With 4-bit codes and weights a step adds at most 2 * 15 * 7 = 210, and 32767 / 210 steps fit. With 8
+bits each, not even one does, and `pmaddwd` is left.
+
+    >>> byte_depth(4, 4), byte_depth(8, 7), byte_depth(8, 8)
+    (156, 1, 0)
+
 Source: docs/integers.md, "Accumulation depth".
 """
 

@@ -1,8 +1,21 @@
 """AVX2 nibbles: weights of four bits or fewer, two in a byte, for layers that wait for memory.
 
-A matrix product of one vector uses every weight once, so that its time is that of reading them.
-Half the bytes are read here; a byte's two weights are looked up in a table of signed numbers
+A matrix product of one vector uses every weight once, so that it takes as long as reading them.
+Half the bytes are read here. A byte's two weights are looked up in a table of signed numbers
 (`pshufb`), which costs instructions that the processor has to spare meanwhile.
+
+    byte of channel c    high nibble w[c][4]    low nibble w[c][0]
+    table                nibble 0 .. 7 -> 0 .. 7,   nibble 8 .. 15 -> -8 .. -1
+    first pmaddubsw      codes q0 .. q3 by the low nibbles of four bytes
+    second pmaddubsw     codes q4 .. q7 by the high nibbles of the same bytes
+
+    >>> family = Avx2Nibbles(name="avx2-nibbles", depth=1)
+    >>> rows = np.zeros((8, 8), np.int8)  # 8 channels, 8 codes
+    >>> rows[0] = (-1, 2, 3, 4, 5, -6, 7, -7)
+    >>> [f"{byte:02x}" for byte in family.weight_steps(rows)[0, :4]]
+    ['5f', 'a2', '73', '94']
+    >>> family.lookup_table().view(np.int8)[[0x5, 0xF]].tolist()
+    [5, -1]
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,13 @@
-"""AVX2 table: `pshufb` looks sums of two products up for 32 channels at once."""
+"""AVX2 table: `pshufb` looks sums of two products up for 32 channels at once.
+
+    byte of a pair   2 * (q0 + q1 * (largest + 1))        written by the copy (`pair_bytes`)
+    its table        lookup[8 * byte .. 8 * byte + 15]     16 bytes, put into both halves
+    weights          byte c is the entry of channel c      c = 0 .. 31, see `TableFamily`
+    pshufb           byte c = table[weights[c]]
+    accumulator      byte c += that, for up to `depth` steps
+
+Codes 3 and 1 of 2 bits: the byte is 2 * (3 + 1 * 4) = 14, and the table starts at 112.
+"""
 
 from dataclasses import dataclass
 from typing import Any

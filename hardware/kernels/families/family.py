@@ -1,4 +1,28 @@
-"""Family: what every way of summing products gives the kernel that uses it."""
+"""Family: what every way of summing products gives the kernel that uses it.
+
+One sum of products, as every family computes it:
+
+    code   = read_code(codes, position, lookup)    `products` codes of one pixel
+    weight = a vector of `weight_lanes` weights    of `channels` output channels
+    total  = multiply_add(total, code, weight)     an `accumulator`; this is one step
+             carried += fold(total)                after `depth` steps, where it would overflow
+    sums   = finish(carried)                       int32 vectors of `wide_lanes` channels
+
+    family               products  channels  accumulator  carried
+    generic                     1         8  int32x8
+    avx-vnni                    4         8  int32x8
+    avx512-vnni                 4        16  int32x16
+    avx2, 16-bit operands       2         8  int32x8
+    avx2, 8-bit operands        4         8  int16x16     int32x8
+    avx2, table                 2        32  uint8x32     uint16x16, uint16x16
+    arm-dot            4, 8 or 16         4  int32x4
+    neon, 16-bit sums     8 or 16         4  int16x32     int32x16
+    neon, 8-bit sums           16         4  int8x64      int16x32
+    neon, table                 2        16  uint8x16     uint16x8, uint16x8
+
+Two more read packed weights (`Avx2Nibbles`, `VnniPacked`), and depthwise layers have families of
+their own (`DepthwiseFamily`).
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,8 +41,8 @@ __all__ = ["CodeDtype", "Family", "WeightDtype", "broadcast_word"]
 
 CodeDtype = Literal["uint8", "int8", "int16", "pairs"]
 """How a step reads activation codes: `uint8` as they travel; `int8` less 128; `int16` widened;
-`pairs` as one byte for two codes (see `TableFamily`). All but the first need a copy, or a
-transform, which stores its own."""
+`pairs` as one byte for two codes (see `TableFamily`). All but the first need a copy of the image,
+or a transform, which stores codes of its own."""
 
 WeightDtype = Literal["int8", "uint8", "int16"]
 
@@ -57,7 +81,7 @@ class Family(ABC):
     weight_loads: float = 1.0
     """Instructions that load one vector of weights, to compare tiles."""
     lone_weight_loads: float = 0.0
-    """The same for a vector that one pixel uses: x86 multiplies by what is in memory."""
+    """The same for a vector that one pixel alone uses: x86 can multiply by an operand in memory."""
     panels: bool = True
     """Whether long sums may go faster panel by panel (see `Schedule.panels`)."""
     winograd: bool = False
@@ -135,7 +159,7 @@ class Family(ABC):
         return moved.reshape(*outer, steps, channels * self.products)
 
     def sums_in_registers(self, vectors: int) -> int:
-        """Return the accumulators that fill a core's registers, weights and codes beside them.
+        """Return how many accumulators fit a core's registers beside weights and codes.
 
         Args:
             vectors: Vectors of weights in the tile.
@@ -143,7 +167,7 @@ class Family(ABC):
         return 8
 
     def most_sums(self, vectors: int) -> int:
-        """Return the accumulators of the largest tile worth trying, vectors of weights given."""
+        """Return how many accumulators the largest tile worth trying has."""
         return 10
 
     def step_cost(self, pixels: int, vectors: int, *, is_near: bool) -> float:

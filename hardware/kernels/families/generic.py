@@ -1,4 +1,12 @@
-"""Generic: one product at a time in 32 bits, on any target."""
+"""Generic: one product at a time in 32 bits, on any target.
+
+A step takes one code and eight weights, one of each output channel:
+
+    lane       0           1           ...   7
+    code       q           q                 q
+    weight     w[0]        w[1]              w[7]        widened to int32
+    total  +=  q w[0]      q w[1]            q w[7]
+"""
 
 from dataclasses import dataclass
 from typing import Any

@@ -2,7 +2,23 @@
 
 An accumulator belongs to one pixel and one output channel; its lanes are codes, and are added up
 at the end. So sixteen codes and sixteen weights are two plain loads, and no code is ever spread
-over a vector.
+over a vector. A step has four channels c, whose registers all meet the same codes:
+
+    codes                  q0  q1  q2 ..  q15            one register
+    weights of channel c   w0  w1  w2 ..  w15            one register each
+
+    NeonWords   smlal x 2  t[i] += q[i] w[i], then += q[8+i] w[8+i]     8 lanes of 16 bits
+                sadalp     every `depth` steps: 4 lanes of 32 bits += t[2i] + t[2i+1]
+    NeonBytes   mla        t[i] += q[i] w[i]                           16 lanes of 8 bits
+                sadalp     every `depth` steps: 8 lanes of 16 bits += t[2i] + t[2i+1]
+    both        addp       at the end: the lanes of four channels become one int32x4
+
+A lane of `NeonWords` gets two products each step. With 4 bits those are at most 2 * 105, and 32767
+holds 156 of them; the class below is 128. With 2 bits a product is at most 3, and 127 holds 42.
+
+    >>> layer = Geometry(batch=1, height=14, width=14, channels=64, out_channels=64)
+    >>> choose_neon(4, 4, layer).name, choose_neon(2, 2, layer).name
+    ('neon-words-d128', 'neon-bytes-d42')
 
 Source: docs/integers.md, "Accumulation depth".
 """

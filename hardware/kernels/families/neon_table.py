@@ -1,7 +1,13 @@
 """NEON table: `tbl` looks sums of two products up for sixteen channels at once.
 
-None of its instructions is a multiplication, of which cores like the Cortex-A72 start one for every
-two others.
+    byte of a pair   q0 + q1 * (largest + 1)               written by the copy (`pair_bytes`)
+    its table        lookup[16 * byte .. 16 * byte + 15]   one register
+    weights          byte c is the entry of channel c      c = 0 .. 15, see `TableFamily`
+    tbl              byte c = table[weights[c]]
+    accumulator      byte c += that, for up to `depth` steps
+
+None of its instructions is a multiplication. Cores like the Cortex-A72 start two other instructions
+in the time of one multiplication.
 """
 
 from dataclasses import dataclass

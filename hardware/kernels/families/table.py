@@ -1,9 +1,23 @@
 """Table: sums of two products looked up, for ternary weights.
 
-Two codes of `a` bits have 4^a values and two ternary weights nine; for each pair of codes there is
-a table of 16 bytes, the sums for each pair of weights plus an offset that makes them positive. A
-step loads the table of its codes and looks the sums of many channels up at once. Sums of bytes are
-added up in words before a byte can overflow.
+Two codes of `a` bits have 4^a values and two ternary weights nine. Each pair of codes has a table
+of 16 bytes: the sums for each pair of weights, plus an offset that makes them positive. A step
+loads the table of its codes and looks the sums of many channels up at once. Sums of bytes are added
+up in words before a byte can overflow.
+
+Codes q0 = 3 and q1 = 1 of 2 bits have table number 3 + 4 * 1 = 7. Weights (w0, w1) have entry
+3 * (w0 + 1) + (w1 + 1), and the offset is 6:
+
+    entry       0        1       2       3       4      5      6       7      8     9 .. 15
+    weights  (-1,-1)  (-1,0)  (-1,1)  (0,-1)  (0,0)  (0,1)  (1,-1)  (1,0)  (1,1)
+    sum + 6     2        3       4       5       6      7      8       9     10     0
+
+    >>> from hardware.kernels.families.avx2_table import table_family
+    >>> table_family(weight_bits=2, activation_bits=2, steps=100).lookup_table()[7 * ENTRIES :][:9]
+    array([ 2,  3,  4,  5,  6,  7,  8,  9, 10], dtype=uint8)
+
+An entry is at most 12, so that a byte holds 21 steps. Then the two bytes of a word, two channels,
+are taken apart into words of their own (`fold`, `finish`): even channels in order, then odd ones.
 
 The tables depend on nothing but `a`, so they are a constant, and "building the tables" of an image
 is one pass that turns each pair of codes into the place of its table.
@@ -51,7 +65,7 @@ class TableFamily(Family):
 
     @property
     def pair_factors(self) -> tuple[int, int]:
-        """What a pair's codes are multiplied by to add up to its byte."""
+        """Factors of a pair's two codes, whose products add up to its byte."""
         return self.pair_scale, self.pair_scale * (self.largest + 1)
 
     def fold(self, total: Any) -> tuple[Any, ...]:

@@ -31,13 +31,13 @@ class WinogradBounds:
     """Which layers are faster when transformed; all of it is measured."""
 
     fewest_tiles: int
-    """With fewer, every weight that comes from memory is used too seldom, and a transformed layer
-    has 16 weights for 9."""
+    """With fewer tiles, a weight from memory is used too seldom, and a transformed layer reads 16
+    of them for 9."""
     most_work: float = 0.7
     """Share of a direct convolution's products up to which transforming pays. It is 16 / 36, and
     more where tiles reach over the image's end."""
     least_channels: int = 32
-    """With few, transforms take as long as products."""
+    """With few channels, transforms take as long as products."""
 
     def admit(self, geometry: Geometry) -> bool:
         """Return whether a layer is probably faster when transformed."""
@@ -58,7 +58,7 @@ def fits_bytes(weight_bits: int, activation_bits: int, channels: int) -> bool:
     Args:
         weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
         activation_bits: Activation codes are in 0..2^activation_bits - 1.
-        channels: That are summed up.
+        channels: How many are summed up.
     """
     code = largest_transformed_code(activation_bits)
     weight = largest_transformed_weight(weight_bits)
@@ -89,7 +89,7 @@ def avx2_winograd(weight_bits: int, activation_bits: int, depths: tuple[int, ...
     Args:
         weight_bits: See `fits_bytes`.
         activation_bits: Likewise.
-        depths: Those that get code of their own.
+        depths: Depths that get code of their own.
     """
     most = pair_depth(
         largest_transformed_code(activation_bits), largest_transformed_weight(weight_bits)

@@ -2,6 +2,16 @@
 
 Codes are unsigned and weights signed, as they travel: exact for every pair of widths. AVX-512 VNNI
 has 16 channels in a vector and 32 registers; AVX-VNNI, of CPUs without AVX-512, 8 and 16.
+
+A step takes four neighbouring codes q0 to q3 of one pixel. Every 32-bit lane gets the same four,
+and meets them with the weights of its own output channel:
+
+    lane       0                         1                         ...   7
+    code       q0 q1 q2 q3               q0 q1 q2 q3                     q0 q1 q2 q3
+    weight     w[0][0] .. w[0][3]        w[1][0] .. w[1][3]              w[7][0] .. w[7][3]
+    total  +=  q0 w[0][0] + .. + q3 w[0][3]                              channel 7's
+
+Codes 3, 0, 7, 1 and weights -1, 2, 1, 5 of channel 0 add -3 + 0 + 7 + 5 = 9 to lane 0.
 """
 
 from dataclasses import dataclass
@@ -15,12 +25,12 @@ __all__ = ["AVX512_VNNI", "AVX_VNNI", "Vnni"]
 
 
 _IN_FLIGHT = 10.0
-"""Multiplications that two units of a latency of five cycles have begun and not ended."""
+"""Multiplications under way at a time, in two units with a latency of five cycles."""
 _ENOUGH_SUMS = 16
 _FAR_VECTOR = 3.0
 """Half cycles that a vector of weights takes from the second cache (measured)."""
 _BESIDE = 0.25
-"""What a load costs beside multiplications that take longer (measured)."""
+"""Cost of a load beside multiplications that take longer (measured)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,21 @@
 """VNNI on packed weights: two of four bits or four of two bits in a byte.
 
-A matrix product of one vector uses every weight once, so that its time is that of reading them; a
+A matrix product of one vector uses every weight once, so that it takes as long as reading them. A
 half or a quarter of the bytes are read here. A weight is moved to the top of its byte, where it is
-the same number times a power of two, which the whole sum is divided by at its end.
+the same number times a power of two; the whole sum is divided by that at its end.
+
+A byte of two weights, -1 for code q0 in its low half and 5 for code q4 in its high half:
+
+    byte                 0101 1111
+    q0 meets             1111 0000   shifted left by 4          -1 * 16
+    q4 meets             0101 0000   masked                      5 * 16
+    sum, then `finish`   (q0 * -16 + q4 * 80 + ...) >> 4
+
+    >>> from hardware.kernels.families.vnni import AVX_VNNI
+    >>> rows = np.zeros((8, 8), np.int8)  # 8 channels, 8 codes
+    >>> rows[0] = (-1, 2, 3, 4, 5, -6, 7, -7)
+    >>> [f"{byte:08b}" for byte in packed(AVX_VNNI, 4).weight_steps(rows)[0, :4]]
+    ['01011111', '10100010', '01110011', '10010100']
 """
 
 from dataclasses import dataclass
@@ -20,7 +33,7 @@ __all__ = ["VnniPacked", "packed"]
 _GROUP = 4
 """Codes of one lane."""
 _LARGEST_PRODUCT = 255 * 128
-"""Of a code and a weight at the top of its byte."""
+"""Largest product of a code and a weight at the top of its byte."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
