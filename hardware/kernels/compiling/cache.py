@@ -1,9 +1,15 @@
 """KernelCache: compiled kernels on disk, found by their whole key.
 
-Each kernel has a folder named after a digest of its key, with `key.json` (the whole key, and the
-SHA-256 of each file), `kernel.o` (to link whole programs from) and `kernel.so` (to load). A folder
-appears complete, by renaming. It is used only where its key is equal and its files are what
-`key.json` says; otherwise it is made again. A kernel for another architecture has no `kernel.so`.
+    $XDG_CACHE_HOME/bitalloc/kernels/
+        k_1229b410e663638f31bd3c5e/     a digest of the key (`KernelPlan.symbol`)
+            key.json                    the whole key, and the SHA-256 of each file
+            kernel.o                    to link whole programs from
+            kernel.so                   to load; not for another architecture
+        .k_1229b410e663638f31bd3c5e-*/  one that is being made; renamed when it is complete
+        .old-*/                         a broken one, moved aside and deleted
+
+A folder is used only where its key is equal and its files are what `key.json` says. Otherwise it
+is made again.
 """
 
 import hashlib
@@ -138,7 +144,7 @@ def compile_entry(folder: Path, plan: KernelPlan, target: KernelTarget) -> None:
 
 
 def _files(target: KernelTarget) -> tuple[str, ...]:
-    """Return the files of an entry: what this machine cannot load is not linked for loading."""
+    """Return the files of an entry; a library is among them only where this machine can load it."""
     return (_OBJECT, _LIBRARY) if target.native else (_OBJECT,)
 
 

@@ -1,4 +1,12 @@
-"""Compiling many kernels at once, each process one kernel at a time."""
+"""Compiling many kernels at once, each process one kernel at a time.
+
+    this process    plan 0    plan 1    plan 2     plan 2 again   plan 3
+                    submit    submit    on disk    seen           submit
+    process 0         compile 0 ........................   compile 3 ..............
+    process 1                   compile 1 ..............................
+
+Planning goes on while kernels are compiled. When there are no more plans, it waits for all of them.
+"""
 
 import multiprocessing
 import os
@@ -19,7 +27,7 @@ __all__ = ["CompileReport", "compile_kernels"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompileReport:
-    """What making a set of kernels took."""
+    """How many kernels of a set were made, and how long that took."""
 
     kernels: int
     """Different kernels of the set."""

@@ -1,7 +1,18 @@
 """The limit of a family: its steps alone, with everything they read in the first cache.
 
-What a layer reaches of it says how much time goes elsewhere: into loops, epilogues, tiles that do
-not fit the image, and memory.
+The share of it that a layer reaches says how much time goes elsewhere: into loops, epilogues, tiles
+that do not fit the image, and memory.
+
+    for turn in range(_ROUNDS):                      # 200 times the same sums
+        for outer in range(steps // chunk):
+            for middle, ahead:                       # `chunk` steps, up to 3 written out
+                code = read_code(...)
+                for vector in range(_VECTORS):       # 4 vectors of `channels` sums
+                    narrow[vector] = multiply_add(narrow[vector], code, weight)
+            carried[vector] += fold(narrow[vector])  # in a family with a depth
+        sums += finish(carried)
+
+One call of AVX-VNNI has 200 * 96 steps of 4 vectors of 8 channels and 4 codes: 2,457,600 products.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,16 @@
-"""KernelPlan: one operator's kernel, before it is compiled."""
+"""KernelPlan: one operator's kernel, before it is compiled.
+
+The key, shortened, of a kernel that makes narrow codes of 40 wide ones:
+
+    {"kernel": "requantize",
+     "family": "generic",
+     "code": {"dtypes": ["int16", "uint8"], "layouts": [...], "shapes": [[1, 40], [1, 40]]},
+     "source": "d196c6241522c924",
+     "target": {"mcpu": "znver4", "mtriple": "...", "mattr": [], "tvm": "..."}}
+
+Another shape, another CPU, or other code of the kernels (`source`) makes another key. Another
+multiplier does not: it is a constant, passed at run time.
+"""
 
 import hashlib
 import json

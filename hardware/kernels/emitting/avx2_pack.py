@@ -23,7 +23,7 @@ from tvm.tirx.script import builder as T
 __all__ = ["in_order", "pack_bytes", "pack_words", "rounded"]
 
 _BEYOND = 65536.0
-"""More than any code: what is larger is clipped anyway, and would overflow int32."""
+"""More than any code. Larger values are clipped anyway, and would overflow int32."""
 
 
 def rounded(values: Any, multiplier: Any) -> Any:
@@ -55,7 +55,7 @@ def pack_bytes(vectors: Sequence[Any]) -> Any:
 
 
 def in_order(packed: Any) -> Any:
-    """Return what one pack instruction made of two vectors with the first one's lanes first."""
+    """Return the result of one pack instruction with the first vector's lanes first."""
     words = tirx.Shuffle([T.reinterpret(packed, dtype="int64x4")], [0, 2, 1, 3])
     return T.reinterpret(words, dtype=str(packed.ty))
 

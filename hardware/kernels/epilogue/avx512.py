@@ -1,4 +1,14 @@
-"""AVX-512's epilogue: sixteen sums at once, rounded by the conversion, packed by saturation."""
+"""AVX-512's epilogue: sixteen sums at once, rounded by the conversion, packed by saturation.
+
+x86 packs within 128-bit parts, so the words of a result are put in order afterwards. A letter is a
+vector of sixteen int32, `a0` its lanes 0 to 3, `a4` its lanes 4 to 7, and so on:
+
+                        part 0         part 1         part 2         part 3
+    packssdw a, b       a0 b0          a4 b4          a8 b8          a12 b12
+    packssdw c, d       c0 d0          c4 d4          c8 d8          c12 d12
+    packuswb of both    a0 b0 c0 d0    a4 b4 c4 d4    a8 b8 c8 d8    a12 b12 c12 d12
+    shuffled            a0 a4 a8 a12   b0 b4 b8 b12   c0 c4 c8 c12   d0 d4 d8 d12
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +23,10 @@ __all__ = ["Avx512Epilogue"]
 
 _LANES = 16
 _BEYOND = 65536.0
-"""More than any code: what is larger is clipped anyway, and would overflow int32."""
+"""More than any code. Larger values are clipped anyway, and would overflow int32."""
 _ALL = -1
 _CURRENT_ROUNDING = 4
-"""To nearest even, as every conversion of a process that did not change it."""
+"""The rounding that the process has set: to nearest even, unless somebody changed it."""
 
 
 class Avx512Epilogue(PackedEpilogue):
@@ -46,7 +56,7 @@ class Avx512Epilogue(PackedEpilogue):
         )
 
     def added(self, left: Any, right: Any) -> Any:
-        """Return the plain sum: what `rounded` gives is bounded above."""
+        """Return the plain sum: results of `rounded` are bounded above."""
         return left + right
 
     def packed(self, codes: Sequence[Any], dtype: str) -> list[Any]:

@@ -1,5 +1,22 @@
 """Epilogues: from a tile's integer sums to codes or logits in the output tensor.
 
+    sums                   int32        one vector after another, or all of a pixel together
+      + bias               int32        `Scaling.bias`
+      * multiplier         float32      `Scaling.multiplier`; logits are stored here
+      round                             to nearest, ties to even
+      + zero_point                      `Scaling.limits`
+      clip                              to clip_min .. clip_max
+      pack                 u8, int16    several vectors become one
+      store                             `Outputs.buffer`
+
+A layer may compute what follows it as well (`Follow`), while its wide codes are in registers:
+
+    wide codes
+      round(* scales[0]) + round(other * scales[1])    an addition, if any; clipped, then stored
+      round(* scales[2]) + zero_point, clip, pack      narrow codes, if any; stored beside them
+
+Where 11 of 16 lanes exist, they are stored in pieces of 8, 2 and 1 (`store_first`).
+
 Source: docs/integers.md, "Requantization".
 """
 
@@ -36,14 +53,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """What is computed of a layer's wide codes before they are stored: buffers and flags."""
+    """Buffers of what a layer computes from its wide codes before it stores them."""
 
     other: Any | None
     """int16 tensor that is added, None without an addition."""
     scales: Any
     """float32 `[own, other, narrow]`: multipliers of the addition and of the requantization."""
     limits: Any
-    """float32 `[clip_min, clip_max, zero_point, clip_min, clip_max]`: the sum's, the narrow's."""
+    """float32 `[clip_min, clip_max, zero_point, clip_min, clip_max]`: two of the sum, then three of
+    the narrow codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +162,7 @@ class PackedEpilogue(Epilogue):
     """All vectors of a pixel together: rounds as it converts, and clips as it packs."""
 
     lanes: int
-    """Of one int32 vector."""
+    """Lanes of one int32 vector."""
 
     @abstractmethod
     def rounded(self, values: Any, multiplier: Any) -> Any:
@@ -244,7 +262,7 @@ class Avx2Epilogue(PackedEpilogue):
         return rounded(values, multiplier)
 
     def added(self, left: Any, right: Any) -> Any:
-        """Return the plain sum: what `rounded` gives is bounded above."""
+        """Return the plain sum: results of `rounded` are bounded above."""
         return left + right
 
     def packed(self, codes: Sequence[Any], dtype: str) -> list[Any]:

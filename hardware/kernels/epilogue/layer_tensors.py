@@ -1,4 +1,20 @@
-"""The tensors of a layer's kernel: its arguments, and where one pixel's outputs go."""
+"""The tensors of a layer's kernel: its arguments, and where one pixel's outputs go.
+
+A kernel's arguments, in order; those with a question mark are there only where a layer needs them:
+
+    codes           u8        [N, H, W, C]             the input, with its border
+    other?          int16     as the layer's output    a tensor that is added
+    weights         packed    [blocks, steps, vectors, weight_lanes]
+    bias            int32     one for each channel of each block
+    multiplier      float32   likewise
+    limits          float32   [zero_point, clip_min, clip_max]
+    border          u8        [1], the code of padding
+    lookup, offset? u8        the constant that a family needs
+    scales?         float32   [3], see `Follow`
+    follow_limits?  float32   [5], see `Follow`
+    output?         u8, int16 or float32, with its border
+    narrow?         u8        codes of the requantization that follows
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +43,7 @@ class Tensors:
     wide: Shape = ()
     """Shape of the layer's own output, stored or not."""
     narrow: Shape | None = None
-    """Of the narrow codes, where a requantization follows."""
+    """Shape of the narrow codes, where a requantization follows."""
     narrow_border: tuple[int, int] = (0, 0)
 
     def parameters(

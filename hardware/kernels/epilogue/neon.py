@@ -1,5 +1,12 @@
 """NEON's epilogue: conversions that round and saturate, and narrowing that saturates.
 
+Sixteen channels, a letter for the four of one vector:
+
+    fcvtns          a  b  c  d     int32x4 each, rounded to nearest even
+    sqadd           a  b  c  d     + zero point
+    sqxtn           ab     cd      int16x8 each, joined from halves
+    sqxtun          abcd           uint8x16, joined from halves
+
 Source: docs/integers.md, "Requantization".
 """
 

@@ -1,4 +1,13 @@
-"""The epilogue in TensorIR: from numbers to codes."""
+"""The epilogue in TensorIR: from numbers to codes.
+
+With multiplier 0.01, zero point 3 and 4-bit codes, which are clipped to 0 .. 15:
+
+    value             250     350    1234    -500
+    * multiplier      2.5     3.5   12.34    -5.0
+    rint              2       4     12       -5         ties go to the even number
+    + zero_point      5       7     15       -2
+    clip              5       7     15        0
+"""
 
 from typing import Any
 

@@ -1,4 +1,19 @@
-"""Kernels that gather codes: pooling windows and concatenation."""
+"""Kernels that gather codes: pooling windows and concatenation.
+
+    pooling:
+        for image, row, column, vector of channels:        # `_emit_windows`
+            for kernel_row, kernel_column:                 # `_Window.emit_reads`
+                take the codes there, if they lie inside the image
+            output = the largest of them, or their sum, requantized
+
+    concatenation:
+        for image, row, column:
+            for part in parts:                             # a0 a1 | b0 b1 b2 -> a0 a1 b0 b1 b2
+                for vector of the part's channels: output = input
+
+A window of 3x3 with padding 1 takes four codes in the first corner of the image: the others lie
+outside, and count for nothing in a maximum or a sum.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +43,7 @@ _LANES = 16
 
 
 def max_pool_kernel(symbol: str, geometry: Geometry, dtype: str) -> Any:
-    """Return the maximum over windows: `(input, output)`, both of `dtype`.
+    """Return the kernel of maxima over windows: `(input, output)`, both of `dtype`.
 
     Args:
         symbol: Name of the compiled function.
@@ -60,7 +75,7 @@ def max_pool_kernel(symbol: str, geometry: Geometry, dtype: str) -> Any:
 
 
 def avg_pool_kernel(symbol: str, geometry: Geometry, dtypes: tuple[str, str]) -> Any:
-    """Return requantized sums over windows: `(input, multiplier [1], limits [3], output)`.
+    """Return the kernel of sums over windows: `(input, multiplier [1], limits [3], output)`.
 
     Args:
         symbol: Name of the compiled function.
@@ -101,7 +116,7 @@ def concat_kernel(
     shapes: Sequence[tuple[int, ...]],
     dtype: str,
 ) -> Any:
-    """Return tensors joined along the last axis: `(inputs..., output)`.
+    """Return the kernel that joins tensors along the last axis: `(inputs..., output)`.
 
     Args:
         symbol: Name of the compiled function.

@@ -1,4 +1,10 @@
-"""The kernel of functions of one value: each code picks an entry of a table."""
+"""The kernel of functions of one value: each code picks an entry of a table.
+
+Codes are bytes, so the table has 256 entries. Where no tensor has a border, all values are one row:
+
+    for image, row, value:
+        output[value] = table[source[value]]
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +21,7 @@ __all__ = ["lookup_kernel"]
 def lookup_kernel(
     symbol: str, layouts: tuple[Layout, Layout], shapes: Sequence[tuple[int, ...]], dtype: str
 ) -> Any:
-    """Return narrow codes to entries of a table: `(input, table [256], output)`.
+    """Return the kernel from narrow codes to entries: `(input, table [256], output)`.
 
     Args:
         symbol: Name of the compiled function.

@@ -1,4 +1,16 @@
-"""The kernel of products of two tensors, one of which may hold one value a channel."""
+"""The kernel of products of two tensors, one of which may hold one value a channel.
+
+    for image, row, column, vector of channels:
+        term[branch] = code[branch] - zero_points[branch]      # of both tensors, in int32
+        output = requantized(term[0] * term[1])
+
+A tensor of one pixel, such as the scales of a squeeze-and-excite block, is read again for every
+pixel of the output. With three channels and zero points of 0, before they are requantized:
+
+    left      a0 a1 a2              b0 b1 b2              two pixels
+    right     s0 s1 s2                                    one pixel
+    output    a0 s0  a1 s1  a2 s2   b0 s0  b1 s1  b2 s2
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,7 +41,9 @@ def multiply_kernel(
     shapes: Sequence[tuple[int, ...]],
     dtypes: Sequence[str],
 ) -> Any:
-    """Return products: `(left, right, zero_points [2], multiplier [1], limits [3], output)`.
+    """Return the kernel of products.
+
+    Its arguments are `(left, right, zero_points [2], multiplier [1], limits [3], output)`.
 
     Args:
         symbol: Name of the compiled function.

@@ -1,4 +1,12 @@
-"""The kernel that puts rows and columns of the zero point around images of codes."""
+"""The kernel that puts rows and columns of the zero point around images of codes.
+
+An image of 2x3 pixels, a, in an output of 4x6, with `before` = (1, 2):
+
+    z z z z z z      fill_rows(image, 0, above)
+    z z a a a z      fill(start, left), move(...), fill(..., right)      for each row of the image
+    z z a a a z
+    z z z z z z      fill_rows(image, end, outer.height - end)
+"""
 
 from typing import Any
 
@@ -27,9 +35,9 @@ def pad_kernel(
     before: tuple[int, int],
     dtype: str,
 ) -> Any:
-    """Return a copy with the zero point around it: `(input, zero_point [1], output)`.
+    """Return the kernel that copies into the middle: `(input, zero_point [1], output)`.
 
-    What the output is larger by and `before` leaves over goes below and to the right.
+    Rows and columns of the output that `before` leaves over go below and to the right.
 
     Args:
         symbol: Name of the compiled function.

@@ -1,4 +1,16 @@
-"""Kernels that compute each output from the code at its own place."""
+"""Kernels that compute each output from the code at its own place.
+
+    for image, row, vector of the row's values:       # `_emit_vectors`; an addition, for example:
+        left = rint(f32(left code) * multipliers[0])
+        right = rint(f32(right code) * multipliers[1])
+        output = clip(left + right)
+
+The network's input comes plane by plane and leaves channels-last; logits go back the same way. Two
+planes of three pixels:
+
+    [N, C, H, W]     a0 a1 a2   b0 b1 b2
+    channels-last    a0 b0   a1 b1   a2 b2       every second place belongs to one plane
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,7 +44,7 @@ _LIMITS = Parameter(name="limits", shape=(3,), dtype="float32")
 def requantize_kernel(
     symbol: str, layouts: tuple[Layout, Layout], shapes: Shapes, dtypes: tuple[str, str]
 ) -> Any:
-    """Return codes to codes of another scale: `(input, multiplier [1], limits [3], output)`.
+    """Return the kernel to another scale: `(input, multiplier [1], limits [3], output)`.
 
     Args:
         symbol: Name of the compiled function.
@@ -64,7 +76,7 @@ def add_kernel(
     shapes: Shapes,
     dtypes: tuple[str, str, str],
 ) -> Any:
-    """Return the sum of two tensors: `(left, right, multipliers [2], clips [2], output)`.
+    """Return the kernel of a sum: `(left, right, multipliers [2], clips [2], output)`.
 
     Args:
         symbol: Name of the compiled function.
@@ -103,7 +115,7 @@ def quantize_input_kernel(
     out_shape: tuple[int, ...],
     dtype: str = "uint8",
 ) -> Any:
-    """Return floats to codes: `(input, multiplier [1], limits [3], output)`.
+    """Return the kernel from floats to codes: `(input, multiplier [1], limits [3], output)`.
 
     Args:
         symbol: Name of the compiled function.
@@ -148,7 +160,7 @@ def quantize_input_kernel(
 def dequantize_kernel(
     symbol: str, layout: Layout, shapes: tuple[tuple[int, ...], tuple[int, ...]], dtype: str
 ) -> Any:
-    """Return codes to floats: `(input, multiplier [1], zero_point [1], output)`.
+    """Return the kernel from codes to floats: `(input, multiplier [1], zero_point [1], output)`.
 
     Args:
         symbol: Name of the compiled function.
