@@ -2,6 +2,22 @@
 
 Slow and plain on purpose. Sums of products run as float64 matrix products, which are exact here:
 every partial sum is an integer below 2**53.
+
+A layer of three inputs with zero point 2 and one output with zero point 3, of 4-bit codes:
+
+    codes 5 1 3, less the zero point            3   -1    1
+    times the weights 2 -1 3, added up          6  + 1  + 3  =  10
+    plus the bias of 240                        250
+    times the multiplier of 0.01                2.5
+    rounded, ties to the even number            2
+    plus the zero point, clipped to 0 .. 15     5
+
+    >>> epilogue = Epilogue(bias=np.array([240], np.int32), zero_point=3, clip_max=15,
+    ...                     multiplier=np.array([0.01], np.float32))
+    >>> layer = Linear(layer="fc", input="x", output="y", weight=np.array([[2, -1, 3]], np.int8),
+    ...                weight_bits=3, activation_bits=4, input_zero_point=2, epilogue=epilogue)
+    >>> run_op(layer, np.array([[5, 1, 3]], np.uint8))
+    array([[5]], dtype=int32)
 """
 
 from collections.abc import Callable, Mapping

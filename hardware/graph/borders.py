@@ -2,7 +2,15 @@
 
 A program keeps a tensor that padded convolutions read with enough rows and columns of the padding's
 code around it. They are written once, when the program is put together, so padding costs nothing
-when it runs.
+when it runs. An image of 2x3 pixels for a convolution with padding 1; `z` is the zero point:
+
+    z z z z z        the border: written once
+    z p p p z        pixels: written in every run
+    z p p p z
+    z z z z z
+
+    >>> stored_shape(DeployTensor(name="x", shape=(2, 3, 8), dtype="uint8", border=(1, 1)), batch=1)
+    (1, 4, 5, 8)
 """
 
 from collections.abc import Iterable

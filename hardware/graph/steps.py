@@ -1,7 +1,18 @@
 """Steps: what a program calls a kernel for, an operator or a layer with what follows it.
 
 A layer whose wide codes go to one addition or one requantization computes those as well, while its
-sums are still in registers.
+sums are still in registers. Five operators of a residual block become two calls:
+
+    operators                                step 0               step 1
+    Conv2d       x    -> a (wide)            op
+    Requantize   a    -> q (narrow)          requantize
+    Conv2d       q    -> b (wide)                                 op
+    Add          b, r -> s (wide)                                 add
+    Requantize   s    -> y (narrow)                               requantize
+                                    reads    x                    q, r
+                                    writes   q                    y, and s where others read it
+
+The wide tensors a and b are never stored.
 """
 
 from dataclasses import dataclass
