@@ -1,4 +1,23 @@
-"""Choosing the family of a layer: the cheapest that is exact for its bits."""
+"""Choosing the family of a layer: the cheapest that is exact for its bits.
+
+Families of layers with 64 channels on 14x14 pixels, weights and codes of equal widths. A name
+begins with the group's (`avx2-d128`); `d` is a depth, `n` and `p` are packed weights, and `w8` is
+16-bit operands, which are exact for every pair of widths:
+
+    bits                    2              3             4            5            8
+    avx2, 1x1               table2         d128          d128         d32          w8
+    avx2, 3x3               winograd-d128  winograd-d16  winograd-d4  winograd-w8  winograd-w8
+    avx2, one vector        table2         n128          n64          d32          w8
+    neon, all three         table2         bytes-d6      words-d128   words-d32    words-d1
+    avx-vnni, 3x3           winograd       winograd      winograd     plain        plain
+    avx-vnni, one vector    p2             p4            p4           plain        plain
+
+The 1x1 layers of AVX-VNNI, and all of `arm-dot`, have one family for all widths.
+
+    >>> layer = Geometry(batch=1, height=14, width=14, channels=64, out_channels=64)
+    >>> [choose_family("avx2", bits, bits, layer).name for bits in (2, 3, 6, 8)]
+    ['avx2-table2', 'avx2-d128', 'avx2-d8', 'avx2-w8']
+"""
 
 from functools import lru_cache
 from math import ceil, inf
@@ -31,7 +50,7 @@ from hardware.target import KernelFamily, Transform
 __all__ = ["choose_depthwise", "choose_family"]
 
 _NIBBLE_BITS = 4
-"""Most bits of a weight of which two fit a byte."""
+"""Most bits of a weight that shares a byte with another one."""
 
 _DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Depths that get code of their own; a depth in between takes the class below it."""
@@ -39,7 +58,7 @@ _DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 _VNNI_BOUNDS = WinogradBounds(fewest_tiles=9)
 _AVX2_BOUNDS = WinogradBounds(fewest_tiles=4)
 _BESIDE_TABLE = WinogradBounds(fewest_tiles=4, most_work=0.5)
-"""Where there is a table kernel instead."""
+"""Bounds where a table kernel is the other choice."""
 _WORD_BOUNDS = (
     (1, WinogradBounds(fewest_tiles=4, most_work=0.75, least_channels=16)),
     (2, WinogradBounds(fewest_tiles=4, least_channels=16)),
@@ -47,8 +66,8 @@ _WORD_BOUNDS = (
     (16, WinogradBounds(fewest_tiles=4, most_work=0.5, least_channels=16)),
     (inf, WinogradBounds(fewest_tiles=4, most_work=0.5)),
 )
-"""For transformed codes of 16 bits, where sums of bytes would be less deep than the number before:
-the deeper they are, the faster is the direct kernel."""
+"""Bounds for transformed codes of 16 bits. Each is for layers whose sums of bytes would be less
+deep than its number: the deeper these sums are, the faster the direct kernel is."""
 
 _VNNI: dict[str, Vnni] = {"avx512-vnni": AVX512_VNNI, "avx-vnni": AVX_VNNI}
 
@@ -166,7 +185,7 @@ def _is_vector_product(geometry: Geometry) -> bool:
 def _suits_table(geometry: Geometry, family: Family) -> bool:
     """Return whether pairs of codes are the same for every pixel, and fill the family's vectors.
 
-    A vector that is half empty costs more than what a table saves (measured).
+    A vector that is half empty costs more than a table saves (measured).
     """
     group_channels = geometry.channels // geometry.groups
     return group_channels % 2 == 0 and geometry.group_out_channels >= family.channels

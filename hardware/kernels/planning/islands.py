@@ -1,7 +1,12 @@
 """Float islands: TVM compiles them as they are, into calls that a program makes in their place.
 
 An island comes as a PyTorch module. TVM imports it, fuses what it can, and leaves a few functions
-in float32; each becomes one operator of the graph, with tensors of its own in between.
+in float32; each becomes one operator of the graph, with tensors of its own in between. An island of
+two functions:
+
+    before    RunIsland "act"   x -> y
+    after     FloatCall         x -> act/float0
+              FloatCall         act/float0 -> y
 """
 
 import hashlib

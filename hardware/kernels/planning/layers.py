@@ -189,7 +189,7 @@ def _tensors(op: Conv2d | Linear, context: PlanContext, step: Step) -> Tensors:
 
 
 def _follow_constants(step: Step) -> tuple[npt.NDArray[np.float32], ...]:
-    """Return scales and limits of what follows (see `Follow`); of nothing, neutral ones."""
+    """Return scales and limits of what follows (see `Follow`), neutral ones of what is missing."""
     if not step.followers:
         return ()
     assert isinstance(step.op, Conv2d | Linear)
