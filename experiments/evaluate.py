@@ -12,7 +12,8 @@ from typing import Any
 from rich.console import Console
 
 from env.decisions.budget import Budget
-from experiments.record.run_folder import RunFolder, read_run
+from experiments.record import files
+from experiments.record.run_folder import RunFolder, open_run
 from experiments.report.command import write_report
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import BEST, reported_uniform
@@ -22,7 +23,6 @@ from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_u
 from experiments.stages.results_table import ResultRow, draw_table, float_row, quantized_row
 from experiments.stages.retraining import retrain_and_score, retrain_float_and_score
 from experiments.stages.side_by_side import time_side_by_side
-from experiments.stages.tile_stage import TILES
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
@@ -68,8 +68,8 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
     Returns:
         The rows of the table, on the test split, and the run's budget.
     """
-    budget = Budget(**folder.read_json("results.json")["budget"])
-    best = Allocation.from_dict(folder.read_json("best_allocation.json"))
+    budget = Budget(**folder.read_json(files.RESULTS)["budget"])
+    best = Allocation.from_dict(folder.read_json(files.BEST))
     # A fresh folder, so that every kernel is generated and compiled again.
     with tempfile.TemporaryDirectory(prefix="bitalloc-kernels-") as kernels:
         target = fresh_target(config, kernels)
@@ -119,7 +119,7 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         "allocations": {name: item.to_dict() for name, item in allocations.items()},
         "measurements": {name: item.to_dict() for name, item in timed.items()},
     }
-    folder.write_json("evaluate.json", document)
+    folder.write_json(files.TEST_RESULTS, document)
     return rows, budget
 
 
@@ -137,23 +137,23 @@ def _compare_tiles(
     folder: RunFolder, config: RunConfig, setup: NetworkSetup, device: Device
 ) -> None:
     """Say when the kernels have other tiles than the run's: its times may be others, too."""
-    if not (folder.path / TILES).exists():
+    if (tiles := folder.record.tiles) is None:
         return  # a run from before there was a search
     layers = setup.network.layers
     graph = graph_of(setup.network, Allocation.uniform(layers, MAX_BITS))
-    if device.tiles(graph, measured_widths(config)) != folder.read_json(TILES)["digest"]:
+    if device.tiles(graph, measured_widths(config)) != tiles["digest"]:
         print("the tiles are not those of the run: its search was repeated, removed, or left out")
 
 
 def _command(path: Path, quiet: bool, no_tune: bool) -> None:
-    folder, config = read_run(path)
+    folder, config = open_run(path, finished=True)
     config = replace(config, quiet=quiet or config.quiet, tune=config.tune and not no_tune)
     rows, budget = evaluate(folder, config)
     console = Console()
     console.print(draw_table(rows, budget, "test"))
     if (energies := draw_energies(rows)) is not None:
         console.print(energies)
-    print(f"written to {folder.path / 'evaluate.json'} and {write_report([folder.path])}")
+    print(f"written to {folder.path / files.TEST_RESULTS} and {write_report([folder.path])}")
 
 
 def _retrain(

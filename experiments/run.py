@@ -10,12 +10,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from experiments.record import files
 from experiments.record.environment_facts import command_line, environment_facts
 from experiments.record.hparams import write_hparams
-from experiments.record.islands import ISLANDS, list_islands
+from experiments.record.islands import list_islands
 from experiments.record.run_folder import RunFolder, open_run, write_config
 from experiments.record.run_lock import RunLock
-from experiments.report.command import REPORT_FILE, write_report
+from experiments.report.command import write_report
 from experiments.settings.load import load_config, override_resumed, take_resume_flag
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import Conclusion, conclude
@@ -39,7 +40,7 @@ from experiments.stages.resume import (
     write_measured,
 )
 from experiments.stages.search import Searched, search
-from experiments.stages.tile_stage import TILES, tune_tiles
+from experiments.stages.tile_stage import tune_tiles
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
 from experiments.terminal.stop_signals import terminate_as_interrupt
@@ -73,7 +74,7 @@ def run(config: RunConfig, command: str) -> RunFolder:
     """
     folder = RunFolder.create(config, config.target.place)
     with RunLock(folder.path):
-        folder.write_text("command.txt", command)
+        folder.write_text(files.COMMAND, command)
         _work(config, folder, Resumed())
     return folder
 
@@ -94,7 +95,7 @@ def resume(path: Path, overrides: Sequence[str], command: str) -> RunFolder:
     config = override_resumed(config, overrides)
     with RunLock(folder.path):
         past = read_resumed(folder.path)
-        folder.append_text("command.txt", command)
+        folder.append_text(files.COMMAND, command)
         write_config(folder, config)
         print(f"going on after {len(past.evaluations)} evaluations", flush=True)
         _work(config, folder, past)
@@ -114,7 +115,7 @@ def _work(config: RunConfig, folder: RunFolder, past: Resumed) -> None:
         ):
             if past.measured is not None:
                 check_same_machine(folder, device.facts())
-            folder.write_json("environment.json", environment_facts(device.facts()))
+            folder.write_json(files.ENVIRONMENT, environment_facts(device.facts()))
             places = Places(
                 device=device, store=store, folder=folder, events=events, progress=progress
             )
@@ -136,7 +137,7 @@ def _command(arguments: Sequence[str]) -> None:
     with terminate_as_interrupt():
         folder = run(load_config(rest), command) if path is None else resume(path, rest, command)
     print(f"run folder: {folder.path}")
-    print(f"report: {folder.path / REPORT_FILE}")
+    print(f"report: {folder.path / files.REPORT}")
     print(f"curves: tensorboard --logdir {folder.events}")
 
 
@@ -161,7 +162,7 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
     for island in islands:
         _say(str(island))
     if islands:
-        folder.write_json(ISLANDS, [island.to_dict() for island in islands])
+        folder.write_json(files.ISLANDS, [island.to_dict() for island in islands])
     searched = search(config, setup, measured, places, past.evaluations)
     if searched.unmet is not None:
         raise searched.unmet
@@ -182,7 +183,7 @@ def _choose_tiles(config: RunConfig, setup: NetworkSetup, places: Places) -> Non
     report = tune_tiles(places.device, graph, widths, places.progress)
     _say(report.sentence)
     document = {**asdict(report), "digest": places.device.tiles(graph, widths)}
-    places.folder.write_json(TILES, document)
+    places.folder.write_json(files.TILES, document)
 
 
 def _write_conclusion(
@@ -195,9 +196,9 @@ def _write_conclusion(
     folder, events = places.folder, places.events
     budget, best = measured.decided.budget, conclusion.choice.evaluation
     evaluations = searched.problem.evaluator.evaluations
-    folder.write_text("best_allocation.json", best.allocation.to_json())
-    folder.write_text("pareto.csv", pareto_csv(evaluations))
-    folder.write_text("results.csv", to_csv(conclusion.rows))
+    folder.write_text(files.BEST, best.allocation.to_json())
+    folder.write_text(files.FRONT, pareto_csv(evaluations))
+    folder.write_text(files.RESULTS_CSV, to_csv(conclusion.rows))
     document = {
         "split": "search",
         "budget": asdict(budget),
@@ -207,7 +208,7 @@ def _write_conclusion(
         "seconds": seconds,
         **conclusion.to_dict(),
     }
-    folder.write_json("results.json", document)
+    folder.write_json(files.RESULTS, document)
     step = len(evaluations)
     events.figure("bits/chosen", draw_bits(best.allocation, "chosen"), step)
     events.figure("front/accuracy_latency", draw_front(evaluations, best, budget.latency_ms), step)

@@ -18,6 +18,7 @@ from experiments.compare.plan import DEFAULT_BUDGETS, Job, Plan
 from experiments.compare.rows import Row, UniformRow, append_row, read_rows, rows_csv
 from experiments.compare.shared import SharedTimes
 from experiments.compare.tables import draw_answers, draw_costs
+from experiments.record import files
 from experiments.record.environment_facts import command_line, environment_facts
 from experiments.record.run_lock import RunLock
 from experiments.settings.load import load_config
@@ -75,10 +76,10 @@ def compare(
         Store(Path(base.store) if base.store else path / "store.sqlite") as store,
         closing(open_device(base.device_target, base.protocol, base.energy)) as device,
     ):
-        if (path / "environment.json").exists():
+        if (path / files.ENVIRONMENT).exists():
             check_same_machine(folder, device.facts())
         else:
-            folder.write_json("environment.json", environment_facts(device.facts()))
+            folder.write_json(files.ENVIRONMENT, environment_facts(device.facts()))
         place = Place(folder=path / "jobs", device=device, store=store)
         for seed in range(plan.seeds):
             _do_seed(plan, replace(base, seed=seed), folder, place, progress)

@@ -5,6 +5,7 @@ from pathlib import Path
 from experiments.compare.plan import Plan
 from experiments.compare.shared import SharedTimes
 from experiments.errors import RunFolderError
+from experiments.record import files
 from experiments.record.run_folder import RunFolder, write_config
 from experiments.settings.keys import dotted_values
 from experiments.settings.load import read_config_file
@@ -37,10 +38,10 @@ class CompareFolder(RunFolder):
                 "choose a writable folder with --output",
             ) from None
         folder = cls(path)
-        if not (path / "config.yaml").exists():
+        if not (path / files.CONFIG).exists():
             write_config(folder, config)
             return folder
-        before, now = dotted_values(read_config_file(path / "config.yaml")), dotted_values(config)
+        before, now = dotted_values(read_config_file(path / files.CONFIG)), dotted_values(config)
         for key, value in now.items():
             if key not in _FREE and before.get(key) != value:
                 raise RunFolderError(

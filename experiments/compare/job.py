@@ -106,7 +106,7 @@ def _search(
                 events=events,
                 progress=LiveProgress(quiet=True),
             )
-            past = read_evaluations(path / "evaluations.jsonl")
+            past = read_evaluations(path)
             return search(config, subject.setup, measured, places, past)
     finally:
         folder.close_log(handler)

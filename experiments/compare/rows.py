@@ -3,13 +3,13 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from experiments.errors import RunFolderError
+from experiments.record.lines import append_line, cut_torn_line, whole_lines
 from quant.allocation import Allocation
 
 __all__ = ["Answer", "Row", "UniformRow", "append_row", "read_rows", "rows_csv"]
@@ -102,15 +102,7 @@ def append_row(path: Path, row: Row | UniformRow) -> None:
     Raises:
         RunFolderError: the disk is full or read-only.
     """
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row.to_dict()) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot write {path}: {error.strerror or error}", "free the disk or change --output"
-        ) from None
+    append_line(path, row.to_dict())
 
 
 def read_rows(path: Path, kind: type[T]) -> tuple[T, ...]:
@@ -121,12 +113,9 @@ def read_rows(path: Path, kind: type[T]) -> tuple[T, ...]:
     """
     if not path.exists():
         return ()
-    text = path.read_text(encoding="utf-8")
-    complete = text[: text.rfind("\n") + 1]
-    if complete != text:
-        os.truncate(path, len(complete.encode()))
+    cut_torn_line(path)
     rows: list[T] = []
-    for number, line in enumerate(complete.splitlines(), 1):
+    for number, line in enumerate(whole_lines(path.read_bytes()), 1):
         try:
             rows.append(kind.from_dict(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:

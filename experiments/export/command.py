@@ -14,12 +14,12 @@ from experiments.export.card import CardFacts, model_card
 from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import import_onnx, onnx_model
 from experiments.export.onnx_types import OPSETS
+from experiments.record import files
 from experiments.record.islands import list_islands
-from experiments.record.run_folder import RunFolder, read_run
+from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import BEST
 from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
-from experiments.stages.resume import TABLE
 from experiments.stages.retraining import retrain_and_score
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
@@ -75,7 +75,7 @@ def export(
             "start a run with --target.runner local, or on a board",
         )
     setup = set_up_network(config, progress)
-    allocation = Allocation.from_dict(folder.read_json("best_allocation.json"))
+    allocation = Allocation.from_dict(folder.read_json(files.BEST))
     allocation.check(setup.network.layers)
     graph, accuracy = retrain_and_score(
         setup, config, allocation, setup.task.test, partial(progress.stage, "retraining")
@@ -137,11 +137,11 @@ def _write_card(
     why_no_onnx: str,
 ) -> None:
     bundle: dict[str, Any] = RunFolder(made).read_json("bundle.json")
-    results = folder.read_json("results.json")
+    results = folder.read_json(files.RESULTS)
     measurement = results["best"]["measurement"]
     bundle_bytes = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
     whole = float_accuracy(setup.module, setup.task.test)
-    table = LayerTable.from_dict(folder.read_json(TABLE))
+    table = LayerTable.from_dict(folder.read_json(files.TABLE))
     all_8 = Allocation.uniform(setup.network.layers, MAX_BITS)
     card = model_card(
         CardFacts(
@@ -166,7 +166,7 @@ def _write_card(
             best=BEST,
             device=measurement["device"],
             source=measurement["source"],
-            command=(folder.path / "command.txt").read_text(encoding="utf-8").splitlines()[0],
+            command=folder.record.command.splitlines()[0],
             date=time.strftime("%Y-%m-%d"),
             retraining_steps=config.final.steps,
             labels=bundle["labels"],
@@ -180,7 +180,7 @@ def _write_card(
 
 
 def _command(parsed: argparse.Namespace) -> None:
-    folder, config = read_run(parsed.run)
+    folder, config = open_run(parsed.run, finished=True)
     opset = None if parsed.no_onnx else parsed.onnx_opset
     if opset is not None:
         import_onnx()  # what is missing is said before anything is retrained

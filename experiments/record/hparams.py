@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summary_v2
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from experiments.record import files
 from experiments.record.run_folder import RunFolder
 from hardware.energy.energy import NO_METER, energy_label
 
@@ -56,9 +56,8 @@ def write_hparams(folder: RunFolder) -> None:
     Raises:
         RunFolderError: the run has no `results.json`.
     """
-    results = folder.read_json("results.json")
-    config = yaml.safe_load((folder.path / "config.yaml").read_text(encoding="utf-8"))
-    values, metrics = hparams_of(config, results), metrics_of(results)
+    results = folder.read_json(files.RESULTS)
+    values, metrics = hparams_of(folder.record.config, results), metrics_of(results)
     scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in metrics.items()]
     parts = [
         summary_v2.hparams_config_pb(

@@ -8,10 +8,7 @@ from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.capture.float_island import FloatIsland
 
-__all__ = ["ISLANDS", "ListedIsland", "list_islands"]
-
-ISLANDS = "islands.json"
-"""The run's file; there is none where the network has no islands."""
+__all__ = ["ListedIsland", "list_islands"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

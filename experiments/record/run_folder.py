@@ -9,10 +9,13 @@ from typing import Any
 
 from env.evaluating.evaluation import Evaluation
 from experiments.errors import RunFolderError
+from experiments.record import files
+from experiments.record.lines import append_line
+from experiments.record.run_record import RunRecord
 from experiments.settings.load import config_to_yaml, read_config_file
 from experiments.settings.run_config import RunConfig
 
-__all__ = ["RunFolder", "read_run", "write_config"]
+__all__ = ["RunFolder", "open_run", "write_config"]
 
 _LATEST = "latest"
 
@@ -52,9 +55,14 @@ class RunFolder:
         return folder
 
     @property
+    def record(self) -> RunRecord:
+        """What is in the folder now."""
+        return RunRecord(self.path)
+
+    @property
     def events(self) -> Path:
         """Folder of the TensorBoard event files."""
-        return self.path / "tb"
+        return self.path / files.EVENTS
 
     def write_text(self, name: str, text: str) -> Path:
         """Write one file by way of a temporary one, so that a reader never sees half of it.
@@ -106,18 +114,11 @@ class RunFolder:
         Raises:
             RunFolderError: the disk is full or read-only.
         """
-        path = self.path / "evaluations.jsonl"
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(evaluation.to_dict(), default=str) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise self._cannot_write(path, error) from None
+        append_line(self.path / files.EVALUATIONS, evaluation.to_dict())
 
     def open_log(self) -> logging.Handler:
         """Send the log records of our packages to `run.log`; the caller closes the handler."""
-        handler = logging.FileHandler(self.path / "run.log", encoding="utf-8")
+        handler = logging.FileHandler(self.path / files.LOG, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         for package in ("quant", "hardware", "env", "agents", "experiments"):
             logger = logging.getLogger(package)
@@ -138,40 +139,20 @@ class RunFolder:
         )
 
 
-def read_run(path: Path) -> tuple[RunFolder, RunConfig]:
-    """Open the folder of a finished run.
+def open_run(path: Path, *, finished: bool = False) -> tuple[RunFolder, RunConfig]:
+    """Open the folder of a run, which must have ended if `finished`.
 
     Raises:
         RunFolderError: no such folder, or its run did not finish.
         ConfigError: its configuration cannot be read by this version.
     """
-    for name in ("config.yaml", "best_allocation.json", "results.json"):
-        if not (path / name).is_file():
-            raise RunFolderError(
-                f"{path} is not the folder of a finished run: it has no {name}",
-                "give a folder that python -m experiments.run printed, for example runs/latest",
-            )
-    return RunFolder(path.resolve()), read_config_file(path / "config.yaml")
-
-
-def open_run(path: Path) -> tuple[RunFolder, RunConfig]:
-    """Open the folder of a run, finished or not.
-
-    Raises:
-        RunFolderError: no such folder.
-        ConfigError: its configuration cannot be read by this version.
-    """
-    if not (path / "config.yaml").is_file():
-        raise RunFolderError(
-            f"{path} is not the folder of a run: it has no config.yaml",
-            "give a folder that python -m experiments.run printed, for example runs/latest",
-        )
-    return RunFolder(path.resolve()), read_config_file(path / "config.yaml")
+    folder = RunFolder(RunRecord.open(path, finished=finished).path)
+    return folder, read_config_file(folder.path / files.CONFIG)
 
 
 def write_config(folder: RunFolder, config: RunConfig) -> None:
     """Write `config.yaml`, from which the same run can be started again."""
-    folder.write_text("config.yaml", config_to_yaml(config))
+    folder.write_text(files.CONFIG, config_to_yaml(config))
 
 
 def _make_new(root: Path, name: str) -> Path:

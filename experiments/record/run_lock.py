@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import IO
 
 from experiments.errors import RunFolderError
+from experiments.record import files
 
 __all__ = ["RunLock"]
 
@@ -15,7 +16,7 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         """Name the folder; nothing is locked yet."""
-        self._path = folder / "lock"
+        self._path = folder / files.LOCK
         self._file: IO[str] | None = None
 
     def __enter__(self) -> "RunLock":

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from experiments.errors import RunFolderError
+from experiments.record import files
 from quant.network import QuantizedNetwork
 
 __all__ = ["SharedWeights"]
@@ -23,7 +24,7 @@ class SharedWeights:
 
     def __init__(self, folder: Path) -> None:
         """Use a run's folder; nothing is written yet."""
-        self._folder = folder / "checkpoints"
+        self._folder = folder / files.CHECKPOINTS
 
     @property
     def policy_folder(self) -> Path:
@@ -71,7 +72,7 @@ class SharedWeights:
                 f"expected the weights after {evaluations} evaluations at {path}, found a file "
                 f"that is missing, truncated or of another network ({_first_line(error)})",
                 "the run cannot go on; start a new one with --config "
-                f"{self._folder.parent / 'config.yaml'}",
+                f"{self._folder.parent / files.CONFIG}",
             ) from None
 
     def _path(self, evaluations: int) -> Path:

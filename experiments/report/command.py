@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.errors import RunFolderError
+from experiments.record import files
+from experiments.record.run_record import RunRecord
 from experiments.report.page import render
-from experiments.report.run_record import read_record
 from experiments.terminal.exit_codes import run_command
 
-__all__ = ["REPORT_FILE", "main", "write_report"]
-
-REPORT_FILE = "report.html"
+__all__ = ["main", "write_report"]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--output",
         type=Path,
-        help=f"the file to write (default: RUN/{REPORT_FILE}, or ./{REPORT_FILE} for several runs)",
+        help="the file to write (default: RUN/report.html, or ./report.html for several runs)",
     )
     parsed = parser.parse_args(list(arguments))
     return run_command(lambda: print(f"report: {write_report(parsed.runs, parsed.output)}"))
@@ -41,12 +40,13 @@ def write_report(runs: Sequence[Path], output: Path | None = None) -> Path:
     Raises:
         RunFolderError: a folder is not a run's, or the page cannot be written.
     """
-    records = [read_record(path) for path in runs]
+    records = [RunRecord.open(path) for path in runs]
     if output is None:
-        output = records[0].path / REPORT_FILE if len(records) == 1 else Path(REPORT_FILE)
+        output = records[0].path / files.REPORT if len(records) == 1 else Path(files.REPORT)
+    page = render(records)
     temporary = output.with_name(f".{output.name}.part")
     try:
-        temporary.write_text(render(records), encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8")
         os.replace(temporary, output)
     except OSError as error:
         raise RunFolderError(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from env.evaluating.evaluation import Evaluation
+from experiments.record.run_record import RunRecord
 from experiments.report.markup import Markup, element
 from experiments.report.plot import Axis, Plot
-from experiments.report.run_record import RunRecord
 from experiments.stages.figures import front_points
 from quant.allocation import Allocation
 

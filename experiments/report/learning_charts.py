@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from env.evaluating.evaluation import Evaluation
 from experiments.record.curves import Curve
+from experiments.record.run_record import RunRecord
 from experiments.report.markup import Markup, element
 from experiments.report.plot import Axis, Plot
-from experiments.report.run_record import RunRecord
 from hardware.energy.energy import NO_METER
 
 __all__ = ["learning_figures"]

@@ -2,8 +2,8 @@
 
 import statistics
 
+from experiments.record.run_record import RunRecord
 from experiments.report.markup import Markup, element
-from experiments.report.run_record import RunRecord
 from hardware.energy.energy import MODELLED, NO_METER
 
 __all__ = ["models_note"]

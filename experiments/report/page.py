@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from importlib.resources import files
 
+from experiments.record.run_record import RunRecord
 from experiments.report.front_chart import joint_figure
 from experiments.report.markup import Markup, element, join
-from experiments.report.run_record import RunRecord
 from experiments.report.sections import banners, run_sections, summary_tiles
 from experiments.report.tables import results_table
 

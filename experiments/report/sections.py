@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from env.evaluating.evaluation import Evaluation
+from experiments.record.run_record import RunRecord
 from experiments.report.bits_grid import best_grid, bits_scale, history_grid
 from experiments.report.front_chart import BEST_ROW, front_figure, uniform_bits
 from experiments.report.learning_charts import learning_figures
 from experiments.report.markup import Markup, element, join
 from experiments.report.models_note import models_note
-from experiments.report.run_record import RunRecord
 from experiments.report.staircase import staircase_legend, staircases, table_of_layers
 from experiments.report.tables import (
     evaluations_table,

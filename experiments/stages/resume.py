@@ -1,20 +1,19 @@
 """Resumed: what a run that was stopped or killed left in its folder."""
 
-import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from env.decisions.budget import Budget
 from env.evaluating.evaluation import Evaluation
 from experiments.errors import RunFolderError
+from experiments.record import files
+from experiments.record.lines import cut_torn_line
 from experiments.record.run_folder import RunFolder
+from experiments.record.run_record import RunRecord
 from experiments.stages.measured import Measured
 from experiments.stages.resource_budget import DecidedBudget
-from hardware.layers.table import LayerTable
-from quant.sensitivities import SensitivityTable
 
 __all__ = [
     "Resumed",
@@ -24,13 +23,9 @@ __all__ = [
     "write_measured",
 ]
 
-T = TypeVar("T")
-
 MACHINE = ("cpu", "cpu_features", "tvm", "energy")
 """Facts that decide what a program takes, and what it is measured with; a run goes on only where
 they are the same."""
-
-TABLE, SENSITIVITIES, BUDGET = "layer_table.json", "sensitivities.json", "budget.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,16 +45,30 @@ def read_resumed(folder: Path) -> Resumed:
     Raises:
         RunFolderError: a file is damaged in a way that no killed run leaves behind.
     """
-    if not (folder / BUDGET).exists():
+    record = RunRecord(folder)
+    if record.budget is None:
         return Resumed()
-    measured = Measured(
-        table=_read(folder / TABLE, lambda text: LayerTable.from_dict(json.loads(text))),
-        sensitivity=_read(
-            folder / SENSITIVITIES, lambda text: SensitivityTable.from_dict(json.loads(text))
-        ),
-        decided=_read(folder / BUDGET, _budget_from),
+    if record.table is None or record.sensitivity is None:
+        raise RunFolderError(
+            f"expected {files.TABLE} and {files.SENSITIVITIES} in {folder}, found one missing",
+            f"the run cannot go on; start a new one with --config {folder / files.CONFIG}",
+        )
+    limits = {name: value for name, value in record.budget.items() if name != "reason"}
+    decided = DecidedBudget(budget=Budget(**limits), reason=record.budget["reason"])
+    return Resumed(
+        evaluations=read_evaluations(folder),
+        measured=Measured(table=record.table, sensitivity=record.sensitivity, decided=decided),
     )
-    return Resumed(evaluations=read_evaluations(folder / "evaluations.jsonl"), measured=measured)
+
+
+def read_evaluations(folder: Path) -> tuple[Evaluation, ...]:
+    """Read the finished evaluations of a search, and make the file ready for more.
+
+    Raises:
+        RunFolderError: the file is damaged in a way that no killed run leaves behind.
+    """
+    cut_torn_line(folder / files.EVALUATIONS)
+    return RunRecord(folder).evaluations
 
 
 def check_same_machine(folder: RunFolder, facts: Mapping[str, Any]) -> None:
@@ -72,13 +81,13 @@ def check_same_machine(folder: RunFolder, facts: Mapping[str, Any]) -> None:
     Raises:
         RunFolderError: the CPU or TVM is another one than the run began with.
     """
-    before = folder.read_json("environment.json").get("device", {})
+    before = folder.record.environment.get("device", {})
     for name in MACHINE:
         if before.get(name) != facts.get(name):
             raise RunFolderError(
                 f"{folder.path} was measured with {name} {before.get(name)!r}, found "
                 f"{facts.get(name)!r} now; one run never mixes two machines",
-                f"start a new run with --config {folder.path / 'config.yaml'}",
+                f"start a new run with --config {folder.path / files.CONFIG}",
             )
 
 
@@ -88,52 +97,10 @@ def write_measured(folder: RunFolder, measured: Measured) -> None:
     Raises:
         RunFolderError: the disk is full or read-only.
     """
-    folder.write_json(TABLE, measured.table.to_dict())
-    folder.write_json(SENSITIVITIES, measured.sensitivity.to_dict())
+    folder.write_json(files.TABLE, measured.table.to_dict())
+    folder.write_json(files.SENSITIVITIES, measured.sensitivity.to_dict())
     budget = measured.decided.budget
     folder.write_json(
-        BUDGET,
+        files.BUDGET,
         {**asdict(budget), "reason": measured.decided.reason},
     )
-
-
-def _budget_from(text: str) -> DecidedBudget:
-    document = json.loads(text)
-    reason = document.pop("reason")
-    return DecidedBudget(budget=Budget(**document), reason=reason)
-
-
-def read_evaluations(path: Path) -> tuple[Evaluation, ...]:
-    """Read finished evaluations, in order; a last line that was being written is cut off.
-
-    Args:
-        path: An `evaluations.jsonl`, which need not exist.
-
-    Raises:
-        RunFolderError: the file is damaged in a way that no killed run leaves behind.
-    """
-    if not path.exists():
-        return ()
-    text = _read(path, str)
-    complete = text[: text.rfind("\n") + 1]
-    if complete != text:
-        # The torn line never counted: its evaluation is made again.
-        # Cut, not rewritten: a process killed here must not lose the lines before it.
-        os.truncate(path, len(complete.encode()))
-    return _read(path, lambda lines: tuple(map(_evaluation_from, lines.splitlines())))
-
-
-def _evaluation_from(line: str) -> Evaluation:
-    return Evaluation.from_dict(json.loads(line))
-
-
-def _read(path: Path, parse: Callable[[str], T]) -> T:
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunFolderError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunFolderError(
-            f"expected the record of a run at {path}, found a damaged file ({error!r})",
-            f"the run cannot go on; start a new one with --config {path.parent / 'config.yaml'}",
-        ) from None

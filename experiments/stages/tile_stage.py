@@ -7,10 +7,7 @@ from hardware.device import Device
 from hardware.host.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["TILES", "tune_tiles"]
-
-TILES = "tiles.json"
-"""File in a run's folder: what the search did, and a digest of the tiles that the run has."""
+__all__ = ["tune_tiles"]
 
 
 def tune_tiles(

@@ -13,7 +13,7 @@ import pytest
 from env.tasks import TaskConfig, load_task
 from experiments import run as run_module
 from experiments.export.command import main
-from experiments.record.run_folder import read_run
+from experiments.record.run_folder import open_run
 from experiments.stages.network_setup import set_up_network
 from experiments.stages.retraining import retrain
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
@@ -54,7 +54,7 @@ def test_a_bundle_runs_in_a_fresh_environment_equal_to_the_bit(
     bundle = tmp_path / "bundle"
     assert main([str(run_folder), "--output", str(bundle), "--quiet"]) == DONE
     assert "run it with: python" in capsys.readouterr().out
-    folder, config = read_run(run_folder)
+    folder, config = open_run(run_folder, finished=True)
     setup = set_up_network(config, LiveProgress(quiet=True))
     best = Allocation.from_dict(folder.read_json("best_allocation.json"))
     images = load_task(TaskConfig()).test.images[:50].numpy()
@@ -112,7 +112,7 @@ def test_an_own_network_with_islands_goes_all_the_way(
     assert "in it as operators in float32" in card
     assert f"and {4 * (8 + 8 * 8 * 4 + 8):,} of float islands" in card
 
-    folder, config = read_run(tmp_path / "latest")
+    folder, config = open_run(tmp_path / "latest", finished=True)
     setup = set_up_network(config, LiveProgress(quiet=True))
     best = Allocation.from_dict(folder.read_json("best_allocation.json"))
     graph, images = retrain(setup, config, best), data()["test"][0]

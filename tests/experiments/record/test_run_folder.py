@@ -8,7 +8,7 @@ import pytest
 
 from experiments.errors import RunFolderError
 from experiments.record.environment_facts import command_line, environment_facts
-from experiments.record.run_folder import RunFolder, read_run
+from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.run_config import RunConfig
 from tests.experiments.evaluations import allocation, evaluation
 
@@ -47,10 +47,10 @@ def test_the_configuration_reads_back_from_a_finished_folder(tmp_path: Path) -> 
     asked = config(tmp_path)
     folder = RunFolder.create(asked, "local", NOON)
     with pytest.raises(RunFolderError, match=r"has no best_allocation\.json"):
-        read_run(folder.path)
+        open_run(folder.path, finished=True)
     folder.write_json("results.json", {"rows": []})
     folder.write_text("best_allocation.json", allocation(4).to_json())
-    found, read = read_run(tmp_path / "latest")
+    found, read = open_run(tmp_path / "latest", finished=True)
     assert read == asked
     assert found.path == folder.path.resolve()
     assert found.read_json("results.json") == {"rows": []}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.record.islands import ISLANDS, ListedIsland
+from experiments.record import files
+from experiments.record.islands import ListedIsland
 from experiments.report.command import main, write_report
 from experiments.report.front_chart import uniform_bits
 from experiments.report.markup import Markup, element
@@ -81,7 +82,7 @@ def test_float_islands_are_listed_with_their_reason_and_share(tmp_path: Path) ->
         name="silu", operators=("silu", "mul"), reason="no <integer> form", us=2.5, share=0.25
     )
     unknown = replace(island, name="tanh", us=None, share=None)
-    run.write_json(ISLANDS, [island.to_dict(), unknown.to_dict()])
+    run.write_json(files.ISLANDS, [island.to_dict(), unknown.to_dict()])
     page = Page(write_report([run.path]).read_text())
     assert "Float islands" in page.headings
     assert ["silu", "silu, mul", "2.50", "25.0 %", "no <integer> form"] in page.rows

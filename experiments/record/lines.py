@@ -1,0 +1,41 @@
+"""Files that grow by one line of JSON at a time; a line is on the disk before it counts."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import RunFolderError
+
+__all__ = ["append_line", "cut_torn_line", "whole_lines"]
+
+
+def append_line(path: Path, document: Any) -> None:
+    """Append one line; it is on the disk before this returns.
+
+    Raises:
+        RunFolderError: the disk is full or read-only.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(document, default=str) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot write {path}: {error.strerror or error}", "free the disk or change --output"
+        ) from None
+
+
+def whole_lines(content: bytes) -> list[str]:
+    """Return a file's lines; a last one without its end was being written, and never counted."""
+    return content[: content.rfind(b"\n") + 1].decode().splitlines()
+
+
+def cut_torn_line(path: Path) -> None:
+    """Remove a last line without its end, before another one is appended.
+
+    The file is cut and not written again: a process killed here must not lose the lines before it.
+    """
+    if path.exists():
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)

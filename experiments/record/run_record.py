@@ -1,0 +1,187 @@
+"""RunRecord: one run as its files tell it, whether it goes on, was stopped or has ended."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+import yaml
+
+from env.decisions.budget import Budget
+from env.evaluating.evaluation import Evaluation
+from experiments.errors import RunFolderError
+from experiments.record import files
+from experiments.record.curves import Curve, read_curves
+from experiments.record.islands import ListedIsland
+from experiments.record.lines import whole_lines
+from hardware.energy.energy import NO_METER
+from hardware.layers.table import LayerTable
+from quant.allocation import Allocation
+from quant.sensitivities import SensitivityTable
+
+__all__ = ["RunRecord"]
+
+T = TypeVar("T", covariant=True)
+Missing = TypeVar("Missing", covariant=True)
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_HINT = "give a folder that python -m experiments.run printed, for example runs/latest"
+
+
+class _File(Generic[T, Missing]):
+    """A file of the folder as an attribute: read when it is first asked for, and once."""
+
+    def __init__(self, name: str, parse: Callable[[bytes], T], missing: Missing) -> None:
+        self._name = name
+        self._parse = parse
+        self._missing = missing
+
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        self._attribute = attribute
+
+    def __get__(self, record: "RunRecord", owner: type) -> T | Missing:
+        path = record.path / self._name
+        found: T | Missing = self._missing
+        try:
+            found = self._parse(path.read_bytes())
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from None
+        except (KeyError, TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
+            raise RunFolderError(
+                f"{path}: a file of the run is damaged or of another version: {error!r}",
+                f"start a new run with --config {record.path / files.CONFIG}",
+            ) from None
+        record.__dict__[self._attribute] = found  # from now on before this descriptor
+        return found
+
+
+def _config_from(content: bytes) -> Mapping[str, Any]:
+    found = yaml.safe_load(content)
+    return found if isinstance(found, dict) else {}
+
+
+def _budget_from(content: bytes) -> Mapping[str, Any]:
+    document: dict[str, Any] = json.loads(content)
+    limits = {name: value for name, value in document.items() if name != "reason"}
+    return {**asdict(Budget(**limits)), "reason": document["reason"]}
+
+
+def _results_from(content: bytes) -> Mapping[str, Any]:
+    """Look at what every reader looks at, so that damage shows while the file can be named."""
+    document: dict[str, Any] = json.loads(content)
+    Allocation.from_dict(document["best"]["allocation"])
+    for row in document["rows"]:
+        row["name"]
+    return document
+
+
+class RunRecord:
+    """One run as its files tell it.
+
+    None stands for a file that is not written yet. A file that is damaged raises RunFolderError
+    where it is first asked for.
+    """
+
+    config_text = _File(files.CONFIG, bytes.decode, "")
+    config = _File(files.CONFIG, _config_from, _NOTHING)
+    """The configuration by key, whichever version wrote it."""
+    command = _File(files.COMMAND, lambda content: content.decode().strip(), "")
+    """The command line that started the run, and each that it went on by."""
+    environment = _File(files.ENVIRONMENT, json.loads, _NOTHING)
+    """What the run ran on."""
+    tiles = _File(files.TILES, json.loads, None)
+    """What the tile search did; None for a run from before there was one."""
+    table = _File(files.TABLE, lambda text: LayerTable.from_dict(json.loads(text)), None)
+    """What each layer takes at each pair of bits."""
+    sensitivity = _File(
+        files.SENSITIVITIES, lambda text: SensitivityTable.from_dict(json.loads(text)), None
+    )
+    """How much the loss rises with each tensor at each width."""
+    budget = _File(files.BUDGET, _budget_from, None)
+    """The limits `latency_ms`, `model_bytes` and `energy_mj`, and the `reason` for them."""
+    islands = _File(
+        files.ISLANDS, lambda text: tuple(map(ListedIsland.from_dict, json.loads(text))), ()
+    )
+    """What stays in float; none where everything has an integer form."""
+    evaluations = _File(
+        files.EVALUATIONS,
+        lambda text: tuple(Evaluation.from_dict(json.loads(line)) for line in whole_lines(text)),
+        (),
+    )
+    """The finished evaluations in order; one that was being written is none."""
+    results = _File(files.RESULTS, _results_from, None)
+    """The final table and the choice; None while the run goes on or after it was stopped."""
+    test_results = _File(files.TEST_RESULTS, json.loads, None)
+    """The table on the test split, once `experiments.evaluate` was run."""
+
+    def __init__(self, path: Path) -> None:
+        """Use a folder; nothing is read yet, and `open` looks at it first."""
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path, *, finished: bool = False) -> "RunRecord":
+        """Open the folder of a run, which must have ended if `finished`.
+
+        Raises:
+            RunFolderError: no such folder, not a run's, or the run has not ended.
+        """
+        if not path.is_dir():
+            raise RunFolderError(f"{path}: expected the folder of a run, found no folder", _HINT)
+        kind = "finished run" if finished else "run"
+        for name in (files.CONFIG, files.BEST, files.RESULTS) if finished else (files.CONFIG,):
+            if not (path / name).is_file():
+                raise RunFolderError(
+                    f"{path} is not the folder of a {kind}: it has no {name}", _HINT
+                )
+        return cls(path.resolve())
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    @cached_property
+    def curves(self) -> Mapping[str, Curve]:
+        """The scalars that were logged."""
+        try:
+            return read_curves(self.path / files.EVENTS)
+        except RunFolderError:
+            return {}  # no events yet
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where latencies come from: `measured`, `simulated`, `emulated`; sorted, each once."""
+        found = {item.measurement.source for item in self.evaluations if item.measurement}
+        if self.table is not None:
+            found.add(self.table.source)
+        return tuple(sorted(found))
+
+    @property
+    def energy_source(self) -> str:
+        """Where energies come from: a kind of meter, `modelled` or `none`."""
+        found = [item.measurement.energy_source for item in self.evaluations if item.measurement]
+        if self.table is not None:
+            found.append(self.table.energy_source)
+        return next((source for source in found if source != NO_METER), NO_METER)
+
+    @property
+    def rows(self) -> tuple[Mapping[str, Any], ...]:
+        """The rows of the final table; none before the run has ended."""
+        return () if self.results is None else tuple(self.results["rows"])
+
+    @property
+    def budget_ms(self) -> float | None:
+        """The latency budget, where the run has decided one."""
+        return None if self.budget is None else self.budget["latency_ms"]
+
+    @property
+    def best(self) -> Allocation | None:
+        """The chosen allocation; None before the run has ended."""
+        if self.results is None:
+            return None
+        return Allocation.from_dict(self.results["best"]["allocation"])

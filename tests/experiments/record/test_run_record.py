@@ -1,0 +1,70 @@
+"""One run as its files tell it: what is missing, what is damaged, what was being written."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.errors import RunFolderError
+from experiments.record import files
+from experiments.record.lines import append_line, cut_torn_line, whole_lines
+from experiments.record.run_record import RunRecord
+from tests.experiments.run_folders import make_run
+
+
+def test_a_file_that_is_not_written_yet_is_none(tmp_path: Path) -> None:
+    record = RunRecord(tmp_path)
+    assert [record.results, record.table, record.budget, record.sensitivity] == [None] * 4
+    assert [record.tiles, record.test_results, record.best, record.budget_ms] == [None] * 4
+    assert record.evaluations == record.islands == record.rows == ()
+    assert (record.config, record.environment, record.curves) == ({}, {}, {})
+    assert record.config_text == record.command == ""
+
+
+def test_a_file_is_read_once_and_by_each_record_anew(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    record = run.record
+    assert len(record.evaluations) == 4
+    assert record.evaluations is record.evaluations
+    (run.path / files.EVALUATIONS).unlink()
+    assert len(record.evaluations) == 4
+    assert run.record.evaluations == ()
+
+
+def test_an_evaluation_that_was_being_written_is_none(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    with (run.path / files.EVALUATIONS).open("ab") as file:
+        file.write(b'{"index": 4, "\xc3')
+    assert len(run.record.evaluations) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "attribute"),
+    [
+        (files.RESULTS, b'{"rows": []}', "results"),
+        (files.BUDGET, b'{"latency_ms": 1.0}', "budget"),
+        (files.BUDGET, b'{"hours": 1.0, "reason": ""}', "budget"),
+        (files.EVALUATIONS, b'{"index": 0}\n', "evaluations"),
+        (files.CONFIG, b"a: [", "config"),
+        (files.COMMAND, b"\xff", "command"),
+    ],
+)
+def test_damage_is_named_where_the_file_is_asked_for(
+    tmp_path: Path, name: str, content: bytes, attribute: str
+) -> None:
+    run = make_run(tmp_path)
+    (run.path / name).write_bytes(content)
+    with pytest.raises(RunFolderError, match=rf"{name}: a file of the run is damaged"):
+        getattr(run.record, attribute)
+
+
+def test_a_torn_line_is_cut_before_another_is_appended(tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    cut_torn_line(file)
+    assert not file.exists()
+    for number in range(3):
+        append_line(file, {"number": number})
+        with file.open("a") as torn:
+            torn.write('{"num')
+        cut_torn_line(file)
+        assert whole_lines(file.read_bytes())[-1] == f'{{"number": {number}}}'
+    assert len(whole_lines(file.read_bytes())) == 3
