@@ -15,7 +15,7 @@ def source_digest() -> str:
 
 
 def digest_of_folder(folder: Path) -> str:
-    """Return the digest of what the Python files of a folder say, and of where in it they are.
+    """Return the digest of a folder's Python files: of their code and of their places in it.
 
     Comments, docstrings and the form of the text count for nothing.
     """
@@ -37,7 +37,7 @@ def _code_of(source: bytes) -> str:
 
 
 def _is_docstring(node: object) -> bool:
-    """Return whether a statement is a text that nobody reads, of an attribute for example."""
+    """Return whether a statement is a bare text, which describes something and does nothing."""
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)

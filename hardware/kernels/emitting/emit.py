@@ -83,7 +83,7 @@ def function(symbol: str, parameters: Sequence[Parameter], body: Callable[..., N
 
 
 def _align_stack() -> None:
-    """Emit what makes the function's stack frame begin at a cache line.
+    """Emit a variable that makes the function's stack frame begin at a cache line.
 
     LLVM aligns a frame to 16 bytes, unless a variable wants more, and spills vectors of 32 bytes
     where they happen to be. One that crosses a line, or even a page, is read back many times
@@ -110,8 +110,8 @@ def store(buffer: Any, index: Any, value: Any, lanes: int) -> None:
 def local_vector(dtype: str, lanes: int) -> Any:
     """Return a buffer for one vector, which with constant indices stays in a register.
 
-    It has the default scope: TVM puts small buffers of this scope on the stack, from where LLVM
-    takes them into registers; those of scope `local` it would fetch from a pool, by a call, and
+    It has the default scope: TVM puts small buffers of this scope on the stack, and LLVM takes them
+    from there into registers. A buffer of scope `local` would come from a pool, by a call, and
     every value would be written to memory as well.
     """
     return T.alloc_buffer((lanes,), dtype)
@@ -137,7 +137,7 @@ def shared_grid(sizes: Sequence[int], parallel: bool) -> Iterator[tuple[Any, ...
             yield tuple(indices) if len(sizes) > 1 else (indices,)
         return
     with T.parallel(prod(sizes)) as index:
-        # What a thread runs is a function of its own.
+        # Each thread runs a function of its own, with a stack frame of its own.
         _align_stack()
         places = []
         for size in reversed(sizes):

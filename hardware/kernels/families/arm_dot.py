@@ -90,7 +90,7 @@ class ArmDot(Family):
         return max(1, _REGISTERS - _CODE_REGISTERS - vectors * self.products // _GROUP)
 
     def most_sums(self, vectors: int) -> int:
-        """Return the same: what is spilled costs more than a larger tile saves."""
+        """Return the same: spilling costs more than a larger tile saves."""
         return self.sums_in_registers(vectors)
 
     def weight_steps(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[Any]:

@@ -95,7 +95,7 @@ class NeonWords(Family):
         return _room(self.depth, vectors)
 
     def most_sums(self, vectors: int) -> int:
-        """Return the same: what is spilled costs more than a larger tile saves."""
+        """Return the same: spilling costs more than a larger tile saves."""
         return self.sums_in_registers(vectors)
 
 
@@ -141,7 +141,7 @@ class NeonBytes(Family):
         return _room(self.depth, vectors)
 
     def most_sums(self, vectors: int) -> int:
-        """Return the same: what is spilled costs more than a larger tile saves."""
+        """Return the same: spilling costs more than a larger tile saves."""
         return self.sums_in_registers(vectors)
 
     def fits(self, steps: int) -> bool:

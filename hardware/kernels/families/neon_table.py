@@ -61,7 +61,7 @@ class NeonTable(TableFamily):
         return _SUMS
 
     def most_sums(self, vectors: int) -> int:
-        """Return the same: what is spilled costs more than a larger tile saves."""
+        """Return the same: spilling costs more than a larger tile saves."""
         return _SUMS
 
 

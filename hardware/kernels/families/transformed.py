@@ -34,8 +34,8 @@ class WinogradBounds:
     """With fewer tiles, a weight from memory is used too seldom, and a transformed layer reads 16
     of them for 9."""
     most_work: float = 0.7
-    """Share of a direct convolution's products up to which transforming pays. It is 16 / 36, and
-    more where tiles reach over the image's end."""
+    """Largest share of a direct convolution's products with which transforming pays. The share is
+    16 / 36, and more where tiles reach over the image's end."""
     least_channels: int = 32
     """With few channels, transforms take as long as products."""
 
@@ -71,8 +71,8 @@ def fits_bytes(weight_bits: int, activation_bits: int, channels: int) -> bool:
 def fits_words(weight_bits: int, activation_bits: int, channels: int) -> bool:
     """Return whether a layer is exact when its codes and weights are transformed to 16 bits.
 
-    Those fit always. Four times the outputs must fit 32 bits; the sums of some places, as they are
-    added up (see `SUMS`), are no larger.
+    Transformed codes and weights always fit. Four times the outputs must fit 32 bits; no sum of
+    some places, as they are added up, is larger (see `SUMS`).
 
     Args:
         weight_bits: See `fits_bytes`.

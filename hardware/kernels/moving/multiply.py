@@ -80,7 +80,7 @@ def multiply_kernel(
 
 
 def _emit_places(layouts: Sequence[Layout], emit: Callable[[Sequence[Any], int], None]) -> None:
-    """Emit the loops over pixels and vectors of channels, the last of which may overlap."""
+    """Emit the loops over pixels and vectors of channels; a last vector may overlap another."""
     *_, out = layouts
     lanes = min(out.channels, _LANES)
     with T.grid(out.batch, out.height, out.width, tile_count(out.channels, lanes)) as (

@@ -1,7 +1,7 @@
 """Family limits: how fast this core multiplies in each kernel family, and how near a network comes.
 
-The limit of a family is measured, not looked up: its own steps run on what lies in the first cache,
-without loops over images, epilogues or padding (`hardware.kernels.compiling.limit`).
+The limit of a family is measured: its own steps run on numbers in the first cache, without loops
+over images, epilogues or padding (`hardware.kernels.compiling.limit`).
 """
 
 from collections.abc import Iterable, Mapping

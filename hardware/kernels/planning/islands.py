@@ -85,7 +85,7 @@ def with_islands(graph: DeployGraph, batch: int, target: KernelTarget) -> Deploy
                     order=call.order,
                 )
             )
-    # What islands make is kept, so that it can be compared with what they should make.
+    # The outputs of islands are kept, to be compared with those of the PyTorch modules.
     made = tuple(op.output for op in graph.ops if isinstance(op, RunIsland))
     return replace(graph, ops=tuple(ops), tensors=tensors, kept=(*graph.kept, *made))
 

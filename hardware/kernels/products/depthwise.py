@@ -63,7 +63,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class DepthwiseTile:
-    """What the sums of one tile are made of; places may be symbolic."""
+    """The buffers of one tile's sums, and where it stands in them; places may be symbolic."""
 
     geometry: Geometry
     codes: Any

@@ -128,7 +128,7 @@ def _zeros() -> Any:
 def _dealt(codes: Any) -> Any:
     """Return a row's codes, four by four, dealt to the parts of a register in turn.
 
-    Interleaving works within parts, and leaves what was dealt so in the channels' order.
+    Interleaving works within parts; codes that were dealt come out of it in the channels' order.
     """
     fours = lanes_of(codes) // 4
     order = [_PARTS * at + part for part in range(_PARTS) for at in range(4)]

@@ -74,8 +74,8 @@ def pack_winograd(
         BuildError: a bias does not fit int32.
     """
     products = TileGrid.of(geometry).products(geometry, schedule.group_tiles)
-    # Transforming whole packed arrays is faster than packing what is transformed; the nine taps are
-    # packed as if they were groups.
+    # It is faster to pack the nine taps, as if they were groups, and then to transform whole packed
+    # arrays, than to pack transformed weights.
     grouped = replace(
         products,
         groups=TAPS,

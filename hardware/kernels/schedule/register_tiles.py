@@ -163,7 +163,7 @@ class _Steps:
                 store(total, 0, value, int(total.shape[0]))
 
     def emit_terms(self, outer: Any, iteration: Any, carried: Sequence[Sequence[Any]]) -> None:
-        """Emit an iteration, as many steps as the depth allows as one expression.
+        """Emit an iteration: one expression for as many steps as the depth allows.
 
         No narrow sum outlives its accumulator's turn: registers are left for the carried ones.
         """

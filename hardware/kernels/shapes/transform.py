@@ -2,7 +2,7 @@
 
 Four output pixels y read a 4x4 window d of every channel: y = A' [(G g G') * (B' d B)] A, the inner
 product element by element and summed over channels. G has halves, so weights are transformed by 2G
-on both sides, and what comes out is 4 y, exactly divisible.
+on both sides, and the result is 4 y, which is divided exactly.
 
     window d         codes at 16 places    weights at 16 places    sums at 16     outputs 4 y
     d00 .. d03            0  1  2  3            0  1  2  3         places, over   4 y00  4 y01
