@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hardware.host.tiles.report import TileReport
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.progress import Progress
+from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 
 __all__ = ["Device", "MeasureResult"]

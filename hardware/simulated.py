@@ -13,7 +13,6 @@ import numpy.typing as npt
 from hardware.closing import Closing
 from hardware.device import MeasureResult
 from hardware.energy.energy import Energy
-from hardware.host.tiles.report import TileReport
 from hardware.layers.energy import with_energies
 from hardware.layers.table import LayerTable
 from hardware.layers.timing import bit_pairs
@@ -21,6 +20,7 @@ from hardware.measuring.energy_gauge import EnergyGauge
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.progress import Progress
+from hardware.tiles.report import TileReport
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 from quant.integer import run_graph
 

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.device import Device, MeasureResult
-from hardware.host.tiles.report import TileReport
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.progress import Progress
 from hardware.store import Store
+from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 
 __all__ = ["MOST_DISTURBED", "StoredDevice"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
-from hardware.host.tiles.report import TileReport
+from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 
 __all__ = ["tune_tiles"]

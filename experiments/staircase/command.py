@@ -22,9 +22,9 @@ from experiments.staircase.tables import draw_bar, draw_pairs, draw_widths
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
-from hardware.host.tiles.report import TileReport
 from hardware.layers.shapes import SMALL_SHAPES, STANDARD_SHAPES, standard_graph
 from hardware.open_device import open_device
+from hardware.tiles.report import TileReport
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS, MIN_BITS

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from hardware.device import MeasureResult
-from hardware.host.tiles.report import TileReport
 from hardware.layers.table import LayerTable
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.store import Store
 from hardware.stored_device import StoredDevice
+from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 from tests.hardware.graphs import digits_like
 

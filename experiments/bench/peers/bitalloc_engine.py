@@ -9,11 +9,11 @@ from experiments.bench.peers.contender import Bits, Contender
 from experiments.bench.turnaround import random_allocations
 from hardware.graph.agreement import fixed_input
 from hardware.graph.random_codes import BitPair, reads_network_input, with_random_codes
-from hardware.host.tiles.report import TileReport
-from hardware.host.tiles.search import search_tiles
 from hardware.kernels.planning.family_limits import family_shares
 from hardware.progress import Progress
 from hardware.target import TargetConfig
+from hardware.tiles.report import TileReport
+from hardware.tiles.search import search_tiles
 from hardware.worker.workbench import Workbench
 from quant.allocation import Allocation
 from quant.convert import convert

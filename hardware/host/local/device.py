@@ -14,9 +14,6 @@ from hardware.device import MeasureResult
 from hardware.energy.energy import Energy
 from hardware.errors import BuildError
 from hardware.host.local.energy import LocalEnergy
-from hardware.host.tiles.bench import LocalTiles
-from hardware.host.tiles.report import TileReport
-from hardware.host.tiles.search import search_tiles
 from hardware.host.worker_client import CandidateError, WorkerClient, WorkerLostError
 from hardware.layers.energy import with_energies
 from hardware.layers.table import LayerTable
@@ -30,6 +27,9 @@ from hardware.measuring.ruler import RulerReading
 from hardware.measuring.timing import Timing
 from hardware.progress import Progress
 from hardware.target import TargetConfig
+from hardware.tiles.bench import LocalTiles
+from hardware.tiles.report import TileReport
+from hardware.tiles.search import search_tiles
 from hardware.wire.built import Built
 from quant.deploy_graph import DeployGraph
 

@@ -20,9 +20,6 @@ from hardware.host.remote.energy import BoardEnergy, open_board_energy
 from hardware.host.remote.lane import Call, Lane, comparable
 from hardware.host.remote.measuring import energy_when_cool, measure_on_board, name_of, source_of
 from hardware.host.remote.rulers import Rulers
-from hardware.host.tiles.bench import LocalTiles
-from hardware.host.tiles.report import TileReport
-from hardware.host.tiles.search import search_tiles
 from hardware.host.worker_client import CandidateError
 from hardware.layers.energy import with_energies
 from hardware.layers.table import LayerTable
@@ -34,6 +31,9 @@ from hardware.measuring.ruler import RulerReading
 from hardware.measuring.timing import Timing
 from hardware.progress import Progress
 from hardware.target import TargetConfig
+from hardware.tiles.bench import LocalTiles
+from hardware.tiles.report import TileReport
+from hardware.tiles.search import search_tiles
 from hardware.wire.built import Built
 from quant.deploy_graph import DeployGraph
 

@@ -16,12 +16,12 @@ from experiments.settings.run_config import RunConfig
 from experiments.stages.tile_stage import tune_tiles
 from experiments.terminal.exit_codes import DONE
 from experiments.terminal.progress import LiveProgress
-from hardware.host.tiles.report import TileReport
 from hardware.kernels.schedule.schedule import candidates, make_schedule
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.target import TargetConfig
+from hardware.tiles.report import TileReport
 from hardware.worker.tiles.choices import TileChoices
 from hardware.worker.workbench import Workbench
 from quant.allocation import Allocation

@@ -12,14 +12,14 @@ from hardware.errors import BuildError, TargetError
 from hardware.graph.borders import with_borders
 from hardware.graph.random_codes import BitPair, layer_alone
 from hardware.host.local.device import LocalDevice
-from hardware.host.tiles.report import TileReport
-from hardware.host.tiles.search import search_tiles
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.schedule.schedule import candidates, make_schedule
 from hardware.layers.shapes import SMALL_SHAPES, standard_graph
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.target import TargetConfig
+from hardware.tiles.report import TileReport
+from hardware.tiles.search import search_tiles
 from hardware.wire.tile_task import TileTask
 from hardware.worker.program.program import Program
 from hardware.worker.tiles.choices import TileChoices

@@ -14,9 +14,9 @@ from typing import Protocol
 from hardware.errors import BuildError
 from hardware.graph.borders import with_borders
 from hardware.graph.random_codes import BitPair, layer_alone
-from hardware.host.tiles.report import TileReport
 from hardware.measuring.lock import timing_lock
 from hardware.progress import Progress
+from hardware.tiles.report import TileReport
 from hardware.wire.tile_task import TileTask
 from quant.deploy_graph import DeployGraph
 
