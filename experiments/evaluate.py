@@ -26,6 +26,7 @@ from experiments.stages.side_by_side import time_side_by_side
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
+from hardware.measure_layers import digest_tiles
 from hardware.open_device import open_device
 from hardware.target import TargetConfig
 from quant.accuracy import Accuracy
@@ -141,7 +142,7 @@ def _compare_tiles(
         return  # a run from before there was a search
     layers = setup.network.layers
     graph = graph_of(setup.network, Allocation.uniform(layers, MAX_BITS))
-    if device.tiles(graph, measured_widths(config)) != tiles["digest"]:
+    if digest_tiles(device, graph, measured_widths(config)) != tiles["digest"]:
         print("the tiles are not those of the run: its search was repeated, removed, or left out")
 
 

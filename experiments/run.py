@@ -46,6 +46,7 @@ from experiments.terminal.progress import LiveProgress
 from experiments.terminal.stop_signals import terminate_as_interrupt
 from hardware.device import Device
 from hardware.errors import HardwareLostError
+from hardware.measure_layers import digest_tiles
 from hardware.open_device import open_device
 from hardware.store import Store
 from quant.allocation import Allocation
@@ -182,7 +183,7 @@ def _choose_tiles(config: RunConfig, setup: NetworkSetup, places: Places) -> Non
     graph = graph_of(network, Allocation.uniform(network.layers, MAX_BITS))
     report = tune_tiles(places.device, graph, widths, places.progress)
     _say(report.sentence)
-    document = {**asdict(report), "digest": places.device.tiles(graph, widths)}
+    document = {**asdict(report), "digest": digest_tiles(places.device, graph, widths)}
     places.folder.write_json(files.TILES, document)
 
 

@@ -1,19 +1,22 @@
 """Device: the interface that the rest of the project measures through."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from hardware.energy.energy import Energy
+from hardware.graph.random_codes import BitPair
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.progress import Progress
 from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["Device", "MeasureResult"]
+__all__ = ["Bench", "Device", "MeasureResult"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,8 +34,40 @@ class MeasureResult:
     """True when the measurement is a stored one of an equal program."""
 
 
+class Bench(Protocol):
+    """What a device lends to `hardware.measure_layers`, for work on many programs in turn."""
+
+    @property
+    def energy_programs(self) -> int:
+        """How many whole programs get an energy window for a layer table; 0 without a meter."""
+
+    def search_tiles(
+        self,
+        graph: DeployGraph,
+        pairs: Mapping[str, Sequence[BitPair]],
+        progress: Progress | None = None,
+    ) -> TileReport:
+        """Choose the layers' register tiles at their bit pairs, and keep the choices."""
+
+    def tiles(self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]) -> str:
+        """Return a digest of the tiles that the layers have at their bit pairs."""
+
+    def time_layers(
+        self,
+        graph: DeployGraph,
+        bit_choices: Sequence[int],
+        progress: Progress | None = None,
+        *,
+        equal_bits: bool = False,
+    ) -> LayerTable:
+        """Measure the times of a layer table."""
+
+    def sample_energy(self, graph: DeployGraph) -> tuple[Energy, float]:
+        """Build a graph and return its energy and the milliseconds of one execution."""
+
+
 class Device(Protocol):
-    """A place where programs run: this machine, a simulation, later a board."""
+    """A place where programs run: this machine, boards, a simulation."""
 
     @property
     def source(self) -> MeasurementSource:
@@ -62,56 +97,8 @@ class Device(Protocol):
     def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Run one candidate on `x`, float32 `[N, C, H, W]`, and return its output."""
 
-    def tune(
-        self,
-        graph: DeployGraph,
-        bit_choices: Sequence[int],
-        progress: Progress | None = None,
-        *,
-        equal_bits: bool = False,
-    ) -> TileReport:
-        """Choose the register tiles of a network's layers by measuring, and keep the choices.
-
-        Everything that is built afterwards has them, so this comes before the layer table.
-
-        Args:
-            graph: The converted network; random codes stand in for its weights.
-            bit_choices: The widths that may be chosen.
-            progress: Called after each choice.
-            equal_bits: Only the pairs of equal widths (see `layer_table`).
-
-        Returns:
-            What was searched, and what the time limit left at the default.
-        """
-
-    def tiles(
-        self, graph: DeployGraph, bit_choices: Sequence[int], *, equal_bits: bool = False
-    ) -> str:
-        """Return a digest of the tiles that the layers have at every pair of bit choices.
-
-        With the identity of the network it says what a layer table depends on.
-        """
-
-    def layer_table(
-        self,
-        graph: DeployGraph,
-        bit_choices: Sequence[int],
-        progress: Progress | None = None,
-        *,
-        equal_bits: bool = False,
-    ) -> LayerTable:
-        """Measure every layer of `graph` at every pair of bit choices.
-
-        The graph's own codes are not used: times do not depend on the values, so random codes of
-        each width stand in for trained ones.
-
-        Args:
-            graph: The converted network.
-            bit_choices: The widths that may be chosen.
-            progress: Called after each part.
-            equal_bits: Only the pairs of equal widths (8-bit activations where a layer reads the
-                network's input): a staircase, at a seventh of the time for seven widths.
-        """
+    def bench(self) -> AbstractContextManager[Bench]:
+        """Lend what the layers of a network are measured with."""
 
     def close(self) -> None:
         """Free the device and its worker."""

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from hardware.closing import Closing
 from hardware.device import MeasureResult
 from hardware.energy.energy import Energy
-from hardware.layers.energy import with_energies
+from hardware.graph.random_codes import BitPair
 from hardware.layers.table import LayerTable
 from hardware.layers.timing import bit_pairs
 from hardware.measuring.energy_gauge import EnergyGauge
@@ -120,24 +121,30 @@ class SimulatedDevice(Closing):
         """Run the integer reference."""
         return run_graph(graph, x).astype(np.float32)
 
-    def tune(
+    @contextmanager
+    def bench(self) -> Iterator[Self]:
+        """Lend the device itself."""
+        yield self
+
+    @property
+    def energy_programs(self) -> int:
+        """A few where energy is modelled, else none."""
+        return 0 if self._gauge is None else _ENERGY_PROGRAMS
+
+    def search_tiles(
         self,
         graph: DeployGraph,
-        bit_choices: Sequence[int],
+        pairs: Mapping[str, Sequence[BitPair]],
         progress: Progress | None = None,
-        *,
-        equal_bits: bool = False,
     ) -> TileReport:
         """Do nothing: a formula has no tiles."""
         return TileReport(why_none="nothing to choose, a formula has none")
 
-    def tiles(
-        self, graph: DeployGraph, bit_choices: Sequence[int], *, equal_bits: bool = False
-    ) -> str:
+    def tiles(self, graph: DeployGraph, pairs: Mapping[str, Sequence[BitPair]]) -> str:
         """Return nothing: a formula has no tiles."""
         return ""
 
-    def layer_table(
+    def time_layers(
         self,
         graph: DeployGraph,
         bit_choices: Sequence[int],
@@ -154,16 +161,11 @@ class SimulatedDevice(Closing):
         }
         if progress is not None:
             progress(len(pairs), len(pairs), "simulated")
-        table = LayerTable(
+        return LayerTable(
             times_us=times_us,
             overhead_us=self._overhead_us(graph),
             source=self.source,
             families={layer: dict.fromkeys(choices, _FAMILY) for layer, choices in pairs.items()},
-        )
-        if self._gauge is None:
-            return table
-        return with_energies(
-            table, graph, bit_choices, self, _ENERGY_PROGRAMS, equal_bits=equal_bits
         )
 
     def close(self) -> None:

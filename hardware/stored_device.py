@@ -1,19 +1,20 @@
 """StoredDevice: a device that measures the same program only once, whoever asks."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hardware.device import Device, MeasureResult
+from hardware.device import Bench, Device, MeasureResult
 from hardware.layers.table import LayerTable
+from hardware.measure_layers import digest_tiles, measure_layer_table
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.progress import Progress
 from hardware.store import Store
-from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 
 __all__ = ["MOST_DISTURBED", "StoredDevice"]
@@ -79,26 +80,9 @@ class StoredDevice:
         """Run a graph on the device."""
         return self._device.run(graph, x)
 
-    def tune(
-        self,
-        graph: DeployGraph,
-        bit_choices: Sequence[int],
-        progress: Progress | None = None,
-        *,
-        equal_bits: bool = False,
-    ) -> TileReport:
-        """Let the device choose tiles; it keeps its choices itself.
-
-        Raises:
-            HardwareLostError: the device is gone.
-        """
-        return self._device.tune(graph, bit_choices, progress, equal_bits=equal_bits)
-
-    def tiles(
-        self, graph: DeployGraph, bit_choices: Sequence[int], *, equal_bits: bool = False
-    ) -> str:
-        """Return a digest of the tiles that the layers have."""
-        return self._device.tiles(graph, bit_choices, equal_bits=equal_bits)
+    def bench(self) -> AbstractContextManager[Bench]:
+        """Lend the device's bench; only `layer_table` here looks tables up."""
+        return self._device.bench()
 
     def layer_table(
         self,
@@ -119,12 +103,14 @@ class StoredDevice:
         if equal_bits:  # else the key is what it always was, and finds what was stored before
             key["equal_bits"] = True
         # The identity is that of the graph's own bits, and says nothing of the other bits' tiles.
-        if tiles := self.tiles(graph, bit_choices, equal_bits=equal_bits):
+        if tiles := digest_tiles(self._device, graph, bit_choices, equal_bits=equal_bits):
             key["tiles"] = tiles
         found = self._store.get("layer-table", key)
         if found is not None:
             return LayerTable.from_dict(found)
-        table = self._device.layer_table(graph, bit_choices, progress, equal_bits=equal_bits)
+        table = measure_layer_table(
+            self._device, graph, bit_choices, progress, equal_bits=equal_bits
+        )
         if table.disturbed_share <= MOST_DISTURBED:
             self._store.put("layer-table", key, table.to_dict())
         return table

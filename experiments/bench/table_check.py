@@ -15,6 +15,7 @@ from experiments.stages.side_by_side import time_side_by_side
 from experiments.stages.tile_stage import tune_tiles
 from experiments.terminal.progress import LiveProgress
 from hardware.layers.table import LayerTable
+from hardware.measure_layers import measure_layer_table
 from hardware.open_device import open_device
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, MIN_BITS
@@ -87,7 +88,8 @@ def check_table(config: RunConfig, network_name: str | None = None) -> TableChec
             graph = graph_of(network, Allocation.uniform(network.layers, MAX_BITS))
             widths = range(MIN_BITS, MAX_BITS + 1)
             tune_tiles(device, graph, widths, progress)
-            table = device.layer_table(
+            table = measure_layer_table(
+                device,
                 graph,
                 widths,
                 lambda done, total, what: progress.stage("layer table", done, total, what),

@@ -9,9 +9,15 @@ import numpy as np
 
 from experiments.boards.check import Check
 from hardware.board_presets import PRESETS
-from hardware.errors import BoardBusyError, HardwareLostError, TargetError, ToolchainError
+from hardware.errors import (
+    BoardBusyError,
+    BuildError,
+    HardwareLostError,
+    TargetError,
+    ToolchainError,
+)
 from hardware.host.remote.cooling import held_back
-from hardware.host.worker_client import CandidateError, WorkerClient, WorkerLostError
+from hardware.host.worker_client import WorkerClient, WorkerLostError
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from hardware.worker.rpc.address import address_of
@@ -59,7 +65,7 @@ def examine(
             return
         try:
             board = worker.call("connect", 2 * _LIMIT_S, limit_s=_LIMIT_S)["facts"]
-        except (HardwareLostError, WorkerLostError, CandidateError) as error:
+        except (HardwareLostError, WorkerLostError, BuildError) as error:
             yield _unreachable(error, config)
             return
         emulated = f", emulated by {board['emulated']}" if board["emulated"] else ""
@@ -83,7 +89,7 @@ def _check_link(worker: WorkerClient) -> Check:
         size = worker.call("check_link", limit_s=_LIMIT_S)
     except ToolchainError as error:
         return Check(name=name, outcome="bad", found=error.message, cure=error.hint)
-    except (HardwareLostError, WorkerLostError, CandidateError) as error:
+    except (HardwareLostError, WorkerLostError, BuildError) as error:
         return Check(
             name=name,
             outcome="bad",
@@ -141,7 +147,7 @@ def _check_results(worker: WorkerClient) -> Check:
             if not families:
                 worker.call("check_reference", limit_s=_LIMIT_S)
             families[bits] = worker.call("check_bits", bits, limit_s=_LIMIT_S)
-        except (CandidateError, HardwareLostError, WorkerLostError) as error:
+        except (BuildError, HardwareLostError, WorkerLostError) as error:
             return Check(
                 name="exact result",
                 outcome="bad",

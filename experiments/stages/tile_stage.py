@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
+from hardware.measure_layers import choose_tiles
 from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 
@@ -32,7 +33,8 @@ def tune_tiles(
     Raises:
         HardwareLostError: the device is gone.
     """
-    return device.tune(
+    return choose_tiles(
+        device,
         graph,
         widths,
         lambda done, total, what: progress.stage(stage, done, total, what),

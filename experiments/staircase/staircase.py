@@ -8,6 +8,7 @@ from experiments.staircase.bar import BarLine, check_bar
 from experiments.staircase.steps import LayerSteps, layer_steps
 from experiments.staircase.summary import Summary, summarize
 from hardware.device import Device
+from hardware.measure_layers import measure_layer_table
 from hardware.measuring.measurement import MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from quant.deploy_graph import DeployGraph
@@ -116,7 +117,7 @@ def measure_staircase(
             if progress is not None:
                 progress(done, total, name)
 
-        table = device.layer_table(graph, widths, report, equal_bits=not all_pairs)
+        table = measure_layer_table(device, graph, widths, report, equal_bits=not all_pairs)
         tables.append(table)
         layers += layer_steps(graph, table, protocol.batch)
     return Staircase(

@@ -15,21 +15,17 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Any
 
-from hardware.errors import HardwareLostError
+from hardware.errors import BuildError, HardwareLostError
 from hardware.target import TargetConfig
 from hardware.wire.replies import CANDIDATE, OK
 
-__all__ = ["CandidateError", "WorkerClient", "WorkerLostError"]
+__all__ = ["WorkerClient", "WorkerLostError"]
 
 START_LIMIT_S = 120.0
 """Limit for a new process to load TVM; it takes two seconds on an idle machine."""
 START_ATTEMPTS = 3
 _TAIL_BYTES = 4000
 _ROOT = Path(__file__).resolve().parents[2]
-
-
-class CandidateError(Exception):
-    """Raised when the worker answers that the candidate cannot be built or is wrong."""
 
 
 class WorkerLostError(Exception):
@@ -63,7 +59,7 @@ class WorkerClient:
             limit_s: Wall-clock limit, after which the worker is killed.
 
         Raises:
-            CandidateError: the worker says that the candidate failed.
+            BuildError: the worker says that the candidate failed.
             WorkerLostError: the worker died or was killed at the limit.
             HardwareLostError: no worker can be started.
         """
@@ -167,7 +163,7 @@ class WorkerClient:
         if kind == OK:
             return value
         if kind == CANDIDATE:
-            raise CandidateError(value)
+            raise BuildError(value)
         raise value
 
     def _obituary(self) -> str:

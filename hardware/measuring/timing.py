@@ -4,6 +4,7 @@ Source: pyperf, `_worker.py` (calibration of loops, warm-up values) and `format_
 """
 
 import math
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +28,11 @@ class Timing:
     loops: int
     discarded_ms: tuple[float, ...] = ()
     """Values of a first, unstable attempt that was repeated with twice the repeats."""
+
+    @property
+    def median_ms(self) -> float:
+        """Median of the values."""
+        return statistics.median(self.values_ms)
 
 
 def time_program(run: TimeRepeats, protocol: ProtocolConfig) -> Timing:

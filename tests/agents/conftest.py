@@ -20,6 +20,7 @@ from env.sensitivity.stored_sensitivities import StoredSensitivities
 from env.tasks import Split, TaskConfig, load_task
 from env.tasks.fashion_mnist import FASHION_MNIST_FOLDER
 from env.testing import formula_sensitivities
+from hardware.measure_layers import measure_layer_table
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.store import Store
@@ -57,7 +58,7 @@ class Problems:
         device = SimulatedDevice(ProtocolConfig(repeats=5))
         layers = self.network.layers
         graphs = {bits: self._graph(bits) for bits in (2, 8)}
-        table = device.layer_table(graphs[8], CHOICES)
+        table = measure_layer_table(device, graphs[8], CHOICES)
         small, large = (table.predict_ms(Allocation.uniform(layers, bits)) for bits in (2, 8))
         light, heavy = (graphs[bits].weight_bytes() for bits in (2, 8))
         budget = Budget(

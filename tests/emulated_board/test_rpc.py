@@ -15,6 +15,7 @@ from experiments.staircase.command import main as staircase_main
 from hardware.errors import HardwareLostError
 from hardware.graph.agreement import fixed_input
 from hardware.host.remote.device import RpcDevice
+from hardware.measure_layers import measure_layer_table
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import KernelFamily, TargetConfig
 from hardware.worker.workbench import Workbench
@@ -112,7 +113,7 @@ def test_float_islands_are_compiled_for_the_board(lab: Laboratory, tmp_path: Pat
     with RpcDevice(config, protocol) as device:
         # Compared with the reference first: equal outside the islands, to five digits inside.
         assert device.measure(graph).error == ""
-        table = device.layer_table(graph, (8,), equal_bits=True)
+        table = measure_layer_table(device, graph, (8,), equal_bits=True)
     assert table.source == "emulated"
     assert set(table.islands_us) == {op.name for op in graph.ops if isinstance(op, RunIsland)}
     assert all(taken_us > 0 for taken_us in table.islands_us.values())

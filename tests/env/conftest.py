@@ -10,6 +10,7 @@ from env.tasks import Task, float_module
 from env.tasks.digits import digits_task
 from env.tasks.networks.digits_net import DigitsNet
 from hardware.layers.table import LayerTable
+from hardware.measure_layers import measure_layer_table
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from quant.allocation import Allocation
@@ -51,5 +52,5 @@ def small_digits(small_task: Task, cache_folder: None) -> SmallDigits:
     network.calibrate(small_task.train.images[:64])
     network.set_allocation(Allocation.uniform(network.layers, 8))
     device = SimulatedDevice(ProtocolConfig(repeats=5))
-    table = device.layer_table(convert(network), range(2, 9))
+    table = measure_layer_table(device, convert(network), range(2, 9))
     return SmallDigits(task=small_task, network=network, device=device, table=table)

@@ -8,6 +8,7 @@ import pytest
 
 from hardware.graph.random_codes import with_random_codes
 from hardware.layers.timing import bit_pairs
+from hardware.measure_layers import measure_layer_table
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.open_device import open_device
 from hardware.simulated import SimulatedDevice, simulated_layer_us
@@ -35,7 +36,7 @@ def test_open_device_opens_it_and_everything_says_simulated() -> None:
         assert result.measurement is not None
         assert {device.source, device.name, result.measurement.source} == {"simulated"}
         assert result.measurement.device == "simulated"
-        assert device.layer_table(digits_like(), (4, 8)).source == "simulated"
+        assert measure_layer_table(device, digits_like(), (4, 8)).source == "simulated"
 
 
 def test_values_are_bit_identical_in_another_process() -> None:
@@ -70,7 +71,7 @@ def test_run_is_the_integer_reference() -> None:
 
 def test_the_layer_table_predicts_the_measurement() -> None:
     device, graph, choices = SimulatedDevice(PROTOCOL), digits_like(), (2, 4, 6, 7, 8)
-    table = device.layer_table(graph, choices)
+    table = measure_layer_table(device, graph, choices)
     rng = np.random.default_rng(0)
     for seed in range(10):
         chosen = {

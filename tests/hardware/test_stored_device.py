@@ -7,6 +7,7 @@ import pytest
 
 from hardware.device import MeasureResult
 from hardware.layers.table import LayerTable
+from hardware.measure_layers import choose_tiles
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.store import Store
@@ -107,23 +108,23 @@ class TunedDevice(CountingDevice):
 
     tuned = False
 
-    def tune(self, *arguments: Any, **options: Any) -> TileReport:
+    def search_tiles(self, *arguments: Any, **options: Any) -> TileReport:
         self.tuned = True
         return TileReport(searched=1, changed=1)
 
     def tiles(self, *arguments: Any, **options: Any) -> str:
         return "tuned" if self.tuned else "default"
 
-    def layer_table(self, *arguments: Any, **options: Any) -> LayerTable:
+    def time_layers(self, *arguments: Any, **options: Any) -> LayerTable:
         self.measured += 1
-        return super().layer_table(*arguments, **options)
+        return super().time_layers(*arguments, **options)
 
 
 def test_a_layer_table_of_other_tiles_is_measured_again(tmp_path: Path) -> None:
     device = TunedDevice()
     wrapped, graph = stored(device, tmp_path), digits_like()
     wrapped.layer_table(graph, [2, 8])
-    assert wrapped.tune(graph, [2, 8]).changed == 1
+    assert choose_tiles(wrapped, graph, [2, 8]).changed == 1
     wrapped.layer_table(graph, [2, 8])
     wrapped.layer_table(graph, [2, 8])
     assert device.measured == 2

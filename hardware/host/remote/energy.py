@@ -6,7 +6,7 @@ from typing import Any
 
 from hardware.energy.energy import Energy
 from hardware.errors import HardwareLostError, TargetError
-from hardware.host.remote.lane import Call
+from hardware.host.worker_bench import Call
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.energy_gauge import open_gauge
 from hardware.measuring.protocol import ProtocolConfig
@@ -23,6 +23,8 @@ class BoardEnergy:
         Raises:
             TargetError: it is not there or cannot be read.
         """
+        self.layer_programs = config.layer_programs
+        """How many programs get a window for a layer table."""
         self._config = config
         self._gauge = None if config.on_board else open_gauge(config)
 

@@ -11,18 +11,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from hardware.errors import BoardBusyError, BoardLostError, HardwareLostError
-from hardware.host.worker_client import CandidateError, WorkerClient, WorkerLostError
+from hardware.errors import BoardBusyError, BoardLostError, BuildError, HardwareLostError
+from hardware.host.worker_bench import Call
+from hardware.host.worker_client import WorkerClient, WorkerLostError
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 
-__all__ = ["Call", "Lane", "comparable"]
+__all__ = ["Lane", "comparable"]
 
 _logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Call = Callable[..., Any]
-"""`(method, *arguments)` of the worker's `RemoteWorkbench`."""
 
 CONNECT_LIMIT_S = 45.0
 """Limit for connecting, compiling and running the reference kernel; an emulated board takes 5 s."""
@@ -82,7 +81,7 @@ class Lane:
         """Do some work with a board, from a session to its release; twice if a session ends.
 
         Raises:
-            CandidateError: the candidate is wrong, or ends sessions of a board that is well.
+            BuildError: the candidate is wrong, or ends sessions of a board that is well.
             HardwareLostError: no board answers.
         """
         try:
@@ -94,7 +93,7 @@ class Lane:
         """Do the same and keep the session open for the next work.
 
         Raises:
-            CandidateError: see `use`.
+            BuildError: see `use`.
             HardwareLostError: see `use`.
         """
         reason = ""
@@ -109,11 +108,11 @@ class Lane:
                 self._forget()
                 end = self._reach()
                 if end.get("pid") == pid and end.get("signal") in _CRASHES:
-                    raise CandidateError(
+                    raise BuildError(
                         f"ended the board's session with {end['signal']}; the reference kernel "
                         "still runs there"
                     ) from None
-        raise CandidateError(
+        raise BuildError(
             f"{reason}, {_ATTEMPTS} times in a row, on a board that still runs the reference kernel"
         )
 
@@ -121,7 +120,7 @@ class Lane:
         """Call a method that needs no board, such as `identity`; again if the worker died.
 
         Raises:
-            CandidateError: the candidate is wrong, or ends the worker.
+            BuildError: the candidate is wrong, or ends the worker.
             HardwareLostError: no worker can be started.
         """
         for _ in range(_ATTEMPTS - 1):
@@ -133,7 +132,7 @@ class Lane:
             return self._call(method, *arguments)
         except WorkerLostError as error:
             self._forget()
-            raise CandidateError(f"{error}, {_ATTEMPTS} times in a row") from None
+            raise BuildError(f"{error}, {_ATTEMPTS} times in a row") from None
 
     def release(self) -> None:
         """Let others have the board."""
@@ -141,7 +140,7 @@ class Lane:
             self._session_pid = 0
             try:
                 self._worker.call("release", limit_s=CONNECT_LIMIT_S)
-            except (WorkerLostError, CandidateError):
+            except (WorkerLostError, BuildError):
                 self._worker.close()
 
     def close(self) -> None:
@@ -212,7 +211,7 @@ class Lane:
     def _ask(self, method: str, *arguments: Any) -> Any:
         try:
             return self._worker.call(method, *arguments, limit_s=CONNECT_LIMIT_S)
-        except CandidateError as error:  # no candidate is there yet
+        except BuildError as error:  # no candidate is there yet
             raise BoardLostError(str(error)) from None
 
     def _check_crashed_reference(self, end: Mapping[str, Any]) -> None:

@@ -10,8 +10,13 @@ from experiments.boards import command
 from experiments.boards.check import Check
 from experiments.boards.doctor import examine
 from experiments.terminal.exit_codes import HARDWARE_LOST, USER_MISTAKE
-from hardware.errors import BoardBusyError, BoardLostError, HardwareLostError, ToolchainError
-from hardware.host.worker_client import CandidateError
+from hardware.errors import (
+    BoardBusyError,
+    BoardLostError,
+    BuildError,
+    HardwareLostError,
+    ToolchainError,
+)
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 
@@ -94,7 +99,7 @@ def test_a_board_that_is_well_is_good_from_end_to_end() -> None:
             *("cross-link", "bad", "found neither", "pip install ziglang"),
         ),
         (
-            {"check_link": CandidateError("ld ended with 1")},
+            {"check_link": BuildError("ld ended with 1")},
             *("cross-link", "bad", "ld ended with 1", "install another"),
         ),
         (
@@ -110,7 +115,7 @@ def test_a_board_that_is_well_is_good_from_end_to_end() -> None:
             *("versions", "bad", "apache-tvm 0.26.0 there", "pip install apache-tvm=="),
         ),
         (
-            {"check_bits": CandidateError("wrong result: 3 of 8192 outputs differ")},
+            {"check_bits": BuildError("wrong result: 3 of 8192 outputs differ")},
             *("exact result", "bad", "at 8 bits: wrong result", "--target.family generic"),
         ),
         (
@@ -174,7 +179,7 @@ def test_the_exit_code_says_whether_the_board_was_reached(
 
     assert exit_code() == 0
     assert exit_code(connect=BoardLostError("gone")) == HARDWARE_LOST
-    assert exit_code(check_bits=CandidateError("wrong")) == USER_MISTAKE
+    assert exit_code(check_bits=BuildError("wrong")) == USER_MISTAKE
     assert "cure: is it the board" in capsys.readouterr().out
 
 

@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -8,11 +9,10 @@ import numpy.typing as npt
 import pytest
 
 from experiments.stages.side_by_side import EXTRA_ROUNDS, ROUNDS, time_side_by_side
-from hardware.device import MeasureResult
+from hardware.device import Bench, MeasureResult
 from hardware.errors import BuildError
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import MeasurementSource
-from hardware.progress import Progress
 from quant.deploy_graph import DeployGraph
 from tests.experiments.evaluations import measurement
 
@@ -51,9 +51,7 @@ class ScriptedDevice:
     def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         raise NotImplementedError
 
-    def layer_table(
-        self, graph: DeployGraph, bit_choices: Sequence[int], progress: Progress | None = None
-    ) -> LayerTable:
+    def bench(self) -> AbstractContextManager[Bench]:
         raise NotImplementedError
 
     def close(self) -> None:

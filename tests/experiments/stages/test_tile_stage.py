@@ -17,6 +17,7 @@ from experiments.stages.tile_stage import tune_tiles
 from experiments.terminal.exit_codes import DONE
 from experiments.terminal.progress import LiveProgress
 from hardware.kernels.schedule.schedule import candidates, make_schedule
+from hardware.layers.timing import bit_pairs
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
@@ -99,10 +100,8 @@ def test_a_run_writes_its_tiles_and_evaluate_says_when_they_changed(
 class Recording(SimulatedDevice):
     """Remembers what it was asked to tune."""
 
-    def tune(
-        self, graph: Any, bit_choices: Any, progress: Any = None, *, equal_bits: bool = False
-    ) -> TileReport:
-        self.asked = (graph.network, tuple(bit_choices), equal_bits)
+    def search_tiles(self, graph: Any, pairs: Any, progress: Any = None) -> TileReport:
+        self.asked = (graph.network, pairs)
         progress(1, 1, "a layer")
         return TileReport(searched=1)
 
@@ -112,7 +111,7 @@ def test_the_stage_passes_the_question_on() -> None:
     with LiveProgress(quiet=True) as progress:
         report = tune_tiles(device, digits_like(), (2, 8), progress, equal_bits=True)
     assert report.searched == 1
-    assert device.asked == ("digits-like", (2, 8), True)
+    assert device.asked == ("digits-like", bit_pairs(digits_like(), (2, 8), equal_bits=True))
 
 
 def test_the_runtime_bench_searches_only_what_it_times(

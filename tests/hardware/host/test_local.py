@@ -11,6 +11,7 @@ from hardware.graph.random_codes import with_random_codes
 from hardware.host.local.device import LocalDevice
 from hardware.layers.table import LayerTable
 from hardware.layers.timing import bit_pairs
+from hardware.measure_layers import measure_layer_table
 from hardware.measuring.measurement import Measurement
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.open_device import open_device
@@ -109,7 +110,9 @@ def predictions(
 
 def test_the_layer_table_is_complete_and_of_the_right_size(device: LocalDevice) -> None:
     graph, seen = digits_like(), []
-    table = device.layer_table(graph, (4, 8), lambda done, total, what: seen.append((done, total)))
+    table = measure_layer_table(
+        device, graph, (4, 8), lambda done, total, what: seen.append((done, total))
+    )
     assert table.source == "measured"
     assert {layer: set(row) for layer, row in table.times_us.items()} == {
         layer: set(pairs) for layer, pairs in bit_pairs(graph, (4, 8)).items()
@@ -128,7 +131,7 @@ def test_the_layer_table_is_complete_and_of_the_right_size(device: LocalDevice) 
 @pytest.mark.slow
 def test_the_layer_table_predicts_nine_of_ten_within_ten_percent(device: LocalDevice) -> None:
     choices = (2, 4, 6, 7, 8)
-    table = device.layer_table(digits_like(), choices)
+    table = measure_layer_table(device, digits_like(), choices)
     ratios = predictions(device, table, choices, count=20, rounds=3)
     inside = sum(abs(ratio - 1.0) <= 0.10 for ratio in ratios)
     assert inside >= 18, f"predicted / measured: {np.round(sorted(ratios), 3)}"

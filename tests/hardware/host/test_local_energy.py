@@ -8,6 +8,7 @@ import pytest
 
 from hardware.errors import TargetError
 from hardware.host.local.device import LocalDevice
+from hardware.measure_layers import measure_layer_table
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.open_device import open_device
@@ -64,7 +65,7 @@ def test_a_program_on_this_machine_is_metered(device: LocalDevice) -> None:
 
 
 def test_the_layer_table_has_energies_of_measured_windows(device: LocalDevice) -> None:
-    table = device.layer_table(digits_like(), (8,), equal_bits=True)
+    table = measure_layer_table(device, digits_like(), (8,), equal_bits=True)
     assert table.energy_source == "external"
     for layer, row in table.times_us.items():
         for pair, time_us in row.items():

@@ -14,9 +14,9 @@ from typing import Any, cast
 
 import pytest
 
-from hardware.errors import HardwareLostError
+from hardware.errors import BuildError, HardwareLostError
 from hardware.host.local.device import LocalDevice
-from hardware.host.worker_client import CandidateError, WorkerClient, WorkerLostError
+from hardware.host.worker_client import WorkerClient, WorkerLostError
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from tests.hardware.graphs import digits_like
@@ -99,7 +99,7 @@ def test_a_stopped_worker_that_reads_nothing_is_killed_too(client: WorkerClient)
 def test_a_candidates_own_error_leaves_the_worker_alive(client: WorkerClient) -> None:
     client.ensure_started()
     pid = client.pid
-    with pytest.raises(CandidateError, match="nothing is built yet"):
+    with pytest.raises(BuildError, match="nothing is built yet"):
         client.call("time", ProtocolConfig(), 1.0, 0.0, limit_s=30)
     assert client.pid == pid
     assert is_alive(pid or 0)

@@ -6,6 +6,7 @@ import pytest
 from hardware.energy.energy import Energy
 from hardware.layers.energy import with_energies
 from hardware.layers.table import LayerTable
+from hardware.measure_layers import measure_layer_table
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.open_device import open_device
@@ -41,7 +42,7 @@ class Bench:
 
 def test_the_power_of_kernels_is_told_apart_by_whole_programs() -> None:
     graph = zoo()
-    plain = SimulatedDevice(PROTOCOL).layer_table(graph, CHOICES)
+    plain = measure_layer_table(SimulatedDevice(PROTOCOL), graph, CHOICES)
     table = with_energies(plain, graph, CHOICES, Bench(plain), programs=9)
     assert table.energy_source == "external"
     assert replace(table, energies_uj={}, overhead_uj=0.0, energy_source="none") == plain
@@ -58,7 +59,7 @@ def test_the_power_of_kernels_is_told_apart_by_whole_programs() -> None:
 
 def test_a_table_without_energies_predicts_none() -> None:
     graph = zoo()
-    table = SimulatedDevice(PROTOCOL).layer_table(graph, CHOICES)
+    table = measure_layer_table(SimulatedDevice(PROTOCOL), graph, CHOICES)
     both = LayerBits(weight_bits=8, activation_bits=8)
     allocation = Allocation.of({op.layer: both for op in graph.layer_ops()})
     assert table.predict_mj(allocation) is None
@@ -69,7 +70,7 @@ def test_modelled_watts_give_watts_times_time_everywhere() -> None:
     graph = zoo()
     energy = EnergyConfig(meter="modelled", modelled_w=3.0)
     with open_device(TargetConfig(runner="simulated"), PROTOCOL, energy) as device:
-        table = device.layer_table(graph, CHOICES)
+        table = measure_layer_table(device, graph, CHOICES)
         measurement = device.measure(graph).measurement
     assert table.energy_source == "modelled"
     for layer, row in table.times_us.items():

@@ -15,6 +15,7 @@ from hardware.host.local.device import LocalDevice
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.schedule.schedule import candidates, make_schedule
 from hardware.layers.shapes import SMALL_SHAPES, standard_graph
+from hardware.measure_layers import choose_tiles, digest_tiles
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.target import TargetConfig
@@ -255,24 +256,24 @@ def test_a_device_tunes_in_its_worker_and_not_when_told_not_to(
     config = target(kernel_folder, tmp_path / "tiles", family="generic", tune_s=4.0)
     with LocalDevice(config, protocol) as device:
         before = device.identity(graph)
-        report = device.tune(graph, [8], lambda *what: seen.append(what))
+        report = choose_tiles(device, graph, [8], lambda *what: seen.append(what))
         assert report.searched >= 1
         assert len(seen) == report.searched + len(report.failed)
         assert (device.identity(graph) != before) == (report.changed > 0)
         assert device.measure(graph).error == ""
     untuned = target(kernel_folder, tmp_path / "none", family="generic", tune_s=0.0)
     with LocalDevice(untuned, protocol) as device:
-        assert device.tune(graph, [8]).sentence == "tiles: defaults, without a search"
+        assert choose_tiles(device, graph, [8]).sentence == "tiles: defaults, without a search"
         assert device.identity(graph) == before
         assert not (tmp_path / "none").exists()
 
 
 def test_a_formula_has_no_tiles() -> None:
     device = SimulatedDevice(ProtocolConfig())
-    assert device.tune(digits_like(), [2, 8]) == TileReport(
+    assert choose_tiles(device, digits_like(), [2, 8]) == TileReport(
         why_none="nothing to choose, a formula has none"
     )
-    assert device.tiles(digits_like(), [2, 8]) == ""
+    assert digest_tiles(device, digits_like(), [2, 8]) == ""
 
 
 def test_a_negative_limit_is_refused() -> None:

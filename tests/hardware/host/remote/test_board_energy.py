@@ -13,6 +13,7 @@ from experiments import run as run_module
 from experiments.terminal.exit_codes import DONE
 from hardware.errors import TargetError
 from hardware.host.remote.device import RpcDevice
+from hardware.measure_layers import measure_layer_table
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.open_device import open_device
 from hardware.target import TargetConfig
@@ -57,7 +58,7 @@ def test_a_meter_that_is_connected_here(metered_here: RpcDevice) -> None:
 
 
 def test_the_layer_table_of_a_board_has_energies(metered_here: RpcDevice) -> None:
-    table = metered_here.layer_table(digits_like(), (8,), equal_bits=True)
+    table = measure_layer_table(metered_here, digits_like(), (8,), equal_bits=True)
     assert table.energy_source == "external"
     # One watt, and what the calls over the connection take of it.
     for layer, row in table.times_us.items():

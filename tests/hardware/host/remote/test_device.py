@@ -10,6 +10,7 @@ from hardware.board.names import AGENT_VERSION
 from hardware.errors import BuildError, HardwareLostError
 from hardware.graph.agreement import fixed_input
 from hardware.host.remote.device import RpcDevice
+from hardware.measure_layers import choose_tiles, digest_tiles, measure_layer_table
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.open_device import open_device
 from hardware.store import Store
@@ -73,11 +74,11 @@ def test_a_candidate_that_cannot_be_built_is_a_value(device: RpcDevice) -> None:
 
 def test_the_layer_table_and_the_tiles(device: RpcDevice) -> None:
     graph = digits_like()
-    before = device.tiles(graph, (4, 8))
-    report = device.tune(graph, (4, 8))
+    before = digest_tiles(device, graph, (4, 8))
+    report = choose_tiles(device, graph, (4, 8))
     assert report.searched > 0
     assert not report.failed
-    table = device.layer_table(graph, (4, 8), equal_bits=True)
+    table = measure_layer_table(device, graph, (4, 8), equal_bits=True)
     assert table.source == "measured"
     assert all(time_us > 0 for row in table.times_us.values() for time_us in row.values())
     assert isinstance(before, str)

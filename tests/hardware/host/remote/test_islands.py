@@ -7,6 +7,7 @@ import pytest
 
 from hardware.errors import BuildError
 from hardware.host.remote.device import RpcDevice
+from hardware.measure_layers import measure_layer_table
 from hardware.target import TargetConfig
 from hardware.worker.rpc.remote_program import RemoteProgram
 from hardware.worker.rpc.workbench import RemoteWorkbench
@@ -35,7 +36,7 @@ def test_a_network_with_islands_is_measured_and_runs_as_it_does_here(
 
 
 def test_the_layer_table_has_the_islands(device: RpcDevice, graph: DeployGraph) -> None:
-    table = device.layer_table(graph, (8,), equal_bits=True)
+    table = measure_layer_table(device, graph, (8,), equal_bits=True)
     islands = [op.name for op in graph.ops if isinstance(op, RunIsland)]
     assert list(table.islands_us) == islands
     assert all(taken_us > 0 for taken_us in table.islands_us.values())

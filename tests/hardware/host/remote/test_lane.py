@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from hardware.errors import BoardBusyError, BoardLostError, HardwareLostError
+from hardware.errors import BoardBusyError, BoardLostError, BuildError, HardwareLostError
 from hardware.host.remote.lane import Lane
 from hardware.host.remote.rulers import Rulers
-from hardware.host.worker_client import CandidateError, WorkerLostError
+from hardware.host.worker_client import WorkerLostError
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import RulerReading
 from hardware.target import TargetConfig
@@ -85,7 +85,7 @@ def test_a_candidate_that_crashes_is_told_at_once_and_not_tried_again() -> None:
     end = {"pid": 7, "code": -4, "signal": "SIGILL"}
     worker = ScriptedWorker(connect=[session(7), session(8, end)], build=[LOST])
     lane, _ = lane_with(worker)
-    with pytest.raises(CandidateError, match=r"ended the board's session with SIGILL"):
+    with pytest.raises(BuildError, match=r"ended the board's session with SIGILL"):
         lane.use(build)
     assert [call for call in worker.calls if call != "check_reference"] == [
         "connect",
@@ -113,7 +113,7 @@ def test_a_candidate_that_ends_two_sessions_of_a_board_that_is_well_has_failed()
     late = WorkerLostError("the measuring process took more than 60 s for 'time' and was killed")
     worker = ScriptedWorker(connect=[session(7), session(8), session(9)], build=[late])
     lane, _ = lane_with(worker)
-    with pytest.raises(CandidateError, match=r"took more than 60 s .*, 2 times in a row"):
+    with pytest.raises(BuildError, match=r"took more than 60 s .*, 2 times in a row"):
         lane.use(build)
     assert worker.calls.count("build") == 2
 
