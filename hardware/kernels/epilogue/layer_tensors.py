@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy.typing as npt
+
 from hardware.kernels.emitting.emit import Parameter
 from hardware.kernels.epilogue.epilogue import Epilogue, Follow, Outputs, Scaling
 from hardware.kernels.shapes.geometry import Geometry
@@ -46,39 +48,22 @@ class Tensors:
     """Shape of the narrow codes, where a requantization follows."""
     narrow_border: tuple[int, int] = (0, 0)
 
-    def parameters(
-        self, weights: Parameter, constants: int, extra: Parameter | None = None
-    ) -> list[Parameter]:
+    def parameters(self, constants: Mapping[str, npt.NDArray[Any]]) -> list[Parameter]:
         """Return a kernel's arguments.
 
-        They are: codes u8; the tensor that is added, int16, if any; weights; bias int32 and
-        multiplier float32; limits float32 `[zero_point, clip_min, clip_max]` (not read where the
-        output is float32); border u8 `[1]`, the code of padding; one more constant, if any; scales
-        and limits of what follows (see `Follow`), if anything does; the output and the narrow
-        codes, those that are kept.
+        They are: codes u8; the tensor that is added, int16, if any; the constants; the output and
+        the narrow codes, those that are kept.
 
         Args:
-            weights: Packed.
-            constants: Length of bias and multiplier.
-            extra: The constant that a family needs beside them.
+            constants: `{name: packed array}`, in the order of the arguments.
         """
         parameters = [Parameter(name="codes", shape=self.codes, dtype="uint8")]
         if self.adds:
             parameters.append(Parameter(name="other", shape=self.wide, dtype="int16"))
         parameters += [
-            weights,
-            Parameter(name="bias", shape=(constants,), dtype="int32"),
-            Parameter(name="multiplier", shape=(constants,), dtype="float32"),
-            Parameter(name="limits", shape=(3,), dtype="float32"),
-            Parameter(name="border", shape=(1,), dtype="uint8"),
+            Parameter(name=name, shape=array.shape, dtype=str(array.dtype))
+            for name, array in constants.items()
         ]
-        if extra is not None:
-            parameters.append(extra)
-        if self.adds or self.narrow is not None:
-            parameters += [
-                Parameter(name="scales", shape=(3,), dtype="float32"),
-                Parameter(name="follow_limits", shape=(5,), dtype="float32"),
-            ]
         if self.output is not None:
             parameters.append(Parameter(name="output", shape=self.output, dtype=self.out_dtype))
         if self.narrow is not None:

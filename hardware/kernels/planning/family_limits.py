@@ -19,7 +19,8 @@ from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.family import Family
 from hardware.kernels.planning.choose import choose_family
 from hardware.kernels.planning.context import PlanContext
-from hardware.kernels.planning.layers import sums_of
+from hardware.kernels.planning.layers import plan_layer
+from hardware.kernels.products.depthwise import DepthwiseFamily
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import TargetConfig
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
@@ -47,10 +48,10 @@ def family_shares(graph: DeployGraph, config: TargetConfig) -> tuple[FamilyShare
     for step in steps_of(graph):
         if not isinstance(step.op, Conv2d | Linear):
             continue
-        op, found = step.op, sums_of(step.op, context, step)
-        bits = (op.weight_bits, op.activation_bits)
-        like = _LIKE_DEPTHWISE
-        family = found[1] if found else choose_family(context.target.family, *bits, like)
+        op, family = step.op, plan_layer(step, context).family
+        if isinstance(family, DepthwiseFamily):
+            bits = (op.weight_bits, op.activation_bits)
+            family = choose_family(context.target.family, *bits, _LIKE_DEPTHWISE)
         count = op.weight[0].size * prod(graph.tensors[op.output].shape)
         products[family] = products.get(family, 0) + count
     return tuple(FamilyShare(family=f, products=count) for f, count in products.items())

@@ -1,9 +1,8 @@
-"""Planning convolutions and matrix products: family, schedule, packed constants."""
+"""Planning convolutions and matrix products: what their kernels are made of, packed constants."""
 
-from dataclasses import asdict
+from collections.abc import Callable
 from functools import partial
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,169 +12,112 @@ from hardware.graph.steps import Step
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.epilogue.epilogue import PlainEpilogue
 from hardware.kernels.epilogue.layer_tensors import Tensors
-from hardware.kernels.families.family import Family
-from hardware.kernels.families.generic import Generic
 from hardware.kernels.planning.choose import choose_depthwise, choose_family
 from hardware.kernels.planning.context import PlanContext, limits
-from hardware.kernels.products.depthwise import depthwise_kernel, vector_starts
-from hardware.kernels.products.direct import direct_kernel
-from hardware.kernels.products.winograd_kernel import winograd_kernel
+from hardware.kernels.products.depthwise import DepthwisePlan, emit_depthwise, pack_depthwise
+from hardware.kernels.products.direct import emit_direct, pack_direct
+from hardware.kernels.products.winograd_kernel import emit_winograd
 from hardware.kernels.products.winograd_packing import pack_winograd
-from hardware.kernels.schedule.packing import pack_channels, pack_weights, shifted_bias
-from hardware.kernels.schedule.schedule import Schedule
+from hardware.kernels.schedule.layer_plan import Packed, TiledPlan, layer_function
 from hardware.kernels.shapes.geometry import Geometry
 from quant.deploy_graph import Conv2d, Linear
 
-__all__ = ["plan_layer", "sums_of"]
-
-Array = npt.NDArray[Any]
+__all__ = ["plan_layer", "plan_layer_kernel"]
 
 _SHARED_PRODUCTS = 200_000
 """Products below which waking the threads takes longer than they save."""
 
 
-def plan_layer(op: Conv2d | Linear, context: PlanContext, step: Step) -> KernelPlan:
-    """Plan a layer, with what its step computes beside it.
+def plan_layer_kernel(step: Step, context: PlanContext) -> KernelPlan:
+    """Plan the kernel of a layer, with what its step computes beside it.
 
     Raises:
         BuildError: codes wider than their bits, or shapes that do not belong together.
     """
+    op = _layer(step)
     _check_codes(op)
-    sums = sums_of(op, context, step)
-    if sums is None:
-        return _plan_depthwise(op, _geometry(op, context), context)
-    return _plan_products(op, *sums, context, step)
+    plan = plan_layer(step, context)
+    kernel, pack, emit = _kernel(plan)
+    weights, bias, multiplier, beside = pack(op, plan)
+    constants = {
+        "weights": weights,
+        "bias": bias,
+        "multiplier": multiplier,
+        # Not read where the output is float32.
+        "limits": limits(op.epilogue.zero_point, op.epilogue.clip_min, op.epilogue.clip_max),
+        # The code of padding.
+        "border": np.array([op.input_zero_point], dtype=np.uint8),
+        **beside,
+        **_follow_constants(step),
+    }
+    parameters = plan.tensors.parameters(constants)
+    return context.plan(
+        kernel,
+        plan.document(),
+        partial(layer_function, plan=plan, parameters=parameters, emit=emit),
+        tuple(constants.values()),
+        plan.family.name,
+    )
 
 
-def sums_of(
-    op: Conv2d | Linear, context: PlanContext, step: Step
-) -> tuple[Geometry, Family] | None:
-    """Return the shapes and the family that a layer's schedule is for.
+def plan_layer(step: Step, context: PlanContext) -> TiledPlan | DepthwisePlan:
+    """Decide everything that shapes the kernel of a layer: how its products are summed, and tiles.
 
-    Returns:
-        None for a depthwise layer, which has no schedule.
+    Raises:
+        BuildError: shapes that do not belong together.
     """
-    geometry = _geometry(op, context)
+    op, target = _layer(step), context.target
+    bits = (op.weight_bits, op.activation_bits)
+    geometry, tensors = _geometry(op, context), _tensors(op, step, context)
+    parallel, epilogue = _is_shared(geometry, context), target.epilogue()
     if 1 < geometry.groups == geometry.channels == geometry.out_channels:
-        return None
-    if not any(_tensors(op, context, step).narrow_border) and context.target.threads == 1:
+        taps = prod(geometry.kernel)
+        depthwise = choose_depthwise(target.family, *bits, taps, geometry.channels)
+        return DepthwisePlan(
+            geometry=geometry,
+            tensors=tensors,
+            epilogue=epilogue if depthwise.lanes >= 8 else PlainEpilogue(),
+            parallel=parallel,
+            family=depthwise,
+        )
+    if not any(tensors.narrow_border) and target.threads == 1:
         # One row of pixels has one tile less at its end; threads share rows.
         geometry = geometry.flattened()
-    bits = (op.weight_bits, op.activation_bits)
-    target = context.target
-    return geometry, choose_family(target.family, *bits, geometry, target.transform)
-
-
-def _plan_products(
-    op: Conv2d | Linear, geometry: Geometry, family: Family, context: PlanContext, step: Step
-) -> KernelPlan:
-    target, tensors = context.target, _tensors(op, context, step)
-    schedule = context.schedule(geometry, family)
-    epilogue, parallel = target.epilogue(), _is_shared(geometry, context)
-    code = {
-        "geometry": geometry.document(),
-        "family": family.document(),
-        "schedule": asdict(schedule),
-        "epilogue": type(epilogue).__name__,
-        "tensors": asdict(tensors),
-        "parallel": parallel,
-    }
-    name, kernel = "direct", direct_kernel
-    extra: Array | None
-    if family.winograd:
-        assert isinstance(op, Conv2d)
-        name, kernel = "winograd", winograd_kernel
-        *packed, extra = pack_winograd(op, geometry, family, schedule)
-    else:
-        *packed, extra = _pack_direct(op, geometry, family, schedule)
-    return context.plan(
-        name,
-        code,
-        partial(
-            kernel,
-            geometry=geometry,
-            family=family,
-            schedule=schedule,
-            epilogue=epilogue,
-            tensors=tensors,
-            parallel=parallel,
-        ),
-        (
-            *packed,
-            *_run_time_codes(op),
-            *(() if extra is None else (extra,)),
-            *_follow_constants(step),
-        ),
-        family.name,
+    family = choose_family(target.family, *bits, geometry, target.transform)
+    return TiledPlan(
+        geometry=geometry,
+        tensors=tensors,
+        epilogue=epilogue,
+        parallel=parallel,
+        family=family,
+        schedule=context.schedule(geometry, family),
     )
 
 
-def _pack_direct(
-    op: Conv2d | Linear, geometry: Geometry, family: Family, schedule: Schedule
-) -> tuple[Array, Array, Array, Array | None]:
-    """Return a direct kernel's weights, biases, multipliers, and lookup table, if any."""
-    bias = shifted_bias(op, family, schedule.steps(geometry))
-    multiplier = op.epilogue.multiplier.astype(np.float32)
-    return (
-        pack_weights(op.weight, geometry, family, schedule),
-        pack_channels(bias, geometry, family, schedule),
-        pack_channels(multiplier, geometry, family, schedule),
-        family.lookup_table(),
-    )
+def _layer(step: Step) -> Conv2d | Linear:
+    assert isinstance(step.op, Conv2d | Linear)
+    return step.op
 
 
-def _plan_depthwise(op: Conv2d | Linear, geometry: Geometry, context: PlanContext) -> KernelPlan:
-    target = context.target
-    family = choose_depthwise(
-        target.family, op.weight_bits, op.activation_bits, prod(geometry.kernel), geometry.channels
-    )
-    epilogue = target.epilogue() if family.lanes >= 8 else PlainEpilogue()
-    shapes = (context.stored_shape(op.input), context.stored_shape(op.output))
-    out_dtype = context.dtype(op.output)
-    weights = family.pack(
-        op.weight.reshape(geometry.channels, *geometry.kernel),
-        vector_starts(geometry.channels, family.lanes),
-    )
-    packed = (weights.shape, str(weights.dtype))
-    parallel = _is_shared(geometry, context)
-    return context.plan(
-        "depthwise",
-        {
-            "geometry": geometry.document(),
-            "family": asdict(family),
-            "epilogue": type(epilogue).__name__,
-            "shapes": shapes,
-            "out": out_dtype,
-            "parallel": parallel,
-        },
-        partial(
-            depthwise_kernel,
-            geometry=geometry,
-            family=family,
-            epilogue=epilogue,
-            weights=packed,
-            shapes=shapes,
-            out_dtype=out_dtype,
-            parallel=parallel,
-        ),
-        (
-            weights,
-            shifted_bias(op, Generic(), 0),
-            op.epilogue.multiplier.astype(np.float32),
-            *_run_time_codes(op),
-        ),
-        family.name,
-    )
+def _kernel(
+    plan: TiledPlan | DepthwisePlan,
+) -> tuple[str, Callable[..., Packed], Callable[..., None]]:
+    """Return the name of a layer's kernel, what packs its constants, and what emits its body."""
+    if isinstance(plan, DepthwisePlan):
+        return "depthwise", pack_depthwise, emit_depthwise
+    if plan.family.winograd:
+        return "winograd", pack_winograd, emit_winograd
+    return "direct", pack_direct, emit_direct
 
 
 def _is_shared(geometry: Geometry, context: PlanContext) -> bool:
     """Return whether a layer is large enough for threads to share it."""
-    products = geometry.runs * geometry.run_codes * geometry.out_channels
-    total = geometry.batch * geometry.out_height * geometry.out_width * products
-    return context.target.threads > 1 and total >= _SHARED_PRODUCTS
+    pixels = geometry.batch * geometry.out_height * geometry.out_width
+    products = pixels * geometry.runs * geometry.run_codes * geometry.out_channels
+    return context.target.threads > 1 and products >= _SHARED_PRODUCTS
 
 
-def _tensors(op: Conv2d | Linear, context: PlanContext, step: Step) -> Tensors:
+def _tensors(op: Conv2d | Linear, step: Step, context: PlanContext) -> Tensors:
     wide, narrow = context.stored_shape(op.output), step.requantize
     return Tensors(
         codes=context.stored_shape(op.input),
@@ -188,12 +130,11 @@ def _tensors(op: Conv2d | Linear, context: PlanContext, step: Step) -> Tensors:
     )
 
 
-def _follow_constants(step: Step) -> tuple[npt.NDArray[np.float32], ...]:
+def _follow_constants(step: Step) -> dict[str, npt.NDArray[np.float32]]:
     """Return scales and limits of what follows (see `Follow`), neutral ones of what is missing."""
     if not step.followers:
-        return ()
-    assert isinstance(step.op, Conv2d | Linear)
-    epilogue = step.op.epilogue
+        return {}
+    epilogue = _layer(step).epilogue
     own, other, low, high = 1.0, 1.0, epilogue.clip_min, epilogue.clip_max
     if step.add is not None:
         own, other = step.add.multipliers
@@ -204,18 +145,10 @@ def _follow_constants(step: Step) -> tuple[npt.NDArray[np.float32], ...]:
     last = (1.0, 0, 0, 0)
     if narrow is not None:
         last = (narrow.multiplier, narrow.zero_point, narrow.clip_min, narrow.clip_max)
-    return (
-        np.array([own, other, last[0]], np.float32),
-        np.array([low, high, *last[1:]], np.float32),
-    )
-
-
-def _run_time_codes(op: Conv2d | Linear) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    epilogue = op.epilogue
-    return (
-        limits(epilogue.zero_point, epilogue.clip_min, epilogue.clip_max),
-        np.array([op.input_zero_point], dtype=np.uint8),
-    )
+    return {
+        "scales": np.array([own, other, last[0]], np.float32),
+        "follow_limits": np.array([low, high, *last[1:]], np.float32),
+    }
 
 
 def _geometry(op: Conv2d | Linear, context: PlanContext) -> Geometry:

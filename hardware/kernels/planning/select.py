@@ -23,7 +23,7 @@ from hardware.kernels.moving.pointwise import (
 )
 from hardware.kernels.planning.context import PlanContext, limits
 from hardware.kernels.planning.islands import plan_float_call
-from hardware.kernels.planning.layers import plan_layer
+from hardware.kernels.planning.layers import plan_layer_kernel
 from hardware.kernels.shapes.geometry import Geometry
 from quant.deploy_graph import (
     Add,
@@ -61,7 +61,7 @@ def plan_step(step: Step, context: PlanContext) -> KernelPlan | None:
     if isinstance(op, Flatten):
         return None
     if isinstance(op, Conv2d | Linear):
-        return plan_layer(op, context, step)
+        return plan_layer_kernel(step, context)
     plan = _PLANNERS.get(type(op))
     if plan is None:
         raise BuildError(f"no kernel for {type(op).__name__}")

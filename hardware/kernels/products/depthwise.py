@@ -27,7 +27,7 @@ used for every pixel whose window holds it, as the tap that it is there:
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,6 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import (
-    Parameter,
-    function,
     load,
     local_vector,
     shared_grid,
@@ -46,17 +44,21 @@ from hardware.kernels.emitting.emit import (
     tile_start,
     vector_type,
 )
-from hardware.kernels.epilogue.epilogue import Epilogue, Outputs, Scaling
-from hardware.kernels.families.family import Family
+from hardware.kernels.epilogue.layer_tensors import PixelOutputs
 from hardware.kernels.families.generic import Generic
-from hardware.kernels.schedule.copying import emit_copy, scratch_buffer
+from hardware.kernels.schedule.copying import emit_images
+from hardware.kernels.schedule.layer_plan import Buffers, LayerPlan, Packed
+from hardware.kernels.schedule.packing import shifted_bias
 from hardware.kernels.shapes.geometry import Geometry
+from quant.deploy_graph import Conv2d, Linear
 
 __all__ = [
     "DepthwiseFamily",
+    "DepthwisePlan",
     "DepthwiseTile",
     "GenericDepthwise",
-    "depthwise_kernel",
+    "emit_depthwise",
+    "pack_depthwise",
     "vector_starts",
 ]
 
@@ -160,91 +162,51 @@ def vector_starts(channels: int, lanes: int) -> npt.NDArray[np.intp]:
     return np.minimum(np.arange(count) * lanes, channels - lanes)
 
 
-def depthwise_kernel(
-    symbol: str,
-    geometry: Geometry,
-    family: DepthwiseFamily,
-    epilogue: Epilogue,
-    weights: tuple[tuple[int, ...], str],
-    shapes: tuple[tuple[int, ...], tuple[int, ...]],
-    out_dtype: str,
-    *,
-    parallel: bool = False,
-) -> Any:
-    """Return the TensorIR function of a convolution with one channel in each group.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DepthwisePlan(LayerPlan):
+    """A convolution with one channel in each group."""
 
-    Its arguments are those of `direct.direct_kernel`; bias and multiplier have the channels'
-    order.
+    family: DepthwiseFamily
+    """How products are summed."""
 
-    Args:
-        symbol: Name of the compiled function.
-        geometry: The layer's shapes; groups, channels and output channels are equal.
-        family: How products are summed.
-        epilogue: How sums become outputs.
-        weights: Shape and type of the packed weights.
-        shapes: Shapes of the input and the output tensor, batch first.
-        out_dtype: `uint8`, `int16` or `float32` (logits).
-        parallel: Whether the threads of TVM's pool share the work.
+    def document(self) -> dict[str, Any]:
+        """Return what shapes the code, for a kernel's key."""
+        return {**LayerPlan.document(self), "family": asdict(self.family)}
+
+
+def pack_depthwise(op: Conv2d | Linear, plan: DepthwisePlan) -> Packed:
+    """Return the constants of a depthwise kernel; biases and multipliers keep their order.
+
+    Raises:
+        BuildError: a bias does not fit int32.
     """
-    kernel = _Depthwise(geometry, family, epilogue, parallel)
-    parameters = (
-        Parameter(name="codes", shape=shapes[0], dtype="uint8"),
-        Parameter(name="weights", shape=weights[0], dtype=weights[1]),
-        Parameter(name="bias", shape=(geometry.channels,), dtype="int32"),
-        Parameter(name="multiplier", shape=(geometry.channels,), dtype="float32"),
-        Parameter(name="limits", shape=(3,), dtype="float32"),
-        Parameter(name="border", shape=(1,), dtype="uint8"),
-        Parameter(name="output", shape=shapes[1], dtype=out_dtype),
-    )
-    return function(symbol, parameters, kernel.emit)
+    g, family = plan.geometry, plan.family
+    weights = op.weight.reshape(g.channels, *g.kernel)
+    multiplier = op.epilogue.multiplier.astype(np.float32)
+    packed = family.pack(weights, vector_starts(g.channels, family.lanes))
+    return packed, shifted_bias(op, Generic(), 0), multiplier, {}
 
 
-class _Depthwise:
-    """Emits the body of one kernel."""
+def emit_depthwise(plan: DepthwisePlan, buffers: Buffers, outputs: PixelOutputs) -> None:
+    """Emit the loops over images, rows, tiles of columns and vectors of channels."""
+    g, family = plan.geometry, plan.family
+    with emit_images(buffers, g, Generic()) as (image, codes, start):
 
-    def __init__(
-        self, geometry: Geometry, family: DepthwiseFamily, epilogue: Epilogue, parallel: bool
-    ) -> None:
-        self.geometry, self.family, self.epilogue = geometry, family, epilogue
-        self.parallel = parallel
+        def emit_tile(row: Any, column: Any, columns: int) -> None:
+            with T.serial(tile_count(g.channels, family.lanes)) as block:
+                channel = tile_start(block, family.lanes, g.channels)
+                origin = start + row * (g.stride[0] * g.row_codes)
+                origin = origin + column * (g.stride[1] * g.channels) + channel
+                weights = buffers["weights"]
+                tile = DepthwiseTile(g, codes, origin, weights, block, channel, columns)
+                for index, sums in enumerate(family.emit_sums(tile)):
+                    pixel = (image, row, column + index)
+                    outputs.emit(sums, channel, pixel, channel, family.lanes)
 
-    def emit(
-        self,
-        codes: Any,
-        weights: Any,
-        bias: Any,
-        multiplier: Any,
-        limits: Any,
-        border: Any,
-        output: Any,
-    ) -> None:
-        """Emit the loops over images, rows, tiles of columns and vectors of channels."""
-        g = self.geometry
-        plain: Family = Generic()
-        scratch = scratch_buffer(g, plain, 0) if g.lacks_border else None
-        scaling = Scaling(bias, multiplier, limits)
-        with T.serial(g.batch) as image:
-            if scratch is not None:
-                emit_copy(codes, scratch, border, g, plain, image)
-            read = codes if scratch is None else scratch
-            start = g.first_window + (image * g.image_codes if scratch is None else 0)
-
-            def emit_tile(row: Any, column: Any, columns: int) -> None:
-                with T.serial(tile_count(g.channels, self.family.lanes)) as block:
-                    channel = tile_start(block, self.family.lanes, g.channels)
-                    origin = start + row * (g.stride[0] * g.row_codes)
-                    origin = origin + column * (g.stride[1] * g.channels) + channel
-                    tile = DepthwiseTile(g, read, origin, weights, block, channel, columns)
-                    for index, vectors in enumerate(self.family.emit_sums(tile)):
-                        place = g.out_place(image, row, column + index) + channel
-                        self.epilogue.emit(
-                            vectors, channel, scaling, Outputs(output, place), self.family.lanes
-                        )
-
-            full, rest = divmod(g.out_width, self.family.columns)
-            with shared_grid((g.out_height,), self.parallel) as (row,):
-                if full:
-                    with T.serial(full) as index:
-                        emit_tile(row, index * self.family.columns, self.family.columns)
-                if rest:
-                    emit_tile(row, full * self.family.columns, rest)
+        full, rest = divmod(g.out_width, family.columns)
+        with shared_grid((g.out_height,), plan.parallel) as (row,):
+            if full:
+                with T.serial(full) as index:
+                    emit_tile(row, index * family.columns, family.columns)
+            if rest:
+                emit_tile(row, full * family.columns, rest)

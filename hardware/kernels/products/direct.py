@@ -25,99 +25,68 @@ compute a few outputs again, to the same values, and no tile needs a guard. Colu
 tile covers have a narrower tile of their own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emitting.emit import (
-    Parameter,
-    function,
-    load,
-    shared_grid,
-    store,
-    tile_count,
-    tile_start,
-)
-from hardware.kernels.epilogue.epilogue import Epilogue
-from hardware.kernels.epilogue.layer_tensors import PixelOutputs, Tensors
-from hardware.kernels.families.family import Family
-from hardware.kernels.schedule.copying import emit_copy, needs_copy, scratch_buffer
+from hardware.kernels.emitting.emit import load, shared_grid, store, tile_count, tile_start
+from hardware.kernels.epilogue.layer_tensors import PixelOutputs
+from hardware.kernels.schedule.copying import emit_images
+from hardware.kernels.schedule.layer_plan import Buffers, Packed, TiledPlan
+from hardware.kernels.schedule.packing import pack_channels, pack_weights, shifted_bias
 from hardware.kernels.schedule.register_tiles import Operands, RegisterTiles, Tile
-from hardware.kernels.schedule.schedule import Schedule
-from hardware.kernels.shapes.geometry import Geometry
+from quant.deploy_graph import Conv2d, Linear
 
-__all__ = ["direct_kernel"]
+__all__ = ["emit_direct", "pack_direct"]
 
 
-def direct_kernel(
-    symbol: str,
-    geometry: Geometry,
-    family: Family,
-    schedule: Schedule,
-    epilogue: Epilogue,
-    tensors: Tensors,
-    *,
-    parallel: bool = False,
-) -> Any:
-    """Return the TensorIR function of one layer; see `Tensors.parameters` for its arguments.
+def pack_direct(op: Conv2d | Linear, plan: TiledPlan) -> Packed:
+    """Return the constants of a direct kernel; a family's table is its `lookup`, u8.
 
-    Args:
-        symbol: Name of the compiled function.
-        geometry: The layer's shapes.
-        family: How products are summed.
-        schedule: Register tile and order of the steps.
-        epilogue: How sums become outputs.
-        tensors: What is read and written.
-        parallel: Whether the threads of TVM's pool share the work.
+    Raises:
+        BuildError: a bias does not fit int32.
     """
-    shape = schedule.weight_shape(geometry, family)
-    table = family.lookup_table()
-    parameters = tensors.parameters(
-        Parameter(name="weights", shape=shape, dtype=family.weight_dtype),
-        shape[0] * shape[2] * family.channels,
-        None if table is None else Parameter(name="lookup", shape=table.shape, dtype="uint8"),
+    bias = shifted_bias(op, plan.family, plan.schedule.steps(plan.geometry))
+    multiplier = op.epilogue.multiplier.astype(np.float32)
+    table = plan.family.lookup_table()
+    return (
+        pack_weights(op.weight, plan),
+        pack_channels(bias, plan),
+        pack_channels(multiplier, plan),
+        {} if table is None else {"lookup": table},
     )
-    names = [parameter.name for parameter in parameters]
 
-    def body(*buffers: Any) -> None:
-        named = dict(zip(names, buffers, strict=True))
-        outputs = PixelOutputs(geometry, tensors, epilogue, named)
-        _Direct(geometry, family, schedule, outputs).emit(named, parallel)
 
-    return function(symbol, parameters, body)
+def emit_direct(plan: TiledPlan, buffers: Buffers, outputs: PixelOutputs) -> None:
+    """Emit the loops over images, groups, blocks of channels and tiles of pixels."""
+    _Direct(plan, outputs).emit(buffers)
 
 
 class _Direct:
     """Emits the body of one kernel."""
 
-    def __init__(
-        self, geometry: Geometry, family: Family, schedule: Schedule, outputs: PixelOutputs
-    ) -> None:
+    def __init__(self, plan: TiledPlan, outputs: PixelOutputs) -> None:
         """Keep what the kernel is made of."""
-        self.geometry, self.family, self.schedule = geometry, family, schedule
-        self.outputs = outputs
-        self.tiles = RegisterTiles(geometry, family, schedule)
+        self.geometry, self.family, self.schedule = plan.geometry, plan.family, plan.schedule
+        self.parallel, self.outputs = plan.parallel, outputs
+        self.tiles = RegisterTiles(plan)
         self.vectors = self.tiles.vectors
 
-    def emit(self, buffers: Mapping[str, Any], parallel: bool) -> None:
+    def emit(self, buffers: Buffers) -> None:
         """Emit the loops over images, groups, blocks of channels and tiles of pixels."""
         g, s = self.geometry, self.schedule
         overread = s.overread_codes(g, self.family)
-        copied = needs_copy(g, self.family, overread)
-        if copied:
-            scratch = scratch_buffer(g, self.family, overread)
-        with T.serial(g.batch) as image:
-            if copied:
-                emit_copy(buffers["codes"], scratch, buffers["border"], g, self.family, image)
+        with emit_images(buffers, g, self.family, overread) as (image, codes, start):
             operands = Operands(
-                codes=scratch if copied else buffers["codes"],
-                start=g.first_window + (0 if copied else image * g.image_codes),
+                codes=codes,
+                start=start,
                 weights=buffers["weights"],
                 lookup=buffers.get("lookup"),
             )
             strips = tile_count(g.out_height, s.tile_rows) // s.strip_tiles
-            with shared_grid((g.groups, s.blocks(g, self.family), strips), parallel) as (
+            with shared_grid((g.groups, s.blocks(g, self.family), strips), self.parallel) as (
                 group,
                 block,
                 strip,

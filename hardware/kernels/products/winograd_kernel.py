@@ -26,17 +26,16 @@ Tiles at the end of the image are moved back. Where an output has five columns:
     tile 2         # #
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import (
-    Parameter,
     element_type,
-    function,
     lanes_of,
     load,
     local_vector,
@@ -46,14 +45,11 @@ from hardware.kernels.emitting.emit import (
     tile_start,
     vector_type,
 )
-from hardware.kernels.epilogue.epilogue import Epilogue
-from hardware.kernels.epilogue.layer_tensors import PixelOutputs, Tensors
-from hardware.kernels.families.family import Family
-from hardware.kernels.products.winograd_packing import takes_offset
-from hardware.kernels.schedule.copying import emit_copy, needs_copy, scratch_buffer
+from hardware.kernels.epilogue.layer_tensors import PixelOutputs
+from hardware.kernels.products.winograd_packing import place_products
+from hardware.kernels.schedule.copying import emit_images
+from hardware.kernels.schedule.layer_plan import Buffers, TiledPlan
 from hardware.kernels.schedule.register_tiles import Operands, RegisterTiles, Tile
-from hardware.kernels.schedule.schedule import Schedule
-from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.transform import (
     CODES,
     PLACES,
@@ -64,7 +60,7 @@ from hardware.kernels.shapes.transform import (
     has_offset,
 )
 
-__all__ = ["winograd_kernel"]
+__all__ = ["emit_winograd"]
 
 _VECTOR = {"uint8": 32, "int16": 16}
 """Channels that are transformed at once."""
@@ -76,108 +72,62 @@ _FEW_GROUPS = 4
 """Groups of tiles below which threads share the blocks of channels as well."""
 
 
-def winograd_kernel(
-    symbol: str,
-    geometry: Geometry,
-    family: Family,
-    schedule: Schedule,
-    epilogue: Epilogue,
-    tensors: Tensors,
-    *,
-    parallel: bool = False,
-) -> Any:
-    """Return the TensorIR function of one layer; see `Tensors.parameters` for its arguments.
+def emit_winograd(plan: TiledPlan, buffers: Buffers, outputs: PixelOutputs) -> None:
+    """Emit the loops over images, groups of tiles and blocks of channels.
 
     Bias and multiplier have four parts, one for each pixel of a tile; where transformed codes are
-    bytes, the extra constant is their offset, u8 `[1]`.
-
-    Args:
-        symbol: Name of the compiled function.
-        geometry: The layer's shapes.
-        family: How products are summed.
-        schedule: Register tile of the matrix products, order of their steps, tiles of a group.
-        epilogue: How sums become outputs.
-        tensors: What is read and written.
-        parallel: Whether the threads of TVM's pool share the work.
+    bytes, `offset` is what was added to them.
     """
-    products = TileGrid.of(geometry).products(geometry, schedule.group_tiles)
-    blocks, *vectors = schedule.weight_shape(products, family)
-    weights = Parameter(name="weights", shape=(blocks, PLACES, *vectors), dtype=family.weight_dtype)
-    if schedule.transforms_weights:
-        weights = Parameter(name="weights", shape=(blocks, TAPS, *vectors), dtype="int8")
-    parameters = tensors.parameters(
-        weights,
-        4 * blocks * schedule.tile_vectors * family.channels,
-        Parameter(name="offset", shape=(1,), dtype="uint8") if takes_offset(family) else None,
-    )
-    names = [parameter.name for parameter in parameters]
-
-    def body(*buffers: Any) -> None:
-        named = dict(zip(names, buffers, strict=True))
-        outputs = PixelOutputs(geometry, tensors, epilogue, named)
-        _Winograd(geometry, products, family, schedule, outputs).emit(named, parallel)
-
-    return function(symbol, parameters, body)
+    _Winograd(plan, outputs).emit(buffers)
 
 
 class _Winograd:
     """Emits the body of one kernel."""
 
-    def __init__(
-        self,
-        geometry: Geometry,
-        products: Geometry,
-        family: Family,
-        schedule: Schedule,
-        outputs: PixelOutputs,
-    ) -> None:
+    def __init__(self, plan: TiledPlan, outputs: PixelOutputs) -> None:
         """Keep what the kernel is made of."""
-        self.geometry, self.products, self.family = geometry, products, family
-        self.schedule, self.outputs = schedule, outputs
+        geometry, family, schedule = plan.geometry, plan.family, plan.schedule
+        self.geometry, self.family, self.schedule = geometry, family, schedule
+        self.parallel, self.outputs = plan.parallel, outputs
+        products = place_products(plan)
+        self.products = products.geometry
         self.grid = TileGrid.of(geometry)
         self.tiles = schedule.group_tiles
-        self.blocks = schedule.blocks(products, family)
+        self.blocks = schedule.blocks(self.products, family)
         self.block_channels = family.channels * schedule.tile_vectors
-        self.registers = RegisterTiles(products, family, schedule)
+        self.registers = RegisterTiles(products)
         self.code_stride = _odd_lines(self.tiles * geometry.channels, family.code_dtype)
-        self.place_weights = schedule.steps(products) * schedule.tile_vectors * family.weight_lanes
+        self.place_weights = prod(schedule.weight_shape(self.products, family)[1:])
         self.weight_stride = _odd_lines(self.place_weights, family.weight_dtype)
         self.sum_stride = _odd_lines(self.tiles * self.block_channels, "int32")
 
-    def emit(self, buffers: Mapping[str, Any], parallel: bool) -> None:
+    def emit(self, buffers: Buffers) -> None:
         """Emit the loops over images, groups of tiles and blocks of channels."""
         g = self.geometry
-        copied = needs_copy(g, self.family)
-        if copied:
-            scratch = scratch_buffer(g, self.family, 0)
         groups = tile_count(self.grid.tiles, self.tiles)
         shares = 1
-        if parallel and groups < _FEW_GROUPS:
+        if self.parallel and groups < _FEW_GROUPS:
             shares = max(n for n in range(1, _FEW_GROUPS + 1) if self.blocks % n == 0)
         # The last step of a sum may read beyond its channels, against weights of zero.
         beyond = self.schedule.overread_codes(self.products, self.family)
-        with T.serial(g.batch) as image:
-            if copied:
-                emit_copy(buffers["codes"], scratch, buffers["border"], g, self.family, image)
-            codes = scratch if copied else buffers["codes"]
-            start = g.first_window + (0 if copied else image * g.image_codes)
-            with shared_grid((groups, shares), parallel) as (group, share):
-                first = tile_start(group, self.tiles, self.grid.tiles)
-                codes_size = PLACES * self.code_stride + beyond
-                transformed = T.alloc_buffer((codes_size,), self.family.code_dtype)
-                sums = T.alloc_buffer((PLACES * self.sum_stride,), "int32")
-                weights = buffers["weights"]
+        with (
+            emit_images(buffers, g, self.family) as (image, codes, start),
+            shared_grid((groups, shares), self.parallel) as (group, share),
+        ):
+            first = tile_start(group, self.tiles, self.grid.tiles)
+            codes_size = PLACES * self.code_stride + beyond
+            transformed = T.alloc_buffer((codes_size,), self.family.code_dtype)
+            sums = T.alloc_buffer((PLACES * self.sum_stride,), "int32")
+            weights = buffers["weights"]
+            if self.schedule.transforms_weights:
+                weights = T.alloc_buffer((PLACES * self.weight_stride,), self.family.weight_dtype)
+            self._emit_codes(codes, start, transformed, buffers.get("offset"), first)
+            with T.serial(self.blocks // shares) as index:
+                block = share * (self.blocks // shares) + index
                 if self.schedule.transforms_weights:
-                    weights = T.alloc_buffer(
-                        (PLACES * self.weight_stride,), self.family.weight_dtype
-                    )
-                self._emit_codes(codes, start, transformed, buffers.get("offset"), first)
-                with T.serial(self.blocks // shares) as index:
-                    block = share * (self.blocks // shares) + index
-                    if self.schedule.transforms_weights:
-                        self._emit_weights(buffers["weights"], weights, block)
-                    self._emit_sums(transformed, weights, sums, block)
-                    self._emit_outputs(sums, image, first, block)
+                    self._emit_weights(buffers["weights"], weights, block)
+                self._emit_sums(transformed, weights, sums, block)
+                self._emit_outputs(sums, image, first, block)
 
     def _emit_codes(
         self, codes: Any, start: Any, transformed: Any, offset: Any, first: Any

@@ -32,10 +32,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.errors import BuildError
-from hardware.kernels.families.family import Family
+from hardware.kernels.schedule.layer_plan import Packed, TiledPlan
 from hardware.kernels.schedule.packing import pack_channels, pack_weights, shifted_bias
-from hardware.kernels.schedule.schedule import Schedule
-from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.reorder import reordered
 from hardware.kernels.shapes.transform import (
     PLACES,
@@ -45,35 +43,27 @@ from hardware.kernels.shapes.transform import (
     offset_sums,
     transform_taps,
 )
-from quant.deploy_graph import Conv2d
+from quant.deploy_graph import Conv2d, Linear
 
-__all__ = ["pack_winograd", "takes_offset"]
-
-Array = npt.NDArray[Any]
+__all__ = ["pack_winograd", "place_products"]
 
 _PIXELS = 4
 """Outputs of one tile."""
 
 
-def pack_winograd(
-    op: Conv2d, geometry: Geometry, family: Family, schedule: Schedule
-) -> tuple[Array, Array, Array, Array | None]:
-    """Return weights, biases, multipliers and the offset of transformed codes, if any.
+def pack_winograd(op: Conv2d | Linear, plan: TiledPlan) -> Packed:
+    """Return the constants of a Winograd kernel; bytes of transformed codes have an `offset`, u8.
 
     Weights are `[blocks, 16, steps, vectors, weight_lanes]` where they are transformed here, and
     int8 `[blocks, 9, steps, vectors, weight_lanes]` where the kernel does it; biases int32 and
     multipliers float32 are flat and have four parts, one for each pixel of a tile.
 
-    Args:
-        op: The layer.
-        geometry: The layer's shapes.
-        family: Gives the form of a step's weights.
-        schedule: Gives the tile's vectors and the order of the steps.
-
     Raises:
         BuildError: a bias does not fit int32.
     """
-    products = TileGrid.of(geometry).products(geometry, schedule.group_tiles)
+    family, schedule = plan.family, plan.schedule
+    plan = place_products(plan)
+    products = plan.geometry
     # It is faster to pack the nine taps, as if they were groups, and then to transform whole packed
     # arrays, than to pack transformed weights.
     grouped = replace(
@@ -82,34 +72,32 @@ def pack_winograd(
         channels=TAPS * products.channels,
         out_channels=TAPS * products.out_channels,
     )
-    taps = pack_weights(reordered(op.weight, (1, 2, 0, 3)), grouped, family, schedule)
+    taps = pack_weights(reordered(op.weight, (1, 2, 0, 3)), replace(plan, geometry=grouped))
     blocks, *vectors = schedule.weight_shape(products, family)
-    weights: Array
+    weights: npt.NDArray[Any]
     if schedule.transforms_weights:
         weights = reordered(taps.reshape(TAPS, blocks, *vectors), (1, 0, 2, 3, 4)).astype(np.int8)
     else:
         weights = np.empty((blocks, PLACES, *vectors), family.weight_dtype)
         transform_taps(taps.reshape(3, 3, blocks, *vectors), weights)
     plain = shifted_bias(op, family, schedule.steps(products)).astype(np.int64)
-    biases, offset = np.stack([plain] * _PIXELS), None
-    if takes_offset(family):
-        offset = np.array([code_offset(op.activation_bits)], np.uint8)
-        biases -= offset_sums(op.weight, int(offset[0]))
+    biases, extra = np.stack([plain] * _PIXELS), {}
+    if plan.family.code_dtype == "uint8":
+        extra["offset"] = np.array([code_offset(op.activation_bits)], np.uint8)
+        biases -= offset_sums(op.weight, code_offset(op.activation_bits))
     if np.abs(biases).max(initial=0) > np.iinfo(np.int32).max:
         raise BuildError(f"{op.layer}: bias minus sums of offsets does not fit int32")
     multiplier = op.epilogue.multiplier.astype(np.float32)
 
-    def packed(values: Array) -> Array:
-        return pack_channels(values, products, family, schedule)
-
     return (
         weights,
-        np.concatenate([packed(bias) for bias in biases.astype(np.int32)]),
-        np.concatenate([packed(multiplier)] * len(biases)),
-        offset,
+        np.concatenate([pack_channels(bias, plan) for bias in biases.astype(np.int32)]),
+        np.concatenate([pack_channels(multiplier, plan)] * len(biases)),
+        extra,
     )
 
 
-def takes_offset(family: Family) -> bool:
-    """Return whether transformed codes need an offset to be unsigned bytes."""
-    return family.code_dtype == "uint8"
+def place_products(plan: TiledPlan) -> TiledPlan:
+    """Return the matrix products of one group of tiles at one place."""
+    grid, tiles = TileGrid.of(plan.geometry), plan.schedule.group_tiles
+    return replace(plan, geometry=grid.products(plan.geometry, tiles))

@@ -17,6 +17,8 @@ How a code q is stored depends on `Family.image_dtype`:
     pairs    one byte for two codes q0 and q1, the number of a table (see `TableFamily`)
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from tvm.tirx.script import builder as T
@@ -26,7 +28,7 @@ from hardware.kernels.families.family import CodeDtype, Family
 from hardware.kernels.families.table import TableFamily
 from hardware.kernels.shapes.geometry import Geometry
 
-__all__ = ["SLACK_BYTES", "emit_copy", "needs_copy", "scratch_buffer"]
+__all__ = ["SLACK_BYTES", "emit_images", "needs_copy"]
 
 SLACK_BYTES = 256
 """Memory that follows every tensor: a kernel's last step may read that far beyond its tensor,
@@ -45,7 +47,34 @@ def needs_copy(geometry: Geometry, family: Family, overread_codes: int = 0) -> b
     return geometry.lacks_border or family.image_dtype != "uint8" or overread_codes > SLACK_BYTES
 
 
-def scratch_buffer(geometry: Geometry, family: Family, overread_codes: int) -> Any:
+@contextmanager
+def emit_images(
+    buffers: Mapping[str, Any], geometry: Geometry, family: Family, overread_codes: int = 0
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Emit the loop over images, each of which is copied first where the kernel needs it.
+
+    Args:
+        buffers: Among them `codes`, flat, of all images, channels-last, with the tensor's border;
+            and `border` `[1]`, the code of padding: the input's zero point.
+        geometry: The layer's shapes.
+        family: Gives the form of the codes.
+        overread_codes: Codes that the last step reads beyond the image.
+
+    Yields:
+        The image's number, the buffer to read its codes from, and where the first window begins.
+    """
+    codes, scratch = buffers["codes"], None
+    if needs_copy(geometry, family, overread_codes):
+        scratch = _scratch_buffer(geometry, family, overread_codes)
+    with T.serial(geometry.batch) as image:
+        if scratch is None:
+            yield image, codes, geometry.first_window + image * geometry.image_codes
+        else:
+            _emit_copy(_Copy(codes, scratch, buffers["border"], family), geometry, image)
+            yield image, scratch, geometry.first_window
+
+
+def _scratch_buffer(geometry: Geometry, family: Family, overread_codes: int) -> Any:
     """Allocate the scratch of one image, with its border and what the last step reads beyond it."""
     # One more vector than that: full vectors are stored, the last one's surplus goes there.
     codes = geometry.image_codes + overread_codes + 2 * _VECTOR
@@ -54,28 +83,11 @@ def scratch_buffer(geometry: Geometry, family: Family, overread_codes: int) -> A
     return T.alloc_buffer((codes,), family.image_dtype)
 
 
-def emit_copy(
-    codes: Any,
-    scratch: Any,
-    border: Any,
-    geometry: Geometry,
-    family: Family,
-    image: Any,
-) -> None:
-    """Emit the copy of one image; what follows the last row gets the border's code.
-
-    Args:
-        codes: Flat u8 buffer of all images, channels-last, with the tensor's border.
-        scratch: See `scratch_buffer`.
-        border: Buffer `[1]`, the code of padding: the input's zero point.
-        geometry: The layer's shapes.
-        family: Gives the form of the codes.
-        image: Which image.
-    """
+def _emit_copy(copy: "_Copy", geometry: Geometry, image: Any) -> None:
+    """Emit the copy of one image; what follows the last row gets the border's code."""
     g = geometry
-    copy = _Copy(codes, scratch, border, family)
-    per_byte = 2 if family.image_dtype == "pairs" else 1
-    slack = int(scratch.shape[0]) * per_byte - g.image_codes
+    per_byte = 2 if copy.family.image_dtype == "pairs" else 1
+    slack = int(copy.scratch.shape[0]) * per_byte - g.image_codes
     if not g.lacks_border:
         copy.move(image * g.image_codes, 0, g.image_codes)
         copy.fill(g.image_codes, slack)

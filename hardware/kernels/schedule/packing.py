@@ -10,11 +10,16 @@ the weight of output channel o and input channel i:
     step 1   vector 0   w[0][4..7]     w[1][4..7]    ...    w[7][4..7]
              vector 1   w[8][4..7]     w[9][4..7]    ...    w[15][4..7]
 
+    >>> from hardware.kernels.epilogue.epilogue import PlainEpilogue
+    >>> from hardware.kernels.epilogue.layer_tensors import Tensors
     >>> from hardware.kernels.families.vnni import AVX_VNNI
     >>> from hardware.kernels.schedule.schedule import make_schedule
     >>> g = Geometry(batch=1, height=4, width=4, channels=8, out_channels=16)
+    >>> tensors = Tensors(codes=(1, 4, 4, 8), output=(1, 4, 4, 16), out_dtype="uint8")
+    >>> plan = TiledPlan(geometry=g, tensors=tensors, epilogue=PlainEpilogue(), parallel=False,
+    ...                  family=AVX_VNNI, schedule=make_schedule(g, AVX_VNNI))
     >>> weight = np.arange(16 * 8, dtype=np.int8).reshape(16, 1, 1, 8)  # w[o][i] is 8 o + i
-    >>> packed = pack_weights(weight, g, AVX_VNNI, make_schedule(g, AVX_VNNI))
+    >>> packed = pack_weights(weight, plan)
     >>> packed.shape, packed[0, 1, 0, :8].tolist()  # step 1, vector 0
     ((1, 2, 2, 32), [4, 5, 6, 7, 12, 13, 14, 15])
 
@@ -31,6 +36,7 @@ import numpy.typing as npt
 
 from hardware.errors import BuildError
 from hardware.kernels.families.family import Family
+from hardware.kernels.schedule.layer_plan import TiledPlan
 from hardware.kernels.schedule.schedule import Schedule
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.reorder import reordered
@@ -38,25 +44,16 @@ from quant.deploy_graph import Conv2d, Linear
 
 __all__ = ["pack_channels", "pack_weights", "shifted_bias"]
 
-Array = npt.NDArray[Any]
 
-
-def pack_weights(
-    weight: npt.NDArray[np.int8],
-    geometry: Geometry,
-    family: Family,
-    schedule: Schedule,
-) -> Array:
+def pack_weights(weight: npt.NDArray[np.int8], plan: TiledPlan) -> npt.NDArray[Any]:
     """Return weights as `[blocks, steps, vectors, weight_lanes]`.
 
     Args:
         weight: int8 `[out_channels, kernel_h, kernel_w, in_channels / groups]`.
-        geometry: The layer's shapes.
-        family: Gives the form of a step's weights.
-        schedule: Gives the tile's vectors and the order of the steps.
+        plan: Gives shapes, the form of a step's weights, and the order of the steps.
     """
-    g, s, f = geometry, schedule, family
-    order = _block_channels(geometry, family, schedule)[1]
+    g, f, s = plan.geometry, plan.family, plan.schedule
+    order = _block_channels(g, f, s)[1]
     rows = weight.reshape(g.groups, g.group_out_channels, g.runs, g.run_codes)
     codes = s.positions * f.products
     if codes > g.run_codes or order.max() == g.group_out_channels:
@@ -93,12 +90,12 @@ def shifted_bias(op: Conv2d | Linear, family: Family, steps: int) -> npt.NDArray
     return narrow
 
 
-def pack_channels(values: Array, geometry: Geometry, family: Family, schedule: Schedule) -> Array:
+def pack_channels(values: npt.NDArray[Any], plan: TiledPlan) -> npt.NDArray[Any]:
     """Return per-channel constants block by block, flat; zeros fill up."""
-    group_channels = geometry.group_out_channels
-    rows = np.zeros((geometry.groups, group_channels + 1), values.dtype)
-    rows[:, :group_channels] = values.reshape(geometry.groups, group_channels)
-    order = _block_channels(geometry, family, schedule)[0]
+    g = plan.geometry
+    rows = np.zeros((g.groups, g.group_out_channels + 1), values.dtype)
+    rows[:, : g.group_out_channels] = values.reshape(g.groups, g.group_out_channels)
+    order = _block_channels(g, plan.family, plan.schedule)[0]
     return np.ascontiguousarray(rows[:, order]).reshape(-1)
 
 

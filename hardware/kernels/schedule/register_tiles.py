@@ -35,8 +35,7 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import load, local_vector, store, tile_start
 from hardware.kernels.families.family import Family
-from hardware.kernels.schedule.schedule import Schedule
-from hardware.kernels.shapes.geometry import Geometry
+from hardware.kernels.schedule.layer_plan import TiledPlan
 
 __all__ = ["Operands", "RegisterTiles", "Tile"]
 
@@ -69,10 +68,10 @@ class Tile:
 class RegisterTiles:
     """Emits the register tiles of one layer."""
 
-    def __init__(self, geometry: Geometry, family: Family, schedule: Schedule) -> None:
+    def __init__(self, plan: TiledPlan) -> None:
         """Keep what tiles are made of."""
-        self.geometry, self.family, self.schedule = geometry, family, schedule
-        self.vectors = range(schedule.tile_vectors)
+        self.plan = plan
+        self.vectors = range(plan.schedule.tile_vectors)
 
     def emit_row(self, place: Tile, tile_row: Any, emit_tile: Callable[[Tile], None]) -> None:
         """Emit one row of tiles: full ones in a loop, then the rest.
@@ -82,9 +81,9 @@ class RegisterTiles:
             tile_row: Which row, may be symbolic.
             emit_tile: Called once for each size of tile.
         """
-        s = self.schedule
-        full, rest = divmod(self.geometry.out_width, s.tile_columns)
-        row = tile_start(tile_row, s.tile_rows, self.geometry.out_height)
+        g, s = self.plan.geometry, self.plan.schedule
+        full, rest = divmod(g.out_width, s.tile_columns)
+        row = tile_start(tile_row, s.tile_rows, g.out_height)
 
         def emit(column: Any, columns: int) -> None:
             pixels = tuple(product(range(s.tile_rows), range(columns)))
@@ -105,9 +104,9 @@ class RegisterTiles:
             first_chunk: The first of the chunks, may be symbolic.
             chunks: How many.
         """
-        g, f, s = self.geometry, self.family, self.schedule
+        g, f, s = self.plan.geometry, self.plan.family, self.plan.schedule
         count = len(tile.pixels) * len(self.vectors)
-        steps = _Steps(g, f, s, operands, tile)
+        steps = _Steps(self.plan, operands, tile)
         outer_runs = s.outer_runs(g)
         if f.depth == 0 or (s.chunk_iterations and chunks * outer_runs == 1):
             (sums,) = _accumulators(count, (f.accumulator,))
@@ -134,25 +133,19 @@ class RegisterTiles:
 class _Steps:
     """Emits the steps of one iteration of one tile's sums."""
 
-    def __init__(
-        self,
-        geometry: Geometry,
-        family: Family,
-        schedule: Schedule,
-        operands: Operands,
-        tile: Tile,
-    ) -> None:
-        g = self.geometry = geometry
-        self.family, self.schedule, self.operands, self.tile = family, schedule, operands, tile
-        self.vectors = range(schedule.tile_vectors)
+    def __init__(self, plan: TiledPlan, operands: Operands, tile: Tile) -> None:
+        g, s = plan.geometry, plan.schedule
+        self.geometry, self.family, self.schedule = g, plan.family, s
+        self.operands, self.tile = operands, tile
+        self.vectors = range(s.tile_vectors)
         self.origin = (
             operands.start
             + tile.row * (g.stride[0] * g.row_codes)
             + tile.column * (g.stride[1] * g.channels)
             + tile.group * (g.channels // g.groups)
         )
-        block = tile.group * schedule.blocks(g, family) + tile.block
-        self.first_step = block * schedule.steps(g)
+        block = tile.group * s.blocks(g, plan.family) + tile.block
+        self.first_step = block * s.steps(g)
 
     def emit_added(self, outer: Any, iteration: Any, sums: Sequence[Any]) -> None:
         """Emit every step of an iteration, each added to every accumulator in turn."""

@@ -9,9 +9,9 @@ from hardware.graph.random_codes import BitPair
 from hardware.graph.steps import steps_of
 from hardware.kernels.families.family import Family
 from hardware.kernels.planning.context import PlanContext
-from hardware.kernels.planning.layers import sums_of
+from hardware.kernels.planning.layers import plan_layer
+from hardware.kernels.schedule.layer_plan import TiledPlan
 from hardware.kernels.schedule.schedule import candidates
-from hardware.kernels.shapes.geometry import Geometry
 from hardware.wire.tile_task import TileTask
 from hardware.worker.tiles.choices import TileChoices
 from quant.deploy_graph import Conv2d, Linear
@@ -30,42 +30,44 @@ def tile_tasks(
         choices: Tells which are known.
     """
     shared: dict[str, list[tuple[Family, TileTask]]] = {}
-    for op, sums in layers_at(context, pairs):
-        if len(candidates(*sums)) < 2:
+    for op, plan in layers_at(context, pairs):
+        form = (plan.geometry, plan.family)
+        if len(candidates(*form)) < 2:
             continue
         pixels = prod(context.shape(op.output)[:-1])
         task = TileTask(
             layer=op.layer,
             pair=(op.weight_bits, op.activation_bits),
-            what=f"{op.layer}, {sums[1].name}",
-            known=choices.find(*sums) is not None,
+            what=f"{op.layer}, {plan.family.name}",
+            known=choices.find(*form) is not None,
             weight=float(pixels * op.weight.size),
         )
-        shared.setdefault(choices.key(*sums), []).append((sums[1], task))
+        shared.setdefault(choices.key(*form), []).append((plan.family, task))
     return [_stand_in(group) for group in shared.values()]
 
 
 def tiles_digest(context: PlanContext, pairs: Mapping[str, Sequence[BitPair]]) -> str:
     """Return a digest of the families and schedules of a network's layers at their bit pairs."""
     digest = hashlib.sha256()
-    for op, sums in layers_at(context, pairs):
-        bits, family = f"{op.weight_bits} {op.activation_bits}", sums[1].name
-        line = f"{op.layer} {bits} {family} {context.schedule(*sums)}"
+    for op, plan in layers_at(context, pairs):
+        bits = f"{op.weight_bits} {op.activation_bits}"
+        line = f"{op.layer} {bits} {plan.family.name} {plan.schedule}"
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 
 
 def layers_at(
     context: PlanContext, pairs: Mapping[str, Sequence[BitPair]]
-) -> Iterator[tuple[Conv2d | Linear, tuple[Geometry, Family]]]:
+) -> Iterator[tuple[Conv2d | Linear, TiledPlan]]:
     """Yield each layer that has a schedule, at each of its bit pairs; weights stay as they are."""
     for step in steps_of(context.graph):
         if not isinstance(step.op, Conv2d | Linear):
             continue
         for weight_bits, activation_bits in pairs.get(step.op.layer, ()):
             op = replace(step.op, weight_bits=weight_bits, activation_bits=activation_bits)
-            if (sums := sums_of(op, context, step)) is not None:
-                yield op, sums
+            plan = plan_layer(replace(step, op=op), context)
+            if isinstance(plan, TiledPlan):
+                yield op, plan
 
 
 def _stand_in(group: Sequence[tuple[Family, TileTask]]) -> TileTask:

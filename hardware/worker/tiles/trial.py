@@ -9,10 +9,9 @@ import numpy as np
 
 from hardware.errors import BuildError
 from hardware.graph.agreement import fixed_input
-from hardware.kernels.families.family import Family
 from hardware.kernels.planning.context import ChooseSchedule, PlanContext
+from hardware.kernels.schedule.layer_plan import TiledPlan
 from hardware.kernels.schedule.schedule import Schedule, candidates
-from hardware.kernels.shapes.geometry import Geometry
 from hardware.measuring.ruler import read_ruler_us
 from hardware.worker.program.program import Runnable
 from hardware.worker.tiles.choices import TileChoices
@@ -45,8 +44,7 @@ class _Timed(Protocol):
 class TileTrial:
     """One layer's schedules as programs, the default first."""
 
-    geometry: Geometry
-    family: Family
+    plan: TiledPlan
     programs: Mapping[Schedule, Runnable]
 
     @classmethod
@@ -67,9 +65,9 @@ class TileTrial:
             BuildError: a schedule cannot be compiled, or computes something else than the default.
         """
         (op,) = part.layer_ops()
-        ((_, found),) = layers_at(context, {op.layer: [(op.weight_bits, op.activation_bits)]})
+        ((_, plan),) = layers_at(context, {op.layer: [(op.weight_bits, op.activation_bits)]})
         x = fixed_input(part, context.batch)
-        schedules = candidates(*found)[:_SCHEDULES]
+        schedules = candidates(plan.geometry, plan.family)[:_SCHEDULES]
         programs = make_programs([lambda *_, one=one: one for one in schedules])
         expected = None
         for schedule, program in zip(schedules, programs, strict=True):
@@ -77,7 +75,7 @@ class TileTrial:
             expected = output if expected is None else expected
             if not np.array_equal(output, expected):
                 raise BuildError(f"{part.network}: {schedule} and the default tile disagree")
-        return cls(*found, dict(zip(schedules, programs, strict=True)))
+        return cls(plan, dict(zip(schedules, programs, strict=True)))
 
     def decide(self, choices: TileChoices, ruler_us: Callable[[], float] = read_ruler_us) -> bool:
         """Time the schedules and keep the fastest; return whether it is another than the default.
@@ -96,7 +94,7 @@ class TileTrial:
             "kept_us": 1000.0 * quiet_ms[index],
             "schedules": len(quiet_ms),
         }
-        choices.keep(self.geometry, self.family, best, measured)
+        choices.keep(self.plan.geometry, self.plan.family, best, measured)
         return best != default
 
 
