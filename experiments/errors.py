@@ -1,8 +1,10 @@
 """Errors of the commands: what the user asked for cannot be read or written."""
 
+from pathlib import Path
+
 from quant.errors import BitAllocError
 
-__all__ = ["BenchError", "ConfigError", "RunFolderError"]
+__all__ = ["BenchError", "ConfigError", "RunFolderError", "cannot_write"]
 
 
 class ConfigError(BitAllocError, ValueError):
@@ -15,3 +17,9 @@ class RunFolderError(BitAllocError, OSError):
 
 class BenchError(BitAllocError, RuntimeError):
     """Raised for a benchmark that this machine or its packages cannot run."""
+
+
+def cannot_write(path: Path, error: Exception) -> RunFolderError:
+    """Return the error of a file that the disk does not take."""
+    reason = getattr(error, "strerror", None) or error
+    return RunFolderError(f"cannot write {path}: {reason}", "free the disk or change --output")

@@ -1,7 +1,6 @@
 """PolicyFile: the policy on the disk after each real episode, for a run that is resumed."""
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 
 from env.evaluating.evaluator import Evaluator
+from quant.atomic_file import atomic_file
 
 __all__ = ["PolicyFile", "SavePolicy"]
 
@@ -34,9 +34,8 @@ class PolicyFile:
             (self._scale, model.get_vec_normalize_env().save),
             (self._policy, model.save),
         ):
-            temporary = path.with_name(f"part-{path.name}")
-            save(temporary)
-            os.replace(temporary, path)
+            with atomic_file(path) as made:
+                save(made)
 
     def load(self, fresh: Any) -> Any:
         """Return the saved model on the fresh one's environments, or the fresh one.

@@ -2,13 +2,13 @@
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from quant.atomic_file import atomic_file
 from quant.network import QuantizedNetwork
 
 __all__ = ["TrainingFile"]
@@ -28,9 +28,8 @@ class TrainingFile:
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f"part-{self._path.name}")
-        torch.save({"network": network.state_dict(), "notes": json.dumps(notes)}, temporary)
-        os.replace(temporary, self._path)
+        with atomic_file(self._path) as made:
+            torch.save({"network": network.state_dict(), "notes": json.dumps(notes)}, made)
 
     def load(self, network: QuantizedNetwork) -> dict[str, Any] | None:
         """Bring the network to where it was and return the notes, or None.

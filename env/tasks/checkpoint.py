@@ -5,7 +5,6 @@ import inspect
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import nn
 
 from env.tasks.task import Split, Task
 from env.tasks.weights import load_weights
+from quant.atomic_file import atomic_file
 from quant.errors import DataError
 from quant.finetune import train_float
 
@@ -128,8 +128,5 @@ def _read(path: Path, key: str) -> dict[str, torch.Tensor] | None:
 
 def _write(path: Path, state: dict[str, Any], key: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside and renamed: a killed run leaves no half checkpoint, and racing runs agree.
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
-    save_file({k: v.contiguous() for k, v in state.items()}, name, metadata={KEY: key})
-    os.replace(name, path)
+    with atomic_file(path) as made:  # so that racing runs agree
+        save_file({k: v.contiguous() for k, v in state.items()}, made, metadata={KEY: key})

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import RunFolderError
+from experiments.errors import cannot_write
 
 __all__ = ["append_line", "cut_torn_line", "whole_lines"]
 
@@ -22,9 +22,7 @@ def append_line(path: Path, document: Any) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise RunFolderError(
-            f"cannot write {path}: {error.strerror or error}", "free the disk or change --output"
-        ) from None
+        raise cannot_write(path, error) from None
 
 
 def whole_lines(content: bytes) -> list[str]:

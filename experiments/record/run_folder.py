@@ -2,18 +2,18 @@
 
 import json
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 from env.evaluating.evaluation import Evaluation
-from experiments.errors import RunFolderError
+from experiments.errors import RunFolderError, cannot_write
 from experiments.record import files
 from experiments.record.lines import append_line
 from experiments.record.run_record import RunRecord
 from experiments.settings.load import config_to_yaml, read_config_file
 from experiments.settings.run_config import RunConfig
+from quant.atomic_file import atomic_file, write_atomically
 
 __all__ = ["RunFolder", "open_run", "write_config"]
 
@@ -71,12 +71,10 @@ class RunFolder:
             RunFolderError: the disk is full or read-only.
         """
         path = self.path / name
-        temporary = path.with_name(f".{name}.part")
         try:
-            temporary.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
-            temporary.replace(path)
+            write_atomically(path, text if text.endswith("\n") else text + "\n")
         except OSError as error:
-            raise self._cannot_write(path, error) from None
+            raise cannot_write(path, error) from None
         return path
 
     def append_text(self, name: str, line: str) -> None:
@@ -90,7 +88,7 @@ class RunFolder:
             with path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError as error:
-            raise self._cannot_write(path, error) from None
+            raise cannot_write(path, error) from None
 
     def write_json(self, name: str, document: Any) -> Path:
         """Write a JSON document, indented."""
@@ -132,12 +130,6 @@ class RunFolder:
             logging.getLogger(package).removeHandler(handler)
         handler.close()
 
-    @staticmethod
-    def _cannot_write(path: Path, error: OSError) -> RunFolderError:
-        return RunFolderError(
-            f"cannot write {path}: {error.strerror or error}", "free the disk or change --output"
-        )
-
 
 def open_run(path: Path, *, finished: bool = False) -> tuple[RunFolder, RunConfig]:
     """Open the folder of a run, which must have ended if `finished`.
@@ -173,7 +165,5 @@ def _point_latest(root: Path, name: str) -> None:
     link = root / _LATEST
     if link.exists() and not link.is_symlink():
         return
-    temporary = root / f".{_LATEST}.{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(name, target_is_directory=True)
-    temporary.replace(link)
+    with atomic_file(link) as made:
+        made.symlink_to(name, target_is_directory=True)

@@ -6,14 +6,14 @@ Optimizers and random states are not in it: each retraining makes its own, from 
 the evaluation's number.
 """
 
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from experiments.errors import RunFolderError
+from experiments.errors import RunFolderError, cannot_write
 from experiments.record import files
+from quant.atomic_file import atomic_file
 from quant.network import QuantizedNetwork
 
 __all__ = ["SharedWeights"]
@@ -38,23 +38,17 @@ class SharedWeights:
             RunFolderError: the disk is full or read-only.
         """
         path = self._path(evaluations)
-        temporary = path.with_suffix(".part")
         try:
             self._folder.mkdir(exist_ok=True)
             state = {name: value.contiguous() for name, value in network.state_dict().items()}
-            save_file(state, temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            with atomic_file(path, durable=True) as made:
+                save_file(state, made)
         except (OSError, SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise RunFolderError(
-                f"cannot write {path}: {reason}", "free the disk or change --output"
-            ) from None
+            raise cannot_write(path, error) from None
 
     def keep_only(self, evaluations: int) -> None:
-        """Delete the states of every other number of evaluations."""
-        for path in self._folder.glob("network-*"):
+        """Delete the states of every other number of evaluations, and what a killed run left."""
+        for path in self._folder.glob("*network-*"):
             if path != self._path(evaluations):
                 path.unlink(missing_ok=True)
 

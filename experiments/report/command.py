@@ -1,7 +1,6 @@
 """python -m experiments.report RUN...: run folders as one HTML page."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from experiments.record import files
 from experiments.record.run_record import RunRecord
 from experiments.report.page import render
 from experiments.terminal.exit_codes import run_command
+from quant.atomic_file import write_atomically
 
 __all__ = ["main", "write_report"]
 
@@ -44,10 +44,8 @@ def write_report(runs: Sequence[Path], output: Path | None = None) -> Path:
     if output is None:
         output = records[0].path / files.REPORT if len(records) == 1 else Path(files.REPORT)
     page = render(records)
-    temporary = output.with_name(f".{output.name}.part")
     try:
-        temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, output)
+        write_atomically(output, page)
     except OSError as error:
         raise RunFolderError(
             f"cannot write {output}: {error.strerror or error}",

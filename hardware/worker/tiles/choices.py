@@ -8,9 +8,7 @@ searched again.
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from hardware.kernels.schedule.schedule import Schedule, candidates, make_schedu
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.source_digest import source_digest
 from hardware.target import TargetConfig
+from quant.atomic_file import write_atomically
 
 __all__ = ["TileChoices", "default_folder"]
 
@@ -75,14 +74,7 @@ class TileChoices:
         key = self.key(geometry, family)
         document = {"key": json.loads(key), "tile": _shape(schedule), "measured": dict(measured)}
         self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor, made = tempfile.mkstemp(prefix=".tile-", dir=self.folder)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(document, file, indent=1)
-            Path(made).replace(self._file(key))
-        finally:
-            with suppress(FileNotFoundError):
-                Path(made).unlink()
+        write_atomically(self._file(key), json.dumps(document, indent=1))
         self._known[key] = _shape(schedule)
 
     def key(self, geometry: Geometry, family: Family) -> str:
