@@ -10,6 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from experiments.charts.bits import bits_chart
+from experiments.charts.front import front_chart
 from experiments.record import files
 from experiments.record.environment_facts import command_line, environment_facts
 from experiments.record.hparams import write_hparams
@@ -22,7 +24,6 @@ from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import Conclusion, conclude
 from experiments.stages.energy_table import draw_energies
 from experiments.stages.event_log import EventLog
-from experiments.stages.figures import draw_bits, draw_front
 from experiments.stages.measured import (
     Measured,
     graph_of,
@@ -211,8 +212,9 @@ def _write_conclusion(
     }
     folder.write_json(files.RESULTS, document)
     step = len(evaluations)
-    events.figure("bits/chosen", draw_bits(best.allocation, "chosen"), step)
-    events.figure("front/accuracy_latency", draw_front(evaluations, best, budget.latency_ms), step)
+    events.chart("bits/chosen", bits_chart(best.allocation, "chosen"), step)
+    front = front_chart(evaluations, document["rows"], budget.latency_ms)
+    events.chart("front/accuracy_latency", front, step)
     for missed in conclusion.choice.missed:
         _say(f"passed over: {missed} as measured, outside the budget")
     console = Console()

@@ -9,9 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from agents.methods import METHODS
+from experiments.charts.draw import draw_chart, png_bytes
 from experiments.compare.answer import answer_of, time_beside_all_8
 from experiments.compare.comparison import Comparison
-from experiments.compare.figures import draw_cost, draw_fronts, draw_hypervolumes
+from experiments.compare.figures import CHARTS
 from experiments.compare.folder import ROWS, UNIFORM, CompareFolder
 from experiments.compare.job import Place, Subject, run_job
 from experiments.compare.plan import DEFAULT_BUDGETS, Job, Plan
@@ -24,7 +25,6 @@ from experiments.record.run_lock import RunLock
 from experiments.settings.load import load_config
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import reported_uniform
-from experiments.stages.figures import png_bytes
 from experiments.stages.measured import (
     graph_of,
     measure_sensitivity,
@@ -203,13 +203,8 @@ def _command(known: argparse.Namespace, rest: Sequence[str], command: str) -> No
 
 
 def _write_figures(comparison: Comparison, stem: Path) -> None:
-    drawn = {
-        "fronts": draw_fronts,
-        "hypervolume": draw_hypervolumes,
-        "cost": draw_cost,
-    }
-    for name, draw in drawn.items():
-        data, _, _ = png_bytes(draw(comparison))
+    for name, chart_of in CHARTS.items():
+        data, _, _ = png_bytes(draw_chart(chart_of(comparison)))
         stem.with_name(f"{stem.name}-{name}.png").write_bytes(data)
 
 

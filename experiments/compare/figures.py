@@ -1,13 +1,13 @@
 """Figures of a comparison: fronts, hypervolumes, and what they cost."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import replace
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from experiments.charts.chart import Axis, Chart, Line, Mark, Series
+from experiments.compare.comparison import Comparison, Spread, spread
+from experiments.compare.hypervolume import HypervolumeEstimate
 
-from experiments.compare.comparison import Comparison, spread
-
-__all__ = ["draw_cost", "draw_fronts", "draw_hypervolumes"]
+__all__ = ["CHARTS", "cost_chart", "fronts_chart", "hypervolumes_chart"]
 
 _COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d1f"),
@@ -17,110 +17,120 @@ _COLOURS = (
 _MARKERS = "osD^v<>PX*"
 
 
-def draw_fronts(comparison: Comparison) -> Figure:
-    """Draw test accuracy against latency / all-8 latency, the means over the seeds.
+def fronts_chart(comparison: Comparison) -> Chart:
+    """Chart test accuracy against latency / all-8 latency, the means over the seeds.
 
-    Bars are standard errors over the seeds; uniform allocations are crosses.
+    Whiskers are standard errors over the seeds; uniform allocations are crosses.
     """
-    figure = Figure(figsize=(9.0, 6.0), layout="constrained")
-    axes = figure.subplots()
-    styles = _styles(comparison)
+    series = []
     for method in comparison.methods:
-        points = []
-        for budget in comparison.plan.budgets:
-            accuracy, ratio = comparison.accuracy(method, budget), comparison.ratio(method, budget)
-            if accuracy is not None and ratio is not None:
-                points.append((ratio, accuracy))
-        points.sort(key=lambda point: point[0].mean)
-        if not points:
-            continue
-        colour, marker = styles[method]
-        axes.errorbar(
-            [ratio.mean for ratio, _ in points],
-            [100 * accuracy.mean for _, accuracy in points],
-            xerr=[ratio.deviation / ratio.count**0.5 for ratio, _ in points],
-            yerr=[100 * accuracy.deviation / accuracy.count**0.5 for _, accuracy in points],
-            color=colour,
-            marker=marker,
-            markersize=5,
-            linewidth=1.0,
-            elinewidth=0.7,
-            alpha=0.9,
-            label=method,
-        )
-    _draw_uniform(axes, comparison)
-    axes.set_xlabel(f"latency / all-8 latency ({comparison.source})")
-    axes.set_ylabel("test accuracy [%]")
-    axes.set_title(f"{comparison.task}: {_seeds(comparison)}", fontsize=11)
-    axes.grid(color="0.92")
-    axes.legend(fontsize=8, ncols=2)
-    return figure
-
-
-def draw_hypervolumes(comparison: Comparison) -> Figure:
-    """Draw each method's hypervolume with its interval, the largest on top."""
-    figure = Figure(figsize=(7.0, 0.4 * len(comparison.methods) + 1.4), layout="constrained")
-    axes = figure.subplots()
-    styles = _styles(comparison)
-    found = {name: comparison.hypervolume(name) for name in comparison.methods}
-    areas = {name: area for name, area in found.items() if area is not None}
-    for place, name in enumerate(sorted(areas, key=lambda name: areas[name].mean)):
-        area, (colour, marker) = areas[name], styles[name]
-        axes.plot([area.low, area.high], [place, place], color=colour, linewidth=2)
-        axes.plot([area.mean], [place], color=colour, marker=marker)
-    axes.set_yticks(range(len(areas)), sorted(areas, key=lambda name: areas[name].mean))
-    axes.set_xlabel("hypervolume (bootstrap interval of 95 %)")
-    axes.set_title(f"{comparison.task}: {_seeds(comparison)}", fontsize=11)
-    axes.grid(axis="x", color="0.92")
-    return figure
-
-
-def draw_cost(comparison: Comparison) -> Figure:
-    """Draw hypervolume against the training samples that a method's searches used."""
-    figure = Figure(figsize=(7.0, 4.5), layout="constrained")
-    axes = figure.subplots()
-    styles = _styles(comparison)
-    for method in comparison.methods:
-        area = comparison.hypervolume(method)
-        if area is None:
-            continue
-        colour, marker = styles[method]
-        samples = max(1.0, comparison.cost(method)["training_samples"])
-        axes.plot([samples] * 2, [area.low, area.high], color=colour, linewidth=1)
-        axes.plot([samples], [area.mean], color=colour, marker=marker, label=method, linestyle="")
-    axes.set_xscale("log")
-    axes.set_xlabel("training samples of one search")
-    axes.set_ylabel("hypervolume")
-    axes.grid(color="0.92")
-    axes.legend(fontsize=8, ncols=2)
-    return figure
-
-
-def _draw_uniform(axes: Axes, comparison: Comparison) -> None:
+        marks = [
+            _mean(comparison.ratio(method, budget), comparison.accuracy(method, budget))
+            for budget in comparison.plan.budgets
+        ]
+        found = sorted((mark for mark in marks if mark is not None), key=lambda mark: mark.x)
+        series.append(_series(comparison, method, *found, line="straight"))
     for bits in sorted({row.bits for row in comparison.uniform}, reverse=True):
         answers = comparison.uniform_answers(bits)
         accuracy = spread([answer.test_accuracy for answer in answers])
-        ratio = comparison.ratios(answers)
-        if accuracy is None or ratio is None:
-            continue
-        axes.plot([ratio.mean], [100 * accuracy.mean], color="0.3", marker="x", linestyle="")
-        axes.annotate(
-            f"uniform {bits}",
-            (ratio.mean, 100 * accuracy.mean),
-            textcoords="offset points",
-            xytext=(5, -10),
-            fontsize=8,
-            color="0.3",
+        mark = _mean(comparison.ratios(answers), accuracy)
+        if mark is not None:
+            mark = Mark(x=mark.x, y=mark.y, text=f"uniform {bits}")
+            series.append(Series(marks=(mark,), colour="soft", marker="X"))
+    return Chart(
+        title=_title(comparison),
+        x=Axis(label=f"latency / all-8 latency ({comparison.source})"),
+        y=Axis(label="test accuracy (%)"),
+        series=tuple(series),
+        width=648.0,
+        height=432.0,
+    )
+
+
+def hypervolumes_chart(comparison: Comparison) -> Chart:
+    """Chart each method's hypervolume with its interval, the largest on top."""
+    areas = _areas(comparison)
+    names = sorted(areas, key=lambda name: areas[name].mean)
+    return Chart(
+        title=_title(comparison),
+        x=Axis(label="hypervolume (bootstrap interval of 95 %)"),
+        y=Axis(label="", ticks=tuple(range(len(names))), names=tuple(names)),
+        series=tuple(
+            replace(
+                _series(
+                    comparison,
+                    name,
+                    Mark(x=areas[name].mean, y=place, x_span=(areas[name].low, areas[name].high)),
+                ),
+                name="",
+            )
+            for place, name in enumerate(names)
+        ),
+        width=504.0,
+        height=80.0 + 29.0 * len(comparison.methods),
+    )
+
+
+def cost_chart(comparison: Comparison) -> Chart:
+    """Chart hypervolume against the training samples that a method's searches used."""
+    marks = {
+        name: Mark(
+            x=max(1.0, comparison.cost(name)["training_samples"]),
+            y=area.mean,
+            y_span=(area.low, area.high),
         )
-
-
-def _styles(comparison: Comparison) -> Mapping[str, tuple[str, str]]:
-    return {
-        method: (_COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)])
-        for index, method in enumerate(comparison.plan.methods)
+        for name, area in _areas(comparison).items()
     }
+    return Chart(
+        title=_title(comparison),
+        x=Axis(label="training samples of one search", log=True),
+        y=Axis(label="hypervolume"),
+        series=tuple(_series(comparison, name, mark) for name, mark in marks.items()),
+        width=504.0,
+        height=324.0,
+    )
 
 
-def _seeds(comparison: Comparison) -> str:
+CHARTS: dict[str, Callable[[Comparison], Chart]] = {
+    "fronts": fronts_chart,
+    "hypervolume": hypervolumes_chart,
+    "cost": cost_chart,
+}
+"""Every chart of a comparison, by the end of its file's name."""
+
+
+def _mean(ratio: Spread | None, accuracy: Spread | None) -> Mark | None:
+    if ratio is None or accuracy is None:
+        return None
+    x_error = ratio.deviation / ratio.count**0.5
+    y, y_error = 100 * accuracy.mean, 100 * accuracy.deviation / accuracy.count**0.5
+    return Mark(
+        x=ratio.mean,
+        y=y,
+        x_span=(ratio.mean - x_error, ratio.mean + x_error),
+        y_span=(y - y_error, y + y_error),
+    )
+
+
+def _areas(comparison: Comparison) -> dict[str, HypervolumeEstimate]:
+    areas = {name: comparison.hypervolume(name) for name in comparison.methods}
+    return {name: area for name, area in areas.items() if area is not None}
+
+
+def _series(comparison: Comparison, method: str, *marks: Mark, line: Line = "") -> Series:
+    index = comparison.plan.methods.index(method)
+    return Series(
+        marks=marks,
+        colour=_COLOURS[index % len(_COLOURS)],
+        name=method,
+        marker=_MARKERS[index % len(_MARKERS)],
+        size=8.0,
+        line=line,
+        width=1.0,
+    )
+
+
+def _title(comparison: Comparison) -> str:
     plan = comparison.plan
-    return f"{plan.seeds} seeds, {plan.evaluations} evaluations for each search that uses them"
+    seeds = f"{plan.seeds} seeds, {plan.evaluations} evaluations for each search that uses them"
+    return f"{comparison.task}: {seeds}"

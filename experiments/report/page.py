@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from importlib.resources import files
 
+from experiments.charts.front import joint_chart
 from experiments.record.run_record import RunRecord
-from experiments.report.front_chart import joint_figure
+from experiments.report.figures import chart_figure, chart_legend
 from experiments.report.markup import Markup, element, join
 from experiments.report.sections import banners, run_sections, summary_tiles
 from experiments.report.tables import results_table
@@ -103,11 +104,19 @@ def _joint(records: Sequence[RunRecord]) -> Markup:
         *_mixed(records),
         element(
             "div",
-            element("section", element("h3", "Fronts"), joint_figure(records)),
+            element("section", element("h3", "Fronts"), _fronts(records)),
             element("section", element("h3", "Best of each run"), table),
             class_="sections",
         ),
     )
+
+
+def _fronts(records: Sequence[RunRecord]) -> Markup:
+    chart = joint_chart([(record.name, record.evaluations) for record in records])
+    if not any(series.marks for series in chart.series):
+        return element("p", "Nothing has been measured in any of the runs.", class_="note")
+    caption = "What no other evaluation of the same run beats, as timed during its search."
+    return chart_figure(chart, chart_legend(chart), element("figcaption", caption))
 
 
 def _mixed(records: Sequence[RunRecord]) -> list[Markup]:

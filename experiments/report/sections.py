@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from env.evaluating.evaluation import Evaluation
+from experiments.charts.front import BEST_ROW, front_chart, uniform_bits
+from experiments.charts.layer_times import layer_times_chart
+from experiments.charts.learning import evaluation_charts, policy_charts
 from experiments.record.run_record import RunRecord
 from experiments.report.bits_grid import best_grid, bits_scale, history_grid
-from experiments.report.front_chart import BEST_ROW, front_figure, uniform_bits
-from experiments.report.learning_charts import learning_figures
+from experiments.report.figures import chart_figure, chart_legend
 from experiments.report.markup import Markup, element, join
 from experiments.report.models_note import models_note
-from experiments.report.staircase import staircase_legend, staircases, table_of_layers
 from experiments.report.tables import (
     evaluations_table,
     facts_list,
     islands_table,
+    layers_table,
     results_table,
 )
 from hardware.energy.energy import MODELLED, NO_METER
@@ -105,10 +107,10 @@ def run_sections(record: RunRecord) -> list[Markup]:
     """Return every section of one run."""
     chosen = None if record.results is None else record.results["best"]["evaluation"]
     return [
-        _section("Accuracy against latency", front_figure(record), _budget_line(record)),
+        _section("Accuracy against latency", _front(record), _budget_line(record)),
         _section("Bits of each layer", *_bits(record, chosen)),
         _section("Results", *_results(record), wide=True),
-        _section("Learning curves", _grid(learning_figures(record), _NO_CURVES), wide=True),
+        _section("Learning curves", _learning(record), wide=True),
         _section("Measurements", *_measurements(record.evaluations, chosen), wide=True),
         _section("Layer table of the device", *_layer_table(record), wide=True),
         *_islands(record),
@@ -119,7 +121,6 @@ def run_sections(record: RunRecord) -> list[Markup]:
 
 
 _SHOWN_LAYERS = 9
-_NO_CURVES = "No curves yet: the run has written no TensorBoard events."
 
 
 def _section(title: str, *content: str, wide: bool = False) -> Markup:
@@ -140,6 +141,24 @@ def _beside(row: Mapping[str, Any] | None, name: str, factor: float, form: str, 
     if row is None or row[name] is None:
         return ""
     return f"; all-8: {factor * row[name]:{form}}{unit}"
+
+
+def _front(record: RunRecord) -> Markup:
+    chart = front_chart(record.evaluations, record.rows, record.budget_ms)
+    timed = sum(item.latency_ms is not None for item in record.evaluations)
+    if not timed:
+        return element("p", "Nothing has been measured yet.", class_="note")
+    hidden = sum(len(series.marks) for series in chart.series if series.hollow)
+    note = f"{hidden} of {timed} evaluations lie outside and are drawn hollow on the edge. "
+    caption = element(
+        "figcaption",
+        note if hidden else "",
+        "Dots: as timed during the search. Diamonds and star: timed again at the end, side "
+        "by side; lines are the standard error and the interquartile range."
+        if record.rows
+        else "As timed during the search.",
+    )
+    return chart_figure(chart, chart_legend(chart), caption)
 
 
 def _budget_line(record: RunRecord) -> str:
@@ -201,9 +220,20 @@ def _results(record: RunRecord) -> list[Markup]:
     return parts
 
 
-def _grid(figures: Sequence[Markup], missing: str) -> Markup:
-    if not figures:
-        return element("p", missing, class_="note")
+def _learning(record: RunRecord) -> Markup:
+    charts = [
+        *evaluation_charts(record.evaluations, record.budget, record.energy_source),
+        *policy_charts(record.curves),
+    ]
+    if not charts:
+        text = "No curves yet: the run has written no TensorBoard events."
+        return element("p", text, class_="note")
+    return _grid(
+        [chart_figure(chart, chart_legend(chart), heading=chart.title) for chart in charts]
+    )
+
+
+def _grid(figures: Sequence[Markup]) -> Markup:
     return element("div", *figures, class_="figures")
 
 
@@ -229,21 +259,23 @@ def _layer_table(record: RunRecord) -> list[Markup]:
         f"Microseconds of each layer at each pair of bits ({table.source}). What no layer accounts "
         f"for takes {table.overhead_us:.2f} µs. Disturbed timings: {table.disturbed_share:.0%}."
     )
-    figures = staircases(table, record.best)
-    shown, others = figures[:_SHOWN_LAYERS], figures[_SHOWN_LAYERS:]
-    parts = [
-        element("p", text, class_="note"),
-        _grid(shown, "The table has no layers."),
-        staircase_legend(table),
+    chosen = {} if record.best is None else dict(record.best.items)
+    charts = [
+        (name, layer_times_chart(name, times, chosen.get(name)))
+        for name, times in table.times_us.items()
     ]
+    figures = [chart_figure(chart, heading=name) for name, chart in charts]
+    shown, others = figures[:_SHOWN_LAYERS], figures[_SHOWN_LAYERS:]
+    legend = chart_legend(*(chart for _, chart in charts))
+    parts = [element("p", text, class_="note"), _grid(shown), legend]
     if others:
         summary = element("summary", f"{len(others)} more layers")
-        parts.append(element("details", summary, _grid(others, "")))
-    numbers = table_of_layers(table.times_us)
+        parts.append(element("details", summary, _grid(others)))
+    numbers = layers_table(table.times_us)
     parts.append(element("details", element("summary", "All numbers"), numbers))
     if table.has_energies:
         title = element("summary", f"Microjoules ({table.energy_source})")
-        parts.append(element("details", title, table_of_layers(table.energies_uj)))
+        parts.append(element("details", title, layers_table(table.energies_uj)))
     return parts
 
 

@@ -4,12 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from env.evaluating.evaluation import Evaluation
+from experiments.charts.front import BEST_ROW, uniform_bits
 from experiments.record.islands import ListedIsland
-from experiments.report.front_chart import BEST_ROW, uniform_bits
 from experiments.report.markup import Markup, element, join
 from hardware.energy.energy import MODELLED, NO_METER
+from hardware.layers.table import PairTable
 
-__all__ = ["evaluations_table", "facts_list", "islands_table", "results_table"]
+__all__ = [
+    "evaluations_table",
+    "facts_list",
+    "islands_table",
+    "layers_table",
+    "results_table",
+    "scrolling_table",
+]
 
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
@@ -34,7 +42,7 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
             cells[4:4] = _energy_cells(row)
         kind = "chosen" if row["name"] == BEST_ROW else None
         lines.append(element("tr", *cells, class_=kind))
-    return _scrolling(head, lines, "results")
+    return scrolling_table(head, lines, "results")
 
 
 def evaluations_table(evaluations: Sequence[Evaluation], chosen: int | None) -> Markup:
@@ -61,7 +69,7 @@ def evaluations_table(evaluations: Sequence[Evaluation], chosen: int | None) -> 
             cells[6:6] = [element("td", _four(item.energy_mj))]
         kind = "chosen" if item.index == chosen else None
         lines.append(element("tr", *cells, class_=kind))
-    return _scrolling(head, lines, "evaluations")
+    return scrolling_table(head, lines, "evaluations")
 
 
 def islands_table(islands: Sequence[ListedIsland]) -> Markup:
@@ -78,7 +86,18 @@ def islands_table(islands: Sequence[ListedIsland]) -> Markup:
         for island in islands
     ]
     head = ["island", "operators", "µs", "of the time at 8 bits", "reason"]
-    return _scrolling(head, lines, "islands")
+    return scrolling_table(head, lines, "islands")
+
+
+def layers_table(values: PairTable[float]) -> Markup:
+    """Return every number of a table of layers: lines are layers, columns are bit pairs."""
+    pairs = sorted({pair for row in values.values() for pair in row})
+    lines = []
+    for name, row in values.items():
+        cells = [element("td", f"{row[pair]:.2f}" if pair in row else "") for pair in pairs]
+        lines.append(element("tr", element("th", name, scope="row"), *cells))
+    head = ["layer", *(f"{weight}/{activation}" for weight, activation in pairs)]
+    return scrolling_table(head, lines, "layers")
 
 
 def facts_list(facts: Mapping[str, Any]) -> Markup:
@@ -93,20 +112,17 @@ _TEXTS = ("asked by", "verdict", "source", "operators", "reason")
 """Columns of words; all others are numbers and end at the right."""
 
 
-def _scrolling(head: Sequence[str], lines: Sequence[Markup], kind: str) -> Markup:
+def scrolling_table(
+    head: Sequence[str], lines: Sequence[Markup], kind: str, foot: Markup | None = None
+) -> Markup:
+    """Return a table that scrolls sideways where it is wider than the page."""
     columns = [
         element("th", text, scope="col", class_="text" if text in _TEXTS else None) for text in head
     ]
-    return element(
-        "div",
-        element(
-            "table",
-            element("thead", element("tr", *columns)),
-            element("tbody", join(*lines)),
-            class_=kind,
-        ),
-        class_="scroll",
-    )
+    parts = [element("thead", element("tr", *columns)), element("tbody", join(*lines))]
+    if foot is not None:
+        parts.append(element("tfoot", foot))
+    return element("div", element("table", *parts, class_=kind), class_="scroll")
 
 
 def _metered(sources: Iterable[str]) -> str:

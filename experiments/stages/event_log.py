@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from matplotlib.figure import Figure
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from experiments.stages.figures import png_bytes
+from experiments.charts.chart import Chart
+from experiments.charts.draw import draw_chart, png_bytes
 
 __all__ = ["EventLog"]
 
@@ -46,9 +46,9 @@ class EventLog:
         if kept:
             self._add(Summary(value=kept), step)
 
-    def figure(self, tag: str, figure: Figure, step: int) -> None:
-        """Write a matplotlib figure as an image."""
-        png, width, height = png_bytes(figure)
+    def chart(self, tag: str, chart: Chart, step: int) -> None:
+        """Write a chart as an image."""
+        png, width, height = png_bytes(draw_chart(chart))
         image = Summary.Image(encoded_image_string=png, width=width, height=height, colorspace=4)
         self._add(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 

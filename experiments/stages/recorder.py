@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.reward import reward
+from experiments.charts.bits import bits_chart
 from experiments.settings.run_config import RunConfig
-from experiments.stages.figures import draw_bits
 from experiments.stages.measured import Measured
 from experiments.stages.places import Places
 from hardware.energy.energy import energy_label
@@ -151,4 +151,4 @@ class Recorder:
             step,
         )
         title = f"evaluation {step}: {100 * evaluation.accuracy:.2f} %"
-        self._events.figure("bits/best", draw_bits(evaluation.allocation, title), step)
+        self._events.chart("bits/best", bits_chart(evaluation.allocation, title), step)

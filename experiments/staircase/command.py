@@ -7,15 +7,15 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 
+from experiments.charts.draw import draw_chart, png_bytes
 from experiments.errors import ConfigError, RunFolderError
 from experiments.record.environment_facts import command_line
 from experiments.settings.load import load_config
 from experiments.settings.run_config import RunConfig
-from experiments.stages.figures import png_bytes
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import set_up_network
 from experiments.stages.tile_stage import tune_tiles
-from experiments.staircase.figure import draw_figure
+from experiments.staircase.figure import speedup_chart
 from experiments.staircase.notes import notes
 from experiments.staircase.staircase import Staircase, measure_staircase
 from experiments.staircase.tables import draw_bar, draw_pairs, draw_widths
@@ -105,7 +105,7 @@ def _staircase(known: argparse.Namespace, config: RunConfig, command: str) -> No
         text = json.dumps(staircase.to_dict(command), indent=2) + "\n"
         _write(known.json, text.encode())
     if known.figure is not None:
-        _write(known.figure, png_bytes(draw_figure(staircase))[0])
+        _write(known.figure, png_bytes(draw_chart(speedup_chart(staircase)))[0])
 
 
 def _choose_tiles(

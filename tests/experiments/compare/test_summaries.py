@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from experiments.charts.draw import draw_chart, png_bytes
 from experiments.compare.comparison import Comparison
-from experiments.compare.figures import draw_cost, draw_fronts, draw_hypervolumes
+from experiments.compare.figures import CHARTS, fronts_chart
 from experiments.compare.hypervolume import estimate_hypervolume, hypervolume
 from experiments.compare.plan import Plan
 from experiments.compare.rows import Row, append_row, read_rows, rows_csv
 from experiments.compare.tables import draw_answers, draw_costs
 from experiments.errors import ConfigError, RunFolderError
-from experiments.stages.figures import png_bytes
 from tests.experiments.compare.made_up import answer, comparison, row
 
 
@@ -114,12 +114,12 @@ def test_tables_and_figures_say_where_the_times_come_from() -> None:
     assert "simulated" in shown
     assert "90.50 ± 0.71 % at 0.550" in shown
     assert "none" in shown  # uniform at the small budget
-    for figure in (draw_fronts, draw_hypervolumes, draw_cost):
-        png, width, height = png_bytes(figure(comparison()))
+    for chart in CHARTS.values():
+        png, width, height = png_bytes(draw_chart(chart(comparison())))
         assert png.startswith(b"\x89PNG")
         assert width > 300
         assert height > 100
-    axes = draw_fronts(comparison()).axes[0]
+    axes = draw_chart(fronts_chart(comparison())).axes[0]
     assert "simulated" in axes.get_xlabel()
     assert {text.get_text() for text in axes.texts} == {"uniform 8", "uniform 4"}
 

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from experiments.charts.bits import bits_chart
 from experiments.errors import RunFolderError
 from experiments.record.curves import read_curves, read_image_tags
 from experiments.stages.event_log import EventLog
-from experiments.stages.figures import draw_bits
 from tests.experiments.evaluations import allocation
 
 
@@ -14,7 +14,7 @@ def test_curves_read_back_what_was_written(tmp_path: Path) -> None:
         for step in range(12):
             log.scalars({"evaluation/accuracy": 0.5 + step / 100, "reward/floor": None}, step)
         log.scalars({"evaluation/latency_ms": float("nan")}, 1)
-        log.figure("bits/best", draw_bits(allocation(4), "best"), 3)
+        log.chart("bits/best", bits_chart(allocation(4), "best"), 3)
     curves = read_curves(tmp_path)
     assert list(curves) == ["evaluation/accuracy"]
     assert curves["evaluation/accuracy"].steps == tuple(range(12))

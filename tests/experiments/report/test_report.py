@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from experiments.charts.front import uniform_bits
 from experiments.record import files
 from experiments.record.islands import ListedIsland
 from experiments.report.command import main, write_report
-from experiments.report.front_chart import uniform_bits
 from experiments.report.markup import Markup, element
-from experiments.report.plot import Axis, nice_ticks
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from quant.allocation import Allocation, LayerBits
 from tests.experiments.run_folders import begin, evaluations, make_run
@@ -74,6 +73,22 @@ def test_a_finished_run_has_every_section(tmp_path: Path) -> None:
     assert path.name == "report.html"
     assert tuple(page.headings) == SECTIONS
     assert page.elements.count("svg") >= 6  # front, learning curves, a staircase for each layer
+
+
+def test_a_long_run_has_a_small_page_and_always_the_same(tmp_path: Path) -> None:
+    run = make_run(tmp_path, layers=tuple(f"stage{number}.conv" for number in range(24)))
+    table = json.loads((run.path / "layer_table.json").read_text())
+    for times in table["layers"].values():
+        times |= {f"{w}/{a}": 9.0 + w + a / 7 for w in range(2, 9) for a in range(2, 9)}
+    run.write_json("layer_table.json", table)
+    for item in evaluations(tuple(table["layers"])) * 50:
+        run.append_evaluation(replace(item, index=4 + item.index))
+    first = write_report([run.path]).read_bytes()
+    assert len(first) < 2_000_000
+    assert write_report([run.path]).read_bytes() == first
+    page = Page(first.decode())
+    assert page.elements.count("svg") >= 24 + 4
+    assert "15 more layers" in page.texts
 
 
 def test_float_islands_are_listed_with_their_reason_and_share(tmp_path: Path) -> None:
@@ -231,19 +246,6 @@ def test_markup_is_escaped_once() -> None:
     assert inner == "<b>a &lt; b &amp; c</b>"
     assert element("p", inner, class_='"') == f'<p class="&quot;">{inner}</p>'
     assert isinstance(element("p", Markup("<i></i>")), Markup)
-
-
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0689, 0.1234), (99.1, 99.2), (-3, 1e6)])
-def test_ticks_are_round_and_inside(low: float, high: float) -> None:
-    ticks = nice_ticks(low, high)
-    assert 3 <= len(ticks) <= 7
-    width = high - low
-    assert all(low - 1e-9 * width <= tick <= high + 1e-9 * width for tick in ticks)
-    assert all(len(text) < 10 for _, text in Axis(label="", low=low, high=high).labels())
-
-
-def test_equal_values_still_have_an_axis() -> None:
-    assert Axis.around("x", [0.0]).low < 0.0 < Axis.around("x", [0.0]).high
 
 
 def test_uniform_bits_forgive_only_the_input(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.charts.draw import draw_chart, spread_out
 from experiments.staircase.command import main
-from experiments.staircase.figure import draw_figure, spread_out
+from experiments.staircase.figure import speedup_chart
 from experiments.staircase.notes import notes
 from experiments.staircase.staircase import Staircase, measure_staircase
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
@@ -127,7 +128,8 @@ def test_notes_name_fall_backs_and_families_that_never_ran(simulated: Staircase)
 
 
 def test_the_figure_has_a_line_for_each_layer_and_one_for_all(simulated: Staircase) -> None:
-    axes = draw_figure(simulated).axes[0]
+    figure = draw_chart(speedup_chart(simulated))
+    axes = figure.axes[0]
     thin = [line for line in axes.lines if line.get_linewidth() == 1.0]
     (thick,) = (line for line in axes.lines if line.get_linewidth() > 2.0)
     assert len(thin) == len(simulated.layers)
@@ -135,7 +137,7 @@ def test_the_figure_has_a_line_for_each_layer_and_one_for_all(simulated: Stairca
     assert np.asarray(thick.get_ydata()) == pytest.approx(expected)
     names = {text.get_text().removesuffix("*") for text in axes.texts}
     assert names.issuperset(shape.name for shape in STANDARD_SHAPES)
-    assert "simulated" in axes.get_title()
+    assert "simulated" in figure.get_suptitle()
 
 
 def test_names_move_apart_and_stay_inside() -> None:

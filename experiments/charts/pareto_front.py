@@ -1,12 +1,12 @@
-"""Unbeaten: which of several points no other one beats."""
+"""Pareto front: which of several points no other one beats."""
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["unbeaten"]
+__all__ = ["pareto_front"]
 
 
-def unbeaten(points: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def pareto_front(points: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Return which points are on the Pareto front; equal ones are all on it.
 
     Args:

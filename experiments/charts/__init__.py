@@ -1,0 +1,1 @@
+"""Charts: what runs, staircases and comparisons look like, as data and as drawings."""

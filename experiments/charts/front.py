@@ -1,0 +1,184 @@
+"""Front chart: accuracy against latency, with the front, the uniform allocations and the budget."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from env.evaluating.evaluation import Evaluation
+from experiments.charts.chart import Axis, Chart, Limit, Mark, Series
+from experiments.charts.pareto_front import pareto_front
+from quant.allocation import Allocation
+
+__all__ = ["BEST_ROW", "front_chart", "front_points", "joint_chart", "uniform_bits"]
+
+BEST_ROW = "best found"
+
+_REACH = 1.0
+"""How far the axes reach beyond the figures of the final table, in multiples of their range: a
+2-bit allocation that guesses, or a disturbed timing, must not squeeze everything else."""
+_SHOWN_PCT = 85
+"""Share of the evaluations, in percent, that each axis shows whatever the table says."""
+_COLOURS = ("blue", "orange", "star", "green", "soft", "amber")
+"""Of several runs in one chart."""
+_ACCURACY = Axis(label="accuracy, search split (%)")
+
+
+def uniform_bits(allocation: Allocation) -> int | None:
+    """Return the weight bits that all layers share, None where they differ.
+
+    Activations must have them too, but for the tensor that the first layers read: its 8 are fixed.
+    """
+    weights = {bits.weight_bits for _, bits in allocation.items}
+    if len(weights) != 1:
+        return None
+    (width,) = weights
+    others = {bits.activation_bits for _, bits in allocation.items} - {width}
+    first = allocation.items[0][1].activation_bits
+    return width if not others or (others == {first} and first == 8) else None
+
+
+def front_points(
+    evaluations: Sequence[Evaluation],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return (latency_ms, accuracy) of what was measured, and which of them nothing beats.
+
+    Returns:
+        float64 `[N, 2]` and bool `[N]`, in the order of the evaluations that have a latency.
+    """
+    points = np.array(
+        [[item.latency_ms, item.accuracy] for item in evaluations if item.latency_ms is not None],
+        dtype=np.float64,
+    ).reshape(-1, 2)
+    return points, pareto_front(points * (1.0, -1.0))
+
+
+def front_chart(
+    evaluations: Sequence[Evaluation],
+    rows: Sequence[Mapping[str, Any]] = (),
+    budget_ms: float | None = None,
+) -> Chart:
+    """Chart one run. What lies outside the shown part is a hollow mark on its edge.
+
+    Args:
+        evaluations: In order; those without a latency are left out.
+        rows: Of the final table, as in `results.json`; empty before the run has ended.
+        budget_ms: Where the run has decided one.
+    """
+    timed = [item for item in evaluations if item.latency_ms is not None]
+    rows = [row for row in rows if row["latency_ms"] is not None]
+    right_ms, bottom_pct = _window(timed, rows) if timed else (0.0, 0.0)
+    front = [(min(x, right_ms), max(y, bottom_pct)) for x, y in _front(timed)]
+    kinds: dict[tuple[bool, bool], list[Mark]] = {}
+    for item in timed:
+        width = uniform_bits(item.allocation)
+        x, y = item.latency_ms or 0.0, 100 * item.accuracy
+        mark = Mark(x=min(x, right_ms), y=max(y, bottom_pct), tip=_tip(item, width))
+        kinds.setdefault((width is not None, (mark.x, mark.y) != (x, y)), []).append(mark)
+    sources = {item.measurement.source for item in timed if item.measurement} - {"measured"}
+    return Chart(
+        title="Accuracy against latency",
+        x=Axis(label=f"{', '.join(['latency', *sorted(sources)])} (ms)"),
+        y=_ACCURACY,
+        series=(
+            Series(
+                marks=tuple(Mark(x=x, y=y) for x, y in front),
+                colour="blue",
+                name="front",
+                tip="front: beaten by no other evaluation",
+                marker="",
+                line="steps",
+                faint=True,
+            ),
+            *(
+                Series(
+                    marks=tuple(marks),
+                    colour="orange" if uniform else "blue",
+                    name="uniform bits" if uniform else "searched, mixed bits",
+                    hollow=outside,
+                )
+                for (uniform, outside), marks in sorted(kinds.items())
+            ),
+            *map(_reported, rows),
+        ),
+        x_limit=None
+        if budget_ms is None
+        else Limit(value=budget_ms, name="budget", tip=f"budget: {budget_ms:.4f} ms"),
+        height=280.0,
+    )
+
+
+def joint_chart(runs: Sequence[tuple[str, Sequence[Evaluation]]]) -> Chart:
+    """Chart the fronts of several runs, each a name and its evaluations, in one plane."""
+    return Chart(
+        title="Fronts of all runs",
+        x=Axis(label="latency (ms)"),
+        y=_ACCURACY,
+        series=tuple(
+            Series(
+                marks=tuple(
+                    Mark(x=x, y=y, tip=f"{name}\n{y:.2f} %, {x:.4f} ms")
+                    for x, y in _front(evaluations)
+                ),
+                colour=_COLOURS[number % len(_COLOURS)],
+                name=name,
+                line="steps",
+            )
+            for number, (name, evaluations) in enumerate(runs)
+        ),
+        height=280.0,
+    )
+
+
+def _front(evaluations: Sequence[Evaluation]) -> list[tuple[float, float]]:
+    """Return (latency in ms, accuracy in percent) of what nothing beats, fastest first."""
+    points, front = front_points(evaluations)
+    return sorted((float(x), 100 * float(y)) for x, y in points[front])
+
+
+def _window(timed: Sequence[Evaluation], rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Return the largest latency in ms and the smallest accuracy in percent that are shown."""
+    points = front_points(timed)[0] * (1.0, 100.0)
+    slowest, lowest = float(points[:, 0].max()), float(points[:, 1].min())
+    if not rows:
+        return slowest, lowest
+    times, scores = [row["latency_ms"] for row in rows], [100 * row["accuracy"] for row in rows]
+    error = 100 * max(row["accuracy_se"] for row in rows)
+    right = max(times) + _REACH * (max(times) - min(times))
+    bottom = min(scores) - _REACH * max(max(scores) - min(scores), error)
+    right = max(right, float(np.percentile(points[:, 0], _SHOWN_PCT)))
+    bottom = min(bottom, float(np.percentile(points[:, 1], 100 - _SHOWN_PCT)))
+    return min(right, slowest), max(bottom, lowest)
+
+
+def _tip(item: Evaluation, width: int | None) -> str:
+    what = "mixed bits" if width is None else f"uniform {width}"
+    return (
+        f"evaluation {item.index + 1} ({item.proposer}), {what}\n"
+        f"{100 * item.accuracy:.2f} ± {100 * item.accuracy_se:.2f} %, {item.latency_ms:.4f} ms"
+    )
+
+
+def _reported(row: Mapping[str, Any]) -> Series:
+    """Return a row of the final table, with its standard error and interquartile range."""
+    x, y = row["latency_ms"], 100 * row["accuracy"]
+    error, half = 100 * row["accuracy_se"], row["latency_iqr_ms"] / 2
+    best = row["name"] == BEST_ROW
+    tip = f"{row['name']}, timed side by side\n{y:.2f} ± {error:.2f} %, {x:.4f} ms, "
+    tip += f"IQR {row['latency_iqr_ms']:.4f} ms\n{row['verdict']}"
+    mark = Mark(
+        x=x,
+        y=y,
+        tip=tip,
+        text="" if best else row["name"].removeprefix("uniform "),
+        x_span=(x - half, x + half),
+        y_span=(y - error, y + error),
+    )
+    return Series(
+        marks=(mark,),
+        colour="star" if best else "orange",
+        name="chosen" if best else "uniform, at the end",
+        marker="*" if best else "D",
+        size=15.0 if best else 8.0,
+    )

@@ -1,0 +1,50 @@
+"""Layer times chart: microseconds of one layer against its bits, from the layer table."""
+
+from collections.abc import Mapping
+
+from experiments.charts.chart import Axis, Chart, Mark, Series
+from quant.allocation import LayerBits
+
+__all__ = ["layer_times_chart"]
+
+_SHOWN_LINES = 3
+
+
+def layer_times_chart(
+    name: str, times_us: Mapping[tuple[int, int], float], chosen: LayerBits | None
+) -> Chart:
+    """Chart a line for some activation bits over the weight bits, and the chosen pair as a star."""
+    series = []
+    for activation in _shown_bits(times_us):
+        points = sorted((w, us) for (w, a), us in times_us.items() if a == activation)
+        series.append(
+            Series(
+                marks=tuple(
+                    Mark(x=float(w), y=us, tip=f"{w}/{activation} bits\n{us:.2f} µs")
+                    for w, us in points
+                ),
+                colour="orange" if activation <= 3 else "green" if activation <= 6 else "blue",
+                name=f"{activation}-bit activations",
+                size=5.5,
+                line="straight",
+            )
+        )
+    if chosen is not None and (pair := (chosen.weight_bits, chosen.activation_bits)) in times_us:
+        tip = f"chosen: {pair[0]}/{pair[1]} bits, {times_us[pair]:.2f} µs"
+        mark = Mark(x=float(pair[0]), y=times_us[pair], tip=tip)
+        series.append(Series(marks=(mark,), colour="star", name="chosen", marker="*", size=14.0))
+    return Chart(
+        title=f"Microseconds of {name}",
+        x=Axis(label="weight bits", ticks=tuple(sorted({weight for weight, _ in times_us}))),
+        y=Axis(label="µs", from_zero=True),
+        series=tuple(series),
+        height=200.0,
+    )
+
+
+def _shown_bits(times_us: Mapping[tuple[int, int], float]) -> list[int]:
+    """Return the lowest, a middle and the highest activation bits: more would hide each other."""
+    ordered = sorted({activation for _, activation in times_us})
+    if len(ordered) <= _SHOWN_LINES:
+        return ordered
+    return [ordered[0], ordered[len(ordered) // 2], ordered[-1]]
