@@ -1,30 +1,39 @@
 """METHODS: every way of choosing an allocation, by the name people type.
 
-A new method is one file with a `search` function, and one line here.
+A new method is one folder (one file where it has no settings), and one line here. Its settings
+become the section of its name in every configuration.
 """
 
 from agents import random_search, uniform
 from agents.amed import amed
+from agents.amed.config import AMEDConfig
 from agents.haq import haq
+from agents.haq.config import HAQConfig
 from agents.hawq import hawq
+from agents.hawq.config import HAWQConfig
 from agents.mckp import mckp
+from agents.mckp.config import MCKPConfig
 from agents.nsga2 import nsga2
+from agents.nsga2.config import NSGA2Config
 from agents.ompq import ompq
+from agents.ompq.config import OMPQConfig
 from agents.ppo import ppo
+from agents.ppo.config import PPOConfig
 from agents.qbitopt import qbitopt
-from agents.search import Search
+from agents.qbitopt.config import QBitOptConfig
+from agents.search import Method
 
 __all__ = ["METHODS"]
 
-METHODS: dict[str, Search] = {
-    "amed": amed.search,
-    "haq": haq.search,
-    "hawq": hawq.search,
-    "mckp": mckp.search,
-    "nsga2": nsga2.search,
-    "ompq": ompq.search,
-    "ppo": ppo.search,
-    "qbitopt": qbitopt.search,
-    "random": random_search.search,
-    "uniform": uniform.search,
+METHODS: dict[str, Method] = {
+    "amed": Method(amed.search, AMEDConfig),
+    "haq": Method(haq.search, HAQConfig),
+    "hawq": Method(hawq.search, HAWQConfig),
+    "mckp": Method(mckp.search, MCKPConfig),
+    "nsga2": Method(nsga2.search, NSGA2Config),
+    "ompq": Method(ompq.search, OMPQConfig),
+    "ppo": Method(ppo.search, PPOConfig),
+    "qbitopt": Method(qbitopt.search, QBitOptConfig),
+    "random": Method(random_search.search),
+    "uniform": Method(uniform.search),
 }

@@ -10,13 +10,13 @@ from env.practice.energy_scale import energy_scale
 from env.practice.latency_scale import latency_scale
 from quant.allocation import Allocation
 
-__all__ = ["random_allocation", "search"]
+__all__ = ["draw_allocation", "search"]
 
 PATIENCE = 1000
 """Draws in a row that were all seen before, after which the space counts as used up."""
 
 
-def random_allocation(env: BitAllocationEnv, rng: np.random.Generator) -> Allocation:
+def draw_allocation(env: BitAllocationEnv, rng: np.random.Generator) -> Allocation:
     """Return the end of an episode of uniformly random legal actions, not evaluated."""
     env.reset()
     bits: list[int] = []
@@ -28,7 +28,7 @@ def random_allocation(env: BitAllocationEnv, rng: np.random.Generator) -> Alloca
         env.step(action)
 
 
-def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+def search(problem: SearchProblem, config: None, *, seed: int) -> SearchResult:
     """Evaluate random allocations inside the budget, never the same one twice."""
     evaluate_uniform(problem)
     evaluator, env = problem.evaluator, problem.make_env()
@@ -41,7 +41,7 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
         env.correct_energy(energy_scale(evaluator.evaluations, problem.table))
         drawn: list[Allocation] = []
         while len(drawn) < min(evaluator.parallel, evaluator.remaining) and misses < PATIENCE:
-            allocation = random_allocation(env, rng)
+            allocation = draw_allocation(env, rng)
             if allocation in seen:
                 misses += 1
                 continue

@@ -3,16 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from agents.amed.config import AMEDConfig
-from agents.haq.config import HAQConfig
-from agents.hawq.config import HAWQConfig
-from agents.mckp.config import MCKPConfig
-from agents.nsga2.config import NSGA2Config
-from agents.ompq.config import OMPQConfig
-from agents.ppo.config import PPOConfig
-from agents.qbitopt.config import QBitOptConfig
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import MEASURED_TOLERANCE, Budget
 from env.decisions.costs import model_bytes
@@ -27,7 +19,7 @@ from quant.allocation import Allocation
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
 
-__all__ = ["Search", "SearchProblem", "SearchResult", "ranked_candidates"]
+__all__ = ["Method", "Search", "SearchProblem", "SearchResult", "ranked_candidates"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,14 +51,6 @@ class SearchProblem:
     ledger: Ledger = field(default_factory=Ledger)
     """Where a method enters what it uses beside its evaluations: images it trained on."""
     reward: RewardConfig = field(default_factory=RewardConfig)
-    ppo: PPOConfig = field(default_factory=PPOConfig)
-    mckp: MCKPConfig = field(default_factory=MCKPConfig)
-    ompq: OMPQConfig = field(default_factory=OMPQConfig)
-    hawq: HAWQConfig = field(default_factory=HAWQConfig)
-    amed: AMEDConfig = field(default_factory=AMEDConfig)
-    qbitopt: QBitOptConfig = field(default_factory=QBitOptConfig)
-    haq: HAQConfig = field(default_factory=HAQConfig)
-    nsga2: NSGA2Config = field(default_factory=NSGA2Config)
     log_folder: Path | None = None
     """Where a method may write TensorBoard events of its own."""
     state_folder: Path | None = None
@@ -86,10 +70,29 @@ class SearchResult:
 
 
 class Search(Protocol):
-    """A method: one function in one file, one line in `agents.methods.METHODS`."""
+    """What a method does."""
 
-    def __call__(self, problem: SearchProblem, *, seed: int) -> SearchResult:
-        """Search until the problem's evaluation limit is used up or the method is done."""
+    def __call__(self, problem: SearchProblem, config: Any, *, seed: int) -> SearchResult:
+        """Search until the problem's evaluation limit is used up or the method is done.
+
+        Args:
+            problem: What is searched.
+            config: The method's own settings; None where it has none.
+            seed: Equal seeds search equally.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way of choosing an allocation: its function, and the dataclass of its settings."""
+
+    search: Search
+    config: type[Any] | None = None
+    """Its defaults and its docstring are those of the command line; None for no settings."""
+
+    def defaults(self) -> Any:
+        """Return the settings when nothing is asked for; None where there are none."""
+        return None if self.config is None else self.config()
 
 
 def ranked_candidates(problem: SearchProblem) -> SearchResult:

@@ -41,7 +41,7 @@ def evaluate_uniform(problem: SearchProblem) -> list[Evaluation]:
     return evaluator.evaluate(fresh[: evaluator.remaining])
 
 
-def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+def search(problem: SearchProblem, config: None, *, seed: int) -> SearchResult:
     """Evaluate the uniform allocations and nothing else; `seed` has no effect."""
     evaluate_uniform(problem)
     return ranked_candidates(problem)

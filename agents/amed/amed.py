@@ -1,6 +1,7 @@
 """AMED: Metropolis sampling of the bits during training, its best samples measured as it goes."""
 
 from agents.amed.chain import AMEDChain
+from agents.amed.config import AMEDConfig
 from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.uniform import evaluate_uniform
 from quant.allocation import Allocation
@@ -11,7 +12,7 @@ PATIENCE = 20
 """Rounds of samples in a row with nothing new, after which the space counts as used up."""
 
 
-def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+def search(problem: SearchProblem, config: AMEDConfig, *, seed: int) -> SearchResult:
     """Train and sample, and evaluate the best new sample whenever one evaluation is due.
 
     The samples are spread evenly over the evaluations that are left after the uniform ones. A
@@ -24,8 +25,8 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     evaluator.proposer = "amed"
     if evaluator.remaining <= 0:
         return ranked_candidates(problem)
-    each = -(-problem.amed.samples // evaluator.remaining)
-    chain = AMEDChain(problem, seed=seed)
+    each = -(-config.samples // evaluator.remaining)
+    chain = AMEDChain(problem, config, seed=seed)
     for allocation in chain.proposed:  # before this run was killed; most are handed back
         if evaluator.remaining > 0 and allocation not in _known(problem):
             evaluator.evaluate([allocation])

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.amed.config import AMEDConfig
 from agents.amed.score_matrix import ScoreMatrix
 from agents.costs.relative_cost import RelativeCost
 from agents.costs.spending import Columns, Spending, spending_of
@@ -35,9 +36,9 @@ class AMEDChain:
     read it, in which form: the line is ours. Its filter of the model size is the whole budget here.
     """
 
-    def __init__(self, problem: SearchProblem, *, seed: int) -> None:
+    def __init__(self, problem: SearchProblem, config: AMEDConfig, *, seed: int) -> None:
         """Begin, or go on where the run's state folder says."""
-        self._problem, self._config = problem, problem.amed
+        self._problem, self._config = problem, config
         self._seed = seed
         self._cost = RelativeCost(problem, self._config.cost)
         self._rng = np.random.default_rng(seed)

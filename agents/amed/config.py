@@ -12,7 +12,7 @@ __all__ = ["AMEDConfig"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AMEDConfig:
-    """Lengths and weights; the defaults that are not ours are the published ones."""
+    """How bits are sampled during training; defaults that are not ours are the published ones."""
 
     sampler: Sampler = "exact"
     """`exact`: the chain's distribution is the softmax of the scores. `sharpened`: its square, as

@@ -9,7 +9,10 @@ __all__ = ["HAQConfig"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HAQConfig:
-    """HAQ's published sizes, but for what 600 episodes leave time for and 24 do not."""
+    """How the DDPG agent learns.
+
+    Published sizes, but for what 600 episodes leave time for and 24 do not.
+    """
 
     warm_up_episodes: int = 8
     """Episodes of uniformly random actions before anything is learnt; 20 of 600 in the paper."""

@@ -75,7 +75,7 @@ class StopWhenDone(BaseCallback):
         return self._evaluator.remaining > 0 and self._settling.repeats < PATIENCE
 
 
-def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+def search(problem: SearchProblem, config: HAQConfig, *, seed: int) -> SearchResult:
     """Let a DDPG agent choose freely, lower its choice into the budget, and credit what was run.
 
     A resumed search plays its episodes again: the past evaluations are handed back, so that only
@@ -97,8 +97,8 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     env = problem.make_env()
     env.evaluator = settling
     view = ContinuousActions(env, problem.make_env())
-    noise = FadingNoise(problem.haq, evaluator, settling, np.random.default_rng(seed))
-    agent = _agent(problem, view, noise, seed)
+    noise = FadingNoise(config, evaluator, settling, np.random.default_rng(seed))
+    agent = _agent(problem, config, view, noise, seed)
     _forget_curves(problem.log_folder)
     agent.learn(
         evaluator.remaining * (PATIENCE + 1) * len(env.decisions),
@@ -109,8 +109,14 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     return ranked_candidates(problem)
 
 
-def _agent(problem: SearchProblem, view: ContinuousActions, noise: ActionNoise, seed: int) -> DDPG:
-    config, steps = problem.haq, view.steps
+def _agent(
+    problem: SearchProblem,
+    config: HAQConfig,
+    view: ContinuousActions,
+    noise: ActionNoise,
+    seed: int,
+) -> DDPG:
+    steps = view.steps
     return DDPG(
         "MlpPolicy",
         DummyVecEnv([lambda: Monitor(view)]),

@@ -9,7 +9,7 @@ __all__ = ["HAWQConfig"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HAWQConfig:
-    """Hessian traces and an integer program."""
+    """What HAWQ-V3 looks at beside Hessian traces."""
 
     cost: CostKind = "budget"
     """What it pays with: the budget's own resources, or one quantity whose limit is raised as far

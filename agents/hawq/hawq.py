@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from agents.hawq.config import HAWQConfig
 from agents.search import SearchProblem, SearchResult
 from agents.solvers.choice_problem import ChoiceProblem, Picks
 from agents.solvers.cost_model import layer_losses
@@ -16,7 +17,7 @@ def solve(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Picks | No
     return solve_exact(problem, exclude=exclude)
 
 
-def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+def search(problem: SearchProblem, config: HAWQConfig, *, seed: int) -> SearchResult:
     """Solve the integer program with Hessian sensitivities; `seed` has no effect.
 
     Source: Yao et al. 2021, "HAWQ-V3: Dyadic Neural Network Quantization" (ICML), sections 3.3 and
@@ -25,4 +26,4 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     """
     rises = problem.sensitivities.table("hessian").rises
     losses = layer_losses(problem.layers, problem.bit_choices, rises)
-    return search_solved(problem, losses, solve, name="hawq", cost=problem.hawq.cost)
+    return search_solved(problem, losses, solve, name="hawq", cost=config.cost)

@@ -11,7 +11,7 @@ __all__ = ["MCKPConfig"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MCKPConfig:
-    """Second-order sensitivities and a multiple-choice knapsack."""
+    """What the multiple-choice knapsack looks at, and who solves it."""
 
     cost: CostKind = "budget"
     """What it pays with: the budget's own resources, or one quantity whose limit is raised as far

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from agents.mckp.config import MCKPConfig
 from agents.search import SearchProblem, SearchResult
 from agents.solvers.choice_problem import ChoiceProblem, Picks
 from agents.solvers.cost_model import layer_losses
@@ -29,17 +30,17 @@ def solve_greedy(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Pic
     return fresh[0] if fresh else solve_exact(problem, exclude=exclude)
 
 
-def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+def search(problem: SearchProblem, config: MCKPConfig, *, seed: int) -> SearchResult:
     """Solve with the configured sensitivities, Gauss-Newton's by default; `seed` has no effect.
 
     Source: Chen, Wang, Cheng 2021, "Towards Mixed-Precision Quantization of Neural Networks via
     Constrained Optimization" (ICCV, arXiv 2110.06554). The paper chooses weights only; here tied
     activations are chosen with them.
     """
-    rises = problem.sensitivities.table(problem.mckp.sensitivity).rises
+    rises = problem.sensitivities.table(config.sensitivity).rises
     losses = layer_losses(problem.layers, problem.bit_choices, rises)
-    solve = solve_greedy if problem.mckp.solver == "greedy" else _exact
-    return search_solved(problem, losses, solve, name="mckp", cost=problem.mckp.cost)
+    solve = solve_greedy if config.solver == "greedy" else _exact
+    return search_solved(problem, losses, solve, name="mckp", cost=config.cost)
 
 
 def _exact(problem: ChoiceProblem, exclude: Collection[Picks]) -> Picks | None:

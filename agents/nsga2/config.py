@@ -10,7 +10,10 @@ __all__ = ["NSGA2Config"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NSGA2Config:
-    """Optuna's settings, with a population for tens of evaluations instead of thousands."""
+    """How allocations are bred.
+
+    Optuna's settings, with a population for tens of evaluations instead of thousands.
+    """
 
     cost: CostKind = "budget"
     """The second objective: what is budgeted (latency where nothing is), or one quantity."""

@@ -8,6 +8,7 @@ import numpy as np
 from agents.costs.relative_cost import RelativeCost
 from agents.costs.spending import Columns, Spending, spending_of
 from agents.errors import MissingExtraError
+from agents.nsga2.config import NSGA2Config
 from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.uniform import evaluate_uniform
 from env.decisions.budget import MEASURED_TOLERANCE
@@ -22,7 +23,7 @@ STRANGERS = 10
 """Random allocations in a row that were all known, after which the space counts as used up."""
 
 
-def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+def search(problem: SearchProblem, config: NSGA2Config, *, seed: int) -> SearchResult:
     """Breed allocations with Optuna's NSGA-II until the evaluation limit is used up.
 
     The first individuals are all-8 and the uniform allocations inside. A child that the layer
@@ -39,7 +40,6 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     evaluate_uniform(problem)
     first = [evaluation.allocation for evaluation in problem.evaluator.evaluations]
     problem.evaluator.proposer = "nsga2"
-    config = problem.nsga2
     sampler = optuna.samplers.NSGAIISampler(
         population_size=config.population,
         crossover_prob=config.crossover,
@@ -48,17 +48,21 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
         seed=seed,
     )
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    _breed(problem, study, first, np.random.default_rng(seed))
+    _breed(problem, study, first, RelativeCost(problem, config.cost), np.random.default_rng(seed))
     problem.evaluator.adopt_past()
     return ranked_candidates(problem)
 
 
 def _breed(
-    problem: SearchProblem, study: Any, first: Sequence[Allocation], rng: np.random.Generator
+    problem: SearchProblem,
+    study: Any,
+    first: Sequence[Allocation],
+    cost: RelativeCost,
+    rng: np.random.Generator,
 ) -> None:
     """Ask for children and answer them, until no evaluation is left or nothing new is found."""
     evaluator = problem.evaluator
-    spending, cost = spending_of(problem), RelativeCost(problem, problem.nsga2.cost)
+    spending = spending_of(problem)
     for allocation in first:
         _enqueue(study, spending, allocation)
     misses = strangers = 0

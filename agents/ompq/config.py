@@ -11,7 +11,7 @@ __all__ = ["OMPQConfig"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OMPQConfig:
-    """Orthogonality of layers and a linear program."""
+    """What OMPQ looks at beside the orthogonality of layers."""
 
     cost: CostKind = "budget"
     """What it pays with: the budget's own resources, or one quantity whose limit is raised as far

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from agents.ompq.config import OMPQConfig
 from agents.search import SearchProblem, SearchResult
 from agents.solvers.choice_problem import ChoiceProblem, LayerChoices, Picks
 from agents.solvers.cost_model import Losses
@@ -61,17 +62,17 @@ def solve_rounded(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Pi
     return fresh[0] if fresh else solve_exact(problem, exclude=exclude)
 
 
-def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+def search(problem: SearchProblem, config: OMPQConfig, *, seed: int) -> SearchResult:
     """Give bits to layers that are unlike the others; `seed` has no effect.
 
     Source: Ma et al. 2023 (AAAI, arXiv 2109.07865). The paper gives all activations the same
     bits; by default they are allocated here too, a bit of a tensor being worth the mean of the
     layers that read it.
     """
-    worth = bit_worth(importance(problem.sensitivities.orthogonality(), problem.ompq.beta))
+    worth = bit_worth(importance(problem.sensitivities.orthogonality(), config.beta))
     losses = _losses(problem, worth)
-    solve = solve_rounded if problem.ompq.activations == "allocated" else _solve_uniform
-    return search_solved(problem, losses, solve, name="ompq", cost=problem.ompq.cost)
+    solve = solve_rounded if config.activations == "allocated" else _solve_uniform
+    return search_solved(problem, losses, solve, name="ompq", cost=config.cost)
 
 
 def _losses(problem: SearchProblem, worth: Mapping[str, float]) -> Losses:

@@ -7,6 +7,7 @@ from typing import Any
 from stable_baselines3.common.callbacks import BaseCallback
 from torch.utils.tensorboard import SummaryWriter
 
+from agents.ppo.config import PPOConfig
 from agents.ppo.policy import episodes_trained, make_model, policy_choice, train
 from agents.ppo.policy_file import PolicyFile, SavePolicy
 from agents.search import SearchProblem, SearchResult, ranked_candidates
@@ -47,7 +48,7 @@ class FollowEvaluations(BaseCallback):
         return not self._alternating.done
 
 
-def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+def search(problem: SearchProblem, config: PPOConfig, *, seed: int) -> SearchResult:
     """Search with MaskablePPO until the evaluation limit is used up.
 
     Uniform allocations inside the budget come first, then practice episodes, then a real episode
@@ -55,7 +56,6 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     and to what practice then thinks best.
     Source: Schulman et al. 2017 (PPO); Huang and Ontanon 2022 (invalid action masking).
     """
-    config = problem.ppo
     evaluate_uniform(problem)
     problem.evaluator.adopt_past()
     if problem.evaluator.remaining <= 0:

@@ -12,7 +12,7 @@ __all__ = ["QBitOptConfig"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QBitOptConfig:
-    """Lengths of the training, and the noise model."""
+    """How bits are solved for during training."""
 
     noise_model: NoiseModel = "levels"
     """Quantization noise at b bits: `levels` is (2^b - 1)^-2, `power` is 2^-2b."""

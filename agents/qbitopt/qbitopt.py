@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from agents.costs.spending import spending_of
+from agents.qbitopt.config import QBitOptConfig
 from agents.qbitopt.training import QBitOptTraining
 from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.uniform import evaluate_uniform
@@ -13,7 +14,7 @@ from env.evaluating.evaluation import Evaluation
 __all__ = ["search"]
 
 
-def search(problem: SearchProblem, *, seed: int) -> SearchResult:
+def search(problem: SearchProblem, config: QBitOptConfig, *, seed: int) -> SearchResult:
     """Train with bits that are solved for again and again, then frozen, and measure the answer.
 
     The published method stops at its answer. Here it may use as many evaluations as the others,
@@ -28,7 +29,7 @@ def search(problem: SearchProblem, *, seed: int) -> SearchResult:
     evaluator.proposer = "qbitopt"
     if evaluator.remaining <= 0:
         return ranked_candidates(problem)
-    training = QBitOptTraining(problem, seed=seed)
+    training = QBitOptTraining(problem, config, seed=seed)
     training.train()
     asked = problem
     while evaluator.remaining > 0:

@@ -10,6 +10,7 @@ import torch
 from agents.costs.relative_cost import proxy_spending
 from agents.costs.spending import Columns, Shares, Spending, spending_of
 from agents.qbitopt.bit_program import NoiseModel, noise, solve_bits
+from agents.qbitopt.config import QBitOptConfig
 from agents.qbitopt.rounding import floor_choices, neighbours, round_into_budget
 from agents.search import SearchProblem
 from agents.training.training_file import TrainingFile
@@ -43,9 +44,9 @@ class QBitOptTraining:
     gradient are biased. They are accounted for.
     """
 
-    def __init__(self, problem: SearchProblem, *, seed: int) -> None:
+    def __init__(self, problem: SearchProblem, config: QBitOptConfig, *, seed: int) -> None:
         """Begin, or go on where the run's state folder says."""
-        self._problem, self._config, self._seed = problem, problem.qbitopt, seed
+        self._problem, self._config, self._seed = problem, config, seed
         cost = self._config.cost
         self._proxy = None if cost == "budget" else proxy_spending(problem, cost)
         self._network = problem.prepare()

@@ -2,16 +2,9 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-from agents.amed.config import AMEDConfig
-from agents.haq.config import HAQConfig
-from agents.hawq.config import HAWQConfig
-from agents.mckp.config import MCKPConfig
 from agents.methods import METHODS
-from agents.nsga2.config import NSGA2Config
-from agents.ompq.config import OMPQConfig
-from agents.ppo.config import PPOConfig
-from agents.qbitopt.config import QBitOptConfig
 from env.decisions.budget import BudgetConfig
 from env.evaluating.env_config import EnvConfig
 from env.evaluating.reward import RewardConfig
@@ -28,10 +21,31 @@ __all__ = ["RunConfig"]
 MOST_SEEDS = 2**32
 """Seeds that numpy and torch both take."""
 
+Class = TypeVar("Class")
+
+
+def _add_method_sections(config: type[Class]) -> type[Class]:
+    """Give a class that becomes a dataclass one section for each method that has settings.
+
+    They stand before its last field.
+    """
+    last, of_last = config.__annotations__.popitem()
+    for name, method in METHODS.items():
+        if method.config is not None:
+            assert name not in config.__annotations__, f"{name} is a key of every run"
+            config.__annotations__[name] = method.config
+            setattr(config, name, field(default_factory=method.config))
+    config.__annotations__[last] = of_last
+    return config
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+@_add_method_sections
 class RunConfig:
-    """One run of the main job; the defaults are the digits task on this machine."""
+    """One run of the main job; the defaults are the digits task on this machine.
+
+    Beside the sections that stand here, each of `METHODS` with settings has one of its name.
+    """
 
     method: str = "ppo"
     """How allocations are searched."""
@@ -63,22 +77,6 @@ class RunConfig:
     allocation's measured time to all-8's, or the same of model bytes where bits buy no time."""
     env: EnvConfig = field(default_factory=EnvConfig)
     """Bit choices, retraining of each evaluation, reward."""
-    ppo: PPOConfig = field(default_factory=PPOConfig)
-    """How the policy learns; for the method ppo."""
-    amed: AMEDConfig = field(default_factory=AMEDConfig)
-    """How bits are sampled during training; for the method amed."""
-    qbitopt: QBitOptConfig = field(default_factory=QBitOptConfig)
-    """How bits are solved for during training; for the method qbitopt."""
-    haq: HAQConfig = field(default_factory=HAQConfig)
-    """How the DDPG agent learns; for the method haq."""
-    nsga2: NSGA2Config = field(default_factory=NSGA2Config)
-    """How allocations are bred; for the method nsga2."""
-    mckp: MCKPConfig = field(default_factory=MCKPConfig)
-    """What the method mckp looks at."""
-    ompq: OMPQConfig = field(default_factory=OMPQConfig)
-    """What the method ompq looks at."""
-    hawq: HAWQConfig = field(default_factory=HAWQConfig)
-    """What the method hawq looks at."""
     final: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(steps=600))
     """The longer retraining of python -m experiments.evaluate, from the float checkpoint."""
 
@@ -86,6 +84,11 @@ class RunConfig:
     def device_target(self) -> TargetConfig:
         """The target as a device gets it: without tile choices where `tune` is off."""
         return self.target if self.tune else replace(self.target, tune_s=0.0)
+
+    @property
+    def method_settings(self) -> Any:
+        """The section of the chosen method; None where it has no settings."""
+        return getattr(self, self.method) if METHODS[self.method].config else None
 
     @property
     def reward(self) -> RewardConfig:

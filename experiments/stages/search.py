@@ -81,7 +81,8 @@ def search(
     _logger.info("the reference: %.1f s", time.monotonic() - started)
     unmet = None
     try:
-        result = METHODS[config.method](problem, seed=config.seed)
+        method = METHODS[config.method]
+        result = method.search(problem, config.method_settings, seed=config.seed)
     except BudgetError as error:
         result, unmet = SearchResult(candidates=()), error
     wall_s = time.monotonic() - started
@@ -187,14 +188,6 @@ def _problem(
         train=setup.task.train,
         search=setup.task.search,
         reward=config.reward,
-        ppo=config.ppo,
-        mckp=config.mckp,
-        ompq=config.ompq,
-        hawq=config.hawq,
-        amed=config.amed,
-        qbitopt=config.qbitopt,
-        haq=config.haq,
-        nsga2=config.nsga2,
         log_folder=places.folder.events,
         state_folder=state_folder,
     )

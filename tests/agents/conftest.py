@@ -51,7 +51,7 @@ class Problems:
         bytes_share: float | None = None,
         past: Sequence[Evaluation] = (),
         state_folder: Path | None = None,
-        **sections: Any,
+        log_folder: Path | None = None,
     ) -> SearchProblem:
         """Return a problem whose limits lie so far on the way from all-2 to all-8."""
         config = EnvConfig(bit_choices=CHOICES, finetune=FinetuneConfig(steps=2))
@@ -110,7 +110,7 @@ class Problems:
             train=self.train,
             search=self.search,
             state_folder=state_folder,
-            **sections,
+            log_folder=log_folder,
         )
 
     def _graph(self, bits: int) -> Any:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from agents.ppo.config import PPOConfig
 from agents.search import SearchProblem
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
@@ -27,7 +26,6 @@ def formula_problem(
     evaluator: FormulaEvaluator,
     reference: Evaluation,
     budget: Budget,
-    ppo: PPOConfig,
     log_folder: Path | None,
 ) -> SearchProblem:
     """Return the problem; `table` is what a method knows, `evaluator` what is true."""
@@ -55,6 +53,5 @@ def formula_problem(
         sensitivities=FormulaSensitivities(LAYERS, SENSITIVITIES),
         train=None,  # type: ignore[arg-type]
         search=None,  # type: ignore[arg-type]
-        ppo=ppo,
         log_folder=log_folder,
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agents.methods import METHODS
 from agents.ppo.config import PPOConfig
 from agents.search import SearchProblem
 from env.decisions.budget import Budget
@@ -16,6 +15,7 @@ from env.testing import (
 )
 from quant.allocation import Allocation
 from tests.agents.formula_problem import LAYERS, SENSITIVITIES, formula_problem
+from tests.agents.search_contract import proposed_by, search_by
 
 TABLE = formula_table(LAYERS, energies=True)
 QUICK = PPOConfig(
@@ -32,14 +32,14 @@ def make_problem(log_folder: Path) -> SearchProblem:
     assert most is not None
     assert least is not None
     budget = Budget(energy_mj=least + (most - least) / 3)
-    return formula_problem(TABLE, evaluator, reference, budget, QUICK, log_folder)
+    return formula_problem(TABLE, evaluator, reference, budget, log_folder)
 
 
 @pytest.mark.parametrize("method", ["ppo", "random"])
 def test_measured_energies_keep_the_search_inside(method: str, tmp_path: Path) -> None:
     problem = make_problem(tmp_path)
-    result = METHODS[method](problem, seed=1)
-    proposed = [e for e in problem.evaluator.evaluations if e.proposer == method]
+    result = search_by(method, problem, seed=1, config=QUICK if method == "ppo" else None)
+    proposed = proposed_by(method, problem)
     assert proposed
     limit = problem.budget.energy_mj
     assert limit is not None
@@ -58,4 +58,4 @@ def test_measured_energies_keep_the_search_inside(method: str, tmp_path: Path) -
 def test_uniform_allocations_are_judged_by_the_tables_energies(tmp_path: Path) -> None:
     problem = make_problem(tmp_path)
     problem = replace(problem, budget=Budget(energy_mj=1e-9))
-    assert METHODS["uniform"](problem, seed=0).candidates == ()
+    assert search_by("uniform", problem).candidates == ()

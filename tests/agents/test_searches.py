@@ -1,6 +1,5 @@
 """Every search: uniform first, never beyond the limit, inside the budget, seeded."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from env.testing import (
 )
 from quant.allocation import Allocation
 from tests.agents.formula_problem import LAYERS, SENSITIVITIES, formula_problem
+from tests.agents.search_contract import MakeProblem, SearchContract, proposed_by, search_by
 
 TABLE = formula_table(LAYERS)
 WITHOUT_A_NETWORK = [name for name in METHODS if name not in ("amed", "qbitopt")]
@@ -27,8 +27,6 @@ WITHOUT_A_NETWORK = [name for name in METHODS if name not in ("amed", "qbitopt")
 QUICK = PPOConfig(
     warm_up_episodes=64, practice_episodes=8, final_evaluations=2, rollout_episodes=16
 )
-
-MakeProblem = Callable[..., SearchProblem]
 
 
 def middle() -> Budget:
@@ -41,7 +39,6 @@ def make_problem(
     limit: int,
     budget: Budget | None = None,
     slowdown: float = 1.0,
-    ppo: PPOConfig = QUICK,
     log_folder: Path | None = None,
 ) -> SearchProblem:
     """A formula in place of network and device; `slowdown` is what the table does not know."""
@@ -51,39 +48,42 @@ def make_problem(
     )
     evaluator.proposer = "reference"
     reference = evaluator.evaluate([Allocation.uniform(LAYERS, 8)])[0]
-    return formula_problem(TABLE, evaluator, reference, budget or middle(), ppo, log_folder)
+    return formula_problem(TABLE, evaluator, reference, budget or middle(), log_folder)
 
 
-@pytest.mark.parametrize("method", WITHOUT_A_NETWORK)
-def test_search_keeps_its_promises(method: str) -> None:
-    problem = make_problem(limit=12)
-    result = METHODS[method](problem, seed=0)
-    evaluations = problem.evaluator.evaluations
-    inside = uniform_inside(problem)
-    assert inside == [Allocation.uniform(LAYERS, bits) for bits in (4, 2)]
-    assert [e.allocation for e in evaluations[1:3]] == inside
-    assert [e.proposer for e in evaluations] == ["reference", "uniform", "uniform"] + [method] * (
-        0 if method == "uniform" else 9
-    )
-    assert len({e.allocation for e in evaluations}) == len(evaluations)
-    by_allocation = {e.allocation: e for e in evaluations}
-    accuracies = []
-    for candidate in result.candidates:
-        evaluation = by_allocation[candidate]
-        assert evaluation.latency_ms is not None
-        assert problem.budget.latency_ms is not None
-        assert evaluation.latency_ms <= problem.budget.latency_ms * 1.02
-        accuracies.append(evaluation.accuracy)
-    assert accuracies == sorted(accuracies, reverse=True)
-    assert accuracies[0] >= max(by_allocation[a].accuracy for a in inside)
+class TestOnAFormula(SearchContract):
+    @pytest.fixture(params=WITHOUT_A_NETWORK)
+    def method(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    @pytest.fixture
+    def make(self) -> MakeProblem:
+        return make_problem
+
+    @pytest.fixture
+    def budget(self) -> dict[str, float]:
+        return {}
+
+    def test_it_goes_on_to_the_limit(self, method: str) -> None:
+        problem = make_problem(limit=12)
+        search_by(method, problem)
+        inside = [Allocation.uniform(LAYERS, bits) for bits in (4, 2)]
+        assert uniform_inside(problem) == inside
+        assert [e.allocation for e in problem.evaluator.evaluations[1:3]] == inside
+        assert len(proposed_by(method, problem)) == (2 if method == "uniform" else 9)
+
+    def test_a_limit_smaller_than_the_uniform_ones(self, method: str) -> None:
+        problem = make_problem(limit=2)
+        assert search_by(method, problem).candidates == (Allocation.uniform(LAYERS, 4),)
+        assert problem.evaluator.remaining == 0
 
 
-@pytest.mark.parametrize("method", ["ppo", "random"])
+@pytest.mark.parametrize("method", ["haq", "nsga2", "ppo", "random"])
 def test_same_seed_same_search(method: str) -> None:
     runs = []
-    for seed in (3, 3, 4):
-        problem = make_problem(limit=8)
-        METHODS[method](problem, seed=seed)
+    for seed in (2, 2, 3):
+        problem = make_problem(limit=12)
+        search_by(method, problem, seed=seed)
         runs.append([e.allocation for e in problem.evaluator.evaluations])
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
@@ -96,8 +96,9 @@ def test_practice_makes_few_evaluations_enough(capsys: pytest.CaptureFixture[str
     best: dict[str, list[float]] = {"ppo": [], "random": []}
     for method in best:
         for seed in range(2):
-            problem = make_problem(limit=15, budget=Budget(latency_ms=0.95 * uniform_ms), ppo=ppo)
-            winner = METHODS[method](problem, seed=seed).candidates[0]
+            problem = make_problem(limit=15, budget=Budget(latency_ms=0.95 * uniform_ms))
+            config = ppo if method == "ppo" else None
+            winner = search_by(method, problem, seed=seed, config=config).candidates[0]
             evaluations = {e.allocation: e for e in problem.evaluator.evaluations}
             best[method].append(evaluations[winner].accuracy)
     with capsys.disabled():
@@ -105,19 +106,12 @@ def test_practice_makes_few_evaluations_enough(capsys: pytest.CaptureFixture[str
     assert min(best["ppo"]) > max(best["random"])
 
 
-@pytest.mark.parametrize("method", WITHOUT_A_NETWORK)
-def test_limit_smaller_than_the_uniform_ones(method: str) -> None:
-    problem = make_problem(limit=2)
-    assert METHODS[method](problem, seed=0).candidates == (Allocation.uniform(LAYERS, 4),)
-    assert problem.evaluator.remaining == 0
-
-
 @pytest.mark.parametrize("method", ["ppo", "random"])
 def test_programs_slower_than_the_table_stay_inside(method: str) -> None:
     """Whole programs take a tenth more than their parts: the masks learn it from measurements."""
     problem = make_problem(limit=10, slowdown=1.1)
-    METHODS[method](problem, seed=1)
-    proposed = [e for e in problem.evaluator.evaluations if e.proposer == method]
+    search_by(method, problem, seed=1)
+    proposed = proposed_by(method, problem)
     assert proposed
     assert problem.budget.latency_ms is not None
     for evaluation in proposed:
@@ -127,14 +121,14 @@ def test_programs_slower_than_the_table_stay_inside(method: str) -> None:
 
 def test_free_budget_does_not_evaluate_the_reference_twice() -> None:
     problem = make_problem(limit=6, budget=Budget(latency_ms=1e6))
-    METHODS["uniform"](problem, seed=0)
+    search_by("uniform", problem)
     bits = [e.allocation["stem"].weight_bits for e in problem.evaluator.evaluations]
     assert bits == [8, 6, 4, 2]
 
 
 def test_events_tell_real_from_practice(tmp_path: Path) -> None:
     problem = make_problem(limit=8, log_folder=tmp_path)
-    METHODS["ppo"](problem, seed=0)
+    search_by("ppo", problem, config=QUICK)
     (folder,) = {path.parent for path in tmp_path.rglob("events.out*")}
     events = EventAccumulator(str(folder)).Reload()
     tags = set(events.Tags()["scalars"])

@@ -26,11 +26,11 @@ def summary(evaluations: list[Evaluation]) -> list[tuple[Allocation, float, str]
 
 
 def test_a_search_that_is_killed_goes_on_to_the_bit(problems: Problems, tmp_path: Path) -> None:
-    whole = problems(limit=6, amed=QUICK)
-    search(whole, seed=1)
+    whole = problems(limit=6)
+    search(whole, QUICK, seed=1)
     done = summary(whole.evaluator.evaluations)
     assert [proposer for *_, proposer in done].count("amed") == 2
-    killed = problems(limit=6, amed=QUICK, state_folder=tmp_path)
+    killed = problems(limit=6, state_folder=tmp_path)
     paid = 0
 
     def die(evaluation: Evaluation) -> None:
@@ -41,11 +41,11 @@ def test_a_search_that_is_killed_goes_on_to_the_bit(problems: Problems, tmp_path
 
     killed.evaluator.on_evaluation.append(die)
     with pytest.raises(KeyboardInterrupt):
-        search(killed, seed=1)
+        search(killed, QUICK, seed=1)
     past = killed.evaluator.evaluations
-    again = problems(limit=6, amed=QUICK, state_folder=tmp_path, past=past)
+    again = problems(limit=6, state_folder=tmp_path, past=past)
     again.evaluator.on_evaluation.append(lambda evaluation: die(evaluation))
-    search(again, seed=1)
+    search(again, QUICK, seed=1)
     assert summary(again.evaluator.evaluations) == done
     assert paid == 5, "the reference is evaluated before anybody listens, all others once"
     assert again.ledger.training_samples == whole.ledger.training_samples
@@ -54,21 +54,21 @@ def test_a_search_that_is_killed_goes_on_to_the_bit(problems: Problems, tmp_path
 def test_without_its_file_the_chain_begins_again_and_pays_nothing_twice(
     problems: Problems, tmp_path: Path
 ) -> None:
-    first = problems(limit=5, amed=QUICK, state_folder=tmp_path)
-    search(first, seed=1)
+    first = problems(limit=5, state_folder=tmp_path)
+    search(first, QUICK, seed=1)
     (tmp_path / "amed.pt").write_bytes(b"torn")
-    again = problems(limit=6, amed=QUICK, state_folder=tmp_path, past=first.evaluator.evaluations)
+    again = problems(limit=6, state_folder=tmp_path, past=first.evaluator.evaluations)
     fresh: list[Evaluation] = []
     again.evaluator.on_evaluation.append(fresh.append)
-    search(again, seed=1)
+    search(again, QUICK, seed=1)
     assert len(fresh) == 1
     allocations = [e.allocation for e in again.evaluator.evaluations]
     assert len(set(allocations)) == len(allocations) == 6
 
 
 def test_every_sample_is_inside_and_trains_the_network(problems: Problems) -> None:
-    problem = problems(limit=9, share=0.3, bytes_share=0.5, amed=QUICK)
-    chain, spending = AMEDChain(problem, seed=0), spending_of(problem)
+    problem = problems(limit=9, share=0.3, bytes_share=0.5)
+    chain, spending = AMEDChain(problem, QUICK, seed=0), spending_of(problem)
     before = {n: v.clone() for n, v in problem.prepare().state_dict().items()}
     assert chain.propose(6, []) is not None
     assert all(spending.inside(np.array(choices)) for choices in chain._tried)
@@ -88,8 +88,8 @@ def test_the_penalty_begins_at_the_threshold(problems: Problems) -> None:
     )
     scores = []
     for config in (never, always):
-        problem = problems(limit=9, share=0.05, amed=config)
-        chain = AMEDChain(problem, seed=0)
+        problem = problems(limit=9, share=0.05)
+        chain = AMEDChain(problem, config, seed=0)
         chain.propose(1, [])
         ((choices, score),) = chain._tried.items()
         scores.append(score)

@@ -10,7 +10,6 @@ from agents.amed.config import AMEDConfig
 from agents.costs.cost_kind import CostKind
 from agents.costs.relative_cost import RelativeCost, proxy_spending
 from agents.costs.spending import spending_of
-from agents.methods import METHODS
 from agents.nsga2.config import NSGA2Config
 from agents.qbitopt.config import QBitOptConfig
 from agents.qbitopt.training import solve_columns
@@ -19,6 +18,7 @@ from env.decisions.budget import MEASURED_TOLERANCE, Budget
 from env.errors import BudgetError
 from quant.allocation import Allocation
 from quant.finetune import FinetuneConfig
+from tests.agents.search_contract import search_by
 from tests.agents.test_searches import make_problem
 
 KINDS: tuple[CostKind, ...] = tuple(kind for kind in get_args(CostKind) if kind != "energy")
@@ -78,15 +78,15 @@ def test_a_program_that_pays_with_a_proxy_keeps_the_budget(kind: CostKind) -> No
 def test_methods_that_look_at_mean_bits_keep_the_budget(
     problems: Callable[..., SearchProblem], method: str
 ) -> None:
-    problem = problems(
-        limit=6,
-        amed=AMEDConfig(samples=3, finetune=FEW, validation_images=64, cost="mean_bits"),
-        nsga2=NSGA2Config(population=4, cost="mean_bits"),
-        qbitopt=QBitOptConfig(
+    configs = {
+        "amed": AMEDConfig(samples=3, finetune=FEW, validation_images=64, cost="mean_bits"),
+        "nsga2": NSGA2Config(population=4, cost="mean_bits"),
+        "qbitopt": QBitOptConfig(
             rounds=2, frozen_rounds=0, finetune=FEW, sensitivity_images=32, cost="mean_bits"
         ),
-    )
-    answers = METHODS[method](problem, seed=0).candidates
+    }
+    problem = problems(limit=6)
+    answers = search_by(method, problem, config=configs[method]).candidates
     assert answers
     latencies = {e.allocation: e.latency_ms for e in problem.evaluator.evaluations}
     for answer in answers:

@@ -1,7 +1,6 @@
 """HAQ: lowering, the crediting of executed actions, and a search that can be played again."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,6 @@ from tests.agents.test_searches import make_problem
 QUICK = HAQConfig(warm_up_episodes=2, hidden=(16,), batch_size=16)
 
 
-def quick_problem(**arguments: Any) -> SearchProblem:
-    return replace(make_problem(**arguments), haq=QUICK)
-
-
 @settings(max_examples=500, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_lowering_ends_inside_and_never_raises_where_it_can_lower(seed: int) -> None:
@@ -47,7 +42,7 @@ def test_lowering_ends_inside_and_never_raises_where_it_can_lower(seed: int) -> 
 
 
 def test_lowering_begins_at_the_last_layer_with_its_activations() -> None:
-    problem = quick_problem(limit=3)
+    problem = make_problem(limit=3)
     spending = spending_of(problem)
     widest = np.full(len(spending.decisions), 3, dtype=np.int64)
     steps = widest - lowered(widest, spending)
@@ -73,7 +68,7 @@ def play(view: ContinuousActions, share: float) -> tuple[dict[str, Any], float, 
 
 def test_what_was_executed_is_what_is_learnt_from() -> None:
     """Everything is asked for at 8 bits and executed at 4: the episode is that of 4 bits."""
-    problem = quick_problem(limit=9)
+    problem = make_problem(limit=9)
     four = Allocation.uniform(problem.layers, 4)
     info, reward, asked = play(view_of(problem, lambda allocation: four), 0.99)
     executed = info["executed"]
@@ -111,28 +106,20 @@ def test_what_was_executed_is_what_is_learnt_from() -> None:
 
 
 def test_an_own_action_is_kept_where_it_was_executed() -> None:
-    problem = quick_problem(limit=9)
+    problem = make_problem(limit=9)
     info, _, observations = play(view_of(problem, lambda allocation: allocation), 0.3)
     assert info["executed"].actions.ravel() == pytest.approx(0.3)
     assert (info["executed"].observations[:-1] == np.stack(observations[:-1])).all()
 
 
-def test_a_search_goes_on_to_the_bit_by_playing_again() -> None:
-    runs = [quick_problem(limit=9) for _ in range(3)]
-    for problem, seed in zip(runs, (2, 2, 3), strict=True):
-        search(problem, seed=seed)
-    first, same, other = ([e.allocation for e in p.evaluator.evaluations] for p in runs)
-    assert first == same != other
-
-
 def test_resumed_on_digits(problems: Callable[..., SearchProblem], tmp_path: Path) -> None:
-    whole = problems(limit=8, haq=QUICK, log_folder=tmp_path)
-    search(whole, seed=0)
+    whole = problems(limit=8, log_folder=tmp_path)
+    search(whole, QUICK, seed=0)
     done = whole.evaluator.evaluations
-    again = problems(limit=9, haq=QUICK, log_folder=tmp_path, past=done)
+    again = problems(limit=9, log_folder=tmp_path, past=done)
     fresh: list[Evaluation] = []
     again.evaluator.on_evaluation.append(fresh.append)
-    search(again, seed=0)
+    search(again, QUICK, seed=0)
     assert len(fresh) == 1
     assert again.evaluator.evaluations[: len(done)] == done
     assert len(list(tmp_path.glob("haq_*"))) == 1, "its curves are logged once"
@@ -140,18 +127,18 @@ def test_resumed_on_digits(problems: Callable[..., SearchProblem], tmp_path: Pat
 
 def test_more_evaluations_than_at_first_pay_for_nothing_twice() -> None:
     """The noise of a longer search differs, so that its episodes are others than were played."""
-    first = quick_problem(limit=8)
-    search(first, seed=0)
+    first = make_problem(limit=8)
+    search(first, QUICK, seed=0)
     done = first.evaluator.evaluations
-    longer = quick_problem(limit=12)
+    longer = make_problem(limit=12)
     longer.evaluator.evaluations[:] = done  # as adopted
-    search(longer, seed=1)
+    search(longer, QUICK, seed=1)
     allocations = [e.allocation for e in longer.evaluator.evaluations]
     assert len(allocations) == len(set(allocations)) == 12
 
 
 def test_noise_falls_with_the_evaluations_and_widens_with_repeats() -> None:
-    problem = quick_problem(limit=11)
+    problem = make_problem(limit=11)
     evaluator = problem.evaluator
     settling = SettlingEvaluator(evaluator, lambda allocation: allocation)
     noise = FadingNoise(QUICK, evaluator, settling, np.random.default_rng(0))
@@ -170,8 +157,8 @@ def test_noise_falls_with_the_evaluations_and_widens_with_repeats() -> None:
 
 
 def test_no_evaluation_is_left_over() -> None:
-    problem = quick_problem(limit=22)
-    search(problem, seed=0)
+    problem = make_problem(limit=22)
+    search(problem, QUICK, seed=0)
     assert problem.evaluator.remaining == 0
 
 

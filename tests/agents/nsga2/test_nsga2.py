@@ -1,27 +1,18 @@
 """NSGA-II: its budget is a constraint that costs nothing to break and is never broken for real."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from agents.errors import MissingExtraError
 from agents.nsga2.config import NSGA2Config
 from agents.nsga2.nsga2 import search
-from agents.search import SearchProblem
 from env.decisions.budget import Budget
 from env.errors import TaskError
-from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
 from tests.agents.test_searches import TABLE, make_problem
 
 QUICK = NSGA2Config(population=6)
-
-
-def quick_problem(**arguments: Any) -> SearchProblem:
-    return replace(make_problem(**arguments), nsga2=QUICK)
 
 
 def tight() -> Budget:
@@ -32,8 +23,8 @@ def tight() -> Budget:
 
 
 def test_only_children_inside_a_tight_budget_are_evaluated() -> None:
-    problem = quick_problem(limit=16, budget=tight())
-    answers = search(problem, seed=0).candidates
+    problem = make_problem(limit=16, budget=tight())
+    answers = search(problem, QUICK, seed=0).candidates
     proposed = [e for e in problem.evaluator.evaluations if e.proposer == "nsga2"]
     assert len(proposed) == 14
     for evaluation in proposed:
@@ -45,39 +36,19 @@ def test_only_children_inside_a_tight_budget_are_evaluated() -> None:
     assert best[answers[0]] > best[uniform], "it learns something"
 
 
-def test_the_same_seed_breeds_the_same_children() -> None:
-    runs = [quick_problem(limit=12) for _ in range(3)]
-    for problem, seed in zip(runs, (2, 2, 3), strict=True):
-        search(problem, seed=seed)
-    first, same, other = ([e.allocation for e in p.evaluator.evaluations] for p in runs)
-    assert first == same != other
-
-
-def test_resumed_on_digits(problems: Callable[..., SearchProblem]) -> None:
-    whole = problems(limit=8, nsga2=QUICK)
-    search(whole, seed=0)
-    done = whole.evaluator.evaluations
-    again = problems(limit=9, nsga2=QUICK, past=done)
-    fresh: list[Evaluation] = []
-    again.evaluator.on_evaluation.append(fresh.append)
-    search(again, seed=0)
-    assert len(fresh) == 1
-    assert again.evaluator.evaluations[: len(done)] == done
-
-
 def test_a_space_that_is_used_up_ends_the_search() -> None:
     """At the very smallest budget there is one allocation."""
     layers = make_problem(limit=1).layers
     smallest = TABLE.predict_ms(Allocation.uniform(layers, 2))
-    problem = quick_problem(limit=9, budget=Budget(latency_ms=smallest * (1 + 1e-9)))
-    assert search(problem, seed=0).candidates == (Allocation.uniform(layers, 2),)
+    problem = make_problem(limit=9, budget=Budget(latency_ms=smallest * (1 + 1e-9)))
+    assert search(problem, QUICK, seed=0).candidates == (Allocation.uniform(layers, 2),)
     assert problem.evaluator.remaining == 7
 
 
 def test_without_optuna_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtraError, match="optuna") as caught:
-        search(quick_problem(limit=4), seed=0)
+        search(make_problem(limit=4), QUICK, seed=0)
     assert "bitalloc[nsga2]" in caught.value.hint
 
 

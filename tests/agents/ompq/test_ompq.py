@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.methods import METHODS
 from agents.ompq.config import OMPQConfig
 from agents.ompq.ompq import bit_worth, importance, solve_rounded
 from agents.solvers.choice_problem import ChoiceProblem, LayerChoices
 from quant.sensitivities import Orthogonality
+from tests.agents.search_contract import proposed_by, search_by
 
 MATRIX = ((1.0, 0.5, 0.1), (0.5, 1.0, 0.2), (0.1, 0.2, 1.0))
 FOUND = Orthogonality(layers=("a", "b", "c"), matrix=MATRIX, images=4)
@@ -70,9 +70,9 @@ def test_rounded_bits_are_repaired_into_the_budget(limit: int, expected: tuple[i
 
 @pytest.mark.parametrize("activations", ["allocated", "uniform"])
 def test_activations_are_allocated_or_all_the_same(problems: Any, activations: Any) -> None:
-    problem = problems(limit=5, share=0.2, ompq=OMPQConfig(beta=5.0, activations=activations))
-    METHODS["ompq"](problem, seed=0)
-    own = [e.allocation for e in problem.evaluator.evaluations if e.proposer == "ompq"]
+    problem = problems(limit=5, share=0.2)
+    search_by("ompq", problem, config=OMPQConfig(beta=5.0, activations=activations))
+    own = [e.allocation for e in proposed_by("ompq", problem)]
     assert own
     inputs = {layer.name for layer in problem.layers if layer.reads_input}
     widths = [

@@ -72,30 +72,28 @@ def test_close_to_the_best_of_all_allocations(share: float) -> None:
 
 
 def test_a_training_that_is_killed_goes_on_to_the_bit(problems: Problems, tmp_path: Path) -> None:
-    whole = problems(limit=7, qbitopt=QUICK)
-    answers = search(whole, seed=1).candidates
+    whole = problems(limit=7)
+    answers = search(whole, QUICK, seed=1).candidates
     assert [e.proposer for e in whole.evaluator.evaluations].count("qbitopt") == 3
-    killed = problems(limit=7, qbitopt=replace(QUICK, frozen_rounds=0), state_folder=tmp_path)
+    killed = problems(limit=7, state_folder=tmp_path)
     evaluate_uniform(killed)
-    QBitOptTraining(killed, seed=1).train()  # as far as it got
+    QBitOptTraining(killed, replace(QUICK, frozen_rounds=0), seed=1).train()  # as far as it got
     past = killed.evaluator.evaluations
-    again = problems(limit=7, qbitopt=QUICK, state_folder=tmp_path, past=past)
-    assert QBitOptTraining(again, seed=1)._rounds == 2
-    again = problems(limit=7, qbitopt=QUICK, state_folder=tmp_path, past=past)
-    assert search(again, seed=1).candidates == answers
-    third = problems(
-        limit=7, qbitopt=QUICK, state_folder=tmp_path, past=again.evaluator.evaluations
-    )
+    again = problems(limit=7, state_folder=tmp_path, past=past)
+    assert QBitOptTraining(again, QUICK, seed=1)._rounds == 2
+    again = problems(limit=7, state_folder=tmp_path, past=past)
+    assert search(again, QUICK, seed=1).candidates == answers
+    third = problems(limit=7, state_folder=tmp_path, past=again.evaluator.evaluations)
     fresh: list[Evaluation] = []
     third.evaluator.on_evaluation.append(fresh.append)
-    assert search(third, seed=1).candidates == answers
+    assert search(third, QUICK, seed=1).candidates == answers
     assert not fresh
     assert third.ledger.training_samples == whole.ledger.training_samples > 0
 
 
 def test_the_next_best_are_inside_and_of_little_noise(problems: Problems) -> None:
-    problem = problems(limit=3, share=0.35, qbitopt=QUICK)
-    training = QBitOptTraining(problem, seed=0)
+    problem = problems(limit=3, share=0.35)
+    training = QBitOptTraining(problem, QUICK, seed=0)
     training.train()
     spending = spending_of(problem)
     best = training.solve(spending)
@@ -110,7 +108,7 @@ def test_the_next_best_are_inside_and_of_little_noise(problems: Problems) -> Non
 
 
 def test_other_seeds_train_in_another_order(problems: Problems) -> None:
-    trainings = [QBitOptTraining(problems(limit=3, qbitopt=QUICK), seed=s) for s in (1, 2)]
+    trainings = [QBitOptTraining(problems(limit=3), QUICK, seed=s) for s in (1, 2)]
     for training in trainings:
         training.train()
     first, second = (training._network.state_dict() for training in trainings)
@@ -119,7 +117,7 @@ def test_other_seeds_train_in_another_order(problems: Problems) -> None:
 
 def test_programs_slower_than_the_table_are_answered_with_fewer_bits(problems: Problems) -> None:
     """Mixed layers take more than the table says, which no uniform allocation tells."""
-    problem = problems(limit=12, share=0.5, qbitopt=QUICK)
+    problem = problems(limit=12, share=0.5)
     optimistic = replace(
         problem.table,
         times_us={
@@ -127,7 +125,7 @@ def test_programs_slower_than_the_table_are_answered_with_fewer_bits(problems: P
             for layer, row in problem.table.times_us.items()
         },
     )
-    answer = search(replace(problem, table=optimistic), seed=0).candidates[0]
+    answer = search(replace(problem, table=optimistic), QUICK, seed=0).candidates[0]
     own = [e for e in problem.evaluator.evaluations if e.proposer == "qbitopt"]
     limit_ms = problem.budget.latency_ms
     assert limit_ms is not None
@@ -151,7 +149,7 @@ def _slowed(evaluation: Evaluation, factor: float) -> Evaluation:
 def test_one_slow_moment_does_not_end_the_search(
     problems: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problem = problems(limit=8, share=0.3, qbitopt=QUICK)
+    problem = problems(limit=8, share=0.3)
     evaluator = problem.evaluator
     slow: list[Any] = []
     measured = evaluator.evaluate
@@ -164,14 +162,14 @@ def test_one_slow_moment_does_not_end_the_search(
         return [_slowed(one, 4.0) for one in found]
 
     monkeypatch.setattr(evaluator, "evaluate", evaluate)
-    assert search(problem, seed=0).candidates
+    assert search(problem, QUICK, seed=0).candidates
     assert slow
     assert evaluator.remaining == 0, "it went on to the limit"
 
 
 def test_the_widest_bits_where_nothing_is_budgeted(problems: Problems) -> None:
-    problem = problems(limit=3, share=None, qbitopt=QUICK)
-    training = QBitOptTraining(problem, seed=0)
+    problem = problems(limit=3, share=None)
+    training = QBitOptTraining(problem, QUICK, seed=0)
     training.train()
     assert (training.solve(spending_of(problem)) == 3).all()
 

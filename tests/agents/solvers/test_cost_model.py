@@ -14,7 +14,6 @@ from agents.hawq import hawq
 from agents.hawq.config import HAWQConfig
 from agents.mckp import mckp
 from agents.mckp.config import MCKPConfig
-from agents.methods import METHODS
 from agents.ompq import ompq
 from agents.ompq.config import OMPQConfig
 from agents.solvers.cost_model import CostModel, layer_losses
@@ -23,6 +22,7 @@ from env.errors import BudgetError, TaskError
 from env.testing import formula_sensitivities, formula_table, tied_layers
 from quant.allocation import Allocation
 from tests.agents.instances import allows, random_spending
+from tests.agents.search_contract import search_by
 
 SOLVERS = {"mckp": mckp.solve_greedy, "hawq": hawq.solve, "ompq": ompq.solve_rounded}
 LAYERS = tied_layers()
@@ -145,13 +145,13 @@ def test_wrong_values_are_named() -> None:
     ("method", "cost"), [("mckp", "bops"), ("hawq", "mean_bits"), ("ompq", "model_bytes")]
 )
 def test_methods_take_every_cost_on_digits(problems: Any, method: str, cost: CostKind) -> None:
-    sections = {
+    configs = {
         "mckp": MCKPConfig(cost=cost, solver="exact"),
         "hawq": HAWQConfig(cost=cost),
         "ompq": OMPQConfig(cost=cost, activations="uniform"),
     }
-    problem = problems(limit=5, **sections)
-    METHODS[method](problem, seed=0)
+    problem = problems(limit=5)
+    search_by(method, problem, config=configs[method])
     own = [e for e in problem.evaluator.evaluations if e.proposer == method]
     assert own
     assert problem.ledger.training_samples > 0

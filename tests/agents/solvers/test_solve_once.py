@@ -6,9 +6,9 @@ import pytest
 
 from agents.hawq.hawq import solve
 from agents.mckp.config import MCKPConfig
-from agents.methods import METHODS
 from agents.solvers.cost_model import CostModel, layer_losses
 from agents.uniform import evaluate_uniform
+from tests.agents.search_contract import search_by
 
 SOLVED = ("mckp", "hawq", "ompq")
 
@@ -16,18 +16,18 @@ SOLVED = ("mckp", "hawq", "ompq")
 @pytest.mark.parametrize("method", SOLVED)
 def test_a_stopped_search_goes_on_with_the_same_allocations(problems: Any, method: str) -> None:
     whole = problems(limit=7, share=0.2)
-    METHODS[method](whole, seed=0)
+    search_by(method, whole)
     expected = whole.evaluator.evaluations
     assert [e.proposer for e in expected].count(method) >= 2
     again = problems(limit=7, share=0.2, past=expected[:5])
-    METHODS[method](again, seed=0)
+    search_by(method, again)
     assert [e.allocation for e in again.evaluator.evaluations] == [e.allocation for e in expected]
     assert again.ledger.training_samples == whole.ledger.training_samples > 0
 
 
 def test_the_answer_comes_first_and_the_next_best_in_order(problems: Any) -> None:
     problem = problems(limit=8, share=0.3)
-    METHODS["hawq"](problem, seed=0)
+    search_by("hawq", problem)
     losses = layer_losses(
         problem.layers, problem.bit_choices, problem.sensitivities.table("hessian").rises
     )
@@ -46,8 +46,8 @@ def test_the_answer_comes_first_and_the_next_best_in_order(problems: Any) -> Non
 def test_mckp_takes_any_sensitivity(problems: Any) -> None:
     charged = set()
     for kind in ("measured", "fisher"):
-        problem = problems(limit=5, share=0.2, mckp=MCKPConfig(sensitivity=kind))
-        METHODS["mckp"](problem, seed=0)
+        problem = problems(limit=5, share=0.2)
+        search_by("mckp", problem, config=MCKPConfig(sensitivity=kind))
         table = problem.sensitivities.table(kind)
         assert problem.ledger.training_samples == table.cost.samples
         charged.add(table.cost.samples)
@@ -56,5 +56,5 @@ def test_mckp_takes_any_sensitivity(problems: Any) -> None:
 
 def test_the_network_is_left_as_it_was(problems: Any, network: Any) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    METHODS["hawq"](problems(limit=4, share=0.2), seed=0)
+    search_by("hawq", problems(limit=4, share=0.2))
     assert all((value == before[name]).all() for name, value in network.state_dict().items())

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from agents.methods import METHODS
+from agents.ppo.config import PPOConfig
 from env.decisions.budget import BudgetConfig
 from experiments import run as run_module
 from experiments.errors import ConfigError
@@ -37,7 +38,7 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) 
     assert config.env.bit_choices == (2, 4, 8)
     assert config.budget == BudgetConfig(latency_ratio=0.8)
     assert config.quiet
-    assert config.ppo == RunConfig().ppo
+    assert config.method_settings == RunConfig().method_settings == PPOConfig()
 
 
 def test_a_written_configuration_reads_back_equal(tmp_path: Path) -> None:
