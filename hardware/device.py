@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.energy.energy import Energy
+from hardware.facts import MachineFacts
 from hardware.graph.random_codes import BitPair
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement, MeasurementSource
@@ -81,7 +82,7 @@ class Device(Protocol):
     def parallel(self) -> int:
         """How many threads may call `measure` at once."""
 
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> MachineFacts:
         """Return machine facts that travel with every measurement."""
 
     def identity(self, graph: DeployGraph) -> Any:

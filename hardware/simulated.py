@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hardware.closing import Closing
 from hardware.device import MeasureResult
 from hardware.energy.energy import Energy
+from hardware.facts import MeasurementFacts
 from hardware.graph.random_codes import BitPair
 from hardware.layers.table import LayerTable
 from hardware.layers.timing import bit_pairs
@@ -74,15 +75,17 @@ class SimulatedDevice(Closing):
         """Always `simulated`."""
         return "simulated"
 
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> MeasurementFacts:
         """Return that the numbers come from a formula, and its constants."""
-        return {
+        facts: MeasurementFacts = {
             "cpu": "simulated",
             "giga_instructions_per_s": _GIGA_INSTRUCTIONS_PER_S,
             "call_us": _CALL_US,
             "noise": _NOISE,
-            **({} if self._gauge is None else {"energy": self._gauge.facts()}),
         }
+        if self._gauge is not None:
+            facts["energy"] = self._gauge.facts()
+        return facts
 
     def identity(self, graph: DeployGraph) -> Any:
         """Return what the formula reads of a graph."""

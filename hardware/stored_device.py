@@ -1,6 +1,6 @@
 """StoredDevice: a device that measures the same program only once, whoever asks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.device import Bench, Device, MeasureResult
+from hardware.facts import MachineFacts
 from hardware.layers.table import LayerTable
 from hardware.measure_layers import digest_tiles, measure_layer_table
 from hardware.measuring.measurement import Measurement, MeasurementSource
@@ -52,7 +53,7 @@ class StoredDevice:
         """How many candidates the device measures at once."""
         return self._device.parallel
 
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> MachineFacts:
         """Return the device's facts."""
         return self._device.facts()
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from hardware.errors import (
     TargetError,
     ToolchainError,
 )
+from hardware.facts import Connected, MachineFacts
 from hardware.host.remote.cooling import held_back
 from hardware.host.worker_client import WorkerClient, WorkerLostError
 from hardware.measuring.protocol import ProtocolConfig
@@ -64,10 +64,11 @@ def examine(
         if link.outcome == "bad":
             return
         try:
-            board = worker.call("connect", 2 * _LIMIT_S, limit_s=_LIMIT_S)["facts"]
+            connected: Connected = worker.call("connect", 2 * _LIMIT_S, limit_s=_LIMIT_S)
         except (HardwareLostError, WorkerLostError, BuildError) as error:
             yield _unreachable(error, config)
             return
+        board = connected["facts"]
         emulated = f", emulated by {board['emulated']}" if board["emulated"] else ""
         where = f"{board.get('hostname')}: {board['model']}, {board.get('system')}{emulated}"
         yield Check(name="reachable", outcome="good", found=where)
@@ -119,7 +120,7 @@ def _unreachable(error: Exception, config: TargetConfig) -> Check:
     )
 
 
-def _check_versions(board: Mapping[str, Any]) -> Check:
+def _check_versions(board: MachineFacts) -> Check:
     pairs = {name: (board.get(name), version(package)) for name, package in _PACKAGES.items()}
     different = [
         f"{_PACKAGES[name]} {there} there and {here} here"
@@ -159,7 +160,7 @@ def _check_results(worker: WorkerClient) -> Check:
 
 
 def _check_clock(
-    worker: WorkerClient, board: Mapping[str, Any], sleep: Callable[[float], None]
+    worker: WorkerClient, board: MachineFacts, sleep: Callable[[float], None]
 ) -> Iterator[Check]:
     values_us, moments = [], []
     try:
@@ -224,7 +225,7 @@ def _check_clock(
         yield Check(name="times", outcome="good", found=seen)
 
 
-def _check_meter(board: Mapping[str, Any]) -> Check:
+def _check_meter(board: MachineFacts) -> Check:
     meters: Mapping[str, str] = board.get("meters", {})
     present = [name for name, why_not in meters.items() if not why_not]
     if present:

@@ -4,6 +4,8 @@ import os
 import platform
 from pathlib import Path
 
+from hardware.facts import read_text
+
 __all__ = ["EMULATED", "emulator"]
 
 EMULATED = "BITALLOC_EMULATED"
@@ -22,17 +24,10 @@ def emulator(root: Path = Path("/"), machine: str = "") -> str:
     """
     if named := os.environ.get(EMULATED):
         return named
-    command = _text(root / "proc/self/comm")
+    command = read_text(root / "proc/self/comm")
     if command.startswith("qemu-"):
         return command
     # x86 alone has this line; Arm's kernels write "CPU implementer".
-    x86_below = "vendor_id" in _text(root / "proc/cpuinfo")
+    x86_below = "vendor_id" in read_text(root / "proc/cpuinfo")
     machine = machine or platform.machine()
     return "unknown emulator" if x86_below and machine in ("aarch64", "armv7l") else ""
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -4,17 +4,17 @@ import hashlib
 import os
 import platform
 import socket
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from hardware.board.emulation import emulator
 from hardware.board.names import AGENT_VERSION
 from hardware.board.throttle import throttle_reasons
 from hardware.energy.errors import MeterError
 from hardware.energy.open_meter import BUILT_IN, open_meter
+from hardware.facts import MachineFacts, MomentFacts, read_cpuinfo, read_machine, read_text
 
-__all__ = ["moment_facts", "standing_facts"]
+__all__ = ["board_moment", "describe_board"]
 
 _ROOT = Path("/")
 _FEATURES = ("asimd", "asimddp", "asimdhp", "i8mm", "sve", "avx2", "avx512_vnni", "avx_vnni")
@@ -30,27 +30,21 @@ _PARTS = {
     ("0x4e", "0x004"): "Carmel",
 }
 """`(implementer, part)` of /proc/cpuinfo. Source: Linux, arch/arm64/include/asm/cputype.h."""
-_PACKAGES = {"tvm": "apache-tvm", "tvm_ffi": "apache-tvm-ffi", "numpy": "numpy"}
 _CPUFREQ = "sys/devices/system/cpu/cpu*/cpufreq"
 
 
-def standing_facts(root: Path = _ROOT) -> dict[str, Any]:
+def describe_board(root: Path = _ROOT) -> MachineFacts:
     """Return what stays while the board runs: model, cores, features, system, versions.
 
     Args:
         root: Where `proc`, `sys` and `etc` are found.
     """
-    cpuinfo = _cpuinfo(root)
-    flags = set((cpuinfo.get("flags") or cpuinfo.get("Features") or "").split())
-    facts: dict[str, Any] = {
+    cpuinfo = read_cpuinfo(root / "proc/cpuinfo")
+    facts = {
         "model": _model(root, cpuinfo),
         "cpu": _cpu(cpuinfo),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "cpu_features": [name for name in _FEATURES if name in flags],
-        "kernel": f"{platform.system()} {platform.release()}",
+        **read_machine(cpuinfo, _FEATURES),
         "system": _system(root),
-        "python": platform.python_version(),
         "agent": AGENT_VERSION,
         "emulated": emulator(root),
         "governor": _governors(root),
@@ -61,27 +55,19 @@ def standing_facts(root: Path = _ROOT) -> dict[str, Any]:
         "id": _board_id(root),
         "hostname": socket.gethostname(),
     }
-    for name, package in _PACKAGES.items():
-        try:
-            facts[name] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {name: value for name, value in facts.items() if value is not None}
+    return cast(MachineFacts, {name: value for name, value in facts.items() if value is not None})
 
 
-def moment_facts(root: Path = _ROOT) -> dict[str, Any]:
-    """Return load, governor, clock, temperature and throttling of this moment.
-
-    `throttled` lists the reasons, and is missing where a board cannot tell.
-    """
-    facts: dict[str, Any] = {
+def board_moment(root: Path = _ROOT) -> MomentFacts:
+    """Return load, governor, clock, temperature and throttling of this moment."""
+    facts = {
         "load_1min": round(os.getloadavg()[0], 2),
         "governor": _governors(root),
         "cpu_mhz": _highest_mhz(root, "scaling_cur_freq"),
         "hottest_c": _hottest_c(root),
         "throttled": throttle_reasons(root),
     }
-    return {name: value for name, value in facts.items() if value is not None}
+    return cast(MomentFacts, {name: value for name, value in facts.items() if value is not None})
 
 
 def meters(root: Path = _ROOT) -> dict[str, str]:
@@ -96,15 +82,8 @@ def meters(root: Path = _ROOT) -> dict[str, str]:
     return found
 
 
-def _cpuinfo(root: Path) -> dict[str, str]:
-    """Return the first processor's entry of /proc/cpuinfo."""
-    first = _text(root / "proc/cpuinfo").split("\n\n")[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs if value}
-
-
 def _model(root: Path, cpuinfo: dict[str, str]) -> str:
-    found = _text(root / "proc/device-tree/model").strip("\0 ")
+    found = read_text(root / "proc/device-tree/model").strip("\0 ")
     return found or cpuinfo.get("model name") or platform.machine()
 
 
@@ -114,14 +93,14 @@ def _cpu(cpuinfo: dict[str, str]) -> str:
 
 
 def _system(root: Path) -> str | None:
-    for line in _text(root / "etc/os-release").splitlines():
+    for line in read_text(root / "etc/os-release").splitlines():
         if line.startswith("PRETTY_NAME="):
             return line.partition("=")[2].strip('"')
     return None
 
 
 def _governors(root: Path) -> str | None:
-    found = {_text(path / "scaling_governor") for path in root.glob(_CPUFREQ)} - {""}
+    found = {read_text(path / "scaling_governor") for path in root.glob(_CPUFREQ)} - {""}
     return "+".join(sorted(found)) or None
 
 
@@ -139,7 +118,7 @@ def _hottest_c(root: Path) -> float | None:
 
 
 def _memory_mb(root: Path) -> int | None:
-    for line in _text(root / "proc/meminfo").splitlines():
+    for line in read_text(root / "proc/meminfo").splitlines():
         if line.startswith("MemTotal:"):
             return int(line.split()[1]) // 1024
     return None
@@ -147,8 +126,8 @@ def _memory_mb(root: Path) -> int | None:
 
 def _board_id(root: Path) -> str | None:
     """Return a short digest of the serial number: it tells boards apart and gives nothing away."""
-    serial = _text(root / "proc/device-tree/serial-number").strip("\0 ")
-    found = serial or _text(root / "etc/machine-id")
+    serial = read_text(root / "proc/device-tree/serial-number").strip("\0 ")
+    found = serial or read_text(root / "etc/machine-id")
     return hashlib.sha256(found.encode()).hexdigest()[:12] if found else None
 
 
@@ -157,10 +136,3 @@ def _number(path: Path) -> float | None:
         return float(path.read_text())
     except (OSError, ValueError):
         return None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -16,9 +16,10 @@ import tvm_ffi
 
 from hardware.board import names
 from hardware.board.energy import describe_meter, measure_program
-from hardware.board.facts import moment_facts, standing_facts
+from hardware.board.facts import board_moment, describe_board
 from hardware.board.last_end import read_end
 from hardware.board.programs import Programs
+from hardware.facts import OpenedSession
 
 __all__ = ["register_functions", "session_programs"]
 
@@ -45,7 +46,9 @@ def register_functions(name: str, end_file: Path) -> None:
     def start(limit_s: int) -> str:
         _die_with_listener()
         signal.alarm(limit_s)
-        return json.dumps({"pid": os.getpid(), "name": name, "last_end": read_end(end_file)})
+        last_end = read_end(end_file)
+        opened: OpenedSession = {"pid": os.getpid(), "name": name, "last_end": last_end}
+        return json.dumps(opened)
 
     def energy(
         file: str, settings: str, one_ms: float, window_s: float, idle_s: float, limit_s: int
@@ -56,8 +59,8 @@ def register_functions(name: str, end_file: Path) -> None:
     table: dict[str, Callable[..., Any]] = {
         names.OPEN: start,
         names.REARM: lambda limit_s: _nothing(signal.alarm(limit_s)),
-        names.FACTS: lambda: json.dumps(standing_facts()),
-        names.MOMENT: lambda: json.dumps(moment_facts()),
+        names.FACTS: lambda: json.dumps(describe_board()),
+        names.MOMENT: lambda: json.dumps(board_moment()),
         names.LOAD: lambda file: session_programs().load(file),
         names.UNLOAD: lambda file: session_programs().unload(file),
         names.RUN: lambda file, given, result: session_programs().run(file, given, result),

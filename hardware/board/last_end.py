@@ -10,7 +10,9 @@ import re
 import signal
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from hardware.facts import SessionEnd
 
 __all__ = ["end_file", "read_end", "session_end", "write_end"]
 
@@ -27,7 +29,7 @@ def end_file(name: str) -> Path:
     return Path(tempfile.gettempdir()) / f"bitalloc-board-{os.getuid()}-{name}.json"
 
 
-def session_end(message: str) -> dict[str, Any] | None:
+def session_end(message: str) -> SessionEnd | None:
     """Return what a listener's last words say of its session; None where they say nothing."""
     found = _ENDED.search(message)
     if found is None:
@@ -36,7 +38,7 @@ def session_end(message: str) -> dict[str, Any] | None:
     return {"pid": pid, "code": code, "signal": _signal_name(-code) if code < 0 else ""}
 
 
-def write_end(file: Path, end: dict[str, Any]) -> None:
+def write_end(file: Path, end: SessionEnd) -> None:
     """Keep an end for the next start of the board; a file that cannot be written is left out."""
     try:
         made = file.with_suffix(f".{os.getpid()}")
@@ -46,13 +48,13 @@ def write_end(file: Path, end: dict[str, Any]) -> None:
         return
 
 
-def read_end(file: Path) -> dict[str, Any]:
+def read_end(file: Path) -> SessionEnd:
     """Return the kept end, empty where there is none."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return cast(SessionEnd, found) if isinstance(found, dict) else {}
 
 
 def _signal_name(number: int) -> str:

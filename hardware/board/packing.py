@@ -8,7 +8,7 @@ from pathlib import Path
 __all__ = ["pack"]
 
 _ROOT = Path(__file__).resolve().parents[1]
-_FILES = ("__init__.py",)
+_FILES = ("__init__.py", "facts.py")
 _PACKAGES = ("board", "energy", "runtime")
 """Packages of `hardware` that import nothing else of the project; what is missing is left out."""
 

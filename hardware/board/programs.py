@@ -3,10 +3,10 @@
 import contextlib
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from hardware.facts import TimedRepeats
 from hardware.runtime.linked import LinkedProgram
 
 __all__ = ["Programs"]
@@ -47,7 +47,7 @@ class Programs:
         """Write a tensor of a program, as its last run left it, to a .npy file."""
         np.save(self._folder / result, self[name].value(tensor), allow_pickle=False)
 
-    def time(self, name: str, loops: int, repeats: int) -> dict[str, Any]:
+    def time(self, name: str, loops: int, repeats: int) -> TimedRepeats:
         """Return milliseconds of one execution in each repeat, and what it took altogether."""
         started, started_cpu = time.perf_counter(), time.process_time()
         values_ms = self[name].time_repeats(loops, repeats)

@@ -1,9 +1,10 @@
 """Attempt: one timing with the ruler around it; a second one where the first was disturbed."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
+from hardware.facts import MeasurementFacts, MomentFacts
 from hardware.measuring.ruler import RulerReading
 from hardware.measuring.timing import Timing
 
@@ -20,19 +21,19 @@ class Attempt(Generic[T]):
     reading: RulerReading
     disturbed: bool
     """Whether another attempt is worth its time."""
-    before: Mapping[str, Any]
+    before: MomentFacts
     """The machine's moment before the timing."""
-    after: Mapping[str, Any]
+    after: MomentFacts
     """And after it."""
-    more: Mapping[str, Any] = field(default_factory=dict)
+    more: MeasurementFacts = field(default_factory=MeasurementFacts)
     """What else belongs to the facts of a measurement."""
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> MeasurementFacts:
         """Return what a measurement tells of its attempt."""
         return {
-            "before": dict(self.before),
-            "after": dict(self.after),
-            "ruler": {**asdict(self.reading), "slowdown": self.reading.slowdown},
+            "before": self.before,
+            "after": self.after,
+            "ruler": self.reading.facts(),
             **self.more,
         }
 

@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from hardware.device import MeasureResult
 from hardware.energy.energy import Energy
 from hardware.errors import BuildError
+from hardware.facts import MachineFacts, MeasurementFacts
 from hardware.graph.random_codes import BitPair
 from hardware.host.attempt import Attempt, time_again_if_disturbed
 from hardware.layers.table import LayerTable
@@ -63,7 +64,7 @@ class WorkerBench(ABC):
         self._tune_s = tune_s
 
     @abstractmethod
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> MachineFacts:
         """Return machine facts that travel with every measurement.
 
         Raises:
@@ -230,7 +231,8 @@ class WorkerBench(ABC):
         build_s = time.perf_counter() - started - built.check_s
         attempt, discarded = time_again_if_disturbed(lambda: self._time(call))
         timing = attempt.value
-        facts = {**self.facts(), "families": dict(built.families), **attempt.facts()}
+        found = {**self.facts(), "families": dict(built.families), **attempt.facts()}
+        facts = cast(MeasurementFacts, found)
         if discarded:
             facts["discarded_attempts_ms"] = discarded
         measurement = Measurement(

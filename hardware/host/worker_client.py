@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hardware.errors import BuildError, HardwareLostError
+from hardware.facts import MachineFacts
 from hardware.target import TargetConfig
 from hardware.wire.replies import CANDIDATE, OK
 
@@ -42,7 +43,7 @@ class WorkerClient:
         self._connection: Connection | None = None
         self._lifeline = -1
         self._output: IO[bytes] | None = None
-        self.facts: dict[str, Any] = {}
+        self.facts: MachineFacts = {}
         """What the worker told about its target and its compiler."""
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hardware.energy.energy import MODELLED, Energy, modelled_energy
 from hardware.energy.errors import MeterError
@@ -10,6 +10,7 @@ from hardware.energy.meter import Meter
 from hardware.energy.open_meter import open_meter
 from hardware.energy.window import measure_energy
 from hardware.errors import HardwareLostError, TargetError
+from hardware.facts import EnergyFacts
 from hardware.measuring.energy_config import EnergyConfig
 
 __all__ = ["EnergyGauge", "open_gauge"]
@@ -30,7 +31,7 @@ class EnergyGauge:
         self._config = config
         self._meter = meter
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> EnergyFacts:
         """Return what must be equal where energies are compared."""
         if self._meter is None:
             return {"energy_source": MODELLED, "watts": self._config.modelled_w}

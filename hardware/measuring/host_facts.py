@@ -2,13 +2,13 @@
 
 import os
 import platform
-from collections.abc import Mapping
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from hardware.facts import MachineFacts, MomentFacts, read_cpuinfo, read_machine, read_text
 
 __all__ = ["moment_facts", "standing_facts"]
 
@@ -20,36 +20,25 @@ _FEATURES = (
 
 _CPUINFO = Path("/proc/cpuinfo")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-_PACKAGES = {"tvm": "apache-tvm", "tvm_ffi": "apache-tvm-ffi", "numpy": "numpy"}
 
 
 @lru_cache(maxsize=1)
-def standing_facts() -> Mapping[str, Any]:
+def standing_facts() -> MachineFacts:
     """Return what does not change while a process lives: CPU, features, kernel, versions."""
-    cpuinfo = _cpuinfo()
-    flags = set((cpuinfo.get("flags") or cpuinfo.get("Features") or "").split())
-    facts: dict[str, Any] = {
+    cpuinfo = read_cpuinfo(_CPUINFO)
+    facts: MachineFacts = {
         "cpu": cpuinfo.get("model name") or platform.processor() or platform.machine(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "cpu_features": [name for name in _FEATURES if name in flags],
-        "kernel": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
+        **read_machine(cpuinfo, _FEATURES),
     }
-    if flags:
-        facts["virtual_machine"] = "hypervisor" in flags
-    for name, package in _PACKAGES.items():
-        try:
-            facts[name] = version(package)
-        except PackageNotFoundError:
-            continue
+    if flags := cpuinfo.get("flags") or cpuinfo.get("Features"):
+        facts["virtual_machine"] = "hypervisor" in flags.split()
     return facts
 
 
-def moment_facts() -> dict[str, Any]:
+def moment_facts() -> MomentFacts:
     """Return what changes from moment to moment: load, governor, frequency, temperature."""
-    facts: dict[str, Any] = {"load_1min": round(os.getloadavg()[0], 2)}
-    if governor := _text(_GOVERNOR):
+    facts: MomentFacts = {"load_1min": round(os.getloadavg()[0], 2)}
+    if governor := read_text(_GOVERNOR):
         facts["governor"] = governor
     if (frequency := psutil.cpu_freq()) and frequency.current:
         facts["cpu_mhz"] = round(frequency.current, 1)
@@ -58,17 +47,3 @@ def moment_facts() -> dict[str, Any]:
     if temperatures:
         facts["hottest_c"] = max(temperatures)
     return facts
-
-
-def _cpuinfo() -> dict[str, str]:
-    """Return the first processor's entry of /proc/cpuinfo, empty where there is none."""
-    first = _text(_CPUINFO).split("\n\n")[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs if value}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hardware.energy.energy import NO_METER, Energy
+from hardware.facts import MeasurementFacts
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import SLOWDOWN_LIMIT
 
@@ -46,7 +47,7 @@ class Measurement:
     source: MeasurementSource = "measured"
     device: str = ""
     """Short name of the device, for tables."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: MeasurementFacts = field(default_factory=MeasurementFacts)
     """Machine facts: CPU model, features, governor, frequency, load, versions."""
     energy: Energy | None = None
     """What one execution takes; None where there is no meter."""

@@ -7,9 +7,12 @@ timed at the same moment shows it.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import cast
 
 import numpy as np
+
+from hardware.facts import RulerFacts
 
 __all__ = ["SLOWDOWN_LIMIT", "RulerReading", "read_ruler_us", "settle"]
 
@@ -53,6 +56,10 @@ class RulerReading:
     def disturbed(self) -> bool:
         """Whether the machine was too slow for the timing to be believed."""
         return self.slowdown >= SLOWDOWN_LIMIT
+
+    def facts(self) -> RulerFacts:
+        """Return what a measurement tells of it."""
+        return cast(RulerFacts, {**asdict(self), "slowdown": self.slowdown})
 
 
 def read_ruler_us() -> float:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tvm
 
 from hardware.errors import BuildError
+from hardware.facts import MachineFacts
 from hardware.graph.agreement import (
     describe_difference,
     describe_island_difference,
@@ -86,7 +87,7 @@ class Workbench:
             raise BuildError("nothing is built yet, so there is nothing to run")
         return self._program
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> MachineFacts:
         """Return what only the process that loaded TVM knows."""
         return {
             "llvm": int(tvm.get_global_func("target.llvm_version_major")()),

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -6,6 +5,7 @@ from typing import Any
 import pytest
 
 from hardware.device import MeasureResult
+from hardware.facts import MeasurementFacts
 from hardware.layers.table import LayerTable
 from hardware.measure_layers import choose_tiles
 from hardware.measuring.protocol import ProtocolConfig
@@ -28,7 +28,7 @@ class CountingDevice(SimulatedDevice):
         self.unstable = unstable
         self.cpu = cpu
 
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> MeasurementFacts:
         return {**super().facts(), "cpu": self.cpu}
 
     def measure(self, graph: DeployGraph) -> MeasureResult:

@@ -1,13 +1,14 @@
 """LocalDevice: this machine, through TVM, in a process of its own."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 from hardware.closing import Closing
 from hardware.energy.energy import Energy
 from hardware.errors import BuildError
+from hardware.facts import MachineFacts
 from hardware.host.attempt import Attempt
 from hardware.host.worker_bench import Call, WorkerBench
 from hardware.host.worker_client import WorkerClient, WorkerLostError
@@ -64,15 +65,17 @@ class LocalDevice(WorkerBench, Closing):
         self._best_ruler_us = math.inf
         self._patience_s = _PATIENCE_S
 
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> MachineFacts:
         """Return machine facts and versions; the first call starts the worker.
 
         Raises:
             HardwareLostError: the worker cannot be started.
         """
         self._worker.ensure_started()
-        energy = {} if self._gauge is None else {"energy": self._gauge.facts()}
-        return {**standing_facts(), **self._worker.facts, **energy}
+        facts: MachineFacts = {**standing_facts(), **self._worker.facts}
+        if self._gauge is not None:
+            facts["energy"] = self._gauge.facts()
+        return facts
 
     @contextmanager
     def bench(self) -> Iterator[Self]:

@@ -4,10 +4,11 @@ A timing counts only if the board was not held back around it.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from hardware.energy.energy import Energy
+from hardware.facts import MachineFacts, MeasurementFacts
 from hardware.host.attempt import Attempt
 from hardware.host.remote.cooling import Cooled, time_cool
 from hardware.host.remote.energy import BoardEnergy
@@ -22,12 +23,12 @@ __all__ = ["BoardBench", "name_of", "source_of"]
 T = TypeVar("T")
 
 
-def source_of(board: Mapping[str, Any]) -> MeasurementSource:
+def source_of(board: MachineFacts) -> MeasurementSource:
     """Return whether a board's times are measured or emulated."""
     return "emulated" if board.get("emulated") else "measured"
 
 
-def name_of(board: Mapping[str, Any]) -> str:
+def name_of(board: MachineFacts) -> str:
     """Return what a board is called in tables."""
     emulated = f" (emulated by {board['emulated']})" if board["emulated"] else ""
     return f"{board['model']}{emulated}"
@@ -41,7 +42,7 @@ class BoardBench(WorkerBench):
         lane: Lane,
         rulers: Rulers,
         energies: BoardEnergy | None,
-        standing: Mapping[str, Any],
+        standing: MachineFacts,
         protocol: ProtocolConfig,
         tune_s: float,
     ) -> None:
@@ -60,9 +61,9 @@ class BoardBench(WorkerBench):
         self._standing = standing
         self.source, self.name = source_of(standing), name_of(standing)
 
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> MeasurementFacts:
         """Return the facts that all boards of the run share, and which board this is."""
-        return {**self._standing, "board": self._board}
+        return cast(MeasurementFacts, {**self._standing, "board": self._board})
 
     @property
     def why_untuned(self) -> str:
@@ -90,7 +91,7 @@ class BoardBench(WorkerBench):
         best_us = self._rulers.best_us(self._board)
         cooled = self._when_cool(call, lambda: call(method, *arguments, best_us, 0.0))
         value, reading = cooled.value
-        more: dict[str, Any] = {"reference_drift": self._rulers.note(self._board, reading)}
+        more: MeasurementFacts = {"reference_drift": self._rulers.note(self._board, reading)}
         if cooled.void:
             more["void_attempts"] = list(cooled.void)
         return Attempt(

@@ -1,11 +1,12 @@
 """Cooling: a timing during which the board was held back is void, and is taken again when cool."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from hardware.errors import HardwareLostError
+from hardware.facts import MomentFacts
 
 __all__ = ["Cooled", "held_back", "time_cool"]
 
@@ -27,16 +28,16 @@ class Cooled(Generic[T]):
     """A timing that counts, and what was seen around it."""
 
     value: T
-    before: Mapping[str, Any]
+    before: MomentFacts
     """The board's moment before the timing."""
-    after: Mapping[str, Any]
+    after: MomentFacts
     """And after it."""
     void: tuple[str, ...] = field(default=())
     """Why earlier attempts were thrown away."""
     waited_s: float = 0.0
 
 
-def held_back(moment: Mapping[str, Any], limit_mhz: float | None = None) -> list[str]:
+def held_back(moment: MomentFacts, limit_mhz: float | None = None) -> list[str]:
     """Return why a board is slower than it should be at a moment; empty if nothing says so.
 
     Args:
@@ -53,7 +54,7 @@ def held_back(moment: Mapping[str, Any], limit_mhz: float | None = None) -> list
 
 def time_cool(
     work: Callable[[], T],
-    moment: Callable[[], Mapping[str, Any]],
+    moment: Callable[[], MomentFacts],
     limit_mhz: float | None = None,
     *,
     sleep: Callable[[float], None] = time.sleep,
@@ -95,8 +96,8 @@ def time_cool(
 
 
 def _cool_down(
-    hot: Mapping[str, Any],
-    moment: Callable[[], Mapping[str, Any]],
+    hot: MomentFacts,
+    moment: Callable[[], MomentFacts],
     limit_mhz: float | None,
     sleep: Callable[[float], None],
     clock: Callable[[], float],

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hardware.closing import Closing
 from hardware.device import MeasureResult
+from hardware.facts import MachineFacts
 from hardware.host.remote.bench import BoardBench, name_of, source_of
 from hardware.host.remote.energy import open_board_energy
 from hardware.host.remote.lane import Lane, comparable
@@ -49,7 +50,7 @@ class RpcDevice(Closing):
         energy = energy or EnergyConfig()
         self._energies = open_board_energy(energy, protocol, config.boards)
         self._rulers = Rulers()
-        self._first: dict[str, Any] = {}
+        self._first: MachineFacts = {}
         self._agreeing = threading.Lock()
         self._all = [
             Lane(config, protocol, self._agree, energy_s=energy.longest_window_s)
@@ -58,7 +59,7 @@ class RpcDevice(Closing):
         self._free: queue.Queue[Lane] = queue.Queue()
         for lane in self._all:
             self._free.put(lane)
-        self._standing: dict[str, Any] = {}
+        self._standing: MachineFacts = {}
 
     @property
     def parallel(self) -> int:
@@ -75,7 +76,7 @@ class RpcDevice(Closing):
         """The board's model; the first call reaches the board."""
         return name_of(self.facts())
 
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> MachineFacts:
         """Return the facts that all boards of this run share, and those of the compiler.
 
         Raises:
@@ -155,10 +156,10 @@ class RpcDevice(Closing):
         finally:
             self._free.put(lane)
 
-    def _energy_facts(self, call: Call) -> dict[str, Any]:
-        return {} if self._energies is None else {"energy": dict(self._energies.facts(call))}
+    def _energy_facts(self, call: Call) -> MachineFacts:
+        return {} if self._energies is None else {"energy": self._energies.facts(call)}
 
-    def _agree(self, facts: Mapping[str, Any]) -> str:
+    def _agree(self, facts: MachineFacts) -> str:
         """Return how a board differs from the first one of this run, nothing where it does not."""
         found = comparable(facts)
         with self._agreeing:

@@ -1,11 +1,10 @@
 """BoardEnergy: energies of programs on a board, by a meter there or one connected here."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from hardware.energy.energy import Energy
 from hardware.errors import HardwareLostError, TargetError
+from hardware.facts import EnergyFacts
 from hardware.host.worker_bench import Call
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.energy_gauge import open_gauge
@@ -28,7 +27,7 @@ class BoardEnergy:
         self._config = config
         self._gauge = None if config.on_board else open_gauge(config)
 
-    def facts(self, call: Call) -> Mapping[str, Any]:
+    def facts(self, call: Call) -> EnergyFacts:
         """Return what must be equal where energies are compared.
 
         Raises:
@@ -36,7 +35,7 @@ class BoardEnergy:
         """
         if self._gauge is not None:
             return self._gauge.facts()
-        found: dict[str, Any] = call("meter", self._settings)
+        found: EnergyFacts = call("meter", self._settings)
         if "error" in found:
             raise TargetError(
                 f"energy.meter: {self._config.meter} on the board: {found['error']}", found["hint"]

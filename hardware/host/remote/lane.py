@@ -8,10 +8,11 @@ must run: only then is it the candidate that failed.
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from hardware.errors import BoardBusyError, BoardLostError, BuildError, HardwareLostError
+from hardware.facts import Connected, MachineFacts, SessionEnd
 from hardware.host.worker_bench import Call
 from hardware.host.worker_client import WorkerClient, WorkerLostError
 from hardware.measuring.protocol import ProtocolConfig
@@ -44,7 +45,7 @@ class Lane:
         self,
         config: TargetConfig,
         protocol: ProtocolConfig,
-        expected: Callable[[Mapping[str, Any]], str] = lambda facts: "",
+        expected: Callable[[MachineFacts], str] = lambda facts: "",
         *,
         energy_s: float = 0.0,
         sleep: Callable[[float], object] | None = None,
@@ -69,11 +70,11 @@ class Lane:
         self._sleep, self._clock = sleep or self._closing.wait, clock
         self._session_pid = 0
         self._checked_pid = 0
-        self.board: Mapping[str, Any] = {}
+        self.board: MachineFacts = {}
         """Facts of the board that the last session was with, its name among them."""
 
     @property
-    def worker_facts(self) -> Mapping[str, Any]:
+    def worker_facts(self) -> MachineFacts:
         """What the worker told about its target and its compiler."""
         return self._worker.facts
 
@@ -157,7 +158,7 @@ class Lane:
         self._session_pid = 0
         self._worker.close()
 
-    def _reach(self) -> Mapping[str, Any]:
+    def _reach(self) -> SessionEnd:
         """Open a session unless one is open; return how the session before it ended.
 
         Raises:
@@ -188,12 +189,12 @@ class Lane:
                 self._sleep(pause_s)
                 pause_s = min(2 * pause_s, _MOST_PAUSE_S)
 
-    def _connect(self) -> Mapping[str, Any]:
+    def _connect(self) -> SessionEnd:
         watchdog_s = self._limit_s + _WATCHDOG_S
-        found = self._ask("connect", watchdog_s)
+        found: Connected = self._ask("connect", watchdog_s)
         opened, facts = found["opened"], found["facts"]
         self._session_pid = opened["pid"]
-        end: Mapping[str, Any] = opened["last_end"]
+        end = opened["last_end"]
         self._check_crashed_reference(end)
         if wrong := self._expected(facts):
             self.release()
@@ -214,7 +215,7 @@ class Lane:
         except BuildError as error:  # no candidate is there yet
             raise BoardLostError(str(error)) from None
 
-    def _check_crashed_reference(self, end: Mapping[str, Any]) -> None:
+    def _check_crashed_reference(self, end: SessionEnd) -> None:
         """Raise where the session before this one crashed in nothing but the reference kernel."""
         pid, self._checked_pid = self._checked_pid, 0
         if pid and end.get("pid") == pid and end.get("signal") in _CRASHES:
@@ -225,9 +226,9 @@ class Lane:
             )
 
 
-def comparable(facts: Mapping[str, Any]) -> dict[str, Any]:
+def comparable(facts: MachineFacts) -> MachineFacts:
     """Return the facts that boards must share for their times to be compared."""
-    return {name: value for name, value in facts.items() if name not in _OWN}
+    return cast(MachineFacts, {name: value for name, value in facts.items() if name not in _OWN})
 
 
 def _lost(error: Exception, waited_s: float) -> HardwareLostError:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hardware.board import names
 from hardware.errors import BoardLostError, BuildError, HardwareLostError
+from hardware.facts import MachineFacts, MomentFacts, OpenedSession, TimedRepeats
 from hardware.worker.rpc.address import Address
 from hardware.worker.rpc.tracker import open_connection
 
@@ -49,9 +50,9 @@ class BoardSession:
                 f"{address} serves TVM RPC but not BitAlloc's functions",
                 "start it with: python -m hardware.board, or with the packed file",
             ) from None
-        self.opened: dict[str, Any] = json.loads(str(self._guard(lambda: opened(limit_s))))
+        self.opened: OpenedSession = json.loads(str(self._guard(lambda: opened(limit_s))))
         """`pid` and `name` of the session and the board, and `last_end` of the session before."""
-        self.facts: dict[str, Any] = self._json(names.FACTS)
+        self.facts: MachineFacts = self._json(names.FACTS)
         """What the board is."""
         if self.facts.get("agent") != names.AGENT_VERSION:
             raise HardwareLostError(
@@ -66,9 +67,10 @@ class BoardSession:
         """Tell the board that this host is alive, and will be heard of again within the limit."""
         self._call(names.REARM, self._limit_s)
 
-    def moment(self) -> dict[str, Any]:
+    def moment(self) -> MomentFacts:
         """Return the board's load, clock, temperature and throttling now."""
-        return self._json(names.MOMENT)
+        found: MomentFacts = self._json(names.MOMENT)
+        return found
 
     def upload(self, file: Path, ending: str) -> str:
         """Copy a file to the board and return its name there."""
@@ -101,17 +103,18 @@ class BoardSession:
         """Return a tensor that a loaded program keeps, as its last run left it."""
         return self._array(names.VALUE, name, tensor)
 
-    def time(self, name: str, loops: int, repeats: int) -> dict[str, Any]:
+    def time(self, name: str, loops: int, repeats: int) -> TimedRepeats:
         """Time a loaded program: `values_ms`, and `wall_s` and `cpu_s` of the board."""
         self.rearm()
-        return self._json(names.TIME, name, loops, repeats)
+        timed: TimedRepeats = self._json(names.TIME, name, loops, repeats)
+        return timed
 
     def stamps(self, name: str, executions: int) -> npt.NDArray[np.int64]:
         """Run a loaded program with stamps; int64 `[executions, stamps, 2]`."""
         self.rearm()
         return self._array(names.STAMP, name, executions)
 
-    def call_json(self, function: str, *arguments: Any) -> dict[str, Any]:
+    def call_json(self, function: str, *arguments: Any) -> Any:
         """Call another function of the board that answers with JSON, such as those of a meter."""
         self.rearm()
         return self._json(function, *arguments)
@@ -127,9 +130,8 @@ class BoardSession:
             array: npt.NDArray[Any] = np.load(file, allow_pickle=False)
         return array
 
-    def _json(self, function: str, *arguments: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(str(self._call(function, *arguments)))
-        return answer
+    def _json(self, function: str, *arguments: Any) -> Any:
+        return json.loads(str(self._call(function, *arguments)))
 
     def _call(self, function: str, *arguments: Any) -> Any:
         return self._guard(lambda: self._remote.get_function(function)(*arguments))

@@ -11,6 +11,7 @@ import numpy as np
 
 from hardware.board import names
 from hardware.errors import BoardLostError, HardwareLostError
+from hardware.facts import Connected, EnergyFacts, MachineFacts, MomentFacts
 from hardware.graph.agreement import describe_difference, fixed_input, reference_output
 from hardware.graph.borders import with_borders
 from hardware.graph.steps import Step
@@ -62,11 +63,11 @@ class RemoteWorkbench(Workbench):
         self._reference: RemoteProgram | None = None
         self._ruler_loops = 0
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> MachineFacts:
         """Return what only the process that loaded TVM knows."""
         return {**super().facts(), "linker": self._linker_name}
 
-    def connect(self, limit_s: float) -> dict[str, Any]:
+    def connect(self, limit_s: float) -> Connected:
         """Open a session, unless one is open.
 
         Args:
@@ -109,17 +110,18 @@ class RemoteWorkbench(Workbench):
         self._reference = None
         self._loaded.clear()
 
-    def moment(self) -> dict[str, Any]:
+    def moment(self) -> MomentFacts:
         """Return the board's load, clock, temperature and throttling now."""
         return self._open.moment()
 
-    def meter(self, settings: str) -> dict[str, Any]:
+    def meter(self, settings: str) -> EnergyFacts:
         """Return what the board says of an energy meter of its own (see `hardware.board.names`)."""
-        return self._open.call_json(names.METER, settings)
+        answer: EnergyFacts = self._open.call_json(names.METER, settings)
+        return answer
 
     def energy(
         self, settings: str, one_ms: float, window_s: float, idle_s: float, limit_s: float
-    ) -> dict[str, Any]:
+    ) -> Any:
         """Let the board measure the energy of the program that was built last."""
         program = self.program
         assert isinstance(program, RemoteProgram)

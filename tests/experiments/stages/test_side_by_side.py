@@ -11,6 +11,7 @@ import pytest
 from experiments.stages.side_by_side import EXTRA_ROUNDS, ROUNDS, time_side_by_side
 from hardware.device import Bench, MeasureResult
 from hardware.errors import BuildError
+from hardware.facts import MachineFacts
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import MeasurementSource
 from quant.deploy_graph import DeployGraph
@@ -32,7 +33,7 @@ class ScriptedDevice:
         self.order: list[str] = []
         self._scripts = {name: itertools.cycle(times) for name, times in scripts.items()}
 
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> MachineFacts:
         return {}
 
     def identity(self, graph: DeployGraph) -> Any:

@@ -5,15 +5,16 @@ from pathlib import Path
 import pytest
 
 from hardware.board.emulation import EMULATED, emulator
-from hardware.board.facts import moment_facts, standing_facts
+from hardware.board.facts import board_moment, describe_board
 from hardware.board.names import AGENT_VERSION
 from hardware.board.throttle import throttle_reasons
+from hardware.facts import MachineFacts, MomentFacts
 from tests.hardware.board.boards import write_jetson, write_pi
 
 
 def test_a_pi_is_described(tmp_path: Path) -> None:
     write_pi(tmp_path)
-    facts = standing_facts(tmp_path)
+    facts = describe_board(tmp_path)
     expected = {
         "model": "Raspberry Pi 4 Model B Rev 1.4",
         "cpu": "Cortex-A72",
@@ -26,18 +27,20 @@ def test_a_pi_is_described(tmp_path: Path) -> None:
         "agent": AGENT_VERSION,
         "tvm": "0.27.0.post1",
     }
-    assert {name: facts[name] for name in expected} == expected
+    assert {name: dict(facts)[name] for name in expected} == expected
     assert "10000000abcdef01" not in str(facts)
     assert len(facts["id"]) == 12
+    assert set(facts) <= set(MachineFacts.__annotations__)
 
 
 def test_a_moment_has_clock_heat_and_throttling(tmp_path: Path) -> None:
     write_pi(tmp_path, throttled="0x50005", milli_c=81_000)
-    facts = moment_facts(tmp_path)
+    facts = board_moment(tmp_path)
     assert facts["cpu_mhz"] == 1500.0
     assert facts["hottest_c"] == 81.0
     assert facts["governor"] == "ondemand"
     assert facts["throttled"] == ["under-voltage", "throttled"]
+    assert set(facts) <= set(MomentFacts.__annotations__)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,7 @@ def test_a_jetson_is_throttled_by_its_clock_and_not_by_its_fan(tmp_path: Path) -
 
 def test_a_board_that_cannot_tell_says_nothing(tmp_path: Path) -> None:
     assert throttle_reasons(tmp_path) is None
-    moment = moment_facts(tmp_path)
+    moment = board_moment(tmp_path)
     assert not {"throttled", "cpu_mhz", "hottest_c", "governor"} & set(moment)
 
 

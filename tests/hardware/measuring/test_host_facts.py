@@ -4,6 +4,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from hardware.facts import MachineFacts, MomentFacts
 from hardware.measuring import host_facts
 from hardware.measuring.host_facts import moment_facts, standing_facts
 
@@ -12,8 +13,10 @@ def test_facts_are_json_and_name_the_machine() -> None:
     facts = {**standing_facts(), **moment_facts()}
     assert json.loads(json.dumps(facts)) == facts
     assert facts["cpu"]
-    assert facts["cores"] >= 1
-    assert facts["load_1min"] >= 0
+    assert set(standing_facts()) <= set(MachineFacts.__annotations__)
+    assert set(moment_facts()) <= set(MomentFacts.__annotations__)
+    assert (standing_facts()["cores"] or 0) >= 1
+    assert moment_facts()["load_1min"] >= 0
 
 
 def test_what_cannot_be_read_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

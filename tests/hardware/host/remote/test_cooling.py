@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from hardware.errors import HardwareLostError
+from hardware.facts import MomentFacts
 from hardware.host.remote.cooling import held_back, time_cool
 
 
@@ -22,7 +23,7 @@ class FakeBoard:
         self.heat_c += 8.0
         return self.timings
 
-    def moment(self) -> dict[str, Any]:
+    def moment(self) -> MomentFacts:
         flags = ["throttled"] if self.heat_c > self.limit_c else []
         return {"hottest_c": self.heat_c, "throttled": flags}
 
@@ -71,7 +72,7 @@ def test_a_board_that_stays_throttled_is_lost_hardware_with_the_cure() -> None:
 
 
 def test_a_clock_below_its_limit_counts_only_where_the_governor_never_lowers_it() -> None:
-    slow = {"cpu_mhz": 600.0, "governor": "performance"}
+    slow: MomentFacts = {"cpu_mhz": 600.0, "governor": "performance"}
     assert held_back(slow, 1500.0) == ["600 MHz instead of 1500 MHz"]
     assert held_back({**slow, "governor": "ondemand"}, 1500.0) == []
     assert held_back({**slow, "cpu_mhz": 1450.0}, 1500.0) == []
