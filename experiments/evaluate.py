@@ -4,12 +4,11 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from env.decisions.budget import Budget
 from experiments.record import files
@@ -17,10 +16,9 @@ from experiments.record.run_folder import RunFolder, open_run
 from experiments.report.command import write_report
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import BEST, reported_uniform
-from experiments.stages.energy_table import draw_energies
 from experiments.stages.measured import graph_of, measured_widths
 from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
-from experiments.stages.results_table import ResultRow, draw_table, float_row, quantized_row
+from experiments.stages.results_table import ResultRow, float_row, print_results, quantized_row
 from experiments.stages.retraining import retrain_and_score, retrain_float_and_score
 from experiments.stages.side_by_side import time_side_by_side
 from experiments.terminal.exit_codes import run_command
@@ -32,7 +30,6 @@ from hardware.target import TargetConfig
 from quant.accuracy import Accuracy
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph
-from quant.layers import MAX_BITS
 
 __all__ = ["evaluate", "fresh_target", "main"]
 
@@ -71,29 +68,29 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
     """
     budget = Budget(**folder.read_json(files.RESULTS)["budget"])
     best = Allocation.from_dict(folder.read_json(files.BEST))
-    # A fresh folder, so that every kernel is generated and compiled again.
-    with tempfile.TemporaryDirectory(prefix="bitalloc-kernels-") as kernels:
-        target = fresh_target(config, kernels)
-        device = open_device(target, config.protocol, config.energy)
-        try:
-            with LiveProgress(quiet=config.quiet) as progress:
-                setup = set_up_network(config, progress)
-                best.check(setup.network.layers)
-                _compare_tiles(folder, config, setup, device)
-                layers = setup.network.layers
-                allocations = {**reported_uniform(layers, config.env.bit_choices), BEST: best}
-                trained = _retrain(setup, config, allocations, progress)
-                longer = retrain_float_and_score(
-                    setup, config, setup.task.test, partial(progress.stage, f"retraining {FLOAT}")
-                )
-                timed = time_side_by_side(
-                    device,
-                    {name: graph for name, (graph, _) in trained.items()},
-                    progress=lambda done, total: progress.stage("measuring", done, total),
-                )
-            facts = dict(device.facts())
-        finally:
-            device.close()
+    with (
+        # A fresh folder, so that every kernel is generated and compiled again.
+        tempfile.TemporaryDirectory(prefix="bitalloc-kernels-") as kernels,
+        closing(
+            open_device(fresh_target(config, kernels), config.protocol, config.energy)
+        ) as device,
+        LiveProgress(quiet=config.quiet) as progress,
+    ):
+        setup = set_up_network(config, progress)
+        layers = setup.network.layers
+        best.check(layers)
+        _compare_tiles(folder, config, setup, device)
+        allocations = {**reported_uniform(layers, config.env.bit_choices), BEST: best}
+        trained = _retrain(setup, config, allocations, progress)
+        longer = retrain_float_and_score(
+            setup, config, setup.task.test, partial(progress.stage, f"retraining {FLOAT}")
+        )
+        timed = time_side_by_side(
+            device,
+            {name: graph for name, (graph, _) in trained.items()},
+            progress=partial(progress.stage, "measuring"),
+        )
+        facts = dict(device.facts())
     whole = float_accuracy(setup.module, setup.task.test)
     rows = [
         float_row(layers, whole.value, whole.standard_error),
@@ -140,9 +137,7 @@ def _compare_tiles(
     """Say when the kernels have other tiles than the run's: its times may be others, too."""
     if (tiles := folder.record.tiles) is None:
         return  # a run from before there was a search
-    layers = setup.network.layers
-    graph = graph_of(setup.network, Allocation.uniform(layers, MAX_BITS))
-    if digest_tiles(device, graph, measured_widths(config)) != tiles["digest"]:
+    if digest_tiles(device, graph_of(setup.network), measured_widths(config)) != tiles["digest"]:
         print("the tiles are not those of the run: its search was repeated, removed, or left out")
 
 
@@ -150,10 +145,7 @@ def _command(path: Path, quiet: bool, no_tune: bool) -> None:
     folder, config = open_run(path, finished=True)
     config = replace(config, quiet=quiet or config.quiet, tune=config.tune and not no_tune)
     rows, budget = evaluate(folder, config)
-    console = Console()
-    console.print(draw_table(rows, budget, "test"))
-    if (energies := draw_energies(rows)) is not None:
-        console.print(energies)
+    print_results(rows, budget, "test")
     print(f"written to {folder.path / files.TEST_RESULTS} and {write_report([folder.path])}")
 
 

@@ -6,9 +6,8 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-
-from rich.console import Console
 
 from experiments.charts.bits import bits_chart
 from experiments.charts.front import front_chart
@@ -17,12 +16,11 @@ from experiments.record.environment_facts import command_line, environment_facts
 from experiments.record.hparams import write_hparams
 from experiments.record.islands import list_islands
 from experiments.record.run_folder import RunFolder, open_run, write_config
-from experiments.record.run_lock import RunLock
+from experiments.record.run_lock import run_lock
 from experiments.report.command import write_report
 from experiments.settings.load import load_config, override_resumed, take_resume_flag
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import Conclusion, conclude
-from experiments.stages.energy_table import draw_energies
 from experiments.stages.event_log import EventLog
 from experiments.stages.measured import (
     Measured,
@@ -33,7 +31,7 @@ from experiments.stages.measured import (
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.pareto import pareto_csv
 from experiments.stages.places import Places
-from experiments.stages.results_table import draw_table, to_csv
+from experiments.stages.results_table import print_results, to_csv
 from experiments.stages.resume import (
     Resumed,
     check_same_machine,
@@ -41,13 +39,12 @@ from experiments.stages.resume import (
     write_measured,
 )
 from experiments.stages.search import Searched, search
-from experiments.stages.tile_stage import tune_tiles
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
 from experiments.terminal.stop_signals import terminate_as_interrupt
 from hardware.device import Device
 from hardware.errors import HardwareLostError
-from hardware.measure_layers import digest_tiles
+from hardware.measure_layers import choose_tiles, digest_tiles
 from hardware.open_device import open_device
 from hardware.store import Store
 from quant.allocation import Allocation
@@ -75,7 +72,7 @@ def run(config: RunConfig, command: str) -> RunFolder:
         HardwareLostError: the device is gone.
     """
     folder = RunFolder.create(config, config.target.place)
-    with RunLock(folder.path):
+    with run_lock(folder.path):
         folder.write_text(files.COMMAND, command)
         _work(config, folder, Resumed())
     return folder
@@ -95,7 +92,7 @@ def resume(path: Path, overrides: Sequence[str], command: str) -> RunFolder:
     """
     folder, config = open_run(path)
     config = override_resumed(config, overrides)
-    with RunLock(folder.path):
+    with run_lock(folder.path):
         past = read_resumed(folder.path)
         folder.append_text(files.COMMAND, command)
         write_config(folder, config)
@@ -106,31 +103,32 @@ def resume(path: Path, overrides: Sequence[str], command: str) -> RunFolder:
 
 def _work(config: RunConfig, folder: RunFolder, past: Resumed) -> None:
     print(f"run folder: {folder.path}", flush=True)
-    handler = folder.open_log()
     store_path = Path(config.store) if config.store else Path(config.output) / "store.sqlite"
-    try:
-        with (
-            Store(store_path) as store,
-            closing(open_device(config.device_target, config.protocol, config.energy)) as device,
-            LiveProgress(quiet=config.quiet) as progress,
-            EventLog(folder.events) as events,
-        ):
-            if past.measured is not None:
-                check_same_machine(folder, device.facts())
-            folder.write_json(files.ENVIRONMENT, environment_facts(device.facts()))
-            places = Places(
-                device=device, store=store, folder=folder, events=events, progress=progress
-            )
-            _search(config, past, places)
-        write_hparams(folder)
-        write_report([folder.path])
-    except BaseException as error:
-        _logger.error("the run ended early: %r", error)
-        if isinstance(error, KeyboardInterrupt | HardwareLostError):
-            print(f"go on with: python -m experiments.run --resume {folder.path}", file=sys.stderr)
-        raise
-    finally:
-        folder.close_log(handler)
+    with folder.log():
+        try:
+            with (
+                Store(store_path) as store,
+                closing(
+                    open_device(config.device_target, config.protocol, config.energy)
+                ) as device,
+                LiveProgress(quiet=config.quiet) as progress,
+                EventLog(folder.events) as events,
+            ):
+                if past.measured is not None:
+                    check_same_machine(folder, device.facts())
+                folder.write_json(files.ENVIRONMENT, environment_facts(device.facts()))
+                places = Places(
+                    device=device, store=store, folder=folder, events=events, progress=progress
+                )
+                _search(config, past, places)
+            write_hparams(folder)
+            write_report([folder.path])
+        except BaseException as error:
+            _logger.error("the run ended early: %r", error)
+            if isinstance(error, KeyboardInterrupt | HardwareLostError):
+                resume_with = f"python -m experiments.run --resume {folder.path}"
+                print(f"go on with: {resume_with}", file=sys.stderr)
+            raise
 
 
 def _command(arguments: Sequence[str]) -> None:
@@ -173,16 +171,15 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
         searched.result,
         setup,
         places.device,  # not the store: what is reported is measured now
-        lambda done, total: progress.stage("side by side", done, total),
+        partial(progress.stage, "side by side"),
     )
     _write_conclusion(places, measured, searched, conclusion, time.monotonic() - started)
 
 
 def _choose_tiles(config: RunConfig, setup: NetworkSetup, places: Places) -> None:
     """Choose tiles before anything is measured, and write down which they are."""
-    network, widths = setup.network, measured_widths(config)
-    graph = graph_of(network, Allocation.uniform(network.layers, MAX_BITS))
-    report = tune_tiles(places.device, graph, widths, places.progress)
+    graph, widths = graph_of(setup.network), measured_widths(config)
+    report = choose_tiles(places.device, graph, widths, partial(places.progress.stage, "tiles"))
     _say(report.sentence)
     document = {**asdict(report), "digest": digest_tiles(places.device, graph, widths)}
     places.folder.write_json(files.TILES, document)
@@ -217,10 +214,7 @@ def _write_conclusion(
     events.chart("front/accuracy_latency", front, step)
     for missed in conclusion.choice.missed:
         _say(f"passed over: {missed} as measured, outside the budget")
-    console = Console()
-    console.print(draw_table(conclusion.rows, budget, "search"))
-    if (energies := draw_energies(conclusion.rows)) is not None:
-        console.print(energies)
+    print_results(conclusion.rows, budget, "search")
     _say(f"{len(evaluations)} evaluations in {seconds / 60:.1f} minutes")
 
 

@@ -1,6 +1,7 @@
 """Table check: the layer table's predictions against the measured times of random allocations."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rich import box
@@ -12,10 +13,9 @@ from experiments.bench.turnaround import random_allocations
 from experiments.settings.run_config import RunConfig
 from experiments.stages.measured import graph_of
 from experiments.stages.side_by_side import time_side_by_side
-from experiments.stages.tile_stage import tune_tiles
 from experiments.terminal.progress import LiveProgress
 from hardware.layers.table import LayerTable
-from hardware.measure_layers import measure_layer_table
+from hardware.measure_layers import choose_tiles, measure_layer_table
 from hardware.open_device import open_device
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, MIN_BITS
@@ -85,14 +85,14 @@ def check_table(config: RunConfig, network_name: str | None = None) -> TableChec
     try:
         with LiveProgress(quiet=config.quiet) as progress:
             network = load_bench_network(network_name, config, progress).network
-            graph = graph_of(network, Allocation.uniform(network.layers, MAX_BITS))
+            graph = graph_of(network)
             widths = range(MIN_BITS, MAX_BITS + 1)
-            tune_tiles(device, graph, widths, progress)
+            choose_tiles(device, graph, widths, partial(progress.stage, "tiles"))
             table = measure_layer_table(
                 device,
                 graph,
                 widths,
-                lambda done, total, what: progress.stage("layer table", done, total, what),
+                partial(progress.stage, "layer table"),
             )
             graphs = {
                 allocation: graph_of(network, allocation)
@@ -101,7 +101,7 @@ def check_table(config: RunConfig, network_name: str | None = None) -> TableChec
             measured = time_side_by_side(
                 device,
                 graphs,
-                progress=lambda done, total: progress.stage("measuring", done, total),
+                progress=partial(progress.stage, "measuring"),
             )
         predictions = tuple(
             Prediction(

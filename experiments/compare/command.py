@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -21,7 +22,7 @@ from experiments.compare.shared import SharedTimes
 from experiments.compare.tables import draw_answers, draw_costs
 from experiments.record import files
 from experiments.record.environment_facts import command_line, environment_facts
-from experiments.record.run_lock import RunLock
+from experiments.record.run_lock import run_lock
 from experiments.settings.load import load_config
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import reported_uniform
@@ -33,15 +34,13 @@ from experiments.stages.measured import (
 )
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.resume import check_same_machine
-from experiments.stages.tile_stage import tune_tiles
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
 from experiments.terminal.stop_signals import terminate_as_interrupt
 from hardware.device import Device
+from hardware.measure_layers import choose_tiles
 from hardware.open_device import open_device
 from hardware.store import Store
-from quant.allocation import Allocation
-from quant.layers import MAX_BITS
 
 __all__ = ["compare", "main"]
 
@@ -72,7 +71,7 @@ def compare(
     folder = CompareFolder.open(path, base)
     folder.check_plan(plan)
     with (
-        RunLock(path),
+        run_lock(path),
         Store(Path(base.store) if base.store else path / "store.sqlite") as store,
         closing(open_device(base.device_target, base.protocol, base.energy)) as device,
     ):
@@ -119,9 +118,9 @@ def _times(
 ) -> SharedTimes:
     if (times := folder.read_times()) is not None:
         return times
-    network, widths = setup.network, measured_widths(config)
-    graph = graph_of(network, Allocation.uniform(network.layers, MAX_BITS))
-    print(tune_tiles(place.device, graph, widths, progress).sentence, flush=True)
+    graph, widths = graph_of(setup.network), measured_widths(config)
+    report = choose_tiles(place.device, graph, widths, partial(progress.stage, "tiles"))
+    print(report.sentence, flush=True)
     table, uniform = measure_times(config, setup, place.device, place.store, progress)
     times = SharedTimes(table=table, uniform=uniform)
     folder.write_times(times)

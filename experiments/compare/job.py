@@ -96,17 +96,12 @@ def _search(
         sensitivity=subject.sensitivity,
         decided=DecidedBudget(budget=budget, reason=f"{100 * job.budget:g} % of the way to all-8"),
     )
-    handler = folder.open_log()
-    try:
-        with EventLog(folder.events) as events:
-            places = Places(
-                device=place.device,
-                store=place.store,
-                folder=folder,
-                events=events,
-                progress=LiveProgress(quiet=True),
-            )
-            past = read_evaluations(path)
-            return search(config, subject.setup, measured, places, past)
-    finally:
-        folder.close_log(handler)
+    with folder.log(), EventLog(folder.events) as events:
+        places = Places(
+            device=place.device,
+            store=place.store,
+            folder=folder,
+            events=events,
+            progress=LiveProgress(quiet=True),
+        )
+        return search(config, subject.setup, measured, places, read_evaluations(path))

@@ -3,6 +3,8 @@
 import json
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from quant.atomic_file import atomic_file, write_atomically
 __all__ = ["RunFolder", "open_run", "write_config"]
 
 _LATEST = "latest"
+_PACKAGES = ("quant", "hardware", "env", "agents", "experiments")
 
 
 class RunFolder:
@@ -114,21 +117,21 @@ class RunFolder:
         """
         append_line(self.path / files.EVALUATIONS, evaluation.to_dict())
 
-    def open_log(self) -> logging.Handler:
-        """Send the log records of our packages to `run.log`; the caller closes the handler."""
+    @contextmanager
+    def log(self) -> Iterator[None]:
+        """Send the log records of our packages to `run.log` while the context is open."""
         handler = logging.FileHandler(self.path / files.LOG, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        for package in ("quant", "hardware", "env", "agents", "experiments"):
-            logger = logging.getLogger(package)
+        loggers = [logging.getLogger(package) for package in _PACKAGES]
+        for logger in loggers:
             logger.setLevel(logging.INFO)
             logger.addHandler(handler)
-        return handler
-
-    def close_log(self, handler: logging.Handler) -> None:
-        """Undo `open_log`."""
-        for package in ("quant", "hardware", "env", "agents", "experiments"):
-            logging.getLogger(package).removeHandler(handler)
-        handler.close()
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeHandler(handler)
+            handler.close()
 
 
 def open_run(path: Path, *, finished: bool = False) -> tuple[RunFolder, RunConfig]:

@@ -6,7 +6,6 @@ Stable-Baselines3 writes its own file in the same folder; none of these tags is 
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
@@ -15,13 +14,14 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from experiments.charts.chart import Chart
 from experiments.charts.draw import draw_chart, png_bytes
+from hardware.closing import Closing
 
 __all__ = ["EventLog"]
 
 SUFFIX = ".bitalloc"
 
 
-class EventLog:
+class EventLog(Closing):
     """Writes scalars, figures and texts into one event file. A context manager."""
 
     def __init__(self, folder: Path) -> None:
@@ -59,19 +59,6 @@ class EventLog:
     def close(self) -> None:
         """Close the event file."""
         self._writer.close()
-
-    def __enter__(self) -> "EventLog":
-        """Return the log itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the event file, whatever happened."""
-        self.close()
 
     def _add(self, summary: Summary, step: int) -> None:
         self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from env.decisions.costs import cost_table
 from env.decisions.masks import BudgetMask
@@ -43,9 +44,12 @@ class Measured:
     decided: DecidedBudget
 
 
-def graph_of(network: QuantizedNetwork, allocation: Allocation) -> DeployGraph:
-    """Convert a network at an allocation; enough for timing, which depends on bits alone."""
-    network.set_allocation(allocation)
+def graph_of(network: QuantizedNetwork, allocation: Allocation | None = None) -> DeployGraph:
+    """Convert a network at an allocation, all-8-bit without one.
+
+    Enough for timing, which depends on bits alone.
+    """
+    network.set_allocation(allocation or Allocation.uniform(network.layers, MAX_BITS))
     return convert(network)
 
 
@@ -97,15 +101,15 @@ def measure_times(
     network = setup.network
     widths = measured_widths(config)
     table = StoredDevice(device, store, config.protocol).layer_table(
-        graph_of(network, Allocation.uniform(network.layers, MAX_BITS)),
+        graph_of(network),
         widths,
-        lambda done, total, what: progress.stage("layer table", done, total, what),
+        partial(progress.stage, "layer table"),
     )
     graphs = {bits: graph_of(network, Allocation.uniform(network.layers, bits)) for bits in widths}
     timed = time_side_by_side(
         device,
         graphs,
-        progress=lambda done, total: progress.stage("uniform allocations", done, total),
+        progress=partial(progress.stage, "uniform allocations"),
     )
     uniform = {
         bits: UniformFigures(
@@ -127,7 +131,7 @@ def measure_sensitivity(
             setup.network,
             batches_of(setup.task.search.images, setup.task.search.labels, size=256),
             measured_widths(config),
-            progress=lambda done, total: progress.stage("sensitivities", done, total),
+            progress=partial(progress.stage, "sensitivities"),
         )
 
 

@@ -1,6 +1,7 @@
 """Network set-up: the task's data, its float network, and the calibrated network made of it."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -39,7 +40,7 @@ def set_up_network(config: RunConfig, progress: LiveProgress) -> NetworkSetup:
         module = float_module(
             task,
             config.seed,
-            progress=lambda done, total: progress.stage("float network", done, total),
+            progress=partial(progress.stage, "float network"),
         )
         network = prepare(module, task.example)
         network.calibrate(task.train.images[: config.env.calibration_images])

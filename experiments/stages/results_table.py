@@ -7,15 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from env.decisions.budget import MEASURED_TOLERANCE, Budget
-from hardware.energy.energy import NO_METER
+from hardware.energy.energy import MODELLED, NO_METER, UNSTABLE_ERROR
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
 
-__all__ = ["ResultRow", "draw_table", "float_row", "quantized_row", "to_csv"]
+__all__ = [
+    "ResultRow",
+    "draw_energies",
+    "draw_table",
+    "float_row",
+    "print_results",
+    "quantized_row",
+    "to_csv",
+]
 
 _FLOAT_BYTES = 4
 
@@ -127,6 +136,42 @@ def draw_table(rows: Sequence[ResultRow], budget: Budget, split: str) -> Table:
     return table
 
 
+def draw_energies(rows: Sequence[ResultRow]) -> Table | None:
+    """Draw the rows that have an energy for a terminal; None where there is no meter.
+
+    One table of times and energies would be too wide for a terminal.
+    """
+    metered = [row for row in rows if row.energy_mj is not None]
+    if not metered:
+        return None
+    sources = sorted({row.energy_source for row in metered})
+    caption = f"millijoules of one execution by {' and '.join(sources)}"
+    caption += (
+        ": named watts times the time, nobody measured it"
+        if sources == [MODELLED]
+        else ", gross ± standard error; net is without idling"
+    )
+    if any(_unstable(row) for row in metered):
+        caption += "\n* unstable: the parts of its window disagree"
+    table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
+    table.add_column("", no_wrap=True)
+    for name in ("gross mJ", "net mJ", "idle W", "source"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in metered:
+        table.add_row(
+            row.name, _gross(row), _four(row.energy_net_mj), _four(row.idle_w), row.energy_source
+        )
+    return table
+
+
+def print_results(rows: Sequence[ResultRow], budget: Budget, split: str) -> None:
+    """Print the tables of accuracies, times and energies on stdout."""
+    console = Console()
+    console.print(draw_table(rows, budget, split))
+    if (energies := draw_energies(rows)) is not None:
+        console.print(energies)
+
+
 def to_csv(rows: Sequence[ResultRow]) -> str:
     """Return the rows as CSV with a header; what is None is empty."""
     buffer = io.StringIO()
@@ -148,3 +193,18 @@ def _cells(row: ResultRow) -> tuple[str, ...]:
         bits = f"{row.weight_bits:.1f}/{row.activation_bits:.1f}"
     inside = {None: "-", True: "yes", False: "no"}[row.inside_budget]
     return row.name, accuracy, latency, iqr, str(row.model_bytes), bits, inside
+
+
+def _gross(row: ResultRow) -> str:
+    gross = _four(row.energy_mj)
+    if row.energy_source == MODELLED:
+        return gross
+    return f"{gross} ± {row.energy_error_mj:.2g}" + ("*" if _unstable(row) else "")
+
+
+def _unstable(row: ResultRow) -> bool:
+    return (row.energy_error_mj or 0.0) > UNSTABLE_ERROR * abs(row.energy_mj or 0.0)
+
+
+def _four(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

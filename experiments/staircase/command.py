@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -14,7 +15,6 @@ from experiments.settings.load import load_config
 from experiments.settings.run_config import RunConfig
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import set_up_network
-from experiments.stages.tile_stage import tune_tiles
 from experiments.staircase.figure import speedup_chart
 from experiments.staircase.notes import notes
 from experiments.staircase.staircase import Staircase, measure_staircase
@@ -23,9 +23,9 @@ from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.layers.shapes import SMALL_SHAPES, STANDARD_SHAPES, standard_graph
+from hardware.measure_layers import choose_tiles
 from hardware.open_device import open_device
 from hardware.tiles.report import TileReport
-from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS, MIN_BITS
 
@@ -120,7 +120,13 @@ def _choose_tiles(
         stage = "tiles" if len(graphs) == 1 else f"tiles, layer {done + 1} of {len(graphs)}"
         widths = sorted({*known.bits, MAX_BITS})
         reports.append(
-            tune_tiles(device, graph, widths, progress, equal_bits=not known.all_pairs, stage=stage)
+            choose_tiles(
+                device,
+                graph,
+                widths,
+                partial(progress.stage, stage),
+                equal_bits=not known.all_pairs,
+            )
         )
     return TileReport.of(reports)
 
@@ -146,7 +152,7 @@ def _graphs(shapes: str | None, config: RunConfig, progress: LiveProgress) -> li
     if shapes:
         return [standard_graph(shape) for shape in _SHAPES[shapes]]
     network = set_up_network(config, progress).network
-    return [graph_of(network, Allocation.uniform(network.layers, MAX_BITS))]
+    return [graph_of(network)]
 
 
 def _show(staircase: Staircase, *, all_pairs: bool) -> None:

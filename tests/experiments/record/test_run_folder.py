@@ -71,9 +71,8 @@ def test_a_file_where_the_folder_should_be_is_one_sentence(tmp_path: Path) -> No
 
 def test_the_log_takes_our_records_until_it_is_closed(tmp_path: Path) -> None:
     folder = RunFolder.create(config(tmp_path), "local", NOON)
-    handler = folder.open_log()
-    logging.getLogger("hardware.host.local.device").info("worker replaced")
-    folder.close_log(handler)
+    with folder.log():
+        logging.getLogger("hardware.host.local.device").info("worker replaced")
     logging.getLogger("hardware.host.local.device").info("too late")
     text = (folder.path / "run.log").read_text()
     assert "hardware.host.local.device: worker replaced" in text

@@ -4,8 +4,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from env.decisions.budget import Budget
-from experiments.stages.energy_table import draw_energies
-from experiments.stages.results_table import ResultRow, quantized_row
+from experiments.stages.results_table import ResultRow, draw_energies, quantized_row
 from hardware.energy.energy import Energy, modelled_energy
 from tests.experiments.evaluations import allocation, measurement
 

@@ -13,11 +13,10 @@ from experiments.bench.peers.bitalloc_engine import tune_bitalloc
 from experiments.evaluate import fresh_target
 from experiments.settings.load import load_config
 from experiments.settings.run_config import RunConfig
-from experiments.stages.tile_stage import tune_tiles
 from experiments.terminal.exit_codes import DONE
-from experiments.terminal.progress import LiveProgress
 from hardware.kernels.schedule.schedule import candidates, make_schedule
 from hardware.layers.timing import bit_pairs
+from hardware.measure_layers import choose_tiles
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
@@ -106,10 +105,9 @@ class Recording(SimulatedDevice):
         return TileReport(searched=1)
 
 
-def test_the_stage_passes_the_question_on() -> None:
+def test_the_device_is_asked_for_pairs_of_equal_widths() -> None:
     device = Recording(ProtocolConfig())
-    with LiveProgress(quiet=True) as progress:
-        report = tune_tiles(device, digits_like(), (2, 8), progress, equal_bits=True)
+    report = choose_tiles(device, digits_like(), (2, 8), lambda *_: None, equal_bits=True)
     assert report.searched == 1
     assert device.asked == ("digits-like", bit_pairs(digits_like(), (2, 8), equal_bits=True))
 
