@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hardware.closing import Closing
 from hardware.device import Bench, Device, MeasureResult
+from hardware.errors import BuildError
 from hardware.facts import MachineFacts
 from hardware.layers.table import LayerTable
 from hardware.measure_layers import digest_tiles, measure_layer_table
@@ -24,7 +26,7 @@ MOST_DISTURBED = 0.2
 """Share of disturbed samples up to which a layer table is worth keeping."""
 
 
-class StoredDevice:
+class StoredDevice(Closing):
     """Looks measurements up in a store before it asks the device, and keeps the stable ones.
 
     The key is the program (its kernels and the shapes of their constants: time does not depend on
@@ -68,7 +70,10 @@ class StoredDevice:
             HardwareLostError: the device is gone.
             StoreError: the store cannot be read or written.
         """
-        key = self._key(graph)
+        try:
+            key = self._key(graph)
+        except BuildError as error:  # no kernel, so nothing to look up either
+            return MeasureResult(error=str(error))
         found = self._store.get("measurement", key)
         if found is not None:
             return MeasureResult(measurement=Measurement.from_dict(found), cached=True)

@@ -14,7 +14,7 @@ from hardware.open_device import open_device
 from hardware.simulated import SimulatedDevice, simulated_layer_us
 from hardware.target import TargetConfig
 from quant.allocation import Allocation, LayerBits
-from quant.integer import run_graph
+from tests.hardware.device_contract import DeviceContract
 from tests.hardware.graphs import digits_like
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,10 +24,23 @@ PRINT_VALUES = """
 import json
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
+from tests.hardware.device_contract import DeviceContract
 from tests.hardware.graphs import digits_like
 result = SimulatedDevice(ProtocolConfig()).measure(digits_like((8, 7, 6, 4, 3)))
 print(json.dumps(result.measurement.values_ms))
 """
+
+
+@pytest.fixture
+def device() -> SimulatedDevice:
+    return SimulatedDevice(PROTOCOL)
+
+
+another = device
+
+
+class TestSimulatedDevice(DeviceContract):
+    source = "simulated"
 
 
 def test_open_device_opens_it_and_everything_says_simulated() -> None:
@@ -61,12 +74,6 @@ def test_the_formula_falls_with_the_bits() -> None:
     times = [simulated_layer_us(1_000_000, bits, bits) for bits in range(2, 9)]
     assert times == sorted(times)
     assert len(set(times)) == len(times)
-
-
-def test_run_is_the_integer_reference() -> None:
-    x = np.random.default_rng(0).standard_normal((3, 1, 8, 8)).astype(np.float32)
-    graph = digits_like()
-    assert np.array_equal(SimulatedDevice(PROTOCOL).run(graph, x), run_graph(graph, x))
 
 
 def test_the_layer_table_predicts_the_measurement() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from hardware.device import MeasureResult
+from hardware.errors import BuildError
 from hardware.facts import MeasurementFacts
 from hardware.layers.table import LayerTable
 from hardware.measure_layers import choose_tiles
@@ -14,6 +15,7 @@ from hardware.store import Store
 from hardware.stored_device import StoredDevice
 from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
+from tests.hardware.device_contract import DeviceContract
 from tests.hardware.graphs import digits_like
 
 PROTOCOL = ProtocolConfig()
@@ -42,6 +44,29 @@ class CountingDevice(SimulatedDevice):
 
 def stored(device: CountingDevice, path: Path, protocol: ProtocolConfig = PROTOCOL) -> StoredDevice:
     return StoredDevice(device, Store(path / "store.sqlite"), protocol)
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> StoredDevice:
+    return stored(CountingDevice(), tmp_path)
+
+
+another = device
+
+
+class TestStoredDevice(DeviceContract):
+    source = "simulated"
+
+
+def test_a_candidate_without_kernels_is_a_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def identity(self: CountingDevice, graph: DeployGraph) -> Any:
+        raise BuildError("no kernel computes layer1")
+
+    monkeypatch.setattr(CountingDevice, "identity", identity)
+    result = stored(CountingDevice(), tmp_path).measure(digits_like())
+    assert (result.measurement, result.error) == (None, "no kernel computes layer1")
 
 
 def test_an_equal_program_is_measured_once_across_runs(tmp_path: Path) -> None:
