@@ -76,6 +76,7 @@ def formula_table(layers: Sequence[LayerSpec], *, energies: bool = False) -> Lay
             }
             for k, layer in enumerate(layers, start=1)
         },
+        disturbed_share=0.0,
         overhead_us=1.5,
         source="simulated",
     )
@@ -215,6 +216,8 @@ class FormulaEvaluator:
             loops=1,
             protocol=ProtocolConfig(),
             source="simulated",
+            device="a formula",
+            facts={},
             energy=None
             if energy_mj is None
             else Energy(source=MODELLED, what="a formula", blocks_mj=(energy_mj,)),

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,12 +110,12 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
     ]
     document: dict[str, Any] = {
         "split": "test",
-        "budget": asdict(budget),
+        "budget": budget,
         "device": facts,
         "steps": config.final.steps,
-        "rows": [row.to_dict() for row in rows],
-        "allocations": {name: item.to_dict() for name, item in allocations.items()},
-        "measurements": {name: item.to_dict() for name, item in timed.items()},
+        "rows": rows,
+        "allocations": allocations,
+        "measurements": timed,
     }
     folder.write_json(files.TEST_RESULTS, document)
     return rows, budget

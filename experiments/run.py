@@ -162,7 +162,7 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
     for island in islands:
         _say(str(island))
     if islands:
-        folder.write_json(files.ISLANDS, [island.to_dict() for island in islands])
+        folder.write_json(files.ISLANDS, islands)
     searched = search(config, setup, measured, places, past.evaluations)
     if searched.unmet is not None:
         raise searched.unmet
@@ -195,15 +195,15 @@ def _write_conclusion(
     folder, events = places.folder, places.events
     budget, best = measured.decided.budget, conclusion.choice.evaluation
     evaluations = searched.problem.evaluator.evaluations
-    folder.write_text(files.BEST, best.allocation.to_json())
+    folder.write_json(files.BEST, best.allocation)
     folder.write_text(files.FRONT, pareto_csv(evaluations))
     folder.write_text(files.RESULTS_CSV, to_csv(conclusion.rows))
     document = {
         "split": "search",
-        "budget": asdict(budget),
+        "budget": budget,
         "budget_reason": measured.decided.reason,
         "evaluations": len(evaluations),
-        "accounting": searched.used.to_dict(),
+        "accounting": searched.used,
         "seconds": seconds,
         **conclusion.to_dict(),
     }

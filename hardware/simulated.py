@@ -168,6 +168,7 @@ class SimulatedDevice(Closing):
             times_us=times_us,
             overhead_us=self._overhead_us(graph),
             source=self.source,
+            disturbed_share=0.0,
             families={layer: dict.fromkeys(choices, _FAMILY) for layer, choices in pairs.items()},
         )
 

@@ -19,6 +19,7 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.progress import Progress
 from hardware.store import Store
 from quant.deploy_graph import DeployGraph
+from quant.json_form import from_plain, to_plain
 
 __all__ = ["MOST_DISTURBED", "StoredDevice"]
 
@@ -76,10 +77,10 @@ class StoredDevice(Closing):
             return MeasureResult(error=str(error))
         found = self._store.get("measurement", key)
         if found is not None:
-            return MeasureResult(measurement=Measurement.from_dict(found), cached=True)
+            return MeasureResult(measurement=from_plain(Measurement, found), cached=True)
         result = self._device.measure(graph)
         if result.measurement is not None and _worth_keeping(result.measurement):
-            self._store.put("measurement", key, result.measurement.to_dict())
+            self._store.put("measurement", key, to_plain(result.measurement))
         return result
 
     def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -113,12 +114,12 @@ class StoredDevice(Closing):
             key["tiles"] = tiles
         found = self._store.get("layer-table", key)
         if found is not None:
-            return LayerTable.from_dict(found)
+            return from_plain(LayerTable, found)
         table = measure_layer_table(
             self._device, graph, bit_choices, progress, equal_bits=equal_bits
         )
         if table.disturbed_share <= MOST_DISTURBED:
-            self._store.put("layer-table", key, table.to_dict())
+            self._store.put("layer-table", key, to_plain(table))
         return table
 
     def close(self) -> None:

@@ -1,11 +1,11 @@
 """LayerBits and Allocation: the bit-widths of one candidate, and their JSON form."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from quant.errors import AllocationError
+from quant.json_form import own_form
 from quant.layers import INPUT_BITS, MAX_BITS, MIN_BITS, LayerSpec
 
 __all__ = ["ALLOCATION_SCHEMA", "Allocation", "LayerBits"]
@@ -39,6 +39,8 @@ class Allocation:
     """The bits of every layer of one network, in layer order. Hashable and immutable."""
 
     items: tuple[tuple[str, LayerBits], ...]
+
+    __get_pydantic_core_schema__ = staticmethod(own_form)
 
     @classmethod
     def of(cls, bits: Mapping[str, LayerBits]) -> "Allocation":
@@ -122,15 +124,8 @@ class Allocation:
         """Return the JSON document: schema version and a plain map of layers."""
         return {
             "schema": ALLOCATION_SCHEMA,
-            "layers": {
-                name: {"weight_bits": bits.weight_bits, "activation_bits": bits.activation_bits}
-                for name, bits in self.items
-            },
+            "layers": {name: asdict(bits) for name, bits in self.items},
         }
-
-    def to_json(self) -> str:
-        """Return the document as text."""
-        return json.dumps(self.to_dict(), indent=2)
 
     @classmethod
     def from_dict(cls, document: object) -> "Allocation":
@@ -153,19 +148,6 @@ class Allocation:
                 )
             items.append((name, LayerBits(**entry)))
         return cls(tuple(items))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Allocation":
-        """Read the text of `to_json`.
-
-        Raises:
-            AllocationError: not JSON, or not such a document.
-        """
-        try:
-            document = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise AllocationError(f"the allocation is not JSON: {error}") from None
-        return cls.from_dict(document)
 
 
 def _check_layer(layer: LayerSpec, bits: LayerBits, bit_choices: Sequence[int] | None) -> None:

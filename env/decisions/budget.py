@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from env.errors import BudgetError
+from quant.json_form import EXACT
 
 __all__ = ["MEASURED_TOLERANCE", "Budget", "BudgetConfig"]
 
@@ -71,6 +72,8 @@ class Budget:
     latency_ms: float | None = None
     model_bytes: int | None = None
     energy_mj: float | None = None
+
+    __pydantic_config__ = EXACT
 
     def allows(
         self,

@@ -5,8 +5,7 @@ sensitivities) is not in them: it is the same for all methods.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from env.evaluating.evaluation import Evaluation
 
@@ -42,10 +41,6 @@ class Accounting:
     looked_up: int
     """Evaluations whose measurement was looked up: their time is missing from `wall_s`, as is that
     of retraining and of sensitivities that were looked up, which nothing here counts."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return asdict(self)
 
 
 class Ledger:

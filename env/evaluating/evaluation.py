@@ -1,50 +1,58 @@
 """Evaluation: accuracy, measurement and size of one Allocation."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, model_serializer
 
 from hardware.energy.energy import NO_METER
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
+from quant.json_form import Plain, from_plain
 
 __all__ = ["Evaluation"]
+
+_Loss = Annotated[  # JSON has no NaN
+    float,
+    BeforeValidator(lambda loss: math.nan if loss is None else loss),
+    PlainSerializer(lambda loss: loss if math.isfinite(loss) else None),
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
     """What one retrained, compiled and measured candidate turned out to be."""
 
-    allocation: Allocation
     index: int
     """Running number of the evaluation within its run, from 0; -1 for practice."""
+    proposer: str = ""
+    """Which method asked: `uniform`, `ppo`, `random`, ..."""
+    practice: bool = False
+    """True when accuracy and latency are a model's predictions, not a retrained network's."""
     accuracy: float
     """Top-1 on the search split, on integer codes, 0..1 (predicted when `practice`); 0 where
     training or conversion failed, as `error` then says."""
     accuracy_se: float
     """Standard error of `accuracy`, from the number of images."""
-    loss: float
+    loss: _Loss
     """Mean cross-entropy on the search split; NaN for practice and after a failed training."""
-    model_bytes: int
-    measurement: Measurement | None = None
     predicted_ms: float | None = None
     """Latency from the layer table: the only latency a practice evaluation has."""
     predicted_mj: float | None = None
     """Energy from the layer table: the only energy a practice evaluation has."""
+    model_bytes: int
     error: str = ""
     """Why the candidate has no measurement; empty when it has one."""
-    practice: bool = False
-    """True when accuracy and latency are a model's predictions, not a retrained network's."""
     cached: bool = False
     """True when the measurement is a stored one of an equal program on the same machine."""
-    proposer: str = ""
-    """Which method asked: `uniform`, `ppo`, `random`, ..."""
     training_samples: int = 0
     """Training images that its retraining sees, also where the result was looked up or failed."""
     train_s: float = 0.0
     build_s: float = 0.0
     measure_s: float = 0.0
+    allocation: Allocation
+    measurement: Measurement | None = None
 
     @property
     def device_s(self) -> float:
@@ -69,61 +77,24 @@ class Evaluation:
         """Return itself: nothing changes it, and vectorised environments copy every `info`."""
         return self
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return {
-            "index": self.index,
-            "proposer": self.proposer,
-            "practice": self.practice,
-            "accuracy": self.accuracy,
-            "accuracy_se": self.accuracy_se,
-            "loss": self.loss if math.isfinite(self.loss) else None,  # JSON has no NaN
-            "latency_ms": self.latency_ms,
-            "predicted_ms": self.predicted_ms,
-            "energy_mj": self.energy_mj,
-            "energy_source": NO_METER
-            if self.measurement is None
-            else self.measurement.energy_source,
-            "predicted_mj": self.predicted_mj,
-            "model_bytes": self.model_bytes,
-            "error": self.error,
-            "cached": self.cached,
-            "training_samples": self.training_samples,
-            "train_s": self.train_s,
-            "build_s": self.build_s,
-            "measure_s": self.measure_s,
-            "allocation": self.allocation.to_dict(),
-            "measurement": None if self.measurement is None else self.measurement.to_dict(),
-        }
+    @model_serializer(mode="wrap")
+    def _document(self, plain: Plain) -> dict[str, Any]:
+        document: dict[str, Any] = {}
+        measured = self.measurement
+        for name, value in plain(self).items():
+            if name == "predicted_ms":
+                document["latency_ms"] = self.latency_ms
+            if name == "predicted_mj":
+                document["energy_mj"] = self.energy_mj
+                document["energy_source"] = measured.energy_source if measured else NO_METER
+            document[name] = value
+        return document
 
     @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> "Evaluation":
-        """Read a document written by `to_dict`."""
-        measurement = document["measurement"]
-        plain = {name: document[name] for name in _PLAIN}
-        if plain["loss"] is None:
-            plain["loss"] = math.nan
-        return cls(
-            predicted_mj=document.get("predicted_mj"),  # absent in records of older versions
-            allocation=Allocation.from_dict(document["allocation"]),
-            measurement=None if measurement is None else Measurement.from_dict(measurement),
-            training_samples=document.get("training_samples", 0),  # runs of older versions
-            **plain,
-        )
+    def from_dict(cls, document: Any) -> "Evaluation":
+        """Read the form of JSON, of this version or an older one.
 
-
-_PLAIN = (
-    "index",
-    "proposer",
-    "practice",
-    "accuracy",
-    "accuracy_se",
-    "loss",
-    "predicted_ms",
-    "model_bytes",
-    "error",
-    "cached",
-    "train_s",
-    "build_s",
-    "measure_s",
-)
+        Raises:
+            ValueError: the document is of another form.
+        """
+        return from_plain(cls, document, lacking=("predicted_mj", "training_samples"))

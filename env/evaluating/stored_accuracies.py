@@ -13,6 +13,7 @@ import quant
 from hardware.store import Store
 from quant.accuracy import Accuracy
 from quant.allocation import Allocation
+from quant.json_form import from_plain, to_plain
 from quant.network import QuantizedNetwork
 
 __all__ = ["StoredAccuracies", "code_digest", "network_digest"]
@@ -46,15 +47,11 @@ class StoredAccuracies:
     def get(self, allocation: Allocation) -> Accuracy | None:
         """Return the accuracy of an equal retraining, or None."""
         found = self._store.get("evaluation", self._whole(allocation))
-        return None if found is None else Accuracy(**found)
+        return None if found is None else from_plain(Accuracy, found)
 
     def put(self, allocation: Allocation, accuracy: Accuracy) -> None:
         """Keep an accuracy."""
-        self._store.put(
-            "evaluation",
-            self._whole(allocation),
-            {"correct": accuracy.correct, "count": accuracy.count, "loss": accuracy.loss},
-        )
+        self._store.put("evaluation", self._whole(allocation), to_plain(accuracy))
 
     def _whole(self, allocation: Allocation) -> dict[str, Any]:
         return {**self._key, "allocation": allocation.to_dict()}

@@ -2,10 +2,10 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
+from typing import TypeVar
 
 from env.evaluating.accounting import Ledger
 from env.evaluating.sensitivity_config import SensitivityConfig
@@ -13,6 +13,7 @@ from env.evaluating.stored_accuracies import code_digest, network_digest
 from env.tasks.task import Split
 from hardware.measuring.lock import training_lock
 from hardware.store import Store
+from quant.json_form import from_plain, to_plain
 from quant.network import QuantizedNetwork
 from quant.quantizer import WIDTHS
 from quant.sensitivities import (
@@ -28,6 +29,8 @@ from quant.sensitivities import (
 from quant.sensitivities.batches import Batch, batches_of
 
 __all__ = ["StoredSensitivities"]
+
+T = TypeVar("T", SensitivityTable, Orthogonality)
 
 _logger = logging.getLogger(__name__)
 
@@ -78,9 +81,10 @@ class StoredSensitivities:
         """
         if kind not in self._tables:
             batches = self._batches(self._config.images)
-            document = self._kept(kind, batches, lambda: self._estimate(kind, batches).to_dict())
-            self._tables[kind] = SensitivityTable.from_dict(document)
-            self._ledger.add(training_samples=self._tables[kind].cost.samples)
+            self._tables[kind] = self._kept(
+                kind, SensitivityTable, batches, lambda: self._estimate(kind, batches)
+            )
+            self._ledger.add(training_samples=self._tables[kind].samples)
         return self._tables[kind]
 
     def orthogonality(self) -> Orthogonality:
@@ -92,13 +96,13 @@ class StoredSensitivities:
         if self._orthogonality is None:
             batches = self._batches(self._config.orthogonality_images)
             report = self._reporter("orthogonality")
-            document = self._kept(
+            self._orthogonality = self._kept(
                 "orthogonality",
+                Orthogonality,
                 batches,
-                lambda: orthogonality(self._network, batches, progress=report).to_dict(),
+                lambda: orthogonality(self._network, batches, progress=report),
             )
-            self._orthogonality = Orthogonality.from_dict(document)
-            self._ledger.add(training_samples=self._orthogonality.cost.samples)
+            self._ledger.add(training_samples=self._orthogonality.samples)
         return self._orthogonality
 
     def _estimate(self, kind: SensitivityKind, batches: tuple[Batch, ...]) -> SensitivityTable:
@@ -113,8 +117,8 @@ class StoredSensitivities:
         return hessian_sensitivity(network, batches, WIDTHS, draws=draws, progress=report)
 
     def _kept(
-        self, kind: str, batches: tuple[Batch, ...], make: Callable[[], Mapping[str, Any]]
-    ) -> Mapping[str, Any]:
+        self, kind: str, form: type[T], batches: tuple[Batch, ...], make: Callable[[], T]
+    ) -> T:
         key = {
             "kind": kind,
             "network": network_digest(self._network),
@@ -125,17 +129,17 @@ class StoredSensitivities:
         }
         found = self._store.get("sensitivity", key)
         if found is not None:
-            return found
+            return from_plain(form, found)
         with training_lock():
-            document = make()
+            made = make()
         _logger.info(
             "%s sensitivity: %d images through the network in %.1f s",
             kind,
-            document["samples"],
-            document["seconds"],
+            made.samples,
+            made.seconds,
         )
-        self._store.put("sensitivity", key, document)
-        return document
+        self._store.put("sensitivity", key, to_plain(made))
+        return made
 
     def _batches(self, count: int) -> tuple[Batch, ...]:
         images, labels = self._train.images[:count], self._train.labels[:count]

@@ -1,7 +1,6 @@
 """Preprocessing: from pixels as files have them to what the network reads."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 __all__ = ["Preprocessing"]
 
@@ -17,7 +16,3 @@ class Preprocessing:
     deviation: tuple[float, ...] = (1.0,)
     geometry: str = ""
     """How an image gets its size, in words; empty where it has it already."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return asdict(self)

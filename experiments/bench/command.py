@@ -5,7 +5,6 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, RenderableType
 
@@ -21,6 +20,7 @@ from experiments.errors import BenchError, RunFolderError
 from experiments.settings.load import load_config
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.exit_codes import run_command
+from quant.json_form import to_plain
 
 __all__ = ["main"]
 
@@ -97,13 +97,13 @@ def _add_runtime_flags(parser: argparse.ArgumentParser) -> None:
 def _bench(known: argparse.Namespace, config: RunConfig) -> None:
     if known.what == "turnaround":
         turnaround = measure_turnaround(config, known.network)
-        _show(draw_turnaround(turnaround), turnaround.to_dict(), known.json)
+        _show(draw_turnaround(turnaround), turnaround, known.json)
     elif known.what == "rounding":
         rounding = bench_rounding(config)
-        _show(draw_rounding(rounding), rounding.to_dict(), known.json)
+        _show(draw_rounding(rounding), rounding, known.json)
     else:
         check = check_table(config, known.network)
-        _show(draw_table_check(check), check.to_dict(), known.json)
+        _show(draw_table_check(check), check, known.json)
 
 
 def _bench_runtime(known: argparse.Namespace, config: RunConfig, command: str) -> None:
@@ -119,15 +119,15 @@ def _bench_runtime(known: argparse.Namespace, config: RunConfig, command: str) -
         command=command,
     )
     bench = bench_runtime(options, config)
-    _show(draw_runtime(bench), bench.to_dict(), known.json)
+    _show(draw_runtime(bench), bench, known.json)
 
 
-def _show(table: RenderableType, document: dict[str, Any], file: Path | None) -> None:
+def _show(table: RenderableType, document: object, file: Path | None) -> None:
     Console().print(table)
     if file is None:
         return
     try:
-        file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(to_plain(document), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise RunFolderError(f"cannot write {file}: {error.strerror or error}") from None
     print(f"written to {file}")

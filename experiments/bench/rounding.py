@@ -1,9 +1,10 @@
 """Rounding bench: what compensated rounding is worth, alone and before a retraining."""
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import model_serializer
 from rich import box
 from rich.table import Table
 
@@ -13,6 +14,7 @@ from experiments.stages.retraining import retrain_and_score
 from experiments.terminal.progress import LiveProgress
 from quant.accuracy import Accuracy
 from quant.allocation import Allocation
+from quant.json_form import Plain
 
 __all__ = ["Rounding", "RoundingBench", "bench_rounding", "draw_rounding"]
 
@@ -34,6 +36,10 @@ class Rounding:
     seconds: float
     """Of rounding, retraining and scoring."""
 
+    @model_serializer(mode="wrap")
+    def _document(self, plain: Plain) -> dict[str, Any]:
+        return {**plain(self), "test_accuracy": self.accuracy.value}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoundingBench:
@@ -42,11 +48,6 @@ class RoundingBench:
     task: str
     seed: int
     rows: tuple[Rounding, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        rows = [{**asdict(row), "test_accuracy": row.accuracy.value} for row in self.rows]
-        return {"task": self.task, "seed": self.seed, "rows": rows}
 
 
 def bench_rounding(config: RunConfig) -> RoundingBench:

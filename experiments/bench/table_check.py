@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from pydantic import model_serializer
 from rich import box
 from rich.console import Group
 from rich.table import Table
@@ -18,6 +19,7 @@ from hardware.layers.table import LayerTable
 from hardware.measure_layers import choose_tiles, measure_layer_table
 from hardware.open_device import open_device
 from quant.allocation import Allocation
+from quant.json_form import Plain
 from quant.layers import MAX_BITS, MIN_BITS
 
 __all__ = ["Prediction", "TableCheck", "check_table", "draw_table_check"]
@@ -55,23 +57,11 @@ class TableCheck:
         """How many predictions are within the tolerance."""
         return sum(abs(prediction.error) <= TOLERANCE for prediction in self.predictions)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return {
-            "device": self.device,
-            "table": self.table.to_dict(),
-            "tolerance": TOLERANCE,
-            "right": self.right,
-            "predictions": [
-                {
-                    "allocation": prediction.allocation.to_dict(),
-                    "predicted_ms": prediction.predicted_ms,
-                    "measured_ms": prediction.measured_ms,
-                    "stable": prediction.stable,
-                }
-                for prediction in self.predictions
-            ],
-        }
+    @model_serializer(mode="wrap")
+    def _document(self, plain: Plain) -> dict[str, Any]:
+        document = plain(self)
+        predictions = {"predictions": document.pop("predictions")}
+        return {**document, "tolerance": TOLERANCE, "right": self.right, **predictions}
 
 
 def check_table(config: RunConfig, network_name: str | None = None) -> TableCheck:

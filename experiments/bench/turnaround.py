@@ -5,13 +5,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import model_serializer
 from rich.table import Table
 
 from env.decisions.decisions import allocation_of, decision_sequence
@@ -26,6 +27,7 @@ from hardware.worker.workbench import Workbench
 from quant.allocation import Allocation, LayerBits
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
+from quant.json_form import Plain
 from quant.layers import MAX_BITS, MIN_BITS, LayerSpec
 from quant.network import QuantizedNetwork
 
@@ -74,12 +76,10 @@ class Turnaround:
         parts = (self.ordinary_export_s, self.ordinary_import_s, self.ordinary_build_s)
         return tuple(sum(times) for times in zip(*parts, strict=True))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document: every value and the medians."""
-        document = {name: getattr(self, name) for name in self.__dataclass_fields__}
+    @model_serializer(mode="wrap")
+    def _document(self, plain: Plain) -> dict[str, Any]:
         return {
-            **document,
-            "kernels": asdict(self.kernels),
+            **plain(self),
             "file_median_s": statistics.median(self.file_s),
             "median_s": statistics.median(self.total_s),
             "ordinary_median_s": statistics.median(self.ordinary_s),

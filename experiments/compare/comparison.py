@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import model_serializer
+
 from experiments.compare.hypervolume import HypervolumeEstimate, estimate_hypervolume
 from experiments.compare.plan import Plan
 from experiments.compare.rows import Answer, Row, UniformRow
+from quant.json_form import to_plain
 
 __all__ = ["Comparison", "Spread"]
 
@@ -93,16 +96,16 @@ class Comparison:
         finished = {row.method for row in self.rows}
         return tuple(method for method in self.plan.methods if method in finished)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
+    @model_serializer
+    def _document(self) -> dict[str, Any]:
         hypervolumes = {method: self.hypervolume(method) for method in self.methods}
-        return {
-            "machine": dict(self.machine),
+        document = {
+            "machine": self.machine,
             "command": self.command,
             "source": self.source,
             "task": self.task,
-            "plan": self.plan.to_dict(),
-            "settings": dict(self.settings),
+            "plan": self.plan,
+            "settings": self.settings,
             "axes": {
                 "accuracy": "test accuracy, reference point: guessing",
                 "latency": "latency / all_8_ms, reference point: 1",
@@ -110,40 +113,12 @@ class Comparison:
             "all_8_ms": self.all_8_ms,
             "chance": self.chance,
             "test_images": self.test_images,
-            "hypervolume": {
-                name: value.to_dict() for name, value in hypervolumes.items() if value is not None
-            },
+            "hypervolume": {name: value for name, value in hypervolumes.items() if value},
             "cost": {method: self.cost(method) for method in self.methods},
-            "uniform": [row.to_dict() for row in self.uniform],
-            "rows": [row.to_dict() for row in self.rows],
+            "uniform": self.uniform,
+            "rows": self.rows,
         }
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> "Comparison":
-        """Read a document written by `to_dict`; summaries are computed again."""
-        plan = Plan(
-            methods=tuple(document["plan"]["methods"]),
-            budgets=tuple(document["plan"]["budgets"]),
-            seeds=document["plan"]["seeds"],
-            evaluations=document["plan"]["evaluations"],
-        )
-        return cls(
-            plan=plan,
-            rows=tuple(map(Row.from_dict, document["rows"])),
-            uniform=tuple(map(UniformRow.from_dict, document["uniform"])),
-            **{
-                name: document[name]
-                for name in (
-                    "task",
-                    "machine",
-                    "command",
-                    "source",
-                    "chance",
-                    "test_images",
-                    "settings",
-                )
-            },
-        )
+        return {key: to_plain(value) for key, value in document.items()}
 
 
 def spread(values: list[float]) -> Spread | None:

@@ -10,6 +10,7 @@ from experiments.record.run_folder import RunFolder, write_config
 from experiments.settings.keys import dotted_values
 from experiments.settings.load import read_config_file
 from experiments.settings.run_config import RunConfig
+from quant.json_form import from_plain
 from quant.sensitivities import SensitivityTable
 
 __all__ = ["ROWS", "UNIFORM", "CompareFolder"]
@@ -58,7 +59,7 @@ class CompareFolder(RunFolder):
             RunFolderError: the limit is another one.
         """
         if not (self.path / "plan.json").exists():
-            self.write_json("plan.json", plan.to_dict())
+            self.write_json("plan.json", plan)
             return
         before = self.read_json("plan.json")["evaluations"]
         if before != plan.evaluations:
@@ -66,27 +67,27 @@ class CompareFolder(RunFolder):
                 f"{self.path} was begun with --evaluations {before}, found {plan.evaluations}",
                 "give another folder to --output",
             )
-        self.write_json("plan.json", plan.to_dict())
+        self.write_json("plan.json", plan)
 
     def read_times(self) -> SharedTimes | None:
         """Return the times that all jobs share, None before they were measured."""
         if not (self.path / _TIMES).exists():
             return None
-        return SharedTimes.from_dict(self.read_json(_TIMES))
+        return from_plain(SharedTimes, self.read_json(_TIMES))
 
     def write_times(self, times: SharedTimes) -> None:
         """Keep the times that all jobs share."""
-        self.write_json(_TIMES, times.to_dict())
+        self.write_json(_TIMES, times)
 
     def read_sensitivity(self, seed: int) -> SensitivityTable | None:
         """Return the sensitivities of one seed's network, None before they were measured."""
         if not (self.path / _sensitivities(seed)).exists():
             return None
-        return SensitivityTable.from_dict(self.read_json(_sensitivities(seed)))
+        return from_plain(SensitivityTable, self.read_json(_sensitivities(seed)))
 
     def write_sensitivity(self, seed: int, table: SensitivityTable) -> None:
         """Keep the sensitivities of one seed's network."""
-        self.write_json(_sensitivities(seed), table.to_dict())
+        self.write_json(_sensitivities(seed), table)
 
 
 def _sensitivities(seed: int) -> str:

@@ -10,7 +10,7 @@ Another Look at the Jackknife".
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,10 +32,6 @@ class HypervolumeEstimate:
     low: float
     high: float
     seeds: int
-
-    def to_dict(self) -> dict[str, float]:
-        """Return the JSON document."""
-        return asdict(self)
 
 
 def hypervolume(points: Sequence[tuple[float, float]], chance: float) -> float:

@@ -1,8 +1,7 @@
 """Plan of a comparison: one job for each method, seed and budget."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from agents.methods import METHODS
 from experiments.errors import ConfigError
@@ -70,10 +69,6 @@ class Plan:
             for budget in self.budgets
             for method in self.methods
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return asdict(self)
 
 
 def _listed(values: Sequence[object]) -> str:

@@ -3,14 +3,17 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
+
+from pydantic import model_serializer, model_validator
 
 from experiments.errors import RunFolderError
 from experiments.record.lines import append_line, cut_torn_line, whole_lines
 from quant.allocation import Allocation
+from quant.json_form import Plain, from_plain, to_plain
 
 __all__ = ["Answer", "Row", "UniformRow", "append_row", "read_rows", "rows_csv"]
 
@@ -35,6 +38,23 @@ class Answer:
         return " ".join(f"{b.weight_bits}/{b.activation_bits}" for _, b in items)
 
 
+_ANSWER = tuple(field.name for field in fields(Answer))
+
+
+@model_serializer(mode="wrap")
+def _flatten(self: Any, plain: Plain) -> dict[str, Any]:
+    """Put an answer's values beside the row's; they are null where there is none."""
+    document = plain(self)
+    answer = document.pop("answer") or dict.fromkeys(_ANSWER)
+    return {**document, **answer}
+
+
+@model_validator(mode="before")
+def _nest(cls: Any, document: Any) -> dict[str, Any]:
+    answer = {name: document[name] for name in _ANSWER}
+    return {**document, "answer": None if answer["allocation"] is None else answer}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """What one job came to."""
@@ -44,8 +64,6 @@ class Row:
     budget: float
     """Share of the way from the fastest uniform allocation's time to all-8's."""
     budget_ms: float
-    answer: Answer | None
-    """None where the method found nothing that is inside the budget when it is timed again."""
     evaluations: int
     training_samples: int
     device_s: float
@@ -53,22 +71,12 @@ class Row:
     """Seconds of the search, results that an earlier job left being looked up."""
     looked_up: int
     """Evaluations whose measurement was looked up."""
-    error: str = ""
-    """Why there is no answer."""
+    error: str
+    """Why there is no answer; empty where there is one."""
+    answer: Answer | None
+    """None where the method found nothing that is inside the budget when it is timed again."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the flat JSON document; an answer's values are null where there is none."""
-        document = {name: getattr(self, name) for name in _ROW}
-        values = dict.fromkeys(_ANSWER) if self.answer is None else asdict(self.answer)
-        return {**document, **values}
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> "Row":
-        """Read a document written by `to_dict`."""
-        answer = None
-        if document["allocation"] is not None:
-            answer = Answer(**{name: document[name] for name in _ANSWER})
-        return cls(answer=answer, **{name: document[name] for name in _ROW})
+    _flat, _nested = _flatten, _nest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,19 +87,8 @@ class UniformRow:
     seed: int
     answer: Answer
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the flat JSON document."""
-        return {"bits": self.bits, "seed": self.seed, **asdict(self.answer)}
+    _flat, _nested = _flatten, _nest
 
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> "UniformRow":
-        """Read a document written by `to_dict`."""
-        answer = Answer(**{name: document[name] for name in _ANSWER})
-        return cls(bits=document["bits"], seed=document["seed"], answer=answer)
-
-
-_ANSWER = tuple(field.name for field in fields(Answer))
-_ROW = tuple(field.name for field in fields(Row) if field.name != "answer")
 
 T = TypeVar("T", Row, UniformRow)
 
@@ -102,7 +99,7 @@ def append_row(path: Path, row: Row | UniformRow) -> None:
     Raises:
         RunFolderError: the disk is full or read-only.
     """
-    append_line(path, row.to_dict())
+    append_line(path, row)
 
 
 def read_rows(path: Path, kind: type[T]) -> tuple[T, ...]:
@@ -117,7 +114,7 @@ def read_rows(path: Path, kind: type[T]) -> tuple[T, ...]:
     rows: list[T] = []
     for number, line in enumerate(whole_lines(path.read_bytes()), 1):
         try:
-            rows.append(kind.from_dict(json.loads(line)))
+            rows.append(from_plain(kind, json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:
             raise RunFolderError(
                 f"expected a finished job in line {number} of {path}, found {error!r}",
@@ -128,12 +125,13 @@ def read_rows(path: Path, kind: type[T]) -> tuple[T, ...]:
 
 def rows_csv(rows: Sequence[Row], all_8_ms: float) -> str:
     """Return the rows as CSV, bits as one column, and latencies also as shares of `all_8_ms`."""
-    names = [*_ROW, *(name for name in _ANSWER if name != "allocation")]
+    names = [field.name for field in (*fields(Row), *fields(Answer))]
+    names = [name for name in names if name not in ("answer", "allocation")]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*names, "latency_ratio", "bits"])
     for row in rows:
-        document, answer = row.to_dict(), row.answer
+        document, answer = to_plain(row), row.answer
         derived = ["", ""] if answer is None else [answer.latency_ms / all_8_ms, answer.bits]
         writer.writerow([*(document[name] for name in names), *derived])
     return buffer.getvalue()

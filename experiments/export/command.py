@@ -29,6 +29,7 @@ from hardware.worker.write_bundle import write_program
 from quant.accuracy import Accuracy
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph, RunIsland
+from quant.json_form import from_plain
 from quant.layers import MAX_BITS
 
 __all__ = ["export", "main"]
@@ -108,12 +109,12 @@ def _write_parts(
         "task": task.name,
         "network": task.network,
         "labels": list(task.labels),
-        "preprocessing": None if task.preprocessing is None else task.preprocessing.to_dict(),
+        "preprocessing": task.preprocessing,
         **program,
     }
     bundle = RunFolder(made)
     bundle.write_json("bundle.json", document)
-    bundle.write_text("allocation.json", allocation.to_json())
+    bundle.write_json("allocation.json", allocation)
     shutil.copyfile(_RUN, made / "run.py")
 
 
@@ -141,7 +142,7 @@ def _write_card(
     measurement = results["best"]["measurement"]
     bundle_bytes = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
     whole = float_accuracy(setup.module, setup.task.test)
-    table = LayerTable.from_dict(folder.read_json(files.TABLE))
+    table = from_plain(LayerTable, folder.read_json(files.TABLE))
     all_8 = Allocation.uniform(setup.network.layers, MAX_BITS)
     card = model_card(
         CardFacts(

@@ -1,12 +1,12 @@
 """The float islands of a network: what stays in float, why, and what share of the time it takes."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.capture.float_island import FloatIsland
+from quant.json_form import EXACT
 
 __all__ = ["ListedIsland", "list_islands"]
 
@@ -24,6 +24,8 @@ class ListedIsland:
     share: float | None
     """Of what the layer table says of all-8-bit, 0..1."""
 
+    __pydantic_config__ = EXACT
+
     def __str__(self) -> str:
         """Return one line."""
         share = "" if self.share is None else f", {self.percent} of the time at 8 bits"
@@ -33,15 +35,6 @@ class ListedIsland:
     def percent(self) -> str:
         """The share for people."""
         return "-" if self.share is None else f"{100 * self.share:.1f} %"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return an entry of the run's file."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> "ListedIsland":
-        """Read what `to_dict` wrote."""
-        return cls(**{**document, "operators": tuple(document["operators"])})
 
 
 def list_islands(

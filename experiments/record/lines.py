@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import cannot_write
+from quant.json_form import to_plain
 
 __all__ = ["append_line", "cut_torn_line", "whole_lines"]
 
 
 def append_line(path: Path, document: Any) -> None:
-    """Append one line; it is on the disk before this returns.
+    """Append a document, or what has one, as a line; it is on the disk before this returns.
 
     Raises:
         RunFolderError: the disk is full or read-only.
     """
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(document, default=str) + "\n")
+            file.write(json.dumps(to_plain(document)) + "\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

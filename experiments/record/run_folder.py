@@ -16,6 +16,7 @@ from experiments.record.run_record import RunRecord
 from experiments.settings.load import config_to_yaml, read_config_file
 from experiments.settings.run_config import RunConfig
 from quant.atomic_file import atomic_file, write_atomically
+from quant.json_form import to_plain
 
 __all__ = ["RunFolder", "open_run", "write_config"]
 
@@ -94,8 +95,8 @@ class RunFolder:
             raise cannot_write(path, error) from None
 
     def write_json(self, name: str, document: Any) -> Path:
-        """Write a JSON document, indented."""
-        return self.write_text(name, json.dumps(document, indent=2, default=str))
+        """Write a document, or what has one, as indented JSON."""
+        return self.write_text(name, json.dumps(to_plain(document), indent=2))
 
     def read_json(self, name: str) -> Any:
         """Read a JSON document of the run.
@@ -115,7 +116,7 @@ class RunFolder:
         Raises:
             RunFolderError: the disk is full or read-only.
         """
-        append_line(self.path / files.EVALUATIONS, evaluation.to_dict())
+        append_line(self.path / files.EVALUATIONS, evaluation)
 
     @contextmanager
     def log(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from experiments.record.lines import whole_lines
 from hardware.energy.energy import NO_METER
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
+from quant.json_form import from_plain
 from quant.sensitivities import SensitivityTable
 
 __all__ = ["RunRecord"]
@@ -68,7 +69,7 @@ def _config_from(content: bytes) -> Mapping[str, Any]:
 def _budget_from(content: bytes) -> Mapping[str, Any]:
     document: dict[str, Any] = json.loads(content)
     limits = {name: value for name, value in document.items() if name != "reason"}
-    return {**asdict(Budget(**limits)), "reason": document["reason"]}
+    return {**asdict(from_plain(Budget, limits)), "reason": document["reason"]}
 
 
 def _results_from(content: bytes) -> Mapping[str, Any]:
@@ -96,16 +97,16 @@ class RunRecord:
     """What the run ran on."""
     tiles = _File(files.TILES, json.loads, None)
     """What the tile search did; None for a run from before there was one."""
-    table = _File(files.TABLE, lambda text: LayerTable.from_dict(json.loads(text)), None)
+    table = _File(files.TABLE, lambda text: from_plain(LayerTable, json.loads(text)), None)
     """What each layer takes at each pair of bits."""
     sensitivity = _File(
-        files.SENSITIVITIES, lambda text: SensitivityTable.from_dict(json.loads(text)), None
+        files.SENSITIVITIES, lambda text: from_plain(SensitivityTable, json.loads(text)), None
     )
     """How much the loss rises with each tensor at each width."""
     budget = _File(files.BUDGET, _budget_from, None)
     """The limits `latency_ms`, `model_bytes` and `energy_mj`, and the `reason` for them."""
     islands = _File(
-        files.ISLANDS, lambda text: tuple(map(ListedIsland.from_dict, json.loads(text))), ()
+        files.ISLANDS, lambda text: from_plain(tuple[ListedIsland, ...], json.loads(text)), ()
     )
     """What stays in float; none where everything has an integer form."""
     evaluations = _File(

@@ -34,18 +34,19 @@ class Conclusion:
     rows: tuple[ResultRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document, with every repeat of the deciding measurement."""
+        """Return what the run's document holds, with every repeat of the deciding measurement."""
+        best = self.choice.evaluation
         return {
-            "rows": [row.to_dict() for row in self.rows],
+            "rows": self.rows,
             "best": {
-                "evaluation": self.choice.evaluation.index,
-                "proposer": self.choice.evaluation.proposer,
-                "allocation": self.choice.evaluation.allocation.to_dict(),
-                "measurement": self.choice.measurement.to_dict(),
+                "evaluation": best.index,
+                "proposer": best.proposer,
+                "allocation": best.allocation,
+                "measurement": self.choice.measurement,
             },
             "missed_the_budget": [
                 {
-                    "allocation": item.allocation.to_dict(),
+                    "allocation": item.allocation,
                     "latency_ms": item.latency_ms,
                     "energy_mj": item.energy_mj,
                 }

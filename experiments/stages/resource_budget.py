@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from env.decisions.budget import Budget, BudgetConfig
+from quant.json_form import EXACT
 
 __all__ = ["DecidedBudget", "UniformFigures", "decide_budget"]
 
@@ -23,6 +24,8 @@ class UniformFigures:
     model_bytes: int
     energy_mj: float | None = None
     """None where there is no meter."""
+
+    __pydantic_config__ = EXACT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,8 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from rich import box
 from rich.console import Console
@@ -57,10 +56,6 @@ class ResultRow:
     source: str = ""
     """`measured`, `simulated` or `emulated`."""
     verdict: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def float_row(
@@ -179,7 +174,7 @@ def to_csv(rows: Sequence[ResultRow]) -> str:
         buffer, fieldnames=list(ResultRow.__dataclass_fields__), lineterminator="\n"
     )
     writer.writeheader()
-    writer.writerows(row.to_dict() for row in rows)
+    writer.writerows(map(asdict, rows))
     return buffer.getvalue()
 
 

@@ -97,10 +97,7 @@ def write_measured(folder: RunFolder, measured: Measured) -> None:
     Raises:
         RunFolderError: the disk is full or read-only.
     """
-    folder.write_json(files.TABLE, measured.table.to_dict())
-    folder.write_json(files.SENSITIVITIES, measured.sensitivity.to_dict())
+    folder.write_json(files.TABLE, measured.table)
+    folder.write_json(files.SENSITIVITIES, measured.sensitivity)
     budget = measured.decided.budget
-    folder.write_json(
-        files.BUDGET,
-        {**asdict(budget), "reason": measured.decided.reason},
-    )
+    folder.write_json(files.BUDGET, {**asdict(budget), "reason": measured.decided.reason})

@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import model_serializer
+
 from experiments.staircase.steps import LayerSteps
+from quant.json_form import Plain
 
 __all__ = ["BAR", "BarLine", "Limit", "check_bar"]
 
@@ -60,9 +63,9 @@ class BarLine:
             limit.name for limit in BAR if not limit.least <= self.ratios[limit.name] <= limit.most
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return {"name": self.name, "ratios": dict(self.ratios), "met": not self.failed}
+    @model_serializer(mode="wrap")
+    def _document(self, plain: Plain) -> dict[str, Any]:
+        return {**plain(self), "met": not self.failed}
 
 
 def check_bar(layers: Sequence[LayerSteps], widths: Sequence[int]) -> tuple[BarLine, ...]:

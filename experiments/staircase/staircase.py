@@ -1,7 +1,7 @@
 """Staircase: everything one command measured on one device, and how it is measured."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from experiments.staircase.bar import BarLine, check_bar
@@ -12,6 +12,7 @@ from hardware.measure_layers import measure_layer_table
 from hardware.measuring.measurement import MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from quant.deploy_graph import DeployGraph
+from quant.json_form import to_plain
 from quant.layers import MAX_BITS
 
 __all__ = ["Staircase", "measure_staircase"]
@@ -61,24 +62,25 @@ class Staircase:
         return check_bar(self.layers, self.widths)
 
     def to_dict(self, command: str) -> dict[str, Any]:
-        """Return the JSON document."""
-        return {
+        """Return the JSON document.
+
+        Args:
+            command: What was asked for.
+        """
+        document = {
             "staircase_schema": SCHEMA,
             "what": self.what,
             "device": self.device,
             "source": self.source,
-            "machine": dict(self.machine),
+            "machine": self.machine,
             "command": command,
-            "protocol": asdict(self.protocol),
+            "protocol": self.protocol,
             "disturbed_share": self.disturbed_share,
             "overhead_us": self.overhead_us,
-            "layers": [layer.to_dict() for layer in self.layers],
-            "summary": {
-                **self.summary.to_dict(),
-                "sentence": self.sentence,
-                "bar": [line.to_dict() for line in self.bar],
-            },
+            "layers": self.layers,
+            "summary": {**to_plain(self.summary), "sentence": self.sentence, "bar": self.bar},
         }
+        return {key: to_plain(value) for key, value in document.items()}
 
 
 def measure_staircase(

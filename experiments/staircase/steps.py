@@ -1,12 +1,14 @@
 """Steps: what each layer takes at each bit pair, and which kernels that is."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import model_serializer
+
 from hardware.graph.layer_shape import LayerShape, layer_shape
-from hardware.layers.table import LayerTable
+from hardware.layers.table import LayerTable, PairRow
 from quant.deploy_graph import DeployGraph
+from quant.json_form import Plain
 from quant.layers import INPUT_BITS, MAX_BITS
 
 __all__ = ["LayerSteps", "layer_steps"]
@@ -18,11 +20,11 @@ class LayerSteps:
 
     name: str
     shape: LayerShape
-    times_us: Mapping[tuple[int, int], float]
-    """`{(weight_bits, activation_bits): microseconds}`."""
-    spreads_us: Mapping[tuple[int, int], float]
+    times_us: PairRow[float]
+    """Microseconds."""
+    spreads_us: PairRow[float]
     """How far apart the quiet rounds of a time are; empty where nothing was repeated."""
-    families: Mapping[tuple[int, int], str]
+    families: PairRow[str]
 
     def pair(self, bits: int) -> tuple[int, int]:
         """Return the bit pair that stands for one width."""
@@ -57,16 +59,11 @@ class LayerSteps:
         """Return the speed at one width, in 10^9 multiply-accumulates a second."""
         return self.shape.macs / self.us(bits) / 1000.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document; bit pairs are `"weight_bits/activation_bits"`."""
-        return {
-            "layer": self.name,
-            "shape": str(self.shape),
-            **self.shape.to_dict(),
-            "times_us": _by_name(self.times_us),
-            "spreads_us": _by_name(self.spreads_us),
-            "families": _by_name(self.families),
-        }
+    @model_serializer(mode="wrap")
+    def _document(self, plain: Plain) -> dict[str, Any]:
+        document = plain(self)
+        head = {"layer": document.pop("name"), "shape": str(self.shape), **document.pop("shape")}
+        return {**head, **document}
 
 
 def layer_steps(graph: DeployGraph, table: LayerTable, batch: int) -> tuple[LayerSteps, ...]:
@@ -87,7 +84,3 @@ def layer_steps(graph: DeployGraph, table: LayerTable, batch: int) -> tuple[Laye
         )
         for op in graph.layer_ops()
     )
-
-
-def _by_name(row: Mapping[tuple[int, int], Any]) -> dict[str, Any]:
-    return {f"{weight}/{activation}": value for (weight, activation), value in row.items()}

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from pydantic import model_serializer
+
 from env.decisions.budget import MEASURED_TOLERANCE
 from experiments.staircase.steps import LayerSteps
 from hardware.errors import BuildError
 from hardware.measuring.measurement import UNSTABLE_SPREAD
+from quant.json_form import Plain
 from quant.layers import MAX_BITS
 
 __all__ = ["RULE", "Group", "Summary", "Width", "summarize"]
@@ -86,20 +89,9 @@ class Summary:
             parts.append(f"{name}: {group.speedup:.2f}x{over}{slower}")
         return "; ".join(parts)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return {
-            "sentence": self.sentence,
-            "rule": RULE,
-            "stable": self.stable,
-            "widths": [
-                {"bits": width.bits, "speedup": width.speedup, "spread": width.spread}
-                for width in self.widths
-            ],
-            "groups": [
-                {"bits": list(group.bits), "speedup": group.speedup} for group in self.groups
-            ],
-        }
+    @model_serializer(mode="wrap")
+    def _document(self, plain: Plain) -> dict[str, Any]:
+        return {"sentence": self.sentence, "rule": RULE, "stable": self.stable, **plain(self)}
 
 
 def summarize(layers: Sequence[LayerSteps], widths: Sequence[int]) -> Summary:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 
@@ -27,18 +27,6 @@ class LayerShape:
     def is_3x3(self) -> bool:
         """Whether this is an ordinary 3x3 convolution."""
         return self.kind == "convolution" and self.groups == 1 and self.kernel == (3, 3)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return {
-            "kind": self.kind,
-            "input_shape": list(self.input_shape),
-            "output_shape": list(self.output_shape),
-            "kernel": list(self.kernel),
-            "stride": list(self.stride),
-            "groups": self.groups,
-            "macs": self.macs,
-        }
 
     def __str__(self) -> str:
         """Return the short form of tables, for example `3x3/2 56x56x64 > 128`."""

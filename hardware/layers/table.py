@@ -1,47 +1,57 @@
 """LayerTable: time and energy of each layer at each bit pair, and the rest as its own row."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, PlainSerializer, model_serializer
 
 from hardware.energy.energy import NO_METER
 from hardware.measuring.measurement import MeasurementSource
 from quant.allocation import Allocation
+from quant.json_form import Plain
 
-__all__ = ["LayerTable", "PairTable"]
+__all__ = ["LayerTable", "PairRow", "PairTable"]
 
 T = TypeVar("T")
 
-PairTable = Mapping[str, Mapping[tuple[int, int], T]]
-"""`{layer: {(weight_bits, activation_bits): value}}`."""
+_Pair = Annotated[
+    tuple[int, int],
+    BeforeValidator(lambda name: tuple(map(int, name.split("/")))),
+    PlainSerializer("{0[0]}/{0[1]}".format, return_type=str),
+]
+PairRow = Mapping[_Pair, T]
+"""`{(weight_bits, activation_bits): value}`; in JSON, `{"weight_bits/activation_bits": value}`."""
+PairTable = Mapping[str, PairRow[T]]
+"""By layer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerTable:
     """Additive model of a network's time on one device, from measured parts."""
 
-    times_us: PairTable[float]
-    """Microseconds of each layer at each bit pair, medians of quiet rounds."""
+    source: MeasurementSource
+    disturbed_share: float
+    """Share of the timings during which something else slowed the machine; near 0 when quiet."""
     overhead_us: float
     """What no layer accounts for: dispatch, pooling, additions, quantizing the input."""
     islands_us: Mapping[str, float] = field(default_factory=dict)
     """What float islands take of the overhead, by name; bits do not change it."""
-    source: MeasurementSource = "measured"
-    disturbed_share: float = 0.0
-    """Share of the timings during which something else slowed the machine; near 0 when quiet."""
+    scale: float = 1.0
+    """What the measured times were multiplied by; 1 unless `scaled` was called."""
+    times_us: Annotated[PairTable[float], Field(alias="layers")]
+    """Microseconds of each layer at each bit pair, medians of quiet rounds."""
     spreads_us: PairTable[float] = field(default_factory=dict)
     """How far apart the quiet rounds of a time are; empty where nothing was repeated."""
     families: PairTable[str] = field(default_factory=dict)
     """Kernel family behind each time; empty in tables of older versions."""
-    scale: float = 1.0
-    """What the measured times were multiplied by; 1 unless `scaled` was called."""
+    energy_source: str = NO_METER
+    """Where energies are known from: a kind of meter, `modelled` or `none`."""
+    overhead_uj: float = 0.0
+    """Microjoules of what no layer accounts for."""
     energies_uj: PairTable[float] = field(default_factory=dict)
     """Gross microjoules of each layer at each bit pair (see `hardware.layers.energy`); empty where
     there is no meter."""
-    overhead_uj: float = 0.0
-    """Microjoules of what no layer accounts for."""
-    energy_source: str = NO_METER
-    """Where energies are known from: a kind of meter, `modelled` or `none`."""
 
     def layer_us(self, layer: str, weight_bits: int, activation_bits: int) -> float:
         """Return the measured time of one layer at one bit pair."""
@@ -95,63 +105,12 @@ class LayerTable:
             overhead_uj=self.overhead_uj * factor,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document: `{layer: {"w/a": value}}` for each kind of value."""
-        return {
-            "unit": "microseconds",
-            "source": self.source,
-            "disturbed_share": self.disturbed_share,
-            "overhead_us": self.overhead_us,
-            "islands_us": dict(self.islands_us),
-            "scale": self.scale,
-            "layers": _to_names(self.times_us),
-            "spreads_us": _to_names(self.spreads_us),
-            "families": _to_names(self.families),
-            "energy_source": self.energy_source,
-            "overhead_uj": self.overhead_uj,
-            "energies_uj": _to_names(self.energies_uj),
-        }
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> "LayerTable":
-        """Read a document written by `to_dict`."""
-        return cls(
-            times_us=_from_names(document["layers"], float),
-            spreads_us=_from_names(document.get("spreads_us", {}), float),
-            families=_from_names(document.get("families", {}), str),
-            overhead_us=document["overhead_us"],
-            islands_us=document.get("islands_us", {}),
-            source=document["source"],
-            disturbed_share=document["disturbed_share"],
-            scale=document.get("scale", 1.0),
-            energies_uj=_from_names(document.get("energies_uj", {}), float),
-            overhead_uj=document.get("overhead_uj", 0.0),
-            energy_source=document.get("energy_source", NO_METER),
-        )
+    @model_serializer(mode="wrap")
+    def _document(self, plain: Plain) -> dict[str, Any]:
+        return {"unit": "microseconds", **plain(self)}
 
 
 def _times(table: PairTable[float], factor: float) -> PairTable[float]:
     return {
         layer: {pair: value * factor for pair, value in row.items()} for layer, row in table.items()
     }
-
-
-def _to_names(table: PairTable[T]) -> dict[str, dict[str, T]]:
-    return {
-        layer: {f"{weight}/{activation}": value for (weight, activation), value in row.items()}
-        for layer, row in table.items()
-    }
-
-
-def _from_names(
-    document: Mapping[str, Mapping[str, Any]], kind: Callable[[Any], T]
-) -> dict[str, dict[tuple[int, int], T]]:
-    return {
-        layer: {_pair(name): kind(value) for name, value in row.items()}
-        for layer, row in document.items()
-    }
-
-
-def _pair(name: str) -> tuple[int, int]:
-    weight, activation = name.split("/")
-    return int(weight), int(activation)

@@ -193,6 +193,7 @@ def time_layers(
             timed.quiet_us() - sum(times_us[layer][pair] for layer, pair in timed.chosen.items())
             for timed in programs
         ),
+        source="measured",
         disturbed_share=float(np.mean(disturbed)),
         spreads_us=entries(lambda layer, found: _median(timed.spread_us(layer) for timed in found)),
         islands_us={

@@ -1,15 +1,17 @@
 """Measurement: every repeat of one program on one device, with its verdict and machine facts."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import GetPydanticSchema, model_serializer
 
 from hardware.energy.energy import NO_METER, Energy
 from hardware.facts import MeasurementFacts
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import SLOWDOWN_LIMIT
+from quant.json_form import Plain, own_form
 
 __all__ = ["Measurement", "MeasurementSource", "Verdict", "judge", "latency_label"]
 
@@ -44,12 +46,12 @@ class Measurement:
     loops: int
     """Executions in each repeat."""
     protocol: ProtocolConfig
-    source: MeasurementSource = "measured"
-    device: str = ""
+    source: MeasurementSource
+    device: str
     """Short name of the device, for tables."""
-    facts: MeasurementFacts = field(default_factory=MeasurementFacts)
+    facts: Annotated[MeasurementFacts, GetPydanticSchema(lambda _, known: known(dict[str, Any]))]
     """Machine facts: CPU model, features, governor, frequency, load, versions."""
-    energy: Energy | None = None
+    energy: Annotated[Energy, GetPydanticSchema(own_form)] | None = None
     """What one execution takes; None where there is no meter."""
 
     @property
@@ -84,36 +86,10 @@ class Measurement:
         ruler = self.facts.get("ruler", {})
         return judge(self.values_ms, slowdown=ruler.get("slowdown", 1.0))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document, raw values and summary."""
-        return {
-            "values_ms": list(self.values_ms),
-            "loops": self.loops,
-            "protocol": {
-                name: getattr(self.protocol, name) for name in ProtocolConfig.__dataclass_fields__
-            },
-            "source": self.source,
-            "device": self.device,
-            "facts": dict(self.facts),
-            "energy": None if self.energy is None else self.energy.to_dict(),
-            "median_ms": self.median_ms,
-            "iqr_ms": self.iqr_ms,
-            "verdict": str(self.verdict),
-        }
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> "Measurement":
-        """Read a document written by `to_dict`; the summary is computed again."""
-        energy = document.get("energy")  # absent in records of older versions
-        return cls(
-            values_ms=tuple(document["values_ms"]),
-            loops=document["loops"],
-            protocol=ProtocolConfig(**document["protocol"]),
-            source=document["source"],
-            device=document["device"],
-            facts=document["facts"],
-            energy=None if energy is None else Energy.from_dict(energy),
-        )
+    @model_serializer(mode="wrap")
+    def _document(self, plain: Plain) -> dict[str, Any]:
+        summary = {"median_ms": self.median_ms, "iqr_ms": self.iqr_ms}
+        return {**plain(self), **summary, "verdict": str(self.verdict)}
 
 
 def judge(values_ms: Sequence[float], slowdown: float = 1.0) -> Verdict:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hardware.errors import TargetError
+from quant.json_form import EXACT
 
 __all__ = ["ProtocolConfig"]
 
@@ -21,6 +22,8 @@ class ProtocolConfig:
     """Images in one execution."""
     timeout_s: float = 60.0
     """Wall-clock limit for building and timing one candidate, enforced on the caller's side."""
+
+    __pydantic_config__ = EXACT
 
     def __post_init__(self) -> None:
         """Refuse counts and times that cannot measure anything."""

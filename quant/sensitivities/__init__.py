@@ -10,7 +10,6 @@ from quant.sensitivities.measured import measured_sensitivity
 from quant.sensitivities.orthogonality import Orthogonality, orthogonality
 from quant.sensitivities.table import (
     SENSITIVITY_KINDS,
-    SensitivityCost,
     SensitivityKind,
     SensitivityTable,
 )
@@ -18,7 +17,6 @@ from quant.sensitivities.table import (
 __all__ = [
     "SENSITIVITY_KINDS",
     "Orthogonality",
-    "SensitivityCost",
     "SensitivityKind",
     "SensitivityTable",
     "fisher_sensitivity",

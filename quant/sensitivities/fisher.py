@@ -10,7 +10,7 @@ from torch.nn import functional
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
 from quant.sensitivities.batches import Batch, Progress, kept, kept_images
-from quant.sensitivities.table import Part, SensitivityCost, SensitivityTable
+from quant.sensitivities.table import Part, SensitivityTable
 from quant.sensitivities.taps import Taps, readers_of, sources_of
 
 __all__ = ["FisherTraces", "fisher_sensitivity", "fisher_traces", "step_noise"]
@@ -122,7 +122,8 @@ def fisher_sensitivity(
         rises=rises,
         base_loss=traces.base_loss,
         images=traces.images,
-        cost=SensitivityCost(samples=traces.images, seconds=time.perf_counter() - started),
+        samples=traces.images,
+        seconds=time.perf_counter() - started,
     )
 
 

@@ -10,7 +10,7 @@ from quant.capture.node_values import layer_value
 from quant.network import QuantizedNetwork
 from quant.sensitivities.batches import Batch, Progress, kept, kept_images
 from quant.sensitivities.noise import activation_noise, weight_noise
-from quant.sensitivities.table import Part, SensitivityCost, SensitivityTable
+from quant.sensitivities.table import Part, SensitivityTable
 from quant.sensitivities.taps import Taps, readers_of, sources_of
 
 __all__ = ["gauss_newton_sensitivity"]
@@ -60,7 +60,8 @@ def gauss_newton_sensitivity(
         rises={part: total / (2 * count) for part, total in squares.items()},
         base_loss=loss / count,
         images=count,
-        cost=SensitivityCost(samples=count, seconds=time.perf_counter() - started),
+        samples=count,
+        seconds=time.perf_counter() - started,
     )
 
 

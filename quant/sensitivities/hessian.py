@@ -10,7 +10,7 @@ import torch
 from quant.network import QuantizedNetwork
 from quant.sensitivities.batches import Batch, Progress, kept, kept_images
 from quant.sensitivities.noise import activation_noise, weight_noise
-from quant.sensitivities.table import Part, SensitivityCost, SensitivityTable
+from quant.sensitivities.table import Part, SensitivityTable
 from quant.sensitivities.taps import Taps, readers_of, sources_of
 
 __all__ = ["DRAWS", "HessianTraces", "hessian_sensitivity", "hessian_traces"]
@@ -145,9 +145,8 @@ def hessian_sensitivity(
         rises=rises,
         base_loss=traces.base_loss,
         images=traces.images,
-        cost=SensitivityCost(
-            samples=traces.samples + traces.images, seconds=time.perf_counter() - started
-        ),
+        samples=traces.samples + traces.images,
+        seconds=time.perf_counter() - started,
     )
 
 

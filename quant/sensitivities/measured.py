@@ -10,7 +10,7 @@ from quant.allocation import Allocation, LayerBits
 from quant.layers import MAX_BITS, LayerSpec
 from quant.network import QuantizedNetwork
 from quant.sensitivities.batches import Batch, Progress, kept, kept_images
-from quant.sensitivities.table import Part, SensitivityCost, SensitivityTable
+from quant.sensitivities.table import Part, SensitivityTable
 
 __all__ = ["measured_sensitivity"]
 
@@ -57,7 +57,8 @@ def measured_sensitivity(
         rises=rises,
         base_loss=base_loss,
         images=images,
-        cost=SensitivityCost(samples=passes * images, seconds=time.perf_counter() - started),
+        samples=passes * images,
+        seconds=time.perf_counter() - started,
     )
 
 

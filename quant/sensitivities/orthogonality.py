@@ -1,15 +1,13 @@
 """Orthogonality of layers: linear CKA between what they make of the same images, as in OMPQ."""
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 
 from quant.network import QuantizedNetwork
 from quant.sensitivities.batches import Batch, Progress, kept
-from quant.sensitivities.table import SensitivityCost
 
 __all__ = ["Orthogonality", "orthogonality", "similarity"]
 
@@ -22,27 +20,10 @@ class Orthogonality:
     matrix: tuple[tuple[float, ...], ...]
     """`[layers, layers]`, symmetric, ones on the diagonal."""
     images: int
-    cost: SensitivityCost = field(default_factory=SensitivityCost)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return {
-            "layers": list(self.layers),
-            "matrix": [list(row) for row in self.matrix],
-            "images": self.images,
-            "samples": self.cost.samples,
-            "seconds": self.cost.seconds,
-        }
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> "Orthogonality":
-        """Read a document written by `to_dict`."""
-        return cls(
-            layers=tuple(document["layers"]),
-            matrix=tuple(tuple(row) for row in document["matrix"]),
-            images=document["images"],
-            cost=SensitivityCost(samples=document["samples"], seconds=document["seconds"]),
-        )
+    samples: int = 0
+    """See `SensitivityTable`."""
+    seconds: float = 0.0
+    """Wall seconds that it took to compare them."""
 
 
 @torch.no_grad()
@@ -87,7 +68,8 @@ def orthogonality(
         layers=names,
         matrix=tuple(tuple(row) for row in matrix.tolist()),
         images=len(images),
-        cost=SensitivityCost(samples=len(images), seconds=time.perf_counter() - started),
+        samples=len(images),
+        seconds=time.perf_counter() - started,
     )
 
 

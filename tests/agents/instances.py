@@ -40,6 +40,7 @@ def random_table(layers: Sequence[LayerSpec], rng: np.random.Generator) -> Layer
         },
         overhead_us=float(rng.uniform(0.0, 5.0)),
         source="simulated",
+        disturbed_share=0.0,
     )
 
 

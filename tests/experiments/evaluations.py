@@ -18,7 +18,12 @@ def allocation(weight_bits: int, activation_bits: int = 8) -> Allocation:
 def measurement(latency_ms: float) -> Measurement:
     values = tuple(latency_ms * factor for factor in (0.99, 0.995, 1.0, 1.005, 1.01))
     return Measurement(
-        values_ms=values, loops=3, protocol=ProtocolConfig(), source="simulated", device="test"
+        values_ms=values,
+        loops=3,
+        protocol=ProtocolConfig(),
+        source="simulated",
+        device="test",
+        facts={},
     )
 
 

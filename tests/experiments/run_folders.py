@@ -11,6 +11,7 @@ from experiments.stages.event_log import EventLog
 from experiments.stages.results_table import ResultRow, quantized_row
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation, LayerBits
+from quant.json_form import to_plain
 from tests.experiments.evaluations import evaluation
 
 BUDGET = Budget(latency_ms=0.09)
@@ -31,8 +32,9 @@ def make_run(root: Path, *, layers: tuple[str, ...] = ("first", "second")) -> Ru
         },
         overhead_us=1.25,
         source="simulated",
+        disturbed_share=0.0,
     )
-    folder.write_json("layer_table.json", table.to_dict())
+    folder.write_json("layer_table.json", to_plain(table))
     with EventLog(folder.events) as events:
         for step, item in enumerate(done, start=1):
             events.scalars({"evaluation/accuracy": item.accuracy}, step)
@@ -80,12 +82,12 @@ def results(done: list[Evaluation]) -> dict[str, object]:
         "budget_reason": "as asked",
         "evaluations": len(done),
         "seconds": 66.0,
-        "rows": [row.to_dict() for row in rows],
+        "rows": [to_plain(row) for row in rows],
         "best": {
             "evaluation": chosen.index,
             "proposer": chosen.proposer,
             "allocation": chosen.allocation.to_dict(),
-            "measurement": chosen.measurement.to_dict(),
+            "measurement": to_plain(chosen.measurement),
         },
         "missed_the_budget": [],
     }

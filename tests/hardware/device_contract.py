@@ -20,6 +20,7 @@ from hardware.measure_layers import choose_tiles, digest_tiles, measure_layer_ta
 from hardware.measuring.measurement import Measurement
 from quant.deploy_graph import Conv2d, DeployGraph
 from quant.integer import run_graph
+from quant.json_form import from_plain, to_plain
 from tests.hardware.graphs import digits_like, zoo
 
 __all__ = ["DeviceContract", "WorkerDeviceContract"]
@@ -52,8 +53,8 @@ class DeviceContract:
         assert min(measurement.values_ms) > 0
         assert len(measurement.values_ms) >= measurement.protocol.repeats
         assert device.facts().items() <= measurement.facts.items()
-        document = json.loads(json.dumps(measurement.to_dict()))
-        assert Measurement.from_dict(document) == measurement
+        document = json.loads(json.dumps(to_plain(measurement)))
+        assert from_plain(Measurement, document) == measurement
 
     def test_run_agrees_to_the_bit(self, device: Device) -> None:
         for graph in (zoo(0), digits_like()):
@@ -80,7 +81,7 @@ class DeviceContract:
         assert done[-1] == totals[-1]
         assert done == sorted(set(done))
         assert totals == sorted(totals)  # a busy machine makes further rounds necessary
-        assert LayerTable.from_dict(table.to_dict()) == table
+        assert from_plain(LayerTable, to_plain(table)) == table
         equal = measure_layer_table(device, graph, (8,), equal_bits=True)
         assert {pair for row in equal.times_us.values() for pair in row} == {(8, 8)}
 

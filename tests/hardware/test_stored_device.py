@@ -15,6 +15,7 @@ from hardware.store import Store
 from hardware.stored_device import StoredDevice
 from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
+from quant.json_form import from_plain, to_plain
 from tests.hardware.device_contract import DeviceContract
 from tests.hardware.graphs import digits_like
 
@@ -121,11 +122,14 @@ def test_a_table_of_equal_bits_is_not_taken_for_a_whole_one(tmp_path: Path) -> N
 
 def test_the_layer_table_document_is_read_back() -> None:
     table = LayerTable(
-        times_us={"a": {(2, 8): 1.5, (8, 8): 3.0}}, overhead_us=0.5, disturbed_share=0.1
+        times_us={"a": {(2, 8): 1.5, (8, 8): 3.0}},
+        overhead_us=0.5,
+        source="measured",
+        disturbed_share=0.1,
     )
-    assert LayerTable.from_dict(table.to_dict()) == table
-    with pytest.raises(KeyError):
-        LayerTable.from_dict({})
+    assert from_plain(LayerTable, to_plain(table)) == table
+    with pytest.raises(ValueError, match="Field required"):
+        from_plain(LayerTable, {})
 
 
 class TunedDevice(CountingDevice):

@@ -45,10 +45,10 @@ def changed(name: str, **bits: int) -> Allocation:
 @given(seed=st.integers(0, 2**32 - 1))
 def test_json_gives_back_the_same_allocation(seed: int) -> None:
     allocation = random_allocation(LAYERS, np.random.default_rng(seed))
-    again = Allocation.from_json(allocation.to_json())
+    again = Allocation.from_dict(json.loads(json.dumps(allocation.to_dict())))
     assert again == allocation
     assert hash(again) == hash(allocation)
-    assert json.loads(allocation.to_json())["schema"] == 1
+    assert allocation.to_dict()["schema"] == 1
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -112,7 +112,6 @@ def test_bits_must_be_among_the_choices(kind: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "not JSON"),
         ("[]", "expected"),
         ('{"schema": 1}', "expected"),
         ('{"schema": 2, "layers": {}}', "schema 1, found 2"),
@@ -123,4 +122,4 @@ def test_bits_must_be_among_the_choices(kind: str) -> None:
 )
 def test_other_documents_are_refused(text: str, words: str) -> None:
     with pytest.raises(AllocationError, match=words):
-        Allocation.from_json(text)
+        Allocation.from_dict(json.loads(text))

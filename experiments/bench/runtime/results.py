@@ -3,13 +3,15 @@
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, model_serializer
 
 from experiments.bench.peers.contender import Bits, Contender, Engine
 from experiments.bench.runtime.rounds import Repeats
 from quant.allocation import Allocation
+from quant.json_form import to_plain
 
 __all__ = ["NetworkRuntimes", "RuntimeBench", "RuntimeRow", "best_int8_peer", "make_row"]
 
@@ -37,36 +39,22 @@ class RuntimeRow:
     """What the products would take at their families' measured limits, over the median; of our own
     programs."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row's part of the JSON document."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkRuntimes:
     """All contenders on one network, timed in the same rounds."""
 
-    network: str
+    network: Annotated[str, Field(exclude=True)]
     macs: int
     """Multiplications with an addition in one image."""
+    rounds: int
     limits_gmacs: Mapping[str, float]
     """`{kernel family: GMAC/s}` of this core, measured beside the rounds."""
-    rows: tuple[RuntimeRow, ...]
+    rows: Annotated[tuple[RuntimeRow, ...], Field(exclude=True)]
     mixed: Allocation
     """What the rows with `mixed` bits ran."""
     families: Mapping[str, Mapping[str, int]]
     """`{contender: {kernel family: layers}}` of our own programs."""
-    rounds: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything but the rows."""
-        return {
-            "macs": self.macs,
-            "rounds": self.rounds,
-            "limits_gmacs": dict(self.limits_gmacs),
-            "mixed": self.mixed.to_dict(),
-            "families": {label: dict(counts) for label, counts in self.families.items()},
-        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,14 +65,15 @@ class RuntimeBench:
     command: str
     networks: tuple[NetworkRuntimes, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document; its `rows` hold every network's."""
-        return {
-            "machine": dict(self.machine),
+    @model_serializer
+    def _document(self) -> dict[str, Any]:
+        document = {
+            "machine": self.machine,
             "command": self.command,
-            "rows": [row.to_dict() for network in self.networks for row in network.rows],
-            "networks": {network.network: network.to_dict() for network in self.networks},
+            "rows": [row for network in self.networks for row in network.rows],
+            "networks": {network.network: network for network in self.networks},
         }
+        return {key: to_plain(value) for key, value in document.items()}
 
 
 def make_row(

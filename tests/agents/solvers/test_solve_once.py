@@ -49,8 +49,8 @@ def test_mckp_takes_any_sensitivity(problems: Any) -> None:
         problem = problems(limit=5, share=0.2)
         search_by("mckp", problem, config=MCKPConfig(sensitivity=kind))
         table = problem.sensitivities.table(kind)
-        assert problem.ledger.training_samples == table.cost.samples
-        charged.add(table.cost.samples)
+        assert problem.ledger.training_samples == table.samples
+        charged.add(table.samples)
     assert len(charged) == 2
 
 

@@ -44,6 +44,8 @@ def problems(draw: st.DrawFn) -> Problem:
         for layer in layers
     }
     return layers, LayerTable(
+        source="simulated",
+        disturbed_share=0.0,
         times_us=table,
         overhead_us=draw(times) / 3.0,
         energies_uj=energies,
@@ -172,7 +174,8 @@ def test_tied_layers_are_counted_together() -> None:
         "one": {(2, 2): 10.0, (2, 8): 1.0, (8, 2): 10.0, (8, 8): 1.0},
         "two": {(2, 2): 1.0, (2, 8): 10.0, (8, 2): 1.0, (8, 8): 10.0},
     }
-    costs = cost_table(layers, LayerTable(times_us=times, overhead_us=0.0), (2, 8))
+    table = LayerTable(source="simulated", disturbed_share=0.0, times_us=times, overhead_us=0.0)
+    costs = cost_table(layers, table, (2, 8))
     # Minimising each layer by itself would promise 2 us; with one tensor 11 us is the least.
     with pytest.raises(BudgetError, match=r"0\.011000 ms"):
         BudgetMask(layers, costs, (2, 8), Budget(latency_ms=0.010))

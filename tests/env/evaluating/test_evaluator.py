@@ -24,6 +24,7 @@ from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.finetune import FinetuneConfig
+from quant.json_form import to_plain
 from tests.env.conftest import SmallDigits
 
 
@@ -62,7 +63,7 @@ def test_evaluation_is_complete_and_survives_json(small_digits: SmallDigits) -> 
     assert evaluation.measurement is not None
     assert evaluation.latency_ms == evaluation.measurement.median_ms
     assert evaluation.train_s > 0
-    assert Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation
+    assert Evaluation.from_dict(json.loads(json.dumps(to_plain(evaluation)))) == evaluation
 
 
 def test_limit_is_kept_and_counted(small_digits: SmallDigits) -> None:
@@ -173,7 +174,7 @@ def test_training_that_diverges_is_a_value_and_leaves_no_trace(small_digits: Sma
     assert evaluation.accuracy == 0.0
     for name, value in evaluator.network.state_dict().items():
         assert torch.equal(value, before[name])
-    read = Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict(), allow_nan=False)))
+    read = Evaluation.from_dict(json.loads(json.dumps(to_plain(evaluation), allow_nan=False)))
     assert math.isnan(read.loss)
 
 

@@ -46,7 +46,7 @@ def test_each_estimate_is_made_once_and_charged_to_whoever_asks(
     assert found[0] == found[1]
     assert set(stages) == {*SENSITIVITY_KINDS, "orthogonality"}
     assert made == len(stages), "the second source looked everything up"
-    expected = sum(table.cost.samples for table in found[0][:4]) + 12
+    expected = sum(table.samples for table in found[0][:4]) + 12
     assert [ledger.training_samples for ledger in ledgers] == [expected] * 2
     assert {table.images for table in found[0]} == {16}
 

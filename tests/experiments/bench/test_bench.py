@@ -14,6 +14,7 @@ from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from experiments.terminal.progress import LiveProgress
 from hardware.kernels.compiling.compile_pool import CompileReport
 from quant.convert import convert
+from quant.json_form import to_plain
 
 
 def test_random_allocations_differ_and_fit_a_network_with_tied_tensors() -> None:
@@ -76,7 +77,7 @@ def test_turnaround_reports_medians_of_the_whole_way() -> None:
         ordinary_import_s=(0.5,),
         ordinary_build_s=(2.0,),
     )
-    document = turnaround.to_dict()
+    document = to_plain(turnaround)
     assert document["median_s"] == pytest.approx(0.03)
     assert document["file_median_s"] == pytest.approx(0.14)
     assert document["ordinary_median_s"] == pytest.approx(3.5)

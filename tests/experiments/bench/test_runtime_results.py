@@ -16,6 +16,7 @@ from experiments.bench.runtime.results import (
 from experiments.bench.runtime.rounds import Repeats
 from experiments.bench.runtime.table import draw_runtime
 from quant.allocation import Allocation, LayerBits
+from quant.json_form import to_plain
 
 MIXED = Allocation.of({"conv": LayerBits(weight_bits=3, activation_bits=8)})
 
@@ -79,7 +80,7 @@ def test_where_too_few_repeats_were_calm_all_count_and_the_row_says_so() -> None
 
 
 def test_the_document_holds_rows_of_every_network_and_survives_json() -> None:
-    document = json.loads(json.dumps(_bench().to_dict()))
+    document = json.loads(json.dumps(to_plain(_bench())))
     assert set(document) == {"machine", "command", "rows", "networks"}
     assert document["rows"][1] == {
         "network": "resnet8",

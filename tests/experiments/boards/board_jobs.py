@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hardware.measuring.measurement import Measurement
+from quant.json_form import from_plain
 
 __all__ = ["EVALUATIONS", "Job", "check_rows", "check_store", "without_evaluations"]
 
@@ -114,7 +115,7 @@ def check_store(store: Path, rows: Sequence[dict[str, Any]]) -> None:
     values = {tuple(row["measurement"]["values_ms"]) for row in rows if row["measurement"]}
     with sqlite3.connect(store) as connection:
         found = connection.execute("SELECT document FROM results WHERE kind = 'measurement'")
-        kept = [Measurement.from_dict(json.loads(text)) for (text,) in found]
+        kept = [from_plain(Measurement, json.loads(text)) for (text,) in found]
     for measurement in kept:
         assert measurement.verdict.stable
         assert measurement.values_ms in values

@@ -12,6 +12,7 @@ from experiments.compare.job import run_job
 from experiments.compare.plan import Job
 from experiments.compare.rows import Row
 from experiments.terminal.exit_codes import DONE, INTERRUPTED, USER_MISTAKE
+from quant.json_form import from_plain
 
 FLAGS = [
     *("--methods", "uniform", "random", "--budgets", "0.35", "0.7", "--seeds", "1"),
@@ -48,7 +49,7 @@ def test_a_comparison_is_stopped_and_goes_on(
     assert len(again) == 2
     assert not set(again) & set(done)
     assert "simulated" in capsys.readouterr().out
-    found = Comparison.from_dict(json.loads(document.read_text()))
+    found = from_plain(Comparison, json.loads(document.read_text()))
     assert [(row.method, row.budget) for row in found.rows] == [
         *(("uniform", 0.35), ("random", 0.35), ("uniform", 0.7), ("random", 0.7)),
     ]

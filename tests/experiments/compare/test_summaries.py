@@ -18,6 +18,7 @@ from experiments.compare.plan import Plan
 from experiments.compare.rows import Row, append_row, read_rows, rows_csv
 from experiments.compare.tables import draw_answers, draw_costs
 from experiments.errors import ConfigError, RunFolderError
+from quant.json_form import from_plain, to_plain
 from tests.experiments.compare.made_up import answer, comparison, row
 
 
@@ -61,8 +62,8 @@ def test_a_seed_without_an_answer_counts_as_no_area() -> None:
 
 def test_the_document_is_read_back_equal() -> None:
     found = comparison()
-    document = json.loads(json.dumps(found.to_dict()))
-    assert Comparison.from_dict(document) == found
+    document = json.loads(json.dumps(to_plain(found)))
+    assert from_plain(Comparison, document) == found
     assert set(document["rows"][0]) >= {
         *("method", "seed", "budget", "test_accuracy", "latency_ms"),
         *("model_bytes", "evaluations", "wall_s"),

@@ -49,7 +49,7 @@ def test_the_configuration_reads_back_from_a_finished_folder(tmp_path: Path) -> 
     with pytest.raises(RunFolderError, match=r"has no best_allocation\.json"):
         open_run(folder.path, finished=True)
     folder.write_json("results.json", {"rows": []})
-    folder.write_text("best_allocation.json", allocation(4).to_json())
+    folder.write_json("best_allocation.json", allocation(4))
     found, read = open_run(tmp_path / "latest", finished=True)
     assert read == asked
     assert found.path == folder.path.resolve()

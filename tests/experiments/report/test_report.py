@@ -15,6 +15,7 @@ from experiments.report.command import main, write_report
 from experiments.report.markup import Markup, element
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from quant.allocation import Allocation, LayerBits
+from quant.json_form import to_plain
 from tests.experiments.run_folders import begin, evaluations, make_run
 
 SECTIONS = (
@@ -97,7 +98,7 @@ def test_float_islands_are_listed_with_their_reason_and_share(tmp_path: Path) ->
         name="silu", operators=("silu", "mul"), reason="no <integer> form", us=2.5, share=0.25
     )
     unknown = replace(island, name="tanh", us=None, share=None)
-    run.write_json(files.ISLANDS, [island.to_dict(), unknown.to_dict()])
+    run.write_json(files.ISLANDS, [to_plain(island), to_plain(unknown)])
     page = Page(write_report([run.path]).read_text())
     assert "Float islands" in page.headings
     assert ["silu", "silu, mul", "2.50", "25.0 %", "no <integer> form"] in page.rows

@@ -101,7 +101,7 @@ def test_the_search_is_accounted_for(finished: Path, lines: list[dict[str, Any]]
 def test_the_best_allocation_is_one_that_was_evaluated(
     finished: Path, lines: list[dict[str, object]]
 ) -> None:
-    best = Allocation.from_json((finished / "best_allocation.json").read_text())
+    best = Allocation.from_dict(json.loads((finished / "best_allocation.json").read_text()))
     assert best in {Allocation.from_dict(line["allocation"]) for line in lines}
 
 

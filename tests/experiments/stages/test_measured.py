@@ -10,6 +10,7 @@ from experiments.stages.measured import anchored
 from experiments.stages.resource_budget import UniformFigures, decide_budget
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
+from quant.json_form import from_plain, to_plain
 
 
 def test_a_table_of_a_slow_minute_does_not_make_a_reachable_budget_look_impossible() -> None:
@@ -27,6 +28,6 @@ def test_a_table_of_a_slow_minute_does_not_make_a_reachable_budget_look_impossib
 
     assert table.predict_ms(Allocation.uniform(layers, 2)) == pytest.approx(uniform[2].latency_ms)
     assert table.scale == pytest.approx(1.0)
-    assert LayerTable.from_dict(table.to_dict()) == table
+    assert from_plain(LayerTable, to_plain(table)) == table
     assert quiet.scaled(2.5).scale == pytest.approx(2.5)
     BudgetMask(layers, cost_table(layers, table, (2, 4, 8)), (2, 4, 8), budget)

@@ -15,6 +15,7 @@ from hardware.facts import MachineFacts
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import MeasurementSource
 from quant.deploy_graph import DeployGraph
+from quant.json_form import to_plain
 from tests.experiments.evaluations import measurement
 
 
@@ -92,7 +93,12 @@ def test_a_program_that_cannot_be_measured_is_named() -> None:
 
 
 def test_layer_table_document_keeps_every_row() -> None:
-    table = LayerTable(times_us={"first": {(8, 8): 3.0, (4, 8): 2.0}}, overhead_us=1.5)
-    document = table.to_dict()
+    table = LayerTable(
+        source="measured",
+        disturbed_share=0.0,
+        times_us={"first": {(8, 8): 3.0, (4, 8): 2.0}},
+        overhead_us=1.5,
+    )
+    document = to_plain(table)
     assert document["layers"] == {"first": {"8/8": 3.0, "4/8": 2.0}}
     assert (document["overhead_us"], document["source"]) == (1.5, "measured")

@@ -14,6 +14,7 @@ from hardware.simulated import SimulatedDevice
 from hardware.target import TargetConfig
 from quant.allocation import Allocation, LayerBits
 from quant.deploy_graph import DeployGraph
+from quant.json_form import from_plain, to_plain
 from tests.hardware.graphs import zoo
 
 CHOICES = (2, 4, 8)
@@ -54,7 +55,7 @@ def test_the_power_of_kernels_is_told_apart_by_whole_programs() -> None:
     # The ridge pulls by a few percent towards the mean; the mean itself would be 30 % off.
     assert np.median(errors) < 0.05
     assert max(errors) < 0.15
-    assert LayerTable.from_dict(table.to_dict()) == table
+    assert from_plain(LayerTable, to_plain(table)) == table
 
 
 def test_a_table_without_energies_predicts_none() -> None:
@@ -80,7 +81,7 @@ def test_modelled_watts_give_watts_times_time_everywhere() -> None:
     assert measurement is not None
     assert measurement.energy_source == "modelled"
     assert measurement.energy_mj == pytest.approx(3.0 * measurement.median_ms)
-    assert type(measurement).from_dict(measurement.to_dict()) == measurement
+    assert from_plain(type(measurement), to_plain(measurement)) == measurement
     halved = table.with_scaled_energies(0.5)
     both = LayerBits(weight_bits=8, activation_bits=8)
     allocation = Allocation.of({op.layer: both for op in graph.layer_ops()})

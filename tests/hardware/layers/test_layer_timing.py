@@ -13,6 +13,7 @@ from hardware.layers.timing import Sample, time_layers
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import simulated_layer_us
 from quant.deploy_graph import DeployGraph
+from quant.json_form import from_plain, to_plain
 from tests.hardware.graphs import digits_like
 
 OVERHEAD_US = 3.5
@@ -117,7 +118,7 @@ def test_equal_bits_leave_out_the_other_pairs() -> None:
 def test_the_table_names_the_family_of_every_time_and_survives_its_document() -> None:
     table = time_layers(digits_like(), (2, 8), ScriptedBench(), ProtocolConfig())
     assert table.families["layer2"] == {(2, 2): "w4", (2, 8): "w4", (8, 2): "w8", (8, 8): "w8"}
-    assert LayerTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+    assert from_plain(LayerTable, json.loads(json.dumps(to_plain(table)))) == table
 
 
 def test_the_spread_is_what_separates_quiet_rounds() -> None:

@@ -6,6 +6,7 @@ import torch
 
 from quant.allocation import Allocation
 from quant.errors import BitAllocError
+from quant.json_form import from_plain, to_plain
 from quant.network import QuantizedNetwork
 from quant.sensitivities import SensitivityTable, measured_sensitivity
 from quant.sensitivities.batches import batches_of
@@ -92,7 +93,7 @@ def test_the_allocation_is_put_back(
 
 def test_json_gives_back_the_same_table(network: QuantizedNetwork, digits: Any) -> None:
     table = measure(network, digits)
-    assert SensitivityTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+    assert from_plain(SensitivityTable, json.loads(json.dumps(to_plain(table)))) == table
 
 
 def test_no_images_are_refused(network: QuantizedNetwork, digits: Any) -> None:

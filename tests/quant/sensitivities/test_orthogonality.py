@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from quant.errors import BitAllocError
+from quant.json_form import from_plain, to_plain
 from quant.sensitivities import Orthogonality, orthogonality
 from quant.sensitivities.orthogonality import similarity
 from tests.quant.sensitivities.exact import small_batches, small_network
@@ -32,8 +33,8 @@ def test_matrix_is_the_direct_computation(centred: bool) -> None:
                 np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
             )
             assert found.matrix[i][j] == pytest.approx(direct, rel=1e-6)
-    assert found.images == found.cost.samples == 12
-    assert Orthogonality.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert found.images == found.samples == 12
+    assert from_plain(Orthogonality, json.loads(json.dumps(to_plain(found)))) == found
 
 
 def test_orthogonal_transforms_and_scales_of_features_change_nothing() -> None:
