@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.export.onnx_island import NotInOnnxError, write_island
-from experiments.export.onnx_types import StoredType, packed_bytes, type_for
+from experiments.export.onnx_types import narrow
 from quant.deploy_graph import (
     WIDE_MAX,
     WIDE_MIN,
@@ -43,7 +43,6 @@ __all__ = ["import_onnx", "onnx_model"]
 _NARROW_MAX = 255
 _IR_VERSION = {21: 10, 25: 13}
 """Version of the file format that came with a version of the operators."""
-_BIAS = StoredType(name="INT32", bits=32)
 
 
 def onnx_model(graph: DeployGraph, *, opset: int, batch: int | str = "batch") -> bytes:
@@ -153,7 +152,7 @@ class _Builder:
         codes, *_ = self._codes(op.input, name, source.scale, source.zero_point, "UINT8")
         self._node("Cast", [codes], f"{name}/index", to=self._onnx.TensorProto.INT32)
         reals = (op.table.astype(np.float64) - made.zero_point) * made.scale
-        table = self._array(name, reals.astype(np.float32))
+        table = self._constant(name, reals.astype(np.float32))
         self._node("Gather", [table, f"{name}/index"], op.output, axis=0)
 
     def requantize(self, op: Requantize) -> None:
@@ -179,11 +178,11 @@ class _Builder:
 
     def run_island(self, op: RunIsland) -> None:
         shapes = [self._graph.tensors[name].shape for name in op.inputs]
-        write_island(op, shapes, self._node, self._array)
+        write_island(op, shapes, self._node, self._constant)
 
     def pad(self, op: Pad2d) -> None:
         ends = np.array([0, 0, *op.before, 0, 0, *op.after], np.int64)
-        pads = self._array(f"{op.output}/pads", ends)
+        pads = self._constant(f"{op.output}/pads", ends)
         self._node("Pad", [op.input, pads], op.output)  # of real values: with 0.0
 
     def _layer(
@@ -192,13 +191,9 @@ class _Builder:
         epilogue, source = op.epilogue, self._graph.tensors[op.input]
         target_scale = 1.0 if epilogue.logits else self._graph.tensors[op.output].scale
         unit = epilogue.multiplier.astype(np.float64) * target_scale
-        weight = self._integers(
-            f"{op.layer}/weight",
-            codes,
-            type_for(op.weight_bits, self._opset),
-            unit / source.scale,
-        )
-        bias = self._integers(f"{op.layer}/bias", epilogue.bias, _BIAS, unit)
+        codes = narrow(codes, op.weight_bits, self._opset)
+        weight = self._integers(f"{op.layer}/weight", codes, unit / source.scale)
+        bias = self._integers(f"{op.layer}/bias", epilogue.bias, unit)
         result = op.output if epilogue.logits else f"{op.output}/float"
         self._node(kind, [op.input, weight, bias], result, **attributes)
         if not epilogue.logits:
@@ -244,35 +239,25 @@ class _Builder:
         code = np.array(zero_point, np.uint8 if stored == "UINT8" else np.int16)
         parameters = [
             self._scalar(f"{name}/scale", scale),
-            self._constant(f"{name}/zero_point", (), code.tobytes(), stored),
+            self._constant(f"{name}/zero_point", code),
         ]
         self._node("QuantizeLinear", [source, *parameters], f"{name}/codes")
         return [f"{name}/codes", *parameters]
 
-    def _integers(
-        self, name: str, codes: npt.NDArray[Any], stored: StoredType, scale: npt.NDArray[np.float64]
-    ) -> str:
+    def _integers(self, name: str, codes: npt.NDArray[Any], scale: npt.NDArray[np.float64]) -> str:
         """Return the real values of integer constants with one scale for each output channel."""
         parameters = [
-            self._constant(f"{name}/codes", codes.shape, packed_bytes(codes, stored), stored.name),
-            self._constant(
-                f"{name}/scale", scale.shape, scale.astype(np.float32).tobytes(), "FLOAT"
-            ),
+            self._constant(f"{name}/codes", codes),
+            self._constant(f"{name}/scale", scale.astype(np.float32)),
         ]
         self._node("DequantizeLinear", parameters, name, axis=0)
         return name
 
-    def _array(self, name: str, value: npt.NDArray[Any]) -> str:
-        stored = "INT64" if value.dtype == np.int64 else "FLOAT"
-        return self._constant(name, value.shape, value.tobytes(), stored)
-
     def _scalar(self, name: str, value: float) -> str:
-        return self._constant(name, (), np.float32(value).tobytes(), "FLOAT")
+        return self._constant(name, np.array(value, np.float32))
 
-    def _constant(self, name: str, shape: tuple[int, ...], data: bytes, stored: str) -> str:
-        kind = getattr(self._onnx.TensorProto, stored)
-        tensor = self._onnx.helper.make_tensor(name, kind, shape, data, raw=True)
-        self._constants.append(tensor)
+    def _constant(self, name: str, value: npt.NDArray[Any]) -> str:
+        self._constants.append(self._onnx.numpy_helper.from_array(value, name))
         return name
 
     def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:

@@ -10,7 +10,7 @@ import torch
 from onnx import numpy_helper
 
 from experiments.export.onnx_model import onnx_model
-from experiments.export.onnx_types import OPSETS, packed_bytes, type_for
+from experiments.export.onnx_types import OPSETS, narrow, type_for
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import (
@@ -138,7 +138,7 @@ def test_the_weights_are_the_networks_integers_in_the_narrowest_type() -> None:
                 if isinstance(op, Conv2d):
                     np.testing.assert_array_equal(found, codes)
                 name = onnx.TensorProto.DataType.Name(stored.data_type)
-                assert name == type_for(op.weight_bits, opset).name
+                assert name == type_for(op.weight_bits, opset)
             sizes[opset] = sum(
                 len(constants[f"{op.layer}/weight/codes"].raw_data) for op in graph.layer_ops()
             )
@@ -146,7 +146,11 @@ def test_the_weights_are_the_networks_integers_in_the_narrowest_type() -> None:
 
 
 def test_codes_share_bytes_from_the_lowest_bits_on() -> None:
-    two, four = type_for(2, 25), type_for(2, 21)
-    assert (two.name, four.name, type_for(5, 25).name) == ("INT2", "INT4", "INT8")
-    assert packed_bytes(np.array([1, -1, 0, 1, -1], np.int8), two) == bytes([0b01001101, 0b11])
-    assert packed_bytes(np.array([7, -7, 1], np.int8), four) == bytes([0x97, 0x01])
+    assert (type_for(2, 25), type_for(2, 21), type_for(5, 25)) == ("INT2", "INT4", "INT8")
+
+    def packed(codes: list[int], opset: int) -> bytes:
+        stored = narrow(np.array(codes, np.int8), 2 if opset == 25 else 4, opset)
+        return bytes(numpy_helper.from_array(stored).raw_data)
+
+    assert packed([1, -1, 0, 1, -1], opset=25) == bytes([0b01001101, 0b11])
+    assert packed([7, -7, 1], opset=21) == bytes([0x97, 0x01])
