@@ -22,7 +22,7 @@ __all__ = ["PACKAGES", "Counts", "count_package", "count_source", "main"]
 
 PACKAGES = ("quant", "hardware", "env", "agents", "experiments")
 
-OTHER_CODE = (".c", ".css")
+OTHER_CODE = (".c", ".css", ".html")
 """Suffixes of code that is not Python, of which all lines that are not blank are counted."""
 
 _ROOT = Path(__file__).resolve().parent.parent

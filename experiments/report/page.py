@@ -1,57 +1,83 @@
-"""Page: runs as one HTML document that loads nothing."""
+"""Page: runs as one HTML document that loads nothing. `page.html` has its text."""
 
-from collections.abc import Sequence
-from importlib.resources import files
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from experiments.charts.front import joint_chart
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from experiments.charts.chart import Chart
+from experiments.charts.front import BEST_ROW, front_chart, joint_chart, uniform_bits
+from experiments.charts.layer_times import layer_times_chart
+from experiments.charts.learning import evaluation_charts, policy_charts
+from experiments.charts.svg import chart_svg
 from experiments.record.run_record import RunRecord
-from experiments.report.figures import chart_figure, chart_legend
-from experiments.report.markup import Markup, element, join
-from experiments.report.sections import banners, run_sections, summary_tiles
-from experiments.report.tables import results_table
+from hardware.energy.energy import MODELLED, NO_METER
+from hardware.layers.table import PairTable
 
 __all__ = ["render"]
 
+_SHOWN_LAYERS = 9
+_KEYS = {"": "―", "o": "●", "D": "◆", "*": "★"}
+"""What stands for a marker in a legend."""
+
 
 def render(records: Sequence[RunRecord]) -> str:
-    """Return the page of one or more runs; several have a joint plot and table before them."""
-    parts = [_joint(records)] if len(records) > 1 else []
-    parts += [_run(record, number) for number, record in enumerate(records)]
-    title = records[0].name if len(records) == 1 else f"{len(records)} runs"
-    style = (files("experiments.report") / "page.css").read_text(encoding="utf-8")
-    head = element(
-        "head",
-        Markup('<meta charset="utf-8">'),
-        Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-        Markup('<meta name="color-scheme" content="light dark">'),
-        # An empty icon: without one a browser asks the server for /favicon.ico.
-        Markup('<link rel="icon" href="data:,">'),
-        element("title", f"{title} · BitAlloc"),
-        element("style", Markup(style)),
+    """Return the page of one or more runs; several have a joint chart and table before them."""
+    pages = Environment(
+        loader=PackageLoader("experiments.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    body = element("body", element("main", *parts), element("footer", _FOOTER))
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
-
-
-_FOOTER = (
-    "Made by python -m experiments.report. Point at a mark, or press on it, to read its values."
-)
-
-
-def _run(record: RunRecord, number: int) -> Markup:
-    return element(
-        "article",
-        element(
-            "header",
-            element("h2", _heading(record)),
-            element("p", *_chips(record), class_="chips"),
-            element("p", record.name, class_="folder"),
-        ),
-        *banners(record),
-        summary_tiles(record),
-        element("div", *run_sections(record), class_="sections"),
-        id=f"run{number}",
+    pages.filters |= {"digits": _digits, "plain": _plain, "without": _without}
+    pages.globals |= {
+        "BEST_ROW": BEST_ROW,
+        "MODELLED": MODELLED,
+        "NO_METER": NO_METER,
+        "SHOWN_LAYERS": _SHOWN_LAYERS,
+        "beside": _beside,
+        "legend_keys": _legend_keys,
+        "median": statistics.median,
+        "metered": _metered,
+        "pairs_of": _pairs_of,
+        "svg": lambda chart: Markup(chart_svg(chart)),
+        "uniform_bits": uniform_bits,
+    }
+    return pages.get_template("page.html").render(
+        views=[_view(record) for record in records],
+        fronts=joint_chart([(record.name, record.evaluations) for record in records]),
+        best_rows=[
+            {**row, "name": f"{record.name}: {row['name']}"}
+            for record in records
+            for row in record.rows[-1:]
+        ],
     )
+
+
+def _view(record: RunRecord) -> dict[str, Any]:
+    """Return what the page needs of a run beside its record."""
+    chosen = {} if record.best is None else dict(record.best.items)
+    times = {} if record.table is None else record.table.times_us
+    front = front_chart(record.evaluations, record.rows, record.budget_ms)
+    heading = _heading(record)
+    return {
+        "record": record,
+        "heading": heading,
+        "origin": (record.sources, heading),
+        "chips": _chips(record),
+        "rows_by_name": {row["name"]: row for row in record.rows},
+        "front": front,
+        "timed": sum(item.latency_ms is not None for item in record.evaluations),
+        "hidden": sum(len(series.marks) for series in front.series if series.hollow),
+        "learning": [
+            *evaluation_charts(record.evaluations, record.budget, record.energy_source),
+            *policy_charts(record.curves),
+        ],
+        "layers": [layer_times_chart(name, row, chosen.get(name)) for name, row in times.items()],
+    }
 
 
 def _heading(record: RunRecord) -> str:
@@ -62,67 +88,69 @@ def _heading(record: RunRecord) -> str:
     return f"{name or 'run'} on {cpu or 'an unknown device'}"
 
 
-def _chips(record: RunRecord) -> list[Markup]:
-    chips = [
-        element("span", source, class_=f"chip {'good' if source == 'measured' else 'warn'}")
-        for source in record.sources
-    ]
-    texts = [
-        f"method {record.config.get('method', '?')}",
-        f"seed {record.config.get('seed', '?')}",
-        _count(record),
-    ]
-    if record.results is not None:
-        texts.append(f"{record.results['seconds'] / 60:.1f} min")
-    if "time" in record.environment:
-        texts.append(str(record.environment["time"])[:16].replace("T", " "))
-    return chips + [element("span", text, class_="chip") for text in texts]
-
-
-def _count(record: RunRecord) -> str:
-    """Return evaluations used of the limit; those only the final table needed are beyond it."""
+def _chips(record: RunRecord) -> list[str]:
+    # Evaluations that only the final table needed are beyond the limit.
     beyond = sum(item.proposer == "table" for item in record.evaluations)
     used = len(record.evaluations) - beyond
-    text = f"{used} of {record.config.get('evaluations', '?')} evaluations"
-    return f"{text}, {beyond} more for the table" if beyond else text
-
-
-def _joint(records: Sequence[RunRecord]) -> Markup:
-    links = [
-        element("li", element("a", record.name, href=f"#run{number}"))
-        for number, record in enumerate(records)
+    count = f"{used} of {record.config.get('evaluations', '?')} evaluations"
+    chips = [
+        f"method {record.config.get('method', '?')}",
+        f"seed {record.config.get('seed', '?')}",
+        f"{count}, {beyond} more for the table" if beyond else count,
     ]
-    rows = [
-        {**row, "name": f"{record.name}: {row['name']}"}
-        for record in records
-        for row in record.rows[-1:]
-    ]
-    table = results_table(rows) if rows else element("p", "No run has ended yet.", class_="note")
-    return element(
-        "article",
-        element("header", element("h2", f"{len(records)} runs"), element("ul", *links)),
-        *_mixed(records),
-        element(
-            "div",
-            element("section", element("h3", "Fronts"), _fronts(records)),
-            element("section", element("h3", "Best of each run"), table),
-            class_="sections",
-        ),
-    )
+    if record.results is not None:
+        chips.append(f"{record.results['seconds'] / 60:.1f} min")
+    if "time" in record.environment:
+        chips.append(str(record.environment["time"])[:16].replace("T", " "))
+    return chips
 
 
-def _fronts(records: Sequence[RunRecord]) -> Markup:
-    chart = joint_chart([(record.name, record.evaluations) for record in records])
-    if not any(series.marks for series in chart.series):
-        return element("p", "Nothing has been measured in any of the runs.", class_="note")
-    caption = "What no other evaluation of the same run beats, as timed during its search."
-    return chart_figure(chart, chart_legend(chart), element("figcaption", caption))
+def _legend_keys(charts: Sequence[Chart]) -> dict[str, tuple[str, str]]:
+    """Return colour and sign of everything that some charts name."""
+    keys: dict[str, tuple[str, str]] = {}
+    for chart in charts:
+        keys |= {item.name: (item.colour, _KEYS[item.marker]) for item in chart.series}
+        limits = [limit for limit in (chart.x_limit, chart.y_limit) if limit is not None]
+        keys |= {limit.name: ("soft", "┅") for limit in limits}
+    keys.pop("", None)
+    return keys
 
 
-def _mixed(records: Sequence[RunRecord]) -> list[Markup]:
-    """Warn where times of different devices or sources stand in one plot."""
-    origins = {(record.sources, _heading(record)) for record in records}
-    if len(origins) < 2:
-        return []
-    text = "These runs differ in device, task or source: their numbers cannot be compared as such."
-    return [element("p", join(text), class_="banner warn", role="note")]
+def _digits(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"
+
+
+def _beside(row: Mapping[str, Any] | None, name: str, form: str, factor: float = 1.0) -> str:
+    """Return a figure of all-8, to stand beside that of the best."""
+    if row is None or row[name] is None:
+        return ""
+    return f"; all-8: {form.format(factor * row[name])}"
+
+
+def _metered(sources: Iterable[str]) -> str:
+    """Return the heading of a column of energies; empty where there is no meter."""
+    found = set(sources) - {NO_METER}
+    if not found:
+        return ""
+    return "mJ (modelled)" if MODELLED in found else "mJ"
+
+
+def _pairs_of(values: PairTable[float]) -> list[tuple[int, int]]:
+    return sorted({pair for row in values.values() for pair in row})
+
+
+def _without(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name not in names}
+
+
+def _plain(value: Any) -> str:
+    """Return lists with commas, and mappings as `name value` pairs."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(item) for item in value)
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

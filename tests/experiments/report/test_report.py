@@ -12,7 +12,6 @@ from experiments.charts.front import uniform_bits
 from experiments.record import files
 from experiments.record.islands import ListedIsland
 from experiments.report.command import main, write_report
-from experiments.report.markup import Markup, element
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from quant.allocation import Allocation, LayerBits
 from quant.json_form import to_plain
@@ -242,11 +241,14 @@ def test_a_page_that_cannot_be_written_is_one_sentence(
     assert "cannot write" in capsys.readouterr().err
 
 
-def test_markup_is_escaped_once() -> None:
-    inner = element("b", "a < b & c")
-    assert inner == "<b>a &lt; b &amp; c</b>"
-    assert element("p", inner, class_='"') == f'<p class="&quot;">{inner}</p>'
-    assert isinstance(element("p", Markup("<i></i>")), Markup)
+def test_markup_is_escaped_once(tmp_path: Path) -> None:
+    name = 'a < b & "c"'
+    text = write_report([make_run(tmp_path, layers=(name, "second")).path]).read_text()
+    page = Page(text)
+    assert ">a &lt; b &amp; &#34;c&#34;</th>" in text
+    assert name in page.texts
+    assert ("svg", "aria-label", f"Microseconds of {name}") in page.attributes
+    assert not re.search("&amp;(lt|amp|quot|#34);", text)
 
 
 def test_uniform_bits_forgive_only_the_input(tmp_path: Path) -> None:
