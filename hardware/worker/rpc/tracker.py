@@ -1,6 +1,8 @@
 """The tracker: which boards it knows, and a session with one of them."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +48,7 @@ def open_connection(address: Address) -> Any:
         BoardBusyError: all boards of the key are in use.
         BoardLostError: nothing answers, or the tracker knows no such board.
     """
-    try:
+    with _answering(str(address)):
         if not address.key:
             return rpc.connect(address.host, address.port)
         tracker = _connect(address)
@@ -61,32 +63,20 @@ def open_connection(address: Address) -> Any:
             raise BoardBusyError(f"all {len(found.addresses)} boards of {address} are in use")
         tracker._sock.settimeout(None)
         return tracker.request(address.key, max_retry=1)
-    except BoardLostError:
-        raise
-    except (OSError, RuntimeError) as error:
-        raise BoardLostError(f"{address} does not answer: {_first_line(error)}") from None
 
 
 def _connect(address: Address) -> Any:
-    try:
+    with _answering(f"the tracker at {address.host}:{address.port}"):
         # TVM would try for a minute, and wait for ever for a tracker that hangs.
         socket.create_connection((address.host, address.port), _LIMIT_S).close()
         tracker = rpc.connect_tracker(address.host, address.port)
         tracker._sock.settimeout(_LIMIT_S)
         return tracker
-    except (OSError, RuntimeError) as error:
-        raise BoardLostError(
-            f"the tracker at {address.host}:{address.port} does not answer: {_first_line(error)}"
-        ) from None
 
 
 def _keys(tracker: Any, address: Address) -> list[TrackedKey]:
-    try:
+    with _answering(f"the tracker at {address.host}:{address.port}"):
         summary = tracker.summary()
-    except (OSError, RuntimeError) as error:
-        raise BoardLostError(
-            f"the tracker at {address.host}:{address.port} does not answer: {_first_line(error)}"
-        ) from None
     addresses: dict[str, list[str]] = {key: [] for key in summary["queue_info"]}
     for server in summary["server_info"]:
         if server["key"].startswith(_SERVER):
@@ -104,5 +94,13 @@ def _keys(tracker: Any, address: Address) -> list[TrackedKey]:
     ]
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+@contextmanager
+def _answering(who: str) -> Iterator[None]:
+    """Turn the errors of a connection into one sentence that names the other side."""
+    try:
+        yield
+    except BoardLostError:
+        raise
+    except (OSError, RuntimeError) as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BoardLostError(f"{who} does not answer: {line}") from None
