@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from hardware.closing import Closing
 from quant.errors import BitAllocError
 
 __all__ = ["STORE_SCHEMA", "ResultKind", "Store", "StoreError", "canonical_json"]
@@ -30,7 +31,7 @@ def canonical_json(document: Mapping[str, Any]) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-class Store:
+class Store(Closing):
     """Results by kind and key. The digest is an index; the whole key is compared on a hit.
 
     Write-ahead logging lets any number of runs read while one writes. A row is on disk when `put`
@@ -88,12 +89,6 @@ class Store:
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
         self._connection.close()
-
-    def __enter__(self) -> "Store":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _prepare(self) -> None:
         execute = self._connection.execute

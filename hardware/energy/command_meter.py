@@ -7,7 +7,6 @@ counter that only grows. It is run again for each reading, without a shell.
 import re
 import shlex
 import subprocess
-from contextlib import AbstractContextManager
 
 from hardware.energy.counter import CounterRecording
 from hardware.energy.errors import MeterError
@@ -47,7 +46,7 @@ class CommandMeter:
         self.interval_s = interval_s
         self._unit = self._read()[1]
 
-    def record(self) -> AbstractContextManager[Recording]:
+    def record(self) -> Recording:
         """Run the command during pieces of work, or around them where it counts energy."""
         if self._unit in _WATTS:
             return PowerRecording(self._value, self.interval_s)

@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 
 from hardware.energy.errors import MeterError
-from hardware.energy.meter import Span
+from hardware.energy.meter import Recording, Span
 
 __all__ = ["CounterRecording", "joules_between"]
 
@@ -37,8 +36,8 @@ def joules_between(
     return total
 
 
-class CounterRecording:
-    """Reads counters around each piece of work. A context manager, for the sake of the others."""
+class CounterRecording(Recording):
+    """Reads counters around each piece of work."""
 
     def __init__(
         self, read_j: Callable[[], Mapping[str, float]], ranges_j: Mapping[str, float] | None = None
@@ -72,15 +71,3 @@ class CounterRecording:
         begin_s = time.perf_counter()
         read_j = self._read_j()
         return read_j, (begin_s + time.perf_counter()) / 2.0
-
-    def __enter__(self) -> "CounterRecording":
-        """Return the recording itself; nothing has to be started."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Do nothing: a counter goes on by itself."""

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
 
 from hardware.energy.errors import MeterError
-from hardware.energy.meter import Span
+from hardware.energy.meter import Recording, Span
 from hardware.energy.samples import Sample, span_between
 
 __all__ = ["CsvMeter", "parse_row"]
@@ -73,8 +72,8 @@ class CsvMeter:
         return CsvRecording(self._file)
 
 
-class CsvRecording:
-    """Looks up pieces of work in the file, once it has got beyond them. A context manager."""
+class CsvRecording(Recording):
+    """Looks up pieces of work in the file, once it has got beyond them."""
 
     def __init__(self, file: Path) -> None:
         """Remember where the file ends now."""
@@ -118,14 +117,6 @@ class CsvRecording:
         earlier, self._place = _read(self._file, 0)
         self._last = earlier[-1] if earlier else None
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Do nothing: the file belongs to the meter."""
 
 
 def _read(file: Path, place: int) -> tuple[list[Sample], int]:

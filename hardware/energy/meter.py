@@ -1,5 +1,6 @@
 """Meter: the interface behind which every way of reading energy stands."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,18 +22,23 @@ class Span:
     """Readings of power inside it; None for a meter that adds energy up by itself."""
 
 
-class Recording(Protocol):
+class Recording(AbstractContextManager["Recording"]):
     """A meter at work: does pieces of work and tells afterwards what each took."""
 
+    @abstractmethod
     def span(self, work: Callable[[], object]) -> None:
         """Do a piece of work and remember when it began and ended."""
 
+    @abstractmethod
     def spans(self) -> Sequence[Span]:
         """Return one Span for each piece of work so far.
 
         Raises:
             MeterError: the meter failed meanwhile, or has nothing about that time.
         """
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing: most meters go on by themselves."""
 
 
 class Meter(Protocol):
@@ -50,5 +56,5 @@ class Meter(Protocol):
     def interval_s(self) -> float:
         """Time between two readings; decides how long a window must be."""
 
-    def record(self) -> AbstractContextManager[Recording]:
+    def record(self) -> Recording:
         """Begin to read; leaving the context ends it."""

@@ -3,10 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 from hardware.energy.errors import MeterError
-from hardware.energy.meter import Span
+from hardware.energy.meter import Recording, Span
 from hardware.energy.samples import Sample, span_between
 
 __all__ = ["PowerRecording"]
@@ -16,8 +15,8 @@ _PATIENCE_S = 10.0
 _PATIENCE_INTERVALS = 20
 
 
-class PowerRecording:
-    """Samples watts until it is left. A context manager.
+class PowerRecording(Recording):
+    """Samples watts until it is left.
 
     The work runs in the caller's thread: it must not hold Python's global lock for much longer
     than the interval, which calls into compiled code do not.
@@ -64,12 +63,7 @@ class PowerRecording:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the thread after its present reading."""
         self._over.set()
         self._thread.join(_PATIENCE_S)

@@ -1,19 +1,18 @@
 import json
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 import pytest
 
 from hardware.energy.energy import Energy, modelled_energy
 from hardware.energy.errors import MeterError
-from hardware.energy.meter import Span
+from hardware.energy.meter import Recording, Span
 from hardware.energy.power import PowerRecording
 from hardware.energy.samples import span_between
 from hardware.energy.window import WindowPlan, measure_energy
 
 
-class ClockMeter:
+class ClockMeter(Recording):
     """Takes 2 W while idle and 6 W at work, on a clock that the work itself moves."""
 
     source = "external"
@@ -57,17 +56,6 @@ class ClockMeter:
     def spans(self) -> Sequence[Span]:
         found, self._spans = self._spans, []
         return found
-
-    def __enter__(self) -> "ClockMeter":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        pass
 
 
 def measured(meter: ClockMeter, one_s: float, plan: WindowPlan | None = None) -> Energy:
