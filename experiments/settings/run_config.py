@@ -34,7 +34,9 @@ def _add_method_sections(config: type[Class]) -> type[Class]:
         if method.config is not None:
             assert name not in config.__annotations__, f"{name} is a key of every run"
             config.__annotations__[name] = method.config
-            setattr(config, name, field(default_factory=method.config))
+            title = (method.config.__doc__ or "").split("\n")[0]
+            metadata = {"help": f"{title} For the method {name}."}
+            setattr(config, name, field(default_factory=method.config, metadata=metadata))
     config.__annotations__[last] = of_last
     return config
 
