@@ -6,8 +6,7 @@ from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.uniform import evaluate_uniform
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.decisions import allocation_of
-from env.practice.energy_scale import energy_scale
-from env.practice.latency_scale import latency_scale
+from env.practice.scales import measured_over_predicted
 from quant.allocation import Allocation
 
 __all__ = ["draw_allocation", "search"]
@@ -37,8 +36,7 @@ def search(problem: SearchProblem, config: None, *, seed: int) -> SearchResult:
     seen = {evaluation.allocation for evaluation in evaluator.evaluations}
     misses = 0
     while evaluator.remaining > 0 and misses < PATIENCE:
-        env.correct_latency(latency_scale(evaluator.evaluations, problem.table))
-        env.correct_energy(energy_scale(evaluator.evaluations, problem.table))
+        env.correct(measured_over_predicted(evaluator.evaluations, problem.table))
         drawn: list[Allocation] = []
         while len(drawn) < min(evaluator.parallel, evaluator.remaining) and misses < PATIENCE:
             allocation = draw_allocation(env, rng)

@@ -11,7 +11,9 @@ from env.decisions.costs import model_bytes
 from env.evaluating.accounting import Ledger
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
-from env.evaluating.reward import RewardConfig, reward
+from env.evaluating.ranking import rank
+from env.evaluating.reward import RewardConfig
+from env.practice.scales import measured_over_predicted
 from env.sensitivity.sensitivities import SensitivitySource
 from env.tasks.task import Split
 from hardware.layers.table import LayerTable
@@ -56,6 +58,14 @@ class SearchProblem:
     state_folder: Path | None = None
     """Where a method may keep what it has learnt, for a run that is resumed."""
 
+    def corrected_budget(self) -> Budget:
+        """Return the limits that the layer table's sums must keep, as all evaluations so far say.
+
+        A program takes so many times what the table adds up to.
+        """
+        scales = measured_over_predicted(self.evaluator.evaluations, self.table)
+        return scales.correct(self.budget)
+
     def bytes_of(self, allocation: Allocation) -> int:
         """Return the model size of an allocation in bytes."""
         return model_bytes(self.layers, allocation)
@@ -96,17 +106,11 @@ class Method:
 
 
 def ranked_candidates(problem: SearchProblem) -> SearchResult:
-    """Return what was evaluated inside the budget, best reward first."""
+    """Return what was evaluated inside the budget, best first."""
     inside = [
         evaluation
         for evaluation in problem.evaluator.evaluations
-        if not evaluation.error
-        and problem.budget.allows(
-            latency_ms=evaluation.latency_ms,
-            model_bytes=evaluation.model_bytes,
-            energy_mj=evaluation.energy_mj,
-            tolerance=MEASURED_TOLERANCE,
-        )
+        if problem.budget.admits(evaluation, tolerance=MEASURED_TOLERANCE)
     ]
-    inside.sort(key=lambda e: reward(e, problem.reference, problem.reward)[0], reverse=True)
-    return SearchResult(candidates=tuple(dict.fromkeys(e.allocation for e in inside)))
+    ordered = rank(inside, problem.reference, problem.reward)
+    return SearchResult(candidates=tuple(evaluation.allocation for evaluation in ordered))

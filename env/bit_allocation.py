@@ -1,8 +1,6 @@
 """BitAllocationEnv: one episode decides the bits of one network."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -19,6 +17,7 @@ from env.errors import ActionError, BudgetError
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.reward import REWARD_TERMS, RewardConfig, reward
 from env.observation import Observer
+from env.practice.scales import Scales
 from env.sensitivity.sensitivities import Sensitivities
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
@@ -27,20 +26,6 @@ from quant.layers import INPUT_BITS, LayerSpec
 __all__ = ["BitAllocationEnv", "Evaluates"]
 
 Vector = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Scales:
-    """How measured values compare with the layer table's, by resource."""
-
-    latency: float = 1.0
-    energy: float = 1.0
-
-
-def _positive(scale: float, name: str) -> float:
-    if not (math.isfinite(scale) and scale > 0):
-        raise ActionError(f"expected a finite {name} scale above 0, found {scale}")
-    return scale
 
 
 class Evaluates(Protocol):
@@ -138,7 +123,7 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
         self._bits: list[int] = []
         self._state: MaskState
         self._outlook: Outlook | None
-        self._scales = self._next_scales = _Scales()
+        self._scales = self._next_scales = Scales()
         self._set_budget(budget)
         self._begin()
 
@@ -197,21 +182,14 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
             return None
         return bit_table(self.layers, self._bits)
 
-    def correct_latency(self, scale: float) -> None:
-        """Say how measured times compare with the layer table's, from the next episode on.
+    def correct(self, scales: Scales) -> None:
+        """Say how measured values compare with the layer table's, from the next episode on.
 
-        A program in which the layers disturb each other takes `scale` times what the table adds
-        up to; the masks then compare the table with `latency_ms / scale`. A scale with which
-        nothing at all would fit is ignored.
-
-        Args:
-            scale: Measured over predicted milliseconds, for example the median of all so far.
+        A program in which the layers disturb each other takes `scales.latency` times what the
+        table adds up to; the masks then compare the table with the budget over that. Scales with
+        which nothing at all would fit are ignored.
         """
-        self._next_scales = replace(self._next_scales, latency=_positive(scale, "latency"))
-
-    def correct_energy(self, scale: float) -> None:
-        """Say the same of measured and predicted millijoules (see `correct_latency`)."""
-        self._next_scales = replace(self._next_scales, energy=_positive(scale, "energy"))
+        self._next_scales = scales
 
     def _apply_scales(self) -> None:
         before, self._scales = self._scales, self._next_scales
@@ -223,11 +201,7 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
     def _set_budget(self, budget: Budget) -> None:
         if not isinstance(budget, Budget):
             raise BudgetError(f"expected a Budget, found {type(budget).__name__}")
-        scaled = budget
-        if budget.latency_ms is not None:
-            scaled = replace(scaled, latency_ms=budget.latency_ms / self._scales.latency)
-        if budget.energy_mj is not None:
-            scaled = replace(scaled, energy_mj=budget.energy_mj / self._scales.energy)
+        scaled = self._scales.correct(budget)
         self._mask = BudgetMask(self.layers, self._costs, self.bit_choices, scaled)
         self._budget = budget
         all8 = self._costs.total(Allocation.uniform(self.layers, INPUT_BITS))

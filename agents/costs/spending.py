@@ -4,7 +4,6 @@ For methods that choose freely and are brought into the budget, where masks woul
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +14,6 @@ from env.decisions.costs import CostTable, cost_table, limits_of
 from env.decisions.decisions import allocation_of, bits_of, decision_sequence
 from env.decisions.masks import BudgetMask
 from env.errors import BudgetError
-from env.practice.energy_scale import energy_scale
-from env.practice.latency_scale import latency_scale
 from quant.allocation import Allocation
 from quant.layers import INPUT_BITS, LayerSpec
 
@@ -152,17 +149,7 @@ def spending_of(problem: SearchProblem) -> Spending:
     would fit, the table is believed as it is.
     """
     costs = cost_table(problem.layers, problem.table, problem.bit_choices)
-    budget, evaluations = problem.budget, problem.evaluator.evaluations
-    scaled = budget
-    if budget.latency_ms is not None:
-        scale = latency_scale(evaluations, problem.table)
-        scaled = replace(scaled, latency_ms=budget.latency_ms / scale)
-    if budget.energy_mj is not None:
-        scale = energy_scale(evaluations, problem.table)
-        scaled = replace(scaled, energy_mj=budget.energy_mj / scale)
-    if scaled != budget:
-        try:
-            return Spending(problem.layers, costs, problem.bit_choices, scaled)
-        except BudgetError:
-            pass
-    return Spending(problem.layers, costs, problem.bit_choices, budget)
+    try:
+        return Spending(problem.layers, costs, problem.bit_choices, problem.corrected_budget())
+    except BudgetError:
+        return Spending(problem.layers, costs, problem.bit_choices, problem.budget)

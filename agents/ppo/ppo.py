@@ -14,10 +14,10 @@ from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.training.episode_log import EpisodeLog
 from agents.uniform import evaluate_uniform
 from env.bit_allocation import BitAllocationEnv
-from env.evaluating.evaluation import Evaluation
 from env.evaluating.reward import reward
 from env.practice.alternating import AlternatingEvaluator
 from env.practice.practice import PracticeEvaluator
+from env.practice.scales import Scales
 from quant.allocation import Allocation
 
 __all__ = ["search"]
@@ -33,18 +33,15 @@ class FollowEvaluations(BaseCallback):
         """Keep the evaluators that count and learn."""
         super().__init__()
         self._alternating, self._practice = alternating, practice
-        self._latency_scale = self._energy_scale = 1.0
+        self._scales = Scales()
 
     def _on_training_start(self) -> None:
         self._on_step()
 
     def _on_step(self) -> bool:
-        if self._practice.latency_scale != self._latency_scale:
-            self._latency_scale = self._practice.latency_scale
-            self.training_env.env_method("correct_latency", self._latency_scale)
-        if self._practice.energy_scale != self._energy_scale:
-            self._energy_scale = self._practice.energy_scale
-            self.training_env.env_method("correct_energy", self._energy_scale)
+        if self._practice.scales != self._scales:
+            self._scales = self._practice.scales
+            self.training_env.env_method("correct", self._scales)
         return not self._alternating.done
 
 
@@ -118,8 +115,7 @@ def _evaluate_final(
     evaluator = problem.evaluator
     env = problem.make_env()
     env.evaluator = practice
-    env.correct_latency(practice.latency_scale)
-    env.correct_energy(practice.energy_scale)
+    env.correct(practice.scales)
     choice = policy_choice(model, env)
     samples = [policy_choice(model, env, deterministic=False) for _ in range(FINAL_SAMPLES)]
     seen = {evaluation.allocation for evaluation in evaluator.evaluations}
@@ -128,7 +124,7 @@ def _evaluate_final(
         candidates.remove(choice)
         practice.observe(evaluator.evaluate([choice])[0])
     while evaluator.remaining > 0 and candidates:
-        expected = [e for e in practice.evaluate(candidates) if _inside(problem, e)]
+        expected = [e for e in practice.evaluate(candidates) if problem.budget.admits(e)]
         if not expected:
             return
         best = max(expected, key=lambda e: reward(e, problem.reference, problem.reward)[0])
@@ -140,11 +136,3 @@ def _forget_later_curves(folder: Path | None, timesteps: int) -> None:
     """Drop what the killed part of a run logged after its policy was saved."""
     for events in folder.glob("ppo_*") if folder is not None else ():
         SummaryWriter(str(events), purge_step=timesteps + 1).close()
-
-
-def _inside(problem: SearchProblem, evaluation: Evaluation) -> bool:
-    return problem.budget.allows(
-        latency_ms=evaluation.latency_ms,
-        model_bytes=evaluation.model_bytes,
-        energy_mj=evaluation.energy_mj,
-    )

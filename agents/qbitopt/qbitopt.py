@@ -7,9 +7,10 @@ from agents.qbitopt.config import QBitOptConfig
 from agents.qbitopt.training import QBitOptTraining
 from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.uniform import evaluate_uniform
-from env.decisions.budget import MEASURED_TOLERANCE
+from env.decisions.budget import MEASURED_TOLERANCE, Budget
 from env.errors import BudgetError
 from env.evaluating.evaluation import Evaluation
+from env.practice.scales import Scales
 
 __all__ = ["search"]
 
@@ -45,30 +46,23 @@ def search(problem: SearchProblem, config: QBitOptConfig, *, seed: int) -> Searc
         if answer is None:
             break
         evaluation = evaluator.evaluate([answer])[0]
-        if not evaluation.error and not _inside(problem, evaluation):
-            asked = _tightened(asked, problem, evaluation)
+        if not evaluation.error and not problem.budget.admits(
+            evaluation, tolerance=MEASURED_TOLERANCE
+        ):
+            asked = _tighten(asked, problem.budget, evaluation)
     evaluator.adopt_past()
     return ranked_candidates(problem)
 
 
-def _tightened(
-    asked: SearchProblem, problem: SearchProblem, evaluation: Evaluation
-) -> SearchProblem:
-    """Return the problem with what was asked for made smaller by what was measured over it."""
-    budget, limits = asked.budget, problem.budget
-    if limits.latency_ms is not None and evaluation.latency_ms is not None:
-        share = min(1.0, limits.latency_ms / evaluation.latency_ms)
-        budget = replace(budget, latency_ms=(budget.latency_ms or 0.0) * share)
-    if limits.energy_mj is not None and evaluation.energy_mj is not None:
-        share = min(1.0, limits.energy_mj / evaluation.energy_mj)
-        budget = replace(budget, energy_mj=(budget.energy_mj or 0.0) * share)
-    return replace(asked, budget=budget)
-
-
-def _inside(problem: SearchProblem, evaluation: Evaluation) -> bool:
-    return problem.budget.allows(
-        latency_ms=evaluation.latency_ms,
-        model_bytes=evaluation.model_bytes,
-        energy_mj=evaluation.energy_mj,
-        tolerance=MEASURED_TOLERANCE,
+def _tighten(asked: SearchProblem, limits: Budget, evaluation: Evaluation) -> SearchProblem:
+    """Return the problem with what was asked for made smaller by what was measured over limits."""
+    over = Scales(
+        latency=_excess(evaluation.latency_ms, limits.latency_ms),
+        energy=_excess(evaluation.energy_mj, limits.energy_mj),
     )
+    return replace(asked, budget=over.correct(asked.budget))
+
+
+def _excess(found: float | None, limit: float | None) -> float:
+    """Return found over limit, at least 1; 1 where one of them is not known."""
+    return 1.0 if found is None or limit is None else max(1.0, found / limit)

@@ -7,7 +7,6 @@ keeps the budget, which is what someone who can only turn that knob would do.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -19,8 +18,6 @@ from env.decisions.budget import Budget
 from env.decisions.costs import cost_table, limits_of
 from env.decisions.decisions import decision_sequence
 from env.errors import BudgetError
-from env.practice.energy_scale import energy_scale
-from env.practice.latency_scale import latency_scale
 from env.sensitivity.sensitivities import Sensitivities
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
@@ -86,7 +83,7 @@ class CostModel:
         by what the evaluations so far say. Where with that nothing would fit, the table is
         believed as it is.
         """
-        for limit in dict.fromkeys([self._scaled_budget(), self._problem.budget]):
+        for limit in dict.fromkeys([self._problem.corrected_budget(), self._problem.budget]):
             within = self.within(limit)
             if (picks := self._solve(solve, within, within.known(seen))) is not None:
                 return within.allocation(picks)
@@ -105,16 +102,6 @@ class CostModel:
                 [limits[column] - self._costs.fixed[column] for column in columns], dtype=np.int64
             ),
         )
-
-    def _scaled_budget(self) -> Budget:
-        budget, table = self._problem.budget, self._problem.table
-        evaluations = self._problem.evaluator.evaluations
-        if budget.latency_ms is not None:
-            latency_ms = budget.latency_ms / latency_scale(evaluations, table)
-            budget = replace(budget, latency_ms=latency_ms)
-        if budget.energy_mj is not None:
-            budget = replace(budget, energy_mj=budget.energy_mj / energy_scale(evaluations, table))
-        return budget
 
     def _solve(self, solve: Solve, within: ChoiceProblem, seen: frozenset[Picks]) -> Picks | None:
         limited = list(limits_of(self._problem.budget))

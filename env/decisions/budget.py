@@ -1,11 +1,12 @@
 """Budget: the resources an allocation may use, in milliseconds, bytes and millijoules."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from env.errors import BudgetError
 from quant.json_form import EXACT
 
-__all__ = ["MEASURED_TOLERANCE", "Budget", "BudgetConfig"]
+__all__ = ["MEASURED_TOLERANCE", "Budget", "BudgetConfig", "Evaluated"]
 
 MEASURED_TOLERANCE = 0.02
 """A measured latency or energy may exceed the budget by this share: timings repeat to about 2 %."""
@@ -65,6 +66,26 @@ class BudgetConfig:
                 )
 
 
+class Evaluated(Protocol):
+    """What an evaluation says of the budgeted resources."""
+
+    @property
+    def latency_ms(self) -> float | None:
+        """None where it is not known."""
+
+    @property
+    def model_bytes(self) -> int:
+        """Known exactly."""
+
+    @property
+    def energy_mj(self) -> float | None:
+        """None where it is not known."""
+
+    @property
+    def error(self) -> str:
+        """Empty unless the candidate failed."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
     """A resource budget in absolute units; None leaves a resource free."""
@@ -95,6 +116,20 @@ class Budget:
             if limit is not None and (found is None or found > limit * (1.0 + tolerance)):
                 return False
         return self.model_bytes is None or model_bytes <= self.model_bytes
+
+    def admits(self, evaluation: Evaluated, *, tolerance: float = 0.0) -> bool:
+        """Whether an evaluation did not fail and lies inside, as `allows` says.
+
+        Args:
+            evaluation: Measured, or predicted in practice.
+            tolerance: `MEASURED_TOLERANCE` for what was measured.
+        """
+        return not evaluation.error and self.allows(
+            latency_ms=evaluation.latency_ms,
+            model_bytes=evaluation.model_bytes,
+            energy_mj=evaluation.energy_mj,
+            tolerance=tolerance,
+        )
 
     def __str__(self) -> str:
         """Return the limits for people."""

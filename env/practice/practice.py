@@ -18,8 +18,7 @@ import numpy.typing as npt
 from env.decisions.costs import model_bytes
 from env.decisions.decisions import bits_of, decision_sequence
 from env.evaluating.evaluation import Evaluation
-from env.practice.energy_scale import energy_scale
-from env.practice.latency_scale import latency_scale
+from env.practice.scales import Scales, measured_over_predicted
 from env.sensitivity.sensitivities import Sensitivities
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
@@ -74,10 +73,8 @@ class PracticeEvaluator:
         self._losses: list[float] = []
         self._noise: list[float] = []
         self._measured: list[Evaluation] = []
-        self.latency_scale = 1.0
-        """Measured over predicted milliseconds, the median of all real evaluations so far."""
-        self.energy_scale = 1.0
-        """The same for millijoules; 1 without a meter."""
+        self.scales = Scales()
+        """Measured over predicted values, the medians of all real evaluations so far."""
 
     def observe(self, evaluation: Evaluation) -> None:
         """Learn from a real evaluation; failed ones say nothing about accuracy."""
@@ -88,8 +85,7 @@ class PracticeEvaluator:
         self._noise.append(math.hypot(evaluation.accuracy_se, LEAST_NOISE))
         self._fit()
         self._measured.append(evaluation)
-        self.latency_scale = latency_scale(self._measured, self._table)
-        self.energy_scale = energy_scale(self._measured, self._table)
+        self.scales = measured_over_predicted(self._measured, self._table)
 
     def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
         """Predict allocations, in order."""
@@ -105,8 +101,8 @@ class PracticeEvaluator:
             accuracy_se=0.0,
             loss=math.nan,
             model_bytes=model_bytes(self._layers, allocation),
-            predicted_ms=self._table.predict_ms(allocation) * self.latency_scale,
-            predicted_mj=None if predicted_mj is None else predicted_mj * self.energy_scale,
+            predicted_ms=self._table.predict_ms(allocation) * self.scales.latency,
+            predicted_mj=None if predicted_mj is None else predicted_mj * self.scales.energy,
             practice=True,
         )
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from agents.search import SearchProblem, SearchResult
 from env.evaluating.accounting import TABLE_ROW
 from env.evaluating.evaluation import Evaluation
+from env.evaluating.ranking import rank
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import NetworkSetup, float_accuracy
 from experiments.stages.results_table import ResultRow, float_row, quantized_row
-from experiments.stages.selection import Choice, choose, ranked, reconsider
+from experiments.stages.selection import Choice, choose, reconsider
 from experiments.stages.side_by_side import time_side_by_side
 from hardware.device import Device
 from hardware.measuring.measurement import Measurement
@@ -83,10 +85,8 @@ def conclude(
     uniform = reported_uniform(problem.layers, problem.bit_choices)
     _evaluate_missing(problem, result, list(uniform.values()))
 
-    def rank(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-        return ranked(evaluations, problem.reference, problem.reward)
-
-    candidates = rank(problem.evaluator.evaluations)
+    order = partial(rank, reference=problem.reference, config=problem.reward)
+    candidates = order(problem.evaluator.evaluations)
     latest = {item.allocation: item for item in candidates}
     beside = [bits for bits in _all_uniform(problem) if bits in latest]
     timed: dict[Allocation, Measurement] = {}
@@ -97,7 +97,7 @@ def conclude(
         return timed[allocation]
 
     choice = choose(candidates, problem.budget, measure)
-    choice = reconsider(choice, candidates, problem.budget, timed, rank)
+    choice = reconsider(choice, candidates, problem.budget, timed, order)
     accuracy = float_accuracy(setup.module, setup.task.search)
     rows = [float_row(problem.layers, accuracy.value, accuracy.standard_error)]
     rows += [

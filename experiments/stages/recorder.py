@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.evaluation import Evaluation
+from env.evaluating.ranking import rank
 from env.evaluating.reward import reward
 from experiments.charts.bits import bits_chart
 from experiments.settings.run_config import RunConfig
@@ -108,7 +109,7 @@ class Recorder:
 
     def _judge(self, evaluation: Evaluation, step: int) -> bool:
         """Log the reward's terms and tell whether the evaluation is the best so far."""
-        total, terms = self._reward(evaluation)
+        total, terms = reward(evaluation, self.evaluations[0], self._reward_config)
         self._events.scalars(
             {
                 "reward/total": total,
@@ -119,19 +120,11 @@ class Recorder:
             },
             step,
         )
-        return self._is_best(evaluation, total)
-
-    def _reward(self, evaluation: Evaluation) -> tuple[float, dict[str, float]]:
-        return reward(evaluation, self.evaluations[0], self._reward_config)
-
-    def _is_best(self, evaluation: Evaluation, total: float) -> bool:
-        inside = not evaluation.error and self._budget.allows(
-            latency_ms=evaluation.latency_ms,
-            model_bytes=evaluation.model_bytes,
-            energy_mj=evaluation.energy_mj,
-            tolerance=MEASURED_TOLERANCE,
-        )
-        if not inside or (self.best is not None and total <= self._best_reward):
+        inside = [
+            e for e in self.evaluations if self._budget.admits(e, tolerance=MEASURED_TOLERANCE)
+        ]
+        ranked = rank(inside, self.evaluations[0], self._reward_config)
+        if not ranked or ranked[0] is not evaluation:
             return False
         self.best, self._best_reward = evaluation, total
         return True

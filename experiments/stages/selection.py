@@ -1,20 +1,16 @@
 """Selection: which of the evaluated allocations is reported as the best."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from env.decisions.budget import MEASURED_TOLERANCE, Budget
 from env.errors import BudgetError
 from env.evaluating.evaluation import Evaluation
-from env.evaluating.reward import RewardConfig, reward
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 
-__all__ = ["Choice", "Missed", "choose", "ranked", "reconsider"]
+__all__ = ["Choice", "Missed", "choose", "reconsider"]
 
-ROUNDING = 1e-9
-"""A difference of two shares of images may be off by this much."""
 Measure = Callable[[Allocation], Measurement]
 """Times an allocation again, now."""
 
@@ -51,34 +47,6 @@ class Choice:
     missed: tuple[Missed, ...] = ()
 
 
-def ranked(
-    evaluations: Iterable[Evaluation], reference: Evaluation, config: RewardConfig
-) -> list[Evaluation]:
-    """Order real, successful evaluations by their reward, then the faster first.
-
-    Without a weight on latency the reward orders by accuracy, so that an allocation is never
-    placed behind a less accurate one. Behind all others come those below the accuracy floor, which
-    is a promise and not only a penalty. Of an allocation evaluated twice the latest counts: with
-    shared weights it is the state that exists.
-    """
-    latest: dict[Allocation, Evaluation] = {}
-    for evaluation in evaluations:
-        if not evaluation.practice and not evaluation.error:
-            latest[evaluation.allocation] = evaluation
-
-    floor = config.floor(reference)
-
-    def key(evaluation: Evaluation) -> tuple[bool, float, float, int]:
-        least = -math.inf if floor is None else min(floor, reference.accuracy) - ROUNDING
-        below = evaluation.accuracy < least
-        total, _ = reward(evaluation, reference, config)
-        latency_ms = evaluation.latency_ms
-        assert latency_ms is not None
-        return below, -total, latency_ms, evaluation.model_bytes
-
-    return sorted(latest.values(), key=key)
-
-
 def choose(candidates: Sequence[Evaluation], budget: Budget, measure: Measure) -> Choice:
     """Return the first candidate that is inside the budget as measured again.
 
@@ -98,7 +66,8 @@ def choose(candidates: Sequence[Evaluation], budget: Budget, measure: Measure) -
             missed.append(Missed.by(candidate.allocation, candidate.measurement))
             continue
         measurement = measure(candidate.allocation)
-        if _inside(budget, measurement, candidate.model_bytes):
+        again = replace(candidate, measurement=measurement)
+        if budget.admits(again, tolerance=MEASURED_TOLERANCE):
             return Choice(evaluation=candidate, measurement=measurement, missed=tuple(missed))
         missed.append(Missed.by(candidate.allocation, measurement))
     closest = min(missed, key=lambda item: _excess(item, budget), default=None)
@@ -128,12 +97,12 @@ def reconsider(
         timed: The last side-by-side measurements, of the chosen allocation among others.
         rank: Orders evaluations, best first.
     """
-    inside = [
+    again = (
         replace(candidate, measurement=timed[candidate.allocation])
         for candidate in candidates
         if candidate.allocation in timed
-        and _inside(budget, timed[candidate.allocation], candidate.model_bytes)
-    ]
+    )
+    inside = [item for item in again if budget.admits(item, tolerance=MEASURED_TOLERANCE)]
     if not inside:
         return choice
     best = rank(inside)[0].allocation
@@ -151,21 +120,7 @@ def _hopeless(candidate: Evaluation, budget: Budget) -> bool:
     return (
         measurement is not None
         and measurement.verdict.stable
-        and not _inside(budget, measurement, candidate.model_bytes, _HOPELESS_EXCESS)
-    )
-
-
-def _inside(
-    budget: Budget,
-    measurement: Measurement,
-    model_bytes: int,
-    tolerance: float = MEASURED_TOLERANCE,
-) -> bool:
-    return budget.allows(
-        latency_ms=measurement.median_ms,
-        energy_mj=measurement.energy_mj,
-        model_bytes=model_bytes,
-        tolerance=tolerance,
+        and not budget.admits(candidate, tolerance=_HOPELESS_EXCESS)
     )
 
 

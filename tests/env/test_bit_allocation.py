@@ -12,6 +12,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
 from env.errors import ActionError, BudgetError
+from env.practice.scales import Scales
 from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
 from quant.allocation import Allocation
 from quant.json_form import to_plain
@@ -120,7 +121,7 @@ def test_measured_times_move_the_masks() -> None:
     assert budget.latency_ms is not None
     slowest = []
     for scale in (1.0, 1.25, 1e9):
-        env.correct_latency(scale)
+        env.correct(Scales(latency=scale))
         env.reset()
         for _ in env.decisions:
             *_, info = env.step(np.flatnonzero(env.action_masks())[-1])
@@ -199,7 +200,7 @@ def test_measured_energies_move_the_masks() -> None:
     assert limit is not None
     found = []
     for scale in (1.0, 1.25, 1e9):
-        env.correct_energy(scale)
+        env.correct(Scales(energy=scale))
         env.reset()
         for _ in env.decisions:
             *_, info = env.step(np.flatnonzero(env.action_masks())[-1])
@@ -208,7 +209,7 @@ def test_measured_energies_move_the_masks() -> None:
     assert found[1] <= limit / 1.25
     assert found[2] == found[1], "a scale with which nothing fits is ignored"
     with pytest.raises(ActionError, match="finite energy scale"):
-        env.correct_energy(0.0)
+        env.correct(Scales(energy=0.0))
 
 
 def test_three_budgets_at_once_end_inside_all_of_them() -> None:

@@ -47,6 +47,7 @@ def case(seed: int) -> tuple[Any, Any, Budget]:
         budget=budget,
         table=table,
         evaluator=SimpleNamespace(evaluations=[]),
+        corrected_budget=lambda: budget,
     )
     return spending, parts, budget
 
@@ -88,6 +89,7 @@ def make_parts(budget: Budget, **options: Any) -> Any:
         budget=budget,
         table=formula_table(LAYERS),
         evaluator=SimpleNamespace(evaluations=[]),
+        corrected_budget=lambda: budget,
         **options,
     )
 

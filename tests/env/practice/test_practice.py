@@ -11,9 +11,8 @@ from env.decisions.decisions import allocation_of, decision_sequence
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
 from env.practice.alternating import AlternatingEvaluator
-from env.practice.energy_scale import energy_scale
-from env.practice.latency_scale import latency_scale
 from env.practice.practice import PracticeEvaluator
+from env.practice.scales import measured_over_predicted
 from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
 from quant.allocation import Allocation
 
@@ -95,10 +94,10 @@ def test_measured_times_scale_the_predicted_ones() -> None:
     allocation = draw(1, 7)[0]
     for evaluation, factor in zip(real().evaluate(draw(3, 8)), (1.1, 1.2, 9.0), strict=True):
         model.observe(slower(evaluation, factor))
-    assert model.latency_scale == pytest.approx(1.2)
+    assert model.scales.latency == pytest.approx(1.2)
     predicted = model.evaluate([allocation])[0].latency_ms
     assert predicted == pytest.approx(1.2 * TABLE.predict_ms(allocation))
-    assert latency_scale([], TABLE) == 1.0
+    assert measured_over_predicted([], TABLE).latency == 1.0
 
 
 def test_measured_energies_scale_the_predicted_ones() -> None:
@@ -113,12 +112,14 @@ def test_measured_energies_scale_the_predicted_ones() -> None:
         blocks = (factor * measurement.energy.gross_mj,)
         energy = replace(measurement.energy, blocks_mj=blocks)
         model.observe(replace(evaluation, measurement=replace(measurement, energy=energy)))
-    assert model.energy_scale == pytest.approx(1.3)
+    assert model.scales.energy == pytest.approx(1.3)
     allocation = draw(1, 7)[0]
     whole = table.predict_mj(allocation)
     assert whole is not None
     assert model.evaluate([allocation])[0].energy_mj == pytest.approx(1.3 * whole)
-    assert energy_scale(real().evaluate(draw(2, 8)), TABLE) == 1.0, "no meter, nothing to scale"
+    assert measured_over_predicted(real().evaluate(draw(2, 8)), TABLE).energy == 1.0, (
+        "no meter, nothing to scale"
+    )
 
 
 def limited(limit: int) -> FormulaEvaluator:

@@ -5,8 +5,9 @@ import pytest
 from env.decisions.budget import Budget
 from env.errors import BudgetError
 from env.evaluating.evaluation import Evaluation
+from env.evaluating.ranking import rank
 from env.evaluating.reward import RewardConfig
-from experiments.stages.selection import Choice, choose, ranked, reconsider
+from experiments.stages.selection import Choice, choose, reconsider
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from tests.experiments.evaluations import allocation, evaluation, measurement
@@ -34,7 +35,7 @@ def test_more_accurate_first_then_faster_and_failures_never() -> None:
         evaluation(4, allocation(6), accuracy=0.99, latency_ms=None),
         evaluation(-1, allocation(7), accuracy=0.99, latency_ms=0.1, practice=True),
     ]
-    order = [item.index for item in ranked(evaluations, REFERENCE, RewardConfig())]
+    order = [item.index for item in rank(evaluations, REFERENCE, RewardConfig())]
     assert order == [3, 2, 1]
 
 
@@ -44,7 +45,7 @@ def test_the_latest_evaluation_of_an_allocation_counts() -> None:
         evaluation(2, allocation(4), accuracy=0.91, latency_ms=0.5),
         evaluation(3, allocation(3), accuracy=0.92, latency_ms=0.5),
     ]
-    assert [item.index for item in ranked(twice, REFERENCE, RewardConfig())] == [3, 2]
+    assert [item.index for item in rank(twice, REFERENCE, RewardConfig())] == [3, 2]
 
 
 def test_a_weight_on_latency_ranks_by_the_reward() -> None:
@@ -52,7 +53,7 @@ def test_a_weight_on_latency_ranks_by_the_reward() -> None:
         evaluation(1, allocation(6), accuracy=0.95, latency_ms=1.0),
         evaluation(2, allocation(4), accuracy=0.94, latency_ms=0.5),
     ]
-    by_reward = ranked(evaluations, REFERENCE, RewardConfig(latency_weight=2.0))
+    by_reward = rank(evaluations, REFERENCE, RewardConfig(latency_weight=2.0))
     assert [item.index for item in by_reward] == [2, 1]
 
 
@@ -91,7 +92,7 @@ def test_nothing_inside_names_the_closest() -> None:
 
 
 def by_accuracy(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    return ranked(evaluations, REFERENCE, RewardConfig())
+    return rank(evaluations, REFERENCE, RewardConfig())
 
 
 def test_a_uniform_row_inside_never_outranks_the_best() -> None:
@@ -122,4 +123,4 @@ def test_what_falls_below_the_accuracy_floor_is_never_placed_first() -> None:
         evaluation(3, allocation(6), accuracy=0.96, latency_ms=0.7),
     ]
     config = RewardConfig().asked_inversely(0.01)
-    assert [item.index for item in ranked(evaluations, REFERENCE, config)] == [2, 3, 1]
+    assert [item.index for item in rank(evaluations, REFERENCE, config)] == [2, 3, 1]

@@ -1,0 +1,41 @@
+"""Ranking: which of several evaluations is the better one."""
+
+import math
+from collections.abc import Iterable
+
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.reward import RewardConfig, reward
+from quant.allocation import Allocation
+
+__all__ = ["rank"]
+
+ROUNDING = 1e-9
+"""A difference of two shares of images may be off by this much."""
+
+
+def rank(
+    evaluations: Iterable[Evaluation], reference: Evaluation, config: RewardConfig
+) -> list[Evaluation]:
+    """Order real, successful evaluations by their reward, then the faster first.
+
+    Without a weight on latency the reward orders by accuracy, so that an allocation is never
+    placed behind a less accurate one. Behind all others come those below the accuracy floor, which
+    is a promise and not only a penalty. Of an allocation evaluated twice the latest counts: with
+    shared weights it is the state that exists.
+    """
+    latest: dict[Allocation, Evaluation] = {}
+    for evaluation in evaluations:
+        if not evaluation.practice and not evaluation.error:
+            latest[evaluation.allocation] = evaluation
+
+    floor = config.floor(reference)
+
+    def key(evaluation: Evaluation) -> tuple[bool, float, float, int]:
+        least = -math.inf if floor is None else min(floor, reference.accuracy) - ROUNDING
+        below = evaluation.accuracy < least
+        total, _ = reward(evaluation, reference, config)
+        latency_ms = evaluation.latency_ms
+        assert latency_ms is not None
+        return below, -total, latency_ms, evaluation.model_bytes
+
+    return sorted(latest.values(), key=key)
