@@ -41,6 +41,7 @@ from hardware.device import Device
 from hardware.measure_layers import choose_tiles
 from hardware.open_device import open_device
 from hardware.store import Store
+from quant.sensitivities import SensitivityTable
 
 __all__ = ["compare", "main"]
 
@@ -96,11 +97,14 @@ def _do_seed(
     setup = set_up_network(config, progress)
     task = setup.task
     folder.write_json("split.json", {"test_images": len(task.test), "classes": task.classes})
-    times = _times(config, setup, folder, place, progress)
-    sensitivity = folder.read_sensitivity(config.seed)
-    if sensitivity is None:
-        sensitivity = measure_sensitivity(config, setup, progress)
-        folder.write_sensitivity(config.seed, sensitivity)
+    times = folder.keep(
+        "times.json", SharedTimes, lambda: _measure_times(config, setup, place, progress)
+    )
+    sensitivity = folder.keep(
+        f"sensitivities__s{config.seed}.json",
+        SensitivityTable,
+        lambda: measure_sensitivity(config, setup, progress),
+    )
     _add_uniform(config, setup, references, folder, place)
     subject = Subject(setup=setup, sensitivity=sensitivity, times=times)
     for number, job in enumerate(plan.jobs):
@@ -109,22 +113,14 @@ def _do_seed(
             append_row(folder.path / ROWS, run_job(job, config, subject, place))
 
 
-def _times(
-    config: RunConfig,
-    setup: NetworkSetup,
-    folder: CompareFolder,
-    place: Place,
-    progress: LiveProgress,
+def _measure_times(
+    config: RunConfig, setup: NetworkSetup, place: Place, progress: LiveProgress
 ) -> SharedTimes:
-    if (times := folder.read_times()) is not None:
-        return times
     graph, widths = graph_of(setup.network), measured_widths(config)
     report = choose_tiles(place.device, graph, widths, partial(progress.stage, "tiles"))
     print(report.sentence, flush=True)
     table, uniform = measure_times(config, setup, place.device, place.store, progress)
-    times = SharedTimes(table=table, uniform=uniform)
-    folder.write_times(times)
-    return times
+    return SharedTimes(table=table, uniform=uniform)
 
 
 def _add_uniform(

@@ -1,9 +1,10 @@
 """The folder of a comparison: what was measured, what is finished, and how it all was asked for."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from experiments.compare.plan import Plan
-from experiments.compare.shared import SharedTimes
 from experiments.errors import RunFolderError
 from experiments.record import files
 from experiments.record.run_folder import RunFolder, write_config
@@ -11,12 +12,13 @@ from experiments.settings.keys import dotted_values
 from experiments.settings.load import read_config_file
 from experiments.settings.run_config import RunConfig
 from quant.json_form import from_plain
-from quant.sensitivities import SensitivityTable
 
 __all__ = ["ROWS", "UNIFORM", "CompareFolder"]
 
+T = TypeVar("T")
+
 ROWS, UNIFORM = "rows.jsonl", "uniform.jsonl"
-_TIMES = "times.json"
+_PLAN = "plan.json"
 _FREE = ("method", "seed", "evaluations", "output", "store", "quiet")
 """Keys that the plan sets, or that decide no figure."""
 
@@ -58,37 +60,25 @@ class CompareFolder(RunFolder):
         Raises:
             RunFolderError: the limit is another one.
         """
-        if not (self.path / "plan.json").exists():
-            self.write_json("plan.json", plan)
-            return
-        before = self.read_json("plan.json")["evaluations"]
-        if before != plan.evaluations:
-            raise RunFolderError(
-                f"{self.path} was begun with --evaluations {before}, found {plan.evaluations}",
-                "give another folder to --output",
-            )
-        self.write_json("plan.json", plan)
+        if (self.path / _PLAN).exists():
+            before = self.read_json(_PLAN)["evaluations"]
+            if before != plan.evaluations:
+                raise RunFolderError(
+                    f"{self.path} was begun with --evaluations {before}, found {plan.evaluations}",
+                    "give another folder to --output",
+                )
+        self.write_json(_PLAN, plan)
 
-    def read_times(self) -> SharedTimes | None:
-        """Return the times that all jobs share, None before they were measured."""
-        if not (self.path / _TIMES).exists():
-            return None
-        return from_plain(SharedTimes, self.read_json(_TIMES))
+    def keep(self, name: str, kind: type[T], measure: Callable[[], T]) -> T:
+        """Return what a file keeps of an earlier part, or measure and keep it now.
 
-    def write_times(self, times: SharedTimes) -> None:
-        """Keep the times that all jobs share."""
-        self.write_json(_TIMES, times)
-
-    def read_sensitivity(self, seed: int) -> SensitivityTable | None:
-        """Return the sensitivities of one seed's network, None before they were measured."""
-        if not (self.path / _sensitivities(seed)).exists():
-            return None
-        return from_plain(SensitivityTable, self.read_json(_sensitivities(seed)))
-
-    def write_sensitivity(self, seed: int, table: SensitivityTable) -> None:
-        """Keep the sensitivities of one seed's network."""
-        self.write_json(_sensitivities(seed), table)
-
-
-def _sensitivities(seed: int) -> str:
-    return f"sensitivities__s{seed}.json"
+        Args:
+            name: Of the file.
+            kind: What it holds.
+            measure: Called where there is no file yet.
+        """
+        if (self.path / name).exists():
+            return from_plain(kind, self.read_json(name))
+        made = measure()
+        self.write_json(name, made)
+        return made

@@ -1,6 +1,6 @@
 """One job of a comparison: a search in a folder of its own, and what its answer comes to."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from env.decisions.budget import Budget
@@ -71,17 +71,7 @@ def run_job(job: Job, base: RunConfig, subject: Subject, place: Place) -> Row:
         error = "no candidate was inside the budget when timed again"
     assert budget.latency_ms is not None
     return Row(
-        method=job.method,
-        seed=job.seed,
-        budget=job.budget,
-        budget_ms=budget.latency_ms,
-        answer=answer,
-        evaluations=used.evaluations,
-        training_samples=used.training_samples,
-        device_s=used.device_s,
-        wall_s=used.wall_s,
-        looked_up=used.looked_up,
-        error=error,
+        **asdict(job), budget_ms=budget.latency_ms, answer=answer, error=error, **asdict(used)
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.record.islands import ListedIsland
+from quant.accuracy import Accuracy
 from quant.allocation import Allocation
 
 __all__ = ["CardFacts", "model_card"]
@@ -21,31 +22,24 @@ _SATURATING = (
 class CardFacts:
     """What a card tells."""
 
-    task: str
-    network: str
+    bundle: Mapping[str, Any]
+    """Content of `bundle.json`."""
+    results: Mapping[str, Any]
+    """Content of the run's `results.json`."""
+    best: str
+    """Name of this allocation's row in the results."""
+    command: str
+    """Started the run."""
+    date: str
+    retraining_steps: int
     allocation: Allocation
-    test_accuracy: float
-    test_accuracy_se: float
-    test_images: int
+    accuracy: Accuracy
+    """On the test split."""
     float_accuracy: float
     weight_bytes: int
     island_bytes: int
     """Of the float islands' own parameters, which stay in float32."""
     bundle_bytes: int
-    machine: str
-    cpu: str
-    rows: Sequence[Mapping[str, Any]]
-    """Rows of the run's results, as `results.json` has them."""
-    best: str
-    """Name of the row of this allocation."""
-    device: str
-    source: str
-    """Whether the times are measured, emulated or simulated."""
-    command: str
-    date: str
-    retraining_steps: int
-    labels: Sequence[str]
-    preprocessing: Mapping[str, Any] | None
     islands: Sequence[ListedIsland]
     """What stays in float."""
     onnx: bool
@@ -55,11 +49,13 @@ class CardFacts:
 
 def model_card(facts: CardFacts) -> str:
     """Return the card as Markdown."""
+    bundle = facts.bundle
     weight_bits, activation_bits = facts.allocation.mean_bits()
     parts = [
-        f"# {facts.network} for {facts.task}, {weight_bits:.1f} / {activation_bits:.1f} bits\n",
+        f"# {bundle['network']} for {bundle['task']}, {weight_bits:.1f} / {activation_bits:.1f} "
+        "bits\n",
         "A network with integer weights and activations whose bit-widths were searched layer by "
-        f"layer with BitAlloc, compiled for {facts.machine} (`{facts.cpu}`).\n",
+        f"layer with BitAlloc, compiled for {bundle['machine']} (`{bundle['cpu']}`).\n",
         "## Run it\n",
         "```bash\npip install apache-tvm==0.27.0.post1 apache-tvm-ffi==0.1.14.post0 numpy\n"
         "python run.py INPUTS.npy        # float32 inputs, prepared as below, [N, ...]\n"
@@ -92,19 +88,20 @@ def model_card(facts: CardFacts) -> str:
 
 
 def _figures(facts: CardFacts) -> str:
+    accuracy, timed = facts.accuracy, facts.results["best"]["measurement"]
     islands = f" and {facts.island_bytes:,} of float islands" if facts.island_bytes else ""
     lines = [
-        f"- test accuracy {100 * facts.test_accuracy:.2f} ± {100 * facts.test_accuracy_se:.2f} % "
-        f"of {facts.test_images:,} images, on integer codes; the float network has "
+        f"- test accuracy {100 * accuracy.value:.2f} ± {100 * accuracy.standard_error:.2f} % of "
+        f"{accuracy.count:,} images, on integer codes; the float network has "
         f"{100 * facts.float_accuracy:.2f} %",
         f"- parameters {facts.weight_bytes:,} bytes{islands}; the whole bundle "
         f"{facts.bundle_bytes:,} bytes",
-        f"- latency of one image, {facts.source} on {facts.device}, median and interquartile range "
-        "of the run's last side-by-side timing:\n",
+        f"- latency of one image, {timed['source']} on {timed['device']}, median and "
+        "interquartile range of the run's last side-by-side timing:\n",
         "| allocation | ms | IQR |",
         "|---|---|---|",
     ]
-    for row in facts.rows:
+    for row in facts.results["rows"]:
         latency_ms = row.get("latency_ms")
         if latency_ms is None:
             continue
@@ -115,17 +112,17 @@ def _figures(facts: CardFacts) -> str:
 
 def _inputs(facts: CardFacts) -> str:
     lines = []
-    if facts.preprocessing is None:
+    known = facts.bundle["preprocessing"]
+    if known is None:
         lines.append("- inputs: as the network was trained on; nobody said how they are made")
     else:
-        known = facts.preprocessing
         lines.append(
             f"- inputs: `(pixel / {known['largest']:g} - mean) / deviation`, mean "
             f"{list(known['mean'])}, deviation {list(known['deviation'])}, channel by channel"
         )
         if known["geometry"]:
             lines.append(f"- size: {known['geometry']}")
-    labels = ", ".join(facts.labels) if facts.labels else "as the network was trained on"
+    labels = ", ".join(facts.bundle["labels"]) or "as the network was trained on"
     return "\n".join([*lines, f"- outputs: one logit for each of: {labels}"])
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from experiments.errors import RunFolderError
 from experiments.export.card import CardFacts, model_card
@@ -15,7 +14,6 @@ from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import import_onnx, onnx_model
 from experiments.export.onnx_types import OPSETS
 from experiments.record import files
-from experiments.record.islands import list_islands
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import BEST
@@ -23,14 +21,11 @@ from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_u
 from experiments.stages.retraining import retrain_and_score
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
-from hardware.layers.table import LayerTable
 from hardware.runtime.checksums import write_sums
 from hardware.worker.write_bundle import write_program
 from quant.accuracy import Accuracy
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph, RunIsland
-from quant.json_form import from_plain
-from quant.layers import MAX_BITS
 
 __all__ = ["export", "main"]
 
@@ -137,47 +132,34 @@ def _write_card(
     accuracy: Accuracy,
     why_no_onnx: str,
 ) -> None:
-    bundle: dict[str, Any] = RunFolder(made).read_json("bundle.json")
-    results = folder.read_json(files.RESULTS)
-    measurement = results["best"]["measurement"]
-    bundle_bytes = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
-    whole = float_accuracy(setup.module, setup.task.test)
-    table = from_plain(LayerTable, folder.read_json(files.TABLE))
-    all_8 = Allocation.uniform(setup.network.layers, MAX_BITS)
-    card = model_card(
-        CardFacts(
-            task=setup.task.name,
-            network=setup.task.network,
-            allocation=allocation,
-            test_accuracy=accuracy.value,
-            test_accuracy_se=accuracy.standard_error,
-            test_images=len(setup.task.test),
-            float_accuracy=whole.value,
-            weight_bytes=graph.weight_bytes(),
-            island_bytes=sum(
-                value.nbytes
-                for op in graph.ops
-                if isinstance(op, RunIsland)
-                for value in op.module.state_dict().values()
-            ),
-            bundle_bytes=bundle_bytes,
-            machine=bundle["machine"],
-            cpu=bundle["cpu"],
-            rows=results["rows"],
-            best=BEST,
-            device=measurement["device"],
-            source=measurement["source"],
-            command=folder.record.command.splitlines()[0],
-            date=time.strftime("%Y-%m-%d"),
-            retraining_steps=config.final.steps,
-            labels=bundle["labels"],
-            preprocessing=bundle["preprocessing"],
-            islands=list_islands(setup.network.graph.islands, table, all_8),
-            onnx=(made / _ONNX).is_file(),
-            why_no_onnx=why_no_onnx,
-        )
+    bundle, record = RunFolder(made), folder.record
+    facts = CardFacts(
+        bundle=bundle.read_json("bundle.json"),
+        results=folder.read_json(files.RESULTS),
+        best=BEST,
+        command=record.command.splitlines()[0],
+        date=time.strftime("%Y-%m-%d"),
+        retraining_steps=config.final.steps,
+        allocation=allocation,
+        accuracy=accuracy,
+        float_accuracy=float_accuracy(setup.module, setup.task.test).value,
+        weight_bytes=graph.weight_bytes(),
+        island_bytes=sum(
+            value.nbytes
+            for op in graph.ops
+            if isinstance(op, RunIsland)
+            for value in op.module.state_dict().values()
+        ),
+        bundle_bytes=_size(made),
+        islands=record.islands,
+        onnx=(made / _ONNX).is_file(),
+        why_no_onnx=why_no_onnx,
     )
-    RunFolder(made).write_text("README.md", card)
+    bundle.write_text("README.md", model_card(facts))
+
+
+def _size(bundle: Path) -> int:
+    return sum(file.stat().st_size for file in bundle.rglob("*") if file.is_file())
 
 
 def _command(parsed: argparse.Namespace) -> None:
@@ -187,8 +169,7 @@ def _command(parsed: argparse.Namespace) -> None:
         import_onnx()  # what is missing is said before anything is retrained
     with LiveProgress(quiet=parsed.quiet or config.quiet) as progress:
         why_no_onnx = export(folder, config, parsed.output, opset=opset, progress=progress)
-    size = sum(file.stat().st_size for file in parsed.output.rglob("*") if file.is_file())
-    print(f"bundle of {size:,} bytes: {parsed.output}")
+    print(f"bundle of {_size(parsed.output):,} bytes: {parsed.output}")
     if why_no_onnx:
         print(why_no_onnx)
     print(f"run it with: python {parsed.output / 'run.py'} INPUTS.npy")

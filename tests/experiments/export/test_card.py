@@ -4,30 +4,29 @@ from dataclasses import replace
 
 from experiments.export.card import CardFacts, model_card
 from experiments.record.islands import ListedIsland
+from quant.accuracy import Accuracy
 from quant.allocation import Allocation, LayerBits
 
 FACTS = CardFacts(
-    task="tunes",
-    network="own",
+    bundle={
+        "task": "tunes",
+        "network": "own",
+        "machine": "aarch64",
+        "cpu": "cortex-a72",
+        "labels": [],
+        "preprocessing": None,
+    },
+    results={"rows": [], "best": {"measurement": {"device": "a board", "source": "measured"}}},
+    best="best found",
+    command="python -m experiments.run",
+    date="2026-01-01",
+    retraining_steps=10,
     allocation=Allocation.of({"stem": LayerBits(weight_bits=4, activation_bits=8)}),
-    test_accuracy=0.9,
-    test_accuracy_se=0.01,
-    test_images=100,
+    accuracy=Accuracy(correct=90, count=100, loss=0.3),
     float_accuracy=0.91,
     weight_bytes=1000,
     island_bytes=0,
     bundle_bytes=2000,
-    machine="aarch64",
-    cpu="cortex-a72",
-    rows=[],
-    best="best found",
-    device="a board",
-    source="measured",
-    command="python -m experiments.run",
-    date="2026-01-01",
-    retraining_steps=10,
-    labels=[],
-    preprocessing=None,
     islands=[],
     onnx=False,
 )
