@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.solvers.choice_problem import ChoiceProblem, Floats, Integers, Picks
+from env.decisions.fronts import pareto_rows
 
 __all__ = ["Groups"]
 
@@ -163,24 +164,12 @@ def _group(problem: ChoiceProblem, positions: tuple[int, ...]) -> Group:
             picks = np.column_stack([np.repeat(picks, count, 0), np.tile(at, len(picks))])
             losses = (losses[:, None] + layer.losses[at]).ravel()
             costs = (costs[:, None, :] + layer.costs[at]).reshape(len(losses), -1)
-            keep = _undominated(losses, costs)
+            keep = pareto_rows(np.column_stack([losses, costs]))
             if len(layers) > 1 and len(keep) > MOST_OPTIONS:
                 spread = np.linspace(0, len(keep) - 1, MOST_OPTIONS).round().astype(int)
                 keep = keep[spread]
             picks, losses, costs = picks[keep], losses[keep], costs[keep]
         parts.append((picks, losses, costs))
     picks, losses, costs = (np.concatenate([part[k] for part in parts]) for k in range(3))
-    keep = _undominated(losses, costs)
+    keep = pareto_rows(np.column_stack([losses, costs]))
     return Group(positions=positions, picks=picks[keep], losses=losses[keep], costs=costs[keep])
-
-
-def _undominated(losses: Floats, costs: Integers) -> Integers:
-    """Return the indices, by loss, of options that no other one equals or beats in everything."""
-    order = np.lexsort((*costs.T[::-1], losses))
-    costs = costs[order]
-    kept: list[int] = []
-    for index in range(len(order)):
-        if not kept or not (costs[kept] <= costs[index]).all(1).any():
-            kept.append(index)
-    found: Integers = order[kept]
-    return found

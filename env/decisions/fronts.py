@@ -2,49 +2,73 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Front", "add", "pareto", "thin", "union"]
+__all__ = ["Front", "add", "pareto", "pareto_mask", "pareto_rows", "thin", "union"]
 
 Front = npt.NDArray[np.int64]
 """int64 `[points, resources]`; every row is the cost of some real completion."""
 
 
-def pareto(points: Front) -> Front:
-    """Drop every point that another one beats or equals in all of one to three resources."""
-    if points.shape[1] == 1:
-        smallest: Front = points.min(axis=0, keepdims=True)
-        return smallest
-    if points.shape[1] == 3:
-        return _pareto_of_three(points)
-    ordered = points[np.lexsort((points[:, 1], points[:, 0]))]
-    best_before = np.minimum.accumulate(ordered[:, 1])
-    keep = np.ones(len(ordered), dtype=np.bool_)
-    keep[1:] = ordered[1:, 1] < best_before[:-1]
-    return ordered[keep]
+def pareto_rows(points: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return the rows of the points that no other one beats or equals in every column.
+
+    Less is better. Of equal points one is left; the rows are in the order of their points, by the
+    first column first.
+
+    Args:
+        points: `[points, columns]`, integers or floats.
+    """
+    order: npt.NDArray[np.int64] = np.lexsort(points.T[::-1])
+    ordered, columns = points[order], points.shape[1]
+    if columns == 1:
+        return order[:1]
+    if columns == 2:
+        keep = np.ones(len(order), dtype=np.bool_)
+        keep[1:] = ordered[1:, 1] < np.minimum.accumulate(ordered[:-1, 1])
+        return order[keep]
+    if columns == 3:
+        return order[_pareto_of_three(ordered)]
+    kept: list[int] = []
+    for row, point in enumerate(ordered):
+        if not (ordered[kept] <= point).all(axis=1).any():
+            kept.append(row)
+    return order[kept]
 
 
-def _pareto_of_three(points: Front) -> Front:
-    """Walk the points by the first resource, with the front of the other two so far as a stair.
+def _pareto_of_three(ordered: npt.NDArray[Any]) -> list[int]:
+    """Walk the points by the first column, with the front of the other two so far as a stair.
 
     Source: Kung, Luccio and Preparata 1975, "On finding the maxima of a set of vectors", 3-D case.
     """
-    ordered = points[np.lexsort((points[:, 2], points[:, 1], points[:, 0]))]
-    seconds: list[int] = []  # ascending
-    thirds: list[int] = []  # descending: the least third resource up to that second one
-    keep = []
-    for index, (_, second, third) in enumerate(ordered.tolist()):
+    seconds: list[float] = []  # ascending
+    thirds: list[float] = []  # descending: the least third value up to that second one
+    kept = []
+    for row, (_, second, third) in enumerate(ordered.tolist()):
         before = bisect_right(seconds, second)
         if before and thirds[before - 1] <= third:
             continue
-        keep.append(index)
+        kept.append(row)
         start = end = bisect_left(seconds, second)
         while end < len(seconds) and thirds[end] >= third:
             end += 1
         seconds[start:end], thirds[start:end] = [second], [third]
-    return ordered[keep]
+    return kept
+
+
+def pareto_mask(points: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return which points no other one beats, bool `[points]`; of equal ones all."""
+    front = points[pareto_rows(points)]
+    unbeaten: npt.NDArray[np.bool_] = (points[:, None] == front).all(axis=2).any(axis=1)
+    return unbeaten
+
+
+def pareto(points: Front) -> Front:
+    """Drop every point that another one beats or equals in all resources."""
+    return points[pareto_rows(points)]
 
 
 def thin(front: Front, points: int) -> Front:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from env.decisions.fronts import pareto_mask
 from env.evaluating.evaluation import Evaluation
 from experiments.charts.chart import Axis, Chart, Limit, Mark, Series
-from experiments.charts.pareto_front import pareto_front
 from quant.allocation import Allocation
 
 __all__ = ["BEST_ROW", "front_chart", "front_points", "joint_chart", "uniform_bits"]
@@ -51,7 +51,7 @@ def front_points(
         [[item.latency_ms, item.accuracy] for item in evaluations if item.latency_ms is not None],
         dtype=np.float64,
     ).reshape(-1, 2)
-    return points, pareto_front(points * (1.0, -1.0))
+    return points, pareto_mask(points * (1.0, -1.0))
 
 
 def front_chart(

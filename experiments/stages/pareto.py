@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from env.decisions.fronts import pareto_mask
 from env.evaluating.evaluation import Evaluation
-from experiments.charts.pareto_front import pareto_front
 from hardware.energy.energy import NO_METER
 
 __all__ = ["pareto_csv"]
@@ -33,7 +33,7 @@ def pareto_csv(evaluations: Sequence[Evaluation]) -> str:
         [[item.latency_ms, -item.accuracy, _energy(item) if metered else 0.0] for item in timed],
         dtype=np.float64,
     ).reshape(-1, 3)
-    kept = [item for item, stays in zip(timed, pareto_front(points), strict=True) if stays]
+    kept = [item for item, stays in zip(timed, pareto_mask(points), strict=True) if stays]
     kept.sort(key=lambda item: (item.latency_ms or 0.0, -item.accuracy))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from env.decisions.fronts import pareto, thin
+from env.decisions.fronts import pareto, pareto_mask, thin
 
 
-@pytest.mark.parametrize("resources", [1, 2, 3])
+@pytest.mark.parametrize("resources", [1, 2, 3, 4])
 @pytest.mark.parametrize("largest", [3, 50, 10**9])
 def test_a_front_is_what_nothing_beats_or_equals(resources: int, largest: int) -> None:
     rng = np.random.default_rng(resources)
@@ -24,6 +24,8 @@ def test_a_front_is_what_nothing_beats_or_equals(resources: int, largest: int) -
         }
         assert kept == expected
         assert len(pareto(points)) == len(kept), "equal points are kept once"
+        mask = pareto_mask(points)
+        assert mask.tolist() == [tuple(point) in kept for point in points.tolist()]
 
 
 def test_a_thinned_front_keeps_the_least_of_each_resource() -> None:
