@@ -210,7 +210,8 @@ def _write_conclusion(
     folder.write_json(files.RESULTS, document)
     step = len(evaluations)
     events.chart("bits/chosen", bits_chart(best.allocation, "chosen"), step)
-    front = front_chart(evaluations, document["rows"], budget.latency_ms)
+    rows = [asdict(row) for row in conclusion.rows]
+    front = front_chart(evaluations, rows, budget.latency_ms)
     events.chart("front/accuracy_latency", front, step)
     for missed in conclusion.choice.missed:
         _say(f"passed over: {missed} as measured, outside the budget")
