@@ -39,9 +39,13 @@ def chart_svg(chart: Chart) -> str:
             background.set_visible(False)
         figure.savefig(buffer, format="svg", metadata=_NO_FACTS)
     root = ElementTree.fromstring(buffer.getvalue())
-    root.attrib = {"viewBox": root.attrib["viewBox"]}
-    root.attrib |= {"class": "plot", "role": "img", "aria-label": chart.title}
     groups = _simplify(root)
+    root.attrib = {
+        "viewBox": root.attrib["viewBox"],
+        "class": "plot",
+        "role": "img",
+        "aria-label": chart.title,
+    }
     for unused in root.findall("defs"):  # a style for all elements, and clips of nothing
         root.remove(unused)
     for group, texts in tips.items():

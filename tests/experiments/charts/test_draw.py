@@ -12,7 +12,7 @@ from experiments.charts.chart import PALETTE, Axis, Chart, Limit, Mark, Series
 from experiments.charts.draw import draw_chart
 from experiments.charts.svg import chart_svg
 
-HOSTILE = '"><script>alert(1)</script>&amp;'
+HOSTILE = '"><script>alert(1)</script>&amp; #0b62c4 0.12345'
 
 
 def chart_of(*points: tuple[float, float], label: str = "x") -> Chart:
