@@ -32,7 +32,6 @@ _LARGEST_WEIGHT = 2 ** (MAX_BITS - 1) - 1
 class StandardShape:
     """One layer; a `kernel` of 0 is a dense layer of `channels` features."""
 
-    name: str
     side: int = 1
     """Height and width of its input."""
     channels: int
@@ -43,64 +42,32 @@ class StandardShape:
     reads_image: bool = False
     """True for a network's first layer, whose activations keep their 8 bits."""
 
+    @property
+    def name(self) -> str:
+        """What it is and its input, such as `conv3x3-56x56x64`; its output channels where new."""
+        kind = "stem" if self.reads_image else "strided" if self.stride > 1 else "conv"
+        what = "depthwise" if self.depthwise else f"{kind}{self.kernel}x{self.kernel}"
+        reads = f"{what}-{self.side}x{self.side}x{self.channels}"
+        reads = reads if self.kernel else f"dense-{self.channels}"
+        return reads if self.out_channels == self.channels else f"{reads}-{self.out_channels}"
 
-def _conv3x3(side: int, channels: int) -> StandardShape:
-    name = f"conv3x3-{side}x{side}x{channels}"
-    return StandardShape(name=name, side=side, channels=channels, out_channels=channels)
-
-
-def _strided3x3(side: int, channels: int, out_channels: int) -> StandardShape:
-    name = f"strided3x3-{side}x{side}x{channels}-{out_channels}"
-    return StandardShape(
-        name=name, side=side, channels=channels, out_channels=out_channels, stride=2
-    )
-
-
-def _conv1x1(side: int, channels: int, out_channels: int) -> StandardShape:
-    name = f"conv1x1-{side}x{side}x{channels}-{out_channels}"
-    return StandardShape(
-        name=name, side=side, channels=channels, out_channels=out_channels, kernel=1
-    )
-
-
-def _depthwise(side: int, channels: int) -> StandardShape:
-    name = f"depthwise-{side}x{side}x{channels}"
-    return StandardShape(
-        name=name, side=side, channels=channels, out_channels=channels, depthwise=True
-    )
-
-
-def _dense(features: int, out_features: int) -> StandardShape:
-    name = f"dense-{features}-{out_features}"
-    return StandardShape(name=name, channels=features, out_channels=out_features, kernel=0)
-
-
-_STEM = StandardShape(
-    name="stem7x7-224x224x3-64",
-    side=224,
-    channels=3,
-    out_channels=64,
-    kernel=7,
-    stride=2,
-    reads_image=True,
-)
 
 STANDARD_SHAPES = (
-    _conv3x3(56, 64),
-    _conv3x3(28, 128),
-    _conv3x3(14, 256),
-    _conv3x3(7, 512),
-    _strided3x3(56, 64, 128),
-    _conv3x3(32, 16),
-    _conv3x3(16, 32),
-    _conv3x3(8, 64),
-    _STEM,
-    _conv1x1(14, 96, 576),
-    _conv1x1(14, 576, 96),
-    _depthwise(56, 144),
-    _depthwise(14, 576),
-    _dense(512, 1000),
-    _dense(1280, 1000),
+    StandardShape(side=56, channels=64, out_channels=64),
+    StandardShape(side=28, channels=128, out_channels=128),
+    StandardShape(side=14, channels=256, out_channels=256),
+    StandardShape(side=7, channels=512, out_channels=512),
+    StandardShape(side=56, channels=64, out_channels=128, stride=2),
+    StandardShape(side=32, channels=16, out_channels=16),
+    StandardShape(side=16, channels=32, out_channels=32),
+    StandardShape(side=8, channels=64, out_channels=64),
+    StandardShape(side=224, channels=3, out_channels=64, kernel=7, stride=2, reads_image=True),
+    StandardShape(side=14, channels=96, out_channels=576, kernel=1),
+    StandardShape(side=14, channels=576, out_channels=96, kernel=1),
+    StandardShape(side=56, channels=144, out_channels=144, depthwise=True),
+    StandardShape(side=14, channels=576, out_channels=576, depthwise=True),
+    StandardShape(channels=512, out_channels=1000, kernel=0),
+    StandardShape(channels=1280, out_channels=1000, kernel=0),
 )
 
 SMALL_SHAPES = tuple(
