@@ -357,15 +357,23 @@ class Workbench:
         self, work: Callable[[], T], best_us: float, patience_s: float
     ) -> tuple[T, RulerReading]:
         """Time once the machine is about as fast as at its best, with a ruler beside it."""
-        before_us, waited_s = settle(best_us, patience_s)
-        started, started_cpu = time.perf_counter(), time.process_time()
+        before_us, waited_s = self._settle(best_us, patience_s)
+        before = self._used_s()
         done = work()
-        wall_s, cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
-        after_us = read_ruler_us()
+        wall_s, cpu_s = (now - then for now, then in zip(self._used_s(), before, strict=True))
+        after_us = self._read_ruler_us()
         return done, RulerReading(
             before_us=before_us,
             after_us=after_us,
             best_us=min(best_us, before_us, after_us),
             waited_s=waited_s,
-            cpu_share=min(1.0, cpu_s / wall_s),
+            cpu_share=min(1.0, cpu_s / wall_s) if wall_s > 0 else 1.0,
         )
+
+    def _settle(self, best_us: float, patience_s: float) -> tuple[float, float]:
+        """Wait for a quiet machine; return the ruler in microseconds and the seconds waited."""
+        return settle(best_us, patience_s)
+
+    def _used_s(self) -> tuple[float, float]:
+        """Return wall-clock and CPU seconds so far of what runs programs."""
+        return time.perf_counter(), time.process_time()

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,6 @@ from hardware.graph.agreement import describe_difference, fixed_input, reference
 from hardware.graph.borders import with_borders
 from hardware.graph.steps import Step
 from hardware.kernels.compiling.plan import KernelPlan
-from hardware.measuring.ruler import RulerReading
 from hardware.target import TargetConfig
 from hardware.worker.program.cross_link import find_cross_linker
 from hardware.worker.program.linking import link_program
@@ -225,25 +224,12 @@ class RemoteWorkbench(Workbench):
         values_ms = reference.time_repeats(self._ruler_loops, _RULER_REPEATS)
         return 1000.0 * float(np.median(values_ms))
 
-    def _ruled(
-        self, work: Callable[[], T], best_us: float, patience_s: float
-    ) -> tuple[T, RulerReading]:
-        """Time with the reference kernel before and after; a board is not waited for.
+    def _settle(self, best_us: float, patience_s: float) -> tuple[float, float]:
+        """Read the reference kernel and wait for nothing.
 
         Nobody else uses the board: what makes it slow is heat, which `cooling` waits for.
         """
-        before_us = self._read_ruler_us()
-        before = self._used_s()
-        done = work()
-        wall_s, cpu_s = (now - then for now, then in zip(self._used_s(), before, strict=True))
-        after_us = self._read_ruler_us()
-        return done, RulerReading(
-            before_us=before_us,
-            after_us=after_us,
-            best_us=min(best_us, before_us, after_us),
-            waited_s=0.0,
-            cpu_share=min(1.0, cpu_s / wall_s) if wall_s > 0 else 1.0,
-        )
+        return self._read_ruler_us(), 0.0
 
     def _used_s(self) -> tuple[float, float]:
         """Return wall-clock and CPU seconds of all programs' timings on the board."""
