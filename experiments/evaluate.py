@@ -3,7 +3,7 @@
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -27,9 +27,7 @@ from hardware.device import Device
 from hardware.measure_layers import digest_tiles
 from hardware.open_device import open_device
 from hardware.target import TargetConfig
-from quant.accuracy import Accuracy
 from quant.allocation import Allocation
-from quant.deploy_graph import DeployGraph
 
 __all__ = ["evaluate", "fresh_target", "main"]
 
@@ -81,7 +79,16 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         best.check(layers)
         _compare_tiles(folder, config, setup, device)
         allocations = {**reported_uniform(layers, config.env.bit_choices), BEST: best}
-        trained = _retrain(setup, config, allocations, progress)
+        trained = {  # each by itself, all with the same seed
+            name: retrain_and_score(
+                setup,
+                config,
+                allocation,
+                setup.task.test,
+                partial(progress.stage, f"retraining {name}"),
+            )
+            for name, allocation in allocations.items()
+        }
         longer = retrain_float_and_score(
             setup, config, setup.task.test, partial(progress.stage, f"retraining {FLOAT}")
         )
@@ -147,25 +154,6 @@ def _command(path: Path, quiet: bool, no_tune: bool) -> None:
     rows, budget = evaluate(folder, config)
     print_results(rows, budget, "test")
     print(f"written to {folder.path / files.TEST_RESULTS} and {write_report([folder.path])}")
-
-
-def _retrain(
-    setup: NetworkSetup,
-    config: RunConfig,
-    allocations: Mapping[str, Allocation],
-    progress: LiveProgress,
-) -> dict[str, tuple[DeployGraph, Accuracy]]:
-    """Retrain each allocation by itself from the float checkpoint, all with the same seed."""
-    return {
-        name: retrain_and_score(
-            setup,
-            config,
-            allocation,
-            setup.task.test,
-            partial(progress.stage, f"retraining {name}"),
-        )
-        for name, allocation in allocations.items()
-    }
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Curves: the scalars of a run, read back from its event files."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from experiments.errors import RunFolderError
 
-__all__ = ["Curve", "read_curves", "read_image_tags"]
+__all__ = ["Curve", "read_curves"]
 
 _EVERYTHING = {"scalars": 0, "images": 0, "tensors": 0, "histograms": 0}
 """0 keeps every event; the default would silently thin them out."""
@@ -21,11 +20,6 @@ class Curve:
 
     steps: tuple[int, ...]
     values: tuple[float, ...]
-
-    @property
-    def finite(self) -> bool:
-        """Whether every value is a number."""
-        return all(math.isfinite(value) for value in self.values)
 
 
 def read_curves(folder: Path) -> Mapping[str, Curve]:
@@ -47,16 +41,6 @@ def read_curves(folder: Path) -> Mapping[str, Curve]:
             steps=tuple(step for step, _ in found), values=tuple(value for _, value in found)
         )
     return curves
-
-
-def read_image_tags(folder: Path) -> tuple[str, ...]:
-    """List the tags of all figures below a folder.
-
-    Raises:
-        RunFolderError: there is no event file.
-    """
-    tags = {tag for accumulator in _accumulators(folder) for tag in accumulator.Tags()["images"]}
-    return tuple(sorted(tags))
 
 
 def _accumulators(folder: Path) -> list[EventAccumulator]:

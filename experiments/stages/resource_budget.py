@@ -44,15 +44,7 @@ def decide_budget(config: BudgetConfig, uniform: Mapping[int, UniformFigures]) -
         uniform: Measured figures of the uniform allocations by bits, 8 among them.
     """
     all_8 = uniform[ALL_8]
-    asked = (
-        config.latency_ms,
-        config.latency_ratio,
-        config.model_bytes,
-        config.model_bytes_ratio,
-        config.energy_mj,
-        config.energy_ratio,
-    )
-    if all(value is None for value in asked):
+    if config == BudgetConfig(accuracy_drop=config.accuracy_drop):  # no resource is limited
         if config.accuracy_drop is None:
             return _default(uniform)
         lost = 100 * config.accuracy_drop

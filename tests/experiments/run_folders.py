@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
 from env.decisions.budget import Budget
 from env.evaluating.evaluation import Evaluation
 from experiments.record.run_folder import RunFolder, write_config
@@ -108,3 +110,13 @@ def _row(name: str, item: Evaluation) -> ResultRow:
 def _uniform(layers: tuple[str, ...], bits: int) -> Allocation:
     both = LayerBits(weight_bits=bits, activation_bits=bits)
     return Allocation.of(dict.fromkeys(layers, both))
+
+
+def image_tags(folder: Path) -> set[str]:
+    """Return the tags of all pictures below a folder of event files."""
+    tags: set[str] = set()
+    for file in folder.rglob("events.out.tfevents.*"):
+        accumulator = EventAccumulator(str(file))
+        accumulator.Reload()
+        tags.update(accumulator.Tags()["images"])
+    return tags
