@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib import style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis as DrawnAxis
 from matplotlib.figure import Figure
@@ -43,7 +44,6 @@ STYLE: dict[str, Any] = {
 """Settings of matplotlib, for as long as a chart is drawn and written."""
 
 _DPI = 100
-_TICKS = 5
 _NAME_GAP = 0.038
 """Least distance of two names beside lines' ends, as a share of the axes' height."""
 
@@ -56,10 +56,11 @@ def draw_chart(chart: Chart) -> Figure:
         draw_axes(axes, chart)
         _name_ends(axes, chart.series)
         figure.suptitle(chart.title)
-        handles, labels = axes.get_legend_handles_labels()
-        unique = dict(zip(labels, handles, strict=True))
+        named: dict[str, Artist] = {}
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
         columns = max(2, round(chart.width / 180))
-        figure.legend(unique.values(), unique, loc="outside lower center", ncols=columns)
+        figure.legend(named.values(), named, loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -181,8 +182,9 @@ def _set_ticks(drawn: DrawnAxis, axis: Axis) -> None:
     if axis.ticks is not None:
         drawn.set_ticks(axis.ticks, labels=axis.names)
     elif not axis.log:
-        steps = [1, 2, 2.5, 5, 10]
-        drawn.set_major_locator(MaxNLocator(nbins=_TICKS, steps=steps, integer=axis.whole))
+        drawn.set_major_locator(
+            MaxNLocator(nbins=5, min_n_ticks=3, steps=[1, 2, 2.5, 5, 10], integer=axis.whole)
+        )
     drawn.set_inverted(axis.falling)
 
 

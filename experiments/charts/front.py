@@ -20,6 +20,8 @@ _REACH = 1.0
 2-bit allocation that guesses, or a disturbed timing, must not squeeze everything else."""
 _SHOWN_PCT = 85
 """Share of the evaluations, in percent, that each axis shows whatever the table says."""
+_ROOM = 0.07
+"""How far a wide interquartile range widens the latency axis, as a share of it."""
 _COLOURS = ("blue", "orange", "star", "green", "soft", "amber")
 """Of several runs in one chart."""
 _ACCURACY = Axis(label="accuracy, search split (%)")
@@ -69,6 +71,8 @@ def front_chart(
     timed = [item for item in evaluations if item.latency_ms is not None]
     rows = [row for row in rows if row["latency_ms"] is not None]
     right_ms, bottom_pct = _window(timed, rows) if timed else (0.0, 0.0)
+    left_ms = min([*(item.latency_ms or 0.0 for item in timed), right_ms])
+    room_ms = _ROOM * (right_ms - left_ms)
     front = [(min(x, right_ms), max(y, bottom_pct)) for x, y in _front(timed)]
     kinds: dict[tuple[bool, bool], list[Mark]] = {}
     for item in timed:
@@ -100,7 +104,7 @@ def front_chart(
                 )
                 for (uniform, outside), marks in sorted(kinds.items())
             ),
-            *map(_reported, rows),
+            *(_reported(row, left_ms - room_ms, right_ms + room_ms) for row in rows),
         ),
         x_limit=None
         if budget_ms is None
@@ -140,10 +144,11 @@ def _front(evaluations: Sequence[Evaluation]) -> list[tuple[float, float]]:
 def _window(timed: Sequence[Evaluation], rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     """Return the largest latency in ms and the smallest accuracy in percent that are shown."""
     points = front_points(timed)[0] * (1.0, 100.0)
-    slowest, lowest = float(points[:, 0].max()), float(points[:, 1].min())
+    times, scores = [row["latency_ms"] for row in rows], [100 * row["accuracy"] for row in rows]
+    slowest = float(max([*points[:, 0], *times]))
+    lowest = float(min([*points[:, 1], *scores]))
     if not rows:
         return slowest, lowest
-    times, scores = [row["latency_ms"] for row in rows], [100 * row["accuracy"] for row in rows]
     error = 100 * max(row["accuracy_se"] for row in rows)
     right = max(times) + _REACH * (max(times) - min(times))
     bottom = min(scores) - _REACH * max(max(scores) - min(scores), error)
@@ -160,8 +165,11 @@ def _tip(item: Evaluation, width: int | None) -> str:
     )
 
 
-def _reported(row: Mapping[str, Any]) -> Series:
-    """Return a row of the final table, with its standard error and interquartile range."""
+def _reported(row: Mapping[str, Any], low_ms: float, high_ms: float) -> Series:
+    """Return a row of the final table, with its standard error and interquartile range.
+
+    What of the latter lies beyond `low_ms` and `high_ms` is cut off.
+    """
     x, y = row["latency_ms"], 100 * row["accuracy"]
     error, half = 100 * row["accuracy_se"], row["latency_iqr_ms"] / 2
     best = row["name"] == BEST_ROW
@@ -172,7 +180,7 @@ def _reported(row: Mapping[str, Any]) -> Series:
         y=y,
         tip=tip,
         text="" if best else row["name"].removeprefix("uniform "),
-        x_span=(x - half, x + half),
+        x_span=(max(x - half, low_ms), min(x + half, high_ms)),
         y_span=(y - error, y + error),
     )
     return Series(
@@ -181,4 +189,5 @@ def _reported(row: Mapping[str, Any]) -> Series:
         name="chosen" if best else "uniform, at the end",
         marker="*" if best else "D",
         size=15.0 if best else 8.0,
+        width=1.5,
     )

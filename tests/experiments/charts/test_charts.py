@@ -5,6 +5,7 @@ import io
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from experiments.charts.bits import bits_chart, bits_matrix
 from experiments.charts.chart import Mark
@@ -83,6 +84,7 @@ def test_the_front_chart_of_a_run_that_goes_on() -> None:
     assert (chart.x_limit.value, chart.x_limit.name) == (0.6, "budget")
     assert chart.x.label == "latency, simulated (ms)"
     assert front_chart(EVALUATIONS).x_limit is None
+    assert len(front_chart(EVALUATIONS[:1]).series) == 2
 
 
 def test_the_front_chart_of_a_finished_run_has_its_final_table() -> None:
@@ -102,6 +104,13 @@ def test_what_lies_far_outside_is_hollow_and_on_the_edge() -> None:
     assert [(mark.x, mark.y) for mark in hollow.marks] == [(0.9, 89.0), (1.5, 93.0)]
     assert "10.00 ± 1.00 %, 0.9000 ms" in hollow.marks[0].tip
     assert hollow.name == "uniform bits"
+
+
+def test_a_disturbed_timing_does_not_squeeze_the_others() -> None:
+    wide = {**row("uniform 8", 0.95, 1.0), "latency_iqr_ms": 50.0}
+    *_, eight = front_chart(EVALUATIONS, [wide]).series
+    assert eight.marks[0].x_span == pytest.approx((0.465, 1.035))
+    assert "IQR 50.0000 ms" in eight.marks[0].tip
 
 
 def test_runs_of_one_chart_keep_their_names_and_colours() -> None:
