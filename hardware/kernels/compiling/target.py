@@ -9,7 +9,7 @@ from tvm.target import codegen
 from hardware.board_presets import PRESETS
 from hardware.errors import TargetError
 from hardware.kernels.epilogue.avx512 import Avx512Epilogue
-from hardware.kernels.epilogue.epilogue import Avx2Epilogue, Epilogue, PlainEpilogue
+from hardware.kernels.epilogue.epilogue import Avx2Epilogue, EmitEpilogue, PlainEpilogue
 from hardware.kernels.epilogue.neon import NeonEpilogue
 from hardware.target import DOT_PRODUCT, KernelFamily, TargetConfig, Transform
 
@@ -98,7 +98,7 @@ class KernelTarget:
             transform=config.transform,
         )
 
-    def epilogue(self) -> Epilogue:
+    def epilogue(self) -> EmitEpilogue:
         """Return how the kernels of this target turn sums into codes."""
         if self.family == "avx512-vnni":
             return Avx512Epilogue()

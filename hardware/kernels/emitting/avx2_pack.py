@@ -20,13 +20,13 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-__all__ = ["in_order", "pack_bytes", "pack_words", "rounded"]
+__all__ = ["in_order", "pack_bytes", "pack_words", "rescale"]
 
 _BEYOND = 65536.0
 """More than any code. Larger values are clipped anyway, and would overflow int32."""
 
 
-def rounded(values: Any, multiplier: Any) -> Any:
+def rescale(values: Any, multiplier: Any) -> Any:
     """Return int32x8 of rint(f32(values) * multiplier); below int32 it gives the smallest int32.
 
     Args:

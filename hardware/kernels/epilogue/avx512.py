@@ -43,7 +43,7 @@ class Avx512Epilogue(PackedEpilogue):
         else:
             PackedEpilogue.emit(self, sums, constant, scaling, outputs, real)
 
-    def rounded(self, values: Any, multiplier: Any) -> Any:
+    def rescale(self, values: Any, multiplier: Any) -> Any:
         """Return the codes as the conversion rounds them; below int32 it gives the smallest."""
         real = T.Cast("float32x16", values) * multiplier
         return _call(
@@ -55,42 +55,23 @@ class Avx512Epilogue(PackedEpilogue):
             dtype="int32x16",
         )
 
-    def added(self, left: Any, right: Any) -> Any:
-        """Return the plain sum: results of `rounded` are bounded above."""
-        return left + right
+    def pack_bytes(self, codes: Sequence[Any]) -> Any:
+        """Return uint8x64."""
+        packed = _bytes(_words(*codes[:2]), _words(*codes[2:]))
+        # Each 128-bit part of a packed vector holds four neighbours of each vector.
+        return _shuffled(packed, "int32", _part_by_part(4, 4))
 
-    def packed(self, codes: Sequence[Any], dtype: str) -> list[Any]:
-        """Return the codes as the pack instructions saturate them."""
-        result, at = [], 0
-        while len(codes) - at >= 4 and dtype == "uint8":
-            result.append(_bytes_of_four(codes[at : at + 4]))
-            at += 4
-        while len(codes) - at >= 2:
-            words = _words(*codes[at : at + 2])
-            result.append(_bytes_of_two(words) if dtype == "uint8" else _words_in_order(words))
-            at += 2
-        return [*result, *codes[at:]]
+    def pack_pair(self, codes: Sequence[Any], dtype: str) -> Any:
+        """Return uint8x32 or int16x32."""
+        words = _words(*codes)
+        if dtype == "uint8":
+            return _shuffled(_bytes(words, words), "int32", _part_by_part(2, 4))
+        return _shuffled(words, "int64", _part_by_part(2, 2))
 
 
-def _bytes_of_four(vectors: Sequence[Any]) -> Any:
-    """Return uint8x64 of four int32x16, saturated."""
-    packed = _bytes(_words(*vectors[:2]), _words(*vectors[2:]))
-    # Each 128-bit part of a packed vector holds four neighbours of each vector.
-    order = [vector + 4 * part for vector in range(4) for part in range(4)]
-    return _shuffled(packed, "int32", order)
-
-
-def _bytes_of_two(words: Any) -> Any:
-    """Return uint8x32 of two packed int32x16, saturated."""
-    order = [vector + 4 * part for vector in range(2) for part in range(4)]
-    return _shuffled(_bytes(words, words), "int32", order)
-
-
-def _words_in_order(words: Any) -> Any:
-    """Return int16x32 of two packed int32x16, the first one's lanes first."""
-    return _shuffled(
-        words, "int64", [vector + 2 * part for vector in range(2) for part in range(4)]
-    )
+def _part_by_part(vectors: int, step: int) -> list[int]:
+    """Return where each vector's elements are, if every 128-bit part has one of `step` vectors."""
+    return [vector + step * part for vector in range(vectors) for part in range(4)]
 
 
 def _words(low: Any, high: Any) -> Any:

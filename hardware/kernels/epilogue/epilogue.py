@@ -27,7 +27,7 @@ from typing import Any
 
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emitting.avx2_pack import pack_bytes, pack_words, rounded
+from hardware.kernels.emitting.avx2_pack import pack_bytes, pack_words, rescale
 from hardware.kernels.emitting.emit import (
     element_type,
     lanes_of,
@@ -42,7 +42,7 @@ from hardware.kernels.epilogue.requantize import narrowed, requantized
 
 __all__ = [
     "Avx2Epilogue",
-    "Epilogue",
+    "EmitEpilogue",
     "Follow",
     "Outputs",
     "PackedEpilogue",
@@ -95,7 +95,7 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Epilogue(ABC):
+class EmitEpilogue(ABC):
     """Scales, rounds, clips and stores."""
 
     @abstractmethod
@@ -113,7 +113,7 @@ class Epilogue(ABC):
         """
 
 
-class PlainEpilogue(Epilogue):
+class PlainEpilogue(EmitEpilogue):
     """One vector at a time, in plain operations: any target."""
 
     def emit(
@@ -158,14 +158,14 @@ class PlainEpilogue(Epilogue):
             store_first(narrowed(narrow, "uint8", lanes), outputs.narrow, place, count)
 
 
-class PackedEpilogue(Epilogue):
+class PackedEpilogue(EmitEpilogue):
     """All vectors of a pixel together: rounds as it converts, and clips as it packs."""
 
     lanes: int
     """Lanes of one int32 vector."""
 
     @abstractmethod
-    def rounded(self, values: Any, multiplier: Any) -> Any:
+    def rescale(self, values: Any, multiplier: Any) -> Any:
         """Return rint(f32(values) * multiplier) as int32, saturated or nearly so.
 
         Args:
@@ -174,12 +174,30 @@ class PackedEpilogue(Epilogue):
         """
 
     @abstractmethod
-    def added(self, left: Any, right: Any) -> Any:
-        """Return the sum of two results of `rounded`, or of one and a zero point."""
+    def pack_bytes(self, codes: Sequence[Any]) -> Any:
+        """Return the codes of four vectors as one of uint8, in order, as the target saturates."""
 
     @abstractmethod
-    def packed(self, codes: Sequence[Any], dtype: str) -> list[Any]:
+    def pack_pair(self, codes: Sequence[Any], dtype: str) -> Any:
+        """Return the codes of two vectors as one of int16, or of `dtype`, likewise."""
+
+    def add(self, left: Any, right: Any) -> Any:
+        """Return the sum of two results of `rescale`, or of one and a zero point.
+
+        It is the plain sum where results of `rescale` are bounded above.
+        """
+        return left + right
+
+    def pack(self, codes: Sequence[Any], dtype: str) -> list[Any]:
         """Return all codes as few vectors of the output's type, of int16 or of int32, in order."""
+        result, at = [], 0
+        while len(codes) - at >= 4 and dtype == "uint8":
+            result.append(self.pack_bytes(codes[at : at + 4]))
+            at += 4
+        while len(codes) - at >= 2:
+            result.append(self.pack_pair(codes[at : at + 2], dtype))
+            at += 2
+        return [*result, *codes[at:]]
 
     def emit(
         self, sums: Sequence[Any], constant: Any, scaling: Scaling, outputs: Outputs, real: int
@@ -195,13 +213,13 @@ class PackedEpilogue(Epilogue):
             _emit_logits(totals, multipliers, outputs, real)
             return
         codes = [
-            self._moved(self.rounded(total, multiplier), scaling.limits[0])
+            self._shift(self.rescale(total, multiplier), scaling.limits[0])
             for total, multiplier in zip(totals, multipliers, strict=True)
         ]
         follow = scaling.follow
         limits: tuple[Any, Any] | None = (scaling.limits[1], scaling.limits[2])
         if follow is not None:
-            codes = [_between(code, scaling.limits[1], scaling.limits[2]) for code in codes]
+            codes = [_clip(code, scaling.limits[1], scaling.limits[2]) for code in codes]
             if follow.other is not None:
                 codes = self._with_other(codes, follow, outputs, real)
             limits = None
@@ -209,12 +227,12 @@ class PackedEpilogue(Epilogue):
             self._emit_packed(codes, limits, outputs.buffer, outputs.place, real)
         if follow is not None and outputs.narrow is not None:
             scale = T.broadcast(follow.scales[2], lanes)
-            narrow = [self._moved(self.rounded(code, scale), follow.limits[2]) for code in codes]
+            narrow = [self._shift(self.rescale(code, scale), follow.limits[2]) for code in codes]
             narrow_limits = (follow.limits[3], follow.limits[4])
             self._emit_packed(narrow, narrow_limits, outputs.narrow, outputs.narrow_place, real)
 
-    def _moved(self, codes: Any, zero_point: Any) -> Any:
-        return self.added(codes, T.broadcast(T.Cast("int32", zero_point), self.lanes))
+    def _shift(self, codes: Any, zero_point: Any) -> Any:
+        return self.add(codes, T.broadcast(T.Cast("int32", zero_point), self.lanes))
 
     def _with_other(
         self, codes: Sequence[Any], follow: Follow, outputs: Outputs, real: int
@@ -227,9 +245,9 @@ class PackedEpilogue(Epilogue):
             if start >= real:
                 break
             other = load(follow.other, outputs.place + start, self.lanes)
-            other = self.rounded(T.Cast(vector_type("int32", self.lanes), other), scale)
-            total = self.added(self.rounded(code, own), other)
-            sums.append(_between(total, follow.limits[0], follow.limits[1]))
+            other = self.rescale(T.Cast(vector_type("int32", self.lanes), other), scale)
+            total = self.add(self.rescale(code, own), other)
+            sums.append(_clip(total, follow.limits[0], follow.limits[1]))
         return sums
 
     def _emit_packed(
@@ -242,10 +260,10 @@ class PackedEpilogue(Epilogue):
     ) -> None:
         """Emit the store of int32 codes, clipped where they are not yet, in the output's type."""
         start = 0
-        for vector in self.packed(codes, str(output.dtype)):
+        for vector in self.pack(codes, str(output.dtype)):
             count = lanes_of(vector)
             if start < real:
-                clipped = vector if limits is None else _between(vector, *limits)
+                clipped = vector if limits is None else _clip(vector, *limits)
                 if element_type(clipped) != str(output.dtype):
                     clipped = T.Cast(vector_type(str(output.dtype), count), clipped)
                 store_first(clipped, output, place + start, min(count, real - start))
@@ -257,24 +275,17 @@ class Avx2Epilogue(PackedEpilogue):
 
     lanes = 8
 
-    def rounded(self, values: Any, multiplier: Any) -> Any:
+    def rescale(self, values: Any, multiplier: Any) -> Any:
         """Return the codes as the conversion rounds them."""
-        return rounded(values, multiplier)
+        return rescale(values, multiplier)
 
-    def added(self, left: Any, right: Any) -> Any:
-        """Return the plain sum: results of `rounded` are bounded above."""
-        return left + right
+    def pack_bytes(self, codes: Sequence[Any]) -> Any:
+        """Return uint8x32."""
+        return pack_bytes(codes)
 
-    def packed(self, codes: Sequence[Any], dtype: str) -> list[Any]:
-        """Return the codes as the pack instructions saturate them."""
-        result, at = [], 0
-        while len(codes) - at >= 4 and dtype == "uint8":
-            result.append(pack_bytes(codes[at : at + 4]))
-            at += 4
-        while len(codes) - at >= 2:
-            result.append(pack_words(*codes[at : at + 2]))
-            at += 2
-        return [*result, *codes[at:]]
+    def pack_pair(self, codes: Sequence[Any], dtype: str) -> Any:
+        """Return int16x16."""
+        return pack_words(*codes)
 
 
 def store_first(vector: Any, output: Any, place: Any, count: int) -> None:
@@ -292,7 +303,7 @@ def store_first(vector: Any, output: Any, place: Any, count: int) -> None:
         start += piece
 
 
-def _between(vector: Any, low: Any, high: Any) -> Any:
+def _clip(vector: Any, low: Any, high: Any) -> Any:
     """Return a vector clipped to float32 limits that its type holds."""
     lanes, dtype = lanes_of(vector), element_type(vector)
     lowest, highest = (T.broadcast(T.Cast(dtype, limit), lanes) for limit in (low, high))

@@ -23,7 +23,7 @@ from typing import Any
 import numpy.typing as npt
 
 from hardware.kernels.emitting.emit import Parameter
-from hardware.kernels.epilogue.epilogue import Epilogue, Follow, Outputs, Scaling
+from hardware.kernels.epilogue.epilogue import EmitEpilogue, Follow, Outputs, Scaling
 from hardware.kernels.shapes.geometry import Geometry
 
 __all__ = ["PixelOutputs", "Tensors"]
@@ -75,7 +75,11 @@ class PixelOutputs:
     """Emits the epilogue of one pixel after another."""
 
     def __init__(
-        self, geometry: Geometry, tensors: Tensors, epilogue: Epilogue, buffers: Mapping[str, Any]
+        self,
+        geometry: Geometry,
+        tensors: Tensors,
+        epilogue: EmitEpilogue,
+        buffers: Mapping[str, Any],
     ) -> None:
         """Find the buffers that outputs are made of.
 

@@ -26,30 +26,22 @@ class NeonEpilogue(PackedEpilogue):
 
     lanes = 4
 
-    def rounded(self, values: Any, multiplier: Any) -> Any:
+    def rescale(self, values: Any, multiplier: Any) -> Any:
         """Return the codes as the conversion rounds them, saturated."""
         return _call("fcvtns", T.Cast("float32x4", values) * multiplier, dtype="int32x4")
 
-    def added(self, left: Any, right: Any) -> Any:
+    def add(self, left: Any, right: Any) -> Any:
         """Return the saturated sum."""
         return _call("sqadd", left, right, dtype="int32x4")
 
-    def packed(self, codes: Sequence[Any], dtype: str) -> list[Any]:
-        """Return the codes as the narrowing instructions saturate them."""
-        result, at = [], 0
-        while len(codes) - at >= 4 and dtype == "uint8":
-            words = (_words(codes[at + first : at + first + 2]) for first in (0, 2))
-            result.append(joined([_call("sqxtun", pair, dtype="uint8x8") for pair in words]))
-            at += 4
-        while len(codes) - at >= 2:
-            result.append(_words(codes[at : at + 2]))
-            at += 2
-        return [*result, *codes[at:]]
+    def pack_bytes(self, codes: Sequence[Any]) -> Any:
+        """Return uint8x16."""
+        words = (self.pack_pair(pair, "int16") for pair in (codes[:2], codes[2:]))
+        return joined([_call("sqxtun", pair, dtype="uint8x8") for pair in words])
 
-
-def _words(codes: Sequence[Any]) -> Any:
-    """Return two int32x4 as int16x8."""
-    return joined([_call("sqxtn", code, dtype="int16x4") for code in codes])
+    def pack_pair(self, codes: Sequence[Any], dtype: str) -> Any:
+        """Return int16x8."""
+        return joined([_call("sqxtn", code, dtype="int16x4") for code in codes])
 
 
 def _call(name: str, *arguments: Any, dtype: str) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.kernels.emitting.emit import Parameter, function
-from hardware.kernels.epilogue.epilogue import Epilogue
+from hardware.kernels.epilogue.epilogue import EmitEpilogue
 from hardware.kernels.epilogue.layer_tensors import PixelOutputs, Tensors
 from hardware.kernels.families.family import Family
 from hardware.kernels.schedule.schedule import Schedule
@@ -36,7 +36,7 @@ class LayerPlan:
     """The layer's shapes."""
     tensors: Tensors
     """What is read and written."""
-    epilogue: Epilogue
+    epilogue: EmitEpilogue
     """How sums become outputs."""
     parallel: bool
     """Whether the threads of TVM's pool share the work."""
