@@ -29,8 +29,7 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import vector_type
 from hardware.kernels.emitting.vectors import parts
-from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
-from hardware.kernels.families.neon import signed_codes
+from hardware.kernels.families.neon import FourChannels
 from hardware.kernels.shapes.geometry import Geometry
 
 __all__ = ["ArmDot", "choose_arm_dot"]
@@ -44,27 +43,13 @@ _GROUP = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ArmDot(Family):
+class ArmDot(FourChannels):
     """`sdot` by element: the codes of one pixel are loaded once for all channels."""
 
     products: int
-    """4, 8 or 16: one load of codes then serves more products, and more may be wasted where a run
-    of codes ends."""
-    weight_lanes: int
-    """`channels * products`, group by group of four codes."""
-    code_dtype: CodeDtype
+    """4, 8 or 16: more share one load of codes, and may waste more where a run of codes ends."""
     name: str = "arm-dot"
-    channels: int = _CHANNELS
-    weight_dtype: WeightDtype = "int8"
     accumulator: str = "int32x4"
-    wide_lanes: int = 4
-    step_instructions: float = 4.0
-    weight_loads: float = 4.0
-    lone_weight_loads: float = 4.0
-
-    def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
-        """Return the codes of one step."""
-        return signed_codes(codes, position, self.products)
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + the sums of all groups' products."""
@@ -88,10 +73,6 @@ class ArmDot(Family):
     def sums_in_registers(self, vectors: int) -> int:
         """Return how many accumulators leave room for the weights and a few codes."""
         return max(1, _REGISTERS - _CODE_REGISTERS - vectors * self.products // _GROUP)
-
-    def most_sums(self, vectors: int) -> int:
-        """Return the same: spilling costs more than a larger tile saves."""
-        return self.sums_in_registers(vectors)
 
     def weight_steps(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
         """Return the weights of each step group by group: four of each channel."""

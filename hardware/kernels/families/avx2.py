@@ -31,7 +31,7 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype, broadcast_word
 
-__all__ = ["Avx2Bytes", "Avx2Words", "byte_depth", "pair_depth", "pmaddubsw"]
+__all__ = ["Avx2Bytes", "Avx2Words", "byte_depth", "pair_depth", "pmaddubsw", "pmaddwd"]
 
 _INT16_MAX = 32767
 
@@ -54,7 +54,7 @@ class Avx2Words(Family):
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + the sums of two products."""
-        term = _pmaddwd(code, weight)
+        term = pmaddwd(code, weight)
         return term if total is None else total + term
 
 
@@ -83,7 +83,7 @@ class Avx2Bytes(Family):
 
     def fold(self, total: Any) -> tuple[Any, ...]:
         """Return both sums of each channel added up."""
-        return (_pmaddwd(total, T.broadcast(T.int16(1), 16)),)
+        return (pmaddwd(total, T.broadcast(T.int16(1), 16)),)
 
 
 def byte_depth(weight_bits: int, activation_bits: int) -> int:
@@ -104,7 +104,8 @@ def pmaddubsw(codes: Any, weights: Any) -> Any:
     )
 
 
-def _pmaddwd(left: Any, right: Any) -> Any:
+def pmaddwd(left: Any, right: Any) -> Any:
+    """Return int32x8 sums of two products of 16-bit numbers."""
     return T.call_llvm_pure_intrin(
         T.llvm_lookup_intrinsic_id("llvm.x86.avx2.pmadd.wd"), left, right, dtype="int32x8"
     )

@@ -10,21 +10,22 @@ Codes 3 and 1 of 2 bits: the byte is 2 * (3 + 1 * 4) = 14, and the table starts 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.avx2_pack import in_order
 from hardware.kernels.emitting.emit import load
-from hardware.kernels.families.table import ENTRIES, TableFamily, exact_table
+from hardware.kernels.families.table import ENTRIES, TableFamily
 
-__all__ = ["Avx2Table", "table_family"]
+__all__ = ["Avx2Table"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Avx2Table(TableFamily):
     """`pshufb` on tables of two codes by two ternary weights: 64 products for two instructions."""
 
+    target: ClassVar[str] = "avx2"
     pair_scale: int = 2  # x86 scales an address by 8 at most, and a table has 16 bytes
     channels: int = 32
     weight_lanes: int = 32
@@ -61,14 +62,3 @@ class Avx2Table(TableFamily):
             T.llvm_lookup_intrinsic_id("llvm.x86.avx2.packuswb"), *words, dtype="uint8x32"
         )
         return in_order(packed)
-
-
-def table_family(weight_bits: int, activation_bits: int, steps: int) -> Avx2Table | None:
-    """Return the table family, or None where it is not exact for these widths and sums.
-
-    Args:
-        weight_bits: 2 for ternary weights.
-        activation_bits: 2 or 3.
-        steps: Pairs of codes in one sum.
-    """
-    return exact_table(Avx2Table, "avx2", weight_bits, activation_bits, steps)

@@ -35,7 +35,7 @@ from hardware.kernels.emitting.vectors import joined, parts
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
 from hardware.kernels.shapes.geometry import Geometry
 
-__all__ = ["NeonBytes", "NeonWords", "choose_neon", "largest_code", "signed_codes"]
+__all__ = ["FourChannels", "NeonBytes", "NeonWords", "choose_neon"]
 
 _INT8_MAX, _INT16_MAX = 127, 32767
 _CHANNELS = 4
@@ -48,28 +48,51 @@ _DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NeonWords(Family):
-    """`smlal`: 8 products an instruction, summed in 16 bits and widened by `sadalp`."""
+class FourChannels(Family):
+    """What Arm's families have in common that multiply many codes of one pixel at a time."""
 
-    name: str
-    depth: int
     code_dtype: CodeDtype
     products: int
-    """16, or 8 where that wastes fewer products."""
     weight_lanes: int
-    """`channels * products`, channel by channel."""
+    """`channels * products`."""
     channels: int = _CHANNELS
     weight_dtype: WeightDtype = "int8"
-    accumulator: str = "int16x32"
-    carried: tuple[str, ...] = ("int32x16",)
     wide_lanes: int = 4
-    step_instructions: float = 8.0
+    step_instructions: float = 4.0
     weight_loads: float = 4.0
     lone_weight_loads: float = 4.0
 
     def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
-        """Return the codes of one step."""
-        return signed_codes(codes, position, self.products)
+        """Return int8 codes: below 128, or shifted when they were copied."""
+        vector, lanes = load(codes, position, self.products), self.products
+        signed = str(codes.dtype) == "int8"
+        return vector if signed else T.reinterpret(vector, dtype=f"int8x{lanes}")
+
+    def fold(self, total: Any) -> tuple[Any, ...]:
+        """Return neighbouring sums of each channel added up, in lanes twice as wide."""
+        return (joined([_add_pairs(part) for part in parts(T.Bind(total), _CHANNELS)]),)
+
+    def sums_in_registers(self, vectors: int) -> int:
+        """Return how many accumulators of four registers leave room for the weights."""
+        of_one_expression = 0 if self.depth > _FEW_STEPS else 1 if self.depth == 1 else 2
+        return max(1, _ROOM - vectors - of_one_expression)
+
+    def most_sums(self, vectors: int) -> int:
+        """Return the same: spilling costs more than a larger tile saves."""
+        return self.sums_in_registers(vectors)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NeonWords(FourChannels):
+    """`smlal`: 8 products an instruction, summed in 16 bits and widened by `sadalp`."""
+
+    name: str
+    depth: int
+    products: int
+    """16, or 8 where that wastes fewer products."""
+    accumulator: str = "int16x32"
+    carried: tuple[str, ...] = ("int32x16",)
+    step_instructions: float = 8.0
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + products, eight sums for each channel."""
@@ -82,25 +105,13 @@ class NeonWords(Family):
             total = term if total is None else total + term
         return total
 
-    def fold(self, total: Any) -> tuple[Any, ...]:
-        """Return neighbouring sums added in 32 bits, four for each channel."""
-        return (joined([pairs_added(part) for part in parts(T.Bind(total), _CHANNELS)]),)
-
     def finish(self, carried: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return one sum for each channel."""
-        return (_lanes_added(parts(carried[0], _CHANNELS)),)
-
-    def sums_in_registers(self, vectors: int) -> int:
-        """Return how many accumulators of four registers leave room for the weights."""
-        return _room(self.depth, vectors)
-
-    def most_sums(self, vectors: int) -> int:
-        """Return the same: spilling costs more than a larger tile saves."""
-        return self.sums_in_registers(vectors)
+        return (_add_lanes(parts(carried[0], _CHANNELS)),)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NeonBytes(Family):
+class NeonBytes(FourChannels):
     """`mla`: 16 products an instruction, summed in 8 bits, then by `sadalp` in 16."""
 
     name: str
@@ -108,41 +119,19 @@ class NeonBytes(Family):
     most_steps: int
     """Steps of a sum that 16 bits hold."""
     code_dtype: CodeDtype = "uint8"
-    channels: int = _CHANNELS
     products: int = 16
-    weight_dtype: WeightDtype = "int8"
     weight_lanes: int = 64
     accumulator: str = "int8x64"
     carried: tuple[str, ...] = ("int16x32",)
-    wide_lanes: int = 4
-    step_instructions: float = 4.0
-    weight_loads: float = 4.0
-    lone_weight_loads: float = 4.0
-
-    def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
-        """Return sixteen codes."""
-        return signed_codes(codes, position, self.products)
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + products, sixteen sums for each channel."""
         term = joined([code] * _CHANNELS) * weight
         return term if total is None else total + term
 
-    def fold(self, total: Any) -> tuple[Any, ...]:
-        """Return neighbouring sums added in 16 bits, eight for each channel."""
-        return (joined([pairs_added(part) for part in parts(T.Bind(total), _CHANNELS)]),)
-
     def finish(self, carried: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return one sum for each channel."""
-        return (_lanes_added([pairs_added(part) for part in parts(carried[0], _CHANNELS)]),)
-
-    def sums_in_registers(self, vectors: int) -> int:
-        """Return how many accumulators of four registers leave room for the weights."""
-        return _room(self.depth, vectors)
-
-    def most_sums(self, vectors: int) -> int:
-        """Return the same: spilling costs more than a larger tile saves."""
-        return self.sums_in_registers(vectors)
+        return (_add_lanes([_add_pairs(part) for part in parts(carried[0], _CHANNELS)]),)
 
     def fits(self, steps: int) -> bool:
         """Return whether 16 bits hold the sum of so many steps."""
@@ -157,7 +146,7 @@ def choose_neon(weight_bits: int, activation_bits: int, geometry: Geometry) -> F
         activation_bits: Activation codes are in 0..2^activation_bits - 1.
         geometry: The layer's shapes.
     """
-    product = largest_code(activation_bits) * (2 ** (weight_bits - 1) - 1)
+    product = _largest_code(activation_bits) * (2 ** (weight_bits - 1) - 1)
     steps = geometry.runs * ceil(geometry.run_codes / 16)
     depth = _INT8_MAX // product
     if depth >= 2:
@@ -179,24 +168,12 @@ def choose_neon(weight_bits: int, activation_bits: int, geometry: Geometry) -> F
     )
 
 
-def _room(depth: int, vectors: int) -> int:
-    """Return how many accumulators fit beside the weights and what one expression needs."""
-    of_one_expression = 0 if depth > _FEW_STEPS else 1 if depth == 1 else 2
-    return max(1, _ROOM - vectors - of_one_expression)
-
-
-def largest_code(activation_bits: int) -> int:
+def _largest_code(activation_bits: int) -> int:
     """Return the largest magnitude of signed codes: 8 bits less 128, narrower ones as they are."""
     return 128 if activation_bits == 8 else 2**activation_bits - 1
 
 
-def signed_codes(codes: Any, position: Any, count: int) -> Any:
-    """Return int8 codes: below 128, or shifted when they were copied."""
-    vector = load(codes, position, count)
-    return vector if str(codes.dtype) == "int8" else T.reinterpret(vector, dtype=f"int8x{count}")
-
-
-def pairs_added(sums: Any) -> Any:
+def _add_pairs(sums: Any) -> Any:
     """Return the sums of neighbouring lanes, twice as wide; with an addition it is `sadalp`."""
     bits, lanes = int(element_type(sums).removeprefix("int")), lanes_of(sums)
     return T.call_llvm_pure_intrin(
@@ -212,7 +189,7 @@ def _words(vectors: Sequence[Any]) -> Any:
     return T.Cast(f"int16x{lanes_of(whole)}", whole)
 
 
-def _lanes_added(sums: Sequence[Any]) -> Any:
+def _add_lanes(sums: Sequence[Any]) -> Any:
     """Return int32x4 of four int32x4: all lanes of each added up."""
     addp = T.llvm_lookup_intrinsic_id("llvm.aarch64.neon.addp")
     while len(sums) > 1:

@@ -11,15 +11,15 @@ in the time of one multiplication.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import load
-from hardware.kernels.families.table import ENTRIES, TableFamily, exact_table
+from hardware.kernels.families.table import ENTRIES, TableFamily
 
-__all__ = ["NeonTable", "neon_table"]
+__all__ = ["NeonTable"]
 
 _SUMS = 16
 """Accumulators that LLVM keeps in 32 registers beside weights, tables, and what it loads ahead."""
@@ -29,6 +29,7 @@ _SUMS = 16
 class NeonTable(TableFamily):
     """`tbl` on tables of two codes by two ternary weights: 32 products for two instructions."""
 
+    target: ClassVar[str] = "neon"
     pair_scale: int = 1
     channels: int = 16
     weight_lanes: int = 16
@@ -63,14 +64,3 @@ class NeonTable(TableFamily):
     def most_sums(self, vectors: int) -> int:
         """Return the same: spilling costs more than a larger tile saves."""
         return _SUMS
-
-
-def neon_table(weight_bits: int, activation_bits: int, steps: int) -> NeonTable | None:
-    """Return the table family, or None where it is not exact for these widths and sums.
-
-    Args:
-        weight_bits: 2 for ternary weights.
-        activation_bits: 2 or 3.
-        steps: Pairs of codes in one sum.
-    """
-    return exact_table(NeonTable, "neon", weight_bits, activation_bits, steps)

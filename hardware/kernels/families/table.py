@@ -12,8 +12,9 @@ Codes q0 = 3 and q1 = 1 of 2 bits have table number 3 + 4 * 1 = 7. Weights (w0, 
     weights  (-1,-1)  (-1,0)  (-1,1)  (0,-1)  (0,0)  (0,1)  (1,-1)  (1,0)  (1,1)
     sum + 6     2        3       4       5       6      7      8       9     10     0
 
-    >>> from hardware.kernels.families.avx2_table import table_family
-    >>> table_family(weight_bits=2, activation_bits=2, steps=100).lookup_table()[7 * ENTRIES :][:9]
+    >>> from hardware.kernels.families.avx2_table import Avx2Table
+    >>> family = Avx2Table.choose(weight_bits=2, activation_bits=2, steps=100)
+    >>> family.lookup_table()[7 * ENTRIES :][:9]
     array([ 2,  3,  4,  5,  6,  7,  8,  9, 10], dtype=uint8)
 
 An entry is at most 12, so that a byte holds 21 steps. Then the two bytes of a word, two channels,
@@ -28,7 +29,7 @@ Source: docs/integers.md, "Table kernel".
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.emitting.vectors import parts
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
 
-__all__ = ["ENTRIES", "TableFamily", "exact_table"]
+__all__ = ["ENTRIES", "TableFamily"]
 
 ENTRIES = 16
 """Bytes of one table."""
@@ -49,6 +50,8 @@ _UINT8_MAX, _UINT16_MAX = 255, 65535
 class TableFamily(Family):
     """Everything about tables but the instructions that look them up."""
 
+    target: ClassVar[str]
+    """What the family's name begins with."""
     name: str
     depth: int
     largest: int
@@ -117,39 +120,20 @@ class TableFamily(Family):
         """Return whether 16 bits hold the sum of so many steps."""
         return steps * 2 * self.step_bias() <= _UINT16_MAX
 
+    @classmethod
+    def choose(cls, weight_bits: int, activation_bits: int, steps: int) -> Self | None:
+        """Return the family, or None where it is not exact for these widths and sums.
 
-Table = TypeVar("Table", bound=TableFamily)
-
-
-def exact_table(
-    make: Callable[..., Table], kind: str, weight_bits: int, activation_bits: int, steps: int
-) -> Table | None:
-    """Return a table family, or None where it is not exact for these widths and sums.
-
-    Args:
-        make: The family's class.
-        kind: What its name begins with.
-        weight_bits: 2 for ternary weights.
-        activation_bits: 2 or 3.
-        steps: Pairs of codes in one sum.
-    """
-    depth = table_depth(weight_bits, activation_bits)
-    if depth == 0:
-        return None
-    family = make(
-        name=f"{kind}-table{activation_bits}", depth=depth, largest=2**activation_bits - 1
-    )
-    return family if family.fits(steps) else None
-
-
-def table_depth(weight_bits: int, activation_bits: int) -> int:
-    """Return how many lookups a byte holds, or 0 where tables do not suit these widths.
-
-    Args:
-        weight_bits: 2 for ternary weights.
-        activation_bits: 2 or 3.
-    """
-    if weight_bits != 2 or activation_bits > 3:
-        return 0
-    largest: int = 2**activation_bits - 1
-    return _UINT8_MAX // (4 * largest)
+        Args:
+            weight_bits: 2 for ternary weights.
+            activation_bits: 2 or 3.
+            steps: Pairs of codes in one sum.
+        """
+        if weight_bits != 2 or activation_bits > 3:
+            return None
+        largest: int = 2**activation_bits - 1
+        # As many lookups as a byte holds.
+        depth = _UINT8_MAX // (4 * largest)
+        make: Callable[..., Self] = cls  # its other fields have defaults
+        family = make(name=f"{cls.target}-table{activation_bits}", depth=depth, largest=largest)
+        return family if family.fits(steps) else None

@@ -1,9 +1,17 @@
-"""Kernels that compute each output from the code at its own place.
+"""Kernels that compute each output from the codes at its own place.
 
     for image, row, vector of the row's values:       # `_emit_vectors`; an addition, for example:
         left = rint(f32(left code) * multipliers[0])
         right = rint(f32(right code) * multipliers[1])
         output = clip(left + right)
+
+A product is of both codes less their zero points, in int32. A tensor of one pixel, such as the
+scales of a squeeze-and-excite block, is read again for every pixel of the output. With three
+channels and zero points of 0, before they are requantized:
+
+    left      a0 a1 a2              b0 b1 b2              two pixels
+    right     s0 s1 s2                                    one pixel
+    output    a0 s0  a1 s1  a2 s2   b0 s0  b1 s1  b2 s2
 
 The network's input comes plane by plane and leaves channels-last; logits go back the same way. Two
 planes of three pixels:
@@ -31,7 +39,13 @@ from hardware.kernels.emitting.emit import (
 from hardware.kernels.epilogue.requantize import narrowed, requantized
 from hardware.kernels.shapes.layout import Layout
 
-__all__ = ["add_kernel", "dequantize_kernel", "quantize_input_kernel", "requantize_kernel"]
+__all__ = [
+    "add_kernel",
+    "dequantize_kernel",
+    "multiply_kernel",
+    "quantize_input_kernel",
+    "requantize_kernel",
+]
 
 _LANES = 16
 
@@ -103,6 +117,47 @@ def add_kernel(
         Parameter(name="right", shape=shapes[1], dtype=dtypes[1]),
         Parameter(name="multipliers", shape=(2,), dtype="float32"),
         Parameter(name="clips", shape=(2,), dtype="float32"),
+        Parameter(name="output", shape=shapes[2], dtype=dtypes[2]),
+    )
+    return function(symbol, parameters, body)
+
+
+def multiply_kernel(
+    symbol: str, layouts: Sequence[Layout], shapes: Shapes, dtypes: Sequence[str]
+) -> Any:
+    """Return the kernel of products.
+
+    Its arguments are `(left, right, zero_points [2], multiplier [1], limits [3], output)`.
+
+    Args:
+        symbol: Name of the compiled function.
+        layouts: Of the two inputs and the output; an input of one pixel an image is read again for
+            every pixel of the output.
+        shapes: Of all three as they are stored, border included.
+        dtypes: Types of all three.
+    """
+
+    def body(
+        left: Any, right: Any, zero_points: Any, multiplier: Any, limits: Any, output: Any
+    ) -> None:
+        def emit(places: Sequence[Any], lanes: int) -> None:
+            product = None
+            for branch, source in enumerate((left, right)):
+                code = T.Cast(vector_type("int32", lanes), load(source, places[branch], lanes))
+                # Codes have sixteen bits, so that products fit into int32.
+                term = code - spread(zero_points[branch], lanes)
+                product = term if product is None else product * term
+            codes = requantized(product, spread(multiplier[0], lanes), limits, lanes)
+            store(output, places[2], narrowed(codes, dtypes[2], lanes), lanes)
+
+        _emit_places(layouts, emit)
+
+    parameters = (
+        Parameter(name="left", shape=shapes[0], dtype=dtypes[0]),
+        Parameter(name="right", shape=shapes[1], dtype=dtypes[1]),
+        Parameter(name="zero_points", shape=(2,), dtype="int32"),
+        Parameter(name="multiplier", shape=(1,), dtype="float32"),
+        _LIMITS,
         Parameter(name="output", shape=shapes[2], dtype=dtypes[2]),
     )
     return function(symbol, parameters, body)
@@ -207,3 +262,22 @@ def _emit_vectors(layouts: Sequence[Layout], emit: Callable[[Sequence[Any], int]
     with T.grid(one.batch, one.height, tile_count(one.row_values, lanes)) as (image, row, tile):
         start = tile_start(tile, lanes, one.row_values)
         emit([layout.row(image, row) + start for layout in layouts], lanes)
+
+
+def _emit_places(layouts: Sequence[Layout], emit: Callable[[Sequence[Any], int], None]) -> None:
+    """Emit the loops over pixels and vectors of channels; a last vector may overlap another."""
+    *_, out = layouts
+    lanes = min(out.channels, _LANES)
+    with T.grid(out.batch, out.height, out.width, tile_count(out.channels, lanes)) as (
+        image,
+        row,
+        column,
+        tile,
+    ):
+        channel = tile_start(tile, lanes, out.channels)
+        places = []
+        for layout in layouts:
+            one = (layout.height, layout.width) == (1, 1)
+            first = layout.row(image, 0 if one else row)
+            places.append(first + (0 if one else column * out.channels) + channel)
+        emit(places, lanes)

@@ -25,11 +25,11 @@ from math import ceil, inf
 from hardware.kernels.families.arm_dot import choose_arm_dot
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, byte_depth
 from hardware.kernels.families.avx2_nibbles import Avx2Nibbles
-from hardware.kernels.families.avx2_table import table_family
+from hardware.kernels.families.avx2_table import Avx2Table
 from hardware.kernels.families.family import Family
 from hardware.kernels.families.generic import Generic
 from hardware.kernels.families.neon import choose_neon
-from hardware.kernels.families.neon_table import neon_table
+from hardware.kernels.families.neon_table import NeonTable
 from hardware.kernels.families.transformed import (
     WinogradBounds,
     avx2_winograd,
@@ -102,7 +102,7 @@ def choose_family(
         return vnni
     pairs = geometry.runs * ceil(geometry.run_codes / 2)
     if kind == "neon":
-        looked_up = neon_table(weight_bits, activation_bits, pairs)
+        looked_up = NeonTable.choose(weight_bits, activation_bits, pairs)
         if looked_up is not None and _suits_table(geometry, looked_up):
             return looked_up
         return choose_neon(weight_bits, activation_bits, geometry)
@@ -114,7 +114,7 @@ def choose_family(
 def _choose_avx2(
     weight_bits: int, activation_bits: int, geometry: Geometry, pairs: int, transform: Transform
 ) -> Family:
-    table = table_family(weight_bits, activation_bits, pairs)
+    table = Avx2Table.choose(weight_bits, activation_bits, pairs)
     if table is not None and not _suits_table(geometry, table):
         table = None
     transformed = None

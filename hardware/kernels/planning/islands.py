@@ -11,7 +11,7 @@ two functions:
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from hardware.errors import BuildError
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.context import PlanContext
-from hardware.kernels.planning.island_kernel import named_function
 from quant.deploy_graph import DeployGraph, DeployOp, DeployTensor, FloatCall, RunIsland
 
 __all__ = ["plan_float_call", "with_islands"]
@@ -93,8 +92,13 @@ def with_islands(graph: DeployGraph, batch: int, target: KernelTarget) -> Deploy
 def plan_float_call(op: FloatCall, context: PlanContext) -> KernelPlan:
     """Return the kernel of one function of an island."""
     digest = hashlib.sha256(op.code.encode()).hexdigest()
-    plan = context.plan("island", {"function": digest}, named_function(op.code), op.constants)
+    plan = context.plan("island", {"function": digest}, partial(_load, op.code), op.constants)
     return replace(plan, order=op.order)
+
+
+def _load(code: str, symbol: str) -> Any:
+    """Return a TensorIR function under a name of ours."""
+    return tvm.ir.load_json(code).with_attr("global_symbol", symbol)
 
 
 class _Module:

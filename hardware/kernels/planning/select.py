@@ -13,11 +13,11 @@ from hardware.graph.steps import Step
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.moving.gather import avg_pool_kernel, concat_kernel, max_pool_kernel
 from hardware.kernels.moving.lookup import lookup_kernel
-from hardware.kernels.moving.multiply import multiply_kernel
 from hardware.kernels.moving.padding import pad_kernel
 from hardware.kernels.moving.pointwise import (
     add_kernel,
     dequantize_kernel,
+    multiply_kernel,
     quantize_input_kernel,
     requantize_kernel,
 )

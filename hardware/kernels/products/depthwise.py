@@ -115,14 +115,15 @@ class DepthwiseFamily(ABC):
     def emit_sums(self, tile: DepthwiseTile) -> list[list[Any]]:
         """Emit the sums of a tile; return the int32 vectors of each pixel, channels in order."""
 
-    @abstractmethod
     def pack(self, weight: npt.NDArray[np.int8], starts: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
-        """Return the weights as the kernel reads them.
+        """Return the weights as they are read: here `[vectors, kernel_h, kernel_w, lanes]`.
 
         Args:
             weight: int8 `[channels, kernel_h, kernel_w]`.
             starts: First channel of each vector.
         """
+        vectors = weight[starts[:, None] + np.arange(self.lanes)]
+        return np.ascontiguousarray(vectors.transpose(0, 2, 3, 1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,11 +150,6 @@ class GenericDepthwise(DepthwiseFamily):
                     code = T.Cast(wide, tile.read(row, place, lanes))
                     store(total, 0, load(total, 0, lanes) + code * weight, lanes)
         return [[load(total, 0, lanes)] for total in sums]
-
-    def pack(self, weight: npt.NDArray[np.int8], starts: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
-        """Return int8 `[vectors, kernel_h, kernel_w, lanes]`."""
-        vectors = weight[starts[:, None] + np.arange(self.lanes)]
-        return np.ascontiguousarray(vectors.transpose(0, 2, 3, 1))
 
 
 def vector_starts(channels: int, lanes: int) -> npt.NDArray[np.intp]:

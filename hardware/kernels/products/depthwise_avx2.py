@@ -10,14 +10,9 @@ that is not exact, 16-bit operands (`pmaddwd`) give sums of 32 bits.
     weights                     v0 w0 v1 w1 v2 w2 ...
     added to the sums           a0 v0 + b0 w0         of channel 0, and so on
 
-    for column in the tile's input columns:
-        for pair of kernel rows:                      # 3 rows: (0, 1), (2, zeros)
-            interleave the codes once
-            for pixel, tap in tile.users(column): sums[pixel] += operands * weights[tap, pair]
-
 x86 interleaves bytes within 128-bit halves. So the two operands of 32 channels hold channels 0 to 7
-beside 16 to 23, and 8 to 15 beside 24 to 31. Weights are packed alike (`_channel_order`), and the
-sums are put in order at the end (`_in_order`).
+beside 16 to 23, and 8 to 15 beside 24 to 31. Weights are packed alike (`channel_order`), and the
+sums are put in order at the end (`finish`).
 """
 
 from dataclasses import dataclass
@@ -28,97 +23,61 @@ import numpy.typing as npt
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emitting.emit import lanes_of, load, local_vector, store
-from hardware.kernels.products.depthwise import DepthwiseFamily, DepthwiseTile
+from hardware.kernels.emitting.emit import lanes_of
+from hardware.kernels.families.avx2 import pmaddubsw, pmaddwd
+from hardware.kernels.products.depthwise import DepthwiseTile
+from hardware.kernels.products.depthwise_interleaved import InterleavedDepthwise
 
 __all__ = ["Avx2Depthwise", "choose_avx2_depthwise"]
 
 _INT16_MAX = 32767
-_HALF = 8
-"""Channels whose two rows fill one half of a register as bytes."""
+_ROWS = 2
+_HALVES = [0, 2, 1, 3]
+"""Eights of 32 channels, as the halves of two operands hold them; and back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Avx2Depthwise(DepthwiseFamily):
-    """Pairs of rows of 32 or 16 channels."""
+class Avx2Depthwise(InterleavedDepthwise):
+    """Pairs of rows of 32 or 16 channels, as bytes or as words."""
 
-    bytes: bool
-    """Whether operands are 8-bit and sums 16-bit."""
+    rows: int = _ROWS
 
-    def emit_sums(self, tile: DepthwiseTile) -> list[list[Any]]:
-        """Emit all taps: each column of codes is interleaved once and used for every pixel."""
-        g = tile.geometry
-        parts = self.lanes // (16 if self.bytes else 8)
-        dtype, lanes = ("int16", 16) if self.bytes else ("int32", 8)
-        sums = [[local_vector(dtype, lanes) for _ in range(parts)] for _ in range(tile.columns)]
-        fresh = [True] * tile.columns
-        for column in range(tile.input_columns):
-            users = tile.users(column)
-            for pair in range(_pairs(g.kernel[0])) if users else ():
-                operands = self._operands(tile, pair, column)
-                for pixel, tap in users:
-                    weights = self._weights(tile, tap, pair, parts)
-                    for total, code, weight in zip(sums[pixel], operands, weights, strict=True):
-                        term = self._multiply(code, weight)
-                        value = term if fresh[pixel] else load(total, 0, lanes) + term
-                        store(total, 0, value, lanes)
-                    fresh[pixel] = False
-        return [self._in_order(totals) for totals in sums]
-
-    def pack(self, weight: npt.NDArray[np.int8], starts: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
-        """Return `[vectors, kernel_w, pairs, parts, lanes of a part]`, int8 or int16."""
-        channels, rows, columns = weight.shape
-        pairs = _pairs(rows)
-        filled = np.zeros((channels, 2 * pairs, columns), np.int8 if self.bytes else np.int16)
-        filled[:, :rows] = weight
-        order = self._channel_order()
-        vectors = filled[starts[:, None] + order.reshape(-1)]
-        split = vectors.reshape(len(starts), *order.shape, pairs, 2, columns)
-        packed = split.transpose(0, 5, 3, 1, 2, 4)
-        return np.ascontiguousarray(packed).reshape(len(starts), columns, pairs, len(order), -1)
-
-    def _channel_order(self) -> npt.NDArray[np.intp]:
-        """Return `[parts, channels]`: the channels of each register of operands."""
-        halves = np.arange(self.lanes).reshape(-1, _HALF)
-        if not self.bytes or self.lanes == 16:
-            return halves if not self.bytes else np.arange(16).reshape(1, 16)
-        return halves[[0, 2, 1, 3]].reshape(2, 16)
-
-    def _operands(self, tile: DepthwiseTile, pair: int, column: int) -> list[Any]:
+    def operands(self, tile: DepthwiseTile, group: int, column: int) -> list[Any]:
         """Return the registers of one column's codes in two rows."""
-        upper = tile.read(2 * pair, column, self.lanes)
+        row = _ROWS * group
+        upper = tile.read(row, column, self.lanes)
         lower = T.broadcast(T.uint8(0), self.lanes)
-        if 2 * pair + 1 < tile.geometry.kernel[0]:
-            lower = tile.read(2 * pair + 1, column, self.lanes)
-        if self.bytes and self.lanes == 16:
-            return [_interleaved(upper, lower, range(16))]
-        if self.bytes:
-            # Within 128-bit halves: one instruction each.
-            ends = ((*range(8), *range(16, 24)), (*range(8, 16), *range(24, 32)))
-            return [_interleaved(upper, lower, end) for end in ends]
-        halves = [range(start, start + _HALF) for start in range(0, self.lanes, _HALF)]
-        return [T.Cast("int16x16", _interleaved(upper, lower, half)) for half in halves]
+        if row + 1 < tile.geometry.kernel[0]:
+            lower = tile.read(row + 1, column, self.lanes)
+        # Within 128-bit halves: one instruction for each operand of bytes.
+        pairs = [_interleave(upper, lower, one) for one in self.channel_order().tolist()]
+        return pairs if self._takes_bytes else [T.Cast("int16x16", pair) for pair in pairs]
 
-    def _weights(self, tile: DepthwiseTile, tap: int, pair: int, parts: int) -> list[Any]:
-        g, lanes = tile.geometry, 32 if self.bytes else 16
-        first = ((tile.block * g.kernel[1] + tap) * _pairs(g.kernel[0]) + pair) * parts
-        return [load(tile.weights, (first + part) * lanes, lanes) for part in range(parts)]
+    def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
+        """Return total + the sums of two products."""
+        multiply = pmaddubsw if self._takes_bytes else pmaddwd
+        return multiply(code, weight) if total is None else total + multiply(code, weight)
 
-    def _multiply(self, code: Any, weight: Any) -> Any:
-        name, dtype = ("pmadd.ub.sw", "int16x16") if self.bytes else ("pmadd.wd", "int32x8")
-        intrinsic = T.llvm_lookup_intrinsic_id(f"llvm.x86.avx2.{name}")
-        return T.call_llvm_pure_intrin(intrinsic, code, weight, dtype=dtype)
+    def channel_order(self) -> npt.NDArray[np.intp]:
+        """Return `[operands, sum_lanes]`: the channels of each operand."""
+        if self.lanes == 16:
+            return InterleavedDepthwise.channel_order(self)
+        return np.arange(32).reshape(4, 8)[_HALVES].reshape(2, 16)
 
-    def _in_order(self, totals: list[Any]) -> list[Any]:
+    def finish(self, totals: list[Any]) -> list[Any]:
         """Return a pixel's sums as int32, channels in order."""
-        if not self.bytes:
-            return [load(total, 0, 8) for total in totals]
+        if not self._takes_bytes:
+            return totals
         halves = [
-            T.Cast("int32x8", T.call_intrin("int16x8", half, load(total, 0, 16)))
+            T.Cast("int32x8", T.call_intrin("int16x8", half, total))
             for total in totals
             for half in ("tirx.vectorlow", "tirx.vectorhigh")
         ]
-        return halves if self.lanes == 16 else [halves[index] for index in (0, 2, 1, 3)]
+        return halves if self.lanes == 16 else [halves[index] for index in _HALVES]
+
+    @property
+    def _takes_bytes(self) -> bool:
+        return self.weight_dtype == "int8"
 
 
 def choose_avx2_depthwise(
@@ -138,17 +97,25 @@ def choose_avx2_depthwise(
     if max(taps, 2) * largest <= _INT16_MAX:
         lanes = 32 if channels >= 32 else 16
         return Avx2Depthwise(
-            name="avx2-depthwise-d", lanes=lanes, columns=7 if lanes == 32 else 8, bytes=True
+            name="avx2-depthwise-d",
+            lanes=lanes,
+            columns=7 if lanes == 32 else 8,
+            weight_dtype="int8",
+            sum_dtype="int16",
+            sum_lanes=16,
         )
     # Wider tiles would interleave the same columns again for more of their pixels (measured).
-    return Avx2Depthwise(name="avx2-depthwise-w8", lanes=16, columns=7, bytes=False)
+    return Avx2Depthwise(
+        name="avx2-depthwise-w8",
+        lanes=16,
+        columns=7,
+        weight_dtype="int16",
+        sum_dtype="int32",
+        sum_lanes=8,
+    )
 
 
-def _pairs(rows: int) -> int:
-    return (rows + 1) // 2
-
-
-def _interleaved(upper: Any, lower: Any, lanes: Any) -> Any:
+def _interleave(upper: Any, lower: Any, lanes: Any) -> Any:
     """Return the chosen lanes of two vectors, alternating."""
     count = lanes_of(upper)
     indices = [index for lane in lanes for index in (lane, count + lane)]

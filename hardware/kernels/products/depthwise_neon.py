@@ -20,8 +20,6 @@ codes and 8-bit weights, two products of 127 * 127 fit 16 bits, and a third does
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import load, local_vector, store
@@ -56,11 +54,6 @@ class NeonDepthwise(DepthwiseFamily):
                     weight = load(tile.weights, place * _LANES, _LANES)
                     sums[pixel].add(T.Cast(_WORDS, codes) * T.Cast(_WORDS, weight))
         return [total.vectors() for total in sums]
-
-    def pack(self, weight: npt.NDArray[np.int8], starts: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
-        """Return int8 `[vectors, kernel_h, kernel_w, lanes]`."""
-        vectors = weight[starts[:, None] + np.arange(_LANES)]
-        return np.ascontiguousarray(vectors.transpose(0, 2, 3, 1))
 
 
 _WORDS = f"int16x{_LANES}"

@@ -11,28 +11,22 @@ the products of all four. It is exact for every pair of widths.
     weights                     u0 v0 w0 0 | u1 v1 w1 0 | ...
     added to the sums           a0 u0 + b0 v0 + c0 w0             of channel 0, and so on
 
-    for column in the tile's input columns:
-        for group of four kernel rows:
-            interleave the codes once
-            for pixel, tap in tile.users(column): sums[pixel] += operands * weights[tap, group]
-
 x86 interleaves within 128-bit parts. So a row's fours of channels are dealt to the parts first, as
-cards to four players (`_dealt`): fours 0, 4, 8, 12 to the first part, 1, 5, 9, 13 to the second.
+cards to four players (`_deal`): fours 0, 4, 8, 12 to the first part, 1, 5, 9, 13 to the second.
 Interleaved twice, the first operand then holds channels 0 to 15 in order, the second 16 to 31.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emitting.emit import lanes_of, load, local_vector, store
+from hardware.kernels.emitting.emit import lanes_of
 from hardware.kernels.families.vnni import AVX512_VNNI
-from hardware.kernels.products.depthwise import DepthwiseFamily, DepthwiseTile
+from hardware.kernels.products.depthwise import DepthwiseTile
+from hardware.kernels.products.depthwise_interleaved import InterleavedDepthwise
 
 __all__ = ["VnniDepthwise", "choose_vnni_depthwise"]
 
@@ -45,64 +39,35 @@ _PARTS = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class VnniDepthwise(DepthwiseFamily):
+class VnniDepthwise(InterleavedDepthwise):
     """One, two or four vectors of sixteen channels."""
 
     name: str = "avx512-vnni-depthwise"
+    rows: int = _ROWS
+    weight_dtype: Literal["int8", "int16"] = "int8"
+    sum_dtype: Literal["int16", "int32"] = "int32"
+    sum_lanes: int = _CHANNELS
 
-    def emit_sums(self, tile: DepthwiseTile) -> list[list[Any]]:
-        """Emit all taps: each column of codes is interleaved once and used for every pixel."""
-        vectors = self.lanes // _CHANNELS
-        sums = [
-            [local_vector("int32", _CHANNELS) for _ in range(vectors)] for _ in range(tile.columns)
-        ]
-        fresh = [True] * tile.columns
-        for column in range(tile.input_columns):
-            users = tile.users(column)
-            for group in range(_groups(tile.geometry.kernel[0])) if users else ():
-                operands = self._operands(tile, group, column)
-                for pixel, tap in users:
-                    for index, (total, code) in enumerate(zip(sums[pixel], operands, strict=True)):
-                        before = None if fresh[pixel] else load(total, 0, _CHANNELS)
-                        weight = self._weight(tile, tap, group, index)
-                        value = AVX512_VNNI.added(before, code, weight)
-                        store(total, 0, value, _CHANNELS)
-                    fresh[pixel] = False
-        return [[load(total, 0, _CHANNELS) for total in totals] for totals in sums]
-
-    def pack(self, weight: npt.NDArray[np.int8], starts: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
-        """Return int8 `[blocks, kernel_w, groups of rows, vectors, channels * rows]`."""
-        channels, rows, columns = weight.shape
-        groups = _groups(rows)
-        filled = np.zeros((channels, _ROWS * groups, columns), np.int8)
-        filled[:, :rows] = weight
-        blocks = filled[starts[:, None] + np.arange(self.lanes)]
-        split = blocks.reshape(len(starts), -1, _CHANNELS, groups, _ROWS, columns)
-        packed = np.ascontiguousarray(split.transpose(0, 5, 3, 1, 2, 4))
-        return packed.reshape(len(starts), columns, groups, -1, _BYTES)
-
-    def _operands(self, tile: DepthwiseTile, group: int, column: int) -> list[Any]:
+    def operands(self, tile: DepthwiseTile, group: int, column: int) -> list[Any]:
         """Return the registers of one column's codes in up to four rows."""
         first = group * _ROWS
         last = min(first + _ROWS, tile.geometry.kernel[0])
         rows = [
-            T.Bind(_dealt(T.Bind(tile.read(row, column, self.lanes)))) if row < last else _zeros()
+            T.Bind(_deal(T.Bind(tile.read(row, column, self.lanes)))) if row < last else _zeros()
             for row in range(first, first + _ROWS)
         ]
-        pairs = [_interleaved(rows[at], rows[at + 1], "uint8") for at in (0, 2)]
+        pairs = [_interleave(rows[at], rows[at + 1], "uint8") for at in (0, 2)]
         fours = [
             vector
             for upper, lower in zip(*pairs, strict=True)
-            for vector in _interleaved(T.Bind(upper), T.Bind(lower), "uint16")
+            for vector in _interleave(T.Bind(upper), T.Bind(lower), "uint16")
         ]
         # Bound: every pixel of the tile uses them.
         return [T.Bind(vector) for vector in fours[: self.lanes // _CHANNELS]]
 
-    def _weight(self, tile: DepthwiseTile, tap: int, group: int, index: int) -> Any:
-        g = tile.geometry
-        place = (tile.block * g.kernel[1] + tap) * _groups(g.kernel[0]) + group
-        place = place * (self.lanes // _CHANNELS) + index
-        return load(tile.weights, place * _BYTES, _BYTES)
+    def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
+        """Return total + the sums of four products."""
+        return AVX512_VNNI.added(total, code, weight)
 
 
 def choose_vnni_depthwise(channels: int) -> VnniDepthwise | None:
@@ -117,15 +82,11 @@ def choose_vnni_depthwise(channels: int) -> VnniDepthwise | None:
     return VnniDepthwise(lanes=32 if channels >= 32 else 16, columns=8)
 
 
-def _groups(rows: int) -> int:
-    return -(-rows // _ROWS)
-
-
 def _zeros() -> Any:
     return T.broadcast(T.uint8(0), _BYTES)
 
 
-def _dealt(codes: Any) -> Any:
+def _deal(codes: Any) -> Any:
     """Return a row's codes, four by four, dealt to the parts of a register in turn.
 
     Interleaving works within parts; codes that were dealt come out of it in the channels' order.
@@ -138,7 +99,7 @@ def _dealt(codes: Any) -> Any:
     return T.reinterpret(dealt, dtype=f"uint8x{_BYTES}")
 
 
-def _interleaved(upper: Any, lower: Any, element: str) -> list[Any]:
+def _interleave(upper: Any, lower: Any, element: str) -> list[Any]:
     """Return the lower and the upper halves of all parts of two vectors, alternating."""
     count = 8 * _BYTES // int(element.removeprefix("uint"))
     part = count // _PARTS

@@ -10,7 +10,7 @@ from hardware.errors import TargetError
 from hardware.kernels.compiling.limit import limit_arguments, limit_kernel, limit_products
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words
-from hardware.kernels.families.avx2_table import table_family
+from hardware.kernels.families.avx2_table import Avx2Table
 from hardware.kernels.families.family import Family
 from hardware.kernels.families.generic import Generic
 from hardware.kernels.planning.family_limits import FamilyLimits, family_shares
@@ -29,7 +29,7 @@ def target() -> object:
 
 
 def families() -> list[Family]:
-    table = table_family(2, 2, 96)
+    table = Avx2Table.choose(2, 2, 96)
     assert table is not None
     deep = Avx2Bytes(name="avx2-d128", depth=128)
     return [Generic(), Avx2Words(), Avx2Bytes(name="avx2-d1", depth=1), deep, table]
