@@ -1,10 +1,11 @@
 """TargetConfig: which device, and what TVM is told about it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from hardware.board_presets import PRESETS, BoardName
 from hardware.errors import TargetError
+from quant.ranges import Count, Positive, at_least, check_ranges
 
 __all__ = ["DOT_PRODUCT", "KernelFamily", "TargetConfig", "Transform"]
 
@@ -34,11 +35,11 @@ class TargetConfig:
     """What the tracker calls the board; empty means `$TVM_TRACKER_KEY`."""
     server: str = ""
     """HOST:PORT of the board itself, instead of a tracker."""
-    boards: int = 1
+    boards: Count = 1
     """Boards of the key that may be used at once; needs a tracker."""
-    reconnect_s: float = 120.0
+    reconnect_s: Positive = 120.0
     """How long a board that does not answer is tried again before the run saves and stops."""
-    busy_s: float = 1800.0
+    busy_s: Positive = 1800.0
     """How long to wait for a board that somebody else uses."""
     mcpu: str = ""
     """LLVM CPU name; empty means this machine's own."""
@@ -54,26 +55,16 @@ class TargetConfig:
     """Folder of compiled kernels; empty means `$XDG_CACHE_HOME/bitalloc/kernels`."""
     tile_choices: str = ""
     """Folder of what the tile search chose; empty means `$XDG_CACHE_HOME/bitalloc/tiles`."""
-    tune_s: float = 180.0
+    tune_s: Annotated[float, at_least(0)] = 180.0
     """Longest tile search for one network, in seconds. 0: no search, and no choice of an earlier
     one, so that every layer gets the default tile."""
-    threads: int = 1
+    threads: Count = 1
     """Threads of TVM's pool that share the work of a network."""
 
     def __post_init__(self) -> None:
         """Refuse thread counts that cannot be had, and settings that contradict each other."""
-        if self.threads < 1:
-            raise TargetError(f"target.threads: expected at least 1, found {self.threads}")
-        if self.boards < 1:
-            raise TargetError(f"target.boards: expected at least 1, found {self.boards}")
-        for name in ("reconnect_s", "busy_s"):
-            if not getattr(self, name) > 0:
-                raise TargetError(
-                    f"target.{name}: expected more than 0, found {getattr(self, name)}"
-                )
+        check_ranges(self, "target.", TargetError)
         self._check_board()
-        if not self.tune_s >= 0:
-            raise TargetError(f"target.tune_s: expected at least 0, found {self.tune_s}")
         if self.family in DOT_PRODUCT and not self.dot_product:
             raise TargetError(
                 f"target.dot_product: false leaves out the instructions that target.family: "

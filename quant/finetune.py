@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from torch.nn import functional
 from quant.compensation import compensate
 from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
+from quant.ranges import Count, Natural, Positive, at_least, check_ranges
 
 __all__ = [
     "FinetuneConfig",
@@ -30,19 +32,19 @@ Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 class FinetuneConfig:
     """How a network is retrained at the bits of one allocation."""
 
-    steps: int = 60
+    steps: Natural = 60
     """Optimizer steps for each evaluation."""
-    batch_size: int = 64
+    batch_size: Count = 64
     """Images in a step."""
-    learning_rate: float = 0.01
+    learning_rate: Positive = 0.01
     """Largest learning rate of weights and biases; it falls to zero along a cosine."""
-    step_learning_rate: float = 0.01
+    step_learning_rate: Positive = 0.01
     """Largest learning rate of the quantizers' steps."""
-    momentum: float = 0.9
+    momentum: Annotated[float, at_least(0)] = 0.9
     """Momentum of stochastic gradient descent."""
-    weight_decay: float = 1e-4
+    weight_decay: Annotated[float, at_least(0)] = 1e-4
     """L2 penalty on weights and biases; none on the quantizers' steps."""
-    compensation_images: int = 0
+    compensation_images: Natural = 0
     """Training images over which weights are rounded so that their errors cancel, before the first
     step (see `quant.compensation`); 0: none. With no steps at all, quantization after training."""
 
@@ -52,25 +54,22 @@ class FinetuneConfig:
         Raises:
             TrainingError: a value is out of its range.
         """
-        _check_at_least(
-            self, steps=0, batch_size=1, momentum=0, weight_decay=0, compensation_images=0
-        )
-        _check_positive(self, "learning_rate", "step_learning_rate")
+        check_ranges(self, "", TrainingError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
     """How a float network is trained from scratch."""
 
-    epochs: int = 20
+    epochs: Natural = 20
     """Passes over the training images."""
-    batch_size: int = 64
+    batch_size: Count = 64
     """Images in a step."""
-    learning_rate: float = 0.1
+    learning_rate: Positive = 0.1
     """Largest learning rate; it falls to zero along a cosine."""
-    momentum: float = 0.9
+    momentum: Annotated[float, at_least(0)] = 0.9
     """Momentum of stochastic gradient descent."""
-    weight_decay: float = 5e-4
+    weight_decay: Annotated[float, at_least(0)] = 5e-4
     """L2 penalty on every parameter."""
 
     def __post_init__(self) -> None:
@@ -79,8 +78,7 @@ class TrainConfig:
         Raises:
             TrainingError: a value is out of its range.
         """
-        _check_at_least(self, epochs=0, batch_size=1, momentum=0, weight_decay=0)
-        _check_positive(self, "learning_rate")
+        check_ranges(self, "", TrainingError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,19 +198,6 @@ def train_float(
             progress(step + 1, total)
     module.eval()
     return _result(losses, started)
-
-
-def _check_at_least(config: FinetuneConfig | TrainConfig, **least: int) -> None:
-    for name, smallest in least.items():
-        found = getattr(config, name)
-        if not found >= smallest:
-            raise TrainingError(f"{name}: expected at least {smallest}, found {found}")
-
-
-def _check_positive(config: FinetuneConfig | TrainConfig, *names: str) -> None:
-    for name in names:
-        if not getattr(config, name) > 0:
-            raise TrainingError(f"{name}: expected more than 0, found {getattr(config, name)}")
 
 
 def _step(

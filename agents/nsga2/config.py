@@ -1,9 +1,11 @@
 """NSGA2Config: sizes of the genetic search."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from agents.costs.cost_kind import CostKind
 from env.errors import TaskError
+from quant.ranges import Share, at_least, check_ranges, within
 
 __all__ = ["NSGA2Config"]
 
@@ -17,20 +19,15 @@ class NSGA2Config:
 
     cost: CostKind = "budget"
     """The second objective: what is budgeted (latency where nothing is), or one quantity."""
-    population: int = 8
+    population: Annotated[int, at_least(2)] = 8
     """Individuals of a generation; those outside the budget are among them and cost nothing."""
-    crossover: float = 0.9
+    crossover: Share = 0.9
     """Probability that a child has two parents."""
-    swapping: float = 0.5
+    swapping: Share = 0.5
     """Probability that a decision comes from the second of them."""
-    mutation: float | None = None
+    mutation: Annotated[float | None, within(0, 1)] = None
     """Probability that a decision is drawn anew; None for one decision in each child."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot breed."""
-        if self.population < 2:
-            raise TaskError(f"nsga2.population: expected at least 2, found {self.population}")
-        for name in ("crossover", "swapping", "mutation"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise TaskError(f"nsga2.{name}: expected 0 to 1, found {value}")
+        check_ranges(self, "nsga2.", TaskError)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from agents.costs.cost_kind import CostKind
 from env.errors import TaskError
+from quant.ranges import NotNegative, check_ranges
 
 __all__ = ["OMPQConfig"]
 
@@ -16,7 +17,7 @@ class OMPQConfig:
     cost: CostKind = "budget"
     """What it pays with: the budget's own resources, or one quantity whose limit is raised as far
     as the budget allows."""
-    beta: float = 1.0
+    beta: NotNegative = 1.0
     """How much more bits an orthogonal layer is worth, `exp(-beta * similarity)`; the published
     values go from 1e-9 to 100, chosen for each network."""
     activations: Literal["allocated", "uniform"] = "allocated"
@@ -24,5 +25,4 @@ class OMPQConfig:
 
     def __post_init__(self) -> None:
         """Refuse a negative beta, which would reward layers for being alike."""
-        if not self.beta >= 0:
-            raise TaskError(f"ompq.beta: expected 0 or more, found {self.beta}")
+        check_ranges(self, "ompq.", TaskError)

@@ -6,6 +6,7 @@ from agents.costs.cost_kind import CostKind
 from agents.qbitopt.bit_program import NoiseModel
 from env.errors import TaskError
 from quant.finetune import FinetuneConfig
+from quant.ranges import Count, Natural, Part, check_ranges
 
 __all__ = ["QBitOptConfig"]
 
@@ -19,25 +20,17 @@ class QBitOptConfig:
     cost: CostKind = "budget"
     """What the program pays with: the budget's own resources, or one quantity (the paper's is
     `mean_bits`) whose limit is raised as far as the budget allows."""
-    rounds: int = 10
+    rounds: Count = 10
     """Times that the bits are solved for, each followed by some training at them."""
-    frozen_rounds: int = 2
+    frozen_rounds: Natural = 2
     """Further rounds of training with the bits as they are."""
     finetune: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(steps=20))
     """Training of one round; its learning rates fall to zero within the round and start again."""
-    sensitivity_images: int = 256
+    sensitivity_images: Count = 256
     """Training images that each round's sensitivities are estimated on."""
-    averaging: float = 0.5
+    averaging: Part = 0.5
     """Weight of the newest sensitivities in their running mean."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot train."""
-        for name, least in (("rounds", 1), ("frozen_rounds", 0), ("sensitivity_images", 1)):
-            if getattr(self, name) < least:
-                raise TaskError(
-                    f"qbitopt.{name}: expected at least {least}, found {getattr(self, name)}"
-                )
-        if not 0 < self.averaging <= 1:
-            raise TaskError(
-                f"qbitopt.averaging: expected more than 0, up to 1, found {self.averaging}"
-            )
+        check_ranges(self, "qbitopt.", TaskError)

@@ -1,15 +1,18 @@
 """Budget: the resources an allocation may use, in milliseconds, bytes and millijoules."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from env.errors import BudgetError
 from quant.json_form import EXACT
+from quant.ranges import check_ranges, more_than
 
 __all__ = ["MEASURED_TOLERANCE", "Budget", "BudgetConfig", "Evaluated"]
 
 MEASURED_TOLERANCE = 0.02
 """A measured latency or energy may exceed the budget by this share: timings repeat to about 2 %."""
+
+_Limit = Annotated[float | None, more_than(0)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,19 +23,19 @@ class BudgetConfig:
     all-8's, or the same of model bytes where bits buy no time.
     """
 
-    latency_ms: float | None = None
+    latency_ms: _Limit = None
     """Largest latency in milliseconds."""
-    latency_ratio: float | None = None
+    latency_ratio: _Limit = None
     """Largest latency as a share of the all-8-bit allocation's measured latency."""
-    model_bytes: int | None = None
+    model_bytes: Annotated[int | None, more_than(0)] = None
     """Largest model size in bytes."""
-    model_bytes_ratio: float | None = None
+    model_bytes_ratio: _Limit = None
     """Largest model size as a share of the all-8-bit allocation's."""
-    energy_mj: float | None = None
+    energy_mj: _Limit = None
     """Largest gross energy of one execution in millijoules; needs an energy meter."""
-    energy_ratio: float | None = None
+    energy_ratio: _Limit = None
     """Largest energy as a share of the all-8-bit allocation's measured energy."""
-    accuracy_drop: float | None = None
+    accuracy_drop: _Limit = None
     """The inverse question: be as fast as possible and lose at most this much (0.01: one point) of
     the all-8-bit allocation's accuracy on the search split."""
 
@@ -46,10 +49,7 @@ class BudgetConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that are not positive, and two ways of saying the same limit."""
-        for name in self.__dataclass_fields__:
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise BudgetError(f"budget.{name}: expected more than 0, found {value}")
+        check_ranges(self, "budget.", BudgetError)
         if self.accuracy_drop is not None and self.accuracy_drop >= 1:
             raise BudgetError(
                 f"budget.accuracy_drop: expected less than 1, found {self.accuracy_drop}",

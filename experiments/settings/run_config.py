@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from agents.methods import METHODS
 from env.decisions.budget import BudgetConfig
@@ -15,6 +15,7 @@ from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from quant.finetune import FinetuneConfig
+from quant.ranges import Count, check_ranges, within
 
 __all__ = ["RunConfig"]
 
@@ -51,10 +52,10 @@ class RunConfig:
 
     method: str = "ppo"
     """How allocations are searched."""
-    evaluations: int = 24
+    evaluations: Count = 24
     """Evaluation limit: how many allocations are retrained and measured, the uniform ones
     included."""
-    seed: int = 0
+    seed: Annotated[int, within(0, MOST_SEEDS - 1)] = 0
     """Seed of the float network, the retraining and the search."""
     output: str = "runs"
     """Folder in which the run's own folder is made."""
@@ -107,10 +108,7 @@ class RunConfig:
                 f"method: expected one of {', '.join(METHODS)}, found {self.method!r}",
                 f"did you mean {meant}?" if meant else "",
             )
-        if self.evaluations < 1:
-            raise ConfigError(f"evaluations: expected at least 1, found {self.evaluations}")
-        if not 0 <= self.seed < MOST_SEEDS:
-            raise ConfigError(f"seed: expected 0 to {MOST_SEEDS - 1}, found {self.seed}")
+        check_ranges(self, "", ConfigError)
         for name, value in dotted_values(self).items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{name}: expected a finite number, found {value}")

@@ -1,12 +1,13 @@
 """EnergyConfig: which meter tells the energy of a program, and how long it is read."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from hardware.energy.energy import MODELLED, NO_METER
 from hardware.energy.open_meter import WHAT_TO_CONNECT
 from hardware.energy.window import ATTEMPTS, LEAST_IDLE_SAMPLES, LEAST_SAMPLES, WindowPlan
 from hardware.errors import TargetError
+from quant.ranges import Count, Positive, check_ranges, more_than
 
 __all__ = ["EnergyConfig", "MeterKind"]
 
@@ -27,15 +28,15 @@ class EnergyConfig:
     """Of an external meter: a file that its program appends `timestamp,watts` to."""
     external_on: Literal["host", "board"] = "host"
     """Where an external meter of a board is read: on this machine, or on the board itself."""
-    interval_s: float = 0.1
+    interval_s: Positive = 0.1
     """Time between two runs of the command; the window is at least 30 of them long."""
-    modelled_w: float | None = None
+    modelled_w: Annotated[float | None, more_than(0)] = None
     """Watts of the modelled source."""
-    window_s: float = 3.0
+    window_s: Positive = 3.0
     """Shortest time that a program is run again and again while the meter is read."""
-    idle_s: float = 1.0
+    idle_s: Positive = 1.0
     """Shortest look at the idle device before it."""
-    layer_programs: int = 12
+    layer_programs: Count = 12
     """Whole programs whose windows the layers' energies are told apart by."""
 
     def __post_init__(self) -> None:
@@ -47,14 +48,7 @@ class EnergyConfig:
                 f"energy.meter {self.meter} and modelled_w {self.modelled_w}",
                 "for example --energy.meter modelled --energy.modelled-w 3.5",
             )
-        for name in ("interval_s", "window_s", "idle_s", "modelled_w"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise TargetError(f"energy.{name}: expected more than 0, found {value}")
-        if self.layer_programs < 1:
-            raise TargetError(
-                f"energy.layer_programs: expected at least 1, found {self.layer_programs}"
-            )
+        check_ranges(self, "energy.", TargetError)
 
     @property
     def known(self) -> bool:

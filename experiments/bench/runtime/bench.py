@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
@@ -25,6 +25,7 @@ from hardware.kernels.planning.family_limits import FamilyLimits
 from hardware.measuring.host_facts import moment_facts, standing_facts
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
+from quant.ranges import at_least, check_ranges
 
 __all__ = ["RuntimeOptions", "bench_runtime"]
 
@@ -39,14 +40,13 @@ class RuntimeOptions:
 
     networks: tuple[str, ...] = tuple(NETWORKS)
     engines: tuple[Engine, ...] = ENGINES
-    repeats: int = 30
+    repeats: Annotated[int, at_least(_LEAST_REPEATS)] = 30
     command: str = ""
     """The command line, for the record."""
 
     def __post_init__(self) -> None:
         """Refuse what has no quartiles, and names that come twice."""
-        if self.repeats < _LEAST_REPEATS:
-            raise BenchError(f"--repeats: expected at least {_LEAST_REPEATS}, found {self.repeats}")
+        check_ranges(self, "--", BenchError)
         for flag, names in (("--networks", self.networks), ("--engines", self.engines)):
             if len(set(names)) < len(names):
                 raise BenchError(f"{flag}: expected each name once, found {' '.join(names)}")
