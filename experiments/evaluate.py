@@ -16,7 +16,7 @@ from experiments.record.run_folder import RunFolder, open_run
 from experiments.report.command import write_report
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import BEST, reported_uniform
-from experiments.stages.measured import graph_of, measured_widths
+from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
 from experiments.stages.results_table import ResultRow, float_row, print_results, quantized_row
 from experiments.stages.retraining import retrain_and_score, retrain_float_and_score
@@ -77,12 +77,11 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         setup = set_up_network(config, progress)
         layers = setup.network.layers
         best.check(layers)
-        _compare_tiles(folder, config, setup, device)
+        _compare_tiles(folder, setup, device)
         allocations = {**reported_uniform(layers, config.env.bit_choices), BEST: best}
         trained = {  # each by itself, all with the same seed
             name: retrain_and_score(
                 setup,
-                config,
                 allocation,
                 setup.task.test,
                 partial(progress.stage, f"retraining {name}"),
@@ -90,7 +89,7 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
             for name, allocation in allocations.items()
         }
         longer = retrain_float_and_score(
-            setup, config, setup.task.test, partial(progress.stage, f"retraining {FLOAT}")
+            setup, setup.task.test, partial(progress.stage, f"retraining {FLOAT}")
         )
         timed = time_side_by_side(
             device,
@@ -138,13 +137,11 @@ def fresh_target(config: RunConfig, kernels: str) -> TargetConfig:
     return replace(config.device_target, kernel_cache=kernels)
 
 
-def _compare_tiles(
-    folder: RunFolder, config: RunConfig, setup: NetworkSetup, device: Device
-) -> None:
+def _compare_tiles(folder: RunFolder, setup: NetworkSetup, device: Device) -> None:
     """Say when the kernels have other tiles than the run's: its times may be others, too."""
     if (tiles := folder.record.tiles) is None:
         return  # a run from before there was a search
-    if digest_tiles(device, graph_of(setup.network), measured_widths(config)) != tiles["digest"]:
+    if digest_tiles(device, graph_of(setup.network), setup.widths) != tiles["digest"]:
         print("the tiles are not those of the run: its search was repeated, removed, or left out")
 
 

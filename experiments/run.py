@@ -22,22 +22,12 @@ from experiments.settings.load import load_config, override_resumed, take_resume
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import Conclusion, conclude
 from experiments.stages.event_log import EventLog
-from experiments.stages.measured import (
-    Measured,
-    graph_of,
-    measure_device,
-    measured_widths,
-)
+from experiments.stages.measured import Measured, graph_of, measure_device
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.pareto import pareto_csv
 from experiments.stages.places import Places
 from experiments.stages.results_table import print_results, to_csv
-from experiments.stages.resume import (
-    Resumed,
-    check_same_machine,
-    read_resumed,
-    write_measured,
-)
+from experiments.stages.resume import Resumed, check_same_machine, read_resumed, write_measured
 from experiments.stages.search import Searched, search
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
@@ -148,8 +138,8 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
     _logger.info("float network and calibration: %.1f s", time.monotonic() - started)
     measured = past.measured
     if measured is None:
-        _choose_tiles(config, setup, places)
-        measured = measure_device(config, setup, places.device, places.store, progress)
+        _choose_tiles(setup, places)
+        measured = measure_device(setup, places.device, places.store, progress)
         write_measured(folder, measured)
     _say(f"device: {places.device.name} ({places.device.source})")
     if measured.table.has_energies:
@@ -163,7 +153,7 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
         _say(str(island))
     if islands:
         folder.write_json(files.ISLANDS, islands)
-    searched = search(config, setup, measured, places, past.evaluations)
+    searched = search(setup, measured, places, past.evaluations)
     if searched.unmet is not None:
         raise searched.unmet
     conclusion = conclude(
@@ -176,9 +166,9 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
     _write_conclusion(places, measured, searched, conclusion, time.monotonic() - started)
 
 
-def _choose_tiles(config: RunConfig, setup: NetworkSetup, places: Places) -> None:
+def _choose_tiles(setup: NetworkSetup, places: Places) -> None:
     """Choose tiles before anything is measured, and write down which they are."""
-    graph, widths = graph_of(setup.network), measured_widths(config)
+    graph, widths = graph_of(setup.network), setup.widths
     report = choose_tiles(places.device, graph, widths, partial(places.progress.stage, "tiles"))
     _say(report.sentence)
     document = {**asdict(report), "digest": digest_tiles(places.device, graph, widths)}

@@ -70,8 +70,7 @@ def bench_rounding(config: RunConfig) -> RoundingBench:
                 final = replace(finetune, steps=steps, compensation_images=images)
                 started = time.perf_counter()
                 _, accuracy = retrain_and_score(
-                    setup,
-                    replace(config, final=final),
+                    replace(setup, config=replace(config, final=final)),
                     Allocation.uniform(setup.network.layers, bits),
                     setup.task.test,
                 )

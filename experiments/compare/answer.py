@@ -7,7 +7,6 @@ from env.decisions.budget import MEASURED_TOLERANCE, Budget
 from env.decisions.costs import model_bytes
 from env.evaluating.stored_accuracies import StoredAccuracies
 from experiments.compare.rows import Answer
-from experiments.settings.run_config import RunConfig
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.retraining import retrain_and_score
@@ -75,7 +74,7 @@ def time_beside_all_8(allocation: Allocation, setup: NetworkSetup, device: Devic
     )
 
 
-def answer_of(timed: Timed, setup: NetworkSetup, config: RunConfig, store: Store) -> Answer:
+def answer_of(timed: Timed, setup: NetworkSetup, store: Store) -> Answer:
     """Retrain an allocation from the float checkpoint and score it on the test split.
 
     Retraining depends on nothing but the allocation and the seed, so that two methods with one
@@ -84,14 +83,13 @@ def answer_of(timed: Timed, setup: NetworkSetup, config: RunConfig, store: Store
     Args:
         timed: What was timed already.
         setup: The network at its float checkpoint, and the data.
-        config: Its `final` section says how long to retrain.
         store: Where accuracies are kept.
     """
-    key = {**accuracy_key(config, setup), "final": asdict(config.final), "split": "test"}
+    key = {**accuracy_key(setup), "final": asdict(setup.config.final), "split": "test"}
     known = StoredAccuracies(store, key)
     accuracy = known.get(timed.allocation)
     if accuracy is None:
-        _, accuracy = retrain_and_score(setup, config, timed.allocation, setup.task.test)
+        _, accuracy = retrain_and_score(setup, timed.allocation, setup.task.test)
         known.put(timed.allocation, accuracy)
     return Answer(
         test_accuracy=accuracy.value,

@@ -26,12 +26,7 @@ from experiments.record.run_lock import run_lock
 from experiments.settings.load import load_config
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import reported_uniform
-from experiments.stages.measured import (
-    graph_of,
-    measure_sensitivity,
-    measure_times,
-    measured_widths,
-)
+from experiments.stages.measured import graph_of, measure_sensitivity, measure_times
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.resume import check_same_machine
 from experiments.terminal.exit_codes import run_command
@@ -97,46 +92,42 @@ def _do_seed(
     setup = set_up_network(config, progress)
     task = setup.task
     folder.write_json("split.json", {"test_images": len(task.test), "classes": task.classes})
-    times = folder.keep(
-        "times.json", SharedTimes, lambda: _measure_times(config, setup, place, progress)
-    )
+    times = folder.keep("times.json", SharedTimes, lambda: _measure_times(setup, place, progress))
     sensitivity = folder.keep(
         f"sensitivities__s{config.seed}.json",
         SensitivityTable,
-        lambda: measure_sensitivity(config, setup, progress),
+        lambda: measure_sensitivity(setup, progress),
     )
-    _add_uniform(config, setup, references, folder, place)
+    _add_uniform(setup, references, folder, place)
     subject = Subject(setup=setup, sensitivity=sensitivity, times=times)
     for number, job in enumerate(plan.jobs):
         progress.stage("comparison", number, len(plan.jobs), job.name)
         if job in jobs:
-            append_row(folder.path / ROWS, run_job(job, config, subject, place))
+            append_row(folder.path / ROWS, run_job(job, subject, place))
 
 
-def _measure_times(
-    config: RunConfig, setup: NetworkSetup, place: Place, progress: LiveProgress
-) -> SharedTimes:
-    graph, widths = graph_of(setup.network), measured_widths(config)
+def _measure_times(setup: NetworkSetup, place: Place, progress: LiveProgress) -> SharedTimes:
+    graph, widths = graph_of(setup.network), setup.widths
     report = choose_tiles(place.device, graph, widths, partial(progress.stage, "tiles"))
     print(report.sentence, flush=True)
-    table, uniform = measure_times(config, setup, place.device, place.store, progress)
+    table, uniform = measure_times(setup, place.device, place.store, progress)
     return SharedTimes(table=table, uniform=uniform)
 
 
 def _add_uniform(
-    config: RunConfig,
     setup: NetworkSetup,
     known: set[tuple[int, int]],
     folder: CompareFolder,
     place: Place,
 ) -> None:
     """Retrain and time the uniform allocations that every table and figure shows."""
+    config = setup.config
     for allocation in reported_uniform(setup.network.layers, config.env.bit_choices).values():
         bits = max(layer.weight_bits for _, layer in allocation.items)
         if (bits, config.seed) in known:
             continue
         timed = time_beside_all_8(allocation, setup, place.device)
-        answer = answer_of(timed, setup, config, place.store)
+        answer = answer_of(timed, setup, place.store)
         append_row(folder.path / UNIFORM, UniformRow(bits=bits, seed=config.seed, answer=answer))
 
 

@@ -9,7 +9,6 @@ from experiments.compare.plan import Job
 from experiments.compare.rows import Row
 from experiments.compare.shared import SharedTimes
 from experiments.record.run_folder import RunFolder
-from experiments.settings.run_config import RunConfig
 from experiments.stages.event_log import EventLog
 from experiments.stages.measured import Measured
 from experiments.stages.network_setup import NetworkSetup
@@ -44,12 +43,11 @@ class Subject:
     times: SharedTimes
 
 
-def run_job(job: Job, base: RunConfig, subject: Subject, place: Place) -> Row:
+def run_job(job: Job, subject: Subject, place: Place) -> Row:
     """Search, time and retrain the answer; a job that was stopped goes on where it was.
 
     Args:
         job: Method, seed and budget.
-        base: Everything else.
         subject: Network and measured times of the job's seed.
         place: Device, store and folders.
 
@@ -58,13 +56,13 @@ def run_job(job: Job, base: RunConfig, subject: Subject, place: Place) -> Row:
         HardwareLostError: the device is gone.
     """
     budget = Budget(latency_ms=subject.times.budget_ms(job.budget))
-    config = replace(base, method=job.method, seed=job.seed)
-    searched = _search(job, config, budget, subject, place)
+    setup = replace(subject.setup, config=replace(subject.setup.config, method=job.method))
+    searched = _search(job, setup, budget, subject, place)
     candidates, used = searched.result.candidates, searched.used
     error, answer = "", None
-    timed = first_inside(candidates, budget, subject.setup, place.device)
+    timed = first_inside(candidates, budget, setup, place.device)
     if timed is not None:
-        answer = answer_of(timed, subject.setup, config, place.store)
+        answer = answer_of(timed, setup, place.store)
     elif not candidates:
         error = "the search found no allocation inside the budget"
     else:
@@ -76,7 +74,7 @@ def run_job(job: Job, base: RunConfig, subject: Subject, place: Place) -> Row:
 
 
 def _search(
-    job: Job, config: RunConfig, budget: Budget, subject: Subject, place: Place
+    job: Job, setup: NetworkSetup, budget: Budget, subject: Subject, place: Place
 ) -> Searched:
     path = place.folder / job.name
     path.mkdir(parents=True, exist_ok=True)
@@ -94,4 +92,4 @@ def _search(
             events=events,
             progress=LiveProgress(quiet=True),
         )
-        return search(config, subject.setup, measured, places, read_evaluations(path))
+        return search(setup, measured, places, read_evaluations(path))

@@ -74,16 +74,16 @@ def export(
     allocation = Allocation.from_dict(folder.read_json(files.BEST))
     allocation.check(setup.network.layers)
     graph, accuracy = retrain_and_score(
-        setup, config, allocation, setup.task.test, partial(progress.stage, "retraining")
+        setup, allocation, setup.task.test, partial(progress.stage, "retraining")
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=output.parent) as name:
         made = Path(name) / "bundle"
         made.mkdir()
         progress.stage("bundle", 0, 1, "compiling")
-        _write_parts(made, setup, config, graph, allocation)
+        _write_parts(made, setup, graph, allocation)
         why_no_onnx = "" if opset is None else _write_onnx(made, graph, opset)
-        _write_card(made, folder, config, setup, graph, allocation, accuracy, why_no_onnx)
+        _write_card(made, folder, setup, graph, allocation, accuracy, why_no_onnx)
         write_sums(made)
         made.replace(output)
         progress.stage("bundle", 1, 1)
@@ -93,11 +93,10 @@ def export(
 def _write_parts(
     made: Path,
     setup: NetworkSetup,
-    config: RunConfig,
     graph: DeployGraph,
     allocation: Allocation,
 ) -> None:
-    program = write_program(graph, config.device_target, made)
+    program = write_program(graph, setup.config.device_target, made)
     task = setup.task
     document = {
         "version": _VERSION,
@@ -125,7 +124,6 @@ def _write_onnx(made: Path, graph: DeployGraph, opset: int) -> str:
 def _write_card(
     made: Path,
     folder: RunFolder,
-    config: RunConfig,
     setup: NetworkSetup,
     graph: DeployGraph,
     allocation: Allocation,
@@ -139,7 +137,7 @@ def _write_card(
         best=BEST,
         command=record.command.splitlines()[0],
         date=time.strftime("%Y-%m-%d"),
-        retraining_steps=config.final.steps,
+        retraining_steps=setup.config.final.steps,
         allocation=allocation,
         accuracy=accuracy,
         float_accuracy=float_accuracy(setup.module, setup.task.test).value,

@@ -6,7 +6,6 @@ from functools import partial
 
 from env.decisions.costs import cost_table
 from env.decisions.masks import BudgetMask
-from experiments.settings.run_config import RunConfig
 from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.resource_budget import DecidedBudget, UniformFigures, decide_budget
 from experiments.stages.side_by_side import time_side_by_side
@@ -31,7 +30,6 @@ __all__ = [
     "measure_device",
     "measure_sensitivity",
     "measure_times",
-    "measured_widths",
 ]
 
 
@@ -53,13 +51,7 @@ def graph_of(network: QuantizedNetwork, allocation: Allocation | None = None) ->
     return convert(network)
 
 
-def measured_widths(config: RunConfig) -> list[int]:
-    """Return the widths that are measured: those that may be chosen, and 8 for the reference."""
-    return sorted({*config.env.bit_choices, MAX_BITS})
-
-
 def measure_device(
-    config: RunConfig,
     setup: NetworkSetup,
     device: Device,
     store: Store,
@@ -75,18 +67,17 @@ def measure_device(
         BuildError: a uniform allocation cannot be measured on this device.
         HardwareLostError: the device is gone.
     """
-    table, uniform = measure_times(config, setup, device, store, progress)
-    sensitivity = measure_sensitivity(config, setup, progress)
-    decided = decide_budget(config.budget, uniform)
+    table, uniform = measure_times(setup, device, store, progress)
+    sensitivity = measure_sensitivity(setup, progress)
+    decided = decide_budget(setup.config.budget, uniform)
     # Before anything is trained: a budget that nobody can meet is the user's to mend.
     layers = setup.network.layers
-    costs = cost_table(layers, table, config.env.bit_choices)
-    BudgetMask(layers, costs, config.env.bit_choices, decided.budget)
+    costs = cost_table(layers, table, setup.config.env.bit_choices)
+    BudgetMask(layers, costs, setup.config.env.bit_choices, decided.budget)
     return Measured(table=table, sensitivity=sensitivity, decided=decided)
 
 
 def measure_times(
-    config: RunConfig,
     setup: NetworkSetup,
     device: Device,
     store: Store,
@@ -99,17 +90,14 @@ def measure_times(
         HardwareLostError: the device is gone.
     """
     network = setup.network
-    widths = measured_widths(config)
-    table = StoredDevice(device, store, config.protocol).layer_table(
-        graph_of(network),
-        widths,
-        partial(progress.stage, "layer table"),
+    table = StoredDevice(device, store, setup.config.protocol).layer_table(
+        graph_of(network), setup.widths, partial(progress.stage, "layer table")
     )
-    graphs = {bits: graph_of(network, Allocation.uniform(network.layers, bits)) for bits in widths}
+    graphs = {
+        bits: graph_of(network, Allocation.uniform(network.layers, bits)) for bits in setup.widths
+    }
     timed = time_side_by_side(
-        device,
-        graphs,
-        progress=partial(progress.stage, "uniform allocations"),
+        device, graphs, progress=partial(progress.stage, "uniform allocations")
     )
     uniform = {
         bits: UniformFigures(
@@ -122,15 +110,13 @@ def measure_times(
     return anchored(table, network.layers, uniform), uniform
 
 
-def measure_sensitivity(
-    config: RunConfig, setup: NetworkSetup, progress: LiveProgress
-) -> SensitivityTable:
+def measure_sensitivity(setup: NetworkSetup, progress: LiveProgress) -> SensitivityTable:
     """Measure how much the loss rises with each tensor at each width, on the search split."""
     with training_lock():
         return measured_sensitivity(
             setup.network,
             batches_of(setup.task.search.images, setup.task.search.labels, size=256),
-            measured_widths(config),
+            setup.widths,
             progress=partial(progress.stage, "sensitivities"),
         )
 

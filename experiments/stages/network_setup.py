@@ -11,6 +11,7 @@ from experiments.settings.run_config import RunConfig
 from experiments.terminal.progress import LiveProgress
 from hardware.measuring.lock import training_lock
 from quant.accuracy import Accuracy, score_logits
+from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork, prepare
 
 __all__ = ["NetworkSetup", "float_accuracy", "set_up_network"]
@@ -22,11 +23,18 @@ _BATCH = 256
 class NetworkSetup:
     """What every command needs before it looks at bits."""
 
+    config: RunConfig
+    """What the network was set up by, and what is done with it."""
     task: Task
     module: nn.Module
     """The trained float network, in evaluation mode."""
     network: QuantizedNetwork
     """Calibrated, at the float checkpoint. Never trained: whoever trains takes a clone."""
+
+    @property
+    def widths(self) -> list[int]:
+        """Widths that are measured: those that may be chosen, and 8 for the reference."""
+        return sorted({*self.config.env.bit_choices, MAX_BITS})
 
 
 def set_up_network(config: RunConfig, progress: LiveProgress) -> NetworkSetup:
@@ -44,7 +52,7 @@ def set_up_network(config: RunConfig, progress: LiveProgress) -> NetworkSetup:
         )
         network = prepare(module, task.example)
         network.calibrate(task.train.images[: config.env.calibration_images])
-    return NetworkSetup(task=task, module=module, network=network)
+    return NetworkSetup(config=config, task=task, module=module, network=network)
 
 
 def float_accuracy(module: nn.Module, split: Split) -> Accuracy:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from env.tasks import Split
-from experiments.settings.run_config import RunConfig
 from experiments.stages.network_setup import NetworkSetup, float_accuracy
 from hardware.measuring.lock import training_lock
 from quant.accuracy import Accuracy, integer_accuracy
@@ -19,43 +18,42 @@ Progress = Callable[[int, int], None]
 
 
 def retrain(
-    setup: NetworkSetup, config: RunConfig, allocation: Allocation, progress: Progress | None = None
+    setup: NetworkSetup, allocation: Allocation, progress: Progress | None = None
 ) -> DeployGraph:
     """Retrain one allocation and convert it; equal arguments give equal weights.
 
     Args:
-        setup: The network at its float checkpoint, and the data.
-        config: Its `final` section says how long; its seed orders the images.
+        setup: The network at its float checkpoint, and the data. The `final` section of its
+            configuration says how long; its seed orders the images.
         allocation: The bits.
         progress: Called with (steps done, steps in all).
     """
-    network = _retrained(setup, config, allocation, progress)
+    network = _retrained(setup, allocation, progress)
     with training_lock():
         return convert(network, setup.task.network)
 
 
 def retrain_and_score(
     setup: NetworkSetup,
-    config: RunConfig,
     allocation: Allocation,
     split: Split,
     progress: Progress | None = None,
 ) -> tuple[DeployGraph, Accuracy]:
     """Retrain as `retrain` does, and score the integer network on a split."""
-    graph = retrain(setup, config, allocation, progress)
+    graph = retrain(setup, allocation, progress)
     with training_lock():
         return graph, integer_accuracy(graph, split.images, split.labels)
 
 
 def retrain_float_and_score(
-    setup: NetworkSetup, config: RunConfig, split: Split, progress: Progress | None = None
+    setup: NetworkSetup, split: Split, progress: Progress | None = None
 ) -> Accuracy:
     """Retrain the float network by as many steps, and score it: the like-for-like of `retrain`."""
-    return float_accuracy(_retrained(setup, config, None, progress), split)
+    return float_accuracy(_retrained(setup, None, progress), split)
 
 
 def _retrained(
-    setup: NetworkSetup, config: RunConfig, allocation: Allocation | None, progress: Progress | None
+    setup: NetworkSetup, allocation: Allocation | None, progress: Progress | None
 ) -> QuantizedNetwork:
     network = setup.network.clone()
     network.set_allocation(allocation)
@@ -64,8 +62,8 @@ def _retrained(
             network,
             setup.task.train.images,
             setup.task.train.labels,
-            config.final,
-            seed=config.seed,
+            setup.config.final,
+            seed=setup.config.seed,
             progress=progress,
         )
     return network

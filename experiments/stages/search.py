@@ -20,7 +20,6 @@ from env.evaluating.evaluator import Evaluator
 from env.evaluating.stored_accuracies import StoredAccuracies, code_digest, network_digest
 from env.sensitivity.stored_sensitivities import StoredSensitivities
 from experiments.record.shared_weights import SharedWeights
-from experiments.settings.run_config import RunConfig
 from experiments.stages.measured import Measured
 from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.places import Places
@@ -49,7 +48,6 @@ class Searched:
 
 
 def search(
-    config: RunConfig,
     setup: NetworkSetup,
     measured: Measured,
     places: Places,
@@ -58,8 +56,7 @@ def search(
     """Search by the configured method; each evaluation is recorded when it finishes.
 
     Args:
-        config: Method, evaluation limit, seed and reward.
-        setup: The network at its float checkpoint, and the data.
+        setup: The network, the data, and in its configuration method, limit, seed and reward.
         measured: Layer table, sensitivities and the budget.
         places: Where to measure and to write.
         past: What an earlier part of the same search evaluated.
@@ -69,15 +66,16 @@ def search(
         RunFolderError: the weights that past evaluations left cannot be read.
         HardwareLostError: the device is gone.
     """
+    config = setup.config
     weights = SharedWeights(places.folder.path)
     recorder = Recorder(config, measured, places, past)
     started = time.monotonic()
-    evaluator = _evaluator(config, setup, places, past, weights, recorder)
+    evaluator = _evaluator(setup, places, past, weights, recorder)
     evaluator.proposer = "reference"
     reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
     if reference.error:
         raise BuildError(f"the all-8-bit reference cannot be measured: {reference.error}")
-    problem = _problem(config, setup, measured, places, evaluator, reference, weights.policy_folder)
+    problem = _problem(setup, measured, places, evaluator, reference, weights.policy_folder)
     _logger.info("the reference: %.1f s", time.monotonic() - started)
     unmet = None
     try:
@@ -91,8 +89,9 @@ def search(
     return Searched(problem=problem, result=result, used=used, unmet=unmet)
 
 
-def accuracy_key(config: RunConfig, setup: NetworkSetup) -> dict[str, Any]:
+def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
     """Return everything but the allocation that decides an accuracy from the float checkpoint."""
+    config = setup.config
     return {
         "task": asdict(config.task),
         "network": network_digest(setup.network),
@@ -109,7 +108,6 @@ def accuracy_key(config: RunConfig, setup: NetworkSetup) -> dict[str, Any]:
 
 
 def _evaluator(
-    config: RunConfig,
     setup: NetworkSetup,
     places: Places,
     past: Sequence[Evaluation],
@@ -117,6 +115,7 @@ def _evaluator(
     recorder: Recorder,
 ) -> Evaluator:
     """Return an evaluator that writes each evaluation's weights to the disk, then its record."""
+    config = setup.config
     shared = config.env.weights == "shared"  # else every evaluation starts from the same weights
 
     def save(evaluation: Evaluation) -> None:
@@ -134,7 +133,7 @@ def _evaluator(
         seed=config.seed,
         limit=config.evaluations,
         past=past,
-        accuracies=StoredAccuracies(places.store, accuracy_key(config, setup)),
+        accuracies=StoredAccuracies(places.store, accuracy_key(setup)),
         on_evaluation=[save, recorder, forget_older] if shared else [recorder],
     )
     if past and shared:
@@ -143,7 +142,6 @@ def _evaluator(
 
 
 def _problem(
-    config: RunConfig,
     setup: NetworkSetup,
     measured: Measured,
     places: Places,
@@ -152,7 +150,7 @@ def _problem(
     state_folder: Path,
 ) -> SearchProblem:
     """Put together what the methods may look at."""
-    layers, ledger = setup.network.layers, Ledger()
+    config, layers, ledger = setup.config, setup.network.layers, Ledger()
     sensitivities = StoredSensitivities(
         setup.network,
         setup.task.train,
