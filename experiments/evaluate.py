@@ -1,19 +1,18 @@
 """python -m experiments.evaluate RUN: the chosen allocations once more, from nothing."""
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from env.decisions.budget import Budget
 from experiments.record import files
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.report.command import write_report
+from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import BEST, reported_uniform
 from experiments.stages.measured import graph_of
@@ -21,7 +20,6 @@ from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_u
 from experiments.stages.results_table import ResultRow, float_row, print_results, quantized_row
 from experiments.stages.retraining import retrain_and_score, retrain_float_and_score
 from experiments.stages.side_by_side import time_side_by_side
-from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.measure_layers import digest_tiles
@@ -35,23 +33,26 @@ FLOAT = "float, retrained"
 """The float network after as many more steps as every allocation gets, for a fair comparison."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateOptions:
+    """Evaluate a run's answer from nothing.
+
+    Retrain the best and the uniform allocations longer from the float checkpoint, compile them with
+    an empty kernel cache, measure them again, and score them on the test split.
+    """
+
+    run: RunPath
+    """Folder of a finished run, such as runs/latest."""
+    tune: bool = True
+    """Give every layer the tile that the run's search chose; without, the default tile."""
+    quiet: bool = False
+    """Show no live progress line."""
+
+
 def main(arguments: Sequence[str]) -> int:
     """Evaluate a finished run and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.evaluate",
-        description="Retrain the best and the uniform allocations longer from the float "
-        "checkpoint, compile them with an empty kernel cache, measure them again, and score them "
-        "on the test split.",
-    )
-    parser.add_argument("run", type=Path, help="folder of a finished run, such as runs/latest")
-    parser.add_argument(
-        "--no-tune",
-        action="store_true",
-        help="give every layer the default tile, and not the one that the run's search chose",
-    )
-    parser.add_argument("--quiet", action="store_true", help="show no live progress line")
-    parsed = parser.parse_args(list(arguments))
-    return run_command(lambda: _command(parsed.run, parsed.quiet, parsed.no_tune))
+    command = Command(options=EvaluateOptions, work=_command)
+    return run_typed("experiments.evaluate", command, arguments)
 
 
 def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Budget]:
@@ -145,9 +146,9 @@ def _compare_tiles(folder: RunFolder, setup: NetworkSetup, device: Device) -> No
         print("the tiles are not those of the run: its search was repeated, removed, or left out")
 
 
-def _command(path: Path, quiet: bool, no_tune: bool) -> None:
-    folder, config = open_run(path, finished=True)
-    config = replace(config, quiet=quiet or config.quiet, tune=config.tune and not no_tune)
+def _command(options: EvaluateOptions) -> None:
+    folder, config = open_run(options.run, finished=True)
+    config = replace(config, quiet=options.quiet or config.quiet, tune=config.tune and options.tune)
     rows, budget = evaluate(folder, config)
     print_results(rows, budget, "test")
     print(f"written to {folder.path / files.TEST_RESULTS} and {write_report([folder.path])}")

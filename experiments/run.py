@@ -5,20 +5,31 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from experiments.charts.bits import bits_chart
 from experiments.charts.front import front_chart
+from experiments.errors import ConfigError
 from experiments.record import files
-from experiments.record.environment_facts import command_line, environment_facts
+from experiments.record.environment_facts import environment_facts
 from experiments.record.hparams import write_hparams
 from experiments.record.islands import list_islands
 from experiments.record.run_folder import RunFolder, open_run, write_config
 from experiments.record.run_lock import run_lock
 from experiments.report.command import write_report
-from experiments.settings.load import load_config, override_resumed, take_resume_flag
+from experiments.settings.command_line import (
+    Command,
+    ConfiguredOptions,
+    path_flag,
+    read_base,
+    run_typed,
+)
+from experiments.settings.load import check_resumable
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import Conclusion, conclude
 from experiments.stages.event_log import EventLog
@@ -29,9 +40,7 @@ from experiments.stages.places import Places
 from experiments.stages.results_table import print_results, to_csv
 from experiments.stages.resume import Resumed, check_same_machine, read_resumed, write_measured
 from experiments.stages.search import Searched, search
-from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
-from experiments.terminal.stop_signals import terminate_as_interrupt
 from hardware.device import Device
 from hardware.errors import HardwareLostError
 from hardware.measure_layers import choose_tiles, digest_tiles
@@ -45,9 +54,29 @@ __all__ = ["main", "resume", "run"]
 _logger = logging.getLogger("experiments.run")  # `__main__` when it is started
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions(ConfiguredOptions):
+    """Search the bit-width of every layer of a network.
+
+    Values come from the defaults below, then from --config, then from the other flags.
+    """
+
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Folder of a run to go on with, with its own configuration."""
+
+    def __post_init__(self) -> None:
+        """Refuse two configurations."""
+        if self.resume is not None and self.file is not None:
+            raise ConfigError(
+                "config cannot change when a run is resumed",
+                "start a new run with --config RUN/config.yaml and the other flags",
+            )
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the job that the command line asks for and return the exit code."""
-    return run_command(lambda: _command(arguments))
+    command = Command(options=RunOptions, work=_command, base=_base)
+    return run_typed("experiments.run", command, arguments)
 
 
 def run(config: RunConfig, command: str) -> RunFolder:
@@ -68,20 +97,20 @@ def run(config: RunConfig, command: str) -> RunFolder:
     return folder
 
 
-def resume(path: Path, overrides: Sequence[str], command: str) -> RunFolder:
+def resume(path: Path, config: RunConfig, command: str) -> RunFolder:
     """Go on with a run that was stopped or killed, in its own folder.
 
     Args:
         path: The run's folder.
-        overrides: Command-line flags; only those that do not change what was done so far.
+        config: Its configuration, with changes of what does not change what was done so far.
         command: The command line, appended to the record.
 
     Raises:
         BitAllocError: the folder is none of a run, in use or damaged.
         HardwareLostError: the device is gone.
     """
-    folder, config = open_run(path)
-    config = override_resumed(config, overrides)
+    folder, before = open_run(path)
+    check_resumable(before, config)
     with run_lock(folder.path):
         past = read_resumed(folder.path)
         folder.append_text(files.COMMAND, command)
@@ -121,11 +150,16 @@ def _work(config: RunConfig, folder: RunFolder, past: Resumed) -> None:
             raise
 
 
-def _command(arguments: Sequence[str]) -> None:
-    path, rest = take_resume_flag(arguments)
-    command = command_line("experiments.run", arguments)
-    with terminate_as_interrupt():
-        folder = run(load_config(rest), command) if path is None else resume(path, rest, command)
+def _base(arguments: Sequence[str]) -> RunConfig:
+    path = path_flag("--resume", "the folder of a run", arguments)
+    return read_base(arguments) if path is None else open_run(path)[1]
+
+
+def _command(options: RunOptions) -> None:
+    if options.resume is None:
+        folder = run(options.config, options.typed)
+    else:
+        folder = resume(options.resume, options.config, options.typed)
     print(f"run folder: {folder.path}")
     print(f"report: {folder.path / files.REPORT}")
     print(f"curves: tensorboard --logdir {folder.events}")

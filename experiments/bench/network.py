@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from experiments.bench.standard_networks import example_images, make_network
+from experiments.bench.standard_networks import NetworkName, example_images, make_network
 from experiments.settings.run_config import RunConfig
 from experiments.stages.network_setup import set_up_network
 from experiments.terminal.progress import LiveProgress
@@ -27,11 +27,13 @@ class BenchNetwork:
     """One image, float32 `[1, C, H, W]`."""
 
 
-def load_bench_network(name: str | None, config: RunConfig, progress: LiveProgress) -> BenchNetwork:
+def load_bench_network(
+    name: NetworkName | None, config: RunConfig, progress: LiveProgress
+) -> BenchNetwork:
     """Return a network of the runtime bench with random weights, or the configured task's.
 
     Args:
-        name: One of `runtime_networks.NETWORKS`; None for the task's network.
+        name: A well-known network; None for the task's network.
         config: Names the task, its data and the seed.
         progress: Shows what takes long.
 

@@ -1,6 +1,7 @@
 """The networks of the runtime bench: well-known shapes with random weights."""
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import torch
 from torch import nn
@@ -9,12 +10,13 @@ from env.tasks.networks.cifar_resnet import cifar_resnet
 from env.tasks.networks.mobilenet_v2 import mobilenet_v2
 from env.tasks.networks.resnet import resnet18
 
-__all__ = ["NETWORKS", "example_images", "make_network"]
+__all__ = ["NETWORKS", "NetworkName", "example_images", "make_network"]
 
 IMAGENET_SIZE = 224
 CIFAR_SIZE = 32
 
-NETWORKS: Mapping[str, tuple[Callable[[], nn.Module], int]] = {
+NetworkName = Literal["resnet18", "mobilenetv2", "resnet20", "resnet8"]
+NETWORKS: Mapping[NetworkName, tuple[Callable[[], nn.Module], int]] = {
     "resnet18": (resnet18, IMAGENET_SIZE),
     "mobilenetv2": (mobilenet_v2, IMAGENET_SIZE),
     "resnet20": (lambda: cifar_resnet(20), CIFAR_SIZE),
@@ -26,7 +28,7 @@ MLPerf Tiny (Banbury et al. 2021, "MLPerf Tiny Benchmark"): one block a stage, 1
 _STATISTICS_IMAGES = 8
 
 
-def make_network(name: str, seed: int) -> nn.Module:
+def make_network(name: NetworkName, seed: int) -> nn.Module:
     """Return a network with random weights, in evaluation mode.
 
     Its batch norms hold the statistics of random images: with those of an untrained network the
@@ -44,7 +46,7 @@ def make_network(name: str, seed: int) -> nn.Module:
     return module.eval()
 
 
-def example_images(name: str, count: int, seed: int) -> torch.Tensor:
+def example_images(name: NetworkName, count: int, seed: int) -> torch.Tensor:
     """Return `count` random images for a network, float32 `[N, 3, H, W]`."""
     _, size = NETWORKS[name]
     generator = torch.Generator().manual_seed(seed)

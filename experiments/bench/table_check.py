@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 
 from experiments.bench.network import load_bench_network
+from experiments.bench.standard_networks import NetworkName
 from experiments.bench.turnaround import random_allocations
 from experiments.settings.run_config import RunConfig
 from experiments.stages.measured import graph_of
@@ -64,7 +65,7 @@ class TableCheck:
         return {**document, "tolerance": TOLERANCE, "right": self.right, **predictions}
 
 
-def check_table(config: RunConfig, network_name: str | None = None) -> TableCheck:
+def check_table(config: RunConfig, network_name: NetworkName | None = None) -> TableCheck:
     """Measure the layer table, then random allocations in interleaved rounds.
 
     Args:

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from env.decisions.decisions import allocation_of, decision_sequence
 from experiments.bench.network import BenchNetwork, load_bench_network
+from experiments.bench.standard_networks import NetworkName
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.progress import LiveProgress
 from hardware.kernels.compiling.compile_pool import CompileReport
@@ -97,7 +98,7 @@ def random_allocations(layers: tuple[LayerSpec, ...], count: int, seed: int) -> 
     return list(found)
 
 
-def measure_turnaround(config: RunConfig, network: str | None = None) -> Turnaround:
+def measure_turnaround(config: RunConfig, network: NetworkName | None = None) -> Turnaround:
     """Time the way of random allocations to a program, and ordinary TVM's beside it.
 
     Args:

@@ -1,17 +1,18 @@
 """The command: `list` (the default) and `doctor`."""
 
-import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
+import tyro
 from rich.console import Console
 from rich.table import Table
 
-from experiments.boards.check import Check
-from experiments.boards.doctor import examine
+from experiments.boards.doctor import Check, examine
 from experiments.errors import ConfigError
-from experiments.settings.load import load_config
-from experiments.terminal.exit_codes import DONE, HARDWARE_LOST, USER_MISTAKE, run_command
+from experiments.settings.command_line import Command, ConfiguredOptions, run_typed
+from experiments.terminal.exit_codes import DONE, HARDWARE_LOST, USER_MISTAKE
 from hardware.worker.rpc.address import Address, host_and_port
 
 __all__ = ["main"]
@@ -19,27 +20,34 @@ __all__ = ["main"]
 _MARKS = {"good": "[green]good[/]", "warning": "[yellow]warning[/]", "bad": "[red]bad[/]"}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListOptions:
+    """List the boards of a tracker; what is done where no command is named."""
+
+    tracker: Annotated[str, tyro.conf.arg(metavar="HOST:PORT")] = ""
+    """Where the tracker is; $TVM_TRACKER_HOST and _PORT by default."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DoctorOptions(ConfiguredOptions):
+    """Examine one board from end to end.
+
+    It is named by --target.board with --target.server HOST:PORT, or with --target.tracker
+    HOST:PORT and --target.key KEY.
+    """
+
+
 def main(arguments: Sequence[str]) -> int:
     """List the boards of a tracker, or examine one; return the exit code."""
-    given = list(arguments)
-    if given[:1] == ["doctor"]:
-        return _doctor(given[1:])
-    return run_command(lambda: _list(_parser().parse_args(given)))
+    commands = {
+        "list": Command(options=ListOptions, work=_list),
+        "doctor": Command(options=DoctorOptions, work=_examine),
+    }
+    named = next(iter(arguments), "") in (*commands, "--help", "-h")
+    return run_typed("experiments.boards", commands, arguments if named else ["list", *arguments])
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.boards",
-        description="List the boards of a tracker. `python -m experiments.boards doctor "
-        "--target.board rpi4 --target.server HOST:PORT` (or --target.tracker HOST:PORT "
-        "--target.key KEY) examines one.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--tracker", help="HOST:PORT; default: $TVM_TRACKER_HOST and _PORT")
-    return parser
-
-
-def _list(options: argparse.Namespace) -> None:
+def _list(options: ListOptions) -> None:
     text = options.tracker
     if not text and os.environ.get("TVM_TRACKER_HOST"):
         text = f"{os.environ['TVM_TRACKER_HOST']}:{os.environ.get('TVM_TRACKER_PORT', '9190')}"
@@ -61,26 +69,21 @@ def _list(options: argparse.Namespace) -> None:
     Console().print(table if keys else f"the tracker at {text} knows no board yet")
 
 
-def _doctor(arguments: Sequence[str]) -> int:
+def _examine(options: DoctorOptions) -> int:
+    target = options.config.target
+    if not target.remote:
+        raise ConfigError(
+            "target.board: expected a board to examine, found none",
+            "add --target.board and --target.server, or --target.tracker with --target.key",
+        )
     checks: list[Check] = []
-
-    def work() -> None:
-        config = load_config(arguments)
-        if not config.target.remote:
-            raise ConfigError(
-                "target.board: expected a board to examine, found none",
-                "add --target.board and --target.server, or --target.tracker with --target.key",
-            )
-        console = Console(soft_wrap=True)
-        for check in examine(config.target, config.protocol):
-            checks.append(check)
-            console.print(f"{_MARKS[check.outcome]:<20} {check.name}: ", end="")
-            console.print(check.found, markup=False, highlight=False)
-            if check.cure:
-                console.print(f"        cure: {check.cure}", markup=False, highlight=False)
-
-    if code := run_command(work):
-        return code
+    console = Console(soft_wrap=True)
+    for check in examine(target, options.config.protocol):
+        checks.append(check)
+        console.print(f"{_MARKS[check.outcome]:<20} {check.name}: ", end="")
+        console.print(check.found, markup=False, highlight=False)
+        if check.cure:
+            console.print(f"        cure: {check.cure}", markup=False, highlight=False)
     if any(check.lost for check in checks):
         return HARDWARE_LOST
     return USER_MISTAKE if any(check.outcome == "bad" for check in checks) else DONE

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Literal
 
 import numpy as np
 
-from experiments.boards.check import Check
 from hardware.board_presets import PRESETS
 from hardware.errors import (
     BoardBusyError,
@@ -22,7 +23,7 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from hardware.worker.rpc.address import address_of
 
-__all__ = ["examine"]
+__all__ = ["Check", "examine"]
 
 _LIMIT_S = 120.0
 """For one step; the first kernels are compiled in it."""
@@ -32,6 +33,18 @@ _PAUSE_S = 0.1
 _SPREAD = 0.05
 """IQR over median of the reference kernel's times from which a clock is called unstable."""
 _PACKAGES = {"tvm": "apache-tvm", "tvm_ffi": "apache-tvm-ffi"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One thing that was looked at: what was found, and what helps where it is not good."""
+
+    name: str
+    outcome: Literal["good", "warning", "bad"]
+    found: str
+    cure: str = ""
+    lost: bool = False
+    """Whether the board cannot be reached, so that nothing further can be looked at."""
 
 
 def examine(

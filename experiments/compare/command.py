@@ -1,12 +1,13 @@
 """python -m experiments.compare: all methods on one task and one device, and who wins where."""
 
-import argparse
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from rich.console import Console
 
 from agents.methods import METHODS
@@ -21,17 +22,15 @@ from experiments.compare.rows import Row, UniformRow, append_row, read_rows, row
 from experiments.compare.shared import SharedTimes
 from experiments.compare.tables import draw_answers, draw_costs
 from experiments.record import files
-from experiments.record.environment_facts import command_line, environment_facts
+from experiments.record.environment_facts import environment_facts
 from experiments.record.run_lock import run_lock
-from experiments.settings.load import load_config
+from experiments.settings.command_line import Command, ConfiguredOptions, run_typed
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import reported_uniform
 from experiments.stages.measured import graph_of, measure_sensitivity, measure_times
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.resume import check_same_machine
-from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
-from experiments.terminal.stop_signals import terminate_as_interrupt
 from hardware.device import Device
 from hardware.measure_layers import choose_tiles
 from hardware.open_device import open_device
@@ -41,11 +40,28 @@ from quant.sensitivities import SensitivityTable
 __all__ = ["compare", "main"]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompareOptions(ConfiguredOptions):
+    """Run every method under the same budgets, retraining and measurement.
+
+    Each finished job is kept; the same command goes on where it was stopped. `--output` is the
+    comparison's own folder, runs/compare-TASK by default.
+    """
+
+    methods: tuple[str, ...] = tuple(METHODS)
+    """Methods to compare."""
+    budgets: tuple[float, ...] = DEFAULT_BUDGETS
+    """Shares of the way from the fastest uniform allocation's time to all-8's."""
+    seeds: int = 3
+    """How many seeds, from 0 on."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write the figures, and pictures, there."""
+
+
 def main(arguments: Sequence[str]) -> int:
     """Compare methods and return the exit code."""
-    known, rest = _parser().parse_known_args(list(arguments))
-    command = command_line("experiments.compare", arguments)
-    return run_command(lambda: _command(known, rest, command))
+    command = Command(options=CompareOptions, work=_command)
+    return run_typed("experiments.compare", command, arguments)
 
 
 def compare(
@@ -159,29 +175,27 @@ def _comparison(
     )
 
 
-def _command(known: argparse.Namespace, rest: Sequence[str], command: str) -> None:
-    arguments = [*rest, f"--evaluations={known.evaluations}"]
-    if known.task:
-        arguments.append(f"--task.name={known.task}")
-    base = load_config(arguments)
+def _command(options: CompareOptions) -> None:
+    base = options.config
     plan = Plan(
-        methods=tuple(known.methods),
-        budgets=tuple(known.budgets),
-        seeds=known.seeds,
-        evaluations=known.evaluations,
+        methods=options.methods,
+        budgets=options.budgets,
+        seeds=options.seeds,
+        evaluations=base.evaluations,
     )
-    path = known.output or Path("runs") / f"compare-{base.task.name}"
-    with terminate_as_interrupt(), LiveProgress(quiet=base.quiet) as progress:
-        comparison = compare(plan, base, path, command, progress)
+    usual = RunConfig().output
+    path = Path(base.output if base.output != usual else f"{usual}/compare-{base.task.name}")
+    with LiveProgress(quiet=base.quiet) as progress:
+        comparison = compare(plan, base, path, options.typed, progress)
         progress.stage("comparison", len(plan.jobs), len(plan.jobs))
     folder = CompareFolder(path)
     folder.write_json("comparison.json", comparison)
     folder.write_text("comparison.csv", rows_csv(comparison.rows, comparison.all_8_ms))
     _write_figures(comparison, path / "comparison")
-    if known.json is not None:
-        known.json.parent.mkdir(parents=True, exist_ok=True)
-        CompareFolder(known.json.parent).write_json(known.json.name, comparison)
-        _write_figures(comparison, known.json.with_suffix(""))
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        CompareFolder(options.json.parent).write_json(options.json.name, comparison)
+        _write_figures(comparison, options.json.with_suffix(""))
     console = Console()
     console.print(draw_answers(comparison))
     console.print(draw_costs(comparison))
@@ -196,41 +210,3 @@ def _write_figures(comparison: Comparison, stem: Path) -> None:
 
 def _job_of(row: Row) -> Job:
     return Job(method=row.method, seed=row.seed, budget=row.budget)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.compare",
-        description="Run every method under the same budgets, retraining and measurement. Each "
-        "finished job is kept; the same command goes on where it was stopped. Other flags are "
-        "those of python -m experiments.run, for example --final.steps 300.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--task", metavar="NAME", help="short for --task.name")
-    parser.add_argument(
-        "--methods",
-        nargs="+",
-        default=list(METHODS),
-        metavar="NAME",
-        help=f"of {', '.join(METHODS)}; all by default",
-    )
-    parser.add_argument(
-        "--budgets",
-        nargs="+",
-        type=float,
-        default=list(DEFAULT_BUDGETS),
-        metavar="SHARE",
-        help="shares of the way from the fastest uniform allocation's time to all-8's; "
-        "0.10 0.35 0.70 by default",
-    )
-    parser.add_argument(
-        "--evaluations", type=int, default=24, help="limit of each search; 24 by default"
-    )
-    parser.add_argument("--seeds", type=int, default=3, help="0 to K - 1; 3 by default")
-    parser.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="runs/compare-TASK by default"
-    )
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="also write the figures, and pictures, there"
-    )
-    return parser

@@ -1,25 +1,28 @@
 """python -m experiments.export RUN --output DIR: the chosen allocation as a folder that runs."""
 
-import argparse
 import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from experiments.errors import RunFolderError
 from experiments.export.card import CardFacts, model_card
 from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import import_onnx, onnx_model
-from experiments.export.onnx_types import OPSETS
+from experiments.export.onnx_types import Opset
 from experiments.record import files
 from experiments.record.run_folder import RunFolder, open_run
+from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import BEST
 from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
 from experiments.stages.retraining import retrain_and_score
-from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
 from hardware.runtime.checksums import write_sums
 from hardware.worker.write_bundle import write_program
@@ -34,10 +37,29 @@ _ONNX = "model.onnx"
 _RUN = Path(__file__).with_name("run_template.py")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportOptions:
+    """Write a run's best allocation as a folder that runs with apache-tvm and numpy alone.
+
+    It is retrained from the float checkpoint and compiled for the run's target.
+    """
+
+    run: RunPath
+    """Folder of a finished run, such as runs/latest."""
+    output: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """The bundle; must not exist."""
+    onnx: bool = True
+    """Write an ONNX model, too."""
+    onnx_opset: Opset = 25
+    """Version of the ONNX model's operators; 25 is the first with types of two bits."""
+    quiet: bool = False
+    """Show no live progress line."""
+
+
 def main(arguments: Sequence[str]) -> int:
     """Export a finished run and return the exit code."""
-    parsed = _parser().parse_args(list(arguments))
-    return run_command(lambda: _command(parsed))
+    command = Command(options=ExportOptions, work=_command)
+    return run_typed("experiments.export", command, arguments)
 
 
 def export(
@@ -160,37 +182,14 @@ def _size(bundle: Path) -> int:
     return sum(file.stat().st_size for file in bundle.rglob("*") if file.is_file())
 
 
-def _command(parsed: argparse.Namespace) -> None:
-    folder, config = open_run(parsed.run, finished=True)
-    opset = None if parsed.no_onnx else parsed.onnx_opset
+def _command(options: ExportOptions) -> None:
+    folder, config = open_run(options.run, finished=True)
+    opset = options.onnx_opset if options.onnx else None
     if opset is not None:
         import_onnx()  # what is missing is said before anything is retrained
-    with LiveProgress(quiet=parsed.quiet or config.quiet) as progress:
-        why_no_onnx = export(folder, config, parsed.output, opset=opset, progress=progress)
-    print(f"bundle of {_size(parsed.output):,} bytes: {parsed.output}")
+    with LiveProgress(quiet=options.quiet or config.quiet) as progress:
+        why_no_onnx = export(folder, config, options.output, opset=opset, progress=progress)
+    print(f"bundle of {_size(options.output):,} bytes: {options.output}")
     if why_no_onnx:
         print(why_no_onnx)
-    print(f"run it with: python {parsed.output / 'run.py'} INPUTS.npy")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.export",
-        description="Retrain a run's best allocation from the float checkpoint, compile it for the "
-        "run's target, and write a folder that runs with apache-tvm and numpy alone.",
-    )
-    parser.add_argument("run", type=Path, help="folder of a finished run, such as runs/latest")
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="the bundle; must not exist"
-    )
-    parser.add_argument(
-        "--onnx-opset",
-        type=int,
-        choices=OPSETS,
-        default=OPSETS[-1],
-        help=f"version of the ONNX model's operators; {OPSETS[-1]}, the first with types of two "
-        "bits, by default",
-    )
-    parser.add_argument("--no-onnx", action="store_true", help="write no ONNX model")
-    parser.add_argument("--quiet", action="store_true", help="show no live progress line")
-    return parser
+    print(f"run it with: python {options.output / 'run.py'} INPUTS.npy")

@@ -1,13 +1,14 @@
 """ONNX's integer types: the narrowest that holds weights of some bits, and codes of it."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["OPSETS", "narrow", "type_for"]
+__all__ = ["OPSETS", "Opset", "narrow", "type_for"]
 
-OPSETS = (21, 25)
+Opset = Literal[21, 25]
+OPSETS: tuple[Opset, ...] = (21, 25)
 """Versions of ONNX's operators that can be written: the first with types of four bits, and the
 first with types of two."""
 

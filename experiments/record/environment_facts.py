@@ -1,17 +1,16 @@
 """Environment facts: what a run ran on, written before its first step."""
 
 import platform
-import shlex
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-__all__ = ["command_line", "environment_facts"]
+__all__ = ["environment_facts"]
 
 _GIT_TIMEOUT_S = 10.0
 
@@ -31,11 +30,6 @@ def environment_facts(device_facts: Mapping[str, Any]) -> dict[str, Any]:
         "device": dict(device_facts),
         "packages": _packages(),
     }
-
-
-def command_line(module: str, arguments: Sequence[str]) -> str:
-    """Return the command as one would type it."""
-    return shlex.join(["python", "-m", module, *arguments])
 
 
 def _git_state() -> dict[str, Any]:

@@ -1,33 +1,45 @@
 """python -m experiments.report RUN...: run folders as one HTML page."""
 
-import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from experiments.errors import RunFolderError
+import tyro
+
+from experiments.errors import ConfigError, RunFolderError
 from experiments.record import files
 from experiments.record.run_record import RunRecord
 from experiments.report.page import render
-from experiments.terminal.exit_codes import run_command
+from experiments.settings.command_line import Command, run_typed
 from quant.atomic_file import write_atomically
 
 __all__ = ["main", "write_report"]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportOptions:
+    """Write runs as one self-contained HTML page."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
+    """Folders of runs."""
+    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """The file to write: RUN/report.html by default, or ./report.html for several runs."""
+
+    def __post_init__(self) -> None:
+        """Refuse a page of nothing."""
+        if not self.runs:
+            raise ConfigError("expected the folder of a run, found none")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Write the page that the command line asks for and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.report",
-        description="Write runs as one self-contained HTML page.",
-    )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        help="the file to write (default: RUN/report.html, or ./report.html for several runs)",
-    )
-    parsed = parser.parse_args(list(arguments))
-    return run_command(lambda: print(f"report: {write_report(parsed.runs, parsed.output)}"))
+    command = Command(options=ReportOptions, work=_command)
+    return run_typed("experiments.report", command, arguments)
+
+
+def _command(options: ReportOptions) -> None:
+    print(f"report: {write_report(options.runs, options.output)}")
 
 
 def write_report(runs: Sequence[Path], output: Path | None = None) -> Path:

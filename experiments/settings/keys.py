@@ -1,11 +1,13 @@
 """Config keys: the dotted names of a tree of dataclasses, and what a wrong one was meant to be."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-__all__ = ["closest", "dotted_keys", "dotted_values", "to_plain"]
+from experiments.errors import ConfigError
+
+__all__ = ["closest", "dotted_keys", "dotted_values", "to_plain", "unknown_key"]
 
 
 def dotted_keys(config: Any) -> list[str]:
@@ -34,6 +36,22 @@ def closest(name: str, names: Iterable[str]) -> str:
         # A key without its section: `repeats` for `protocol.repeats`.
         matches = [known for known in names if known.rsplit(".", 1)[-1] == name]
     return matches[0] if matches else ""
+
+
+def unknown_key(key: str, names: Sequence[str], where: str, hint: str) -> ConfigError:
+    """Return the refusal of a key that is none of `names`.
+
+    Args:
+        key: The key.
+        names: Those that there are.
+        where: The place that has it.
+        hint: What helps where no name is like it.
+    """
+    sections = {name.split(".")[0] for name in names}
+    meant = closest(key, [*names, *sections])
+    return ConfigError(
+        f"unknown key {key}, in {where}", f"did you mean {meant}?" if meant else hint
+    )
 
 
 def to_plain(config: Any) -> Any:

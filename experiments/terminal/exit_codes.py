@@ -1,8 +1,11 @@
 """Exit codes: how a command tells its caller what happened, and errors become one sentence."""
 
 import errno
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from hardware.errors import HardwareLostError
 from quant.errors import BitAllocError
@@ -19,13 +22,15 @@ DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT)
 """Errors of the file system that the user can mend, whichever file met them."""
 
 
-def run_command(command: Callable[[], None]) -> int:
+def run_command(command: Callable[[], int | None]) -> int:
     """Run a command and return its exit code; what a user can cause or cure has no traceback.
 
-    Anything else is a defect of ours and is raised with its traceback.
+    SIGTERM ends it as Ctrl-C does: what is running is left, what is finished is kept. Anything else
+    is a defect of ours and is raised with its traceback.
     """
     try:
-        command()
+        with _terminate_as_interrupt():
+            return command() or DONE
     except HardwareLostError as error:
         _tell(error)
         return HARDWARE_LOST
@@ -43,7 +48,18 @@ def run_command(command: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    return DONE
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(error: BitAllocError) -> None:

@@ -3,9 +3,11 @@
 from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
+import tyro
 
 from experiments.bench.peers.bitalloc_engine import (
     calibrated_network,
@@ -14,12 +16,12 @@ from experiments.bench.peers.bitalloc_engine import (
 )
 from experiments.bench.peers.contender import ENGINES, Contender, Engine
 from experiments.bench.runtime.contenders import check_engines, contenders_of, count_contenders
-from experiments.bench.runtime.hidden import as_seen, how_hidden
+from experiments.bench.runtime.hidden import HIDING, as_seen, how_hidden
 from experiments.bench.runtime.results import NetworkRuntimes, RuntimeBench, make_row
 from experiments.bench.runtime.rounds import time_in_rounds
-from experiments.bench.standard_networks import NETWORKS, example_images, make_network
+from experiments.bench.standard_networks import NETWORKS, NetworkName, example_images, make_network
 from experiments.errors import BenchError
-from experiments.settings.run_config import RunConfig
+from experiments.settings.command_line import ConfiguredOptions
 from experiments.terminal.progress import LiveProgress
 from hardware.kernels.planning.family_limits import FamilyLimits
 from hardware.measuring.host_facts import moment_facts, standing_facts
@@ -35,14 +37,17 @@ _LEAST_REPEATS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RuntimeOptions:
-    """What to time beside what."""
+class RuntimeOptions(ConfiguredOptions):
+    """Milliseconds of our kernels beside those of other engines, on well-known networks."""
 
-    networks: tuple[str, ...] = tuple(NETWORKS)
+    networks: tuple[NetworkName, ...] = tuple(NETWORKS)
+    """What is run."""
     engines: tuple[Engine, ...] = ENGINES
+    """What runs it."""
     repeats: Annotated[int, at_least(_LEAST_REPEATS)] = 30
-    command: str = ""
-    """The command line, for the record."""
+    """Interleaved rounds."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write the figures there."""
 
     def __post_init__(self) -> None:
         """Refuse what has no quartiles, and names that come twice."""
@@ -52,13 +57,14 @@ class RuntimeOptions:
                 raise BenchError(f"{flag}: expected each name once, found {' '.join(names)}")
 
 
-def bench_runtime(options: RuntimeOptions, config: RunConfig) -> RuntimeBench:
+def bench_runtime(options: RuntimeOptions) -> RuntimeBench:
     """Time every engine on every network, on one thread.
 
     Raises:
         BenchError: a package is missing, or a library sees the vectors that are said to be hidden.
         BuildError: one of our programs cannot be built, or is wrong.
     """
+    config = options.config
     if config.target.place != "local":
         raise BenchError(
             "bench runtime: expected target.runner=local, as the engines run on this machine, "
@@ -78,11 +84,14 @@ def bench_runtime(options: RuntimeOptions, config: RunConfig) -> RuntimeBench:
             )
     finally:
         torch.set_num_threads(threads)
-    return RuntimeBench(machine=machine, command=options.command, networks=networks)
+    command = options.typed
+    if machine["hidden"]:
+        command = command.replace("python", " ".join(HIDING), 1)
+    return RuntimeBench(machine=machine, command=command, networks=networks)
 
 
 def _bench_network(
-    name: str,
+    name: NetworkName,
     options: RuntimeOptions,
     target: TargetConfig,
     seed: int,

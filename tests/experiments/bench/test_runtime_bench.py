@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,7 @@ from experiments.bench import command as bench
 from experiments.bench.runtime.bench import RuntimeOptions, bench_runtime
 from experiments.bench.runtime.hidden import HIDDEN
 from experiments.errors import BenchError
-from experiments.settings.run_config import RunConfig
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
-from hardware.target import TargetConfig
 
 
 def test_the_command_writes_rows_and_prints_a_table(
@@ -79,9 +76,8 @@ def test_what_was_called_hidden_is_refused_in_a_process_that_sees_everything(
 ) -> None:
     monkeypatch.setenv(HIDDEN, "hidden by magic")
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    config = replace(RunConfig(), target=TargetConfig())
     with pytest.raises(BenchError, match="expected torch to see AVX2"):
-        bench_runtime(RuntimeOptions(engines=("torch",)), config)
+        bench_runtime(RuntimeOptions(engines=("torch",)))
 
 
 def test_how_vectors_were_hidden_is_recorded_with_the_command_that_hides_them(

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from experiments.boards import command
-from experiments.boards.check import Check
-from experiments.boards.doctor import examine
+from experiments.boards.doctor import Check, examine
 from experiments.terminal.exit_codes import HARDWARE_LOST, USER_MISTAKE
 from hardware.errors import (
     BoardBusyError,

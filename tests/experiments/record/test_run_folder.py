@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from experiments.errors import RunFolderError
-from experiments.record.environment_facts import command_line, environment_facts
+from experiments.record.environment_facts import environment_facts
 from experiments.record.run_folder import RunFolder, open_run
+from experiments.settings.command_line import command_line
 from experiments.settings.run_config import RunConfig
 from tests.experiments.evaluations import allocation, evaluation
 

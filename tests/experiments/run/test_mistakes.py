@@ -17,8 +17,9 @@ from torch import nn
 
 from env.tasks import TaskConfig, checkpoint_path, load_task
 from experiments import run as run_module
+from experiments.settings.command_line import load_config
 from experiments.settings.keys import dotted_keys
-from experiments.settings.load import config_to_yaml, load_config, read_config_file
+from experiments.settings.load import config_to_yaml, read_config_file
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE, run_command
 from quant.capture.capture import capture

@@ -8,8 +8,9 @@ from agents.ppo.config import PPOConfig
 from env.decisions.budget import BudgetConfig
 from experiments import run as run_module
 from experiments.errors import ConfigError
+from experiments.settings.command_line import load_config
 from experiments.settings.keys import dotted_keys
-from experiments.settings.load import config_to_yaml, load_config, read_config_file
+from experiments.settings.load import config_to_yaml, read_config_file
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.exit_codes import USER_MISTAKE
 from hardware.target import TargetConfig

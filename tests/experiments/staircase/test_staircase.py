@@ -106,8 +106,7 @@ def test_mistakes_are_one_sentence(
 
 
 def test_a_network_and_shapes_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--network", "--shapes", "small"])
+    assert main(["--network", "--shapes", "small"]) == USER_MISTAKE
     assert "not allowed with" in capsys.readouterr().err
 
 

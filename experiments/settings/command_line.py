@@ -1,0 +1,213 @@
+"""The command line: a command is a dataclass of options, which tyro reads, and what it does."""
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, Union
+
+import tyro
+from tyro import _errors as refusals  # tyro's one way to a refusal that is no drawn box
+
+from experiments.errors import ConfigError
+from experiments.settings.keys import dotted_keys, unknown_key
+from experiments.settings.load import read_config_file
+from experiments.settings.run_config import RunConfig
+from experiments.terminal.exit_codes import run_command
+from quant.errors import BitAllocError
+
+__all__ = [
+    "Command",
+    "ConfiguredOptions",
+    "RunPath",
+    "command_line",
+    "load_config",
+    "path_flag",
+    "read_base",
+    "run_typed",
+]
+
+_FORMER = {
+    "task": "--task.name",
+    "hide-wide-vectors": "python -m tools.hide_wide_vectors -m experiments.bench runtime",
+}
+"""What is typed now in place of a flag of before."""
+
+RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+"""The folder of a finished run, as a command's one argument."""
+
+_Options = TypeVar("_Options")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfiguredOptions:
+    """Options of a command that takes the whole configuration: defaults, a file, dotted flags."""
+
+    file: Annotated[Path | None, tyro.conf.arg(name="config", metavar="FILE.yaml")] = None
+    """Configuration to read over the defaults below; the other flags win over it."""
+    config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+    typed: tyro.conf.Suppress[tyro.conf.Fixed[str]] = ""
+    """The command as it was typed, for the record."""
+
+
+def read_base(arguments: Sequence[str]) -> RunConfig:
+    """Return what the dotted flags are read over: the file that `--config` names, or the defaults.
+
+    Raises:
+        ConfigError: the file is missing or wrong.
+    """
+    file = path_flag("--config", "a YAML file", arguments)
+    return RunConfig() if file is None else read_config_file(file)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """A command that can be typed."""
+
+    options: type[Any]
+    """What it can be asked: a dataclass whose docstrings are the help."""
+    work: Callable[[Any], int | None]
+    """Does what the options ask for; may return an exit code."""
+    base: Callable[[Sequence[str]], RunConfig] = read_base
+    """What its dotted flags are read over, from the whole command line."""
+
+
+def run_typed(
+    module: str, command: Command | Mapping[str, Command], arguments: Sequence[str]
+) -> int:
+    """Read a command line, do what it asks for and return the exit code.
+
+    Args:
+        module: What is started with `python -m`.
+        command: The one command, or several by the name that comes first.
+        arguments: The command line without the program's name.
+
+    Raises:
+        SystemExit: `--help` was asked for and printed.
+    """
+
+    def work() -> int | None:
+        one, rest, program = command, arguments, f"python -m {module}"
+        if not isinstance(one, Command):
+            name, rest = next(iter(arguments), ""), arguments[1:]
+            if name not in one:
+                raise _no_command(name, one, program)
+            one, program = one[name], f"{program} {name}"
+        default: dict[str, Any] = {}
+        if issubclass(one.options, ConfiguredOptions):
+            typed = command_line(module, arguments)
+            default = {"default": one.options(config=one.base(rest), typed=typed)}
+        return one.work(_parse(one.options, rest, program, **default))
+
+    return run_command(work)
+
+
+def load_config(arguments: Sequence[str]) -> RunConfig:
+    """Return the configuration that dotted flags ask for.
+
+    Raises:
+        BitAllocError: an unknown key, a wrong type, or a value its section refuses.
+        SystemExit: `--help` was asked for and printed.
+    """
+    default = ConfiguredOptions(config=read_base(arguments))
+    return _parse(ConfiguredOptions, arguments, "experiments.run", default=default).config
+
+
+def command_line(module: str, arguments: Sequence[str]) -> str:
+    """Return the command as one would type it."""
+    return shlex.join(["python", "-m", module, *arguments])
+
+
+def path_flag(flag: str, what: str, arguments: Sequence[str]) -> Path | None:
+    """Return the path after a flag, None without it; tyro cannot start from what it is to read.
+
+    Raises:
+        ConfigError: the flag has no value.
+    """
+    path = None
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+        name, equals, value = argument.partition("=")
+        if name == flag:
+            value = value if equals else following
+            if not value or value.startswith("--"):
+                raise ConfigError(f"{flag}: expected {what}, found nothing")
+            path = Path(value)
+    return path
+
+
+def _parse(
+    options: type[_Options], arguments: Sequence[str], program: str, **default: Any
+) -> _Options:
+    def refuse(event: refusals.ParseErrorEvent) -> None:
+        # A section's own refusal knows what helps; tyro's event has its message alone.
+        cause = sys.exception()
+        while cause is not None and not isinstance(cause, BitAllocError):
+            cause = cause.__context__
+        hint = f"{event.prog} --help lists every flag"
+        if cause is not None:
+            raise ConfigError(cause.message, cause.hint or hint) from None
+        for token in _unrecognized(event):
+            raise _unknown_argument(token, default.get("default", options), hint)
+        if sentence := _sentence(event):
+            raise ConfigError(sentence, hint) from None
+
+    with refusals.on_parse_error(refuse):
+        parsed: _Options = tyro.cli(options, args=arguments, prog=program, **default)
+    return parsed
+
+
+def _sentence(event: refusals.ParseErrorEvent) -> str:
+    """Say what is wrong, or nothing where a later tyro refuses what this one does not know."""
+    match event:
+        case refusals.InvalidChoice():
+            expected = ", ".join(choice for choice in event.choices if choice != "None")
+            name = _name(event.argument)
+            return f"invalid choice {event.value!r} for argument {name!r}: expected {expected}"
+        case refusals.MissingArgs():
+            names = ", ".join(_name(missing.arg) for missing in event.missing_arguments)
+            return f"{names}: expected a value, found none"
+        case refusals.BadValue():
+            return f"{_name(event.argument)}: expected a value, found none"
+        case refusals.InstantiationFailure():
+            return f"{_name(event.argument)}: {event.message}" if event.argument else event.message
+    return ""
+
+
+def _name(argument: Any) -> str:
+    """Return what the help calls an argument: its flag, or `RUN`."""
+    return str(argument.lowered.metavar if argument.is_positional() else argument.display_name())
+
+
+def _unrecognized(event: refusals.ParseErrorEvent) -> Sequence[str]:
+    match event:
+        case refusals.UnrecognizedArgs():
+            return event.tokens
+        case refusals.MissingArgs():
+            return event.unrecognized_tokens
+    return ()
+
+
+def _unknown_argument(token: str, options: Any, hint: str) -> ConfigError:
+    if not token.startswith("--"):
+        return ConfigError(f"Unrecognized argument {token}, in the command line", hint)
+    flag = token.removeprefix("--").partition("=")[0]
+    if flag in _FORMER:
+        return ConfigError(f"--{flag} is now {_FORMER[flag]}", hint)
+    names = [name.removeprefix("config.") for name in dotted_keys(options)]
+    return unknown_key(flag.replace("-", "_"), names, "the command line", hint)
+
+
+def _no_command(name: str, commands: Mapping[str, Command], program: str) -> ConfigError:
+    """Return the refusal of a name; ask tyro for the help where that is what is wanted."""
+    if name in ("-h", "--help"):
+        named = (
+            Annotated[one.options, tyro.conf.subcommand(each)] for each, one in commands.items()
+        )
+        choices: Any = Union[tuple(named)]  # noqa: UP007
+        tyro.cli(choices, args=[name], prog=program)
+    return ConfigError(
+        f"{program}: expected one of {', '.join(commands)}, found {name or 'nothing'}",
+        f"{program} --help says what they do",
+    )

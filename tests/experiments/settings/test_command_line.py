@@ -1,0 +1,106 @@
+"""Every command is read in one way: its help, its mistakes and its former flags."""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from experiments import evaluate, run
+from experiments.bench import command as bench
+from experiments.boards import command as boards
+from experiments.compare import command as compare
+from experiments.export import command as export
+from experiments.report import command as report
+from experiments.settings.command_line import Command, ConfiguredOptions, run_typed
+from experiments.staircase import command as staircase
+from experiments.terminal.exit_codes import DONE, INTERRUPTED, USER_MISTAKE
+
+Main = Callable[[Sequence[str]], int]
+
+COMMANDS: dict[str, tuple[Main, list[str], str]] = {
+    "run": (run.main, [], "--resume"),
+    "evaluate": (evaluate.main, ["runs/latest"], "--no-tune"),
+    "report": (report.main, [], "--output"),
+    "export": (export.main, ["runs/latest"], "--onnx-opset"),
+    "compare": (compare.main, [], "--budgets"),
+    "staircase": (staircase.main, [], "--all-pairs"),
+    "bench runtime": (bench.main, ["runtime"], "--engines"),
+    "bench turnaround": (bench.main, ["turnaround"], "--network"),
+    "bench table": (bench.main, ["table"], "--network"),
+    "bench rounding": (bench.main, ["rounding"], "--json"),
+    "boards list": (boards.main, ["list"], "--tracker"),
+    "boards doctor": (boards.main, ["doctor"], "--config"),
+}
+CONFIGURED = set(COMMANDS) - {"evaluate", "report", "export", "boards list"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_what_a_command_takes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main, words, flag = COMMANDS[name]
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"usage: python -m experiments.{name}" in shown
+    assert flag in shown
+    assert ("--target.runner" in shown) == (name in CONFIGURED)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_unknown_flag_is_one_sentence(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main, words, _ = COMMANDS[name]
+    assert main([*words, "--nonsense=1"]) == USER_MISTAKE
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "error: unknown key nonsense, in the command line"
+    assert told[1:] == [f"hint: python -m experiments.{name} --help lists every flag"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "sentence"),
+    [
+        ("evaluate", [], "RUN: expected a value, found none"),
+        ("export", ["runs/latest"], "--output: expected a value, found none"),
+        ("report", [], "expected the folder of a run, found none"),
+        ("compare", ["--seeds"], "--seeds: expected a value, found none"),
+        ("compare", ["--seeds", "many"], "--seeds: invalid literal for int()"),
+        ("staircase", ["--shapes", "tiny"], "invalid choice 'tiny' for argument '--shapes'"),
+        ("run", ["--resume"], "--resume: expected the folder of a run, found nothing"),
+        ("compare", ["--task", "digits"], "--task is now --task.name"),
+    ],
+)
+def test_other_mistakes(
+    name: str, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert COMMANDS[name][0](arguments) == USER_MISTAKE
+    assert capsys.readouterr().err.startswith(f"error: {sentence}")
+
+
+@pytest.mark.parametrize("arguments", [[], ["runtimes"]])
+def test_a_missing_command_names_those_there_are(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench.main(arguments) == USER_MISTAKE
+    found = arguments[0] if arguments else "nothing"
+    told = f"expected one of turnaround, table, rounding, runtime, found {found}"
+    assert told in capsys.readouterr().err
+
+
+def test_help_without_a_command_says_what_each_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        bench.main(["--help"])
+    assert stop.value.code == 0
+    assert "worth: test accuracy" in " ".join(capsys.readouterr().out.replace("│", "").split())
+
+
+def test_termination_is_an_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def work(options: ConfiguredOptions) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return DONE
+
+    command = Command(options=ConfiguredOptions, work=work)
+    assert run_typed("experiments.nothing", command, []) == INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
+    assert signal.getsignal(signal.SIGTERM) is before
