@@ -8,13 +8,7 @@ import numpy.typing as npt
 from quant.deploy_graph import DeployGraph, QuantizeInput, RunIsland
 from quant.integer import run_graph, run_op
 
-__all__ = [
-    "ISLAND_TOLERANCE",
-    "describe_difference",
-    "describe_island_difference",
-    "fixed_input",
-    "reference_output",
-]
+__all__ = ["describe_difference", "describe_island_difference", "fixed_input", "reference_output"]
 
 ISLAND_TOLERANCE = 1e-5
 """Largest difference between two float islands' outputs, as a share of their largest magnitude."""

@@ -55,9 +55,9 @@ def with_random_codes(graph: DeployGraph, bits: Mapping[str, BitPair], seed: int
     widths = _tensor_widths(graph, {name: pair[1] for name, pair in bits.items()})
     ops = []
     for op in graph.ops:
-        op = _clipped(op, widths)
+        op = _clip(op, widths)
         if isinstance(op, Conv2d | Linear):
-            op = _recoded(op, *bits[op.layer], rng)
+            op = _recode(op, *bits[op.layer], rng)
         ops.append(op)
     return replace(graph, ops=tuple(ops))
 
@@ -70,7 +70,7 @@ def layer_alone(graph: DeployGraph, layer: str, bits: BitPair, seed: int) -> Dep
     """
     (step,) = (step for step in steps_of(graph) if getattr(step.op, "layer", None) == layer)
     assert isinstance(step.op, Conv2d | Linear)
-    op = _recoded(step.op, *bits, np.random.default_rng(seed))
+    op = _recode(step.op, *bits, np.random.default_rng(seed))
     names = {op.input, op.output, *step.reads, *step.writes, step.wide}
     return DeployGraph(
         network=f"{graph.network}.{layer}",
@@ -137,7 +137,7 @@ def reads_network_input(graph: DeployGraph) -> frozenset[str]:
     return frozenset(op.layer for op in graph.layer_ops() if op.input in fixed)
 
 
-def _recoded(
+def _recode(
     op: Conv2d | Linear, weight_bits: int, activation_bits: int, rng: np.random.Generator
 ) -> Conv2d | Linear:
     largest = _largest_weight(weight_bits)
@@ -172,7 +172,7 @@ def _tensor_widths(graph: DeployGraph, activation_bits: Mapping[str, int]) -> di
     return widths
 
 
-def _clipped(op: DeployOp, widths: Mapping[str, int]) -> DeployOp:
+def _clip(op: DeployOp, widths: Mapping[str, int]) -> DeployOp:
     """Return a producer with the clip of its tensor's new width."""
     bits = widths.get(op.output)
     if bits is None or (isinstance(op, QuantizeInput) and op.clip_max == 2**bits - 1):

@@ -7,9 +7,9 @@ a file on purpose can write the sums again.
 import hashlib
 from pathlib import Path
 
-__all__ = ["SUMS", "BundleError", "check_sums", "write_sums"]
+__all__ = ["BundleError", "compare_sums", "write_sums"]
 
-SUMS = "SHA256SUMS"
+_SUMS = "SHA256SUMS"
 _DIGITS = 64
 
 
@@ -20,20 +20,20 @@ class BundleError(ValueError):
 def write_sums(folder: Path) -> None:
     """Write the sums of all files of a folder."""
     lines = [f"{_digest(path)}  {path.relative_to(folder)}" for path in _files(folder)]
-    (folder / SUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / _SUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def check_sums(folder: Path) -> None:
+def compare_sums(folder: Path) -> None:
     """Compare every file of a bundle with its sum.
 
     Raises:
         BundleError: there are no sums, a file is missing, another one, or has none.
     """
-    sums = folder / SUMS
+    sums = folder / _SUMS
     try:
         lines = sums.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise BundleError(f"{folder} is no bundle: it has no readable {SUMS}") from None
+        raise BundleError(f"{folder} is no bundle: it has no readable {_SUMS}") from None
     expected = {}
     for line in lines:
         digest, separator, name = line.partition("  ")
@@ -55,7 +55,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and path.name != SUMS and "__pycache__" not in path.parts
+        if path.is_file() and path.name != _SUMS and "__pycache__" not in path.parts
     )
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 __all__ = ["read_constant", "write_constant"]
 
-Array = npt.NDArray[Any]
+_Array = npt.NDArray[Any]
 
 _BITS = "bits"
 _WINOGRAD = "winograd"
@@ -28,7 +28,7 @@ _BACK = np.array([[1, 0, 0, 0], [-1, 2, 0, -1], [0, 0, 0, 1]])
 """Twice what leads back."""
 
 
-def write_constant(array: Array, *, winograd: bool = False) -> tuple[dict[str, Any], bytes]:
+def write_constant(array: _Array, *, winograd: bool = False) -> tuple[dict[str, Any], bytes]:
     """Return what `read_constant` needs: a JSON document, and bytes.
 
     Args:
@@ -47,7 +47,7 @@ def write_constant(array: Array, *, winograd: bool = False) -> tuple[dict[str, A
     return document, np.ascontiguousarray(array).tobytes()
 
 
-def read_constant(document: Mapping[str, Any], data: bytes) -> Array:
+def read_constant(document: Mapping[str, Any], data: bytes) -> _Array:
     """Return the constant that `write_constant` wrote."""
     shape, dtype = tuple(document["shape"]), np.dtype(document["dtype"])
     if document["form"] == _RAW:
@@ -56,11 +56,11 @@ def read_constant(document: Mapping[str, Any], data: bytes) -> Array:
         return _read_bits(document, data, int(np.prod(shape))).astype(dtype).reshape(shape)
     taps = _read_bits(document, data, int(np.prod(shape)) * 9 // 16)
     taps = taps.reshape(shape[0], 3, 3, -1)
-    places: Array = np.einsum("ij,bjkn,lk->biln", _WEIGHTS, taps, _WEIGHTS, optimize=True)
+    places: _Array = np.einsum("ij,bjkn,lk->biln", _WEIGHTS, taps, _WEIGHTS, optimize=True)
     return places.astype(dtype).reshape(shape)
 
 
-def _write_bits(values: Array) -> tuple[dict[str, int], bytes]:
+def _write_bits(values: _Array) -> tuple[dict[str, int], bytes]:
     low, high = int(values.min()), int(values.max())
     bits = (high - low).bit_length()
     if bits > _MOST_BITS:
@@ -80,8 +80,8 @@ def _read_bits(document: Mapping[str, Any], data: bytes, count: int) -> npt.NDAr
     return numbers + np.int16(low) if abs(low) < 2**14 else numbers.astype(np.int64) + low
 
 
-def _weights_of(transformed: Array) -> Array:
+def _weights_of(transformed: _Array) -> _Array:
     """Return the weights `[blocks, 3, 3, ...]` behind transformed ones `[blocks, 16, ...]`."""
     places = transformed.reshape(transformed.shape[0], _PLACES, _PLACES, -1).astype(np.int32)
-    fourfold: Array = np.einsum("ij,bjkn,lk->biln", _BACK, places, _BACK, optimize=True)
+    fourfold: _Array = np.einsum("ij,bjkn,lk->biln", _BACK, places, _BACK, optimize=True)
     return fourfold // 4

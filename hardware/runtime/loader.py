@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hardware.runtime.checksums import BundleError, check_sums
+from hardware.runtime.checksums import BundleError, compare_sums
 from hardware.runtime.constants import read_constant
 from hardware.runtime.linked import LinkedProgram
 
@@ -30,7 +30,7 @@ class Bundle:
             BundleError: a file is missing, damaged or changed, or this is another kind of machine.
         """
         place = Path(folder)
-        check_sums(place)
+        compare_sums(place)
         document: dict[str, Any] = json.loads((place / "bundle.json").read_text(encoding="utf-8"))
         if document["version"] != _VERSION:
             raise BundleError(

@@ -45,11 +45,11 @@ from hardware.worker.tiles.layers import tile_tasks, tiles_digest
 from hardware.worker.tiles.trial import TileTrial
 from quant.deploy_graph import Conv2d, DeployGraph, Linear, RunIsland
 
-__all__ = ["STAMPED", "TakeSteps", "Workbench"]
+__all__ = ["TakeSteps", "Workbench"]
 
 T = TypeVar("T")
 
-STAMPED = 128
+_STAMPED = 128
 """Most executions whose steps are stamped in one timing."""
 
 TakeSteps = Callable[[int], npt.NDArray[np.float64]]
@@ -139,7 +139,7 @@ class Workbench:
         if self._program is None:
             raise BuildError("nothing is built yet, so there is nothing to time")
         repeats = self._program.time_repeats
-        return self._ruled(lambda: time_program(repeats, protocol), best_us, patience_s)
+        return self._time_with_ruler(lambda: time_program(repeats, protocol), best_us, patience_s)
 
     def time_layers(
         self, graph: DeployGraph, protocol: ProtocolConfig, best_us: float, patience_s: float
@@ -159,14 +159,14 @@ class Workbench:
         graph = self._ready(graph)
         steps, plans = self._plan(graph)
         called = [step for step, plan in zip(steps, plans, strict=True) if plan is not None]
-        stamps = Stamps.of(self._context(graph), len(called), STAMPED)
+        stamps = Stamps.of(self._context(graph), len(called), _STAMPED)
         program, stamp = self._assemble_stamped(graph, steps, plans, stamps)
 
         def work() -> tuple[Timing, dict[str, float]]:
             timing = time_program(program.time_repeats, protocol)
             one_ms = float(np.median(timing.values_ms))
             wanted = math.ceil(protocol.repeats * protocol.min_repeat_ms / one_ms)
-            medians = np.median(stamp(max(protocol.repeats, min(wanted, STAMPED))), axis=0)
+            medians = np.median(stamp(max(protocol.repeats, min(wanted, _STAMPED))), axis=0)
             layers = {
                 step.op.layer: float(taken_us)
                 for step, taken_us in zip(called, medians, strict=True)
@@ -174,7 +174,7 @@ class Workbench:
             }
             return timing, layers | island_times(called, medians)
 
-        return self._ruled(work, best_us, patience_s)
+        return self._time_with_ruler(work, best_us, patience_s)
 
     def execute(self, loops: int) -> None:
         """Run the current program `loops` times, one after the other, on its last input.
@@ -353,7 +353,7 @@ class Workbench:
         """Return microseconds of a fixed computation where the programs run."""
         return read_ruler_us()
 
-    def _ruled(
+    def _time_with_ruler(
         self, work: Callable[[], T], best_us: float, patience_s: float
     ) -> tuple[T, RulerReading]:
         """Time once the machine is about as fast as at its best, with a ruler beside it."""

@@ -32,7 +32,7 @@ from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.target import TargetConfig
 
-__all__ = ["CacheCounts", "KernelCache", "compile_entry", "default_folder"]
+__all__ = ["KernelCache", "cache_folder", "compile_entry"]
 
 _OBJECT, _LIBRARY = "kernel.o", "kernel.so"
 
@@ -58,8 +58,7 @@ class KernelCache:
 
     def __init__(self, config: TargetConfig) -> None:
         """Open the folder that the configuration names; it is made with the first kernel."""
-        named = Path(config.kernel_cache).expanduser() if config.kernel_cache else None
-        self.folder = (named or default_folder()).absolute()
+        self.folder = cache_folder(config.kernel_cache, "kernels")
         self.counts = CacheCounts()
         self._target = KernelTarget.of(config)
 
@@ -116,10 +115,10 @@ class KernelCache:
         )
 
 
-def default_folder() -> Path:
-    """Return `$XDG_CACHE_HOME/bitalloc/kernels`, or the same under `~/.cache`."""
+def cache_folder(named: str, kind: str) -> Path:
+    """Return a named folder, or where none is `$XDG_CACHE_HOME/bitalloc/KIND`, or in `~/.cache`."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "bitalloc" / "kernels"
+    return Path(named or f"{home}/bitalloc/{kind}").expanduser().absolute()
 
 
 def compile_entry(folder: Path, plan: KernelPlan, target: KernelTarget) -> None:

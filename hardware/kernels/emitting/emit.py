@@ -7,7 +7,7 @@ ten numbers, four at a time:
         with T.serial(tile_count(10, 4)) as tile:    # a loop of the kernel: 3 times
             start = tile_start(tile, 4, 10)          # an expression: min(tile * 4, 6)
             value = load(source, start, 4)           # four neighbours as one vector
-            store(output, start, value + spread(T.int32(1), 4), 4)
+            store(output, start, value + splat(T.int32(1), 4), 4)
 
     function("add_one", [Parameter(name="source", ...), Parameter(name="output", ...)], body)
 
@@ -41,7 +41,7 @@ __all__ = [
     "load",
     "local_vector",
     "shared_grid",
-    "spread",
+    "splat",
     "store",
     "tile_count",
     "tile_start",
@@ -162,7 +162,7 @@ def element_type(value: Any) -> str:
     return str(value.ty).partition("x")[0]
 
 
-def spread(scalar: Any, lanes: int) -> Any:
+def splat(scalar: Any, lanes: int) -> Any:
     """Return a vector of equal lanes, or the scalar where there is one lane."""
     return T.broadcast(scalar, lanes) if lanes > 1 else scalar
 

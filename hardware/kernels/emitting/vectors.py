@@ -4,7 +4,7 @@ Eight lanes, halved twice and joined again:
 
     vector              0  1  2  3  4  5  6  7
     parts(vector, 4)    0  1 | 2  3 | 4  5 | 6  7
-    joined(those)       0  1  2  3  4  5  6  7
+    join(those)       0  1  2  3  4  5  6  7
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import element_type, lanes_of
 
-__all__ = ["joined", "parts"]
+__all__ = ["join", "parts"]
 
 
 def parts(vector: Any, count: int) -> list[Any]:
@@ -26,11 +26,11 @@ def parts(vector: Any, count: int) -> list[Any]:
     return [part for one in halves for part in parts(one, count // 2)]
 
 
-def joined(vectors: Sequence[Any]) -> Any:
+def join(vectors: Sequence[Any]) -> Any:
     """Return equal vectors as one, in order; their number is a power of two."""
     if len(vectors) == 1:
         return vectors[0]
     middle = len(vectors) // 2
-    low, high = joined(vectors[:middle]), joined(vectors[middle:])
+    low, high = join(vectors[:middle]), join(vectors[middle:])
     whole = f"{element_type(low)}x{2 * lanes_of(low)}"
     return T.call_intrin(whole, "tirx.vectorcombine", low, high)

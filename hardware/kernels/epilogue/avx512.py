@@ -59,14 +59,14 @@ class Avx512Epilogue(PackedEpilogue):
         """Return uint8x64."""
         packed = _bytes(_words(*codes[:2]), _words(*codes[2:]))
         # Each 128-bit part of a packed vector holds four neighbours of each vector.
-        return _shuffled(packed, "int32", _part_by_part(4, 4))
+        return _shuffle(packed, "int32", _part_by_part(4, 4))
 
     def pack_pair(self, codes: Sequence[Any], dtype: str) -> Any:
         """Return uint8x32 or int16x32."""
         words = _words(*codes)
         if dtype == "uint8":
-            return _shuffled(_bytes(words, words), "int32", _part_by_part(2, 4))
-        return _shuffled(words, "int64", _part_by_part(2, 2))
+            return _shuffle(_bytes(words, words), "int32", _part_by_part(2, 4))
+        return _shuffle(words, "int64", _part_by_part(2, 2))
 
 
 def _part_by_part(vectors: int, step: int) -> list[int]:
@@ -82,7 +82,7 @@ def _bytes(low: Any, high: Any) -> Any:
     return _call("packuswb.512", low, high, dtype="uint8x64")
 
 
-def _shuffled(vector: Any, element: str, order: Sequence[int]) -> Any:
+def _shuffle(vector: Any, element: str, order: Sequence[int]) -> Any:
     """Return chosen elements of a vector, whose own type may be narrower."""
     own, lanes = str(vector.ty).split("x")
     size = int(element.removeprefix("int")) // int(own.lstrip("uint"))

@@ -33,12 +33,12 @@ from hardware.kernels.emitting.emit import (
     lanes_of,
     load,
     local_vector,
-    spread,
+    splat,
     store,
     vector_type,
 )
 from hardware.kernels.emitting.vectors import parts
-from hardware.kernels.epilogue.requantize import narrowed, requantized
+from hardware.kernels.epilogue.requantize import narrow_codes, requantize
 
 __all__ = [
     "Avx2Epilogue",
@@ -132,7 +132,7 @@ class PlainEpilogue(EmitEpilogue):
                 result = T.Cast(vector_type("float32", lanes), total) * multiplier
                 store_first(result, outputs.buffer, outputs.place + start, count)
             else:
-                codes = requantized(total, multiplier, scaling.limits, lanes)
+                codes = requantize(total, multiplier, scaling.limits, lanes)
                 self._emit_codes(codes, scaling.follow, outputs, start, count)
             start += lanes
 
@@ -142,20 +142,20 @@ class PlainEpilogue(EmitEpilogue):
         """Emit the store of one vector of codes, float32 integers, and of what follows."""
         lanes = lanes_of(codes)
         if follow is not None and follow.other is not None:
-            own = T.nearbyint(codes * spread(follow.scales[0], lanes))
+            own = T.nearbyint(codes * splat(follow.scales[0], lanes))
             other = load(follow.other, outputs.place + start, lanes)
             other = T.Cast(vector_type("float32", lanes), other)
-            codes = own + T.nearbyint(other * spread(follow.scales[1], lanes))
-            low, high = (spread(follow.limits[index], lanes) for index in (0, 1))
+            codes = own + T.nearbyint(other * splat(follow.scales[1], lanes))
+            low, high = (splat(follow.limits[index], lanes) for index in (0, 1))
             codes = T.min(T.max(codes, low), high)
         if outputs.buffer is not None:
-            stored = narrowed(codes, outputs.dtype, lanes)
+            stored = narrow_codes(codes, outputs.dtype, lanes)
             store_first(stored, outputs.buffer, outputs.place + start, count)
         if follow is not None and outputs.narrow is not None:
             limits = [follow.limits[index] for index in (2, 3, 4)]
-            narrow = requantized(codes, spread(follow.scales[2], lanes), limits, lanes)
+            narrow = requantize(codes, splat(follow.scales[2], lanes), limits, lanes)
             place = outputs.narrow_place + start
-            store_first(narrowed(narrow, "uint8", lanes), outputs.narrow, place, count)
+            store_first(narrow_codes(narrow, "uint8", lanes), outputs.narrow, place, count)
 
 
 class PackedEpilogue(EmitEpilogue):

@@ -28,24 +28,24 @@ from hardware.kernels.shapes.geometry import Geometry
 
 __all__ = ["PixelOutputs", "Tensors"]
 
-Shape = tuple[int, ...]
+_Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tensors:
     """The tensors of a layer and of what is computed with it, as they are stored."""
 
-    codes: Shape
-    output: Shape | None
+    codes: _Shape
+    output: _Shape | None
     """None where only narrow codes are kept."""
     out_dtype: str
     """`uint8`, `int16` or `float32` (logits)."""
     adds: bool = False
     """Whether another tensor of the output's shape, int16, is added."""
-    wide: Shape = ()
-    """Shape of the layer's own output, stored or not."""
-    narrow: Shape | None = None
-    """Shape of the narrow codes, where a requantization follows."""
+    wide: _Shape = ()
+    """_Shape of the layer's own output, stored or not."""
+    narrow: _Shape | None = None
+    """_Shape of the narrow codes, where a requantization follows."""
     narrow_border: tuple[int, int] = (0, 0)
 
     def parameters(self, constants: Mapping[str, npt.NDArray[Any]]) -> list[Parameter]:

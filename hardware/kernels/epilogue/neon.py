@@ -15,7 +15,7 @@ from typing import Any
 
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emitting.vectors import joined
+from hardware.kernels.emitting.vectors import join
 from hardware.kernels.epilogue.epilogue import PackedEpilogue
 
 __all__ = ["NeonEpilogue"]
@@ -37,11 +37,11 @@ class NeonEpilogue(PackedEpilogue):
     def pack_bytes(self, codes: Sequence[Any]) -> Any:
         """Return uint8x16."""
         words = (self.pack_pair(pair, "int16") for pair in (codes[:2], codes[2:]))
-        return joined([_call("sqxtun", pair, dtype="uint8x8") for pair in words])
+        return join([_call("sqxtun", pair, dtype="uint8x8") for pair in words])
 
     def pack_pair(self, codes: Sequence[Any], dtype: str) -> Any:
         """Return int16x8."""
-        return joined([_call("sqxtn", code, dtype="int16x4") for code in codes])
+        return join([_call("sqxtn", code, dtype="int16x4") for code in codes])
 
 
 def _call(name: str, *arguments: Any, dtype: str) -> Any:

@@ -13,12 +13,12 @@ from typing import Any
 
 from tvm.tirx.script import builder as T
 
-from hardware.kernels.emitting.emit import spread, vector_type
+from hardware.kernels.emitting.emit import splat, vector_type
 
-__all__ = ["narrowed", "requantized"]
+__all__ = ["narrow_codes", "requantize"]
 
 
-def requantized(values: Any, multiplier: Any, limits: Any, lanes: int) -> Any:
+def requantize(values: Any, multiplier: Any, limits: Any, lanes: int) -> Any:
     """Return clip(rint(f32(values) * multiplier) + zero_point) as float32 of integers.
 
     Zero point and clip are applied in float: both are exact below 2^24, beyond it the clip decides,
@@ -34,11 +34,11 @@ def requantized(values: Any, multiplier: Any, limits: Any, lanes: int) -> Any:
     Source: docs/integers.md, "Requantization".
     """
     rounded = T.nearbyint(T.Cast(vector_type("float32", lanes), values) * multiplier)
-    moved = rounded + spread(limits[0], lanes)
-    return T.min(T.max(moved, spread(limits[1], lanes)), spread(limits[2], lanes))
+    moved = rounded + splat(limits[0], lanes)
+    return T.min(T.max(moved, splat(limits[1], lanes)), splat(limits[2], lanes))
 
 
-def narrowed(values: Any, dtype: str, lanes: int) -> Any:
+def narrow_codes(values: Any, dtype: str, lanes: int) -> Any:
     """Return float32 integers within the range of an integer type as that type."""
     # By way of int32: x86 converts to no narrower integers, and LLVM would go lane by lane.
     return T.Cast(vector_type(dtype, lanes), T.Cast(vector_type("int32", lanes), values))

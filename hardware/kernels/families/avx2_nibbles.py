@@ -57,8 +57,8 @@ class Avx2Nibbles(Avx2Bytes):
         # x86 shifts no bytes: the neighbour's bits that come along are masked away.
         words = T.reinterpret(weight, dtype="uint16x16")
         high = T.reinterpret(T.shift_right(words, T.broadcast(T.uint16(4), 16)), dtype="uint8x32")
-        low = pmaddubsw(first, _looked_up(table, T.bitwise_and(weight, mask)))
-        term = low + pmaddubsw(second, _looked_up(table, T.bitwise_and(high, mask)))
+        low = pmaddubsw(first, _look_up(table, T.bitwise_and(weight, mask)))
+        term = low + pmaddubsw(second, _look_up(table, T.bitwise_and(high, mask)))
         return term if total is None else total + term
 
     def weight_steps(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
@@ -74,6 +74,6 @@ class Avx2Nibbles(Avx2Bytes):
         return np.where(nibbles < 8, nibbles, nibbles - _NIBBLES).astype(np.int8).view(np.uint8)
 
 
-def _looked_up(table: Any, nibbles: Any) -> Any:
+def _look_up(table: Any, nibbles: Any) -> Any:
     name = T.llvm_lookup_intrinsic_id("llvm.x86.avx2.pshuf.b")
     return T.call_llvm_pure_intrin(name, table, nibbles, dtype="uint8x32")

@@ -34,7 +34,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import load
-from hardware.kernels.shapes.reorder import reordered
+from hardware.kernels.shapes.reorder import reorder
 from hardware.kernels.shapes.transform import SAVING
 
 __all__ = ["CodeDtype", "Family", "WeightDtype", "broadcast_word"]
@@ -155,7 +155,7 @@ class Family(ABC):
         *outer, channels, codes = rows.shape
         steps, n = codes // self.products, len(outer)
         split = rows.astype(self.weight_dtype, copy=False).reshape(*outer, channels, steps, -1)
-        moved = reordered(split, (*range(n), n + 1, n, n + 2))
+        moved = reorder(split, (*range(n), n + 1, n, n + 2))
         return moved.reshape(*outer, steps, channels * self.products)
 
     def sums_in_registers(self, vectors: int) -> int:

@@ -31,7 +31,7 @@ from typing import Any
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import element_type, lanes_of, load
-from hardware.kernels.emitting.vectors import joined, parts
+from hardware.kernels.emitting.vectors import join, parts
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
 from hardware.kernels.shapes.geometry import Geometry
 
@@ -70,7 +70,7 @@ class FourChannels(Family):
 
     def fold(self, total: Any) -> tuple[Any, ...]:
         """Return neighbouring sums of each channel added up, in lanes twice as wide."""
-        return (joined([_add_pairs(part) for part in parts(T.Bind(total), _CHANNELS)]),)
+        return (join([_add_pairs(part) for part in parts(T.Bind(total), _CHANNELS)]),)
 
     def sums_in_registers(self, vectors: int) -> int:
         """Return how many accumulators of four registers leave room for the weights."""
@@ -126,7 +126,7 @@ class NeonBytes(FourChannels):
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + products, sixteen sums for each channel."""
-        term = joined([code] * _CHANNELS) * weight
+        term = join([code] * _CHANNELS) * weight
         return term if total is None else total + term
 
     def finish(self, carried: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -185,7 +185,7 @@ def _add_pairs(sums: Any) -> Any:
 
 def _words(vectors: Sequence[Any]) -> Any:
     """Return vectors of int8 as one of int16."""
-    whole = joined(vectors)
+    whole = join(vectors)
     return T.Cast(f"int16x{lanes_of(whole)}", whole)
 
 

@@ -55,9 +55,9 @@ class Vnni(Family):
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + the sums of four products."""
-        return self.added(total, code, weight)
+        return self.add_products(total, code, weight)
 
-    def added(self, total: Any | None, code: Any, weight: Any) -> Any:
+    def add_products(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return int32 total + the sums of four products of u8 codes and s8 weights."""
         total = T.broadcast(T.int32(0), self.channels) if total is None else total
         return T.call_llvm_pure_intrin(

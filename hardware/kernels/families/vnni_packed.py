@@ -14,7 +14,7 @@ A byte of two weights, -1 for code q0 in its low half and 5 for code q4 in its h
     >>> from hardware.kernels.families.vnni import AVX_VNNI
     >>> rows = np.zeros((8, 8), np.int8)  # 8 channels, 8 codes
     >>> rows[0] = (-1, 2, 3, 4, 5, -6, 7, -7)
-    >>> [f"{byte:08b}" for byte in packed(AVX_VNNI, 4).weight_steps(rows)[0, :4]]
+    >>> [f"{byte:08b}" for byte in choose_packed(AVX_VNNI, 4).weight_steps(rows)[0, :4]]
     ['01011111', '10100010', '01110011', '10010100']
 """
 
@@ -28,7 +28,7 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.families.family import WeightDtype, broadcast_word
 from hardware.kernels.families.vnni import Vnni
 
-__all__ = ["VnniPacked", "packed"]
+__all__ = ["choose_packed"]
 
 _GROUP = 4
 """Codes of one lane."""
@@ -66,7 +66,7 @@ class VnniPacked(Vnni):
             # x86 shifts no bytes: the neighbour's bits that come along are masked away.
             shift = T.broadcast(T.uint32(8 - bits * (index + 1)), self.channels)
             moved = T.reinterpret(T.shift_left(words, shift), dtype=f"uint8x{lanes}")
-            total = self.added(total, four, T.bitwise_and(moved, top))
+            total = self.add_products(total, four, T.bitwise_and(moved, top))
         return total
 
     def finish(self, carried: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -89,7 +89,7 @@ class VnniPacked(Vnni):
         return steps * self.products * _LARGEST_PRODUCT <= np.iinfo(np.int32).max
 
 
-def packed(family: Vnni, weight_bits: int) -> VnniPacked:
+def choose_packed(family: Vnni, weight_bits: int) -> VnniPacked:
     """Return the family that reads as few bytes as a width allows.
 
     Args:

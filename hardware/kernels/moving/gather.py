@@ -26,14 +26,14 @@ from hardware.kernels.emitting.emit import (
     function,
     load,
     local_vector,
-    spread,
+    splat,
     store,
     tile_count,
     tile_start,
     vector_type,
     when,
 )
-from hardware.kernels.epilogue.requantize import narrowed, requantized
+from hardware.kernels.epilogue.requantize import narrow_codes, requantize
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.layout import Layout
 
@@ -56,7 +56,7 @@ def max_pool_kernel(symbol: str, geometry: Geometry, dtype: str) -> Any:
         def emit_window(window: _Window) -> None:
             lanes = window.lanes
             best = local_vector(dtype, lanes)
-            store(best, 0, spread(lowest, lanes), lanes)
+            store(best, 0, splat(lowest, lanes), lanes)
 
             def take(value: Any) -> None:
                 store(best, 0, T.max(load(best, 0, lanes), value), lanes)
@@ -87,16 +87,16 @@ def avg_pool_kernel(symbol: str, geometry: Geometry, dtypes: tuple[str, str]) ->
         def emit_window(window: _Window) -> None:
             lanes = window.lanes
             total = local_vector("int32", lanes)
-            store(total, 0, spread(T.int32(0), lanes), lanes)
+            store(total, 0, splat(T.int32(0), lanes), lanes)
 
             def take(value: Any) -> None:
                 wide = T.Cast(vector_type("int32", lanes), value)
                 store(total, 0, load(total, 0, lanes) + wide, lanes)
 
             window.emit_reads(source, take)
-            scale = spread(multiplier[0], lanes)
-            codes = requantized(load(total, 0, lanes), scale, limits, lanes)
-            store(output, window.output, narrowed(codes, dtypes[1], lanes), lanes)
+            scale = splat(multiplier[0], lanes)
+            codes = requantize(load(total, 0, lanes), scale, limits, lanes)
+            store(output, window.output, narrow_codes(codes, dtypes[1], lanes), lanes)
 
         _emit_windows(geometry, emit_window)
 

@@ -29,7 +29,7 @@ def lookup_kernel(
         shapes: Of both as they are stored, border included.
         dtype: Type of the table and the output.
     """
-    into, out = layouts[0].joined(layouts[1])
+    into, out = layouts[0].join_rows(layouts[1])
 
     def body(source: Any, table: Any, output: Any) -> None:
         with T.grid(into.batch, into.height, into.row_values) as (image, row, value):

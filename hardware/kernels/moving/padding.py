@@ -16,7 +16,7 @@ from hardware.kernels.emitting.emit import (
     Parameter,
     function,
     load,
-    spread,
+    splat,
     store,
     tile_count,
     tile_start,
@@ -56,7 +56,7 @@ def pad_kernel(
                 return
             lanes = min(count, _LANES)
             with T.serial(tile_count(count, lanes)) as tile:
-                value = spread(zero_point[0], lanes)
+                value = splat(zero_point[0], lanes)
                 store(output, start + tile_start(tile, lanes, count), value, lanes)
 
         def fill_rows(image: Any, first: int, count: int) -> None:

@@ -30,13 +30,13 @@ from hardware.kernels.emitting.emit import (
     Parameter,
     function,
     load,
-    spread,
+    splat,
     store,
     tile_count,
     tile_start,
     vector_type,
 )
-from hardware.kernels.epilogue.requantize import narrowed, requantized
+from hardware.kernels.epilogue.requantize import narrow_codes, requantize
 from hardware.kernels.shapes.layout import Layout
 
 __all__ = [
@@ -69,9 +69,9 @@ def requantize_kernel(
 
     def body(source: Any, multiplier: Any, limits: Any, output: Any) -> None:
         def emit(places: Sequence[Any], lanes: int) -> None:
-            scale = spread(multiplier[0], lanes)
-            result = requantized(load(source, places[0], lanes), scale, limits, lanes)
-            store(output, places[1], narrowed(result, dtypes[1], lanes), lanes)
+            scale = splat(multiplier[0], lanes)
+            result = requantize(load(source, places[0], lanes), scale, limits, lanes)
+            store(output, places[1], narrow_codes(result, dtypes[1], lanes), lanes)
 
         _emit_vectors(layouts, emit)
 
@@ -104,11 +104,11 @@ def add_kernel(
             total = None
             for branch, source in enumerate((left, right)):
                 real = T.Cast(vector_type("float32", lanes), load(source, places[branch], lanes))
-                term = T.nearbyint(real * spread(multipliers[branch], lanes))
+                term = T.nearbyint(real * splat(multipliers[branch], lanes))
                 total = term if total is None else total + term
             # Sums of rounded terms are exact below 2^24; beyond it the clip decides.
-            total = T.min(T.max(total, spread(clips[0], lanes)), spread(clips[1], lanes))
-            store(output, places[2], narrowed(total, dtypes[2], lanes), lanes)
+            total = T.min(T.max(total, splat(clips[0], lanes)), splat(clips[1], lanes))
+            store(output, places[2], narrow_codes(total, dtypes[2], lanes), lanes)
 
         _emit_vectors(layouts, emit)
 
@@ -145,10 +145,10 @@ def multiply_kernel(
             for branch, source in enumerate((left, right)):
                 code = T.Cast(vector_type("int32", lanes), load(source, places[branch], lanes))
                 # Codes have sixteen bits, so that products fit into int32.
-                term = code - spread(zero_points[branch], lanes)
+                term = code - splat(zero_points[branch], lanes)
                 product = term if product is None else product * term
-            codes = requantized(product, spread(multiplier[0], lanes), limits, lanes)
-            store(output, places[2], narrowed(codes, dtypes[2], lanes), lanes)
+            codes = requantize(product, splat(multiplier[0], lanes), limits, lanes)
+            store(output, places[2], narrow_codes(codes, dtypes[2], lanes), lanes)
 
         _emit_places(layouts, emit)
 
@@ -182,13 +182,13 @@ def quantize_input_kernel(
     planes = layout.channels
     if len(shape) == 2:
         # The values of a vector are one row of pixels of one channel.
-        (layout,) = layout.joined()
+        (layout,) = layout.join_rows()
         layout = replace(layout, width=layout.row_values, channels=1)
         planes = 1
 
     def body(source: Any, multiplier: Any, limits: Any, output: Any) -> None:
         lanes = _LANES if layout.width >= _LANES else 1
-        scale = spread(multiplier[0], lanes)
+        scale = splat(multiplier[0], lanes)
         with T.grid(layout.batch, layout.height, tile_count(layout.width, lanes)) as (
             image,
             row,
@@ -198,7 +198,7 @@ def quantize_input_kernel(
             for plane in range(planes):
                 line = (image * planes + plane) * layout.height + row
                 value = load(source, line * layout.width + column, lanes)
-                codes = narrowed(requantized(value, scale, limits, lanes), dtype, lanes)
+                codes = narrow_codes(requantize(value, scale, limits, lanes), dtype, lanes)
                 place = layout.row(image, row) + column * planes + plane
                 where = T.ramp(place, planes, lanes) if lanes > 1 else place
                 T.buffer_store(output, codes, [where])
@@ -256,7 +256,7 @@ def _emit_vectors(layouts: Sequence[Layout], emit: Callable[[Sequence[Any], int]
         layouts: Of tensors of equal shapes.
         emit: Called with a vector's place in each of them, and its lanes.
     """
-    layouts = layouts[0].joined(*layouts[1:])
+    layouts = layouts[0].join_rows(*layouts[1:])
     one = layouts[0]
     lanes = _LANES if one.row_values >= _LANES else 1
     with T.grid(one.batch, one.height, tile_count(one.row_values, lanes)) as (image, row, tile):

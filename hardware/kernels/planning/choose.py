@@ -39,7 +39,7 @@ from hardware.kernels.families.transformed import (
     vnni_winograd,
 )
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
-from hardware.kernels.families.vnni_packed import packed
+from hardware.kernels.families.vnni_packed import choose_packed
 from hardware.kernels.products.depthwise import DepthwiseFamily, GenericDepthwise
 from hardware.kernels.products.depthwise_avx2 import choose_avx2_depthwise
 from hardware.kernels.products.depthwise_neon import choose_neon_depthwise
@@ -97,7 +97,7 @@ def choose_family(
         if fits and _VNNI_BOUNDS.admit(geometry):
             return vnni_winograd(vnni)
         if weight_bits <= _NIBBLE_BITS and _is_vector_product(geometry):
-            small = packed(vnni, weight_bits)
+            small = choose_packed(vnni, weight_bits)
             return small if small.fits(ceil(geometry.run_codes / small.products)) else vnni
         return vnni
     pairs = geometry.runs * ceil(geometry.run_codes / 2)
@@ -120,7 +120,9 @@ def _choose_avx2(
     transformed = None
     if transform != "none":
         bounds = _AVX2_BOUNDS if table is None else _BESIDE_TABLE
-        transformed = _avx2_transformed(weight_bits, activation_bits, geometry, bounds, transform)
+        transformed = _choose_avx2_winograd(
+            weight_bits, activation_bits, geometry, bounds, transform
+        )
     if transformed is not None:
         return transformed
     if table is not None:
@@ -136,7 +138,7 @@ def _choose_avx2(
     return Avx2Bytes(name=f"avx2-d{depth}", depth=depth)
 
 
-def _avx2_transformed(
+def _choose_avx2_winograd(
     weight_bits: int,
     activation_bits: int,
     geometry: Geometry,

@@ -17,7 +17,7 @@ from hardware.kernels.shapes.layout import Layout
 from hardware.kernels.source_digest import source_digest
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["GENERIC", "ChooseSchedule", "PlanContext", "limits"]
+__all__ = ["ChooseSchedule", "PlanContext", "limits"]
 
 GENERIC = "generic"
 """Family of kernels that are written for every target."""

@@ -6,7 +6,7 @@ there; whoever measures with it first must know that.
 
 from collections.abc import Iterable
 
-__all__ = ["FALL_BACK", "HAVE_RUN", "never_run"]
+__all__ = ["FALL_BACK", "never_run"]
 
 FALL_BACK = "generic"
 """The family of every target and layer for which nothing faster is written."""

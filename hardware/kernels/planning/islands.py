@@ -65,7 +65,7 @@ def with_islands(graph: DeployGraph, batch: int, target: KernelTarget) -> Deploy
             ops.append(op)
             continue
         shapes = tuple((batch, *graph.tensors[name].shape) for name in op.inputs)
-        calls = _lowered(_Module(op.name, op.module), shapes, target)
+        calls = _lower(_Module(op.name, op.module), shapes, target)
         names = list(op.inputs)
         for index, call in enumerate(calls):
             last = index == len(calls) - 1
@@ -119,7 +119,7 @@ class _Module:
 
 
 @lru_cache(maxsize=_KEPT_ISLANDS)
-def _lowered(
+def _lower(
     island: _Module, shapes: tuple[tuple[int, ...], ...], target: KernelTarget
 ) -> tuple[_Call, ...]:
     try:

@@ -82,7 +82,7 @@ def plan_layer(step: Step, context: PlanContext) -> TiledPlan | DepthwisePlan:
         )
     if not any(tensors.narrow_border) and target.threads == 1:
         # One row of pixels has one tile less at its end; threads share rows.
-        geometry = geometry.flattened()
+        geometry = geometry.flatten()
     family = choose_family(target.family, *bits, geometry, target.transform)
     return TiledPlan(
         geometry=geometry,

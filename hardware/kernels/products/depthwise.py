@@ -38,7 +38,7 @@ from hardware.kernels.emitting.emit import (
     load,
     local_vector,
     shared_grid,
-    spread,
+    splat,
     store,
     tile_count,
     tile_start,
@@ -48,7 +48,7 @@ from hardware.kernels.epilogue.layer_tensors import PixelOutputs
 from hardware.kernels.families.generic import Generic
 from hardware.kernels.schedule.copying import emit_images
 from hardware.kernels.schedule.layer_plan import Buffers, LayerPlan, Packed
-from hardware.kernels.schedule.packing import shifted_bias
+from hardware.kernels.schedule.packing import shift_bias
 from hardware.kernels.shapes.geometry import Geometry
 from quant.deploy_graph import Conv2d, Linear
 
@@ -59,7 +59,6 @@ __all__ = [
     "GenericDepthwise",
     "emit_depthwise",
     "pack_depthwise",
-    "vector_starts",
 ]
 
 
@@ -140,7 +139,7 @@ class GenericDepthwise(DepthwiseFamily):
         wide = vector_type("int32", lanes)
         sums = [local_vector("int32", lanes) for _ in range(tile.columns)]
         for total in sums:
-            store(total, 0, spread(T.int32(0), lanes), lanes)
+            store(total, 0, splat(T.int32(0), lanes), lanes)
         with T.serial(g.kernel[0]) as row:
             for column in range(g.kernel[1]):
                 tap = (tile.block * g.kernel[0] + row) * g.kernel[1] + column
@@ -180,7 +179,7 @@ def pack_depthwise(op: Conv2d | Linear, plan: DepthwisePlan) -> Packed:
     weights = op.weight.reshape(g.channels, *g.kernel)
     multiplier = op.epilogue.multiplier.astype(np.float32)
     packed = family.pack(weights, vector_starts(g.channels, family.lanes))
-    return packed, shifted_bias(op, Generic(), 0), multiplier, {}
+    return packed, shift_bias(op, Generic(), 0), multiplier, {}
 
 
 def emit_depthwise(plan: DepthwisePlan, buffers: Buffers, outputs: PixelOutputs) -> None:

@@ -28,7 +28,7 @@ from hardware.kernels.families.avx2 import pmaddubsw, pmaddwd
 from hardware.kernels.products.depthwise import DepthwiseTile
 from hardware.kernels.products.depthwise_interleaved import InterleavedDepthwise
 
-__all__ = ["Avx2Depthwise", "choose_avx2_depthwise"]
+__all__ = ["choose_avx2_depthwise"]
 
 _INT16_MAX = 32767
 _ROWS = 2

@@ -26,7 +26,7 @@ from hardware.kernels.emitting.emit import load, local_vector, store
 from hardware.kernels.emitting.vectors import parts
 from hardware.kernels.products.depthwise import DepthwiseFamily, DepthwiseTile
 
-__all__ = ["NeonDepthwise", "choose_neon_depthwise"]
+__all__ = ["choose_neon_depthwise"]
 
 _INT16_MAX = 32767
 _LANES = 16

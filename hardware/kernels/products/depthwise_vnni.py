@@ -28,7 +28,7 @@ from hardware.kernels.families.vnni import AVX512_VNNI
 from hardware.kernels.products.depthwise import DepthwiseTile
 from hardware.kernels.products.depthwise_interleaved import InterleavedDepthwise
 
-__all__ = ["VnniDepthwise", "choose_vnni_depthwise"]
+__all__ = ["choose_vnni_depthwise"]
 
 _ROWS = 4
 _CHANNELS = 16
@@ -67,7 +67,7 @@ class VnniDepthwise(InterleavedDepthwise):
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + the sums of four products."""
-        return AVX512_VNNI.added(total, code, weight)
+        return AVX512_VNNI.add_products(total, code, weight)
 
 
 def choose_vnni_depthwise(channels: int) -> VnniDepthwise | None:

@@ -35,7 +35,7 @@ from hardware.kernels.emitting.emit import load, shared_grid, store, tile_count,
 from hardware.kernels.epilogue.layer_tensors import PixelOutputs
 from hardware.kernels.schedule.copying import emit_images
 from hardware.kernels.schedule.layer_plan import Buffers, Packed, TiledPlan
-from hardware.kernels.schedule.packing import pack_channels, pack_weights, shifted_bias
+from hardware.kernels.schedule.packing import pack_channels, pack_weights, shift_bias
 from hardware.kernels.schedule.register_tiles import Operands, RegisterTiles, Tile
 from quant.deploy_graph import Conv2d, Linear
 
@@ -48,7 +48,7 @@ def pack_direct(op: Conv2d | Linear, plan: TiledPlan) -> Packed:
     Raises:
         BuildError: a bias does not fit int32.
     """
-    bias = shifted_bias(op, plan.family, plan.schedule.steps(plan.geometry))
+    bias = shift_bias(op, plan.family, plan.schedule.steps(plan.geometry))
     multiplier = op.epilogue.multiplier.astype(np.float32)
     table = plan.family.lookup_table()
     return (

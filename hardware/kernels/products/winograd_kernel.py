@@ -140,13 +140,13 @@ class _Winograd:
             channel = tile_start(part, lanes, g.channels)
             place = start + row * g.row_codes + column * g.channels + channel
 
-            def loaded(y: int, x: int, place: Any = place) -> Any:
+            def fetch(y: int, x: int, place: Any = place) -> Any:
                 code = load(codes, place + y * g.row_codes + x * g.channels, lanes)
                 return T.Cast(vector_type(self.family.code_dtype, lanes), code)
 
-            columns = [_transformed(CODES, [loaded(y, x) for y in range(4)]) for x in range(4)]
+            columns = [_transform(CODES, [fetch(y, x) for y in range(4)]) for x in range(4)]
             for y in range(4):
-                line = _transformed(CODES, [column[y] for column in columns])
+                line = _transform(CODES, [column[y] for column in columns])
                 for x, value in enumerate(line):
                     if offset is not None and has_offset(y, x):
                         value = value + T.broadcast(offset[0], lanes)
@@ -158,16 +158,15 @@ class _Winograd:
         lanes, dtype = self.family.weight_lanes, self.family.weight_dtype
         with T.serial(self.place_weights // lanes) as index:
 
-            def loaded(row: int, column: int) -> Any:
+            def fetch(row: int, column: int) -> Any:
                 at = (block * TAPS + 3 * row + column) * self.place_weights + index * lanes
                 return T.Cast(vector_type(dtype, lanes), load(taps, at, lanes))
 
             columns = [
-                _transformed(WEIGHTS, [loaded(row, column) for row in range(3)])
-                for column in range(3)
+                _transform(WEIGHTS, [fetch(row, column) for row in range(3)]) for column in range(3)
             ]
             for row in range(4):
-                line = _transformed(WEIGHTS, [column[row] for column in columns])
+                line = _transform(WEIGHTS, [column[row] for column in columns])
                 for column, value in enumerate(line):
                     at = (4 * row + column) * self.weight_stride + index * lanes
                     store(weights, at, value, lanes)
@@ -218,18 +217,18 @@ class _Winograd:
         """Return the sums of a tile's four pixels, one int32 vector of channels each."""
         lanes = self.family.wide_lanes
 
-        def loaded(row: int, column: int) -> Any:
+        def fetch(row: int, column: int) -> Any:
             at = (4 * row + column) * self.sum_stride + tile * self.block_channels
             return load(sums, at + channel, lanes)
 
         columns = [
-            _transformed(SUMS, [loaded(row, column) for row in range(4)]) for column in range(4)
+            _transform(SUMS, [fetch(row, column) for row in range(4)]) for column in range(4)
         ]
         quarter = T.broadcast(T.int32(2), lanes)
         return [
-            _kept(T.shift_right(value, quarter))
+            _keep(T.shift_right(value, quarter))
             for row in range(2)
-            for value in _transformed(SUMS, [column[row] for column in columns])
+            for value in _transform(SUMS, [column[row] for column in columns])
         ]
 
     def _pixel(self, tile: Any) -> tuple[Any, Any]:
@@ -251,10 +250,10 @@ def _odd_lines(count: int, dtype: str) -> int:
     return (lines + 1 - lines % 2) * in_line
 
 
-def _transformed(matrix: Sequence[Sequence[int]], values: Sequence[Any]) -> list[Any]:
+def _transform(matrix: Sequence[Sequence[int]], values: Sequence[Any]) -> list[Any]:
     """Return a matrix of 2, 1, 0 and -1 times a line of vectors."""
     # Each is used several times.
-    values = [_kept(value) for value in values]
+    values = [_keep(value) for value in values]
     result = []
     for row in matrix:
         pairs = list(zip(row, values, strict=True))
@@ -268,7 +267,7 @@ def _transformed(matrix: Sequence[Sequence[int]], values: Sequence[Any]) -> list
     return result
 
 
-def _kept(value: Any) -> Any:
+def _keep(value: Any) -> Any:
     """Emit a local vector: an expression would be copied to each of its uses."""
     lanes = lanes_of(value)
     kept = local_vector(element_type(value), lanes)

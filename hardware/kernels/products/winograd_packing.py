@@ -33,8 +33,8 @@ import numpy.typing as npt
 
 from hardware.errors import BuildError
 from hardware.kernels.schedule.layer_plan import Packed, TiledPlan
-from hardware.kernels.schedule.packing import pack_channels, pack_weights, shifted_bias
-from hardware.kernels.shapes.reorder import reordered
+from hardware.kernels.schedule.packing import pack_channels, pack_weights, shift_bias
+from hardware.kernels.shapes.reorder import reorder
 from hardware.kernels.shapes.transform import (
     PLACES,
     TAPS,
@@ -72,15 +72,15 @@ def pack_winograd(op: Conv2d | Linear, plan: TiledPlan) -> Packed:
         channels=TAPS * products.channels,
         out_channels=TAPS * products.out_channels,
     )
-    taps = pack_weights(reordered(op.weight, (1, 2, 0, 3)), replace(plan, geometry=grouped))
+    taps = pack_weights(reorder(op.weight, (1, 2, 0, 3)), replace(plan, geometry=grouped))
     blocks, *vectors = schedule.weight_shape(products, family)
     weights: npt.NDArray[Any]
     if schedule.transforms_weights:
-        weights = reordered(taps.reshape(TAPS, blocks, *vectors), (1, 0, 2, 3, 4)).astype(np.int8)
+        weights = reorder(taps.reshape(TAPS, blocks, *vectors), (1, 0, 2, 3, 4)).astype(np.int8)
     else:
         weights = np.empty((blocks, PLACES, *vectors), family.weight_dtype)
         transform_taps(taps.reshape(3, 3, blocks, *vectors), weights)
-    plain = shifted_bias(op, family, schedule.steps(products)).astype(np.int64)
+    plain = shift_bias(op, family, schedule.steps(products)).astype(np.int64)
     biases, extra = np.stack([plain] * _PIXELS), {}
     if plan.family.code_dtype == "uint8":
         extra["offset"] = np.array([code_offset(op.activation_bits)], np.uint8)

@@ -119,7 +119,7 @@ class _Copy:
             return
         if kind == "pairs":
             start, count, code = start // 2, count // 2, code * self._pair(0) + code * self._pair(1)
-        value = _converted(code, kind, 1)
+        value = _convert(code, kind, 1)
         lanes = _VECTOR if count >= _VECTOR else 1
         with T.serial(tile_count(count, lanes)) as index:
             spread = T.broadcast(value, lanes) if lanes > 1 else value
@@ -135,7 +135,7 @@ class _Copy:
         with T.serial(tile_count(count, lanes)) as index:
             place = tile_start(index, lanes, count)
             codes = load(self.codes, source + place, lanes)
-            store(self.scratch, start + place, _converted(codes, kind, lanes), lanes)
+            store(self.scratch, start + place, _convert(codes, kind, lanes), lanes)
 
     def _move_pairs(self, source: Any, start: Any, count: int) -> None:
         lanes = _VECTOR if count >= 2 * _VECTOR else 1
@@ -161,7 +161,7 @@ class _Copy:
         return self.family
 
 
-def _converted(codes: Any, kind: CodeDtype, lanes: int) -> Any:
+def _convert(codes: Any, kind: CodeDtype, lanes: int) -> Any:
     if kind in ("uint8", "pairs"):
         return codes
     suffix = f"x{lanes}" if lanes > 1 else ""

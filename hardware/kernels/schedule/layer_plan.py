@@ -69,14 +69,14 @@ class TiledPlan(LayerPlan):
         }
 
 
-Plan = TypeVar("Plan", bound=LayerPlan)
+_Plan = TypeVar("_Plan", bound=LayerPlan)
 
 
 def layer_function(
     symbol: str,
-    plan: Plan,
+    plan: _Plan,
     parameters: Sequence[Parameter],
-    emit: Callable[[Plan, Buffers, PixelOutputs], None],
+    emit: Callable[[_Plan, Buffers, PixelOutputs], None],
 ) -> Any:
     """Return the TensorIR function of one layer.
 

@@ -39,10 +39,10 @@ from hardware.kernels.families.family import Family
 from hardware.kernels.schedule.layer_plan import TiledPlan
 from hardware.kernels.schedule.schedule import Schedule
 from hardware.kernels.shapes.geometry import Geometry
-from hardware.kernels.shapes.reorder import reordered
+from hardware.kernels.shapes.reorder import reorder
 from quant.deploy_graph import Conv2d, Linear
 
-__all__ = ["pack_channels", "pack_weights", "shifted_bias"]
+__all__ = ["pack_channels", "pack_weights", "shift_bias"]
 
 
 def pack_weights(weight: npt.NDArray[np.int8], plan: TiledPlan) -> npt.NDArray[Any]:
@@ -66,10 +66,10 @@ def pack_weights(weight: npt.NDArray[np.int8], plan: TiledPlan) -> npt.NDArray[A
         *blocks.shape[:3], s.outer_runs(g), s.inside_runs, s.positions, f.weight_lanes
     )
     # Positions before runs: the steps of an iteration stand together.
-    return reordered(steps, (0, 1, 3, 5, 4, 2, 6)).reshape(s.weight_shape(g, f))
+    return reorder(steps, (0, 1, 3, 5, 4, 2, 6)).reshape(s.weight_shape(g, f))
 
 
-def shifted_bias(op: Conv2d | Linear, family: Family, steps: int) -> npt.NDArray[np.int32]:
+def shift_bias(op: Conv2d | Linear, family: Family, steps: int) -> npt.NDArray[np.int32]:
     """Return the bias of a kernel that sums `q * w` where `(q - z) * w` is meant.
 
     Args:

@@ -159,7 +159,7 @@ class Geometry:
         columns = self.kernel[1]
         return run // columns * row_step + run % columns * self.dilation[1] * self.channels
 
-    def flattened(self) -> "Geometry":
+    def flatten(self) -> "Geometry":
         """Return the same computation on one row of pixels, where windows are single pixels."""
         borders = self.border + self.out_border
         if self.kernel != (1, 1) or self.stride != (1, 1) or any(borders):

@@ -13,9 +13,9 @@ pixel's first value, and `b` marks the border:
     (12, 22)
 
 A loop goes over the `row_values` of each row: 6 of them, twice. Without borders the rows follow
-each other, and `joined` makes one row of 12 values of them, which vectors fill better.
+each other, and `join_rows` makes one row of 12 values of them, which vectors fill better.
 
-    >>> (one,) = Layout(batch=1, height=2, width=3, channels=2).joined()
+    >>> (one,) = Layout(batch=1, height=2, width=3, channels=2).join_rows()
     >>> one.height, one.row_values
     (1, 12)
 """
@@ -54,7 +54,7 @@ class Layout:
         row = image * (self.height + 2 * rows) + row + rows
         return row * ((self.width + 2 * columns) * self.channels) + columns * self.channels
 
-    def joined(self, *others: "Layout") -> tuple["Layout", ...]:
+    def join_rows(self, *others: "Layout") -> tuple["Layout", ...]:
         """Return this and other layouts as one row each where none has a border.
 
         A value then has the same place in all of them, and loops need not end with a row.

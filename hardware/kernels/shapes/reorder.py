@@ -11,7 +11,7 @@ together, and move as one 32-bit word: six moves for 24 bytes.
                                                 [8 .. 11]   [20 21 22 23]
 
     >>> array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    >>> reordered(array, (1, 0, 2))[0]
+    >>> reorder(array, (1, 0, 2))[0]
     array([[ 0,  1,  2,  3],
            [12, 13, 14, 15]], dtype=uint8)
 """
@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["reordered"]
+__all__ = ["reorder"]
 
 _WORDS = (np.dtype(np.complex128), *(np.dtype(f"u{size}") for size in (8, 4, 2, 1)))
 """Types of each size; they are only copied, so that any bits are valid in them."""
 
 
-def reordered(array: npt.NDArray[Any], axes: Sequence[int]) -> npt.NDArray[Any]:
+def reorder(array: npt.NDArray[Any], axes: Sequence[int]) -> npt.NDArray[Any]:
     """Return `array.transpose(axes)` as a contiguous copy, or `array` itself where it is one.
 
     Args:

@@ -51,6 +51,7 @@ __all__ = [
     "WEIGHTS",
     "TileGrid",
     "code_offset",
+    "has_offset",
     "is_winograd_shape",
     "largest_transformed_code",
     "largest_transformed_weight",

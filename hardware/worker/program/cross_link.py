@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hardware.errors import ToolchainError
 
-__all__ = ["CrossLinker", "find_cross_linker"]
+__all__ = ["find_cross_linker"]
 
 _VENDORS = ("-linux-gnu", "-unknown-linux-gnu", "-none-linux-gnu")
 """Endings that cross tools have after the architecture."""

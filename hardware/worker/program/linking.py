@@ -24,7 +24,7 @@ from hardware.graph.steps import Step
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.schedule.copying import SLACK_BYTES
 from hardware.runtime.linked import ENTRY, LAYOUT, STAMPED
-from hardware.worker.program.program import pooled, write_calls
+from hardware.worker.program.program import pool_constants, write_calls
 from hardware.worker.program.stamps import Stamps
 from hardware.worker.program.storage import StoragePlan, plan_storage
 from quant.deploy_graph import DeployGraph
@@ -92,9 +92,9 @@ def link_program(
     builder = relax.ExecBuilder()
     count = 0 if outside is None else sum(len(plan.constants) for plan in plans if plan is not None)
     with builder.function(ENTRY, num_inputs=len(storage.slots) + count):
-        constant = pooled(builder)
+        constant = pool_constants(builder)
         if outside is not None:
-            constant = _given(builder, len(storage.slots), outside)
+            constant = _pass_constants(builder, len(storage.slots), outside)
         write_calls(builder, graph, steps, plans, list(storage.slots), constant)
     layout = _layout(graph, storage, batch)
     if stamps is not None:
@@ -118,7 +118,7 @@ def link_program(
             raise BuildError(f"{graph.network} cannot be linked: {error}") from error
 
 
-def _given(
+def _pass_constants(
     builder: Any, first: int, outside: list[npt.NDArray[Any]]
 ) -> Callable[[npt.NDArray[Any]], int]:
     """Return what makes each constant one more argument of the function."""
@@ -139,7 +139,7 @@ def _write_stamped(
     stamps: Stamps,
 ) -> None:
     """Write the program once more, with a stamp before each step."""
-    in_pool = pooled(builder)
+    in_pool = pool_constants(builder)
 
     def stamp(place: int) -> None:
         operands = [in_pool(np.array([place], np.int32))]

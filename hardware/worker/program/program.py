@@ -23,7 +23,7 @@ from hardware.worker.program.stamps import Stamps
 from hardware.worker.program.storage import plan_storage
 from quant.deploy_graph import DeployGraph, DeployTensor, Flatten
 
-__all__ = ["Program", "Runnable", "assemble", "pooled", "write_calls"]
+__all__ = ["Program", "Runnable", "assemble", "pool_constants", "write_calls"]
 
 _ENTRY = "main"
 _POOLED_BYTES = 16 * 1024
@@ -139,7 +139,7 @@ def assemble(
     extra = [] if stamps is None else [stamps.counter, stamps.times]
     arguments = [*tensors.values(), *extra]
     builder = relax.ExecBuilder()
-    in_pool = pooled(builder)
+    in_pool = pool_constants(builder)
 
     def constant(array: npt.NDArray[Any]) -> int:
         """Pass large constants as arguments: the pool would read them to find equal ones."""
@@ -171,7 +171,7 @@ def assemble(
     return Program(machine, tensors, graph)
 
 
-def pooled(builder: Any) -> Callable[[npt.NDArray[Any]], int]:
+def pool_constants(builder: Any) -> Callable[[npt.NDArray[Any]], int]:
     """Return what puts a constant into a program's pool, where equal ones are stored once."""
     return lambda array: int(
         builder.convert_constant(tvm.runtime.tensor(np.asarray(array, order="C")))

@@ -168,7 +168,7 @@ class RemoteWorkbench(Workbench):
     def _assemble(
         self, graph: DeployGraph, steps: Sequence[Step], plans: Sequence[KernelPlan | None]
     ) -> RemoteProgram:
-        return self._uploaded(graph, steps, plans, None)
+        return self._upload(graph, steps, plans, None)
 
     def _assemble_stamped(
         self,
@@ -177,10 +177,10 @@ class RemoteWorkbench(Workbench):
         plans: Sequence[KernelPlan | None],
         stamps: Stamps,
     ) -> tuple[Runnable, TakeSteps]:
-        program = self._uploaded(graph, steps, plans, stamps)
+        program = self._upload(graph, steps, plans, stamps)
         return program, program.steps_us
 
-    def _uploaded(
+    def _upload(
         self,
         graph: DeployGraph,
         steps: Sequence[Step],

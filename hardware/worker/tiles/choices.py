@@ -7,12 +7,12 @@ searched again.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hardware.kernels.compiling.cache import cache_folder
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.family import Family
 from hardware.kernels.schedule.schedule import Schedule, candidates, make_schedule
@@ -21,14 +21,14 @@ from hardware.kernels.source_digest import source_digest
 from hardware.target import TargetConfig
 from quant.atomic_file import write_atomically
 
-__all__ = ["TileChoices", "default_folder"]
+__all__ = ["TileChoices"]
 
 _SHARED_DEPTH = 32
 """Family depths from which one choice serves all. Measured over 11 shapes: what depth 32 chooses
 makes depth 128 faster by 4.7 % (mean), and what depth 128 chooses by 4.2 %; but depth 16 gains
 nothing by the choice of 32, nor 8 by that of 16."""
 
-Shape = tuple[int, int, int, bool, bool, int, int]
+_Shape = tuple[int, int, int, bool, bool, int, int]
 
 
 class TileChoices:
@@ -40,10 +40,9 @@ class TileChoices:
 
     def __init__(self, config: TargetConfig) -> None:
         """Open the folder that the configuration names; it is made with the first choice."""
-        named = Path(config.tile_choices).expanduser() if config.tile_choices else None
-        self.folder = (named or default_folder()).absolute()
+        self.folder = cache_folder(config.tile_choices, "tiles")
         self._target = KernelTarget.of(config)
-        self._known: dict[str, Shape | None] = {}
+        self._known: dict[str, _Shape | None] = {}
 
     def schedule(self, geometry: Geometry, family: Family) -> Schedule:
         """Return the chosen schedule of a layer, or the default where none was chosen."""
@@ -95,7 +94,7 @@ class TileChoices:
     def _file(self, key: str) -> Path:
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
-    def _read(self, key: str) -> Shape | None:
+    def _read(self, key: str) -> _Shape | None:
         """Return the shape in a key's file, None where it is missing, damaged or another key's."""
         try:
             document = json.loads(self._file(key).read_text(encoding="utf-8"))
@@ -107,13 +106,7 @@ class TileChoices:
         return rows, columns, vectors, panels, terms, inside, group
 
 
-def default_folder() -> Path:
-    """Return `$XDG_CACHE_HOME/bitalloc/tiles`, or the same under `~/.cache`."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "bitalloc" / "tiles"
-
-
-def _shape(schedule: Schedule) -> Shape:
+def _shape(schedule: Schedule) -> _Shape:
     """Return what makes a schedule the same one for families that differ in depth only."""
     s = schedule
     return (

@@ -11,7 +11,7 @@ import pytest
 
 from hardware.errors import BuildError, ToolchainError
 from hardware.kernels.compiling import cache as cache_module
-from hardware.kernels.compiling.cache import KernelCache, default_folder
+from hardware.kernels.compiling.cache import KernelCache, cache_folder
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.target import TargetConfig
 from quant.deploy_graph import Requantize
@@ -148,6 +148,6 @@ def test_a_kernel_that_does_not_compile_is_named(tmp_path: Path) -> None:
 
 def test_the_default_folder_follows_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert default_folder() == Path("/somewhere/bitalloc/kernels")
+    assert cache_folder("", "kernels") == Path("/somewhere/bitalloc/kernels")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert default_folder() == Path.home() / ".cache/bitalloc/kernels"
+    assert cache_folder("", "kernels") == Path.home() / ".cache/bitalloc/kernels"

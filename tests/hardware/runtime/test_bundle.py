@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from hardware.runtime.checksums import check_sums, write_sums
+from hardware.runtime.checksums import compare_sums, write_sums
 from hardware.runtime.loader import Bundle, BundleError
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
@@ -138,7 +138,7 @@ def test_a_damaged_bundle_is_refused(
 ) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(small[1], folder)
-    check_sums(folder)
+    compare_sums(folder)
     path = folder / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -147,7 +147,7 @@ def test_a_damaged_bundle_is_refused(
     else:
         path.write_bytes(data if harm == "changed" else data[: len(data) // 2])
     with pytest.raises(BundleError, match=rf"{name} is (missing|damaged or was changed)"):
-        check_sums(folder)
+        compare_sums(folder)
 
 
 def test_sums_that_are_cut_off_or_no_sums_are_refused(
@@ -158,13 +158,13 @@ def test_sums_that_are_cut_off_or_no_sums_are_refused(
     lines = (folder / "SHA256SUMS").read_text().splitlines(keepends=True)
     (folder / "SHA256SUMS").write_text("".join(line for line in lines if "weights" not in line))
     with pytest.raises(BundleError, match=r"is cut off: expected weights\.bin"):
-        check_sums(folder)
+        compare_sums(folder)
     (folder / "SHA256SUMS").write_text(lines[0][:30])
     with pytest.raises(BundleError, match="is damaged"):
-        check_sums(folder)
+        compare_sums(folder)
     (folder / "SHA256SUMS").unlink()
     with pytest.raises(BundleError, match="is no bundle"):
-        check_sums(folder)
+        compare_sums(folder)
 
 
 def test_another_machine_and_another_shape_are_refused(
