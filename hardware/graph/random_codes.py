@@ -178,19 +178,12 @@ def _clip(op: DeployOp, widths: Mapping[str, int]) -> DeployOp:
     if bits is None or (isinstance(op, QuantizeInput) and op.clip_max == 2**bits - 1):
         return op
     largest = _largest_code(bits)
-    if isinstance(op, QuantizeInput):
-        return replace(
-            op,
-            multiplier=float(np.float32(op.multiplier * largest / op.clip_max)),
-            zero_point=min(op.zero_point, largest),
-            clip_max=largest,
-        )
     if isinstance(op, Lookup):
         codes = np.rint(op.table * (largest / max(int(op.table.max()), 1)))
         return replace(op, table=codes.astype(op.table.dtype))
     if isinstance(op, Pad2d):
         return replace(op, zero_point=min(op.zero_point, largest))
-    if isinstance(op, Requantize | AvgPool2d | Multiply):
+    if isinstance(op, QuantizeInput | Requantize | AvgPool2d | Multiply):
         return replace(
             op,
             multiplier=float(np.float32(op.multiplier * largest / op.clip_max)),

@@ -21,10 +21,8 @@ from hardware.graph.agreement import (
 from hardware.graph.borders import with_borders
 from hardware.graph.island_times import island_times
 from hardware.graph.random_codes import BitPair
-from hardware.graph.steps import Step, steps_of
 from hardware.kernels.compiling.cache import KernelCache
 from hardware.kernels.compiling.compile_pool import CompileReport, compile_kernels
-from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.context import ChooseSchedule, PlanContext
 from hardware.kernels.planning.islands import with_islands
@@ -38,6 +36,7 @@ from hardware.wire.built import Built
 from hardware.wire.tile_task import TileTask
 from hardware.worker.program.cross_link import find_cross_linker
 from hardware.worker.program.linking import Link, link_program
+from hardware.worker.program.planned import PlannedGraph
 from hardware.worker.program.program import Runnable, assemble
 from hardware.worker.program.stamps import Stamps
 from hardware.worker.tiles.choices import TileChoices
@@ -98,8 +97,7 @@ class Workbench:
         """Return what decides the time of a program, without compiling anything."""
         return tuple(
             (plan.symbol, tuple((array.shape, str(array.dtype)) for array in plan.constants))
-            for plan in self._plan(self._ready(graph))[1]
-            if plan is not None
+            for plan in self._plan(self._ready(graph)).plans
         )
 
     def build(self, graph: DeployGraph, check: bool = True) -> Built:
@@ -110,17 +108,16 @@ class Workbench:
         """
         started = time.perf_counter()
         self._program = None
-        ready = self._ready(graph)
-        steps, plans = self._plan(ready)
-        program = self._assemble(ready, steps, plans)
+        planned = self._plan(self._ready(graph))
+        program = self._assemble(planned)
         built = time.perf_counter()
         if check and (wrong := self._wrong(graph, program)):
             raise BuildError(wrong)
         self._program = program
         families = {
             step.op.layer: plan.family
-            for step, plan in zip(steps, plans, strict=True)
-            if plan is not None and isinstance(step.op, Conv2d | Linear)
+            for step, plan in planned.calls
+            if isinstance(step.op, Conv2d | Linear)
         }
         return Built(
             build_s=built - started, check_s=time.perf_counter() - built, families=families
@@ -157,10 +154,10 @@ class Workbench:
             ruler.
         """
         graph = self._ready(graph)
-        steps, plans = self._plan(graph)
-        called = [step for step, plan in zip(steps, plans, strict=True) if plan is not None]
+        planned = self._plan(graph)
+        called = [step for step, _ in planned.calls]
         stamps = Stamps.of(self._context(graph), len(called), _STAMPED)
-        program, stamp = self._assemble_stamped(graph, steps, plans, stamps)
+        program, stamp = self._assemble_stamped(planned, stamps)
 
         def work() -> tuple[Timing, dict[str, float]]:
             timing = time_program(program.time_repeats, protocol)
@@ -214,12 +211,7 @@ class Workbench:
         progress: Callable[[int, int], None] | None = None,
     ) -> CompileReport:
         """Compile the kernels of many candidates that the cache lacks (see `compile_kernels`)."""
-        plans = (
-            plan
-            for graph in graphs
-            for plan in self._plan(self._ready(graph))[1]
-            if plan is not None
-        )
+        plans = (plan for graph in graphs for plan in self._plan(self._ready(graph)).plans)
         return compile_kernels(plans, self._cache, self._target, processes, progress)
 
     def link(self, graph: DeployGraph, file: Path) -> None:
@@ -228,10 +220,9 @@ class Workbench:
         Raises:
             BuildError: an operator has no kernel, or the library cannot be linked.
         """
-        graph = self._ready(graph)
-        steps, plans = self._plan(graph)
-        objects = self._cache.objects([plan for plan in plans if plan is not None])
-        link_program(graph, steps, plans, objects, file, batch=self._batch, link=self._link)
+        planned = self._plan(self._ready(graph))
+        objects = self._cache.objects(planned.plans)
+        link_program(planned, objects, file, batch=self._batch, link=self._link)
 
     def link_outside(self, graph: DeployGraph, file: Path) -> list[tuple[npt.NDArray[Any], str]]:
         """Write a graph as a shared library without its constants.
@@ -243,22 +234,12 @@ class Workbench:
             BuildError: an operator has no kernel, or the library cannot be linked.
             ToolchainError: nothing here links for the target.
         """
-        graph = self._ready(graph)
-        steps, plans = self._plan(graph)
-        present = [plan for plan in plans if plan is not None]
+        planned = self._plan(self._ready(graph))
+        objects = self._cache.objects(planned.plans)
         link = None if self._target.native else find_cross_linker(self._target.mtriple)
         outside: list[npt.NDArray[Any]] = []
-        link_program(
-            graph,
-            steps,
-            plans,
-            self._cache.objects(present),
-            file,
-            batch=self._batch,
-            link=link,
-            outside=outside,
-        )
-        families = [plan.family for plan in present for _ in plan.constants]
+        link_program(planned, objects, file, batch=self._batch, link=link, outside=outside)
+        families = [plan.family for plan in planned.plans for _ in plan.constants]
         return list(zip(outside, families, strict=True))
 
     def tile_tasks(
@@ -280,8 +261,7 @@ class Workbench:
         part = with_borders(part)
 
         def make_programs(ways: Sequence[ChooseSchedule]) -> list[Runnable]:
-            planned = [self._plan(part, schedule) for schedule in ways]
-            return [self._assemble(part, steps, plans) for steps, plans in planned]
+            return [self._assemble(self._plan(part, schedule)) for schedule in ways]
 
         self._trial = None
         self._trial = TileTrial.of(part, self._context(part), make_programs)
@@ -319,35 +299,26 @@ class Workbench:
             schedule=schedule or self._schedule,
         )
 
-    def _plan(
-        self, graph: DeployGraph, schedule: ChooseSchedule | None = None
-    ) -> tuple[tuple[Step, ...], list[KernelPlan | None]]:
-        steps = steps_of(graph)
+    def _plan(self, graph: DeployGraph, schedule: ChooseSchedule | None = None) -> PlannedGraph:
         context = self._context(graph, schedule)
-        return steps, [plan_step(step, context) for step in steps]
+        return PlannedGraph.of(graph, lambda step: plan_step(step, context))
 
-    def _assemble(
-        self, graph: DeployGraph, steps: Sequence[Step], plans: Sequence[KernelPlan | None]
-    ) -> Runnable:
-        modules = self._cache.load([plan for plan in plans if plan is not None])
-        return assemble(graph, steps, plans, modules, batch=self._batch)
+    def _assemble(self, planned: PlannedGraph) -> Runnable:
+        modules = self._cache.load(planned.plans)
+        return assemble(planned, modules, batch=self._batch)
 
     def _assemble_stamped(
-        self,
-        graph: DeployGraph,
-        steps: Sequence[Step],
-        plans: Sequence[KernelPlan | None],
-        stamps: Stamps,
+        self, planned: PlannedGraph, stamps: Stamps
     ) -> tuple[Runnable, TakeSteps]:
         """Return the program without stamps, and what runs it with them."""
-        modules = self._cache.load([stamps.plan, *(plan for plan in plans if plan is not None)])
-        stamped = assemble(graph, steps, plans, modules, batch=self._batch, stamps=stamps)
+        modules = self._cache.load([stamps.plan, *planned.plans])
+        stamped = assemble(planned, modules, batch=self._batch, stamps=stamps)
 
         def take(executions: int) -> npt.NDArray[np.float64]:
             stamped.time_repeats(executions, 1)
             return stamps.steps_us()
 
-        return self._assemble(graph, steps, plans), take
+        return self._assemble(planned), take
 
     def _read_ruler_us(self) -> float:
         """Return microseconds of a fixed computation where the programs run."""

@@ -20,10 +20,9 @@ from tvm.support import cc
 
 from hardware.errors import BuildError, ToolchainError
 from hardware.graph.borders import stored_shape
-from hardware.graph.steps import Step
-from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.schedule.copying import SLACK_BYTES
 from hardware.runtime.linked import ENTRY, LAYOUT, STAMPED
+from hardware.worker.program.planned import PlannedGraph
 from hardware.worker.program.program import pool_constants, write_calls
 from hardware.worker.program.stamps import Stamps
 from hardware.worker.program.storage import StoragePlan, plan_storage
@@ -52,9 +51,7 @@ __tvm_ffi__library_bin:
 
 
 def link_program(
-    graph: DeployGraph,
-    steps: Sequence[Step],
-    plans: Sequence[KernelPlan | None],
+    planned: PlannedGraph,
     objects: Sequence[Path],
     file: Path,
     *,
@@ -66,9 +63,7 @@ def link_program(
     """Write a program that `LinkedProgram` loads.
 
     Args:
-        graph: The converted network, with borders.
-        steps: The graph's steps (see `steps_of`).
-        plans: One for each step; None for a Flatten.
+        planned: The converted network and its kernels.
         objects: Compiled kernels that together hold every plan's symbol, and that of `stamps`.
         file: The shared library to write.
         batch: Images in one execution.
@@ -78,7 +73,7 @@ def link_program(
             is then without. Not together with `stamps`.
 
     Raises:
-        BuildError: an operator has no kernel, or the library cannot be linked.
+        BuildError: the library cannot be linked.
         ToolchainError: there is no C++ compiler.
     """
     if link is None:
@@ -88,18 +83,18 @@ def link_program(
                 "install g++ or clang, or set CXX",
             )
         link = partial(cc.create_shared, options=list(_LEAN) if sys.platform == "linux" else None)
-    storage = plan_storage(graph, steps, batch)
+    storage = plan_storage(planned.graph, planned.steps, batch)
     builder = relax.ExecBuilder()
-    count = 0 if outside is None else sum(len(plan.constants) for plan in plans if plan is not None)
+    count = 0 if outside is None else sum(len(plan.constants) for plan in planned.plans)
     with builder.function(ENTRY, num_inputs=len(storage.slots) + count):
         constant = pool_constants(builder)
         if outside is not None:
             constant = _pass_constants(builder, len(storage.slots), outside)
-        write_calls(builder, graph, steps, plans, list(storage.slots), constant)
-    layout = _layout(graph, storage, batch)
+        write_calls(builder, planned, list(storage.slots), constant)
+    layout = _layout(planned.graph, storage, batch)
     if stamps is not None:
         layout["stamps"] = {"rows": stamps.rows, "count": stamps.count}
-        _write_stamped(builder, graph, steps, plans, list(storage.slots), stamps)
+        _write_stamped(builder, planned, list(storage.slots), stamps)
     with builder.function(LAYOUT, num_inputs=0):
         text = builder.convert_constant(json.dumps(layout))
         builder.emit_call("vm.builtin.copy", [text], builder.r(0))
@@ -115,7 +110,7 @@ def link_program(
         try:
             link(str(file), [*map(str, objects), str(source)])
         except RuntimeError as error:
-            raise BuildError(f"{graph.network} cannot be linked: {error}") from error
+            raise BuildError(f"{planned.graph.network} cannot be linked: {error}") from error
 
 
 def _pass_constants(
@@ -131,12 +126,7 @@ def _pass_constants(
 
 
 def _write_stamped(
-    builder: Any,
-    graph: DeployGraph,
-    steps: Sequence[Step],
-    plans: Sequence[KernelPlan | None],
-    tensors: Sequence[str],
-    stamps: Stamps,
+    builder: Any, planned: PlannedGraph, tensors: Sequence[str], stamps: Stamps
 ) -> None:
     """Write the program once more, with a stamp before each step."""
     in_pool = pool_constants(builder)
@@ -147,7 +137,7 @@ def _write_stamped(
         builder.emit_call(stamps.plan.symbol, operands)
 
     with builder.function(STAMPED, num_inputs=len(tensors) + 2):
-        write_calls(builder, graph, steps, plans, tensors, in_pool, stamp)
+        write_calls(builder, planned, tensors, in_pool, stamp)
 
 
 def _layout(graph: DeployGraph, storage: StoragePlan, batch: int) -> dict[str, Any]:

@@ -16,12 +16,11 @@ from tvm import relax
 
 from hardware.errors import BuildError
 from hardware.graph.borders import border_code, stored_shape
-from hardware.graph.steps import Step
-from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.schedule.copying import SLACK_BYTES
+from hardware.worker.program.planned import PlannedGraph
 from hardware.worker.program.stamps import Stamps
 from hardware.worker.program.storage import plan_storage
-from quant.deploy_graph import DeployGraph, DeployTensor, Flatten
+from quant.deploy_graph import DeployGraph, DeployTensor
 
 __all__ = ["Program", "Runnable", "assemble", "pool_constants", "write_calls"]
 
@@ -114,28 +113,17 @@ class Program:
 
 
 def assemble(
-    graph: DeployGraph,
-    steps: Sequence[Step],
-    plans: Sequence[KernelPlan | None],
-    modules: Iterable[Any],
-    *,
-    batch: int,
-    stamps: Stamps | None = None,
+    planned: PlannedGraph, modules: Iterable[Any], *, batch: int, stamps: Stamps | None = None
 ) -> Program:
     """Put a program together; nothing is compiled.
 
     Args:
-        graph: The converted network.
-        steps: The graph's steps (see `steps_of`).
-        plans: One for each step; None for a Flatten, which moves no data.
+        planned: The converted network and its kernels.
         modules: Compiled modules that together hold every plan's symbol.
         batch: Images in one execution.
         stamps: Write down when every step begins and ends; `modules` hold its kernel as well.
-
-    Raises:
-        BuildError: an operator has no kernel.
     """
-    tensors = _make_tensors(graph, steps, batch)
+    tensors = _make_tensors(planned, batch)
     extra = [] if stamps is None else [stamps.counter, stamps.times]
     arguments = [*tensors.values(), *extra]
     builder = relax.ExecBuilder()
@@ -154,21 +142,16 @@ def assemble(
             operands += [builder.r(len(tensors) + index) for index in range(len(extra))]
             builder.emit_call(stamps.plan.symbol, operands)
 
-    large = sum(
-        array.nbytes > _POOLED_BYTES
-        for plan in plans
-        if plan is not None
-        for array in plan.constants
-    )
+    large = sum(array.nbytes > _POOLED_BYTES for plan in planned.plans for array in plan.constants)
     with builder.function(_ENTRY, num_inputs=len(tensors) + len(extra) + large):
-        write_calls(builder, graph, steps, plans, list(tensors), constant, stamp)
+        write_calls(builder, planned, list(tensors), constant, stamp)
     executable = builder.get()
     for module in modules:
         executable.mod.import_module(module)
     # `executable.mod` and not `executable`: the latter would first link an empty library.
     machine = relax.VirtualMachine(executable.mod, tvm.cpu())
     machine.save_function(_ENTRY, _BOUND, *arguments, include_return=False)
-    return Program(machine, tensors, graph)
+    return Program(machine, tensors, planned.graph)
 
 
 def pool_constants(builder: Any) -> Callable[[npt.NDArray[Any]], int]:
@@ -180,9 +163,7 @@ def pool_constants(builder: Any) -> Callable[[npt.NDArray[Any]], int]:
 
 def write_calls(
     builder: Any,
-    graph: DeployGraph,
-    steps: Sequence[Step],
-    plans: Sequence[KernelPlan | None],
+    planned: PlannedGraph,
     tensors: Sequence[str],
     constant: Callable[[npt.NDArray[Any]], int],
     stamp: Callable[[int], None] = lambda place: None,
@@ -191,41 +172,31 @@ def write_calls(
 
     Args:
         builder: A `relax.ExecBuilder`, inside a function.
-        graph: The converted network.
-        steps: The graph's steps.
-        plans: One for each step; None for a Flatten, which moves no data.
+        planned: The converted network and its kernels.
         tensors: Names of the function's first arguments. Tensors that are written must be
             arguments: the pool would merge two buffers of equal content.
         constant: Makes an operand of a constant.
         stamp: Called with 0 at the beginning, then with 1, 2, ... before each call and at the end.
-
-    Raises:
-        BuildError: an operator has no kernel.
     """
     registers = {name: index for index, name in enumerate(tensors)}
     stamp(0)
     stamp(1)
-    place = 1
-    for step, plan in zip(steps, plans, strict=True):
-        if plan is None:
-            if not isinstance(step.op, Flatten):
-                raise BuildError(f"{graph.network}: no kernel for {type(step.op).__name__}")
-            continue
+    for place, (step, plan) in enumerate(planned.calls, start=2):
         inputs = [builder.r(registers[name]) for name in step.reads]
         constants = [constant(array) for array in plan.constants]
         outputs = [builder.r(registers[name]) for name in step.writes]
         arguments = [*inputs, *constants]
         if plan.order is not None:
-            arguments = [arguments[place] for place in plan.order]
+            arguments = [arguments[index] for index in plan.order]
         builder.emit_call(plan.symbol, [*arguments, *outputs])
-        place += 1
         stamp(place)
-    builder.emit_ret(builder.r(registers[graph.output]))
+    builder.emit_ret(builder.r(registers[planned.graph.output]))
 
 
-def _make_tensors(graph: DeployGraph, steps: Sequence[Step], batch: int) -> dict[str, Any]:
+def _make_tensors(planned: PlannedGraph, batch: int) -> dict[str, Any]:
     """Return a view of its storage for each tensor, batch first."""
-    plan = plan_storage(graph, steps, batch)
+    graph = planned.graph
+    plan = plan_storage(graph, planned.steps, batch)
     # Filled: the first run must not depend on what the memory held before.
     storages = [
         tvm.runtime.tensor(np.full(size + SLACK_BYTES, fill, np.uint8))

@@ -3,7 +3,6 @@
 import hashlib
 import math
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,11 +13,10 @@ from hardware.errors import BoardLostError, HardwareLostError
 from hardware.facts import Connected, EnergyFacts, MachineFacts, MomentFacts
 from hardware.graph.agreement import describe_difference, fixed_input, reference_output
 from hardware.graph.borders import with_borders
-from hardware.graph.steps import Step
-from hardware.kernels.compiling.plan import KernelPlan
 from hardware.target import TargetConfig
 from hardware.worker.program.cross_link import find_cross_linker
 from hardware.worker.program.linking import link_program
+from hardware.worker.program.planned import PlannedGraph
 from hardware.worker.program.program import Runnable
 from hardware.worker.program.stamps import Stamps
 from hardware.worker.rpc.address import address_of
@@ -26,7 +24,6 @@ from hardware.worker.rpc.reference import reference_graph
 from hardware.worker.rpc.remote_program import RemoteProgram
 from hardware.worker.rpc.session import BoardSession
 from hardware.worker.workbench import TakeSteps, Workbench
-from quant.deploy_graph import DeployGraph
 
 __all__ = ["RemoteWorkbench"]
 
@@ -91,8 +88,7 @@ class RemoteWorkbench(Workbench):
             HardwareLostError: the board computes wrongly.
         """
         graph = with_borders(reference_graph())
-        steps, plans = self._plan(graph)
-        self._reference = self._assemble(graph, steps, plans)
+        self._reference = self._assemble(self._plan(graph))
         x = fixed_input(graph, self._batch)
         found = self._reference.run(x)
         if wrong := describe_difference(found, reference_output(graph, x)):
@@ -165,46 +161,23 @@ class RemoteWorkbench(Workbench):
             raise BoardLostError(f"there is no session with {self._address}")
         return self._session
 
-    def _assemble(
-        self, graph: DeployGraph, steps: Sequence[Step], plans: Sequence[KernelPlan | None]
-    ) -> RemoteProgram:
-        return self._upload(graph, steps, plans, None)
-
     def _assemble_stamped(
-        self,
-        graph: DeployGraph,
-        steps: Sequence[Step],
-        plans: Sequence[KernelPlan | None],
-        stamps: Stamps,
+        self, planned: PlannedGraph, stamps: Stamps
     ) -> tuple[Runnable, TakeSteps]:
-        program = self._upload(graph, steps, plans, stamps)
+        program = self._assemble(planned, stamps)
         return program, program.steps_us
 
-    def _upload(
-        self,
-        graph: DeployGraph,
-        steps: Sequence[Step],
-        plans: Sequence[KernelPlan | None],
-        stamps: Stamps | None,
-    ) -> RemoteProgram:
+    def _assemble(self, planned: PlannedGraph, stamps: Stamps | None = None) -> RemoteProgram:
         """Return a program of the session: one that is there already, or linked and copied now."""
-        key = _digest(graph, steps, plans, stamps)
+        key = _digest(planned, stamps)
         if key in self._loaded:
             self._loaded[key] = self._loaded.pop(key)  # the least recently used comes first
             return self._loaded[key]
-        present = [plan for plan in plans if plan is not None]
-        objects = self._cache.objects([*present, *([stamps.plan] if stamps else [])])
+        objects = self._cache.objects([*planned.plans, *([stamps.plan] if stamps else [])])
         with tempfile.TemporaryDirectory(prefix="bitalloc-board-") as folder:
             library = Path(folder) / "program.so"
             link_program(
-                graph,
-                steps,
-                plans,
-                objects,
-                library,
-                batch=self._batch,
-                link=self._link,
-                stamps=stamps,
+                planned, objects, library, batch=self._batch, link=self._link, stamps=stamps
             )
             program = RemoteProgram(self._open, self._open.load(library))
         self._loaded[key] = program
@@ -237,21 +210,15 @@ class RemoteWorkbench(Workbench):
         return sum(p.wall_s for p in programs), sum(p.cpu_s for p in programs)
 
 
-def _digest(
-    graph: DeployGraph,
-    steps: Sequence[Step],
-    plans: Sequence[KernelPlan | None],
-    stamps: Stamps | None,
-) -> str:
+def _digest(planned: PlannedGraph, stamps: Stamps | None) -> str:
     """Return what decides a program: its kernels, their constants, its tensors."""
-    wiring = [graph.input, graph.output, *((step.reads, step.writes) for step in steps)]
-    orders = [plan.order for plan in plans if plan is not None]
+    graph = planned.graph
+    wiring = [graph.input, graph.output, *((step.reads, step.writes) for step in planned.steps)]
+    orders = [plan.order for plan in planned.plans]
     known = (wiring, orders, graph.kept, sorted(graph.tensors.items()))
     parts = hashlib.sha256(repr(known).encode())
     parts.update(str(stamps.plan.document if stamps else "").encode())
-    for plan in plans:
-        if plan is None:
-            continue
+    for plan in planned.plans:
         parts.update(plan.document.encode())
         for array in plan.constants:
             parts.update(str((array.shape, array.dtype)).encode())

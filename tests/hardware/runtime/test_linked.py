@@ -56,12 +56,12 @@ def test_a_file_with_stamps_computes_the_same_and_tells_when_its_steps_began(
 ) -> None:
     graph = with_borders(digits_like())
     bench = Workbench(TargetConfig(kernel_cache=str(kernel_folder)), 1)
-    steps, plans = bench._plan(graph)
-    called = [plan for plan in plans if plan is not None]
+    planned = bench._plan(graph)
+    called = planned.plans
     stamps = Stamps.of(bench._context(graph), len(called), 8)
     objects = bench._cache.objects([*called, stamps.plan])
     file = tmp_path / "program.so"
-    linking.link_program(graph, steps, plans, objects, file, batch=1, stamps=stamps)
+    linking.link_program(planned, objects, file, batch=1, stamps=stamps)
     program = LinkedProgram(file)
     x = fixed_input(graph, 1)
     assert np.array_equal(program.run(x), run_graph(graph, x))

@@ -59,8 +59,8 @@ def sleeping_library(folder: Path, kernel_folder: Path) -> Path:
     """Link a program whose only kernel sleeps, as a board that computes without this machine."""
     graph = with_borders(reference_graph())
     bench = Workbench(TargetConfig(kernel_cache=str(kernel_folder)), 1)
-    steps, plans = bench._plan(graph)
-    (plan,) = (plan for plan in plans if plan is not None)
+    planned = bench._plan(graph)
+    (plan,) = planned.plans
 
     def body(*_: Any) -> None:
         T.evaluate(T.call_extern("int32", "usleep", int(SLEEP_S * 1e6)))
@@ -76,7 +76,7 @@ def sleeping_library(folder: Path, kernel_folder: Path) -> Path:
     code = folder / "sleep.o"
     tvm.tirx.build(module, bench._target.tvm_target()).write_to_file(str(code), "o")
     library = folder / "sleep.so"
-    link_program(graph, steps, plans, [code], library, batch=1)
+    link_program(planned, [code], library, batch=1)
     return library
 
 
