@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.errors import ConfigError
 
-__all__ = ["closest", "dotted_keys", "dotted_values", "to_plain", "unknown_key"]
+__all__ = ["closest", "dotted_keys", "dotted_values", "unknown_key"]
 
 
 def dotted_keys(config: Any) -> list[str]:
@@ -52,12 +52,3 @@ def unknown_key(key: str, names: Sequence[str], where: str, hint: str) -> Config
     return ConfigError(
         f"unknown key {key}, in {where}", f"did you mean {meant}?" if meant else hint
     )
-
-
-def to_plain(config: Any) -> Any:
-    """Turn a dataclass tree into mappings, lists and plain values, as YAML and JSON know them."""
-    if is_dataclass(config):
-        return {field.name: to_plain(getattr(config, field.name)) for field in fields(config)}
-    if isinstance(config, tuple | list):
-        return [to_plain(value) for value in config]
-    return config

@@ -8,9 +8,10 @@ import pydantic
 import yaml
 
 from experiments.errors import ConfigError
-from experiments.settings.keys import dotted_keys, dotted_values, to_plain, unknown_key
+from experiments.settings.keys import dotted_keys, dotted_values, unknown_key
 from experiments.settings.run_config import RunConfig
 from quant.errors import BitAllocError
+from quant.json_form import to_plain
 
 __all__ = ["check_resumable", "config_to_yaml", "read_config_file"]
 

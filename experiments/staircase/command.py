@@ -19,7 +19,7 @@ from experiments.stages.network_setup import set_up_network
 from experiments.staircase.figure import speedup_chart
 from experiments.staircase.notes import notes
 from experiments.staircase.staircase import Staircase, measure_staircase
-from experiments.staircase.tables import draw_bar, draw_pairs, draw_widths
+from experiments.staircase.tables import draw_pairs, draw_widths
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.layers.shapes import SMALL_SHAPES, STANDARD_SHAPES, standard_graph
@@ -130,10 +130,9 @@ def _graphs(shapes: str | None, config: RunConfig, progress: LiveProgress) -> li
 
 
 def _show(staircase: Staircase, *, all_pairs: bool) -> None:
-    parts = [draw_widths(staircase), draw_pairs(staircase) if all_pairs else None]
-    for table in (*parts, draw_bar(staircase)):
-        if table is not None:
-            _print_whole(table)
+    _print_whole(draw_widths(staircase))
+    if all_pairs:
+        _print_whole(draw_pairs(staircase))
     for note in notes(staircase):
         print(note)
     print(f"\n{staircase.sentence}")

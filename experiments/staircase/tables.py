@@ -1,15 +1,14 @@
-"""Tables of a staircase: every layer at every width, at every pair, and the bar."""
+"""Tables of a staircase: every layer at every width and at every pair."""
 
 from collections.abc import Iterator
 
 from rich import box
 from rich.table import Table
 
-from experiments.staircase.bar import BAR
 from experiments.staircase.staircase import Staircase
 from experiments.staircase.steps import LayerSteps
 
-__all__ = ["draw_bar", "draw_pairs", "draw_widths"]
+__all__ = ["draw_pairs", "draw_widths"]
 
 
 def draw_widths(staircase: Staircase) -> Table:
@@ -54,27 +53,6 @@ def draw_pairs(staircase: Staircase) -> Table:
                 *("" if cell is None else f"{cell:.4g}" for cell in cells),
             )
         table.add_section()
-    return table
-
-
-def draw_bar(staircase: Staircase) -> Table | None:
-    """Draw how each 3x3 convolution stands against the bar; None where nothing can be checked."""
-    lines = staircase.bar
-    if not lines:
-        return None
-    table = Table(
-        box=box.SIMPLE,
-        title=f"Bar of the 3x3 convolutions, set for AVX2 without VNNI ({staircase.label})",
-        title_justify="left",
-    )
-    table.add_column("layer", no_wrap=True)
-    for limit in BAR:
-        table.add_column(limit.text, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for line in lines:
-        verdict = "not met: " + ", ".join(line.failed) if line.failed else "met"
-        ratios = (f"{line.ratios[limit.name]:.2f}" for limit in BAR)
-        table.add_row(line.name, *ratios, verdict)
     return table
 
 

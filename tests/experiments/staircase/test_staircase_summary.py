@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from experiments.staircase.bar import check_bar
 from experiments.staircase.steps import LayerSteps
 from experiments.staircase.summary import summarize
 from hardware.errors import BuildError
 from hardware.graph.layer_shape import LayerShape
+from tests.experiments.staircase.bar import check_bar
 
 WIDTHS = (8, 7, 6, 5, 4, 3, 2)
 STEEP = {8: 100.0, 7: 77.0, 6: 59.0, 5: 59.0, 4: 58.8, 3: 58.5, 2: 47.6}

@@ -1,4 +1,4 @@
-"""The bar: how steep and how flat the staircase of a 3x3 convolution must be.
+"""The bar that this project sets itself: how steep and how flat the staircase of a 3x3 must be.
 
 It was set for AVX2 without VNNI: t(8) >= 1.05 t(7) >= 1.05^2 t(6); t(4) <= 1.03 t(6);
 t(2) <= t(4) / 1.05. Where one instruction multiplies 8 bits, an honest staircase is nearly flat
@@ -8,14 +8,8 @@ and does not meet it.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from pydantic import model_serializer
 
 from experiments.staircase.steps import LayerSteps
-from quant.json_form import Plain
-
-__all__ = ["BAR", "BarLine", "Limit", "check_bar"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,13 +25,6 @@ class Limit:
     def name(self) -> str:
         """For example `t8/t7`."""
         return f"t{self.width}/t{self.of_width}"
-
-    @property
-    def text(self) -> str:
-        """For example `t8/t7 >= 1.05`."""
-        if self.least:
-            return f"{self.name} >= {self.least}"
-        return f"{self.name} <= {self.most}"
 
 
 BAR = (
@@ -62,10 +49,6 @@ class BarLine:
         return tuple(
             limit.name for limit in BAR if not limit.least <= self.ratios[limit.name] <= limit.most
         )
-
-    @model_serializer(mode="wrap")
-    def _document(self, plain: Plain) -> dict[str, Any]:
-        return {**plain(self), "met": not self.failed}
 
 
 def check_bar(layers: Sequence[LayerSteps], widths: Sequence[int]) -> tuple[BarLine, ...]:
