@@ -7,7 +7,7 @@ from hardware.board_presets import PRESETS, BoardName
 from hardware.errors import TargetError
 from quant.ranges import Count, Positive, at_least, check_ranges
 
-__all__ = ["DOT_PRODUCT", "KernelFamily", "TargetConfig", "Transform"]
+__all__ = ["DOT_PRODUCT", "KernelFamily", "TargetConfig", "Transform", "host_and_port"]
 
 KernelFamily = Literal["avx512-vnni", "avx-vnni", "avx2", "arm-dot", "neon", "generic"]
 """Names of the groups of kernels: by the instructions that multiply."""
@@ -102,7 +102,21 @@ class TargetConfig:
                 f"target.boards: {self.boards} boards need a tracker, found target.server"
             )
         for name in ("tracker", "server"):
-            value = getattr(self, name)
-            host, _, port = value.rpartition(":")
-            if value and not (host and port.isdigit()):
-                raise TargetError(f"target.{name}: expected HOST:PORT, found {value!r}")
+            if value := getattr(self, name):
+                host_and_port(value, f"target.{name}: ")
+
+
+def host_and_port(text: str, where: str = "") -> tuple[str, int]:
+    """Return the two parts of HOST:PORT.
+
+    Args:
+        text: Both.
+        where: What a refusal begins with.
+
+    Raises:
+        TargetError: it is something else.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise TargetError(f"{where}expected HOST:PORT, found {text!r}")
+    return host, int(port)

@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 
 from experiments.bench.rounding import bench_rounding, draw_rounding
 from experiments.bench.runtime.bench import RuntimeOptions, bench_runtime
+from experiments.bench.runtime.markdown import read_runtimes, runtime_markdown
 from experiments.bench.runtime.table import draw_runtime
 from experiments.bench.standard_networks import NetworkName
 from experiments.bench.table_check import check_table, draw_table_check
@@ -43,6 +44,14 @@ class TurnaroundOptions(TableOptions):
     """Seconds from a never-seen allocation to a runnable program, beside ordinary TVM's."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarkdownOptions:
+    """The README's table of a file that `runtime --json` wrote."""
+
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE.json")]
+    """The file."""
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run a benchmark and return the exit code."""
     commands = {
@@ -50,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         "table": Command(options=TableOptions, work=_table),
         "rounding": Command(options=RoundingOptions, work=_rounding),
         "runtime": Command(options=RuntimeOptions, work=_runtime),
+        "markdown": Command(options=MarkdownOptions, work=_markdown),
     }
     return run_typed("experiments.bench", commands, arguments)
 
@@ -72,6 +82,10 @@ def _rounding(options: RoundingOptions) -> None:
 def _runtime(options: RuntimeOptions) -> None:
     bench = bench_runtime(options)
     _show(draw_runtime(bench), bench, options.json)
+
+
+def _markdown(options: MarkdownOptions) -> None:
+    print(runtime_markdown(read_runtimes(options.file)), end="")
 
 
 def _show(table: RenderableType, document: object, file: Path | None) -> None:

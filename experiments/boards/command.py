@@ -1,6 +1,5 @@
 """The command: `list` (the default) and `doctor`."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,7 +12,8 @@ from experiments.boards.doctor import Check, examine
 from experiments.errors import ConfigError
 from experiments.settings.command_line import Command, ConfiguredOptions, run_typed
 from experiments.terminal.exit_codes import DONE, HARDWARE_LOST, USER_MISTAKE
-from hardware.worker.rpc.address import Address, host_and_port
+from hardware.target import host_and_port
+from hardware.worker.rpc.address import Address, usual_tracker
 
 __all__ = ["main"]
 
@@ -48,9 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _list(options: ListOptions) -> None:
-    text = options.tracker
-    if not text and os.environ.get("TVM_TRACKER_HOST"):
-        text = f"{os.environ['TVM_TRACKER_HOST']}:{os.environ.get('TVM_TRACKER_PORT', '9190')}"
+    text = options.tracker or usual_tracker()
     if not text:
         raise ConfigError(
             "expected a tracker, found neither --tracker nor TVM_TRACKER_HOST",

@@ -1,7 +1,7 @@
 """Contender: one engine with one network loaded, ready to be timed."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +11,14 @@ from hardware.kernels.planning.family_limits import FamilyShare
 __all__ = ["ENGINES", "FLOAT_BITS", "Bits", "Contender", "Engine", "import_engine"]
 
 Engine = Literal["bitalloc", "onnxruntime", "openvino", "torch", "tvm"]
-ENGINES: tuple[Engine, ...] = ("bitalloc", "onnxruntime", "openvino", "torch", "tvm")
+ENGINES: Mapping[Engine, str] = {
+    "bitalloc": "BitAlloc",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "torch": "PyTorch",
+    "tvm": "TVM",
+}
+"""Every engine and what people call it."""
 
 Bits = int | Literal["mixed"]
 """A bit-width, 32 for float32, or `mixed` where the layers differ."""

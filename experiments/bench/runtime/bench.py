@@ -42,7 +42,7 @@ class RuntimeOptions(ConfiguredOptions):
 
     networks: tuple[NetworkName, ...] = tuple(NETWORKS)
     """What is run."""
-    engines: tuple[Engine, ...] = ENGINES
+    engines: tuple[Engine, ...] = tuple(ENGINES)
     """What runs it."""
     repeats: Annotated[int, at_least(_LEAST_REPEATS)] = 30
     """Interleaved rounds."""

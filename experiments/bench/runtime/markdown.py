@@ -1,47 +1,32 @@
-"""The runtime bench as a Markdown table: python -m experiments.bench.runtime.markdown FILE.json."""
+"""The runtime bench's figures as a Markdown table."""
 
 import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments.bench.peers.contender import ENGINES, FLOAT_BITS, Bits, Engine
 from experiments.errors import RunFolderError
-from experiments.terminal.exit_codes import run_command
 
-__all__ = ["main", "runtime_markdown"]
-
-_OURS: tuple[tuple[str, int | str, int | str], ...] = (
-    ("bitalloc", 8, 8),
-    ("bitalloc", 7, 8),
-    ("bitalloc", 6, 6),
-    ("bitalloc", 4, 4),
-    ("bitalloc", 2, 2),
-    ("bitalloc", "mixed", "mixed"),
-)
-_PEERS = (
-    ("onnxruntime", 8, 8),
-    ("openvino", 8, 8),
-    ("onnxruntime", 32, 32),
-    ("openvino", 32, 32),
-    ("torch", 32, 32),
-    ("tvm", 32, 32),
-)
-_NAMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "PyTorch", "tvm": "TVM"}
+__all__ = ["read_runtimes", "runtime_markdown"]
 
 
 def runtime_markdown(document: Mapping[str, Any]) -> str:
     """Return medians with the interquartile range in brackets, milliseconds.
 
     Args:
-        document: What `experiments.bench runtime --json` wrote.
+        document: See `read_runtimes`.
     """
     rows = {
         (row["network"], row["engine"], row["weight_bits"], row["activation_bits"]): row
         for row in document["rows"]
     }
     networks = list(dict.fromkeys(row["network"] for row in document["rows"]))
-    kinds = [kind for kind in (*_OURS, *_PEERS) if any((name, *kind) in rows for name in networks)]
+    # Ours first, then the peers' int8, then float32; each as they were timed.
+    kinds = sorted(
+        dict.fromkeys(kind[1:] for kind in rows),
+        key=lambda kind: (kind[0] != "bitalloc", kind[1] == FLOAT_BITS),
+    )
     lines = [
         "| ms (IQR) | " + " | ".join(networks) + " |",
         "|---|" + "---|" * len(networks),
@@ -52,25 +37,22 @@ def runtime_markdown(document: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print the table of one file."""
-    if len(arguments) != 1:
-        print("usage: python -m experiments.bench.runtime.markdown FILE.json", file=sys.stderr)
-        return 2
-    return run_command(lambda: print(runtime_markdown(_read(Path(arguments[0]))), end=""))
+def read_runtimes(file: Path) -> Any:
+    """Return what `experiments.bench runtime --json` wrote.
 
-
-def _read(file: Path) -> Any:
+    Raises:
+        RunFolderError: the file is another one.
+    """
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunFolderError(f"expected a file of bench runtime, found {file}: {error}") from None
 
 
-def _name(engine: str, weight_bits: int | str, activation_bits: int | str) -> str:
+def _name(engine: Engine, weight_bits: Bits, activation_bits: Bits) -> str:
     if engine == "bitalloc":
         return "**mixed**" if weight_bits == "mixed" else f"**W{weight_bits}A{activation_bits}**"
-    return f"{_NAMES[engine]} {'fp32' if weight_bits == 32 else 'int8'}"
+    return f"{ENGINES[engine]} {'fp32' if weight_bits == FLOAT_BITS else 'int8'}"
 
 
 def _cell(row: Mapping[str, Any] | None) -> str:
@@ -83,7 +65,3 @@ def _cell(row: Mapping[str, Any] | None) -> str:
 def _short(value: float, digits: int) -> str:
     """Return a number with a few digits and no exponent."""
     return f"{value:.0f}" if value >= 10 ** (digits - 1) else f"{value:.{digits}g}"
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

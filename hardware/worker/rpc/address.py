@@ -4,11 +4,11 @@ import os
 from dataclasses import dataclass
 
 from hardware.errors import TargetError
-from hardware.target import TargetConfig
+from hardware.target import TargetConfig, host_and_port
 
-__all__ = ["Address", "address_of", "host_and_port"]
+__all__ = ["Address", "address_of", "usual_tracker"]
 
-_ENVIRONMENT = ("TVM_TRACKER_HOST", "TVM_TRACKER_PORT", "TVM_TRACKER_KEY")
+_HOST, _PORT, _KEY = "TVM_TRACKER_HOST", "TVM_TRACKER_PORT", "TVM_TRACKER_KEY"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,29 +34,19 @@ def address_of(config: TargetConfig) -> Address:
     if config.server:
         host, port = host_and_port(config.server)
         return Address(host=host, port=port)
-    host_name, port_name, key_name = _ENVIRONMENT
-    tracker = config.tracker
-    if not tracker and os.environ.get(host_name):
-        tracker = f"{os.environ[host_name]}:{os.environ.get(port_name, '9190')}"
-    key = config.key or os.environ.get(key_name, "")
+    tracker = config.tracker or usual_tracker()
+    key = config.key or os.environ.get(_KEY, "")
     if not tracker or not key:
         missing = "target.tracker" if not tracker else "target.key"
         raise TargetError(
             f"{missing}: expected how to reach the board {config.board}, found nothing, in "
-            f"{'target or ' + host_name if not tracker else 'target or ' + key_name}",
+            f"target or {_HOST if not tracker else _KEY}",
             "give --target.tracker HOST:PORT --target.key KEY, or --target.server HOST:PORT",
         )
     host, port = host_and_port(tracker)
     return Address(host=host, port=port, key=key)
 
 
-def host_and_port(text: str) -> tuple[str, int]:
-    """Return the two parts of HOST:PORT.
-
-    Raises:
-        TargetError: it is something else.
-    """
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
-        raise TargetError(f"expected HOST:PORT, found {text!r}")
-    return host, int(port)
+def usual_tracker() -> str:
+    """Return HOST:PORT of the tracker that `TVM_TRACKER_*` name, or an empty text."""
+    return f"{os.environ[_HOST]}:{os.environ.get(_PORT, '9190')}" if os.environ.get(_HOST) else ""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.bench.runtime.markdown import main, runtime_markdown
+from experiments.bench.command import main
+from experiments.bench.runtime.markdown import runtime_markdown
 
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "docs" / "results" / "runtime.json"
@@ -47,5 +48,5 @@ def test_an_unstable_median_is_marked() -> None:
 def test_a_file_that_is_none_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(tmp_path / "none.json")]) == 2
+    assert main(["markdown", str(tmp_path / "none.json")]) == 2
     assert "expected a file of bench runtime" in capsys.readouterr().err

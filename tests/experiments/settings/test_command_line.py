@@ -29,10 +29,11 @@ COMMANDS: dict[str, tuple[Main, list[str], str]] = {
     "bench turnaround": (bench.main, ["turnaround"], "--network"),
     "bench table": (bench.main, ["table"], "--network"),
     "bench rounding": (bench.main, ["rounding"], "--json"),
+    "bench markdown": (bench.main, ["markdown", "runtime.json"], "--help"),
     "boards list": (boards.main, ["list"], "--tracker"),
     "boards doctor": (boards.main, ["doctor"], "--config"),
 }
-CONFIGURED = set(COMMANDS) - {"evaluate", "report", "export", "boards list"}
+CONFIGURED = set(COMMANDS) - {"evaluate", "report", "export", "bench markdown", "boards list"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -82,7 +83,7 @@ def test_a_missing_command_names_those_there_are(
 ) -> None:
     assert bench.main(arguments) == USER_MISTAKE
     found = arguments[0] if arguments else "nothing"
-    told = f"expected one of turnaround, table, rounding, runtime, found {found}"
+    told = f"expected one of turnaround, table, rounding, runtime, markdown, found {found}"
     assert told in capsys.readouterr().err
 
 
