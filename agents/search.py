@@ -1,5 +1,6 @@
 """The one interface of all searches: a problem in, evaluated allocations out."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
 
 __all__ = ["Method", "Search", "SearchProblem", "SearchResult", "ranked_candidates"]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +56,8 @@ class SearchProblem:
     ledger: Ledger = field(default_factory=Ledger)
     """Where a method enters what it uses beside its evaluations: images it trained on."""
     reward: RewardConfig = field(default_factory=RewardConfig)
+    say: Callable[[str], None] = _logger.warning
+    """Tells the user what a method cannot do as asked, in a sentence."""
     log_folder: Path | None = None
     """Where a method may write TensorBoard events of its own."""
     state_folder: Path | None = None

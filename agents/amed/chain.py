@@ -52,9 +52,10 @@ class AMEDChain:
         self.proposed: list[Allocation] = []
         """What was proposed for evaluation, in order."""
         self._network = problem.prepare()
-        self._file = TrainingFile(problem.state_folder, "amed")
-        if (notes := self._file.load(self._network)) is not None:
-            self._restore(notes)
+        self._file = TrainingFile(problem.state_folder, "amed", problem.say)
+        if (found := self._file.load(self._network.state_dict())) is not None:
+            self._network.load_state_dict(found[0])
+            self._restore(found[1])
         self._enter(self._samples)
 
     def propose(self, samples: int, known: Iterable[Allocation]) -> Allocation | None:
@@ -75,7 +76,7 @@ class AMEDChain:
             allocation = spending.allocation(columns)
             if allocation not in seen and spending.inside(columns):
                 self.proposed.append(allocation)
-                self._file.save(self._network, self._notes())
+                self._file.save(self._network.state_dict(), self._notes())
                 return allocation
         return None
 

@@ -1,58 +1,68 @@
 """PolicyFile: the policy on the disk after each real episode, for a run that is resumed."""
 
-import logging
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sb3_contrib import MaskablePPO
+import numpy as np
+import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.vec_env import VecNormalize
 
+from agents.training.training_file import TrainingFile
 from env.evaluating.evaluator import Evaluator
-from quant.atomic_file import atomic_file
 
 __all__ = ["PolicyFile", "SavePolicy"]
 
-_logger = logging.getLogger(__name__)
+POLICY = "policy."
+"""Begins the names of the policy's weights; those of the optimizer's state have `optimizer.`, the
+number of the weight and a dot before them."""
 
 
 class PolicyFile:
-    """`policy.zip` with the reward's scale beside it, in a run's own folder.
+    """`policy.safetensors` in a run's own folder: weights, optimizer, and the reward's scale."""
 
-    Stable-Baselines3's files hold pickles: only files of one's own runs may be loaded.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Name the folder; nothing is written yet."""
-        self._policy = folder / "policy.zip"
-        self._scale = folder / "reward_scale.pkl"
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        """Name the folder; `say` tells the user where what was learnt is lost."""
+        self._file = TrainingFile(folder, "policy", say)
+        self._before, self._say = folder / "policy.zip", say
 
     def save(self, model: Any) -> None:
-        """Write both files, each in one step."""
-        self._policy.parent.mkdir(parents=True, exist_ok=True)
-        for path, save in (
-            (self._scale, model.get_vec_normalize_env().save),
-            (self._policy, model.save),
-        ):
-            with atomic_file(path) as made:
-                save(made)
+        """Write the file in one step."""
+        tensors = _weights(model)
+        for index, values in model.policy.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+        scale = model.get_vec_normalize_env().ret_rms
+        notes = {
+            "timesteps": model.num_timesteps,
+            "updates": model._n_updates,
+            "returns": [float(value) for value in (scale.mean, scale.var, scale.count)],
+        }
+        self._file.save(tensors, notes)
 
-    def load(self, fresh: Any) -> Any:
-        """Return the saved model on the fresh one's environments, or the fresh one.
-
-        A missing or damaged file costs what the policy had learnt and nothing else: the real
-        evaluations are kept elsewhere.
-        """
-        if not (self._policy.exists() and self._scale.exists()):
-            return fresh
-        try:
-            envs = VecNormalize.load(str(self._scale), fresh.get_env().venv)
-            model = MaskablePPO.load(self._policy, env=envs, device="cpu")
-        except Exception as error:
-            _logger.warning("the saved policy cannot be read, a new one is trained: %r", error)
-            return fresh
-        model.tensorboard_log = fresh.tensorboard_log
-        return model
+    def load(self, fresh: Any) -> None:
+        """Bring a fresh model to where the saved one was, if there is one."""
+        found = self._file.load(_weights(fresh))
+        if found is None:
+            if self._before.exists():
+                self._say(
+                    f"{self._before} is of an earlier version and not read, since that could run "
+                    "code in it; a new policy is trained"
+                )
+            return
+        tensors, notes = found
+        state: dict[int, dict[str, torch.Tensor]] = defaultdict(dict)
+        for name, tensor in tensors.items():
+            if not name.startswith(POLICY):
+                _, index, value = name.split(".")
+                state[int(index)][value] = tensor
+        policy = fresh.policy
+        policy.load_state_dict({name: tensors[POLICY + name] for name in policy.state_dict()})
+        policy.optimizer.load_state_dict({**policy.optimizer.state_dict(), "state": state})
+        fresh.num_timesteps, fresh._n_updates = notes["timesteps"], notes["updates"]
+        scale = fresh.get_vec_normalize_env().ret_rms
+        scale.mean, scale.var = (np.array(value) for value in notes["returns"][:2])
+        scale.count = notes["returns"][2]
 
 
 class SavePolicy(BaseCallback):
@@ -71,3 +81,7 @@ class SavePolicy(BaseCallback):
 
     def _on_step(self) -> bool:
         return True
+
+
+def _weights(model: Any) -> dict[str, torch.Tensor]:
+    return {POLICY + name: value for name, value in model.policy.state_dict().items()}

@@ -86,8 +86,8 @@ def search(problem: SearchProblem, config: PPOConfig, *, seed: int) -> SearchRes
         FollowEvaluations(alternating, practice),
     ]
     if problem.state_folder is not None:
-        file = PolicyFile(problem.state_folder)
-        model = file.load(model)
+        file = PolicyFile(problem.state_folder, problem.say)
+        file.load(model)
         callbacks.append(SavePolicy(file, problem.evaluator))
     if trained := episodes_trained(model):
         alternating.practise_first(config.warm_up_episodes - trained)

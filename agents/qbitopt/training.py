@@ -55,9 +55,10 @@ class QBitOptTraining:
         self._images = 0
         self.columns: Columns
         """The present bits; set by the first round."""
-        self._file = TrainingFile(problem.state_folder, "qbitopt")
-        if (notes := self._file.load(self._network)) is not None:
-            self._restore(notes)
+        self._file = TrainingFile(problem.state_folder, "qbitopt", problem.say)
+        if (found := self._file.load(self._network.state_dict())) is not None:
+            self._network.load_state_dict(found[0])
+            self._restore(found[1])
         problem.ledger.add(training_samples=self._images)
 
     def train(self) -> None:
@@ -74,7 +75,7 @@ class QBitOptTraining:
             if not trained:
                 return
             self._rounds += 1
-            self._file.save(self._network, self._notes())
+            self._file.save(self._network.state_dict(), self._notes())
 
     def solve(self, spending: Spending) -> Columns:
         """Return the bits that the sensitivities so far ask for, inside this budget."""

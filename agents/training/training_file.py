@@ -1,51 +1,76 @@
-"""TrainingFile: a method's own network and notes on the disk, for a run that is resumed."""
+"""TrainingFile: what a method has learnt, on the disk, for a run that is resumed."""
 
 import json
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from quant.atomic_file import atomic_file
-from quant.network import QuantizedNetwork
 
-__all__ = ["TrainingFile"]
+__all__ = ["Learnt", "TrainingFile"]
 
-_logger = logging.getLogger(__name__)
+Tensors = Mapping[str, torch.Tensor]
+Learnt = tuple[dict[str, torch.Tensor], dict[str, Any]]
+"""Tensors by name, and notes that JSON holds."""
 
 
 class TrainingFile:
-    """One file in a run's state folder: the weights as they were, and what JSON holds."""
+    """`NAME.safetensors` in a run's state folder, its notes in the header.
 
-    def __init__(self, folder: Path | None, name: str) -> None:
-        """Name the file; without a folder nothing is kept."""
-        self._path = None if folder is None else folder / f"{name}.pt"
+    Reading it executes nothing. A missing or damaged file costs what was learnt and nothing else:
+    the real evaluations are kept elsewhere.
+    """
 
-    def save(self, network: QuantizedNetwork, notes: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path | None, name: str, say: Callable[[str], None]) -> None:
+        """Name the file.
+
+        Args:
+            folder: None keeps nothing.
+            name: Of the method.
+            say: Tells the user, in a sentence, what is lost.
+        """
+        self._path = None if folder is None else folder / f"{name}.safetensors"
+        self._say = say
+
+    def save(self, tensors: Tensors, notes: Mapping[str, Any]) -> None:
         """Write both in one step."""
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
         with atomic_file(self._path) as made:
-            torch.save({"network": network.state_dict(), "notes": json.dumps(notes)}, made)
+            save_file(whole, made, metadata={"notes": json.dumps(notes)})
 
-    def load(self, network: QuantizedNetwork) -> dict[str, Any] | None:
-        """Bring the network to where it was and return the notes, or None.
+    def load(self, like: Tensors) -> Learnt | None:
+        """Return what was saved, or None where there is nothing that can be used.
 
-        A missing or damaged file costs the training and nothing else: the real evaluations are
-        kept elsewhere.
+        Args:
+            like: Tensors that must be there in the same shape.
         """
-        if self._path is None or not self._path.exists():
+        if self._path is None:
             return None
-        before = {name: value.clone() for name, value in network.state_dict().items()}
         try:
-            found = torch.load(self._path, weights_only=True)
-            notes: dict[str, Any] = json.loads(found["notes"])
-            network.load_state_dict(found["network"])
-        except Exception as error:
-            _logger.warning("the saved training cannot be read, it begins again: %r", error)
-            network.load_state_dict(before)
+            tensors, notes = _read(self._path)
+            for name, tensor in like.items():
+                if tensors[name].shape != tensor.shape:
+                    raise ValueError(f"{name} has another shape")
+        except FileNotFoundError:
             return None
-        return notes
+        except Exception as error:  # whatever a torn file looks like to the readers of two formats
+            self._say(f"{self._path} cannot be read and its training begins again: {error!r}")
+            return None
+        return tensors, notes
+
+
+def _read(path: Path) -> Learnt:
+    before = path.with_suffix(".pt")  # of earlier versions; only tensors and texts are read
+    if before.exists() and not path.exists():
+        document = torch.load(before, weights_only=True)
+        return document["network"], json.loads(document["notes"])
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, json.loads(file.metadata()["notes"])

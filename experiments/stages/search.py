@@ -186,6 +186,12 @@ def _problem(
         train=setup.task.train,
         search=setup.task.search,
         reward=config.reward,
+        say=_say,
         log_folder=places.folder.events,
         state_folder=state_folder,
     )
+
+
+def _say(sentence: str) -> None:
+    print(sentence, flush=True)
+    _logger.warning(sentence)

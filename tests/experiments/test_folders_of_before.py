@@ -125,6 +125,9 @@ def test_a_stopped_run_goes_on_or_is_refused(copy: Copy, run: Run) -> None:
     if done.returncode == DONE:
         assert len(rows(folder)) > len(before)
         assert (folder / "best_allocation.json").is_file()
+        assert "policy.zip is of an earlier version and not read" in done.stdout
+        assert "a new policy is trained" in done.stdout
+        assert (folder / "checkpoints" / "policy.safetensors").is_file()
     else:
         check_refused(done, "")
 

@@ -56,7 +56,7 @@ def test_without_its_file_the_chain_begins_again_and_pays_nothing_twice(
 ) -> None:
     first = problems(limit=5, state_folder=tmp_path)
     search(first, QUICK, seed=1)
-    (tmp_path / "amed.pt").write_bytes(b"torn")
+    (tmp_path / "amed.safetensors").write_bytes(b"torn")
     again = problems(limit=6, state_folder=tmp_path, past=first.evaluator.evaluations)
     fresh: list[Evaluation] = []
     again.evaluator.on_evaluation.append(fresh.append)
