@@ -47,6 +47,18 @@ class Check:
     """Whether the board cannot be reached, so that nothing further can be looked at."""
 
 
+def _good(name: str, found: str) -> Check:
+    return Check(name=name, outcome="good", found=found)
+
+
+def _warning(name: str, found: str, cure: str) -> Check:
+    return Check(name=name, outcome="warning", found=found, cure=cure)
+
+
+def _bad(name: str, found: str, cure: str, *, lost: bool = False) -> Check:
+    return Check(name=name, outcome="bad", found=found, cure=cure, lost=lost)
+
+
 def examine(
     config: TargetConfig,
     protocol: ProtocolConfig,
@@ -65,11 +77,11 @@ def examine(
     try:
         address = address_of(config)
     except TargetError as error:
-        yield Check(name="address", outcome="bad", found=error.message, cure=error.hint)
+        yield _bad("address", error.message, error.hint)
         return
     assert config.board != "none"
     preset = PRESETS[config.board]
-    yield Check(name="address", outcome="good", found=f"{address}, as {preset.title}")
+    yield _good("address", f"{address}, as {preset.title}")
     worker = worker or WorkerClient(config, protocol.batch)
     try:
         link = _check_link(worker)
@@ -84,7 +96,7 @@ def examine(
         board = connected["facts"]
         emulated = f", emulated by {board['emulated']}" if board["emulated"] else ""
         where = f"{board.get('hostname')}: {board['model']}, {board.get('system')}{emulated}"
-        yield Check(name="reachable", outcome="good", found=where)
+        yield _good("reachable", where)
         yield _check_versions(board)
         results = _check_results(worker)
         yield results
@@ -102,17 +114,12 @@ def _check_link(worker: WorkerClient) -> Check:
         worker.ensure_started()
         size = worker.call("check_link", limit_s=_LIMIT_S)
     except ToolchainError as error:
-        return Check(name=name, outcome="bad", found=error.message, cure=error.hint)
+        return _bad(name, error.message, error.hint)
     except (HardwareLostError, WorkerLostError, BuildError) as error:
-        return Check(
-            name=name,
-            outcome="bad",
-            found=str(error),
-            cure="the linker that was found does not work: install another, or ziglang",
+        return _bad(
+            name, str(error), "the linker that was found does not work: install another, or ziglang"
         )
-    return Check(
-        name=name, outcome="good", found=f"{worker.facts['linker']}, a library of {size} bytes"
-    )
+    return _good(name, f"{worker.facts['linker']}, a library of {size} bytes")
 
 
 def _unreachable(error: Exception, config: TargetConfig) -> Check:
@@ -124,11 +131,10 @@ def _unreachable(error: Exception, config: TargetConfig) -> Check:
     if not config.server:
         start += " --tracker HOST:PORT --key KEY, with this machine's address and not 127.0.0.1"
     systems = PRESETS[config.board].systems
-    return Check(
-        name="reachable",
-        outcome="bad",
-        found=str(getattr(error, "message", error)),
-        cure=hint or f"{start}; look at cable and firewall; the board needs: {systems}",
+    return _bad(
+        "reachable",
+        str(getattr(error, "message", error)),
+        hint or f"{start}; look at cable and firewall; the board needs: {systems}",
         lost=True,
     )
 
@@ -142,16 +148,11 @@ def _check_versions(board: MachineFacts) -> Check:
     ]
     if different:
         wanted = " ".join(f"{package}=={version(package)}" for package in _PACKAGES.values())
-        return Check(
-            name="versions",
-            outcome="bad",
-            found=", ".join(different),
-            cure=f"on the board: python3 -m pip install {wanted}",
+        return _bad(
+            "versions", ", ".join(different), f"on the board: python3 -m pip install {wanted}"
         )
     found = ", ".join(f"{_PACKAGES[name]} {here}" for name, (_, here) in pairs.items())
-    return Check(
-        name="versions", outcome="good", found=f"{found}; Python {board['python']} on the board"
-    )
+    return _good("versions", f"{found}; Python {board['python']} on the board")
 
 
 def _check_results(worker: WorkerClient) -> Check:
@@ -162,14 +163,13 @@ def _check_results(worker: WorkerClient) -> Check:
                 worker.call("check_reference", limit_s=_LIMIT_S)
             families[bits] = worker.call("check_bits", bits, limit_s=_LIMIT_S)
         except (BuildError, HardwareLostError, WorkerLostError) as error:
-            return Check(
-                name="exact result",
-                outcome="bad",
-                found=f"at {bits} bits: {error}",
-                cure="is it the board that the preset names? --target.family generic runs anywhere",
+            return _bad(
+                "exact result",
+                f"at {bits} bits: {error}",
+                "is it the board that the preset names? --target.family generic runs anywhere",
             )
     found = ", ".join(f"{bits} bits {family}" for bits, family in families.items())
-    return Check(name="exact result", outcome="good", found=f"equal to the bit at {found}")
+    return _good("exact result", f"equal to the bit at {found}")
 
 
 def _check_clock(
@@ -182,36 +182,32 @@ def _check_clock(
             moments.append(worker.call("moment", limit_s=_LIMIT_S))
             sleep(_PAUSE_S)
     except (HardwareLostError, WorkerLostError) as error:
-        yield Check(
-            name="clock",
-            outcome="bad",
-            found=f"the board was lost while it was timed: {error}",
-            cure="look at its power supply and its network",
+        yield _bad(
+            "clock",
+            f"the board was lost while it was timed: {error}",
+            "look at its power supply and its network",
             lost=True,
         )
         return
     reasons = sorted({reason for m in moments for reason in held_back(m, board.get("limit_mhz"))})
     if reasons:
-        yield Check(
-            name="clock",
-            outcome="bad",
-            found=", ".join(reasons),
-            cure="cool the board, and give it the power supply that it asks for",
+        yield _bad(
+            "clock",
+            ", ".join(reasons),
+            "cool the board, and give it the power supply that it asks for",
         )
     elif "throttled" not in moments[-1] and not board["emulated"]:
-        yield Check(
-            name="clock",
-            outcome="warning",
-            found="the board does not tell whether it is throttled",
-            cure="watch its temperature; where it has vcgencmd, let this user run it",
+        yield _warning(
+            "clock",
+            "the board does not tell whether it is throttled",
+            "watch its temperature; where it has vcgencmd, let this user run it",
         )
     governor = moments[-1].get("governor")
     if governor not in (None, "performance"):
-        yield Check(
-            name="governor",
-            outcome="warning",
-            found=f"{governor}: the clock follows the load",
-            cure="on the board: echo performance | sudo tee "
+        yield _warning(
+            "governor",
+            f"{governor}: the clock follows the load",
+            "on the board: echo performance | sudo tee "
             "/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
         )
     low, median, high = np.percentile(values_us, (25, 50, 75))
@@ -221,32 +217,25 @@ def _check_clock(
     if heat is not None:
         seen += f", at {heat:g} C"
     if board["emulated"]:
-        yield Check(
-            name="times",
-            outcome="warning",
-            found=f"emulated by {board['emulated']}: {seen}, which says nothing about any core",
-            cure="use it to try things out, never to rank allocations",
+        yield _warning(
+            "times",
+            f"emulated by {board['emulated']}: {seen}, which says nothing about any core",
+            "use it to try things out, never to rank allocations",
         )
     elif spread > _SPREAD:
-        yield Check(
-            name="times",
-            outcome="warning",
-            found=seen,
-            cure="stop what else runs on the board, such as a desktop",
-        )
+        yield _warning("times", seen, "stop what else runs on the board, such as a desktop")
     else:
-        yield Check(name="times", outcome="good", found=seen)
+        yield _good("times", seen)
 
 
 def _check_meter(board: MachineFacts) -> Check:
     meters: Mapping[str, str] = board.get("meters", {})
     present = [name for name, why_not in meters.items() if not why_not]
     if present:
-        return Check(name="meter", outcome="good", found=", ".join(present))
+        return _good("meter", ", ".join(present))
     reasons = "; ".join(f"{name}: {why_not}" for name, why_not in meters.items())
-    return Check(
-        name="meter",
-        outcome="warning",
-        found=f"none of its own ({reasons})",
-        cure="time is measured without; energy needs an external meter",
+    return _warning(
+        "meter",
+        f"none of its own ({reasons})",
+        "time is measured without; energy needs an external meter",
     )
