@@ -10,13 +10,13 @@ from gymnasium import spaces
 
 from env.decisions.bit_table import bit_table
 from env.decisions.budget import Budget
-from env.decisions.costs import cost_table
+from env.decisions.costs import cost_table, limits_of
 from env.decisions.decisions import allocation_of, decision_sequence
 from env.decisions.masks import BudgetMask, MaskState, Outlook
 from env.errors import ActionError, BudgetError
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.reward import REWARD_TERMS, RewardConfig, reward
-from env.observation import Observer
+from env.observation import Observer, Vector
 from env.practice.scales import Scales
 from env.sensitivity.sensitivities import Sensitivities
 from hardware.layers.table import LayerTable
@@ -24,8 +24,6 @@ from quant.allocation import Allocation
 from quant.layers import INPUT_BITS, LayerSpec
 
 __all__ = ["BitAllocationEnv", "Evaluates"]
-
-Vector = npt.NDArray[np.float32]
 
 
 class Evaluates(Protocol):
@@ -216,12 +214,9 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
     def _shares(self, used: Sequence[int]) -> tuple[float, ...]:
         """Return (limit - used) over the span of each resource, 0..1; 1 where it is free."""
         shares = [1.0, 1.0, 1.0]
-        budget = self._budget
-        limited = [
-            limit is not None for limit in (budget.latency_ms, budget.model_bytes, budget.energy_mj)
-        ]
+        limits = limits_of(self._budget)
         for position, index in enumerate(self._mask.resources):
-            if limited[index]:
+            if index in limits:
                 left = int(self._mask.limit[position]) - int(used[position])
                 shares[index] = min(1.0, max(0.0, left / self._spans[index][1]))
         return tuple(shares)

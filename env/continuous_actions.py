@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from env.bit_allocation import BitAllocationEnv, Vector
+from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
 from env.decisions.decisions import bits_of
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
+from env.observation import Vector
 from quant.allocation import Allocation
 
 __all__ = ["ContinuousActions", "Executed", "SettlingEvaluator"]
@@ -96,14 +97,14 @@ class ContinuousActions(gym.Env[Vector, npt.NDArray[np.float32]]):
         share = float(action[0])
         self._actions.append(share)
         observation, reward, ended, cut, info = self._env.step(np.int64(self._index(share)))
-        info["executed"] = self._executed(info["evaluation"]) if ended else None
+        info["executed"] = self._replay(info["evaluation"]) if ended else None
         return observation, reward, ended, cut, info
 
     def _index(self, share: float) -> int:
         choices = len(self._env.bit_choices)
         return min(int(share * choices), choices - 1)
 
-    def _executed(self, evaluation: Evaluation) -> Executed:
+    def _replay(self, evaluation: Evaluation) -> Executed:
         """Walk the twin along the bits that were evaluated."""
         choices = self._env.bit_choices
         observation, _ = self._twin.reset()

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from env.bit_allocation import BitAllocationEnv, Vector
+from env.bit_allocation import BitAllocationEnv
+from env.observation import Vector
 
 __all__ = ["LegalActionsEnv"]
 

@@ -12,7 +12,7 @@ from env.sensitivity.sensitivities import Sensitivities
 from hardware.layers.table import LayerTable
 from quant.layers import INPUT_BITS, MAX_BITS, LayerSpec
 
-__all__ = ["LAST_DECISIONS", "Observer"]
+__all__ = ["LAST_DECISIONS", "Observer", "Vector"]
 
 LAST_DECISIONS = 4
 """How many of the latest decisions are shown one by one; older ones only in the means."""

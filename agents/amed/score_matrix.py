@@ -13,11 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Columns", "Sampler", "ScoreMatrix"]
+from agents.costs.spending import Columns
+
+__all__ = ["Sampler", "ScoreMatrix"]
 
 Sampler = Literal["exact", "sharpened"]
-Columns = npt.NDArray[np.int64]
-"""int64 `[decisions]`: the index of the bit choice of each decision."""
 
 
 class ScoreMatrix:

@@ -4,21 +4,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agents.costs.cost_kind import CostKind
+from agents.costs.cost_kind import RESOURCES, CostKind, check_cost
 from agents.costs.proxies import proxy_costs
 from agents.costs.spending import Spending
 from agents.search import SearchProblem
 from env.decisions.budget import Budget
-from env.decisions.costs import CostTable, cost_table
-from env.errors import BudgetError
+from env.decisions.costs import CostTable, cost_table, limits_of
 from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
 from quant.layers import INPUT_BITS
 
 __all__ = ["RelativeCost", "proxy_spending"]
 
-_RESOURCES = ("latency", "model_bytes", "energy")
-"""In the order of a CostTable's columns."""
+_MEASURED: dict[CostKind, str] = {"latency": "latency_ms", "energy": "energy_mj"}
+"""What of an evaluation is measured, by its name there; anything else is known exactly."""
 _FREE_MS = 1e9
 """A limit that no allocation comes near, in the unit that stands for a proxy's."""
 
@@ -37,11 +36,12 @@ class RelativeCost:
         Raises:
             BudgetError: energy is asked for and the layer table has none.
         """
-        _check(problem, kind)
+        check_cost(kind, problem.table)
         self._problem = problem
-        self._kinds = _budgeted(problem.budget) if kind == "budget" else (kind,)
+        budgeted = tuple(RESOURCES[column] for column in sorted(limits_of(problem.budget)))
+        self._kinds = (budgeted or ("latency",)) if kind == "budget" else (kind,)
         self._proxies = {
-            kind: _proxy_pairs(problem, kind) for kind in self._kinds if kind not in _RESOURCES
+            kind: _proxy_pairs(problem, kind) for kind in self._kinds if kind not in RESOURCES
         }
         self._all8 = Allocation.uniform(problem.layers, INPUT_BITS)
 
@@ -55,18 +55,14 @@ class RelativeCost:
 
     def measured(self, evaluation: Evaluation) -> float:
         """Return the cost with what was measured in place of the table's."""
-        reference = self._problem.reference
         shares = []
         for kind in self._kinds:
-            found, of = (
-                (evaluation.latency_ms, reference.latency_ms)
-                if kind == "latency"
-                else (evaluation.energy_mj, reference.energy_mj)
-                if kind == "energy"
-                else (self._of(kind, evaluation.allocation), self._of(kind, self._all8))
-            )
-            assert found is not None
-            assert of is not None
+            if kind in _MEASURED:
+                each = (evaluation, self._problem.reference)
+                found, of = (getattr(one, _MEASURED[kind]) for one in each)
+            else:
+                each_bits = (evaluation.allocation, self._all8)
+                found, of = (self._of(kind, allocation) for allocation in each_bits)
             shares.append(found / of)
         return float(np.mean(shares))
 
@@ -94,10 +90,10 @@ def proxy_spending(problem: SearchProblem, kind: CostKind) -> Spending:
     Raises:
         BudgetError: energy is asked for and the layer table has none.
     """
-    _check(problem, kind)
+    check_cost(kind, problem.table)
     costs = cost_table(problem.layers, problem.table, problem.bit_choices)
-    proxies = None if kind in _RESOURCES else _proxy_pairs(problem, kind)
-    column = _RESOURCES.index(kind) if kind in _RESOURCES else 0
+    proxies = None if kind in RESOURCES else _proxy_pairs(problem, kind)
+    column = RESOURCES.index(kind) if kind in RESOURCES else 0
 
     def priced(layer: str, pair: tuple[int, int]) -> int:
         return int(costs.pairs[layer][pair][column]) if proxies is None else proxies[layer][pair]
@@ -112,22 +108,3 @@ def proxy_spending(problem: SearchProblem, kind: CostKind) -> Spending:
 
 def _proxy_pairs(problem: SearchProblem, kind: CostKind) -> dict[str, dict[tuple[int, int], int]]:
     return proxy_costs(kind, problem.layers, sorted({*problem.bit_choices, INPUT_BITS}))
-
-
-def _budgeted(budget: Budget) -> tuple[CostKind, ...]:
-    kinds: list[CostKind] = []
-    if budget.latency_ms is not None:
-        kinds.append("latency")
-    if budget.model_bytes is not None:
-        kinds.append("model_bytes")
-    if budget.energy_mj is not None:
-        kinds.append("energy")
-    return tuple(kinds) or ("latency",)
-
-
-def _check(problem: SearchProblem, kind: CostKind) -> None:
-    if kind == "energy" and not problem.table.has_energies:
-        raise BudgetError(
-            "expected energies in the layer table for the cost energy, found none",
-            "use a machine with an energy meter, or another cost",
-        )

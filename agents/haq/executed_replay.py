@@ -12,7 +12,7 @@ from env.continuous_actions import Executed
 
 __all__ = ["ExecutedReplay"]
 
-Array = npt.NDArray[Any]
+_Array = npt.NDArray[Any]
 
 
 class ExecutedReplay(ReplayBuffer):
@@ -33,11 +33,11 @@ class ExecutedReplay(ReplayBuffer):
 
     def add(
         self,
-        obs: Array,
-        next_obs: Array,
-        action: Array,
-        reward: Array,
-        done: Array,
+        obs: _Array,
+        next_obs: _Array,
+        action: _Array,
+        reward: _Array,
+        done: _Array,
         infos: list[dict[str, Any]],
     ) -> None:
         """Store the whole episode with its last transition; the ones before it are in it."""

@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from agents.costs.spending import spending_of
 from agents.haq.config import HAQConfig
 from agents.haq.executed_replay import ExecutedReplay
-from agents.haq.lowering import lowered
+from agents.haq.lowering import lower
 from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.training.episode_log import EpisodeLog
 from agents.uniform import evaluate_uniform
@@ -91,7 +91,7 @@ def search(problem: SearchProblem, config: HAQConfig, *, seed: int) -> SearchRes
 
     def settle(allocation: Allocation) -> Allocation:
         spending = spending_of(problem)
-        return spending.allocation(lowered(spending.columns(allocation), spending))
+        return spending.allocation(lower(spending.columns(allocation), spending))
 
     settling = SettlingEvaluator(evaluator, settle)
     env = problem.make_env()

@@ -4,10 +4,10 @@ import numpy as np
 
 from agents.costs.spending import Columns, Spending
 
-__all__ = ["lowered"]
+__all__ = ["lower"]
 
 
-def lowered(columns: Columns, spending: Spending) -> Columns:
+def lower(columns: Columns, spending: Spending) -> Columns:
     """Return columns inside the budget: one choice lower at a time, from the last layer back.
 
     In each layer the activations come first, then the weights; sweeps are repeated until the

@@ -1,20 +1,12 @@
 """HAWQ-V3: Hessian traces and an integer program on what the device measured."""
 
-from collections.abc import Collection
-
 from agents.hawq.config import HAWQConfig
 from agents.search import SearchProblem, SearchResult
-from agents.solvers.choice_problem import ChoiceProblem, Picks
 from agents.solvers.cost_model import layer_losses
 from agents.solvers.exact import solve_exact
 from agents.solvers.solve_once import search_solved
 
-__all__ = ["search", "solve"]
-
-
-def solve(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Picks | None:
-    """Return the exact optimum among the picks that are not excluded."""
-    return solve_exact(problem, exclude=exclude)
+__all__ = ["search"]
 
 
 def search(problem: SearchProblem, config: HAWQConfig, *, seed: int) -> SearchResult:
@@ -26,4 +18,4 @@ def search(problem: SearchProblem, config: HAWQConfig, *, seed: int) -> SearchRe
     """
     rises = problem.sensitivities.table("hessian").rises
     losses = layer_losses(problem.layers, problem.bit_choices, rises)
-    return search_solved(problem, losses, solve, name="hawq", cost=config.cost)
+    return search_solved(problem, losses, solve_exact, name="hawq", cost=config.cost)

@@ -9,8 +9,8 @@ from agents.ompq.config import OMPQConfig
 from agents.search import SearchProblem, SearchResult
 from agents.solvers.choice_problem import ChoiceProblem, LayerChoices, Picks
 from agents.solvers.cost_model import Losses
-from agents.solvers.exact import solve_exact, solve_relaxed
-from agents.solvers.greedy import Groups
+from agents.solvers.exact import solve_relaxed
+from agents.solvers.greedy import Groups, pick_fresh
 from agents.solvers.solve_once import search_solved
 from env.decisions.decisions import decision_sequence
 from quant.sensitivities import Orthogonality
@@ -53,13 +53,7 @@ def solve_rounded(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Pi
     if shares is None:
         return None
     groups = Groups(problem)
-    answer = groups.from_picks(_rounded(problem, shares))
-    if answer is None:
-        return solve_exact(problem, exclude=exclude)
-    if answer not in exclude:
-        return answer
-    fresh = [picks for picks in groups.neighbours(answer) if picks not in exclude]
-    return fresh[0] if fresh else solve_exact(problem, exclude=exclude)
+    return pick_fresh(groups, groups.from_picks(_round(problem, shares)), exclude)
 
 
 def search(problem: SearchProblem, config: OMPQConfig, *, seed: int) -> SearchResult:
@@ -96,7 +90,7 @@ def _losses(problem: SearchProblem, worth: Mapping[str, float]) -> Losses:
     }
 
 
-def _rounded(problem: ChoiceProblem, shares: list[np.ndarray]) -> Picks:
+def _round(problem: ChoiceProblem, shares: list[np.ndarray]) -> Picks:
     picks: list[int] = []
     activation_of: dict[str, float] = {}
     for layer, share in zip(problem.layers, shares, strict=True):

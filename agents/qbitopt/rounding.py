@@ -6,13 +6,12 @@ then slack is spent one by one, each time the most noise removed for the cost.
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from agents.costs.spending import Columns, Spending
+from agents.qbitopt.bit_program import Vector
 
 __all__ = ["floor_choices", "neighbours", "round_into_budget"]
 
-Vector = npt.NDArray[np.float64]
 SMALLEST = 1e-12
 """Stands for no cost where something is divided by it."""
 
@@ -26,7 +25,7 @@ def round_into_budget(bits: Vector, losses: Vector, spending: Spending) -> Colum
             `[decisions, choices]`.
         spending: The budget.
     """
-    return _filled(_lowered(floor_choices(bits, spending), losses, spending), losses, spending)
+    return _fill(_lower(floor_choices(bits, spending), losses, spending), losses, spending)
 
 
 def floor_choices(bits: Vector, spending: Spending) -> Columns:
@@ -47,14 +46,14 @@ def neighbours(columns: Columns, losses: Vector, spending: Spending) -> list[Col
         for choice in range(losses.shape[1]):
             row = columns.copy()
             row[decision] = choice
-            row = _filled(_lowered(row, losses, spending, decision), losses, spending, decision)
+            row = _fill(_lower(row, losses, spending, decision), losses, spending, decision)
             found[tuple(row.tolist())] = row
     found.pop(tuple(columns.tolist()), None)
     everywhere = np.arange(len(columns))
     return sorted(found.values(), key=lambda row: float(losses[everywhere, row].sum()))
 
 
-def _lowered(
+def _lower(
     columns: Columns, losses: Vector, spending: Spending, held: int | None = None
 ) -> Columns:
     """Lower until inside; where single steps lead nowhere, take the nearest choices inside."""
@@ -69,9 +68,7 @@ def _lowered(
     return columns
 
 
-def _filled(
-    columns: Columns, losses: Vector, spending: Spending, held: int | None = None
-) -> Columns:
+def _fill(columns: Columns, losses: Vector, spending: Spending, held: int | None = None) -> Columns:
     while True:
         rows, changed = _variants(columns, losses.shape[1], +1, held)
         fits = spending.inside(rows)

@@ -64,15 +64,7 @@ class ChoiceProblem:
         """Whether every limit is kept, in exact integers."""
         return bool((self.cost(picks) <= self.limits).all())
 
-    def agrees(self, picks: Picks) -> bool:
-        """Whether layers that read one tensor chose the same bits for it."""
-        chosen: dict[str, int] = {}
-        return all(
-            chosen.setdefault(layer.tensor, layer.pairs[pick][1]) == layer.pairs[pick][1]
-            for layer, pick in zip(self.layers, picks, strict=True)
-        )
-
-    def limited(self, limits: Sequence[int] | Integers) -> "ChoiceProblem":
+    def with_limits(self, limits: Sequence[int] | Integers) -> "ChoiceProblem":
         """Return the same choices under other limits."""
         return ChoiceProblem(layers=self.layers, limits=np.asarray(limits, dtype=np.int64))
 

@@ -10,14 +10,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
-from agents.costs.cost_kind import CostKind
+from agents.costs.cost_kind import RESOURCES, CostKind, check_cost
 from agents.costs.proxies import choice_pairs, proxy_costs
 from agents.search import SearchProblem
 from agents.solvers.choice_problem import ChoiceProblem, Integers, LayerChoices, Picks
 from env.decisions.budget import Budget
 from env.decisions.costs import cost_table, limits_of
 from env.decisions.decisions import decision_sequence
-from env.errors import BudgetError
 from env.sensitivity.sensitivities import Sensitivities
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
@@ -25,8 +24,6 @@ from quant.layers import LayerSpec
 __all__ = ["CostModel", "Losses", "Solve", "layer_losses"]
 
 
-_RESOURCE_OF: Mapping[CostKind, int] = {"latency": 0, "model_bytes": 1, "energy": 2}
-"""Columns of a CostTable."""
 _BISECTIONS = 12
 """Halvings of a proxy's range: to a four-thousandth of it."""
 
@@ -68,11 +65,7 @@ class CostModel:
         """
         self._problem = problem
         self._losses = losses
-        if kind == "energy" and not problem.table.has_energies:
-            raise BudgetError(
-                "expected energies in the layer table for the cost energy, found none",
-                "use a machine with an energy meter, or another cost",
-            )
+        check_cost(kind, problem.table)
         self._costs = cost_table(problem.layers, problem.table, problem.bit_choices)
         self._kind = kind
 
@@ -104,15 +97,15 @@ class CostModel:
         )
 
     def _solve(self, solve: Solve, within: ChoiceProblem, seen: frozenset[Picks]) -> Picks | None:
-        limited = list(limits_of(self._problem.budget))
-        if self._kind == "budget" or limited == [_RESOURCE_OF.get(self._kind)]:
+        limited = [RESOURCES[column] for column in limits_of(self._problem.budget)]
+        if self._kind == "budget" or limited == [self._kind]:
             return solve(within, seen)
         proxy = self._proxy()
         low = int(sum(layer.costs.min() for layer in proxy.layers))
         high = limit = int(sum(layer.costs.max() for layer in proxy.layers))
         best: Picks | None = None
         for _ in range(_BISECTIONS):
-            picks = solve(proxy.limited([limit]), seen)
+            picks = solve(proxy.with_limits([limit]), seen)
             if picks is not None and within.inside(picks):
                 best, low = picks, limit
             else:
@@ -124,19 +117,18 @@ class CostModel:
         return best if best is not None else solve(within, seen)
 
     def _proxy(self) -> ChoiceProblem:
-        layers, column = self._problem.layers, _RESOURCE_OF.get(self._kind)
-        if column is not None:
-            priced = [
-                self._choices(layer, self._costs.pairs[layer.name], [column]) for layer in layers
-            ]
+        layers = self._problem.layers
+        if self._kind in RESOURCES:
+            column = RESOURCES.index(self._kind)
+            pairs = {layer.name: self._costs.pairs[layer.name] for layer in layers}
         else:
+            column = 0
             proxies = proxy_costs(self._kind, layers, self._problem.bit_choices)
-            priced = [
-                self._choices(
-                    layer, {pair: np.array([cost]) for pair, cost in proxies[layer.name].items()}
-                )
-                for layer in layers
-            ]
+            pairs = {
+                name: {pair: np.array([cost]) for pair, cost in row.items()}
+                for name, row in proxies.items()
+            }
+        priced = [self._choices(layer, pairs[layer.name], [column]) for layer in layers]
         return ChoiceProblem(layers=tuple(priced), limits=np.zeros(1, dtype=np.int64))
 
     def _choices(

@@ -17,7 +17,7 @@ MISSES = 64
 """Solutions that miss a limit by less than the solver's tolerance, and are forbidden in turn."""
 
 
-def solve_exact(problem: ChoiceProblem, *, exclude: Collection[Picks] = ()) -> Picks | None:
+def solve_exact(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Picks | None:
     """Return the picks of least loss inside the limits, or None where there are none.
 
     Args:

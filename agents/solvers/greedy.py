@@ -1,13 +1,15 @@
 """Greedy solution of a ChoiceProblem: from the least loss down into the limits, then filled up."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from agents.solvers.choice_problem import ChoiceProblem, Floats, Integers, Picks
+from agents.solvers.exact import solve_exact
 from env.decisions.fronts import pareto_rows
 
-__all__ = ["Groups"]
+__all__ = ["Groups", "pick_fresh"]
 
 MOST_OPTIONS = 256
 """Combinations kept of layers that read one tensor, at each of its widths; evenly thinned."""
@@ -55,11 +57,11 @@ class Groups:
 
     def solve(self) -> Picks | None:
         """Return picks inside the limits, or None where the greedy steps find none."""
-        return self._settled(self._losses.argmin(1))
+        return self._settle(self._losses.argmin(1))
 
     def from_picks(self, picks: Picks) -> Picks | None:
         """Bring picks inside the limits by the same steps, and fill what is left of them."""
-        return self._settled(self._chosen(picks))
+        return self._settle(self._chosen(picks))
 
     def neighbours(self, picks: Picks) -> list[Picks]:
         """Return what settles when one group is held at another option, least loss first."""
@@ -69,11 +71,11 @@ class Groups:
                 if option != start[held]:
                     changed = start.copy()
                     changed[held] = option
-                    found.append(self._settled(changed, held=held))
+                    found.append(self._settle(changed, held=held))
         kept = {p for p in found if p is not None and p != picks}
         return sorted(kept, key=lambda p: (self.problem.loss(p), p))
 
-    def _settled(self, chosen: Integers, held: int | None = None) -> Picks | None:
+    def _settle(self, chosen: Integers, held: int | None = None) -> Picks | None:
         chosen = chosen.copy()
         cost = self._cost(chosen)
         while (cost > self._limits).any():
@@ -147,6 +149,18 @@ class Groups:
                 distance = np.abs(group.losses - loss)
             chosen.append(int(distance.argmin()))
         return np.array(chosen)
+
+
+def pick_fresh(groups: Groups, answer: Picks | None, exclude: Collection[Picks]) -> Picks | None:
+    """Return an answer, or the best of its neighbours that is not excluded, or the exact answer.
+
+    A neighbour holds one group of layers at another choice and settles the rest by the same steps.
+    """
+    if answer is not None and answer not in exclude:
+        return answer
+    near = [] if answer is None else groups.neighbours(answer)
+    fresh = (picks for picks in near if picks not in exclude)
+    return next(fresh, None) or solve_exact(groups.problem, exclude)
 
 
 def _group(problem: ChoiceProblem, positions: tuple[int, ...]) -> Group:

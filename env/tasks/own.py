@@ -84,7 +84,7 @@ def own_task(name: str, make_module: Callable[[], nn.Module], network: str) -> T
     if "search" in document:
         search = _split(document["search"], f"{name}, search")
     else:
-        train, search = _held_out(train)
+        train, search = _hold_out(train)
     for part in (search, test):
         if part.images.shape[1:] != train.images.shape[1:]:
             raise DataError(
@@ -124,7 +124,7 @@ def _split(pair: Any, where: str) -> Split:
     return Split(images=images, labels=labels.to(torch.int64))
 
 
-def _held_out(train: Split) -> tuple[Split, Split]:
+def _hold_out(train: Split) -> tuple[Split, Split]:
     """Return what is left to train on, and the search split."""
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(SPLIT_SEED))
     held = max(1, round(SEARCH_SHARE * len(train)))

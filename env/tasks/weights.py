@@ -29,7 +29,7 @@ def load_weights(module: nn.Module, file: Path) -> None:
     Raises:
         DataError: the file is missing, damaged or no state dict, or does not fit the network.
     """
-    state = _unwrapped(_read(file), file)
+    state = _unwrap(_read(file), file)
     own = module.state_dict()
     missing = [name for name in own if name not in state and "num_batches_tracked" not in name]
     unknown = [name for name in state if name not in own]
@@ -68,7 +68,7 @@ def _read(file: Path) -> Any:
         ) from None
 
 
-def _unwrapped(document: Any, file: Path) -> Mapping[str, torch.Tensor]:
+def _unwrap(document: Any, file: Path) -> Mapping[str, torch.Tensor]:
     for key in WRAPPERS:
         if isinstance(document, Mapping) and isinstance(document.get(key), Mapping):
             document = document[key]

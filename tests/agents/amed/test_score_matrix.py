@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from agents.amed.score_matrix import Columns, Sampler, ScoreMatrix
+from agents.amed.score_matrix import Sampler, ScoreMatrix
+from agents.costs.spending import Columns
 from tests.agents.instances import random_spending
 
 DECISIONS, CHOICES = 3, 3

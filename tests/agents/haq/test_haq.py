@@ -14,7 +14,7 @@ from agents.costs.spending import spending_of
 from agents.haq.config import HAQConfig
 from agents.haq.executed_replay import ExecutedReplay
 from agents.haq.haq import FadingNoise, search
-from agents.haq.lowering import lowered
+from agents.haq.lowering import lower
 from agents.search import SearchProblem
 from env.continuous_actions import ContinuousActions, SettlingEvaluator
 from env.errors import TaskError
@@ -32,7 +32,7 @@ def test_lowering_ends_inside_and_never_raises_where_it_can_lower(seed: int) -> 
     spending, budget, table = random_spending(seed)
     rng = np.random.default_rng(seed)
     columns = rng.integers(len(spending.bit_choices), size=len(spending.decisions))
-    found = lowered(columns, spending)
+    found = lower(columns, spending)
     assert spending.inside(found)
     assert allows(budget, spending, table, spending.allocation(found))
     if spending.inside(columns):
@@ -45,7 +45,7 @@ def test_lowering_begins_at_the_last_layer_with_its_activations() -> None:
     problem = make_problem(limit=3)
     spending = spending_of(problem)
     widest = np.full(len(spending.decisions), 3, dtype=np.int64)
-    steps = widest - lowered(widest, spending)
+    steps = widest - lower(widest, spending)
     assert steps.max() - steps.min() <= 1
     assert (np.diff(steps) >= 0).all(), "a sweep that is cut short has reached the last ones"
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from agents.costs.cost_kind import COST_KINDS, CostKind
 from agents.costs.proxies import proxy_costs
-from agents.hawq import hawq
 from agents.hawq.config import HAWQConfig
 from agents.mckp import mckp
 from agents.mckp.config import MCKPConfig
 from agents.ompq import ompq
 from agents.ompq.config import OMPQConfig
 from agents.solvers.cost_model import CostModel, layer_losses
+from agents.solvers.exact import solve_exact
 from env.decisions.budget import Budget
 from env.errors import BudgetError, TaskError
 from env.testing import formula_sensitivities, formula_table, tied_layers
@@ -24,7 +24,7 @@ from quant.allocation import Allocation
 from tests.agents.instances import allows, random_spending
 from tests.agents.search_contract import search_by
 
-SOLVERS = {"mckp": mckp.solve_greedy, "hawq": hawq.solve, "ompq": ompq.solve_rounded}
+SOLVERS = {"mckp": mckp.solve_greedy, "hawq": solve_exact, "ompq": ompq.solve_rounded}
 LAYERS = tied_layers()
 
 
@@ -99,7 +99,7 @@ def test_looking_at_the_budgets_own_resource_is_looking_at_the_budget() -> None:
     budget = Budget(latency_ms=1.05 * table.predict_ms(Allocation.uniform(LAYERS, 4)))
     losses = layer_losses(LAYERS, (2, 4, 6, 8), formula_sensitivities_of_all())
     answers = {
-        kind: CostModel(make_parts(budget), losses, kind).answer(hawq.solve)
+        kind: CostModel(make_parts(budget), losses, kind).answer(solve_exact)
         for kind in ("budget", "latency", "bops", "model_bytes", "mean_bits")
     }
     assert answers["budget"] == answers["latency"]

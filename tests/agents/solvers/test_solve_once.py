@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from agents.hawq.hawq import solve
 from agents.mckp.config import MCKPConfig
 from agents.solvers.cost_model import CostModel, layer_losses
+from agents.solvers.exact import solve_exact
 from agents.uniform import evaluate_uniform
 from tests.agents.search_contract import search_by
 
@@ -40,7 +40,7 @@ def test_the_answer_comes_first_and_the_next_best_in_order(problems: Any) -> Non
     assert totals == sorted(totals)
     fresh = problems(limit=8, share=0.3)
     evaluate_uniform(fresh)  # the latency is then corrected by the same evaluations
-    assert own[0] == CostModel(fresh, losses).answer(solve)
+    assert own[0] == CostModel(fresh, losses).answer(solve_exact)
 
 
 def test_mckp_takes_any_sensitivity(problems: Any) -> None:
