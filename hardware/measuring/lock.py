@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from hardware.errors import TargetError
@@ -47,8 +47,7 @@ def lock_folder() -> Path:
     return folder
 
 
-@contextmanager
-def training_lock(folder: Path | None = None) -> Iterator[None]:
+def training_lock(folder: Path | None = None) -> AbstractContextManager[None]:
     """Hold the lock as one of several trainings; waits while a timing runs or waits.
 
     Args:
@@ -57,20 +56,10 @@ def training_lock(folder: Path | None = None) -> Iterator[None]:
     Raises:
         RuntimeError: this thread already holds the lock, and would wait for itself for ever.
     """
-    with _claimed("training"):
-        gate, device = _open_both(folder)
-        try:
-            _wait(gate, fcntl.LOCK_SH)
-            _wait(device, fcntl.LOCK_SH)
-            _free(gate)
-            yield
-        finally:
-            _close(device)
-            _close(gate)
+    return _hold("training", fcntl.LOCK_SH, folder)
 
 
-@contextmanager
-def timing_lock(folder: Path | None = None) -> Iterator[None]:
+def timing_lock(folder: Path | None = None) -> AbstractContextManager[None]:
     """Hold the lock alone; waits until the trainings that already run let go of it.
 
     Args:
@@ -79,44 +68,34 @@ def timing_lock(folder: Path | None = None) -> Iterator[None]:
     Raises:
         RuntimeError: this thread already holds the lock, and would wait for itself for ever.
     """
-    with _claimed("timing"):
-        gate, device = _open_both(folder)
-        try:
-            _wait(gate, fcntl.LOCK_EX)
-            _wait(device, fcntl.LOCK_EX)
-            yield
-        finally:
-            _close(device)
-            _close(gate)
+    return _hold("timing", fcntl.LOCK_EX, folder)
 
 
 @contextmanager
-def _claimed(what: str) -> Iterator[None]:
-    """Turn a thread's wait for its own lock into an error."""
+def _hold(what: str, mode: int, folder: Path | None) -> Iterator[None]:
+    """Pass the gate, then hold the device; a thread's wait for its own lock is an error."""
     if holds := getattr(_held, "what", ""):
         raise RuntimeError(f"this thread asked for the {what} lock inside the {holds} lock")
     _held.what = what
     try:
-        yield
+        place = folder or lock_folder()
+        with _open(place / _GATE) as gate, _open(place / _DEVICE) as device:
+            fcntl.flock(gate, mode)
+            fcntl.flock(device, mode)
+            if mode == fcntl.LOCK_SH:
+                fcntl.flock(gate, fcntl.LOCK_UN)
+            yield
     finally:
         _held.what = ""
 
 
-def _open_both(folder: Path | None) -> tuple[int, int]:
-    place = folder or lock_folder()
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    return os.open(place / _GATE, flags, 0o600), os.open(place / _DEVICE, flags, 0o600)
-
-
-def _wait(descriptor: int, mode: int) -> None:
-    fcntl.flock(descriptor, mode)
-
-
-def _free(descriptor: int) -> None:
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def _close(descriptor: int) -> None:
-    # Unlocking is said aloud: a forked child may still hold a copy of the descriptor.
-    _free(descriptor)
-    os.close(descriptor)
+@contextmanager
+def _open(file: Path) -> Iterator[int]:
+    """Lend the descriptor of a lock file."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        # Unlocking is said aloud: a forked child may still hold a copy of the descriptor.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
