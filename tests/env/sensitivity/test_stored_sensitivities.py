@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,17 +34,24 @@ def test_each_estimate_is_made_once_and_charged_to_whoever_asks(
     stages: list[str] = []
     ledgers = Ledger(), Ledger()
     with Store(tmp_path / "store.sqlite") as store:
-        found = []
+        found, alike = [], []
         for ledger in ledgers:
             here = source(
                 network, digits, store, ledger, progress=lambda name, *_: stages.append(name)
             )
             found.append([here.table(kind) for kind in SENSITIVITY_KINDS])
             found[-1] += [here.table(kind) for kind in SENSITIVITY_KINDS]
-            assert here.orthogonality() == here.orthogonality()
+            alike += [here.orthogonality(), here.orthogonality()]
             made = len(stages)
         assert store.count("sensitivity") == 5
     assert found[0] == found[1]
+    first, _, again, _ = alike
+    assert again is not first, "the second source read it from the store"
+    assert alike == [first] * 4
+    assert first.layers == tuple(layer.name for layer in network.layers)
+    matrix = np.array(first.matrix)
+    assert matrix.diagonal() == pytest.approx(1.0)
+    assert (matrix < 1.0).any(), "layers differ"
     assert set(stages) == {*SENSITIVITY_KINDS, "orthogonality"}
     assert made == len(stages), "the second source looked everything up"
     expected = sum(table.samples for table in found[0][:4]) + 12

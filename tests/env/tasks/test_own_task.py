@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from env.errors import TaskError
 from env.tasks import Task, TaskConfig, checkpoint_path, float_module, load_task
@@ -58,7 +59,12 @@ def test_own_data_are_split_and_the_network_trains(module: Path) -> None:
     predicted = trained(task.test.images).argmax(1)
     assert float((predicted == task.test.labels).float().mean()) > 0.6
     untrained = own(epochs=0)
-    assert float_module(untrained, 0) is not None
+    taken = float_module(untrained, 0).state_dict()
+    torch.manual_seed(0)
+    made = untrained.make_module().state_dict()
+    assert all((taken[name] == value).all() for name, value in made.items()), "as it is made"
+    moved = trained.state_dict()
+    assert any((moved[name] != value).any() for name, value in made.items()), "training moves it"
     assert not checkpoint_path(untrained, 0).exists()
 
 
