@@ -25,11 +25,12 @@ LABELS = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
-LARGEST = 255.0
 SIDE = 32
 NETWORK = "resnet20"
-MEAN = (0.4914, 0.4822, 0.4465)  # of the training pixels in 0..1, by channel
-DEVIATION = (0.2470, 0.2435, 0.2616)
+PREPROCESSING = Preprocessing(
+    largest=255.0, mean=(0.4914, 0.4822, 0.4465), deviation=(0.2470, 0.2435, 0.2616)
+)
+"""Mean and deviation of the training pixels, by channel."""
 TRAIN_FILES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4")
 SEARCH_FILE = "data_batch_5"
 TEST_FILE = "test_batch"
@@ -69,11 +70,9 @@ def cifar10_task(folder: Path | None) -> Task:
         search=_split(*read(SEARCH_FILE)),
         test=_split(*read(TEST_FILE)),
         labels=LABELS,
-        preprocessing=Preprocessing(largest=LARGEST, mean=MEAN, deviation=DEVIATION),
+        preprocessing=PREPROCESSING,
     )
 
 
 def _split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Split:
-    pixels = torch.from_numpy(images.astype(np.float32)) / LARGEST
-    mean, deviation = (torch.tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
-    return Split(images=(pixels - mean) / deviation, labels=torch.from_numpy(labels))
+    return Split(images=PREPROCESSING.normalise(images), labels=torch.from_numpy(labels))

@@ -26,8 +26,8 @@ HINT = (
     "four .gz files with --task.data FOLDER"
 )
 HELD_OUT = 10_000
-MEAN, DEVIATION = 0.2860, 0.3530  # of the training pixels in 0..1
-LARGEST = 255.0
+PREPROCESSING = Preprocessing(largest=255.0, mean=(0.2860,), deviation=(0.3530,))
+"""Mean and deviation of the training pixels."""
 CLASSES = 10
 LABELS = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
@@ -72,7 +72,7 @@ def fashion_mnist_task(folder: Path | None = None) -> Task:
         search=_split(images[-HELD_OUT:], labels[-HELD_OUT:]),
         test=_split(test_images, test_labels),
         labels=LABELS,
-        preprocessing=Preprocessing(largest=LARGEST, mean=(MEAN,), deviation=(DEVIATION,)),
+        preprocessing=PREPROCESSING,
     )
 
 
@@ -87,7 +87,7 @@ def _read(folder: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[n
 
 
 def _split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Split:
-    pixels = torch.from_numpy(images.astype(np.float32))[:, None] / LARGEST
     return Split(
-        images=(pixels - MEAN) / DEVIATION, labels=torch.from_numpy(labels.astype(np.int64))
+        images=PREPROCESSING.normalise(images[:, None]),
+        labels=torch.from_numpy(labels.astype(np.int64)),
     )

@@ -27,7 +27,6 @@ SEARCH_SHARE = 0.1
 SPLIT_SEED = 2026
 RESIZE = 256 / 224
 """The shorter side before the centre is cut out, in units of the image size."""
-LARGEST = 255.0
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Mean and deviation of each channel, of pixels in 0..1."""
 IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -80,24 +79,25 @@ def image_folder_task(
         for file in _images(folder / "val" / name, per_class)
     ]
     _check_memory(len(train) + len(search) + len(test), size)
-    normal = NORMALISATION.get(network, IMAGENET)
+    mean, deviation = NORMALISATION.get(network, IMAGENET)
+    preprocessing = Preprocessing(
+        largest=255.0,
+        mean=mean,
+        deviation=deviation,
+        geometry=f"shorter side to {round(RESIZE * size)} pixels, then the {size}x{size} "
+        "in the middle",
+    )
     return Task(
         name="image-folder",
         network=NETWORK,
         classes=len(classes),
         make_module=network_maker(NETWORK, in_channels=3, classes=len(classes)),
         recipe=TrainConfig(epochs=30, batch_size=64, learning_rate=0.05),
-        train=_split(train, size, normal),
-        search=_split(search, size, normal),
-        test=_split(test, size, normal),
+        train=_split(train, size, preprocessing),
+        search=_split(search, size, preprocessing),
+        test=_split(test, size, preprocessing),
         labels=tuple(classes),
-        preprocessing=Preprocessing(
-            largest=LARGEST,
-            mean=normal[0],
-            deviation=normal[1],
-            geometry=f"shorter side to {round(RESIZE * size)} pixels, then the {size}x{size} "
-            "in the middle",
-        ),
+        preprocessing=preprocessing,
     )
 
 
@@ -127,12 +127,12 @@ def _check_memory(count: int, size: int) -> None:
         )
 
 
-def _split(files: Sequence[tuple[Path, int]], size: int, normal: Normalisation) -> Split:
-    images = torch.stack([_read(file, size, normal) for file, _ in files])
+def _split(files: Sequence[tuple[Path, int]], size: int, preprocessing: Preprocessing) -> Split:
+    images = torch.stack([_read(file, size, preprocessing) for file, _ in files])
     return Split(images=images, labels=torch.tensor([label for _, label in files]))
 
 
-def _read(file: Path, size: int, normal: Normalisation) -> torch.Tensor:
+def _read(file: Path, size: int, preprocessing: Preprocessing) -> torch.Tensor:
     """Return one image, float32 `[3, size, size]`: shorter side resized, centre, normalised."""
     try:
         with Image.open(file) as opened:
@@ -143,7 +143,5 @@ def _read(file: Path, size: int, normal: Normalisation) -> torch.Tensor:
     width, height = (max(size, round(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = (width - size) // 2, (height - size) // 2
-    pixels = np.asarray(image.crop((left, top, left + size, top + size)), np.float32) / LARGEST
-    mean, deviation = (np.array(values, np.float32) for values in normal)
-    scaled = (pixels - mean) / deviation
-    return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))
+    pixels = np.asarray(image.crop((left, top, left + size, top + size)))
+    return preprocessing.normalise(pixels.transpose(2, 0, 1))

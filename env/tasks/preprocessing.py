@@ -1,6 +1,11 @@
 """Preprocessing: from pixels as files have them to what the network reads."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
 
 __all__ = ["Preprocessing"]
 
@@ -16,3 +21,10 @@ class Preprocessing:
     deviation: tuple[float, ...] = (1.0,)
     geometry: str = ""
     """How an image gets its size, in words; empty where it has it already."""
+
+    def normalise(self, pixels: npt.NDArray[Any]) -> torch.Tensor:
+        """Return float32 inputs of pixels `[..., C, H, W]` as files have them."""
+        scaled = torch.from_numpy(np.ascontiguousarray(pixels, np.float32)) / self.largest
+        mean, deviation = (torch.tensor(v)[:, None, None] for v in (self.mean, self.deviation))
+        inputs: torch.Tensor = (scaled - mean) / deviation
+        return inputs
