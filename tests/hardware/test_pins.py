@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Schedule.tensorize ended the process under apache-tvm-ffi 0.1.15: hence another process.
+# Under apache-tvm-ffi 0.1.15 to 0.1.15.post2 both Schedule.tensorize and tvm.ir.save_json end the
+# process, hence another process. No kernel is tensorized, but `hardware.kernels.planning.islands`
+# keeps the functions of float islands as JSON: with a newer version, test_islands.py must pass too.
 TENSORIZE = """
 import tvm
 from tvm import te
