@@ -140,7 +140,7 @@ from hardware.worker.workbench import Workbench
 from hardware.worker.rpc.reference import reference_graph
 from hardware.graph.borders import with_borders
 bench = Workbench(TargetConfig(board="rpi4", kernel_cache={str(tmp_path)!r}), 1)
-plans = bench._plan(with_borders(reference_graph()))[1]
+plans = bench._plan(with_borders(reference_graph())).plans
 (file,) = bench._cache.objects(plans)
 assert file.read_bytes()[:4] == b"\\x7fELF" and file.read_bytes()[18] == 183, "EM_AARCH64"
 assert bench._cache.objects(plans) and bench._cache.counts.misses == 1
