@@ -33,7 +33,7 @@ def search(problem: SearchProblem, config: None, *, seed: int) -> SearchResult:
     evaluator, env = problem.evaluator, problem.make_env()
     rng = np.random.default_rng(seed)
     evaluator.proposer = "random"
-    seen = {evaluation.allocation for evaluation in evaluator.evaluations}
+    seen = set(problem.seen())
     misses = 0
     while evaluator.remaining > 0 and misses < PATIENCE:
         env.correct(measured_over_predicted(evaluator.evaluations, problem.table))

@@ -63,6 +63,10 @@ class SearchProblem:
     state_folder: Path | None = None
     """Where a method may keep what it has learnt, for a run that is resumed."""
 
+    def seen(self) -> dict[Allocation, Evaluation]:
+        """Return the latest evaluation of each allocation that was evaluated, in order."""
+        return {evaluation.allocation: evaluation for evaluation in self.evaluator.evaluations}
+
     def corrected_budget(self) -> Budget:
         """Return the limits that the layer table's sums must keep, as all evaluations so far say.
 

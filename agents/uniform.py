@@ -36,7 +36,7 @@ def evaluate_uniform(problem: SearchProblem) -> list[Evaluation]:
     """
     evaluator = problem.evaluator
     evaluator.proposer = "uniform"
-    done = {evaluation.allocation for evaluation in evaluator.evaluations}
+    done = problem.seen()
     fresh = [allocation for allocation in uniform_inside(problem) if allocation not in done]
     return evaluator.evaluate(fresh[: evaluator.remaining])
 

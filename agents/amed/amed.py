@@ -4,7 +4,6 @@ from agents.amed.chain import AMEDChain
 from agents.amed.config import AMEDConfig
 from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.uniform import evaluate_uniform
-from quant.allocation import Allocation
 
 __all__ = ["search"]
 
@@ -28,11 +27,11 @@ def search(problem: SearchProblem, config: AMEDConfig, *, seed: int) -> SearchRe
     each = -(-config.samples // evaluator.remaining)
     chain = AMEDChain(problem, config, seed=seed)
     for allocation in chain.proposed:  # before this run was killed; most are handed back
-        if evaluator.remaining > 0 and allocation not in _known(problem):
+        if evaluator.remaining > 0 and allocation not in problem.seen():
             evaluator.evaluate([allocation])
     misses = 0
     while evaluator.remaining > 0 and misses < PATIENCE:
-        proposal = chain.propose(each, _known(problem))
+        proposal = chain.propose(each, problem.seen())
         if proposal is None:
             misses += 1
             continue
@@ -40,7 +39,3 @@ def search(problem: SearchProblem, config: AMEDConfig, *, seed: int) -> SearchRe
         evaluator.evaluate([proposal])
     evaluator.adopt_past()
     return ranked_candidates(problem)
-
-
-def _known(problem: SearchProblem) -> set[Allocation]:
-    return {evaluation.allocation for evaluation in problem.evaluator.evaluations}

@@ -38,7 +38,7 @@ def search(problem: SearchProblem, config: NSGA2Config, *, seed: int) -> SearchR
     """
     optuna = _optuna()
     evaluate_uniform(problem)
-    first = [evaluation.allocation for evaluation in problem.evaluator.evaluations]
+    first = list(problem.seen())
     problem.evaluator.proposer = "nsga2"
     sampler = optuna.samplers.NSGAIISampler(
         population_size=config.population,
@@ -87,8 +87,7 @@ def _answer(
         [trial.suggest_int(name, 0, last) for name in _names(spending)], dtype=np.int64
     )
     allocation = spending.allocation(columns)
-    evaluations = problem.evaluator.evaluations
-    known = next((e for e in evaluations if e.allocation == allocation), None)
+    known = problem.seen().get(allocation)
     if known is None and not spending.inside(columns):
         trial.set_constraint("budget", float(np.maximum(spending.used(columns) - 1.0, 0.0).sum()))
         # No accuracy was looked at, and none is compared with that of a child inside.

@@ -118,7 +118,7 @@ def _evaluate_final(
     env.correct(practice.scales)
     choice = policy_choice(model, env)
     samples = [policy_choice(model, env, deterministic=False) for _ in range(FINAL_SAMPLES)]
-    seen = {evaluation.allocation for evaluation in evaluator.evaluations}
+    seen = problem.seen()
     candidates = [a for a in dict.fromkeys([choice, *samples, *practised]) if a not in seen]
     if choice in candidates and evaluator.remaining > 0:
         candidates.remove(choice)

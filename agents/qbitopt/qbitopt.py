@@ -34,7 +34,6 @@ def search(problem: SearchProblem, config: QBitOptConfig, *, seed: int) -> Searc
     training.train()
     asked = problem
     while evaluator.remaining > 0:
-        seen = {evaluation.allocation: None for evaluation in evaluator.evaluations}
         try:
             spending = spending_of(asked)
         except BudgetError:
@@ -42,7 +41,7 @@ def search(problem: SearchProblem, config: QBitOptConfig, *, seed: int) -> Searc
                 raise
             asked = problem
             continue
-        answer = training.next_best(spending, seen)
+        answer = training.next_best(spending, problem.seen())
         if answer is None:
             break
         evaluation = evaluator.evaluate([answer])[0]

@@ -32,7 +32,7 @@ def search_solved(
     evaluator.proposer = name
     model = CostModel(problem, losses, cost)
     while evaluator.remaining > 0:
-        seen = {evaluation.allocation for evaluation in evaluator.evaluations}
+        seen = problem.seen()
         allocation = model.answer(solve, seen)
         if allocation is None or allocation in seen:
             break
