@@ -2,8 +2,6 @@
 
 from quant.errors import BitAllocError
 
-__all__ = ["MissingExtraError"]
-
 
 class MissingExtraError(BitAllocError, ImportError):
     """Raised where a method needs a package that is an extra; the hint says how to install it."""

@@ -23,8 +23,6 @@ from agents.qbitopt import qbitopt
 from agents.qbitopt.config import QBitOptConfig
 from agents.search import Method
 
-__all__ = ["METHODS"]
-
 METHODS: dict[str, Method] = {
     "amed": Method(amed.search, AMEDConfig),
     "haq": Method(haq.search, HAQConfig),

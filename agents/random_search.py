@@ -9,9 +9,7 @@ from env.decisions.decisions import allocation_of
 from env.practice.scales import measured_over_predicted
 from quant.allocation import Allocation
 
-__all__ = ["draw_allocation", "search"]
-
-PATIENCE = 1000
+_PATIENCE = 1000
 """Draws in a row that were all seen before, after which the space counts as used up."""
 
 
@@ -35,10 +33,10 @@ def search(problem: SearchProblem, config: None, *, seed: int) -> SearchResult:
     evaluator.proposer = "random"
     seen = set(problem.seen())
     misses = 0
-    while evaluator.remaining > 0 and misses < PATIENCE:
+    while evaluator.remaining > 0 and misses < _PATIENCE:
         env.correct(measured_over_predicted(evaluator.evaluations, problem.table))
         drawn: list[Allocation] = []
-        while len(drawn) < min(evaluator.parallel, evaluator.remaining) and misses < PATIENCE:
+        while len(drawn) < min(evaluator.parallel, evaluator.remaining) and misses < _PATIENCE:
             allocation = draw_allocation(env, rng)
             if allocation in seen:
                 misses += 1

@@ -22,8 +22,6 @@ from quant.allocation import Allocation
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
 
-__all__ = ["Method", "Search", "SearchProblem", "SearchResult", "ranked_candidates"]
-
 _logger = logging.getLogger(__name__)
 
 

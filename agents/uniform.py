@@ -5,8 +5,6 @@ from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
 
-__all__ = ["evaluate_uniform", "search", "uniform_inside"]
-
 
 def uniform_inside(problem: SearchProblem) -> list[Allocation]:
     """Return the uniform allocations that the table expects inside the budget, widest first.

@@ -23,8 +23,6 @@ from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import INPUT_BITS, LayerSpec
 
-__all__ = ["BitAllocationEnv", "Evaluates"]
-
 
 class Evaluates(Protocol):
     """Whatever answers what allocations are worth: the Evaluator, or a model of it."""

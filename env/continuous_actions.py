@@ -17,8 +17,6 @@ from env.evaluating.evaluator import Evaluator
 from env.observation import Vector
 from quant.allocation import Allocation
 
-__all__ = ["ContinuousActions", "Executed", "SettlingEvaluator"]
-
 Settle = Callable[[Allocation], Allocation]
 """Brings an allocation into the budget."""
 

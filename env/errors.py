@@ -2,8 +2,6 @@
 
 from quant.errors import BitAllocError
 
-__all__ = ["ActionError", "BudgetError", "EvaluationLimitError", "TaskError"]
-
 
 class TaskError(BitAllocError, ValueError):
     """Raised for a task that does not exist or cannot be loaded."""

@@ -7,8 +7,6 @@ import numpy as np
 from env.bit_allocation import BitAllocationEnv
 from env.observation import Vector
 
-__all__ = ["LegalActionsEnv"]
-
 
 class LegalActionsEnv(BitAllocationEnv):
     """BitAllocationEnv that takes the nearest legal bit-width for an illegal one.

@@ -12,11 +12,9 @@ from env.sensitivity.sensitivities import Sensitivities
 from hardware.layers.table import LayerTable
 from quant.layers import INPUT_BITS, MAX_BITS, LayerSpec
 
-__all__ = ["LAST_DECISIONS", "Observer", "Vector"]
-
 LAST_DECISIONS = 4
 """How many of the latest decisions are shown one by one; older ones only in the means."""
-POSITION_PERIODS = 4
+_POSITION_PERIODS = 4
 """Pairs of sine and cosine of the position, each with half the period of the one before."""
 
 Vector = npt.NDArray[np.float32]
@@ -96,7 +94,7 @@ class Observer:
             "progress",
             *(
                 f"position_{wave}_{period}"
-                for period in range(POSITION_PERIODS)
+                for period in range(_POSITION_PERIODS)
                 for wave in ("sin", "cos")
             ),
         )
@@ -208,7 +206,7 @@ class Observer:
         last = [width / MAX_BITS for width in reversed(bits[-LAST_DECISIONS:])]
         last += [0.0] * (LAST_DECISIONS - len(last))
         progress = len(bits) / len(self._decisions)
-        angles = [math.pi * progress * 2**period for period in range(POSITION_PERIODS)]
+        angles = [math.pi * progress * 2**period for period in range(_POSITION_PERIODS)]
         values = [
             *self._static[step],
             *self._shares(self._time, step, bits[:step]),

@@ -2,8 +2,6 @@
 
 import gymnasium as gym
 
-__all__ = ["register_environments"]
-
 
 def register_environments() -> None:
     """Register the environments; asking twice changes nothing."""

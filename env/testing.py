@@ -16,15 +16,6 @@ from quant.allocation import Allocation
 from quant.layers import LayerSpec
 from quant.sensitivities import Orthogonality, SensitivityKind, SensitivityTable
 
-__all__ = [
-    "FormulaEvaluator",
-    "FormulaSensitivities",
-    "conv_layer",
-    "formula_sensitivities",
-    "formula_table",
-    "tied_layers",
-]
-
 
 def conv_layer(
     name: str, tensor: str, *, channels: int = 8, reads_input: bool = False

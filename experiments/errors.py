@@ -4,8 +4,6 @@ from pathlib import Path
 
 from quant.errors import BitAllocError
 
-__all__ = ["BenchError", "ConfigError", "RunFolderError", "cannot_write"]
-
 
 class ConfigError(BitAllocError, ValueError):
     """Raised for a configuration with unknown keys, wrong types or impossible values."""

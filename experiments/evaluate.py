@@ -27,8 +27,6 @@ from hardware.open_device import open_device
 from hardware.target import TargetConfig
 from quant.allocation import Allocation
 
-__all__ = ["evaluate", "fresh_target", "main"]
-
 FLOAT = "float, retrained"
 """The float network after as many more steps as every allocation gets, for a fair comparison."""
 

@@ -49,8 +49,6 @@ from hardware.store import Store
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
 
-__all__ = ["main", "resume", "run"]
-
 _logger = logging.getLogger("experiments.run")  # `__main__` when it is started
 
 

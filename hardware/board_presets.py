@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["PRESETS", "BoardName", "BoardPreset"]
-
 BoardName = Literal[
     "rpi3",
     "rpi4",

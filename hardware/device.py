@@ -17,8 +17,6 @@ from hardware.progress import Progress
 from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["Bench", "Device", "MeasureResult"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasureResult:

@@ -2,15 +2,6 @@
 
 from quant.errors import BitAllocError
 
-__all__ = [
-    "BoardBusyError",
-    "BoardLostError",
-    "BuildError",
-    "HardwareLostError",
-    "TargetError",
-    "ToolchainError",
-]
-
 
 class TargetError(BitAllocError, ValueError):
     """Raised for a target that does not exist or lacks what was asked of it."""

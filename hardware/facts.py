@@ -10,21 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypedDict, cast
 
-__all__ = [
-    "Connected",
-    "EnergyFacts",
-    "MachineFacts",
-    "MeasurementFacts",
-    "MomentFacts",
-    "OpenedSession",
-    "RulerFacts",
-    "SessionEnd",
-    "TimedRepeats",
-    "read_cpuinfo",
-    "read_machine",
-    "read_text",
-]
-
 _PACKAGES = {"tvm": "apache-tvm", "tvm_ffi": "apache-tvm-ffi", "numpy": "numpy"}
 
 

@@ -11,8 +11,6 @@ from hardware.progress import Progress
 from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["choose_tiles", "digest_tiles", "measure_layer_table"]
-
 
 def choose_tiles(
     device: Device,

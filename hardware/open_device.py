@@ -9,8 +9,6 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.target import TargetConfig
 
-__all__ = ["open_device"]
-
 
 def open_device(
     config: TargetConfig, protocol: ProtocolConfig, energy: EnergyConfig | None = None

@@ -2,7 +2,5 @@
 
 from collections.abc import Callable
 
-__all__ = ["Progress"]
-
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, what) while something long runs."""

@@ -26,8 +26,6 @@ from hardware.tiles.report import TileReport
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 from quant.integer import run_graph
 
-__all__ = ["SimulatedDevice", "simulated_layer_us"]
-
 _GIGA_INSTRUCTIONS_PER_S = 2.5
 _MACS_PER_BLOCK = 32
 _ENERGY_PROGRAMS = 4

@@ -12,11 +12,9 @@ from typing import Any, Literal
 from hardware.closing import Closing
 from quant.errors import BitAllocError
 
-__all__ = ["STORE_SCHEMA", "ResultKind", "Store", "StoreError", "canonical_json"]
-
 STORE_SCHEMA = 1
-APPLICATION_ID = 0x42_41_4C_43  # "BALC": tells our files from other programs' SQLite files
-BUSY_TIMEOUT_S = 30.0
+_APPLICATION_ID = 0x42_41_4C_43  # "BALC": tells our files from other programs' SQLite files
+_BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another run's transaction; each takes milliseconds."""
 
 ResultKind = Literal["measurement", "evaluation", "layer-table", "sensitivity"]
@@ -48,7 +46,7 @@ class Store(Closing):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Autocommit: each statement is a transaction, so nothing is ever left half written.
             self._connection = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+                path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             try:
                 self._prepare()
@@ -98,7 +96,7 @@ class Store(Closing):
         (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
         (application,) = execute("PRAGMA application_id").fetchone()
         (schema,) = execute("PRAGMA user_version").fetchone()
-        if tables and application != APPLICATION_ID:
+        if tables and application != _APPLICATION_ID:
             raise self._unusable("a SQLite file of another program")
         if tables and schema != STORE_SCHEMA:
             raise self._unusable(f"schema {schema}, written by another version")
@@ -120,7 +118,7 @@ class Store(Closing):
                 created_s REAL NOT NULL,
                 PRIMARY KEY (kind, digest, key)
             );
-            PRAGMA application_id = {APPLICATION_ID};
+            PRAGMA application_id = {_APPLICATION_ID};
             PRAGMA user_version = {STORE_SCHEMA};
             COMMIT;
             """

@@ -21,8 +21,6 @@ from hardware.store import Store
 from quant.deploy_graph import DeployGraph
 from quant.json_form import from_plain, to_plain
 
-__all__ = ["MOST_DISTURBED", "StoredDevice"]
-
 MOST_DISTURBED = 0.2
 """Share of disturbed samples up to which a layer table is worth keeping."""
 

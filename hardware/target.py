@@ -7,8 +7,6 @@ from hardware.board_presets import PRESETS, BoardName
 from hardware.errors import TargetError
 from quant.ranges import Count, Positive, at_least, check_ranges
 
-__all__ = ["DOT_PRODUCT", "KernelFamily", "TargetConfig", "Transform", "host_and_port"]
-
 KernelFamily = Literal["avx512-vnni", "avx-vnni", "avx2", "arm-dot", "neon", "generic"]
 """Names of the groups of kernels: by the instructions that multiply."""
 

@@ -8,8 +8,6 @@ from torch.nn import functional
 from quant.deploy_graph import DeployGraph
 from quant.torch_integer import integer_logits
 
-__all__ = ["Accuracy", "integer_accuracy", "score_logits"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accuracy:

@@ -8,8 +8,6 @@ from quant.errors import AllocationError
 from quant.json_form import own_form
 from quant.layers import INPUT_BITS, MAX_BITS, MIN_BITS, LayerSpec
 
-__all__ = ["ALLOCATION_SCHEMA", "Allocation", "LayerBits"]
-
 ALLOCATION_SCHEMA = 1
 
 

@@ -7,33 +7,33 @@ import torch
 from quant.deploy_graph import WIDE_MAX
 from quant.layers import LayerSpec
 
-__all__ = ["sample_values", "sample_windows", "wide_scale"]
-
-STREAM_HEADROOM = 2.0
+_STREAM_HEADROOM = 2.0
 """Wide scales leave this factor above the largest calibrated magnitude: training may grow it."""
-SMALLEST_MAGNITUDE = 1e-6
+_SMALLEST_MAGNITUDE = 1e-6
 """A stream that was always zero is scaled as if it reached this."""
-SAMPLE_VALUES = 16384
+_SAMPLE_VALUES = 16384
 """Values of each tensor kept for initialising its steps."""
-SAMPLE_WINDOWS = 128
+_SAMPLE_WINDOWS = 128
 """Outputs of each layer whose inputs are kept for initialising its weights' steps: the mean of
 their squared errors is known to 12 %."""
 
 
 def sample_values(members: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return up to SAMPLE_VALUES values of all tensors together, with their extremes.
+    """Return up to `_SAMPLE_VALUES` values of all tensors together, with their extremes.
 
     Values are drawn and not strided: a stride that divides the image would see only its border.
     """
     flat = torch.cat([member.flatten() for member in members])
     extremes = torch.stack(flat.aminmax())
-    if flat.numel() > SAMPLE_VALUES:
+    if flat.numel() > _SAMPLE_VALUES:
         generator = torch.Generator().manual_seed(0)
-        flat = flat[torch.randint(flat.numel(), (SAMPLE_VALUES,), generator=generator)]
+        flat = flat[torch.randint(flat.numel(), (_SAMPLE_VALUES,), generator=generator)]
     return torch.cat([flat, extremes])
 
 
-def sample_windows(spec: LayerSpec, x: torch.Tensor, samples: int = SAMPLE_WINDOWS) -> torch.Tensor:
+def sample_windows(
+    spec: LayerSpec, x: torch.Tensor, samples: int = _SAMPLE_WINDOWS
+) -> torch.Tensor:
     """Return what a sample of a layer's outputs are sums of: the same outputs at each call.
 
     Args:
@@ -68,4 +68,4 @@ def sample_windows(spec: LayerSpec, x: torch.Tensor, samples: int = SAMPLE_WINDO
 def wide_scale(members: Sequence[torch.Tensor]) -> float:
     """Return the scale of the wide codes that hold all of these values."""
     largest = max(float(member.abs().max()) for member in members)
-    return max(largest, SMALLEST_MAGNITUDE) * STREAM_HEADROOM / WIDE_MAX
+    return max(largest, _SMALLEST_MAGNITUDE) * _STREAM_HEADROOM / WIDE_MAX

@@ -22,21 +22,19 @@ from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
 from quant.quantizer import weight_limit
 
-__all__ = ["compensate", "round_compensated"]
-
-IMAGES_TOGETHER = 16
+_IMAGES_TOGETHER = 16
 """Images that go through the network at once."""
-SAMPLES_OF_AN_IMAGE = 256
+_SAMPLES_OF_AN_IMAGE = 256
 """Most outputs of each layer, drawn from one image, that its weights are fitted to."""
-PULL = 0.3
+_PULL = 0.3
 """How strongly fitted weights are held where they were, as a share of their inputs' mean power.
 Fitted to 120 crops, EfficientNet-Lite0's logits of others keep 28.9 dB at 0.01, 29.6 at 0.1 and
 29.7 at 0.3: less follows the images it sees too closely."""
-DAMPING = 0.001
+_DAMPING = 0.001
 """Share of the inputs' mean power added to each, so that inputs that never vary can be divided."""
-SMALLEST_POWER = 1e-12
+_SMALLEST_POWER = 1e-12
 """Inputs that are always zero count as if they had this power."""
-COLUMNS_TOGETHER = 64
+_COLUMNS_TOGETHER = 64
 """Inputs whose errors reach the later ones in one product."""
 
 Values = dict[str, torch.Tensor]
@@ -55,7 +53,7 @@ def compensate(network: QuantizedNetwork, images: torch.Tensor) -> None:
     Raises:
         TrainingError: weights or values are not finite.
     """
-    parts = [_Part(part, {}, {}) for part in images.split(IMAGES_TOGETHER)]
+    parts = [_Part(part, {}, {}) for part in images.split(_IMAGES_TOGETHER)]
     last_reader = {name: node.name for node in network.graph.nodes for name in node.inputs}
     for node in network.graph.nodes:
         for part in parts:
@@ -86,7 +84,7 @@ def round_compensated(
     Returns:
         float64, as `weight`.
     """
-    damped = _with_diagonal(power.double(), DAMPING)
+    damped = _with_diagonal(power.double(), _DAMPING)
     order = damped.diagonal(dim1=1, dim2=2).argsort(1, descending=True)
     damped = damped.gather(1, order[:, :, None].expand_as(damped))
     damped = damped.gather(2, order[:, None, :].expand_as(damped))
@@ -95,8 +93,8 @@ def round_compensated(
     columns = order[:, None, :].expand_as(weight)
     rest = weight.double().gather(2, columns)
     rounded = torch.empty_like(rest)
-    for first in range(0, rest.shape[2], COLUMNS_TOGETHER):
-        block = slice(first, first + COLUMNS_TOGETHER)
+    for first in range(0, rest.shape[2], _COLUMNS_TOGETHER):
+        block = slice(first, first + _COLUMNS_TOGETHER)
         errors = torch.zeros_like(rest[:, :, block])
         for column in range(first, min(block.stop, rest.shape[2])):
             value = rest[:, :, column]
@@ -137,7 +135,7 @@ def _fit(network: QuantizedNetwork, node: Node, parts: list[_Part]) -> None:
     weight = module.weight.double().reshape(spec.groups, -1, power.shape[1])
     step = module.quantizer.step(bits).double().reshape(spec.groups, -1)
     # Ridge regression around the weights: what some inputs lack, those that share it make up for.
-    held = torch.linalg.cholesky(_with_diagonal(power, PULL))
+    held = torch.linalg.cholesky(_with_diagonal(power, _PULL))
     fitted = weight + torch.cholesky_solve(torch.bmm(weight, missing).mT, held).mT
     rounded = round_compensated(fitted, step, weight_limit(bits), power)
     (reads,) = node.inputs
@@ -162,7 +160,7 @@ def _moments(
     spec, (reads,) = network.graph.layer(node.layer), node.inputs
     read, lacking = [], []
     for part in parts:
-        samples = len(part.images) * min(SAMPLES_OF_AN_IMAGE, prod(spec.output_shape[1:]))
+        samples = len(part.images) * min(_SAMPLES_OF_AN_IMAGE, prod(spec.output_shape[1:]))
         x = sample_windows(spec, network.layer_input(node, part.found), samples)
         read.append(x)
         lacking.append(sample_windows(spec, part.wanted[reads], samples) - x)
@@ -178,7 +176,7 @@ def _moments(
 
 def _with_diagonal(power: torch.Tensor, share: float) -> torch.Tensor:
     """Return `power` `[groups, in, in]` with a share of its mean diagonal added to each input's."""
-    mean = power.diagonal(dim1=1, dim2=2).mean(1).clamp_min(SMALLEST_POWER)
+    mean = power.diagonal(dim1=1, dim2=2).mean(1).clamp_min(_SMALLEST_POWER)
     return power + (share * mean)[:, None, None] * torch.eye(power.shape[1], dtype=power.dtype)
 
 

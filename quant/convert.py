@@ -35,9 +35,7 @@ from quant.errors import ConvertError
 from quant.layer_codes import bias_codes, check_sums, weight_codes
 from quant.network import QuantizedNetwork
 
-__all__ = ["convert"]
-
-FLOAT_INPUT = "float_input"
+_FLOAT_INPUT = "float_input"
 
 
 def convert(network: QuantizedNetwork, name: str = "network") -> DeployGraph:
@@ -74,7 +72,7 @@ class _Converter:
                 _EMIT[node.kind](self, node)
         return DeployGraph(
             network=self._name,
-            input=FLOAT_INPUT,
+            input=_FLOAT_INPUT,
             output=self._graph.output,
             tensors=self._tensors,
             ops=tuple(self._ops),
@@ -158,10 +156,10 @@ class _Converter:
 
     def _input(self, node: Node) -> None:
         step, zero_point, _ = self._quantizer(node.name)
-        self._tensor(FLOAT_INPUT, node.shape, "float32", first=True)
+        self._tensor(_FLOAT_INPUT, node.shape, "float32", first=True)
         self._ops.append(
             QuantizeInput(
-                input=FLOAT_INPUT,
+                input=_FLOAT_INPUT,
                 output=self._narrow_tensor(node.name, node),
                 multiplier=_ratio(1.0, step),
                 zero_point=zero_point,

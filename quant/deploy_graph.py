@@ -12,32 +12,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "TABLE_SIZE",
-    "WIDE_MAX",
-    "WIDE_MIN",
-    "Add",
-    "AvgPool2d",
-    "Concat",
-    "Conv2d",
-    "DeployGraph",
-    "DeployOp",
-    "DeployTensor",
-    "Dequantize",
-    "Epilogue",
-    "Flatten",
-    "FloatCall",
-    "Linear",
-    "Lookup",
-    "MaxPool2d",
-    "Multiply",
-    "Pad2d",
-    "QuantizeInput",
-    "Requantize",
-    "RunIsland",
-    "read_names",
-]
-
 WIDE_MIN, WIDE_MAX = -32768, 32767
 TABLE_SIZE = 256
 """Entries of a lookup's table: one for each 8-bit code."""

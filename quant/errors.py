@@ -1,14 +1,5 @@
 """The project's errors: each says what was expected, what was found, and what helps."""
 
-__all__ = [
-    "AllocationError",
-    "BitAllocError",
-    "CaptureError",
-    "ConvertError",
-    "DataError",
-    "TrainingError",
-]
-
 
 class BitAllocError(Exception):
     """Root of every error that a user can cause or cure.

@@ -15,15 +15,6 @@ from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
 from quant.ranges import Count, Natural, Positive, at_least, check_ranges
 
-__all__ = [
-    "FinetuneConfig",
-    "FinetuneResult",
-    "TrainConfig",
-    "finetune",
-    "images_seen",
-    "train_float",
-]
-
 Progress = Callable[[int, int], None]
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 

@@ -49,14 +49,12 @@ from quant.deploy_graph import (
 )
 from quant.errors import ConvertError
 
-__all__ = ["requantize", "run_graph", "run_op"]
-
-Array = npt.NDArray[Any]
+_Array = npt.NDArray[Any]
 
 
 def requantize(
-    accumulator: Array,
-    multiplier: Array | float,
+    accumulator: _Array,
+    multiplier: _Array | float,
     zero_point: int,
     clip_min: int,
     clip_max: int,
@@ -75,9 +73,9 @@ def requantize(
 def run_graph(
     graph: DeployGraph,
     x: npt.NDArray[np.float32],
-    keep: dict[str, Array] | None = None,
-    given: Mapping[str, Array] | None = None,
-) -> Array:
+    keep: dict[str, _Array] | None = None,
+    given: Mapping[str, _Array] | None = None,
+) -> _Array:
     """Run a converted network.
 
     Args:
@@ -92,7 +90,7 @@ def run_graph(
     """
     x = np.asarray(x, dtype=np.float32)
     shape = (len(x), *graph.tensors[graph.input].shape)
-    values: dict[str, Array] = {graph.input: x.reshape(shape) if x.ndim == 3 else x}
+    values: dict[str, _Array] = {graph.input: x.reshape(shape) if x.ndim == 3 else x}
     for name in graph.zeros:
         values[name] = np.zeros((len(x), *graph.tensors[name].shape), graph.tensors[name].dtype)
     for op in graph.ops:
@@ -106,7 +104,7 @@ def run_graph(
     return values[graph.output]
 
 
-def run_op(op: DeployOp, *inputs: Array) -> Array:
+def run_op(op: DeployOp, *inputs: _Array) -> _Array:
     """Run one operator on channels-last inputs with a leading batch axis.
 
     Integer results come back as integers of any width (the graph's tensor says how they are
@@ -115,23 +113,23 @@ def run_op(op: DeployOp, *inputs: Array) -> Array:
     return _RUN[type(op)](op, *inputs)
 
 
-def _quantize_input(op: QuantizeInput, x: Array) -> Array:
+def _quantize_input(op: QuantizeInput, x: _Array) -> _Array:
     if x.ndim == 4:
         x = x.transpose(0, 2, 3, 1)
     scaled = x.astype(np.float32) * np.float32(op.multiplier)
-    codes: Array = np.clip(
+    codes: _Array = np.clip(
         np.rint(scaled).astype(np.float64) + op.zero_point, op.clip_min, op.clip_max
     )
     return codes.astype(np.int32)
 
 
-def _dequantize(op: Dequantize, x: Array) -> Array:
+def _dequantize(op: Dequantize, x: _Array) -> _Array:
     if x.ndim == 4:
         x = x.transpose(0, 3, 1, 2)
     return (x.astype(np.int32) - op.zero_point).astype(np.float32) * np.float32(op.multiplier)
 
 
-def _run_island(op: RunIsland, *inputs: Array) -> Array:
+def _run_island(op: RunIsland, *inputs: _Array) -> _Array:
     # Imported here: everything else does without torch, which takes seconds to import.
     from quant.capture.float_island import run_island
 
@@ -139,20 +137,20 @@ def _run_island(op: RunIsland, *inputs: Array) -> Array:
 
 
 def _windows(
-    x: Array, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int] = (1, 1)
-) -> Array:
+    x: _Array, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> _Array:
     """Return `[N, OH, OW, C, KH, KW]` views of a padded `[N, H, W, C]` array."""
     span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
     view = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))
     return view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
 
 
-def _pad(x: Array, padding: tuple[int, int], value: int) -> Array:
+def _pad(x: _Array, padding: tuple[int, int], value: int) -> _Array:
     (ph, pw) = padding
     return np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=value)
 
 
-def _epilogue(accumulator: Array, epilogue: Epilogue) -> Array:
+def _epilogue(accumulator: _Array, epilogue: Epilogue) -> _Array:
     total = accumulator + epilogue.bias
     if np.abs(total).max(initial=0) > np.iinfo(np.int32).max:
         raise ConvertError("an accumulator left int32: the layer is too deep for its codes")
@@ -163,7 +161,7 @@ def _epilogue(accumulator: Array, epilogue: Epilogue) -> Array:
     )
 
 
-def _conv2d(op: Conv2d, x: Array) -> Array:
+def _conv2d(op: Conv2d, x: _Array) -> _Array:
     padded = _pad(x.astype(np.int32), op.padding, op.input_zero_point)
     windows = _windows(padded, op.weight.shape[1:3], op.stride, op.dilation)
     out_channels, in_channels = op.weight.shape[0], op.weight.shape[3]
@@ -178,25 +176,25 @@ def _conv2d(op: Conv2d, x: Array) -> Array:
     return _epilogue(accumulator, op.epilogue)
 
 
-def _linear(op: Linear, x: Array) -> Array:
+def _linear(op: Linear, x: _Array) -> _Array:
     centred = x.astype(np.float64) - op.input_zero_point
     return _epilogue((centred @ op.weight.astype(np.float64).T).astype(np.int64), op.epilogue)
 
 
-def _requantize(op: Requantize, x: Array) -> Array:
+def _requantize(op: Requantize, x: _Array) -> _Array:
     return requantize(x, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
 
 
-def _add(op: Add, a: Array, b: Array) -> Array:
+def _add(op: Add, a: _Array, b: _Array) -> _Array:
     branches = [
         np.rint(value.astype(np.float32) * np.float32(m)).astype(np.int64)
         for value, m in zip((a, b), op.multipliers, strict=True)
     ]
-    total: Array = np.clip(branches[0] + branches[1], op.clip_min, op.clip_max)
+    total: _Array = np.clip(branches[0] + branches[1], op.clip_min, op.clip_max)
     return total.astype(np.int32)
 
 
-def _multiply(op: Multiply, a: Array, b: Array) -> Array:
+def _multiply(op: Multiply, a: _Array, b: _Array) -> _Array:
     left, right = (
         value.astype(np.int64) - zero_point
         for value, zero_point in zip((a, b), op.input_zero_points, strict=True)
@@ -204,36 +202,36 @@ def _multiply(op: Multiply, a: Array, b: Array) -> Array:
     return requantize(left * right, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
 
 
-def _lookup(op: Lookup, x: Array) -> Array:
+def _lookup(op: Lookup, x: _Array) -> _Array:
     return op.table[x]
 
 
-def _max_pool(op: MaxPool2d, x: Array) -> Array:
+def _max_pool(op: MaxPool2d, x: _Array) -> _Array:
     padded = _pad(x.astype(np.int32), op.padding, WIDE_MIN)
-    largest: Array = _windows(padded, op.kernel, op.stride).max(axis=(-2, -1))
+    largest: _Array = _windows(padded, op.kernel, op.stride).max(axis=(-2, -1))
     return largest
 
 
-def _avg_pool(op: AvgPool2d, x: Array) -> Array:
+def _avg_pool(op: AvgPool2d, x: _Array) -> _Array:
     padded = _pad(x.astype(np.int64), op.padding, 0)
     total = _windows(padded, op.kernel, op.stride).sum(axis=(-2, -1))
     return requantize(total, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
 
 
-def _flatten(op: Flatten, x: Array) -> Array:
+def _flatten(op: Flatten, x: _Array) -> _Array:
     return x.reshape(x.shape[0], -1)
 
 
-def _concat(op: Concat, *inputs: Array) -> Array:
+def _concat(op: Concat, *inputs: _Array) -> _Array:
     return np.concatenate(inputs, axis=-1)
 
 
-def _pad2d(op: Pad2d, x: Array) -> Array:
+def _pad2d(op: Pad2d, x: _Array) -> _Array:
     rows, columns = zip(op.before, op.after, strict=True)
     return np.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=op.zero_point)
 
 
-_RUN: dict[type, Callable[..., Array]] = {
+_RUN: dict[type, Callable[..., _Array]] = {
     QuantizeInput: _quantize_input,
     Conv2d: _conv2d,
     Linear: _linear,

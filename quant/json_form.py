@@ -12,8 +12,6 @@ from pydantic_core import core_schema
 
 from quant.errors import BitAllocError
 
-__all__ = ["EXACT", "Plain", "from_plain", "own_form", "to_plain"]
-
 T = TypeVar("T")
 
 _LENIENT = pydantic.ConfigDict(strict=True, ser_json_inf_nan="constants")

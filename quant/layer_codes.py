@@ -7,10 +7,8 @@ import torch
 from quant.errors import ConvertError
 from quant.quantizer import QuantizedLayer, weight_limit
 
-__all__ = ["bias_codes", "check_sums", "weight_codes"]
-
-INT32_MAX = np.iinfo(np.int32).max
-CODE_MAX = 128
+_INT32_MAX = np.iinfo(np.int32).max
+_CODE_MAX = 128
 """Largest magnitude of an int8."""
 
 
@@ -54,7 +52,7 @@ def bias_codes(
         ConvertError: a code does not fit int32.
     """
     codes = np.rint(bias.numpy().astype(np.float64) / unit)
-    if np.abs(codes).max(initial=0) > INT32_MAX:
+    if np.abs(codes).max(initial=0) > _INT32_MAX:
         raise ConvertError(f"the bias of {layer} does not fit int32 at this step size")
     return codes.astype(np.int32)
 
@@ -75,8 +73,8 @@ def check_sums(
     """
     products, most = codes[0].size, np.abs(bias.astype(np.int64))
     # Nearly all layers are too small to come near: their codes need no reading.
-    if products * CODE_MAX * largest + most.max(initial=0) <= INT32_MAX:
+    if products * _CODE_MAX * largest + most.max(initial=0) <= _INT32_MAX:
         return
     rows = np.abs(codes.reshape(codes.shape[0], -1).astype(np.int64)).sum(1)
-    if (rows * largest + most).max() > INT32_MAX:
+    if (rows * largest + most).max() > _INT32_MAX:
         raise ConvertError(f"the sums of {layer} could leave int32: it is too deep for its codes")

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["INPUT_BITS", "MAX_BITS", "MIN_BITS", "LayerKind", "LayerSpec"]
-
 MIN_BITS = 2
 MAX_BITS = 8
 INPUT_BITS = 8  # the network's input is 8-bit, fixed (docs/integers.md, "Whose bits")

@@ -25,8 +25,6 @@ from quant.quantizer import (
     mark_trained,
 )
 
-__all__ = ["QuantizedNetwork", "Tap", "prepare"]
-
 Tap = Callable[[str, torch.Tensor], torch.Tensor]
 """Given a name and a value on its way, returns what goes on in its place."""
 

@@ -14,35 +14,22 @@ from torch import nn
 from quant.capture.graph import LayerParameters
 from quant.layers import MAX_BITS, MIN_BITS
 
-__all__ = [
-    "STALE_AFTER_STEPS",
-    "WIDTHS",
-    "ActivationQuantizer",
-    "QuantizedLayer",
-    "WeightQuantizer",
-    "fake_quantize",
-    "is_stale",
-    "keep_positive",
-    "mark_trained",
-    "weight_limit",
-]
-
 WIDTHS = tuple(range(MIN_BITS, MAX_BITS + 1))
 STALE_AFTER_STEPS = 500
 """A width that saw no training for this many steps of the network is initialised from the data
 again when it is drawn: by then the weights have moved away from what the step was learned on."""
-NEVER = -(10**9)
-CLIPPING_SHARES = torch.linspace(0.25, 1.0, 26)
+_NEVER = -(10**9)
+_CLIPPING_SHARES = torch.linspace(0.25, 1.0, 26)
 """Clipping ranges tried by the initialisation, as shares of the largest magnitude."""
-STEP_REFINEMENTS = torch.linspace(0.95, 1.25, 31)
+_STEP_REFINEMENTS = torch.linspace(0.95, 1.25, 31)
 """Steps tried around the best for a channel's weights by themselves, as factors of it. Steps nearly
 as good differ by the chance of how their rounding errors add up over inputs that have something in
 common, as pixels have their brightness: 31 draws find one where most of that cancels."""
-SMALLEST_STEP = 1e-8
-SHARE_KEPT = 1 / 16
+_SMALLEST_STEP = 1e-8
+_SHARE_KEPT = 1 / 16
 """Training cannot shrink a step below this share of what the data gave it: a step that jumps to
 zero or below would get no gradient to come back."""
-DEAD_CHANNEL_SHARE = 1e-4
+_DEAD_CHANNEL_SHARE = 1e-4
 """Channels whose weights are smaller than this share of the layer's largest are quantized as if
 they reached it: an exact scale for zeros would push their bias out of int32."""
 
@@ -112,8 +99,8 @@ class WeightQuantizer(nn.Module):
     def __init__(self, out_channels: int) -> None:
         super().__init__()
         self.steps = nn.Parameter(torch.ones(len(WIDTHS), out_channels))
-        self.register_buffer("floors", torch.full_like(self.steps.detach(), SMALLEST_STEP))
-        self.register_buffer("trained_at", torch.full((len(WIDTHS),), NEVER))
+        self.register_buffer("floors", torch.full_like(self.steps.detach(), _SMALLEST_STEP))
+        self.register_buffer("trained_at", torch.full((len(WIDTHS),), _NEVER))
 
     @torch.no_grad()
     def initialise(
@@ -131,9 +118,9 @@ class WeightQuantizer(nn.Module):
         flat = weight.detach().reshape(weight.shape[0], -1)
         limit = weight_limit(bits)
         largest = flat.abs().amax(1)
-        largest = largest.clamp_min(max(float(largest.max()) * DEAD_CHANNEL_SHARE, SMALLEST_STEP))
+        largest = largest.clamp_min(max(float(largest.max()) * _DEAD_CHANNEL_SHARE, _SMALLEST_STEP))
         best, chosen = torch.full_like(largest, torch.inf), largest / limit
-        for share in CLIPPING_SHARES:
+        for share in _CLIPPING_SHARES:
             step = (largest * share / limit)[:, None]
             error = ((flat / step).round().clamp_(-limit, limit) * step - flat).square().sum(1)
             # A tie goes to the wider range, which for a channel of zeros keeps the bias small.
@@ -143,7 +130,7 @@ class WeightQuantizer(nn.Module):
         if windows is not None:
             chosen = _refined(flat, chosen, limit, windows)
         self.steps[bits - MIN_BITS] = chosen
-        self.floors[bits - MIN_BITS] = chosen * SHARE_KEPT
+        self.floors[bits - MIN_BITS] = chosen * _SHARE_KEPT
 
     def step(self, bits: int) -> torch.Tensor:
         """Return the steps of one width, float32 `[out]`, positive."""
@@ -167,7 +154,7 @@ def _refined(
         return torch.bmm(windows, errors.transpose(1, 2)).square_().sum(1).flatten()
 
     best, chosen = output_errors(steps), steps
-    for factor in STEP_REFINEMENTS:
+    for factor in _STEP_REFINEMENTS:
         step = steps * factor
         error = output_errors(step)
         # A tie stays with the step that is best for the weights.
@@ -196,19 +183,19 @@ class ActivationQuantizer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.steps = nn.Parameter(torch.ones(len(WIDTHS)))
-        self.register_buffer("floors", torch.full_like(self.steps.detach(), SMALLEST_STEP))
+        self.register_buffer("floors", torch.full_like(self.steps.detach(), _SMALLEST_STEP))
         self.register_buffer("zero_points", torch.zeros(len(WIDTHS), dtype=torch.int64))
-        self.register_buffer("trained_at", torch.full((len(WIDTHS),), NEVER))
+        self.register_buffer("trained_at", torch.full((len(WIDTHS),), _NEVER))
 
     @torch.no_grad()
     def initialise(self, sample: torch.Tensor, bits: int) -> None:
         """Set one width's step and zero point to the smallest squared error for `sample`."""
         levels = 2**bits - 1
         low, high = min(0.0, float(sample.min())), max(0.0, float(sample.max()))
-        if high - low < SMALLEST_STEP * levels:
+        if high - low < _SMALLEST_STEP * levels:
             high = 1.0  # always zero in the sample: any range serves, a tiny one overflows biases
         best = torch.inf
-        for share in CLIPPING_SHARES.tolist():
+        for share in _CLIPPING_SHARES.tolist():
             step = (high - low) * share / levels
             zero_point = round(min(max(-low * share / step, 0.0), levels))
             codes = (sample / step).round().clamp_(-zero_point, levels - zero_point)
@@ -216,7 +203,7 @@ class ActivationQuantizer(nn.Module):
             if error <= best:
                 best = error
                 self.steps[bits - MIN_BITS] = step
-                self.floors[bits - MIN_BITS] = step * SHARE_KEPT
+                self.floors[bits - MIN_BITS] = step * _SHARE_KEPT
                 self.zero_points[bits - MIN_BITS] = zero_point
 
     def step(self, bits: int) -> torch.Tensor:
@@ -246,7 +233,7 @@ class ActivationQuantizer(nn.Module):
 
 @torch.no_grad()
 def keep_positive(quantizer: WeightQuantizer | ActivationQuantizer) -> None:
-    """Bring steps that training moved too far down back to their floors (SHARE_KEPT)."""
+    """Bring steps that training moved too far down back to their floors (`_SHARE_KEPT`)."""
     torch.maximum(quantizer.steps, quantizer.floors, out=quantizer.steps)
 
 

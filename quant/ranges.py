@@ -6,20 +6,6 @@ from typing import Annotated, Any
 
 from quant.errors import BitAllocError
 
-__all__ = [
-    "Count",
-    "Natural",
-    "NotNegative",
-    "Part",
-    "Positive",
-    "Range",
-    "Share",
-    "at_least",
-    "check_ranges",
-    "more_than",
-    "within",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Range:

@@ -13,17 +13,6 @@ from quant.allocation import Allocation, LayerBits
 from quant.layers import INPUT_BITS, LayerSpec
 from quant.network import QuantizedNetwork, prepare
 
-__all__ = [
-    "TinyBranchNet",
-    "TinyGatedNet",
-    "TinyResidualNet",
-    "at_bits",
-    "prepared",
-    "random_allocation",
-    "random_images",
-    "shake_batch_norm",
-]
-
 
 class TinyResidualNet(nn.Module):
     """A residual network that holds every awkward case at once, on `[N, 1, 8, 8]` images.

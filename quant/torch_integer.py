@@ -28,12 +28,10 @@ from quant.deploy_graph import (
     read_names,
 )
 
-__all__ = ["integer_logits"]
-
 Codes = torch.Tensor
 """Integers in a float tensor, channels-first; between the operators of an island, floats."""
 
-EXACT_FLOAT32 = 2**24
+_EXACT_FLOAT32 = 2**24
 """Float32 sums of integers are exact while every partial sum stays below this."""
 
 
@@ -115,7 +113,7 @@ def _layer(op: Conv2d | Linear, x: torch.Tensor) -> torch.Tensor:
     weight = torch.from_numpy(op.weight)
     rows = weight.abs().to(torch.int64).flatten(1).sum(1)
     largest = max(op.input_zero_point, 2**op.activation_bits - 1 - op.input_zero_point)
-    exact = int(rows.max()) * largest < EXACT_FLOAT32
+    exact = int(rows.max()) * largest < _EXACT_FLOAT32
     dtype = torch.float32 if exact else torch.float64
     centred = x.to(dtype) - op.input_zero_point
     if isinstance(op, Linear):

@@ -18,8 +18,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
 
-__all__ = ["PACKAGES", "Counts", "count_package", "count_source", "main"]
-
 PACKAGES = ("quant", "hardware", "env", "agents", "experiments")
 
 OTHER_CODE = (".c", ".css", ".html")

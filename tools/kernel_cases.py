@@ -34,8 +34,6 @@ from quant.deploy_graph import (
     read_names,
 )
 
-__all__ = ["Case", "layer_cases", "operator_cases"]
-
 Bits = tuple[int, int]
 """Of the weights and of the activations."""
 

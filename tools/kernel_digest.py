@@ -35,8 +35,6 @@ from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import KernelFamily, TargetConfig
 from tools.kernel_cases import Case, layer_cases, operator_cases
 
-__all__ = ["changes", "digest_of", "jobs", "main"]
-
 _BASELINE = Path(__file__).with_suffix(".json")
 _PROCESSES = 2
 _DIGITS = 16

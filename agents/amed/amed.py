@@ -5,9 +5,7 @@ from agents.amed.config import AMEDConfig
 from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.uniform import evaluate_uniform
 
-__all__ = ["search"]
-
-PATIENCE = 20
+_PATIENCE = 20
 """Rounds of samples in a row with nothing new, after which the space counts as used up."""
 
 
@@ -30,7 +28,7 @@ def search(problem: SearchProblem, config: AMEDConfig, *, seed: int) -> SearchRe
         if evaluator.remaining > 0 and allocation not in problem.seen():
             evaluator.evaluate([allocation])
     misses = 0
-    while evaluator.remaining > 0 and misses < PATIENCE:
+    while evaluator.remaining > 0 and misses < _PATIENCE:
         proposal = chain.propose(each, problem.seen())
         if proposal is None:
             misses += 1

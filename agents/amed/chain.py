@@ -20,9 +20,7 @@ from quant.errors import TrainingError
 from quant.finetune import finetune, images_seen
 from quant.layers import INPUT_BITS
 
-__all__ = ["AMEDChain"]
-
-BATCH = 256
+_BATCH = 256
 
 
 class AMEDChain:
@@ -123,7 +121,7 @@ class AMEDChain:
         """Score the present bits on the search split, in fake quantization."""
         count = self._config.validation_images
         images, labels = self._problem.search.images[:count], self._problem.search.labels[:count]
-        logits = torch.cat([self._network(part) for part in images.split(BATCH)])
+        logits = torch.cat([self._network(part) for part in images.split(_BATCH)])
         return score_logits(logits, labels)
 
     def _enter(self, samples: int) -> None:

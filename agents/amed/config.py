@@ -8,8 +8,6 @@ from env.errors import TaskError
 from quant.finetune import FinetuneConfig
 from quant.ranges import Count, NotNegative, Positive, Share, check_ranges
 
-__all__ = ["AMEDConfig"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AMEDConfig:

@@ -15,8 +15,6 @@ import numpy.typing as npt
 
 from agents.costs.spending import Columns
 
-__all__ = ["Sampler", "ScoreMatrix"]
-
 Sampler = Literal["exact", "sharpened"]
 
 

@@ -5,8 +5,6 @@ from typing import Literal, get_args
 from env.errors import BudgetError
 from hardware.layers.table import LayerTable
 
-__all__ = ["COST_KINDS", "RESOURCES", "CostKind", "check_cost"]
-
 CostKind = Literal["budget", "latency", "energy", "model_bytes", "bops", "mean_bits"]
 COST_KINDS: tuple[CostKind, ...] = get_args(CostKind)
 RESOURCES: tuple[CostKind, ...] = ("latency", "model_bytes", "energy")

@@ -8,8 +8,6 @@ from agents.costs.cost_kind import CostKind
 from env.decisions.decisions import decision_sequence
 from quant.layers import INPUT_BITS, LayerSpec
 
-__all__ = ["choice_pairs", "proxy_costs"]
-
 
 def choice_pairs(layer: LayerSpec, bit_choices: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Return the pairs of widths that a layer may have; the network's input stays at 8 bits."""

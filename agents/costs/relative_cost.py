@@ -14,8 +14,6 @@ from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
 from quant.layers import INPUT_BITS
 
-__all__ = ["RelativeCost", "proxy_spending"]
-
 _MEASURED: dict[CostKind, str] = {"latency": "latency_ms", "energy": "energy_mj"}
 """What of an evaluation is measured, by its name there; anything else is known exactly."""
 _FREE_MS = 1e9

@@ -17,8 +17,6 @@ from env.errors import BudgetError
 from quant.allocation import Allocation
 from quant.layers import INPUT_BITS, LayerSpec
 
-__all__ = ["Columns", "Shares", "Spending", "spending_of"]
-
 Columns = npt.NDArray[np.int64]
 """int64 `[decisions]`: the index of the bit choice of each decision, as `decision_sequence`."""
 Shares = npt.NDArray[np.float64]

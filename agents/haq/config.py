@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from env.errors import TaskError
 from quant.ranges import Count, Natural, Part, Positive, check_ranges
 
-__all__ = ["HAQConfig"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HAQConfig:

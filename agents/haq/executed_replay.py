@@ -10,8 +10,6 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from env.continuous_actions import Executed
 
-__all__ = ["ExecutedReplay"]
-
 _Array = npt.NDArray[Any]
 
 

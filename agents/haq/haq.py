@@ -22,11 +22,9 @@ from env.continuous_actions import ContinuousActions, SettlingEvaluator
 from env.evaluating.evaluator import Evaluator
 from quant.allocation import Allocation
 
-__all__ = ["search"]
-
-PATIENCE = 50
+_PATIENCE = 50
 """Episodes in a row that end in known allocations, after which the space counts as used up."""
-REPEATS_WIDEN = 1.1
+_REPEATS_WIDEN = 1.1
 """Factor on the noise for each of them."""
 
 
@@ -60,7 +58,7 @@ class FadingNoise(ActionNoise):
         """Follow the evaluations, at the end of every episode."""
         spent = 1.0 - self._evaluator.remaining / self._left
         faded = self._config.noise * (self._config.noise_end / self._config.noise) ** spent
-        self.spread = min(1.0, faded * REPEATS_WIDEN**self._settling.repeats)
+        self.spread = min(1.0, faded * _REPEATS_WIDEN**self._settling.repeats)
 
 
 class StopWhenDone(BaseCallback):
@@ -72,7 +70,7 @@ class StopWhenDone(BaseCallback):
         self._evaluator, self._settling = evaluator, settling
 
     def _on_step(self) -> bool:
-        return self._evaluator.remaining > 0 and self._settling.repeats < PATIENCE
+        return self._evaluator.remaining > 0 and self._settling.repeats < _PATIENCE
 
 
 def search(problem: SearchProblem, config: HAQConfig, *, seed: int) -> SearchResult:
@@ -101,7 +99,7 @@ def search(problem: SearchProblem, config: HAQConfig, *, seed: int) -> SearchRes
     agent = _agent(problem, config, view, noise, seed)
     _forget_curves(problem.log_folder)
     agent.learn(
-        evaluator.remaining * (PATIENCE + 1) * len(env.decisions),
+        evaluator.remaining * (_PATIENCE + 1) * len(env.decisions),
         callback=[EpisodeLog(), StopWhenDone(evaluator, settling)],
         tb_log_name="haq",
     )

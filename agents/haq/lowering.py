@@ -4,8 +4,6 @@ import numpy as np
 
 from agents.costs.spending import Columns, Spending
 
-__all__ = ["lower"]
-
 
 def lower(columns: Columns, spending: Spending) -> Columns:
     """Return columns inside the budget: one choice lower at a time, from the last layer back.

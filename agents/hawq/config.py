@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from agents.costs.cost_kind import CostKind
 
-__all__ = ["HAWQConfig"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HAWQConfig:

@@ -6,8 +6,6 @@ from agents.solvers.cost_model import layer_losses
 from agents.solvers.exact import solve_exact
 from agents.solvers.solve_once import search_solved
 
-__all__ = ["search"]
-
 
 def search(problem: SearchProblem, config: HAWQConfig, *, seed: int) -> SearchResult:
     """Solve the integer program with Hessian sensitivities; `seed` has no effect.

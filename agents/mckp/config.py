@@ -6,8 +6,6 @@ from typing import Literal
 from agents.costs.cost_kind import CostKind
 from quant.sensitivities import SensitivityKind
 
-__all__ = ["MCKPConfig"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MCKPConfig:

@@ -10,8 +10,6 @@ from agents.solvers.exact import solve_exact
 from agents.solvers.greedy import Groups, pick_fresh
 from agents.solvers.solve_once import search_solved
 
-__all__ = ["search", "solve_greedy"]
-
 
 def solve_greedy(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Picks | None:
     """Return the greedy answer, or the best of its neighbours that is not excluded.

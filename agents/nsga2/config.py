@@ -7,8 +7,6 @@ from agents.costs.cost_kind import CostKind
 from env.errors import TaskError
 from quant.ranges import Share, at_least, check_ranges, within
 
-__all__ = ["NSGA2Config"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NSGA2Config:

@@ -15,11 +15,9 @@ from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
 
-__all__ = ["search"]
-
-PATIENCE = 60
+_PATIENCE = 60
 """Children in a row with nothing to evaluate, after which a random allocation joins them."""
-STRANGERS = 10
+_STRANGERS = 10
 """Random allocations in a row that were all known, after which the space counts as used up."""
 
 
@@ -66,13 +64,13 @@ def _breed(
     for allocation in first:
         _enqueue(study, spending, allocation)
     misses = strangers = 0
-    while evaluator.remaining > 0 and strangers < STRANGERS:
+    while evaluator.remaining > 0 and strangers < _STRANGERS:
         if _answer(problem, study.ask(), study, spending, cost):
             misses = strangers = 0
             spending = spending_of(problem)
         else:
             misses += 1
-        if misses >= PATIENCE:
+        if misses >= _PATIENCE:
             misses, strangers = 0, strangers + 1
             columns = rng.integers(len(spending.bit_choices), size=len(spending.decisions))
             _enqueue(study, spending, spending.allocation(spending.nearest(columns)))

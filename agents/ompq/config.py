@@ -7,8 +7,6 @@ from agents.costs.cost_kind import CostKind
 from env.errors import TaskError
 from quant.ranges import NotNegative, check_ranges
 
-__all__ = ["OMPQConfig"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OMPQConfig:

@@ -15,8 +15,6 @@ from agents.solvers.solve_once import search_solved
 from env.decisions.decisions import decision_sequence
 from quant.sensitivities import Orthogonality
 
-__all__ = ["bit_worth", "importance", "search", "solve_rounded"]
-
 
 def importance(found: Orthogonality, beta: float) -> dict[str, float]:
     """Return `exp(-beta * s)` of each layer, s its similarities to the other layers summed up.

@@ -6,8 +6,6 @@ from typing import Annotated
 from env.errors import TaskError
 from quant.ranges import Count, Natural, NotNegative, Positive, at_least, check_ranges
 
-__all__ = ["PPOConfig"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PPOConfig:

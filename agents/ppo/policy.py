@@ -13,8 +13,6 @@ from env.bit_allocation import BitAllocationEnv
 from env.decisions.decisions import allocation_of
 from quant.allocation import Allocation
 
-__all__ = ["EntropyDecay", "episodes_trained", "make_model", "policy_choice", "train"]
-
 
 class EntropyDecay(BaseCallback):
     """Lowers the entropy bonus linearly, so that the policy explores first and settles later."""

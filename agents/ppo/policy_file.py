@@ -12,9 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents.training.training_file import TrainingFile
 from env.evaluating.evaluator import Evaluator
 
-__all__ = ["PolicyFile", "SavePolicy"]
-
-POLICY = "policy."
+_POLICY = "policy."
 """Begins the names of the policy's weights; those of the optimizer's state have `optimizer.`, the
 number of the weight and a dot before them."""
 
@@ -53,11 +51,11 @@ class PolicyFile:
         tensors, notes = found
         state: dict[int, dict[str, torch.Tensor]] = defaultdict(dict)
         for name, tensor in tensors.items():
-            if not name.startswith(POLICY):
+            if not name.startswith(_POLICY):
                 _, index, value = name.split(".")
                 state[int(index)][value] = tensor
         policy = fresh.policy
-        policy.load_state_dict({name: tensors[POLICY + name] for name in policy.state_dict()})
+        policy.load_state_dict({name: tensors[_POLICY + name] for name in policy.state_dict()})
         policy.optimizer.load_state_dict({**policy.optimizer.state_dict(), "state": state})
         fresh.num_timesteps, fresh._n_updates = notes["timesteps"], notes["updates"]
         scale = fresh.get_vec_normalize_env().ret_rms
@@ -84,4 +82,4 @@ class SavePolicy(BaseCallback):
 
 
 def _weights(model: Any) -> dict[str, torch.Tensor]:
-    return {POLICY + name: value for name, value in model.policy.state_dict().items()}
+    return {_POLICY + name: value for name, value in model.policy.state_dict().items()}

@@ -20,9 +20,7 @@ from env.practice.practice import PracticeEvaluator
 from env.practice.scales import Scales
 from quant.allocation import Allocation
 
-__all__ = ["search"]
-
-FINAL_SAMPLES = 256
+_FINAL_SAMPLES = 256
 """Allocations sampled from the trained policy, of which practice ranks the final candidates."""
 
 
@@ -117,7 +115,7 @@ def _evaluate_final(
     env.evaluator = practice
     env.correct(practice.scales)
     choice = policy_choice(model, env)
-    samples = [policy_choice(model, env, deterministic=False) for _ in range(FINAL_SAMPLES)]
+    samples = [policy_choice(model, env, deterministic=False) for _ in range(_FINAL_SAMPLES)]
     seen = problem.seen()
     candidates = [a for a in dict.fromkeys([choice, *samples, *practised]) if a not in seen]
     if choice in candidates and evaluator.remaining > 0:

@@ -18,21 +18,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 
-__all__ = ["NoiseModel", "noise", "solve_bits"]
-
 NoiseModel = Literal["power", "levels"]
 """`power`: 2^-2b, noise falls fourfold with each bit. `levels`: (2^b - 1)^-2, the squared step of
 2^b levels in a fixed range."""
 
 Vector = npt.NDArray[np.float64]
 
-LARGEST_EXPONENT = 400.0
+_LARGEST_EXPONENT = 400.0
 """Multipliers are looked for between 2^-400 and 2^400; float64 holds them and their products."""
 ROUNDS = 200
 """Most passes over all resources; one is enough for one resource."""
-SETTLED = 1e-7
+_SETTLED = 1e-7
 """Bits that move by less between two passes are the answer."""
-THREE_ROOTS = 4.0 / 27.0
+_THREE_ROOTS = 4.0 / 27.0
 """Below this ratio of price and weight the cubic of the model `levels` has three real roots."""
 
 
@@ -72,7 +70,7 @@ def solve_bits(
         for resource in range(resources):
             exponents[resource] = _smallest(resource, exponents, bits_at, costs, limits)
         bits = bits_at(exponents)
-        if resources <= 1 or float(np.abs(bits - before).max(initial=0.0)) < SETTLED:
+        if resources <= 1 or float(np.abs(bits - before).max(initial=0.0)) < _SETTLED:
             return bits
         before = bits
     return before
@@ -94,9 +92,9 @@ def _smallest(
 
     if excess(-math.inf) <= 0:
         return -math.inf
-    if excess(LARGEST_EXPONENT) > 0:
-        return LARGEST_EXPONENT
-    return float(brentq(excess, -LARGEST_EXPONENT, LARGEST_EXPONENT, xtol=1e-12))
+    if excess(_LARGEST_EXPONENT) > 0:
+        return _LARGEST_EXPONENT
+    return float(brentq(excess, -_LARGEST_EXPONENT, _LARGEST_EXPONENT, xtol=1e-12))
 
 
 def _best_bits(
@@ -119,8 +117,8 @@ def _levels(ratio: Vector) -> Vector:
     with np.errstate(divide="ignore", invalid="ignore"):
         few = np.cos(np.arccos(np.minimum(1.5 * np.sqrt(3.0 * ratio), 1.0)) / 3.0)
         few *= 2.0 / np.sqrt(3.0 * ratio)
-        share = THREE_ROOTS / ratio
+        share = _THREE_ROOTS / ratio
         root = np.sqrt(np.maximum(1.0 - share, 0.0))
         # 1 - root, without the cancellation where the root is near 1.
         many = np.cbrt((1.0 + root) / (2.0 * ratio)) + np.cbrt(share / (1.0 + root) / (2.0 * ratio))
-    return np.where(ratio > THREE_ROOTS, many, few)
+    return np.where(ratio > _THREE_ROOTS, many, few)

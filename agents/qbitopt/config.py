@@ -8,8 +8,6 @@ from env.errors import TaskError
 from quant.finetune import FinetuneConfig
 from quant.ranges import Count, Natural, Part, check_ranges
 
-__all__ = ["QBitOptConfig"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QBitOptConfig:

@@ -12,8 +12,6 @@ from env.errors import BudgetError
 from env.evaluating.evaluation import Evaluation
 from env.practice.scales import Scales
 
-__all__ = ["search"]
-
 
 def search(problem: SearchProblem, config: QBitOptConfig, *, seed: int) -> SearchResult:
     """Train with bits that are solved for again and again, then frozen, and measure the answer.

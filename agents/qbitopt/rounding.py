@@ -10,9 +10,7 @@ import numpy as np
 from agents.costs.spending import Columns, Spending
 from agents.qbitopt.bit_program import Vector
 
-__all__ = ["floor_choices", "neighbours", "round_into_budget"]
-
-SMALLEST = 1e-12
+_SMALLEST = 1e-12
 """Stands for no cost where something is divided by it."""
 
 
@@ -31,7 +29,7 @@ def round_into_budget(bits: Vector, losses: Vector, spending: Spending) -> Colum
 def floor_choices(bits: Vector, spending: Spending) -> Columns:
     """Return the widest choice up to each of some bits, at least the narrowest, `[decisions]`."""
     choices = np.array(spending.bit_choices, dtype=np.float64)
-    below = np.searchsorted(choices, bits + SMALLEST, side="right") - 1
+    below = np.searchsorted(choices, bits + _SMALLEST, side="right") - 1
     columns: Columns = np.maximum(below, 0).astype(np.int64)
     return columns
 
@@ -64,7 +62,7 @@ def _lower(
         if not (saved > 0).any():
             return spending.nearest(columns)
         lost = _loss_of(losses, rows, changed) - losses[changed, columns[changed]]
-        columns = rows[int(np.argmax(np.where(saved > 0, saved / np.maximum(lost, SMALLEST), -1)))]
+        columns = rows[int(np.argmax(np.where(saved > 0, saved / np.maximum(lost, _SMALLEST), -1)))]
     return columns
 
 
@@ -77,7 +75,7 @@ def _fill(columns: Columns, losses: Vector, spending: Spending, held: int | None
         rows, changed = rows[fits], changed[fits]
         gained = losses[changed, columns[changed]] - _loss_of(losses, rows, changed)
         spent = (spending.used(rows) - spending.used(columns)).max(axis=-1, initial=0.0)
-        columns = rows[int(np.argmax(gained / np.maximum(spent, SMALLEST)))]
+        columns = rows[int(np.argmax(gained / np.maximum(spent, _SMALLEST)))]
 
 
 def _variants(

@@ -24,15 +24,13 @@ from quant.quantizer import weight_limit
 from quant.sensitivities.batches import batches_of
 from quant.sensitivities.fisher import FisherTraces, fisher_traces, step_noise
 
-__all__ = ["QBitOptTraining", "noise_weights", "solve_columns"]
-
 _logger = logging.getLogger(__name__)
 
-LINEARISATIONS = 4
+_LINEARISATIONS = 4
 """Straight lines are fitted to the costs so often, each time around the latest solution."""
-PROXY_BISECTIONS = 20
+_PROXY_BISECTIONS = 20
 """Halvings of the range of a proxy's limit: to a millionth of it."""
-SMALLEST_WEIGHT = 1e-30
+_SMALLEST_WEIGHT = 1e-30
 """In place of 0, for a tensor that no gradient reaches: it gets the fewest bits."""
 
 
@@ -177,7 +175,7 @@ def noise_weights(network: QuantizedNetwork, traces: FisherTraces, spending: Spe
             steps = network.tensor(decision.tensor).step(INPUT_BITS)
             levels, trace = 2**INPUT_BITS - 1, traces.activations[decision.tensor]
         weights.append(0.5 * trace * step_noise(steps) * levels**2)
-    found: Shares = np.maximum(np.array(weights), SMALLEST_WEIGHT)
+    found: Shares = np.maximum(np.array(weights), _SMALLEST_WEIGHT)
     return found
 
 
@@ -200,7 +198,7 @@ def solve_columns(
     losses = weights[:, None] * noise(choices, model)[None, :]
     columns = spending.nearest(np.full(len(weights), len(choices) - 1, dtype=np.int64))
     best, least = columns, float("inf")
-    for _ in range(LINEARISATIONS):
+    for _ in range(_LINEARISATIONS):
         if proxy is None:
             slopes = spending.slopes(columns)
             fixed = spending.used(columns) - choices[columns] @ slopes
@@ -222,7 +220,7 @@ def _widest_bits(weights: Shares, spending: Spending, model: NoiseModel, slopes:
     low, high = float(spending.bit_choices[0]), float(spending.bit_choices[-1])
     below, above = low * slopes.sum(axis=0), high * slopes.sum(axis=0)
     bits = np.full(len(weights), low)
-    for _ in range(PROXY_BISECTIONS):
+    for _ in range(_PROXY_BISECTIONS):
         middle = (below + above) / 2
         tried = solve_bits(weights, slopes, middle, low=low, high=high, model=model)
         if spending.inside(floor_choices(tried, spending)):

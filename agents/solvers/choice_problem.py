@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from quant.allocation import Allocation, LayerBits
 
-__all__ = ["ChoiceProblem", "Floats", "Integers", "LayerChoices", "Picks"]
-
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Pair = tuple[int, int]

@@ -21,9 +21,6 @@ from env.sensitivity.sensitivities import Sensitivities
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
 
-__all__ = ["CostModel", "Losses", "Solve", "layer_losses"]
-
-
 _BISECTIONS = 12
 """Halvings of a proxy's range: to a four-thousandth of it."""
 

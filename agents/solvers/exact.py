@@ -9,11 +9,9 @@ from scipy.sparse import csr_array
 
 from agents.solvers.choice_problem import ChoiceProblem, Floats, Picks
 
-__all__ = ["solve_exact", "solve_relaxed"]
-
-LOSS_RANGE = 1e3
+_LOSS_RANGE = 1e3
 """Losses are scaled to this range: HiGHS stops at an absolute gap of 1e-6."""
-MISSES = 64
+_MISSES = 64
 """Solutions that miss a limit by less than the solver's tolerance, and are forbidden in turn."""
 
 
@@ -29,7 +27,7 @@ def solve_exact(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Pick
     """
     forbidden = set(exclude)
     program = _Program(problem)
-    for _ in range(MISSES):
+    for _ in range(_MISSES):
         result = milp(
             program.objective,
             integrality=np.ones(program.size),
@@ -77,7 +75,7 @@ class _Program:
         self._starts = np.concatenate([[0], np.cumsum(sizes)])
         self.size = int(self._starts[-1])
         losses = np.concatenate([layer.losses - layer.losses.min() for layer in problem.layers])
-        self.objective = losses * (LOSS_RANGE / max(float(losses.max()), np.finfo(float).tiny))
+        self.objective = losses * (_LOSS_RANGE / max(float(losses.max()), np.finfo(float).tiny))
         # Costs as shares of their limits: picoseconds and bytes differ by nine digits.
         scale = np.maximum(np.abs(problem.limits), 1).astype(np.float64)
         costs = np.concatenate([layer.costs for layer in problem.layers])

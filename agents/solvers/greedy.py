@@ -9,12 +9,10 @@ from agents.solvers.choice_problem import ChoiceProblem, Floats, Integers, Picks
 from agents.solvers.exact import solve_exact
 from env.decisions.fronts import pareto_rows
 
-__all__ = ["Groups", "pick_fresh"]
-
-MOST_OPTIONS = 256
+_MOST_OPTIONS = 256
 """Combinations kept of layers that read one tensor, at each of its widths; evenly thinned."""
 
-LEAST_COST = 1e-12
+_LEAST_COST = 1e-12
 """Share of a limit that a step which costs nothing is taken to cost."""
 
 
@@ -112,7 +110,7 @@ class Groups:
         """Return minus the gain over the added cost of each option that gains and fits."""
         fits = (cost + costs <= self._limits).all(-1) & (rises < 0)
         added = np.maximum(costs / self._scale, 0.0).sum(-1)
-        return np.where(fits, rises / np.maximum(added, LEAST_COST), np.inf)
+        return np.where(fits, rises / np.maximum(added, _LEAST_COST), np.inf)
 
     def _take(self, step: tuple[int, int], chosen: Integers, cost: Integers) -> Integers:
         group, option = step
@@ -179,8 +177,8 @@ def _group(problem: ChoiceProblem, positions: tuple[int, ...]) -> Group:
             losses = (losses[:, None] + layer.losses[at]).ravel()
             costs = (costs[:, None, :] + layer.costs[at]).reshape(len(losses), -1)
             keep = pareto_rows(np.column_stack([losses, costs]))
-            if len(layers) > 1 and len(keep) > MOST_OPTIONS:
-                spread = np.linspace(0, len(keep) - 1, MOST_OPTIONS).round().astype(int)
+            if len(layers) > 1 and len(keep) > _MOST_OPTIONS:
+                spread = np.linspace(0, len(keep) - 1, _MOST_OPTIONS).round().astype(int)
                 keep = keep[spread]
             picks, losses, costs = picks[keep], losses[keep], costs[keep]
         parts.append((picks, losses, costs))

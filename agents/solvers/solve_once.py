@@ -5,8 +5,6 @@ from agents.search import SearchProblem, SearchResult, ranked_candidates
 from agents.solvers.cost_model import CostModel, Losses, Solve
 from agents.uniform import evaluate_uniform
 
-__all__ = ["search_solved"]
-
 
 def search_solved(
     problem: SearchProblem, losses: Losses, solve: Solve, *, name: str, cost: CostKind

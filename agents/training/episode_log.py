@@ -7,9 +7,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from env.evaluating.reward import REWARD_TERMS
 from hardware.energy.energy import NO_METER, energy_label
 
-__all__ = ["EpisodeLog"]
-
-FIGURES = ("accuracy", "latency_ms", "energy_mj", "model_bytes")
+_FIGURES = ("accuracy", "latency_ms", "energy_mj", "model_bytes")
 
 
 class EpisodeLog(BaseCallback):
@@ -40,7 +38,7 @@ class EpisodeLog(BaseCallback):
         self._episodes[kind] += 1
         weight_bits, activation_bits = info["evaluation"].allocation.mean_bits()
         means = {
-            **{name: info[name] for name in FIGURES},
+            **{name: info[name] for name in _FIGURES},
             **{f"reward_{name}": info[f"reward_{name}"] for name in REWARD_TERMS},
             "mean_weight_bits": weight_bits,
             "mean_activation_bits": activation_bits,

@@ -11,8 +11,6 @@ from safetensors.torch import save_file
 
 from quant.atomic_file import atomic_file
 
-__all__ = ["Learnt", "TrainingFile"]
-
 Tensors = Mapping[str, torch.Tensor]
 Learnt = tuple[dict[str, torch.Tensor], dict[str, Any]]
 """Tensors by name, and notes that JSON holds."""

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from env.decisions.decisions import decision_sequence
 from quant.layers import INPUT_BITS, LayerSpec
 
-__all__ = ["bit_table"]
-
 
 def bit_table(layers: Sequence[LayerSpec], bits: Sequence[int]) -> str:
     """Return one line for each layer; `-` stands for what is not decided yet.

@@ -7,8 +7,6 @@ from env.errors import BudgetError
 from quant.json_form import EXACT
 from quant.ranges import check_ranges, more_than
 
-__all__ = ["MEASURED_TOLERANCE", "Budget", "BudgetConfig", "Evaluated"]
-
 MEASURED_TOLERANCE = 0.02
 """A measured latency or energy may exceed the budget by this share: timings repeat to about 2 %."""
 

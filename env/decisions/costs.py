@@ -16,15 +16,13 @@ from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import INPUT_BITS, LayerSpec
 
-__all__ = ["CostTable", "IntVector", "cost_table", "layer_bytes", "limits_of", "model_bytes"]
-
 IntVector = npt.NDArray[np.int64]
 
 UNITS_PER_US = 1_000_000
 """Latency is counted in picoseconds: 2**63 of them are a hundred days."""
 UNITS_PER_UJ = 1_000_000
 """Energy is counted in picojoules: 2**63 of them are nine megajoules."""
-EXCESS = 1e-3
+_EXCESS = 1e-3
 """Share of a unit forgiven before rounding up, against the error of decimal inputs."""
 
 
@@ -90,14 +88,14 @@ def limits_of(budget: Budget) -> dict[int, int]:
     """Return `{resource index: limit}` in the units of `CostTable`; free resources are absent."""
     limits: dict[int, int] = {}
     if budget.latency_ms is not None:
-        limits[0] = math.floor(budget.latency_ms * 1000.0 * UNITS_PER_US + EXCESS)
+        limits[0] = math.floor(budget.latency_ms * 1000.0 * UNITS_PER_US + _EXCESS)
     if budget.model_bytes is not None:
         limits[1] = math.floor(budget.model_bytes)
     if budget.energy_mj is not None:
-        limits[2] = math.floor(budget.energy_mj * 1000.0 * UNITS_PER_UJ + EXCESS)
+        limits[2] = math.floor(budget.energy_mj * 1000.0 * UNITS_PER_UJ + _EXCESS)
     return limits
 
 
 def _up(value: float) -> int:
     """Round up, so that what the integers allow is inside the budget in floats too."""
-    return math.ceil(value - EXCESS)
+    return math.ceil(value - _EXCESS)

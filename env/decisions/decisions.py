@@ -8,8 +8,6 @@ from env.errors import ActionError
 from quant.allocation import Allocation, LayerBits
 from quant.layers import INPUT_BITS, LayerSpec
 
-__all__ = ["Decision", "DecisionKind", "allocation_of", "bits_of", "decision_sequence"]
-
 DecisionKind = Literal["weight", "activation"]
 
 

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Front", "add", "pareto", "pareto_mask", "pareto_rows", "thin", "union"]
-
 Front = npt.NDArray[np.int64]
 """int64 `[points, resources]`; every row is the cost of some real completion."""
 

@@ -23,8 +23,6 @@ from env.decisions.fronts import Front, add, pareto, thin, union
 from env.errors import BudgetError
 from quant.layers import INPUT_BITS, LayerSpec
 
-__all__ = ["BudgetMask", "MaskState", "Outlook"]
-
 _OptionsKey = tuple[int, int | None, tuple[int, int] | None]
 """(step, pending weight bits, (bits, spent layers) of the current group if it is begun)."""
 

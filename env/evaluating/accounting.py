@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from env.evaluating.evaluation import Evaluation
 
-__all__ = ["TABLE_ROW", "Accounting", "Ledger", "account", "counts", "spent_s"]
-
 TABLE_ROW = "table"
 """Proposer of evaluations that only fill rows of a report; no method pays for them."""
 

@@ -10,8 +10,6 @@ from quant.finetune import FinetuneConfig
 from quant.layers import MAX_BITS, MIN_BITS
 from quant.ranges import Count, check_ranges
 
-__all__ = ["EnvConfig"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnvConfig:

@@ -11,8 +11,6 @@ from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.json_form import Plain, from_plain
 
-__all__ = ["Evaluation"]
-
 _Loss = Annotated[  # JSON has no NaN
     float,
     BeforeValidator(lambda loss: math.nan if loss is None else loss),

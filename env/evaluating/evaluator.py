@@ -28,9 +28,7 @@ from quant.errors import ConvertError, TrainingError
 from quant.finetune import finetune, images_seen
 from quant.network import QuantizedNetwork
 
-__all__ = ["EnvConfig", "Evaluator"]
-
-SCORED_TOGETHER = 1000
+_SCORED_TOGETHER = 1000
 """Images that a device is asked to run at once."""
 
 OnEvaluation = Callable[[Evaluation], None]
@@ -232,7 +230,7 @@ class Evaluator:
         if self._config.accuracy_on == "integers":
             return integer_accuracy(graph, images, labels)
         # In parts, so that each stays inside the device's limit for one request.
-        logits = [self.device.run(graph, part.numpy()) for part in images.split(SCORED_TOGETHER)]
+        logits = [self.device.run(graph, part.numpy()) for part in images.split(_SCORED_TOGETHER)]
         return score_logits(torch.from_numpy(np.concatenate(logits)), labels)
 
     def _record(self, trained: "_Trained", result: MeasureResult) -> Evaluation:

@@ -7,9 +7,7 @@ from env.evaluating.evaluation import Evaluation
 from env.evaluating.reward import RewardConfig, reward
 from quant.allocation import Allocation
 
-__all__ = ["rank"]
-
-ROUNDING = 1e-9
+_ROUNDING = 1e-9
 """A difference of two shares of images may be off by this much."""
 
 
@@ -31,7 +29,7 @@ def rank(
     floor = config.floor(reference)
 
     def key(evaluation: Evaluation) -> tuple[bool, float, float, int]:
-        least = -math.inf if floor is None else min(floor, reference.accuracy) - ROUNDING
+        least = -math.inf if floor is None else min(floor, reference.accuracy) - _ROUNDING
         below = evaluation.accuracy < least
         total, _ = reward(evaluation, reference, config)
         latency_ms = evaluation.latency_ms

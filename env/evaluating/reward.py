@@ -8,8 +8,6 @@ from env.errors import TaskError
 from env.evaluating.evaluation import Evaluation
 from quant.ranges import NotNegative, Positive, Range, check_ranges, within
 
-__all__ = ["REWARD_TERMS", "RewardConfig", "reward"]
-
 REWARD_TERMS = ("accuracy", "latency", "energy", "floor", "failure")
 """Names of the reward's terms; their sum is the reward."""
 

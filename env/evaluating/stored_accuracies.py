@@ -16,8 +16,6 @@ from quant.allocation import Allocation
 from quant.json_form import from_plain, to_plain
 from quant.network import QuantizedNetwork
 
-__all__ = ["StoredAccuracies", "code_digest", "network_digest"]
-
 
 def network_digest(network: QuantizedNetwork) -> str:
     """Return a digest of a network's weights, steps and scales."""

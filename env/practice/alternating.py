@@ -7,8 +7,6 @@ from env.evaluating.evaluator import Evaluator
 from env.practice.practice import PracticeEvaluator
 from quant.allocation import Allocation
 
-__all__ = ["AlternatingEvaluator"]
-
 
 class AlternatingEvaluator:
     """Answers episodes with practice, and with a real evaluation when one is due.

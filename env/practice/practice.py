@@ -24,15 +24,13 @@ from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import MIN_BITS, LayerSpec
 
-__all__ = ["PracticeEvaluator"]
-
-PRIOR_RISE = 0.01
+_PRIOR_RISE = 0.01
 """Accuracy lost for each unit of log(1 + rise of the loss), before anything was evaluated."""
-PRIOR_WIDTH = 0.002
+_PRIOR_WIDTH = 0.002
 """Accuracy lost at 2 bits beyond that; half of it at 3 bits, and so on."""
-PRIOR_OFFSET = 0.01
+_PRIOR_OFFSET = 0.01
 """Spread of the difference between the reference and where training has got to by now."""
-LEAST_NOISE = 0.003
+_LEAST_NOISE = 0.003
 """Spread of real accuracies that retraining adds to the binomial one."""
 
 
@@ -61,10 +59,10 @@ class PracticeEvaluator:
         self._reference = reference
         count = len(self._decisions)
         self._prior_mean = np.concatenate(
-            [np.full(count, PRIOR_RISE), np.full(count, PRIOR_WIDTH), [0.0]]
+            [np.full(count, _PRIOR_RISE), np.full(count, _PRIOR_WIDTH), [0.0]]
         )
         self._prior_spread = np.concatenate(
-            [np.full(count, PRIOR_RISE), np.full(count, PRIOR_WIDTH), [PRIOR_OFFSET]]
+            [np.full(count, _PRIOR_RISE), np.full(count, _PRIOR_WIDTH), [_PRIOR_OFFSET]]
         )
         self._weights = self._prior_mean
         # A policy that settles asks for the same allocations again and again.
@@ -82,7 +80,7 @@ class PracticeEvaluator:
             return
         self._features.append(self._feature(evaluation.allocation))
         self._losses.append(self._reference.accuracy - evaluation.accuracy)
-        self._noise.append(math.hypot(evaluation.accuracy_se, LEAST_NOISE))
+        self._noise.append(math.hypot(evaluation.accuracy_se, _LEAST_NOISE))
         self._fit()
         self._measured.append(evaluation)
         self.scales = measured_over_predicted(self._measured, self._table)

@@ -11,8 +11,6 @@ from env.errors import ActionError
 from env.evaluating.evaluation import Evaluation
 from hardware.layers.table import LayerTable
 
-__all__ = ["Scales", "measured_over_predicted"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scales:

@@ -5,8 +5,6 @@ from typing import Protocol
 
 from quant.sensitivities import Orthogonality, SensitivityKind, SensitivityTable
 
-__all__ = ["Sensitivities", "SensitivitySource"]
-
 Sensitivities = Mapping[tuple[str, str, int], float]
 """`{(layer, "weight" | "activation", bits): rise of the mean cross-entropy}`."""
 

@@ -28,8 +28,6 @@ from quant.sensitivities import (
 )
 from quant.sensitivities.batches import Batch, batches_of
 
-__all__ = ["StoredSensitivities"]
-
 T = TypeVar("T", SensitivityTable, Orthogonality)
 
 _logger = logging.getLogger(__name__)

@@ -3,19 +3,17 @@
 import torch
 from torch.nn import functional
 
-__all__ = ["flip_and_shift"]
-
-SHIFT = 4
+_SHIFT = 4
 """Pixels by which an image is moved at most. Source: He et al. 2016, section 4.2."""
 
 
 def flip_and_shift(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return images `[N, C, H, W]`, each mirrored or not and moved by up to SHIFT pixels."""
+    """Return images `[N, C, H, W]`, each mirrored or not and moved by up to `_SHIFT` pixels."""
     count, _, height, width = images.shape
     mirrored = torch.rand(count, generator=generator) < 0.5
     images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-    padded = functional.pad(images, (SHIFT,) * 4)
-    offsets = torch.randint(2 * SHIFT + 1, (2, count), generator=generator)
+    padded = functional.pad(images, (_SHIFT,) * 4)
+    offsets = torch.randint(2 * _SHIFT + 1, (2, count), generator=generator)
     rows = (offsets[0][:, None] + torch.arange(height))[:, None, :, None]
     columns = (offsets[1][:, None] + torch.arange(width))[:, None, None, :]
     picked: torch.Tensor = padded[

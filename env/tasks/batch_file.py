@@ -9,12 +9,10 @@ import numpy.typing as npt
 
 from quant.errors import DataError
 
-__all__ = ["Batch", "read_batch"]
-
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 """Images `[N, 3, side, side]` and labels `[N]`."""
 
-CHANNELS = 3
+_CHANNELS = 3
 _ALLOWED = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
@@ -54,7 +52,7 @@ def read_batch(path: Path, *, side: int, classes: int, hint: str) -> Batch:
     if not isinstance(document, dict) or not {b"data", b"labels"} <= document.keys():
         raise DataError(f"{path}: expected a batch with `data` and `labels`, found neither", hint)
     images, labels = document[b"data"], np.asarray(document[b"labels"])
-    values = CHANNELS * side * side
+    values = _CHANNELS * side * side
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 2:
         raise DataError(f"{path}: expected an array of bytes for each image", hint)
     if images.shape != (len(labels), values) or not len(labels):
@@ -63,4 +61,4 @@ def read_batch(path: Path, *, side: int, classes: int, hint: str) -> Batch:
         )
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= classes:
         raise DataError(f"{path}: expected labels from 0 to {classes - 1}", hint)
-    return images.reshape(-1, CHANNELS, side, side), labels.astype(np.int64)
+    return images.reshape(-1, _CHANNELS, side, side), labels.astype(np.int64)

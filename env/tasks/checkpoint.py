@@ -21,13 +21,11 @@ from quant.atomic_file import atomic_file
 from quant.errors import DataError
 from quant.finetune import train_float
 
-__all__ = ["checkpoint_path", "float_module"]
-
-CHECKPOINT_VERSION = 1
+_CHECKPOINT_VERSION = 1
 KEY = "key"
 
 
-def checkpoint_folder() -> Path:
+def _checkpoint_folder() -> Path:
     """Return the folder of float checkpoints."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "bitalloc" / "checkpoints"
@@ -37,7 +35,7 @@ def checkpoint_path(task: Task, seed: int) -> Path:
     """Return where the checkpoint of a task and seed is kept."""
     digest = hashlib.sha256(_key(task, seed).encode()).hexdigest()[:16]
     network = re.sub(r"[^A-Za-z0-9.-]+", "-", task.network)
-    return checkpoint_folder() / f"{task.name}-{network}-s{seed}-{digest}.safetensors"
+    return _checkpoint_folder() / f"{task.name}-{network}-s{seed}-{digest}.safetensors"
 
 
 def float_module(
@@ -83,7 +81,7 @@ def _key(task: Task, seed: int) -> str:
     shapes = {name: list(value.shape) for name, value in module.state_dict().items()}
     return json.dumps(
         {
-            "version": CHECKPOINT_VERSION,
+            "version": _CHECKPOINT_VERSION,
             "task": task.name,
             "data": _data_digest(task.train),
             "network": task.network,

@@ -18,23 +18,21 @@ from env.tasks.task import Split, Task
 from quant.errors import DataError
 from quant.finetune import TrainConfig
 
-__all__ = ["cifar10_task"]
-
-CLASSES = 10
-LABELS = (
+_CLASSES = 10
+_LABELS = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
-SIDE = 32
-NETWORK = "resnet20"
-PREPROCESSING = Preprocessing(
+_SIDE = 32
+_NETWORK = "resnet20"
+_PREPROCESSING = Preprocessing(
     largest=255.0, mean=(0.4914, 0.4822, 0.4465), deviation=(0.2470, 0.2435, 0.2616)
 )
 """Mean and deviation of the training pixels, by channel."""
-TRAIN_FILES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4")
-SEARCH_FILE = "data_batch_5"
-TEST_FILE = "test_batch"
-HINT = (
+_TRAIN_FILES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4")
+_SEARCH_FILE = "data_batch_5"
+_TEST_FILE = "test_batch"
+_HINT = (
     "unpack the python version of CIFAR-10 (cifar-10-python.tar.gz, from its authors' page at the "
     "University of Toronto) and give the folder cifar-10-batches-py with --task.data FOLDER"
 )
@@ -50,29 +48,29 @@ def cifar10_task(folder: Path | None) -> Task:
         DataError: no folder, or a file that is missing or not what it claims.
     """
     if folder is None:
-        raise DataError("task.data: CIFAR-10 needs the folder of its batches, found none", HINT)
+        raise DataError("task.data: CIFAR-10 needs the folder of its batches, found none", _HINT)
 
     def read(name: str) -> Batch:
-        return read_batch(folder / name, side=SIDE, classes=CLASSES, hint=HINT)
+        return read_batch(folder / name, side=_SIDE, classes=_CLASSES, hint=_HINT)
 
-    parts = [read(name) for name in TRAIN_FILES]
+    parts = [read(name) for name in _TRAIN_FILES]
     return Task(
         name="cifar10",
-        network=NETWORK,
-        classes=CLASSES,
-        make_module=network_maker(NETWORK, in_channels=3, classes=CLASSES),
+        network=_NETWORK,
+        classes=_CLASSES,
+        make_module=network_maker(_NETWORK, in_channels=3, classes=_CLASSES),
         recipe=TrainConfig(epochs=60, batch_size=128, learning_rate=0.1),
         augment=flip_and_shift,
         train=_split(
             np.concatenate([images for images, _ in parts]),
             np.concatenate([labels for _, labels in parts]),
         ),
-        search=_split(*read(SEARCH_FILE)),
-        test=_split(*read(TEST_FILE)),
-        labels=LABELS,
-        preprocessing=PREPROCESSING,
+        search=_split(*read(_SEARCH_FILE)),
+        test=_split(*read(_TEST_FILE)),
+        labels=_LABELS,
+        preprocessing=_PREPROCESSING,
     )
 
 
 def _split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Split:
-    return Split(images=PREPROCESSING.normalise(images), labels=torch.from_numpy(labels))
+    return Split(images=_PREPROCESSING.normalise(images), labels=torch.from_numpy(labels))

@@ -17,24 +17,22 @@ from env.tasks.preprocessing import Preprocessing
 from env.tasks.task import Split, Task
 from quant.finetune import TrainConfig
 
-__all__ = ["FASHION_MNIST_FOLDER", "fashion_mnist_task"]
-
 FASHION_MNIST_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package puts the files."""
-HINT = (
+_HINT = (
     "install it with `apt-get install dataset-fashion-mnist`, or give the folder that holds the "
     "four .gz files with --task.data FOLDER"
 )
-HELD_OUT = 10_000
-PREPROCESSING = Preprocessing(largest=255.0, mean=(0.2860,), deviation=(0.3530,))
+_HELD_OUT = 10_000
+_PREPROCESSING = Preprocessing(largest=255.0, mean=(0.2860,), deviation=(0.3530,))
 """Mean and deviation of the training pixels."""
-CLASSES = 10
-LABELS = (
+_CLASSES = 10
+_LABELS = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
-NETWORK = "resnet8-stride2"
-SHA256 = {
+_NETWORK = "resnet8-stride2"
+_SHA256 = {
     "train-images-idx3-ubyte.gz": (
         "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7"
     ),
@@ -64,15 +62,15 @@ def fashion_mnist_task(folder: Path | None = None) -> Task:
     test_images, test_labels = _read(place, "t10k")
     return Task(
         name="fashion-mnist",
-        network=NETWORK,
-        classes=CLASSES,
-        make_module=network_maker(NETWORK, in_channels=1, classes=CLASSES),
+        network=_NETWORK,
+        classes=_CLASSES,
+        make_module=network_maker(_NETWORK, in_channels=1, classes=_CLASSES),
         recipe=TrainConfig(epochs=6, batch_size=128, learning_rate=0.1),
-        train=_split(images[:-HELD_OUT], labels[:-HELD_OUT]),
-        search=_split(images[-HELD_OUT:], labels[-HELD_OUT:]),
+        train=_split(images[:-_HELD_OUT], labels[:-_HELD_OUT]),
+        search=_split(images[-_HELD_OUT:], labels[-_HELD_OUT:]),
         test=_split(test_images, test_labels),
-        labels=LABELS,
-        preprocessing=PREPROCESSING,
+        labels=_LABELS,
+        preprocessing=_PREPROCESSING,
     )
 
 
@@ -81,13 +79,13 @@ def _read(folder: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[n
     for kind, dimensions in (("images-idx3", 3), ("labels-idx1", 1)):
         name = f"{part}-{kind}-ubyte.gz"
         arrays.append(
-            read_idx(folder / name, dimensions=dimensions, sha256=SHA256[name], hint=HINT)
+            read_idx(folder / name, dimensions=dimensions, sha256=_SHA256[name], hint=_HINT)
         )
     return arrays[0], arrays[1]
 
 
 def _split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Split:
     return Split(
-        images=PREPROCESSING.normalise(images[:, None]),
+        images=_PREPROCESSING.normalise(images[:, None]),
         labels=torch.from_numpy(labels.astype(np.int64)),
     )

@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from quant.errors import DataError
 
-__all__ = ["read_idx"]
-
-UNSIGNED_BYTE = 0x08
+_UNSIGNED_BYTE = 0x08
 
 
 def read_idx(path: Path, *, dimensions: int, sha256: str, hint: str) -> npt.NDArray[np.uint8]:
@@ -46,7 +44,7 @@ def read_idx(path: Path, *, dimensions: int, sha256: str, hint: str) -> npt.NDAr
 
 def _parse(path: Path, data: bytes, dimensions: int, hint: str) -> npt.NDArray[np.uint8]:
     header = 4 + 4 * dimensions
-    magic = bytes((0, 0, UNSIGNED_BYTE, dimensions))
+    magic = bytes((0, 0, _UNSIGNED_BYTE, dimensions))
     if data[:4] != magic:
         raise DataError(
             f"{path}: expected the IDX magic {magic.hex()}, found {data[:4].hex()}", hint

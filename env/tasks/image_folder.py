@@ -18,33 +18,31 @@ from env.tasks.task import Split, Task
 from quant.errors import DataError
 from quant.finetune import TrainConfig
 
-__all__ = ["image_folder_task"]
-
-NETWORK = "resnet18"
-ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm"}
-SEARCH_SHARE = 0.1
+_NETWORK = "resnet18"
+_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm"}
+_SEARCH_SHARE = 0.1
 """Share of each class's training images that are held out, at least one."""
-SPLIT_SEED = 2026
-RESIZE = 256 / 224
+_SPLIT_SEED = 2026
+_RESIZE = 256 / 224
 """The shorter side before the centre is cut out, in units of the image size."""
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Mean and deviation of each channel, of pixels in 0..1."""
-IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Of ImageNet's training pixels."""
-NORMALISATION: dict[str, Normalisation] = {
+_NORMALISATION: dict[str, Normalisation] = {
     "efficientnet-lite0": (
         (127 / 255, 127 / 255, 127 / 255),
         (128 / 255, 128 / 255, 128 / 255),
     )
 }
 """Networks whose published weights expect something else."""
-MEMORY_SHARE = 0.5
+_MEMORY_SHARE = 0.5
 """Share of the free memory that decoded images may take."""
 LAYOUT = "lay it out as FOLDER/train/CLASS/image.jpg and FOLDER/val/CLASS/image.jpg"
 
 
 def image_folder_task(
-    folder: Path | None, *, size: int, per_class: int, network: str = NETWORK
+    folder: Path | None, *, size: int, per_class: int, network: str = _NETWORK
 ) -> Task:
     """Load a folder; the network is a ResNet-18.
 
@@ -64,13 +62,13 @@ def image_folder_task(
     if _classes(folder / "val") != classes:
         raise DataError(f"{folder}: expected the same classes in train and val", LAYOUT)
     train, search = [], []
-    rng = np.random.default_rng(SPLIT_SEED)
+    rng = np.random.default_rng(_SPLIT_SEED)
     for label, name in enumerate(classes):
         files = _images(folder / "train" / name, per_class)
         if len(files) < 2:
             raise DataError(f"{folder / 'train' / name}: expected two images or more", LAYOUT)
         order = rng.permutation(len(files))
-        held = max(1, round(SEARCH_SHARE * len(files)))
+        held = max(1, round(_SEARCH_SHARE * len(files)))
         search += [(files[i], label) for i in sorted(order[:held])]
         train += [(files[i], label) for i in sorted(order[held:])]
     test = [
@@ -79,19 +77,19 @@ def image_folder_task(
         for file in _images(folder / "val" / name, per_class)
     ]
     _check_memory(len(train) + len(search) + len(test), size)
-    mean, deviation = NORMALISATION.get(network, IMAGENET)
+    mean, deviation = _NORMALISATION.get(network, _IMAGENET)
     preprocessing = Preprocessing(
         largest=255.0,
         mean=mean,
         deviation=deviation,
-        geometry=f"shorter side to {round(RESIZE * size)} pixels, then the {size}x{size} "
+        geometry=f"shorter side to {round(_RESIZE * size)} pixels, then the {size}x{size} "
         "in the middle",
     )
     return Task(
         name="image-folder",
-        network=NETWORK,
+        network=_NETWORK,
         classes=len(classes),
-        make_module=network_maker(NETWORK, in_channels=3, classes=len(classes)),
+        make_module=network_maker(_NETWORK, in_channels=3, classes=len(classes)),
         recipe=TrainConfig(epochs=30, batch_size=64, learning_rate=0.05),
         train=_split(train, size, preprocessing),
         search=_split(search, size, preprocessing),
@@ -111,7 +109,7 @@ def _classes(folder: Path) -> list[str]:
 
 
 def _images(folder: Path, most: int) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS)
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _ENDINGS)
     if not files:
         raise DataError(f"{folder}: expected images, found none", LAYOUT)
     return files[:most] if most else files
@@ -119,7 +117,7 @@ def _images(folder: Path, most: int) -> list[Path]:
 
 def _check_memory(count: int, size: int) -> None:
     needed, free = count * 3 * size * size * 4, psutil.virtual_memory().available
-    if needed > MEMORY_SHARE * free:
+    if needed > _MEMORY_SHARE * free:
         raise DataError(
             f"{count} images of {size}x{size} need {needed / 1e9:.1f} GB as numbers, and "
             f"{free / 1e9:.1f} GB are free",
@@ -139,7 +137,7 @@ def _read(file: Path, size: int, preprocessing: Preprocessing) -> torch.Tensor:
             image = opened.convert("RGB")
     except (OSError, UnidentifiedImageError) as error:
         raise DataError(f"cannot read the image {file}: {error}", "remove or mend it") from None
-    scale = RESIZE * size / min(image.size)
+    scale = _RESIZE * size / min(image.size)
     width, height = (max(size, round(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = (width - size) // 2, (height - size) // 2

@@ -19,8 +19,6 @@ from env.tasks.own import make_own_module, own_task
 from env.tasks.task import Task
 from env.tasks.task_config import OWN, PRETRAINED, TaskConfig
 
-__all__ = ["load_task"]
-
 
 def load_task(config: TaskConfig) -> Task:
     """Load a task's data and describe its network.

@@ -13,12 +13,10 @@ from env.tasks.task import Split, Task
 from quant.errors import DataError
 from quant.finetune import TrainConfig
 
-__all__ = ["find_function", "make_own_module", "own_task"]
-
-SEARCH_SHARE = 0.15
+_SEARCH_SHARE = 0.15
 """Share of the training data held out as the search split where the user gives none."""
-SPLIT_SEED = 2026
-RETURNS = (
+_SPLIT_SEED = 2026
+_RETURNS = (
     'return {"train": (inputs, labels), "test": (inputs, labels)}, with "search" as well if the '
     "split should be yours"
 )
@@ -79,7 +77,7 @@ def own_task(name: str, make_module: Callable[[], nn.Module], network: str) -> T
     """
     document = find_function(name, "task.data")()
     if not isinstance(document, Mapping) or not {"train", "test"} <= set(document):
-        raise DataError(f"{name}: expected its training and test data", RETURNS)
+        raise DataError(f"{name}: expected its training and test data", _RETURNS)
     train, test = (_split(document[part], f"{name}, {part}") for part in ("train", "test"))
     if "search" in document:
         search = _split(document["search"], f"{name}, search")
@@ -105,12 +103,14 @@ def own_task(name: str, make_module: Callable[[], nn.Module], network: str) -> T
 
 def _split(pair: Any, where: str) -> Split:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise DataError(f"{where}: expected (inputs, labels), found {type(pair).__name__}", RETURNS)
+        raise DataError(
+            f"{where}: expected (inputs, labels), found {type(pair).__name__}", _RETURNS
+        )
     try:
         images = torch.as_tensor(np.asarray(pair[0]) if isinstance(pair[0], list) else pair[0])
         labels = torch.as_tensor(np.asarray(pair[1]) if isinstance(pair[1], list) else pair[1])
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{where}: expected arrays or tensors: {error}", RETURNS) from None
+        raise DataError(f"{where}: expected arrays or tensors: {error}", _RETURNS) from None
     if images.ndim < 2 or labels.ndim != 1 or len(images) != len(labels) or not len(labels):
         raise DataError(
             f"{where}: expected inputs [N, ...] and labels [N], found {list(images.shape)} and "
@@ -126,10 +126,10 @@ def _split(pair: Any, where: str) -> Split:
 
 def _hold_out(train: Split) -> tuple[Split, Split]:
     """Return what is left to train on, and the search split."""
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(SPLIT_SEED))
-    held = max(1, round(SEARCH_SHARE * len(train)))
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(_SPLIT_SEED))
+    held = max(1, round(_SEARCH_SHARE * len(train)))
     if held >= len(train):
-        raise DataError(f"expected more than {len(train)} training examples", RETURNS)
+        raise DataError(f"expected more than {len(train)} training examples", _RETURNS)
     picked, left = order[:held], order[held:]
     return (
         Split(images=train.images[left], labels=train.labels[left]),

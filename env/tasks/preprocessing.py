@@ -7,8 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["Preprocessing"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preprocessing:

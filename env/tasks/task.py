@@ -10,8 +10,6 @@ from torch import nn
 from env.tasks.preprocessing import Preprocessing
 from quant.finetune import Augment, TrainConfig
 
-__all__ = ["Split", "Task"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Split:

@@ -7,8 +7,6 @@ from env.errors import TaskError
 from env.tasks.networks.catalogue import NETWORKS
 from quant.ranges import Natural, at_least, check_ranges, more_than
 
-__all__ = ["OWN", "PRETRAINED", "TASKS", "TaskConfig"]
-
 OWN = "own"
 """The task of the user's own data."""
 PRETRAINED = "pretrained"

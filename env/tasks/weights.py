@@ -12,9 +12,7 @@ from torch import nn
 
 from quant.errors import DataError
 
-__all__ = ["load_weights"]
-
-WRAPPERS = ("state_dict", "model", "model_state_dict")
+_WRAPPERS = ("state_dict", "model", "model_state_dict")
 """Keys under which training scripts put the state dict beside other things."""
 
 
@@ -69,7 +67,7 @@ def _read(file: Path) -> Any:
 
 
 def _unwrap(document: Any, file: Path) -> Mapping[str, torch.Tensor]:
-    for key in WRAPPERS:
+    for key in _WRAPPERS:
         if isinstance(document, Mapping) and isinstance(document.get(key), Mapping):
             document = document[key]
     if not isinstance(document, Mapping) or not all(

@@ -20,8 +20,6 @@ from experiments.errors import RunFolderError
 from experiments.settings.command_line import Command, ConfiguredOptions, run_typed
 from quant.json_form import to_plain
 
-__all__ = ["main"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoundingOptions(ConfiguredOptions):

@@ -11,8 +11,6 @@ from experiments.stages.network_setup import set_up_network
 from experiments.terminal.progress import LiveProgress
 from quant.network import QuantizedNetwork, prepare
 
-__all__ = ["BenchNetwork", "load_bench_network"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class BenchNetwork:

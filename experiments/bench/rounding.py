@@ -16,9 +16,7 @@ from quant.accuracy import Accuracy
 from quant.allocation import Allocation
 from quant.json_form import Plain
 
-__all__ = ["Rounding", "RoundingBench", "bench_rounding", "draw_rounding"]
-
-IMAGES = 256
+_IMAGES = 256
 """Images to compensate over where the configuration names none."""
 
 
@@ -60,7 +58,7 @@ def bench_rounding(config: RunConfig) -> RoundingBench:
     ways = [
         (steps, images)
         for steps in dict.fromkeys((0, finetune.steps))
-        for images in (0, finetune.compensation_images or IMAGES)
+        for images in (0, finetune.compensation_images or _IMAGES)
     ]
     with LiveProgress(quiet=config.quiet) as progress:
         setup = set_up_network(config, progress)

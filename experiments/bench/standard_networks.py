@@ -10,17 +10,15 @@ from env.tasks.networks.cifar_resnet import cifar_resnet
 from env.tasks.networks.mobilenet_v2 import mobilenet_v2
 from env.tasks.networks.resnet import resnet18
 
-__all__ = ["NETWORKS", "NetworkName", "example_images", "make_network"]
-
-IMAGENET_SIZE = 224
-CIFAR_SIZE = 32
+_IMAGENET_SIZE = 224
+_CIFAR_SIZE = 32
 
 NetworkName = Literal["resnet18", "mobilenetv2", "resnet20", "resnet8"]
 NETWORKS: Mapping[NetworkName, tuple[Callable[[], nn.Module], int]] = {
-    "resnet18": (resnet18, IMAGENET_SIZE),
-    "mobilenetv2": (mobilenet_v2, IMAGENET_SIZE),
-    "resnet20": (lambda: cifar_resnet(20), CIFAR_SIZE),
-    "resnet8": (lambda: cifar_resnet(8), CIFAR_SIZE),
+    "resnet18": (resnet18, _IMAGENET_SIZE),
+    "mobilenetv2": (mobilenet_v2, _IMAGENET_SIZE),
+    "resnet20": (lambda: cifar_resnet(20), _CIFAR_SIZE),
+    "resnet8": (lambda: cifar_resnet(8), _CIFAR_SIZE),
 }
 """`{name: (maker, side of its images in pixels)}`. resnet8 is the image classification network of
 MLPerf Tiny (Banbury et al. 2021, "MLPerf Tiny Benchmark"): one block a stage, 16 to 64 channels."""

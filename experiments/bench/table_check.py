@@ -23,10 +23,8 @@ from quant.allocation import Allocation
 from quant.json_form import Plain
 from quant.layers import MAX_BITS, MIN_BITS
 
-__all__ = ["Prediction", "TableCheck", "check_table", "draw_table_check"]
-
-ALLOCATIONS = 20
-TOLERANCE = 0.05
+_ALLOCATIONS = 20
+_TOLERANCE = 0.05
 """A prediction within this share of the measured time counts as right."""
 
 
@@ -56,13 +54,13 @@ class TableCheck:
     @property
     def right(self) -> int:
         """How many predictions are within the tolerance."""
-        return sum(abs(prediction.error) <= TOLERANCE for prediction in self.predictions)
+        return sum(abs(prediction.error) <= _TOLERANCE for prediction in self.predictions)
 
     @model_serializer(mode="wrap")
     def _document(self, plain: Plain) -> dict[str, Any]:
         document = plain(self)
         predictions = {"predictions": document.pop("predictions")}
-        return {**document, "tolerance": TOLERANCE, "right": self.right, **predictions}
+        return {**document, "tolerance": _TOLERANCE, "right": self.right, **predictions}
 
 
 def check_table(config: RunConfig, network_name: NetworkName | None = None) -> TableCheck:
@@ -87,7 +85,7 @@ def check_table(config: RunConfig, network_name: NetworkName | None = None) -> T
             )
             graphs = {
                 allocation: graph_of(network, allocation)
-                for allocation in random_allocations(network.layers, ALLOCATIONS, config.seed)
+                for allocation in random_allocations(network.layers, _ALLOCATIONS, config.seed)
             }
             measured = time_side_by_side(
                 device,
@@ -137,7 +135,7 @@ def _draw_predictions(check: TableCheck) -> Table:
     table = Table(
         box=box.SIMPLE,
         caption=f"{check.device}, {check.table.source}; {check.right} of "
-        f"{len(check.predictions)} predictions within {TOLERANCE:.0%}; * unstable",
+        f"{len(check.predictions)} predictions within {_TOLERANCE:.0%}; * unstable",
         caption_justify="left",
     )
     table.add_column("bits (weights/activations)", no_wrap=True)

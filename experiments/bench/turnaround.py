@@ -32,10 +32,8 @@ from quant.json_form import Plain
 from quant.layers import MAX_BITS, MIN_BITS, LayerSpec
 from quant.network import QuantizedNetwork
 
-__all__ = ["Turnaround", "draw_turnaround", "measure_turnaround", "random_allocations"]
-
-ALLOCATIONS = 30
-ORDINARY_BUILDS = 3
+_ALLOCATIONS = 30
+_ORDINARY_BUILDS = 3
 _WIDTHS = MAX_BITS - MIN_BITS + 1
 
 
@@ -116,11 +114,11 @@ def measure_turnaround(config: RunConfig, network: NetworkName | None = None) ->
         first_kernels_s = time.perf_counter() - started
         times = []
         for done, allocation in enumerate(
-            random_allocations(subject.network.layers, ALLOCATIONS, config.seed), start=1
+            random_allocations(subject.network.layers, _ALLOCATIONS, config.seed), start=1
         ):
             file = Path(folder) / f"program{done}.so"
             times.append(_time_one(subject.network, allocation, workbench, file))
-            progress.stage("allocations", done, ALLOCATIONS)
+            progress.stage("allocations", done, _ALLOCATIONS)
         ordinary = list(_ordinary(subject, config.target, progress))
     convert_s, build_s, link_s, load_s = zip(*times, strict=True)
     export_s, import_s, ordinary_build_s = zip(*ordinary, strict=True)
@@ -230,10 +228,10 @@ def _ordinary(
     subject: BenchNetwork, target: TargetConfig, progress: LiveProgress
 ) -> Iterator[tuple[float, float, float]]:
     """Yield (export, import, build) seconds of the float module with batch 1."""
-    for done in range(1, ORDINARY_BUILDS + 1):
+    for done in range(1, _ORDINARY_BUILDS + 1):
         started = time.perf_counter()
         exported = torch.export.export(subject.module.eval(), (subject.example,))
         export_s = time.perf_counter() - started
         program = build_ordinary(exported, target)
         yield export_s, program.import_s, program.build_s
-        progress.stage("ordinary TVM", done, ORDINARY_BUILDS)
+        progress.stage("ordinary TVM", done, _ORDINARY_BUILDS)

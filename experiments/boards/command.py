@@ -15,8 +15,6 @@ from experiments.terminal.exit_codes import DONE, HARDWARE_LOST, USER_MISTAKE
 from hardware.target import host_and_port
 from hardware.worker.rpc.address import Address, usual_tracker
 
-__all__ = ["main"]
-
 _MARKS = {"good": "[green]good[/]", "warning": "[yellow]warning[/]", "bad": "[red]bad[/]"}
 
 

@@ -23,8 +23,6 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from hardware.worker.rpc.address import address_of
 
-__all__ = ["Check", "examine"]
-
 _LIMIT_S = 120.0
 """For one step; the first kernels are compiled in it."""
 _BITS = (8, 7, 6, 4, 3, 2)

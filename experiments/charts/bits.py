@@ -7,8 +7,6 @@ from experiments.charts.chart import Axis, Chart, Mark, Series
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, MIN_BITS
 
-__all__ = ["bits_chart", "bits_matrix"]
-
 _ROW = 26.0
 """Height of a layer, in points."""
 

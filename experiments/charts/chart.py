@@ -7,8 +7,6 @@ TensorBoard and a file of docs.
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["PALETTE", "Axis", "Chart", "Limit", "Line", "Mark", "Series"]
-
 PALETTE = {
     "ink": "#1b1f24",
     "soft": "#57606a",

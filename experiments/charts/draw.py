@@ -14,8 +14,6 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments.charts.chart import PALETTE, Axis, Chart, Limit, Series
 
-__all__ = ["STYLE", "draw_axes", "draw_chart", "png_bytes", "spread_out"]
-
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": PALETTE["soft"],

@@ -11,8 +11,6 @@ from env.evaluating.evaluation import Evaluation
 from experiments.charts.chart import Axis, Chart, Limit, Mark, Series
 from quant.allocation import Allocation
 
-__all__ = ["BEST_ROW", "front_chart", "front_points", "joint_chart", "uniform_bits"]
-
 BEST_ROW = "best found"
 
 _REACH = 1.0

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from experiments.charts.chart import Axis, Chart, Mark, Series
 from quant.allocation import LayerBits
 
-__all__ = ["layer_times_chart"]
-
 _SHOWN_LINES = 3
 
 

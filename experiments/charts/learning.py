@@ -7,8 +7,6 @@ from env.evaluating.evaluation import Evaluation
 from experiments.charts.chart import Axis, Chart, Limit, Mark, Series
 from experiments.record.curves import Curve
 
-__all__ = ["evaluation_charts", "policy_charts"]
-
 _NOT_THE_METHODS = ("uniform", "reference", "table")
 """Who asks for evaluations beside the method."""
 _HEIGHT = 220.0

@@ -10,8 +10,6 @@ from matplotlib.figure import Figure
 from experiments.charts.chart import PALETTE, Chart
 from experiments.charts.draw import STYLE, draw_axes
 
-__all__ = ["chart_svg"]
-
 _RIGHT, _TOP, _BOTTOM = 14.0, 24.0, 38.0
 """Room around the axes, in points."""
 _LETTER = 7.5

@@ -18,9 +18,7 @@ from hardware.store import Store
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
 
-__all__ = ["Timed", "answer_of", "first_inside", "time_beside_all_8"]
-
-MOST_TIMED = 6
+_MOST_TIMED = 6
 """Candidates of one method that are timed again until one is inside the budget."""
 
 
@@ -48,7 +46,7 @@ def first_inside(
         BuildError: a candidate cannot be measured.
         HardwareLostError: the device is gone.
     """
-    for allocation in candidates[:MOST_TIMED]:
+    for allocation in candidates[:_MOST_TIMED]:
         timed = time_beside_all_8(allocation, setup, device)
         if budget.allows(
             latency_ms=timed.measurement.median_ms,

@@ -37,8 +37,6 @@ from hardware.open_device import open_device
 from hardware.store import Store
 from quant.sensitivities import SensitivityTable
 
-__all__ = ["compare", "main"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompareOptions(ConfiguredOptions):

@@ -12,8 +12,6 @@ from experiments.compare.plan import Plan
 from experiments.compare.rows import Answer, Row, UniformRow
 from quant.json_form import to_plain
 
-__all__ = ["Comparison", "Spread"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spread:

@@ -7,8 +7,6 @@ from experiments.charts.chart import Axis, Chart, Line, Mark, Series
 from experiments.compare.comparison import Comparison, Spread, spread
 from experiments.compare.hypervolume import HypervolumeEstimate
 
-__all__ = ["CHARTS", "cost_chart", "fronts_chart", "hypervolumes_chart"]
-
 _COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d1f"),
     *("#56b4e9", "#000000", "#a50026", "#666666", "#5e3c99"),

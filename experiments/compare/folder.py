@@ -13,8 +13,6 @@ from experiments.settings.load import read_config_file
 from experiments.settings.run_config import RunConfig
 from quant.json_form import from_plain
 
-__all__ = ["ROWS", "UNIFORM", "CompareFolder"]
-
 T = TypeVar("T")
 
 ROWS, UNIFORM = "rows.jsonl", "uniform.jsonl"

@@ -16,11 +16,9 @@ import numpy as np
 
 from experiments.compare.rows import Answer, Row
 
-__all__ = ["HypervolumeEstimate", "estimate_hypervolume", "hypervolume"]
-
-REFERENCE_LATENCY = 1.0
-RESAMPLES = 2000
-LEVEL = 0.95
+_REFERENCE_LATENCY = 1.0
+_RESAMPLES = 2000
+_LEVEL = 0.95
 _SEED = 0
 
 
@@ -45,8 +43,8 @@ def hypervolume(points: Sequence[tuple[float, float]], chance: float) -> float:
     # From the slowest to the fastest would count areas twice; each point adds what lies above the
     # accuracies of all faster ones, as wide as its distance from the reference latency.
     for accuracy, ratio in sorted(points, key=lambda point: (point[1], -point[0])):
-        if ratio < REFERENCE_LATENCY and accuracy > floor:
-            area += (accuracy - floor) * (REFERENCE_LATENCY - ratio)
+        if ratio < _REFERENCE_LATENCY and accuracy > floor:
+            area += (accuracy - floor) * (_REFERENCE_LATENCY - ratio)
             floor = accuracy
     return area
 
@@ -72,14 +70,14 @@ def estimate_hypervolume(
     measured = [hypervolume(_points(found, all_8_ms), chance) for found in of_seeds]
     rng = np.random.default_rng(_SEED)
     resampled = []
-    for _ in range(RESAMPLES):
+    for _ in range(_RESAMPLES):
         drawn = rng.integers(len(of_seeds), size=len(of_seeds))
         areas = [
             hypervolume(_points(of_seeds[index], all_8_ms, rng, test_images), chance)
             for index in drawn
         ]
         resampled.append(float(np.mean(areas)))
-    low, high = np.quantile(resampled, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    low, high = np.quantile(resampled, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
     return HypervolumeEstimate(
         mean=float(np.mean(measured)), low=float(low), high=float(high), seeds=len(of_seeds)
     )

@@ -21,8 +21,6 @@ from hardware.device import Device
 from hardware.store import Store
 from quant.sensitivities import SensitivityTable
 
-__all__ = ["Place", "Subject", "run_job"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:

@@ -8,8 +8,6 @@ from experiments.errors import ConfigError
 from experiments.settings.keys import closest
 from quant.ranges import Count, check_ranges
 
-__all__ = ["DEFAULT_BUDGETS", "Job", "Plan"]
-
 DEFAULT_BUDGETS = (0.10, 0.35, 0.70)
 """Budgets, as shares of the way from the fastest uniform allocation's time to all-8's."""
 

@@ -15,8 +15,6 @@ from experiments.record.lines import append_line, cut_torn_line, whole_lines
 from quant.allocation import Allocation
 from quant.json_form import Plain, from_plain, to_plain
 
-__all__ = ["Answer", "Row", "UniformRow", "append_row", "read_rows", "rows_csv"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:

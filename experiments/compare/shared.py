@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from experiments.stages.resource_budget import ALL_8, UniformFigures
 from hardware.layers.table import LayerTable
 
-__all__ = ["SharedTimes"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SharedTimes:

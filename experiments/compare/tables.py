@@ -4,8 +4,6 @@ from rich.table import Table
 
 from experiments.compare.comparison import Comparison
 
-__all__ = ["draw_answers", "draw_costs"]
-
 
 def draw_answers(comparison: Comparison) -> Table:
     """Return accuracy and latency of every method at every budget, and its hypervolume."""

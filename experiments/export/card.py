@@ -9,8 +9,6 @@ from experiments.record.islands import ListedIsland
 from quant.accuracy import Accuracy
 from quant.allocation import Allocation
 
-__all__ = ["CardFacts", "model_card"]
-
 _SATURATING = (
     "ONNX Runtime and OpenVINO add two products of 8-bit codes in 16 bits on x86 CPUs without "
     "VNNI, and saturate there: with weights of 8 bits `model.onnx` may then give other results "

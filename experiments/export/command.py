@@ -30,8 +30,6 @@ from quant.accuracy import Accuracy
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph, RunIsland
 
-__all__ = ["export", "main"]
-
 _VERSION = 1
 _ONNX = "model.onnx"
 _RUN = Path(__file__).with_name("run_template.py")

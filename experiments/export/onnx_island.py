@@ -10,8 +10,6 @@ from experiments.export.onnx_writer import Unwritable, Writer
 from quant.deploy_graph import RunIsland
 from quant.errors import BitAllocError
 
-__all__ = ["NotInOnnxError", "write_island"]
-
 
 class NotInOnnxError(BitAllocError):
     """Raised for networks that cannot be written as an ONNX model."""

@@ -38,8 +38,6 @@ from quant.deploy_graph import (
 )
 from quant.errors import BitAllocError
 
-__all__ = ["import_onnx", "onnx_model"]
-
 _NARROW_MAX = 255
 _IR_VERSION = {21: 10, 25: 13}
 """Version of the file format that came with a version of the operators."""

@@ -10,8 +10,6 @@ import numpy as np
 
 from experiments.export.onnx_writer import Given, Write, Writer, as_list, expect
 
-__all__ = ["MOVES"]
-
 _END = 2**63 - 1
 """ONNX's "to the end" in slices."""
 

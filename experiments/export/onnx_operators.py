@@ -12,8 +12,6 @@ import numpy as np
 from experiments.export.onnx_moves import MOVES
 from experiments.export.onnx_writer import Given, Write, Writer, as_list, expect
 
-__all__ = ["OPERATORS"]
-
 
 def _unary(*kinds: str, **attributes: Any) -> Write:
     """Return what writes operators of one input, one after the other; attributes of the last."""

@@ -5,8 +5,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["OPSETS", "Opset", "narrow", "type_for"]
-
 Opset = Literal[21, 25]
 OPSETS: tuple[Opset, ...] = (21, 25)
 """Versions of ONNX's operators that can be written: the first with types of four bits, and the

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Given", "Unwritable", "Write", "Writer", "as_list", "expect"]
-
 Given = dict[str, Any]
 """The arguments of an operator of PyTorch's, by name."""
 

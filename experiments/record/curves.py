@@ -8,8 +8,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from experiments.errors import RunFolderError
 
-__all__ = ["Curve", "read_curves"]
-
 _EVERYTHING = {"scalars": 0, "images": 0, "tensors": 0, "histograms": 0}
 """0 keeps every event; the default would silently thin them out."""
 

@@ -10,8 +10,6 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-__all__ = ["environment_facts"]
-
 _GIT_TIMEOUT_S = 10.0
 
 

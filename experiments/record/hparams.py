@@ -13,8 +13,6 @@ from experiments.record import files
 from experiments.record.run_folder import RunFolder
 from hardware.energy.energy import NO_METER, energy_label
 
-__all__ = ["hparams_of", "metrics_of", "write_hparams"]
-
 _KEYS = (
     "method",
     "seed",

@@ -8,8 +8,6 @@ from quant.allocation import Allocation
 from quant.capture.float_island import FloatIsland
 from quant.json_form import EXACT
 
-__all__ = ["ListedIsland", "list_islands"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedIsland:

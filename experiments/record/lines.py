@@ -8,8 +8,6 @@ from typing import Any
 from experiments.errors import cannot_write
 from quant.json_form import to_plain
 
-__all__ = ["append_line", "cut_torn_line", "whole_lines"]
-
 
 def append_line(path: Path, document: Any) -> None:
     """Append a document, or what has one, as a line; it is on the disk before this returns.

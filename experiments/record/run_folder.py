@@ -18,8 +18,6 @@ from experiments.settings.run_config import RunConfig
 from quant.atomic_file import atomic_file, write_atomically
 from quant.json_form import to_plain
 
-__all__ = ["RunFolder", "open_run", "write_config"]
-
 _LATEST = "latest"
 _PACKAGES = ("quant", "hardware", "env", "agents", "experiments")
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from experiments.errors import RunFolderError
 from experiments.record import files
 
-__all__ = ["run_lock"]
-
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:

@@ -23,8 +23,6 @@ from quant.allocation import Allocation
 from quant.json_form import from_plain
 from quant.sensitivities import SensitivityTable
 
-__all__ = ["RunRecord"]
-
 T = TypeVar("T", covariant=True)
 Missing = TypeVar("Missing", covariant=True)
 

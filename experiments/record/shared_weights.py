@@ -16,8 +16,6 @@ from experiments.record import files
 from quant.atomic_file import atomic_file
 from quant.network import QuantizedNetwork
 
-__all__ = ["SharedWeights"]
-
 
 class SharedWeights:
     """Files `checkpoints/network-N.safetensors`, N evaluations having finished."""

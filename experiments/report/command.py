@@ -14,8 +14,6 @@ from experiments.report.page import render
 from experiments.settings.command_line import Command, run_typed
 from quant.atomic_file import write_atomically
 
-__all__ = ["main", "write_report"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportOptions:

@@ -16,8 +16,6 @@ from experiments.record.run_record import RunRecord
 from hardware.energy.energy import MODELLED, NO_METER
 from hardware.layers.table import PairTable
 
-__all__ = ["render"]
-
 _SHOWN_LAYERS = 9
 _KEYS = {"": "―", "o": "●", "D": "◆", "*": "★"}
 """What stands for a marker in a legend."""

@@ -18,17 +18,6 @@ from experiments.settings.run_config import RunConfig
 from experiments.terminal.exit_codes import run_command
 from quant.errors import BitAllocError
 
-__all__ = [
-    "Command",
-    "ConfiguredOptions",
-    "RunPath",
-    "command_line",
-    "load_config",
-    "path_flag",
-    "read_base",
-    "run_typed",
-]
-
 _FORMER = {
     "task": "--task.name",
     "hide-wide-vectors": "python -m tools.hide_wide_vectors -m experiments.bench runtime",

@@ -7,8 +7,6 @@ from typing import Any
 
 from experiments.errors import ConfigError
 
-__all__ = ["closest", "dotted_keys", "dotted_values", "unknown_key"]
-
 
 def dotted_keys(config: Any) -> list[str]:
     """List the dotted names of all values of a dataclass tree, in the order of its fields."""

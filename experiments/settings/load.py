@@ -13,13 +13,11 @@ from experiments.settings.run_config import RunConfig
 from quant.errors import BitAllocError
 from quant.json_form import to_plain
 
-__all__ = ["check_resumable", "config_to_yaml", "read_config_file"]
-
-SCHEMA_KEY = "config_schema"
-CONFIG_SCHEMA = 1
+_SCHEMA_KEY = "config_schema"
+_CONFIG_SCHEMA = 1
 """Raised when a key changes its meaning, so that an older version refuses the file."""
 
-RESUMABLE = (
+_RESUMABLE = (
     *("evaluations", "quiet"),
     *("target.tracker", "target.key", "target.server", "target.boards"),
     *("target.reconnect_s", "target.busy_s"),
@@ -43,9 +41,9 @@ def check_resumable(before: RunConfig, now: RunConfig) -> None:
     """
     known = dotted_values(before)
     for name, value in dotted_values(now).items():
-        if name not in RESUMABLE and value != known[name]:
+        if name not in _RESUMABLE and value != known[name]:
             raise ConfigError(
-                f"{name} cannot change when a run is resumed; only {', '.join(RESUMABLE)} can",
+                f"{name} cannot change when a run is resumed; only {', '.join(_RESUMABLE)} can",
                 "start a new run with --config RUN/config.yaml and the other flags",
             )
 
@@ -71,7 +69,7 @@ def read_config_file(file: Path) -> RunConfig:
         raise ConfigError(
             f"{file}: expected sections such as `protocol:`, found {type(document).__name__}"
         )
-    _check_schema(document.pop(SCHEMA_KEY, CONFIG_SCHEMA), file)
+    _check_schema(document.pop(_SCHEMA_KEY, _CONFIG_SCHEMA), file)
     try:
         # JSON, because in its strict mode a list is a tuple but a text is never a number.
         return _ADAPTER.validate_json(json.dumps([document], default=str))[0]
@@ -81,17 +79,17 @@ def read_config_file(file: Path) -> RunConfig:
 
 def config_to_yaml(config: RunConfig) -> str:
     """Return the whole configuration as YAML; `read_config_file` gives it back equal."""
-    document = {SCHEMA_KEY: CONFIG_SCHEMA, **to_plain(config)}
+    document = {_SCHEMA_KEY: _CONFIG_SCHEMA, **to_plain(config)}
     return yaml.safe_dump(document, sort_keys=False, default_flow_style=None)
 
 
 def _check_schema(found: object, file: Path) -> None:
     if not isinstance(found, int) or isinstance(found, bool):
-        raise ConfigError(f"{SCHEMA_KEY}: expected an integer, found {found!r}, in {file}")
-    if found > CONFIG_SCHEMA:
+        raise ConfigError(f"{_SCHEMA_KEY}: expected an integer, found {found!r}, in {file}")
+    if found > _CONFIG_SCHEMA:
         raise ConfigError(
-            f"{file} was written by a newer version: its {SCHEMA_KEY} is {found}, this version "
-            f"reads up to {CONFIG_SCHEMA}",
+            f"{file} was written by a newer version: its {_SCHEMA_KEY} is {found}, this version "
+            f"reads up to {_CONFIG_SCHEMA}",
             "upgrade with pip install --upgrade bitalloc",
         )
 

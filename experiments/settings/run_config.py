@@ -17,9 +17,7 @@ from hardware.target import TargetConfig
 from quant.finetune import FinetuneConfig
 from quant.ranges import Count, check_ranges, within
 
-__all__ = ["RunConfig"]
-
-MOST_SEEDS = 2**32
+_MOST_SEEDS = 2**32
 """Seeds that numpy and torch both take."""
 
 Class = TypeVar("Class")
@@ -55,7 +53,7 @@ class RunConfig:
     evaluations: Count = 24
     """Evaluation limit: how many allocations are retrained and measured, the uniform ones
     included."""
-    seed: Annotated[int, within(0, MOST_SEEDS - 1)] = 0
+    seed: Annotated[int, within(0, _MOST_SEEDS - 1)] = 0
     """Seed of the float network, the retraining and the search."""
     output: str = "runs"
     """Folder in which the run's own folder is made."""

@@ -19,9 +19,7 @@ from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, LayerSpec
 
-__all__ = ["BEST", "Conclusion", "conclude", "reported_uniform"]
-
-REPORTED_BITS = (8, 6, 4)
+_REPORTED_BITS = (8, 6, 4)
 """Uniform allocations of the final table, as far as they are among the bit choices."""
 BEST = "best found"
 
@@ -64,7 +62,7 @@ def reported_uniform(
     choices = {*bit_choices, MAX_BITS}
     return {
         f"uniform {bits}": Allocation.uniform(layers, bits)
-        for bits in REPORTED_BITS
+        for bits in _REPORTED_BITS
         if bits in choices
     }
 

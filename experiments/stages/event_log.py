@@ -16,9 +16,7 @@ from experiments.charts.chart import Chart
 from experiments.charts.draw import draw_chart, png_bytes
 from hardware.closing import Closing
 
-__all__ = ["EventLog"]
-
-SUFFIX = ".bitalloc"
+_SUFFIX = ".bitalloc"
 
 
 class EventLog(Closing):
@@ -31,10 +29,10 @@ class EventLog(Closing):
         record and its curves.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        for earlier in folder.glob(f"*{SUFFIX}"):
+        for earlier in folder.glob(f"*{_SUFFIX}"):
             earlier.unlink()
         # A suffix of our own keeps the file apart from Stable-Baselines3's of the same second.
-        self._writer = EventFileWriter(str(folder), filename_suffix=SUFFIX)
+        self._writer = EventFileWriter(str(folder), filename_suffix=_SUFFIX)
 
     def scalars(self, values: Mapping[str, float | None], step: int) -> None:
         """Write one point for each tag; a value that is None or not finite is left out."""

@@ -23,15 +23,6 @@ from quant.network import QuantizedNetwork
 from quant.sensitivities import SensitivityTable, measured_sensitivity
 from quant.sensitivities.batches import batches_of
 
-__all__ = [
-    "Measured",
-    "anchored",
-    "graph_of",
-    "measure_device",
-    "measure_sensitivity",
-    "measure_times",
-]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:

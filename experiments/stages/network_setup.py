@@ -14,8 +14,6 @@ from quant.accuracy import Accuracy, score_logits
 from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork, prepare
 
-__all__ = ["NetworkSetup", "float_accuracy", "set_up_network"]
-
 _BATCH = 256
 
 

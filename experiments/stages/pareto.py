@@ -12,8 +12,6 @@ from env.decisions.fronts import pareto_mask
 from env.evaluating.evaluation import Evaluation
 from hardware.energy.energy import NO_METER
 
-__all__ = ["pareto_csv"]
-
 _COLUMNS = (
     *("index", "proposer", "accuracy", "accuracy_se", "latency_ms", "model_bytes", "bits"),
     *("energy_mj", "energy_net_mj", "idle_w", "energy_source"),

@@ -8,8 +8,6 @@ from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.store import Store
 
-__all__ = ["Places"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Places:

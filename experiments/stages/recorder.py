@@ -17,8 +17,6 @@ from hardware.measuring.measurement import latency_label
 
 _logger = logging.getLogger(__name__)
 
-__all__ = ["Recorder", "scalars_of"]
-
 
 def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | None]:
     """Return the scalars of one real evaluation, `{tag: value}`; None where there is no value."""

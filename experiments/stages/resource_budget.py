@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from env.decisions.budget import Budget, BudgetConfig
 from quant.json_form import EXACT
 
-__all__ = ["DecidedBudget", "UniformFigures", "decide_budget"]
-
 ALL_8 = 8
-SHARE = 1 / 3
+_SHARE = 1 / 3
 """Default budget: this far from the fastest uniform allocation's figure towards all-8's."""
-LEAST_GAIN = 0.05
+_LEAST_GAIN = 0.05
 """Time that the fastest uniform allocation must save for a latency budget to make sense: a few
 times the 2 % to which timings repeat."""
 
@@ -70,15 +68,15 @@ def _default(uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
     all_8 = uniform[ALL_8]
     bits = min(uniform, key=lambda width: uniform[width].latency_ms)
     fastest_ms = uniform[bits].latency_ms
-    if fastest_ms <= (1 - LEAST_GAIN) * all_8.latency_ms:
-        latency_ms = fastest_ms + SHARE * (all_8.latency_ms - fastest_ms)
+    if fastest_ms <= (1 - _LEAST_GAIN) * all_8.latency_ms:
+        latency_ms = fastest_ms + _SHARE * (all_8.latency_ms - fastest_ms)
         reason = (
             f"a third of the way from uniform {bits} bits ({fastest_ms:.4f} ms) "
             f"to 8 bits ({all_8.latency_ms:.4f} ms)"
         )
         return DecidedBudget(budget=Budget(latency_ms=latency_ms), reason=reason)
     smallest = min(figures.model_bytes for figures in uniform.values())
-    model_bytes = int(smallest + SHARE * (all_8.model_bytes - smallest))
+    model_bytes = int(smallest + _SHARE * (all_8.model_bytes - smallest))
     reason = (
         f"bits buy no time on this device (uniform {bits} bits takes {fastest_ms:.4f} ms, 8 bits "
         f"{all_8.latency_ms:.4f} ms), so model bytes are the budget, by the same rule"

@@ -15,16 +15,6 @@ from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
 
-__all__ = [
-    "ResultRow",
-    "draw_energies",
-    "draw_table",
-    "float_row",
-    "print_results",
-    "quantized_row",
-    "to_csv",
-]
-
 _FLOAT_BYTES = 4
 
 

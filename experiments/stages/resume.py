@@ -15,15 +15,7 @@ from experiments.record.run_record import RunRecord
 from experiments.stages.measured import Measured
 from experiments.stages.resource_budget import DecidedBudget
 
-__all__ = [
-    "Resumed",
-    "check_same_machine",
-    "read_evaluations",
-    "read_resumed",
-    "write_measured",
-]
-
-MACHINE = ("cpu", "cpu_features", "tvm", "energy")
+_MACHINE = ("cpu", "cpu_features", "tvm", "energy")
 """Facts that decide what a program takes, and what it is measured with; a run goes on only where
 they are the same."""
 
@@ -82,7 +74,7 @@ def check_same_machine(folder: RunFolder, facts: Mapping[str, Any]) -> None:
         RunFolderError: the CPU or TVM is another one than the run began with.
     """
     before = folder.record.environment.get("device", {})
-    for name in MACHINE:
+    for name in _MACHINE:
         if before.get(name) != facts.get(name):
             raise RunFolderError(
                 f"{folder.path} was measured with {name} {before.get(name)!r}, found "

@@ -12,8 +12,6 @@ from quant.deploy_graph import DeployGraph
 from quant.finetune import finetune
 from quant.network import QuantizedNetwork
 
-__all__ = ["retrain", "retrain_and_score", "retrain_float_and_score"]
-
 Progress = Callable[[int, int], None]
 
 

@@ -30,8 +30,6 @@ from hardware.stored_device import StoredDevice
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
 
-__all__ = ["Searched", "accuracy_key", "search"]
-
 _logger = logging.getLogger(__name__)
 
 

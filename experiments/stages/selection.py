@@ -9,8 +9,6 @@ from env.evaluating.evaluation import Evaluation
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 
-__all__ = ["Choice", "Missed", "choose", "reconsider"]
-
 Measure = Callable[[Allocation], Measurement]
 """Times an allocation again, now."""
 

@@ -8,8 +8,6 @@ from hardware.errors import BuildError
 from hardware.measuring.measurement import Measurement
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["ROUNDS", "time_side_by_side"]
-
 Name = TypeVar("Name")
 
 ROUNDS = 3

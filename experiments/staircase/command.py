@@ -29,8 +29,6 @@ from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS, MIN_BITS
 
-__all__ = ["main"]
-
 _SHAPES = {"standard": STANDARD_SHAPES, "small": SMALL_SHAPES}
 
 

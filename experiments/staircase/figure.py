@@ -4,8 +4,6 @@ from experiments.charts.chart import Axis, Chart, Limit, Mark, Series
 from experiments.staircase.staircase import Staircase
 from experiments.staircase.steps import LayerSteps
 
-__all__ = ["kind_of", "speedup_chart"]
-
 _MOST_NAMES = 24
 """Layers whose names fit one above the other; more are told apart by kind alone."""
 

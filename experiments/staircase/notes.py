@@ -7,8 +7,6 @@ from experiments.staircase.summary import RULE
 from hardware.kernels.planning.family_history import FALL_BACK, never_run
 from hardware.stored_device import MOST_DISTURBED
 
-__all__ = ["notes"]
-
 
 def notes(staircase: Staircase) -> Iterator[str]:
     """Yield one line for each thing that is special about these numbers."""

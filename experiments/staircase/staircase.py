@@ -14,9 +14,7 @@ from quant.deploy_graph import DeployGraph
 from quant.json_form import to_plain
 from quant.layers import MAX_BITS
 
-__all__ = ["Staircase", "measure_staircase"]
-
-SCHEMA = 1
+_SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +61,7 @@ class Staircase:
         """
         # Schema 1 has a list called `bar`; nothing is checked against one any more.
         document = {
-            "staircase_schema": SCHEMA,
+            "staircase_schema": _SCHEMA,
             "what": self.what,
             "device": self.device,
             "source": self.source,

@@ -11,8 +11,6 @@ from quant.deploy_graph import DeployGraph
 from quant.json_form import Plain
 from quant.layers import INPUT_BITS, MAX_BITS
 
-__all__ = ["LayerSteps", "layer_steps"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerSteps:

@@ -15,8 +15,6 @@ from hardware.measuring.measurement import UNSTABLE_SPREAD
 from quant.json_form import Plain
 from quant.layers import MAX_BITS
 
-__all__ = ["RULE", "Group", "Summary", "Width", "summarize"]
-
 RULE = (
     "geometric mean over layers, weighted by their time at 8 bits; widths are one group when they "
     f"differ by less than the spread of their timings, or by less than {MEASURED_TOLERANCE:.0%}"

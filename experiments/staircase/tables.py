@@ -8,8 +8,6 @@ from rich.table import Table
 from experiments.staircase.staircase import Staircase
 from experiments.staircase.steps import LayerSteps
 
-__all__ = ["draw_pairs", "draw_widths"]
-
 
 def draw_widths(staircase: Staircase) -> Table:
     """Draw times at equal widths, the ratio to 8 bits, the speed and the kernel family."""

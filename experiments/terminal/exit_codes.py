@@ -10,15 +10,13 @@ from types import FrameType
 from hardware.errors import HardwareLostError
 from quant.errors import BitAllocError
 
-__all__ = ["DONE", "HARDWARE_LOST", "INTERRUPTED", "USER_MISTAKE", "run_command"]
-
 DONE = 0
 USER_MISTAKE = 2
 HARDWARE_LOST = 3
 INTERRUPTED = 130
 
 
-DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT)
+_DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT)
 """Errors of the file system that the user can mend, whichever file met them."""
 
 
@@ -38,7 +36,7 @@ def run_command(command: Callable[[], int | None]) -> int:
         _tell(error)
         return USER_MISTAKE
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
+        if error.errno not in _DISK_ERRORS:
             raise
         print(
             f"error: cannot write {error.filename or 'a file'}: {error.strerror}", file=sys.stderr

@@ -10,8 +10,6 @@ from rich.progress import TimeElapsedColumn as Elapsed
 
 from env.evaluating.evaluation import Evaluation
 
-__all__ = ["LiveProgress", "remaining_text"]
-
 
 def remaining_text(done: int, total: int, elapsed_s: float) -> str:
     """Return how long the rest takes if it goes on as so far, for example `ETA 2:05`."""

@@ -13,8 +13,6 @@ from hardware.board.packing import pack
 from hardware.board.serving import Place, serve
 from hardware.board.systemd import systemd_unit
 
-__all__ = ["main"]
-
 _WARNING = """\
 warning: TVM RPC has neither password nor encryption: whoever reaches {host} can run any code on
 this machine as this user. Use it in a network you trust, and nowhere else."""

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from hardware.facts import read_text
 
-__all__ = ["EMULATED", "emulator"]
-
 EMULATED = "BITALLOC_EMULATED"
 """Environment variable: the name of the emulator, for those that cannot be seen from inside."""
 

@@ -13,8 +13,6 @@ from hardware.energy.meter import Meter
 from hardware.energy.open_meter import open_meter
 from hardware.energy.window import WindowPlan, measure_energy
 
-__all__ = ["describe_meter", "measure_program"]
-
 _meters: dict[str, Meter] = {}
 """Meters of this session, by what was asked for: opening one reads it once."""
 

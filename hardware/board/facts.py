@@ -14,8 +14,6 @@ from hardware.energy.errors import MeterError
 from hardware.energy.open_meter import BUILT_IN, open_meter
 from hardware.facts import MachineFacts, MomentFacts, read_cpuinfo, read_machine, read_text
 
-__all__ = ["board_moment", "describe_board"]
-
 _ROOT = Path("/")
 _FEATURES = ("asimd", "asimddp", "asimdhp", "i8mm", "sve", "avx2", "avx512_vnni", "avx_vnni")
 """CPU flags that a kernel family may depend on, as Linux names them."""

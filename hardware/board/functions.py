@@ -21,8 +21,6 @@ from hardware.board.last_end import read_end
 from hardware.board.programs import Programs
 from hardware.facts import OpenedSession
 
-__all__ = ["register_functions", "session_programs"]
-
 _programs: Programs | None = None
 
 

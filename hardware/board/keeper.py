@@ -7,8 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 
-__all__ = ["keep_serving"]
-
 _LEAST_PAUSE_S = 1.0
 _MOST_PAUSE_S = 30.0
 _LONG_LIFE_S = 60.0

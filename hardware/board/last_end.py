@@ -14,8 +14,6 @@ from typing import Any, cast
 
 from hardware.facts import SessionEnd
 
-__all__ = ["end_file", "read_end", "session_end", "write_end"]
-
 _ENDED = re.compile(r"Child process (\d+) exited unsuccessfully with error code (-?\d+)")
 """What TVM's listener raises. Source: apache-tvm 0.27, tvm/rpc/server.py, `_serving`."""
 

@@ -1,23 +1,5 @@
 """Names that board and host share: functions that can be called over RPC, and exit codes."""
 
-__all__ = [
-    "AGENT_VERSION",
-    "ENERGY",
-    "FACTS",
-    "LISTENER_DIED",
-    "LOAD",
-    "METER",
-    "MOMENT",
-    "NO_RUNTIME",
-    "OPEN",
-    "REARM",
-    "RUN",
-    "STAMP",
-    "TIME",
-    "UNLOAD",
-    "VALUE",
-]
-
 AGENT_VERSION = 3
 """Raised whenever a function below changes: host and board must agree on it."""
 

@@ -5,8 +5,6 @@ import tempfile
 import zipapp
 from pathlib import Path
 
-__all__ = ["pack"]
-
 _ROOT = Path(__file__).resolve().parents[1]
 _FILES = ("__init__.py", "facts.py")
 _PACKAGES = ("board", "energy", "runtime")

@@ -9,8 +9,6 @@ import numpy as np
 from hardware.facts import TimedRepeats
 from hardware.runtime.linked import LinkedProgram
 
-__all__ = ["Programs"]
-
 
 class Programs:
     """What one session has loaded. Files are those of the session's own folder."""

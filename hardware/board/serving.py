@@ -13,8 +13,6 @@ from typing import Any
 from hardware.board.last_end import end_file, session_end, write_end
 from hardware.board.names import LISTENER_DIED
 
-__all__ = ["Place", "serve"]
-
 _TRACKER_PORTS = 10
 """Ports that are tried where a tracker tells hosts which one it became."""
 

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["systemd_unit"]
-
 
 def systemd_unit(arguments: Sequence[str], program: Path | None) -> str:
     """Return the text of a unit.

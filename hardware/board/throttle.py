@@ -3,8 +3,6 @@
 import subprocess
 from pathlib import Path
 
-__all__ = ["throttle_reasons"]
-
 _PI_NOW = {
     0: "under-voltage",
     1: "frequency capped",

@@ -13,8 +13,6 @@ from hardware.energy.errors import MeterError
 from hardware.energy.meter import Recording
 from hardware.energy.power import PowerRecording
 
-__all__ = ["CommandMeter"]
-
 _TIMEOUT_S = 10.0
 _LINE = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([A-Za-z]+)\s*")
 _WATTS = {"W": 1.0, "mW": 1e-3}

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from hardware.energy.errors import MeterError
 from hardware.energy.meter import Recording, Span
 
-__all__ = ["CounterRecording", "joules_between"]
-
 
 def joules_between(
     before_j: Mapping[str, float], after_j: Mapping[str, float], ranges_j: Mapping[str, float]

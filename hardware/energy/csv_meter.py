@@ -16,8 +16,6 @@ from hardware.energy.errors import MeterError
 from hardware.energy.meter import Recording, Span
 from hardware.energy.samples import Sample, span_between
 
-__all__ = ["CsvMeter", "parse_row"]
-
 _PATIENCE_S = 10.0
 """Longest wait for the row after a window; programs write in blocks now and then."""
 _POLL_S = 0.1

@@ -6,15 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = [
-    "MODELLED",
-    "NO_METER",
-    "UNSTABLE_ERROR",
-    "Energy",
-    "energy_label",
-    "modelled_energy",
-]
-
 MODELLED = "modelled"
 """Source of energies that nobody measured: named watts times measured time."""
 NO_METER = "none"

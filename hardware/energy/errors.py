@@ -1,7 +1,5 @@
 """MeterError: the one error of the energy meters, in the project's two parts."""
 
-__all__ = ["MeterError"]
-
 
 class MeterError(Exception):
     """Raised where energy cannot be read.

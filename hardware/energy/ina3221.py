@@ -12,8 +12,6 @@ from pathlib import Path
 from hardware.energy.errors import MeterError
 from hardware.energy.power import PowerRecording
 
-__all__ = ["Ina3221Meter"]
-
 _HWMON = "sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*"
 _IIO = "sys/bus/i2c/drivers/ina3221x/*/iio:device*"
 _WHOLE_BOARD = ("VDD_IN", "POM_5V_IN", "VIN")

@@ -6,8 +6,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Meter", "Recording", "Span"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:

@@ -11,8 +11,6 @@ from hardware.energy.meter import Meter
 from hardware.energy.pmic import PmicMeter
 from hardware.energy.rapl import RaplMeter
 
-__all__ = ["BUILT_IN", "WHAT_TO_CONNECT", "open_meter"]
-
 BUILT_IN = ("rapl", "ina3221", "pmic")
 """Meters that a machine has of its own, in the order in which `auto` looks for them."""
 

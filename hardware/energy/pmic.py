@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from hardware.energy.errors import MeterError
 from hardware.energy.power import PowerRecording
 
-__all__ = ["PmicMeter", "rail_watts"]
-
 COMMAND = ("vcgencmd", "pmic_read_adc")
 _INTERVAL_S = 0.1
 """A process for each reading: more often, reading would be a load of its own."""

@@ -8,8 +8,6 @@ from hardware.energy.errors import MeterError
 from hardware.energy.meter import Recording, Span
 from hardware.energy.samples import Sample, span_between
 
-__all__ = ["PowerRecording"]
-
 _PATIENCE_S = 10.0
 """Longest wait for a reading beyond a multiple of the interval: then the sensor hangs."""
 _PATIENCE_INTERVALS = 20

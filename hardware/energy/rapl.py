@@ -10,8 +10,6 @@ from pathlib import Path
 from hardware.energy.counter import CounterRecording
 from hardware.energy.errors import MeterError
 
-__all__ = ["RaplMeter"]
-
 _POWERCAP = Path("sys/class/powercap")
 _UPDATE_S = 0.001
 """The counters are updated about every millisecond."""

@@ -7,8 +7,6 @@ from itertools import pairwise
 from hardware.energy.errors import MeterError
 from hardware.energy.meter import Span
 
-__all__ = ["Sample", "span_between"]
-
 Sample = tuple[float, float]
 """(seconds on some clock, watts)."""
 

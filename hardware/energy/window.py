@@ -14,14 +14,6 @@ from hardware.energy.energy import Energy
 from hardware.energy.errors import MeterError
 from hardware.energy.meter import Meter, Span
 
-__all__ = [
-    "ATTEMPTS",
-    "LEAST_IDLE_SAMPLES",
-    "LEAST_SAMPLES",
-    "WindowPlan",
-    "measure_energy",
-]
-
 LEAST_SAMPLES = 30
 """Readings of power that a window should have."""
 LEAST_IDLE_SAMPLES = 10

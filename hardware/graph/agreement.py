@@ -8,9 +8,7 @@ import numpy.typing as npt
 from quant.deploy_graph import DeployGraph, QuantizeInput, RunIsland
 from quant.integer import run_graph, run_op
 
-__all__ = ["describe_difference", "describe_island_difference", "fixed_input", "reference_output"]
-
-ISLAND_TOLERANCE = 1e-5
+_ISLAND_TOLERANCE = 1e-5
 """Largest difference between two float islands' outputs, as a share of their largest magnitude."""
 _SEED = 20_260_101
 _CODES = 256
@@ -68,7 +66,7 @@ def describe_island_difference(
 
     Floats may differ in their last digits, and a code next to a tie may then round the other way.
     So what the program's islands made is put into the reference, where everything else must come
-    out equal to the bit, and the islands must agree with it within `ISLAND_TOLERANCE`.
+    out equal to the bit, and the islands must agree with it within `_ISLAND_TOLERANCE`.
 
     Args:
         graph: The converted network.
@@ -83,6 +81,6 @@ def describe_island_difference(
             continue
         should = run_op(op, *(values[name] for name in op.inputs))
         error = float(np.abs(made[op.output] - should).max(initial=0.0))
-        if not error <= ISLAND_TOLERANCE * float(np.abs(should).max(initial=0.0)):
+        if not error <= _ISLAND_TOLERANCE * float(np.abs(should).max(initial=0.0)):
             return f"wrong result: the float island {op.name} is off by {error:.2g}"
     return describe_difference(found, expected.astype(found.dtype))

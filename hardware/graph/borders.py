@@ -18,8 +18,6 @@ from dataclasses import replace
 
 from quant.deploy_graph import Conv2d, DeployGraph, DeployTensor
 
-__all__ = ["border_code", "stored_shape", "with_borders"]
-
 
 def with_borders(graph: DeployGraph) -> DeployGraph:
     """Return the graph with a border on every tensor that padded convolutions read.

@@ -6,8 +6,6 @@ from typing import Any
 from hardware.graph.steps import Step
 from quant.deploy_graph import Dequantize, FloatCall, QuantizeInput
 
-__all__ = ["island_key", "island_times"]
-
 
 def island_key(name: str) -> str:
     """Return the name of an island beside those of layers."""

@@ -6,8 +6,6 @@ from typing import Literal
 
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 
-__all__ = ["LayerShape", "layer_shape"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerShape:

@@ -24,14 +24,6 @@ from quant.deploy_graph import (
 )
 from quant.layers import INPUT_BITS
 
-__all__ = [
-    "BitPair",
-    "layer_alone",
-    "reads_network_input",
-    "spread_choices",
-    "with_random_codes",
-]
-
 BitPair = tuple[int, int]
 """`(weight_bits, activation_bits)`."""
 

@@ -27,8 +27,6 @@ from quant.deploy_graph import (
     read_names,
 )
 
-__all__ = ["Step", "steps_of"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:

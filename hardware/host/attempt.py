@@ -8,8 +8,6 @@ from hardware.facts import MeasurementFacts, MomentFacts
 from hardware.measuring.ruler import RulerReading
 from hardware.measuring.timing import Timing
 
-__all__ = ["Attempt", "time_again_if_disturbed"]
-
 T = TypeVar("T")
 
 

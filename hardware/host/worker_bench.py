@@ -31,8 +31,6 @@ from hardware.wire.built import Built
 from hardware.wire.tile_task import TileTask
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["Call", "WorkerBench"]
-
 T = TypeVar("T")
 
 Call = Callable[..., Any]

@@ -20,11 +20,9 @@ from hardware.facts import MachineFacts
 from hardware.target import TargetConfig
 from hardware.wire.replies import CANDIDATE, OK
 
-__all__ = ["WorkerClient", "WorkerLostError"]
-
-START_LIMIT_S = 120.0
+_START_LIMIT_S = 120.0
 """Limit for a new process to load TVM; it takes two seconds on an idle machine."""
-START_ATTEMPTS = 3
+_START_ATTEMPTS = 3
 _TAIL_BYTES = 4000
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,16 +74,17 @@ class WorkerClient:
         if self._process is not None and self._process.poll() is None:
             return
         reason = ""
-        for _ in range(START_ATTEMPTS):
+        for _ in range(_START_ATTEMPTS):
             self.close()
             try:
                 self._start()
-                self.facts = self._exchange("open", self._arguments, START_LIMIT_S)
+                self.facts = self._exchange("open", self._arguments, _START_LIMIT_S)
                 return
             except (WorkerLostError, OSError) as error:
                 reason = str(error)
         raise HardwareLostError(
-            f"the measuring process could not be started, {START_ATTEMPTS} times in a row: {reason}"
+            f"the measuring process could not be started, {_START_ATTEMPTS} times in a row: "
+            f"{reason}"
         )
 
     def close(self) -> None:

@@ -5,8 +5,6 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-__all__ = ["digest_of_folder", "source_digest"]
-
 
 @cache
 def source_digest() -> str:

@@ -22,12 +22,10 @@ from hardware.layers.table import LayerTable
 from hardware.progress import Progress
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["EnergyBench", "with_energies"]
-
-PRIOR_SPREAD = 0.2
+_PRIOR_SPREAD = 0.2
 """How far the power of a part is expected from the mean, as a share of it: instruction mixes of one
 processor differ by tens of percents at most."""
-LEAST_NOISE = 0.01
+_LEAST_NOISE = 0.01
 """Smallest believed error of a program's mean power, as a share of it."""
 _SEED = 1
 _OTHER = "no layer"
@@ -117,9 +115,9 @@ def _fit(
     shares /= shares.sum(axis=1, keepdims=True)
     measured = np.asarray(watts)
     mean = float(measured.mean())
-    noise = np.maximum(np.asarray(spreads), LEAST_NOISE * abs(mean))
+    noise = np.maximum(np.asarray(spreads), _LEAST_NOISE * abs(mean))
     rows, surprise = shares / noise[:, None], (measured - mean) / noise
-    precision = rows.T @ rows + np.eye(len(parts)) / (PRIOR_SPREAD * mean) ** 2
+    precision = rows.T @ rows + np.eye(len(parts)) / (_PRIOR_SPREAD * mean) ** 2
     found = mean + np.linalg.solve(precision, rows.T @ surprise)
     # A tenth of the mean is less than any processor takes at work: below it, noise speaks.
     return dict(zip(parts, np.maximum(found, 0.1 * mean).tolist(), strict=True))

@@ -21,8 +21,6 @@ from quant.deploy_graph import (
 )
 from quant.layers import MAX_BITS
 
-__all__ = ["SMALL_SHAPES", "STANDARD_SHAPES", "StandardShape", "standard_graph"]
-
 _SEED = 0
 _LARGEST_CODE = 2**MAX_BITS - 1
 _LARGEST_WEIGHT = 2 ** (MAX_BITS - 1) - 1

@@ -11,8 +11,6 @@ from hardware.measuring.measurement import MeasurementSource
 from quant.allocation import Allocation
 from quant.json_form import Plain
 
-__all__ = ["LayerTable", "PairRow", "PairTable"]
-
 T = TypeVar("T")
 
 _Pair = Annotated[

@@ -29,8 +29,6 @@ from hardware.progress import Progress
 from quant.deploy_graph import DeployGraph, RunIsland
 from quant.layers import INPUT_BITS
 
-__all__ = ["LayerBench", "Sample", "bit_pairs", "time_layers"]
-
 T = TypeVar("T")
 
 _ROUNDS = 5

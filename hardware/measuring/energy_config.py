@@ -9,8 +9,6 @@ from hardware.energy.window import ATTEMPTS, LEAST_IDLE_SAMPLES, LEAST_SAMPLES, 
 from hardware.errors import TargetError
 from quant.ranges import Count, Positive, check_ranges, more_than
 
-__all__ = ["EnergyConfig", "MeterKind"]
-
 MeterKind = Literal["none", "auto", "rapl", "ina3221", "pmic", "external", "modelled"]
 
 

@@ -13,8 +13,6 @@ from hardware.errors import HardwareLostError, TargetError
 from hardware.facts import EnergyFacts
 from hardware.measuring.energy_config import EnergyConfig
 
-__all__ = ["EnergyGauge", "open_gauge"]
-
 T = TypeVar("T")
 
 

@@ -10,8 +10,6 @@ import psutil
 
 from hardware.facts import MachineFacts, MomentFacts, read_cpuinfo, read_machine, read_text
 
-__all__ = ["moment_facts", "standing_facts"]
-
 _FEATURES = (
     *("sse4_1", "avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni"),
     *("asimd", "asimddp", "i8mm", "sve"),

@@ -15,8 +15,6 @@ from pathlib import Path
 
 from hardware.errors import TargetError
 
-__all__ = ["lock_folder", "timing_lock", "training_lock"]
-
 _GATE = "gate.lock"
 _DEVICE = "device.lock"
 

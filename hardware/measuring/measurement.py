@@ -13,15 +13,13 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import SLOWDOWN_LIMIT
 from quant.json_form import Plain, own_form
 
-__all__ = ["Measurement", "MeasurementSource", "Verdict", "judge", "latency_label"]
-
 MeasurementSource = Literal["measured", "simulated", "emulated"]
 
 UNSTABLE_SPREAD = 0.10
 """IQR / median from which a measurement is called unstable (pyperf: stdev >= 10 % of the mean)."""
-UNSTABLE_EXTREME = 0.50
+_UNSTABLE_EXTREME = 0.50
 """Distance of an extreme from the median, as a share of it, that is called unstable (pyperf)."""
-EXTREME_SHARE = 0.10
+_EXTREME_SHARE = 0.10
 """Share of repeats that must be extreme: one interrupt on a shared machine is not a verdict."""
 
 
@@ -108,8 +106,8 @@ def judge(values_ms: Sequence[float], slowdown: float = 1.0) -> Verdict:
     reasons = []
     if (spread := float(high - low) / median) >= UNSTABLE_SPREAD:
         reasons.append(f"IQR is {spread:.0%} of the median")
-    far = float(np.mean(np.abs(values - median) >= UNSTABLE_EXTREME * median))
-    if far >= EXTREME_SHARE:
+    far = float(np.mean(np.abs(values - median) >= _UNSTABLE_EXTREME * median))
+    if far >= _EXTREME_SHARE:
         reasons.append(f"{far:.0%} of the repeats are 50 % or more off the median")
     if slowdown >= SLOWDOWN_LIMIT:
         reasons.append(f"the machine was {slowdown:.1f} times slower than at its best")

@@ -7,8 +7,6 @@ from hardware.errors import TargetError
 from quant.json_form import EXACT
 from quant.ranges import Count, Natural, Positive, at_least, check_ranges
 
-__all__ = ["ProtocolConfig"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProtocolConfig:

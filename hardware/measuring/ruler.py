@@ -14,8 +14,6 @@ import numpy as np
 
 from hardware.facts import RulerFacts
 
-__all__ = ["SLOWDOWN_LIMIT", "RulerReading", "read_ruler_us", "settle"]
-
 SLOWDOWN_LIMIT = 1.15
 """Slowdown from which a machine counts as disturbed: above the ruler's own spread, and far below
 what a busy second thread of the same core costs."""

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from hardware.measuring.measurement import judge
 from hardware.measuring.protocol import ProtocolConfig
 
-__all__ = ["TimeRepeats", "Timing", "time_program"]
-
 TimeRepeats = Callable[[int, int], list[float]]
 """`(loops, repeats)` to milliseconds of one execution in each repeat."""
 

@@ -7,8 +7,6 @@ a file on purpose can write the sums again.
 import hashlib
 from pathlib import Path
 
-__all__ = ["BundleError", "compare_sums", "write_sums"]
-
 _SUMS = "SHA256SUMS"
 _DIGITS = 64
 

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["read_constant", "write_constant"]
-
 _Array = npt.NDArray[Any]
 
 _BITS = "bits"

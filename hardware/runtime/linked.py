@@ -14,8 +14,6 @@ import numpy.typing as npt
 import tvm
 from tvm.runtime.vm import VirtualMachine
 
-__all__ = ["ENTRY", "LAYOUT", "STAMPED", "LinkedProgram"]
-
 ENTRY = "main"
 """Runs the program; its arguments are the tensors that `LAYOUT` lists."""
 LAYOUT = "layout"

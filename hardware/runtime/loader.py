@@ -15,8 +15,6 @@ from hardware.runtime.checksums import BundleError, compare_sums
 from hardware.runtime.constants import read_constant
 from hardware.runtime.linked import LinkedProgram
 
-__all__ = ["Bundle", "BundleError"]
-
 _VERSION = 1
 
 

@@ -20,8 +20,6 @@ from hardware.tiles.report import TileReport
 from hardware.wire.tile_task import TileTask
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["TileBench", "search_tiles"]
-
 _SEED = 0
 
 

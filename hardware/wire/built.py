@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Built"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Built:

@@ -1,7 +1,5 @@
 """The kinds of replies that the worker gives."""
 
-__all__ = ["CANDIDATE", "OK", "WORLD"]
-
 OK = "ok"
 """Kind of a reply whose value is the result."""
 CANDIDATE = "candidate"

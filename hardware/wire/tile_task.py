@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from hardware.graph.random_codes import BitPair
 
-__all__ = ["TileTask"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TileTask:

@@ -17,8 +17,6 @@ from typing import Any
 from hardware.target import TargetConfig
 from hardware.wire.replies import CANDIDATE, OK, WORLD
 
-__all__ = ["main"]
-
 
 def main(commands: int, lifeline: int) -> None:
     """Serve commands until the parent closes the socket."""

@@ -44,8 +44,6 @@ from hardware.worker.tiles.layers import tile_tasks, tiles_digest
 from hardware.worker.tiles.trial import TileTrial
 from quant.deploy_graph import Conv2d, DeployGraph, Linear, RunIsland
 
-__all__ = ["TakeSteps", "Workbench"]
-
 T = TypeVar("T")
 
 _STAMPED = 128

@@ -12,8 +12,6 @@ from hardware.target import KernelFamily, TargetConfig
 from hardware.worker.workbench import Workbench
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["write_program"]
-
 _LOADER = ("__init__.py", "runtime/*.py")
 """Files of this package that a bundle takes along."""
 _CPU_FEATURES: dict[KernelFamily, tuple[str, ...]] = {

@@ -11,8 +11,6 @@ from quant.capture.graph_builder import GraphBuilder
 from quant.capture.operators import add_operator
 from quant.errors import CaptureError
 
-__all__ = ["capture"]
-
 
 def capture(
     module: nn.Module, example: torch.Tensor

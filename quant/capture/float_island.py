@@ -14,18 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import fx, nn
 
-__all__ = [
-    "FloatIsland",
-    "export_island",
-    "island_digest",
-    "island_module",
-    "island_shapes",
-    "operator_name",
-    "run_island",
-]
-
 aten = torch.ops.aten
-SIZES = frozenset({aten.sym_size.int})
+_SIZES = frozenset({aten.sym_size.int})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -87,7 +77,7 @@ def island_module(
         return copies[node.name]
 
     for node in nodes:
-        if node.target in SIZES:
+        if node.target in _SIZES:
             # Every batch is as long as the first input's.
             first = next(iter(places.values()))
             copies[node.name] = graph.call_function(aten.sym_size.int, (first, 0))

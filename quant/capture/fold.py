@@ -4,8 +4,6 @@ import torch
 
 from quant.capture.graph import LayerParameters
 
-__all__ = ["fold_batch_norm"]
-
 
 def fold_batch_norm(
     layer: LayerParameters,

@@ -11,8 +11,6 @@ from quant.capture.float_island import FloatIsland
 from quant.capture.lookup import Lookup
 from quant.layers import LayerSpec
 
-__all__ = ["Clip", "LayerParameters", "NetworkGraph", "Node", "NodeKind", "Padding", "Window"]
-
 NodeKind = Literal[
     "input",
     "conv2d",

@@ -22,8 +22,6 @@ from quant.capture.pieces import Piece, join_islands, join_lookups
 from quant.errors import CaptureError
 from quant.layers import LayerKind, LayerSpec
 
-__all__ = ["GraphBuilder", "argument", "shape_of", "where"]
-
 
 class GraphBuilder:
     """Receives exported nodes in order; `finish` gives the graph.

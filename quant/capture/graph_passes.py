@@ -6,9 +6,7 @@ from dataclasses import replace
 from quant.capture.graph import WIDE_READERS, NetworkGraph, Node, readers_of
 from quant.errors import CaptureError
 
-__all__ = ["check_nodes", "drop_unread", "fold_pads", "fuse_clips"]
-
-READ_ANY = frozenset({"island", "multiply"})
+_READ_ANY = frozenset({"island", "multiply"})
 """Readers of wide codes that read the network's 8-bit ones as well."""
 
 
@@ -100,7 +98,7 @@ def check_nodes(nodes: Sequence[Node], output: str) -> None:
     first = graph.tensor_of[nodes[0].name]
     for node in nodes:
         joined = graph.tensor_of[node.name] == first and node.name in graph.wide
-        reads = nodes[0].name in node.inputs and node.kind in WIDE_READERS - READ_ANY
+        reads = nodes[0].name in node.inputs and node.kind in WIDE_READERS - _READ_ANY
         if not joined and not reads:
             continue
         raise CaptureError(

@@ -15,8 +15,6 @@ from torch import fx, nn
 from quant.capture.float_island import operator_name
 from quant.deploy_graph import TABLE_SIZE
 
-__all__ = ["LOOKUP_BITS", "Lookup", "is_pointwise", "table_values"]
-
 LOOKUP_BITS = 8
 """Bits of a tensor that a lookup reads and no layer does."""
 

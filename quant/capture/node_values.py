@@ -6,8 +6,6 @@ from torch.nn import functional
 from quant.capture.graph import Node
 from quant.layers import LayerSpec
 
-__all__ = ["as_images", "layer_value", "plain_value"]
-
 
 def as_images(x: torch.Tensor) -> torch.Tensor:
     """Return the network's input; sequences `[N, C, L]` as images of one row `[N, C, 1, L]`."""

@@ -12,8 +12,6 @@ from quant.capture.graph import Clip, Padding, Window
 from quant.capture.graph_builder import GraphBuilder, argument, shape_of, where
 from quant.errors import CaptureError
 
-__all__ = ["add_operator"]
-
 aten = torch.ops.aten
 
 

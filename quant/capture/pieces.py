@@ -8,8 +8,6 @@ from torch import fx
 from quant.capture.float_island import operator_name
 from quant.capture.graph import Node, readers_of
 
-__all__ = ["Piece", "join_islands", "join_lookups"]
-
 _POINTWISE_KINDS = frozenset({"lookup", "clip", "add", "multiply"})
 """Operators that compute each value from those at its own place."""
 

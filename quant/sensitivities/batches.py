@@ -6,8 +6,6 @@ import torch
 
 from quant.errors import BitAllocError
 
-__all__ = ["Batch", "Progress", "batches_of", "kept", "kept_images"]
-
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Images float32 `[N, C, H, W]`, labels int64 `[N]`."""
 

@@ -13,9 +13,7 @@ from quant.sensitivities.batches import Batch, Progress, kept, kept_images
 from quant.sensitivities.table import Part, SensitivityTable
 from quant.sensitivities.taps import Taps, readers_of, sources_of
 
-__all__ = ["FisherTraces", "fisher_sensitivity", "fisher_traces", "step_noise"]
-
-IMAGES_AT_A_TIME = 16
+_IMAGES_AT_A_TIME = 16
 """Images whose weight gradients are held together, each as large as the layer's weight."""
 
 
@@ -144,7 +142,7 @@ def _weight_gradient_power(layer: LayerSpec, x: torch.Tensor, gradient: torch.Te
         return float((x.square().sum(1) * gradient.square().sum(1)).sum())
     total = 0.0
     for part, at_output in zip(
-        x.split(IMAGES_AT_A_TIME), gradient.split(IMAGES_AT_A_TIME), strict=True
+        x.split(_IMAGES_AT_A_TIME), gradient.split(_IMAGES_AT_A_TIME), strict=True
     ):
         patches = functional.unfold(
             part, layer.kernel, layer.dilation, layer.padding, layer.stride

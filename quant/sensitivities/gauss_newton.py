@@ -13,8 +13,6 @@ from quant.sensitivities.noise import activation_noise, weight_noise
 from quant.sensitivities.table import Part, SensitivityTable
 from quant.sensitivities.taps import Taps, readers_of, sources_of
 
-__all__ = ["gauss_newton_sensitivity"]
-
 
 def gauss_newton_sensitivity(
     network: QuantizedNetwork,

@@ -13,8 +13,6 @@ from quant.sensitivities.noise import activation_noise, weight_noise
 from quant.sensitivities.table import Part, SensitivityTable
 from quant.sensitivities.taps import Taps, readers_of, sources_of
 
-__all__ = ["DRAWS", "HessianTraces", "hessian_sensitivity", "hessian_traces"]
-
 DRAWS = 8
 """Random vectors for each block and batch; the standard errors say whether they were enough."""
 

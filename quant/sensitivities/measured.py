@@ -12,8 +12,6 @@ from quant.network import QuantizedNetwork
 from quant.sensitivities.batches import Batch, Progress, kept, kept_images
 from quant.sensitivities.table import Part, SensitivityTable
 
-__all__ = ["measured_sensitivity"]
-
 
 def measured_sensitivity(
     network: QuantizedNetwork,

@@ -4,8 +4,6 @@ import torch
 
 from quant.network import QuantizedNetwork
 
-__all__ = ["activation_noise", "weight_noise"]
-
 
 @torch.no_grad()
 def weight_noise(network: QuantizedNetwork, layer: str, bits: int) -> torch.Tensor:

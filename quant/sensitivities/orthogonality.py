@@ -9,8 +9,6 @@ import torch
 from quant.network import QuantizedNetwork
 from quant.sensitivities.batches import Batch, Progress, kept
 
-__all__ = ["Orthogonality", "orthogonality", "similarity"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Orthogonality:

@@ -6,8 +6,6 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, PlainSerializer
 
-__all__ = ["SENSITIVITY_KINDS", "Part", "SensitivityKind", "SensitivityTable"]
-
 Part = tuple[str, str, int]
 """(layer, "weight" or "activation", bits)."""
 

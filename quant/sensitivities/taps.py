@@ -8,8 +8,6 @@ from torch.nn import functional
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
 
-__all__ = ["Taps", "readers_of", "sources_of"]
-
 
 class Taps:
     """One float pass of a batch, with the values of every layer's input and output.

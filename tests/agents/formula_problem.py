@@ -14,8 +14,6 @@ from env.testing import (
 )
 from hardware.layers.table import LayerTable
 
-__all__ = ["CHOICES", "LAYERS", "SENSITIVITIES", "formula_problem"]
-
 CHOICES = (2, 4, 6, 8)
 LAYERS = tied_layers()
 SENSITIVITIES = formula_sensitivities(LAYERS)

@@ -18,16 +18,6 @@ from env.evaluating.reward import reward
 from quant.allocation import Allocation
 from quant.finetune import FinetuneConfig
 
-__all__ = [
-    "FEW",
-    "QUICK",
-    "MakeProblem",
-    "ResumeContract",
-    "SearchContract",
-    "proposed_by",
-    "search_by",
-]
-
 MakeProblem = Callable[..., SearchProblem]
 FEW = FinetuneConfig(steps=2)
 QUICK: dict[str, Any] = {

@@ -15,8 +15,6 @@ from tests.emulated_board.board import EmulatedBoard
 from tests.emulated_board.process import Call
 from tests.hardware.kernels.single_op import Bench, Shape
 
-__all__ = ["ArmBench"]
-
 _MTRIPLE = "aarch64-linux-gnu"
 
 

@@ -13,8 +13,6 @@ from pathlib import Path
 from tests.emulated_board.errors import BoardProcessError
 from tests.emulated_board.process import BoardProcess, ended
 
-__all__ = ["EmulatedBoard"]
-
 _SERVER = Path(__file__).with_name("serve_calls.py")
 _TIMEOUT_S = 240.0
 """Less than a test's own limit, so that the board's process never outlives its test."""

@@ -3,8 +3,6 @@
 from hardware.errors import ToolchainError
 from quant.errors import BitAllocError
 
-__all__ = ["BoardProcessError", "BoardUnavailable"]
-
 
 class BoardUnavailable(ToolchainError):
     """Raised where the board cannot be made: no apt, no pip, or no network."""

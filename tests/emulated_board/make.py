@@ -26,8 +26,6 @@ from tests.emulated_board.making.pins import (
 )
 from tests.emulated_board.making.wheels import unpack_wheels
 
-__all__ = ["board_folder", "make_board"]
-
 _FACTS = "board.json"
 """Written last: a folder without it was never finished."""
 

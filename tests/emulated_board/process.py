@@ -15,8 +15,6 @@ import numpy.typing as npt
 
 from tests.emulated_board.errors import BoardProcessError
 
-__all__ = ["BoardProcess", "Call", "ended"]
-
 Array = npt.NDArray[Any]
 
 _TIMEOUT_S = 120.0

@@ -11,8 +11,6 @@ from pathlib import Path
 from hardware.board.packing import pack
 from tests.emulated_board.board import EmulatedBoard
 
-__all__ = ["RpcBoard", "cross_tools"]
-
 _PAUSE_S = 0.5
 _LISTENING_LIMIT_S = 60.0
 

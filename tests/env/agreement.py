@@ -10,8 +10,6 @@ from quant.network import QuantizedNetwork
 from quant.testing import random_allocation
 from quant.torch_integer import integer_logits
 
-__all__ = ["check_random_allocations"]
-
 
 def check_random_allocations(
     network: QuantizedNetwork, images: torch.Tensor, device: Device, count: int

@@ -23,8 +23,6 @@ from quant.integer import run_graph
 from quant.json_form import from_plain, to_plain
 from tests.hardware.graphs import digits_like, zoo
 
-__all__ = ["DeviceContract", "WorkerDeviceContract"]
-
 
 class DeviceContract:
     """Promises of every device."""

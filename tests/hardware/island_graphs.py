@@ -9,8 +9,6 @@ from quant.deploy_graph import DeployGraph
 from quant.testing import prepared, random_allocation, random_images, shake_batch_norm
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
-__all__ = ["converted"]
-
 
 def converted(name: str, allocation_seed: int | None = None) -> DeployGraph:
     """Return one of `SPECIAL_NETWORKS` at random bits, or at 8 where there is no seed."""

@@ -6,8 +6,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["SPECIAL_NETWORKS", "SpecialNet"]
-
 IMAGE = (3, 8, 8)
 SEQUENCE = (5, 20)
 

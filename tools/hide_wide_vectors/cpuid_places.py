@@ -12,8 +12,6 @@ from typing import Any
 
 from experiments.errors import BenchError
 
-__all__ = ["cpuid_places", "write_places"]
-
 _CPUID = b"\x0f\xa2"
 _LEAST, _MOST = 16, 64
 """Bytes between a start and the place."""

@@ -23,8 +23,6 @@ import torch
 from experiments.errors import BenchError
 from tools.hide_wide_vectors.cpuid_places import write_places
 
-__all__ = ["check_hidden", "how_hidden", "run_hidden", "shim_state"]
-
 _SOURCE = Path(__file__).with_name("hidden_vectors.c")
 _AUDIT_SOURCE = Path(__file__).with_name("replaced_cpuid.c")
 _ARCH_PRCTL, _ARCH_SET_CPUID = 158, 0x1012

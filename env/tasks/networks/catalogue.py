@@ -11,8 +11,6 @@ from env.tasks.networks.efficientnet_lite import EfficientNetLite0
 from env.tasks.networks.mobilenet_v2 import mobilenet_v2
 from env.tasks.networks.resnet import resnet18, resnet50
 
-__all__ = ["NETWORKS", "network_maker"]
-
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "digits": DigitsNet,
     "resnet8": partial(cifar_resnet, 8),

@@ -7,9 +7,7 @@ Source: He et al. 2016, "Deep Residual Learning for Image Recognition", section 
 import torch
 from torch import nn
 
-__all__ = ["CifarResNet", "cifar_resnet"]
-
-STAGES = 3
+_STAGES = 3
 
 
 class BasicBlock(nn.Module):
@@ -59,7 +57,7 @@ class CifarResNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, width, 3, stem_stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        widths = [width * 2**stage for stage in range(STAGES)]
+        widths = [width * 2**stage for stage in range(_STAGES)]
         self.layer1 = _stage(width, widths[0], blocks, stride=1)
         self.layer2 = _stage(widths[0], widths[1], blocks, stride=2)
         self.layer3 = _stage(widths[1], widths[2], blocks, stride=2)
@@ -92,7 +90,7 @@ def cifar_resnet(
     Raises:
         ValueError: the depth is not 6 n + 2.
     """
-    blocks, left = divmod(depth - 2, 2 * STAGES)
+    blocks, left = divmod(depth - 2, 2 * _STAGES)
     if left or blocks < 1:
         raise ValueError(f"expected a depth of 6 n + 2 (8, 14, 20, ...), found {depth}")
     return CifarResNet(

@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-__all__ = ["DigitsNet"]
-
 
 class DigitsNet(nn.Module):
     """Four 3x3 convolutions and a linear layer: 2.7 million MACs, nearly all in convolutions."""

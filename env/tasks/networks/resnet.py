@@ -12,10 +12,8 @@ from torch import nn
 
 from env.tasks.networks.cifar_resnet import BasicBlock
 
-__all__ = ["Bottleneck", "ResNet", "resnet18", "resnet50"]
-
-STEM_WIDTH = 64
-EXPANSION = 4
+_STEM_WIDTH = 64
+_EXPANSION = 4
 """A bottleneck's outputs, in units of its inner width."""
 
 
@@ -25,7 +23,7 @@ class Bottleneck(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         """Make the layers; a 1x1 shortcut wherever the shape changes."""
         super().__init__()
-        width = outputs // EXPANSION
+        width = outputs // _EXPANSION
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
@@ -67,14 +65,14 @@ class ResNet(nn.Module):
             classes: Number of logits.
         """
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, STEM_WIDTH, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(STEM_WIDTH)
+        self.conv1 = nn.Conv2d(in_channels, _STEM_WIDTH, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(_STEM_WIDTH)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
         widths = [
-            STEM_WIDTH * 2**stage * (EXPANSION if block is Bottleneck else 1)
+            _STEM_WIDTH * 2**stage * (_EXPANSION if block is Bottleneck else 1)
             for stage in range(len(blocks))
         ]
-        inputs = [STEM_WIDTH, *widths]
+        inputs = [_STEM_WIDTH, *widths]
         for stage, count in enumerate(blocks):
             first = block(inputs[stage], widths[stage], 2 if stage else 1)
             rest = (block(widths[stage], widths[stage], 1) for _ in range(count - 1))

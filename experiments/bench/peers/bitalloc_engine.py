@@ -21,14 +21,6 @@ from quant.deploy_graph import DeployGraph
 from quant.layers import INPUT_BITS, MAX_BITS
 from quant.network import QuantizedNetwork, prepare
 
-__all__ = [
-    "UNIFORM_PAIRS",
-    "bitalloc_contenders",
-    "calibrated_network",
-    "mixed_allocation",
-    "tune_bitalloc",
-]
-
 UNIFORM_PAIRS: tuple[BitPair, ...] = ((8, 8), (7, 8), (6, 6), (4, 4), (2, 2))
 
 

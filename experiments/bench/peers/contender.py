@@ -8,8 +8,6 @@ from typing import Any, Literal
 from experiments.errors import BenchError
 from hardware.kernels.planning.family_limits import FamilyShare
 
-__all__ = ["ENGINES", "FLOAT_BITS", "Bits", "Contender", "Engine", "import_engine"]
-
 Engine = Literal["bitalloc", "onnxruntime", "openvino", "torch", "tvm"]
 ENGINES: Mapping[Engine, str] = {
     "bitalloc": "BitAlloc",

@@ -16,10 +16,8 @@ from torch import nn
 
 from experiments.bench.peers.contender import import_engine
 
-__all__ = ["INPUT", "OUTPUT", "OnnxFiles", "write_onnx_files"]
-
 INPUT, OUTPUT = "x", "logits"
-OPSET = 17
+_OPSET = 17
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +49,7 @@ def write_onnx_files(module: nn.Module, images: torch.Tensor, folder: Path) -> O
             str(files.float32),
             input_names=[INPUT],
             output_names=[OUTPUT],
-            opset_version=OPSET,
+            opset_version=_OPSET,
             # The newer exporter writes the same operators and needs one package more.
             dynamo=False,
         )

@@ -7,8 +7,6 @@ import torch
 from experiments.bench.peers.contender import Bits, Contender, import_engine
 from experiments.bench.peers.onnx_files import INPUT, OUTPUT
 
-__all__ = ["onnxruntime_contender"]
-
 _ERRORS_ONLY = 3
 
 

@@ -6,8 +6,6 @@ import torch
 
 from experiments.bench.peers.contender import Bits, Contender, import_engine
 
-__all__ = ["openvino_contender"]
-
 _PROPERTIES = {
     "INFERENCE_NUM_THREADS": 1,
     "NUM_STREAMS": 1,

@@ -5,8 +5,6 @@ from torch import nn
 
 from experiments.bench.peers.contender import FLOAT_BITS, Contender
 
-__all__ = ["torch_contender"]
-
 
 def torch_contender(module: nn.Module, image: torch.Tensor) -> Contender:
     """Return the float network as PyTorch runs it, operator by operator.

@@ -7,8 +7,6 @@ from experiments.bench.peers.contender import FLOAT_BITS, Contender
 from hardware.target import TargetConfig
 from hardware.worker.program.ordinary_tvm import build_ordinary
 
-__all__ = ["tvm_contender"]
-
 
 def tvm_contender(module: nn.Module, image: torch.Tensor, target: TargetConfig) -> Contender:
     """Compile the float network with ordinary TVM.

@@ -29,8 +29,6 @@ from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
 from quant.ranges import at_least, check_ranges
 
-__all__ = ["RuntimeOptions", "bench_runtime"]
-
 _CALIBRATION_IMAGES = 4
 _PACKAGES = ("onnx", "onnxruntime", "openvino", "torch")
 _LEAST_REPEATS = 3

@@ -19,8 +19,6 @@ from hardware.target import TargetConfig
 from quant.allocation import Allocation
 from quant.network import QuantizedNetwork
 
-__all__ = ["check_engines", "contenders_of", "count_contenders"]
-
 _CONTENDERS = {"bitalloc": 6, "onnxruntime": 2, "openvino": 2, "torch": 1, "tvm": 1}
 """Programs of each engine, for the progress line."""
 _FROM_ONNX = {"onnxruntime": onnxruntime_contender, "openvino": openvino_contender}

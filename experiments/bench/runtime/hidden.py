@@ -8,8 +8,6 @@ import torch
 from experiments.errors import BenchError
 from hardware.target import TargetConfig
 
-__all__ = ["HIDDEN", "HIDING", "as_seen", "how_hidden"]
-
 HIDDEN = "BITALLOC_HIDDEN_VECTORS"
 """Environment variable that says how wide vectors were hidden; empty where they are not."""
 HIDING = ("python", "-m", "tools.hide_wide_vectors")

@@ -8,8 +8,6 @@ from typing import Any
 from experiments.bench.peers.contender import ENGINES, FLOAT_BITS, Bits, Engine
 from experiments.errors import RunFolderError
 
-__all__ = ["read_runtimes", "runtime_markdown"]
-
 
 def runtime_markdown(document: Mapping[str, Any]) -> str:
     """Return medians with the interquartile range in brackets, milliseconds.

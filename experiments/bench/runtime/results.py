@@ -13,8 +13,6 @@ from experiments.bench.runtime.rounds import Repeats
 from quant.allocation import Allocation
 from quant.json_form import to_plain
 
-__all__ = ["NetworkRuntimes", "RuntimeBench", "RuntimeRow", "best_int8_peer", "make_row"]
-
 INT8 = 8
 
 

@@ -10,8 +10,6 @@ from experiments.bench.peers.contender import Contender
 from hardware.measuring.lock import timing_lock
 from hardware.measuring.ruler import RulerReading, read_ruler_us, settle
 
-__all__ = ["MIN_REPEAT_MS", "SLOW_MS", "SLOW_REPEATS", "Repeats", "time_in_rounds"]
-
 MIN_REPEAT_MS = 5.0
 """A repeat is the mean of as many executions as take at least this long."""
 SLOW_MS = 250.0

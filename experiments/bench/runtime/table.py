@@ -17,14 +17,12 @@ from experiments.bench.runtime.results import (
 )
 from experiments.bench.runtime.rounds import SLOW_MS, SLOW_REPEATS
 
-__all__ = ["draw_runtime"]
-
-SATURATES = (
+_SATURATES = (
     "Without VNNI the peers' int8 saturates: two products summed in 16 bits (docs/integers.md). "
     "W7A8 is the like-for-like row; W8A8 is exact against saturating."
 )
 EXACT = "With VNNI the peers' int8 is exact: W8A8 is the like-for-like row."
-CHECKED = (
+_CHECKED = (
     "Random weights and codes; every program of ours gave the integer reference's logits to the "
     "bit before it was timed. The layer that reads the images has 8-bit activations in all rows."
 )
@@ -33,7 +31,7 @@ _VNNI = {"avx_vnni", "avx512_vnni"}
 
 def draw_runtime(bench: RuntimeBench) -> Group:
     """Draw every network's table and the notes."""
-    notes = [*_notes(bench.machine), CHECKED]
+    notes = [*_notes(bench.machine), _CHECKED]
     limits = _limits_sentence(bench)
     notes += [limits] if limits else []
     return Group(*(_draw_network(network) for network in bench.networks), Text("\n".join(notes)))
@@ -109,5 +107,5 @@ def _notes(machine: Mapping[str, Any]) -> list[str]:
         notes.append(f"{machine['hidden']}.")
     if machine["machine"] in ("x86_64", "AMD64"):
         vnni = not machine["hidden"] and _VNNI.intersection(machine["cpu_features"])
-        notes.append(EXACT if vnni else SATURATES)
+        notes.append(EXACT if vnni else _SATURATES)
     return notes

@@ -21,8 +21,6 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import RulerReading
 from hardware.target import TargetConfig
 
-__all__ = ["LocalDevice"]
-
 T = TypeVar("T")
 
 _PATIENCE_S = 2.0

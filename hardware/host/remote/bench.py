@@ -18,8 +18,6 @@ from hardware.host.worker_bench import Call, WorkerBench
 from hardware.measuring.measurement import MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 
-__all__ = ["BoardBench", "name_of", "source_of"]
-
 T = TypeVar("T")
 
 

@@ -8,8 +8,6 @@ from typing import Generic, TypeVar
 from hardware.errors import HardwareLostError
 from hardware.facts import MomentFacts
 
-__all__ = ["Cooled", "held_back", "time_cool"]
-
 T = TypeVar("T")
 
 _ATTEMPTS = 3

@@ -23,8 +23,6 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["RpcDevice"]
-
 
 class RpcDevice(Closing):
     """Measures on one board, or on several of one kind at once. A context manager.

@@ -10,8 +10,6 @@ from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.energy_gauge import open_gauge
 from hardware.measuring.protocol import ProtocolConfig
 
-__all__ = ["BoardEnergy", "open_board_energy"]
-
 
 class BoardEnergy:
     """Asks the board where it has the meter, else reads ours while the board works."""

@@ -18,13 +18,11 @@ from hardware.host.worker_client import WorkerClient, WorkerLostError
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 
-__all__ = ["Lane", "comparable"]
-
 _logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CONNECT_LIMIT_S = 45.0
+_CONNECT_LIMIT_S = 45.0
 """Limit for connecting, compiling and running the reference kernel; an emulated board takes 5 s."""
 _WATCHDOG_S = 5.0
 """A board waits so much longer than this side before it ends a session that hears nothing."""
@@ -140,7 +138,7 @@ class Lane:
         if self._session_pid:
             self._session_pid = 0
             try:
-                self._worker.call("release", limit_s=CONNECT_LIMIT_S)
+                self._worker.call("release", limit_s=_CONNECT_LIMIT_S)
             except (WorkerLostError, BuildError):
                 self._worker.close()
 
@@ -211,7 +209,7 @@ class Lane:
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         try:
-            return self._worker.call(method, *arguments, limit_s=CONNECT_LIMIT_S)
+            return self._worker.call(method, *arguments, limit_s=_CONNECT_LIMIT_S)
         except BuildError as error:  # no candidate is there yet
             raise BoardLostError(str(error)) from None
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from hardware.measuring.ruler import RulerReading
 
-__all__ = ["DRIFT_LIMIT", "Rulers"]
-
 _logger = logging.getLogger(__name__)
 
 DRIFT_LIMIT = 0.05

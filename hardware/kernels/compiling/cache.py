@@ -32,8 +32,6 @@ from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.target import TargetConfig
 
-__all__ = ["KernelCache", "cache_folder", "compile_entry"]
-
 _OBJECT, _LIBRARY = "kernel.o", "kernel.so"
 
 _LOADED: dict[tuple[Path, str], Any] = {}

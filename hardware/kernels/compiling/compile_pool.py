@@ -22,8 +22,6 @@ from hardware.kernels.compiling.cache import KernelCache, compile_entry
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
 
-__all__ = ["CompileReport", "compile_kernels"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompileReport:

@@ -26,8 +26,6 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.emitting.emit import Parameter, function, load, local_vector, store
 from hardware.kernels.families.family import Family
 
-__all__ = ["limit_arguments", "limit_kernel", "limit_products"]
-
 _STEPS = 96
 """Most steps of one sum: with their weights, 12 KiB where a vector has 32 bytes."""
 _VECTORS = 4

@@ -21,8 +21,6 @@ from typing import Any
 
 import numpy.typing as npt
 
-__all__ = ["KernelPlan"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class KernelPlan:

@@ -17,8 +17,6 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import Parameter, function
 
-__all__ = ["NANOSECONDS_A_SECOND", "stamp_kernel"]
-
 NANOSECONDS_A_SECOND = 1_000_000_000
 
 _CLOCK_MONOTONIC = 1

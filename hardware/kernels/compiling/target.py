@@ -13,8 +13,6 @@ from hardware.kernels.epilogue.epilogue import Avx2Epilogue, EmitEpilogue, Plain
 from hardware.kernels.epilogue.neon import NeonEpilogue
 from hardware.target import DOT_PRODUCT, KernelFamily, TargetConfig, Transform
 
-__all__ = ["KernelTarget"]
-
 _NEEDS: dict[KernelFamily, tuple[str, str]] = {
     "avx512-vnni": ("avx512vnni", "AVX-512 VNNI"),
     "avx-vnni": ("avxvnni", "AVX-VNNI"),

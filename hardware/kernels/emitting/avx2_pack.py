@@ -20,8 +20,6 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-__all__ = ["in_order", "pack_bytes", "pack_words", "rescale"]
-
 _BEYOND = 65536.0
 """More than any code. Larger values are clipped anyway, and would overflow int32."""
 

@@ -33,22 +33,6 @@ from typing import Any
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-__all__ = [
-    "Parameter",
-    "element_type",
-    "function",
-    "lanes_of",
-    "load",
-    "local_vector",
-    "shared_grid",
-    "splat",
-    "store",
-    "tile_count",
-    "tile_start",
-    "vector_type",
-    "when",
-]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parameter:

@@ -14,8 +14,6 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import element_type, lanes_of
 
-__all__ = ["join", "parts"]
-
 
 def parts(vector: Any, count: int) -> list[Any]:
     """Return a vector's `count` equal parts, in order; `count` is a power of two."""

@@ -19,8 +19,6 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.emitting.emit import lanes_of
 from hardware.kernels.epilogue.epilogue import Avx2Epilogue, Outputs, PackedEpilogue, Scaling
 
-__all__ = ["Avx512Epilogue"]
-
 _LANES = 16
 _BEYOND = 65536.0
 """More than any code. Larger values are clipped anyway, and would overflow int32."""

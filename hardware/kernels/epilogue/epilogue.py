@@ -15,7 +15,7 @@ A layer may compute what follows it as well (`Follow`), while its wide codes are
       round(* scales[0]) + round(other * scales[1])    an addition, if any; clipped, then stored
       round(* scales[2]) + zero_point, clip, pack      narrow codes, if any; stored beside them
 
-Where 11 of 16 lanes exist, they are stored in pieces of 8, 2 and 1 (`store_first`).
+Where 11 of 16 lanes exist, they are stored in pieces of 8, 2 and 1 (`_store_first`).
 
 Source: docs/integers.md, "Requantization".
 """
@@ -39,16 +39,6 @@ from hardware.kernels.emitting.emit import (
 )
 from hardware.kernels.emitting.vectors import parts
 from hardware.kernels.epilogue.requantize import narrow_codes, requantize
-
-__all__ = [
-    "Avx2Epilogue",
-    "EmitEpilogue",
-    "Follow",
-    "Outputs",
-    "PackedEpilogue",
-    "PlainEpilogue",
-    "Scaling",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +120,7 @@ class PlainEpilogue(EmitEpilogue):
             count = min(lanes, real - start)
             if outputs.dtype == "float32":
                 result = T.Cast(vector_type("float32", lanes), total) * multiplier
-                store_first(result, outputs.buffer, outputs.place + start, count)
+                _store_first(result, outputs.buffer, outputs.place + start, count)
             else:
                 codes = requantize(total, multiplier, scaling.limits, lanes)
                 self._emit_codes(codes, scaling.follow, outputs, start, count)
@@ -150,12 +140,12 @@ class PlainEpilogue(EmitEpilogue):
             codes = T.min(T.max(codes, low), high)
         if outputs.buffer is not None:
             stored = narrow_codes(codes, outputs.dtype, lanes)
-            store_first(stored, outputs.buffer, outputs.place + start, count)
+            _store_first(stored, outputs.buffer, outputs.place + start, count)
         if follow is not None and outputs.narrow is not None:
             limits = [follow.limits[index] for index in (2, 3, 4)]
             narrow = requantize(codes, splat(follow.scales[2], lanes), limits, lanes)
             place = outputs.narrow_place + start
-            store_first(narrow_codes(narrow, "uint8", lanes), outputs.narrow, place, count)
+            _store_first(narrow_codes(narrow, "uint8", lanes), outputs.narrow, place, count)
 
 
 class PackedEpilogue(EmitEpilogue):
@@ -266,7 +256,7 @@ class PackedEpilogue(EmitEpilogue):
                 clipped = vector if limits is None else _clip(vector, *limits)
                 if element_type(clipped) != str(output.dtype):
                     clipped = T.Cast(vector_type(str(output.dtype), count), clipped)
-                store_first(clipped, output, place + start, min(count, real - start))
+                _store_first(clipped, output, place + start, min(count, real - start))
             start += count
 
 
@@ -288,7 +278,7 @@ class Avx2Epilogue(PackedEpilogue):
         return pack_words(*codes)
 
 
-def store_first(vector: Any, output: Any, place: Any, count: int) -> None:
+def _store_first(vector: Any, output: Any, place: Any, count: int) -> None:
     """Emit the store of the first `count` lanes."""
     lanes, dtype = lanes_of(vector), str(output.dtype)
     if count >= lanes:
@@ -319,4 +309,4 @@ def _emit_logits(
         start = index * lanes
         if start < real:
             value = T.Cast(vector_type("float32", lanes), total) * multiplier
-            store_first(value, outputs.buffer, outputs.place + start, min(lanes, real - start))
+            _store_first(value, outputs.buffer, outputs.place + start, min(lanes, real - start))

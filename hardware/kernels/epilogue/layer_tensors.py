@@ -26,8 +26,6 @@ from hardware.kernels.emitting.emit import Parameter
 from hardware.kernels.epilogue.epilogue import EmitEpilogue, Follow, Outputs, Scaling
 from hardware.kernels.shapes.geometry import Geometry
 
-__all__ = ["PixelOutputs", "Tensors"]
-
 _Shape = tuple[int, ...]
 
 

@@ -18,8 +18,6 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.emitting.vectors import join
 from hardware.kernels.epilogue.epilogue import PackedEpilogue
 
-__all__ = ["NeonEpilogue"]
-
 
 class NeonEpilogue(PackedEpilogue):
     """Five instructions for four channels, and one or two to pack them."""

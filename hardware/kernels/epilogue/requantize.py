@@ -15,8 +15,6 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import splat, vector_type
 
-__all__ = ["narrow_codes", "requantize"]
-
 
 def requantize(values: Any, multiplier: Any, limits: Any, lanes: int) -> Any:
     """Return clip(rint(f32(values) * multiplier) + zero_point) as float32 of integers.

@@ -32,8 +32,6 @@ from hardware.kernels.emitting.vectors import parts
 from hardware.kernels.families.neon import FourChannels
 from hardware.kernels.shapes.geometry import Geometry
 
-__all__ = ["ArmDot", "choose_arm_dot"]
-
 _REGISTERS = 32
 _CODE_REGISTERS = 8
 """Codes that LLVM loads ahead of their use; with fewer, it spills."""

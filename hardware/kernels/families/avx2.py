@@ -31,8 +31,6 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype, broadcast_word
 
-__all__ = ["Avx2Bytes", "Avx2Words", "byte_depth", "pair_depth", "pmaddubsw", "pmaddwd"]
-
 _INT16_MAX = 32767
 
 

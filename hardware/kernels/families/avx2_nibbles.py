@@ -29,8 +29,6 @@ from hardware.kernels.emitting.emit import load
 from hardware.kernels.families.avx2 import Avx2Bytes, pmaddubsw
 from hardware.kernels.families.family import WeightDtype, broadcast_word
 
-__all__ = ["Avx2Nibbles"]
-
 _NIBBLES = 16
 
 

@@ -18,8 +18,6 @@ from hardware.kernels.emitting.avx2_pack import in_order
 from hardware.kernels.emitting.emit import load
 from hardware.kernels.families.table import ENTRIES, TableFamily
 
-__all__ = ["Avx2Table"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Avx2Table(TableFamily):

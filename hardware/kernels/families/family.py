@@ -37,8 +37,6 @@ from hardware.kernels.emitting.emit import load
 from hardware.kernels.shapes.reorder import reorder
 from hardware.kernels.shapes.transform import SAVING
 
-__all__ = ["CodeDtype", "Family", "WeightDtype", "broadcast_word"]
-
 CodeDtype = Literal["uint8", "int8", "int16", "pairs"]
 """How a step reads activation codes: `uint8` as they travel; `int8` less 128; `int16` widened;
 `pairs` as one byte for two codes (see `TableFamily`). All but the first need a copy of the image,

@@ -16,8 +16,6 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.emitting.emit import load
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
 
-__all__ = ["Generic"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Generic(Family):

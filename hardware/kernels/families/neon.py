@@ -35,8 +35,6 @@ from hardware.kernels.emitting.vectors import join, parts
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
 from hardware.kernels.shapes.geometry import Geometry
 
-__all__ = ["FourChannels", "NeonBytes", "NeonWords", "choose_neon"]
-
 _INT8_MAX, _INT16_MAX = 127, 32767
 _CHANNELS = 4
 _ROOM = 7

@@ -19,8 +19,6 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.emitting.emit import load
 from hardware.kernels.families.table import ENTRIES, TableFamily
 
-__all__ = ["NeonTable"]
-
 _SUMS = 16
 """Accumulators that LLVM keeps in 32 registers beside weights, tables, and what it loads ahead."""
 

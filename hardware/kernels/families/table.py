@@ -38,8 +38,6 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.emitting.vectors import parts
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype
 
-__all__ = ["ENTRIES", "TableFamily"]
-
 ENTRIES = 16
 """Bytes of one table."""
 _WORD_SHIFT = 8

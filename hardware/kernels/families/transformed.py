@@ -14,15 +14,6 @@ from hardware.kernels.shapes.transform import (
     largest_transformed_weight,
 )
 
-__all__ = [
-    "WinogradBounds",
-    "avx2_winograd",
-    "avx2_word_winograd",
-    "fits_bytes",
-    "fits_words",
-    "vnni_winograd",
-]
-
 _INT8_MAX, _UINT8_MAX, _INT32_MAX = 127, 255, 2**31 - 1
 
 

@@ -21,9 +21,6 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype, broadcast_word
 
-__all__ = ["AVX512_VNNI", "AVX_VNNI", "Vnni"]
-
-
 _IN_FLIGHT = 10.0
 """Multiplications under way at a time, in two units with a latency of five cycles."""
 _ENOUGH_SUMS = 16

@@ -28,8 +28,6 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.families.family import WeightDtype, broadcast_word
 from hardware.kernels.families.vnni import Vnni
 
-__all__ = ["choose_packed"]
-
 _GROUP = 4
 """Codes of one lane."""
 _LARGEST_PRODUCT = 255 * 128

@@ -37,8 +37,6 @@ from hardware.kernels.epilogue.requantize import narrow_codes, requantize
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.layout import Layout
 
-__all__ = ["avg_pool_kernel", "concat_kernel", "max_pool_kernel"]
-
 _LANES = 16
 
 

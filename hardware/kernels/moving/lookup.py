@@ -15,8 +15,6 @@ from hardware.kernels.emitting.emit import Parameter, function
 from hardware.kernels.shapes.layout import Layout
 from quant.deploy_graph import TABLE_SIZE
 
-__all__ = ["lookup_kernel"]
-
 
 def lookup_kernel(
     symbol: str, layouts: tuple[Layout, Layout], shapes: Sequence[tuple[int, ...]], dtype: str

@@ -23,8 +23,6 @@ from hardware.kernels.emitting.emit import (
 )
 from hardware.kernels.shapes.layout import Layout
 
-__all__ = ["pad_kernel"]
-
 _LANES = 32
 
 

@@ -39,14 +39,6 @@ from hardware.kernels.emitting.emit import (
 from hardware.kernels.epilogue.requantize import narrow_codes, requantize
 from hardware.kernels.shapes.layout import Layout
 
-__all__ = [
-    "add_kernel",
-    "dequantize_kernel",
-    "multiply_kernel",
-    "quantize_input_kernel",
-    "requantize_kernel",
-]
-
 _LANES = 16
 
 Shapes = Sequence[tuple[int, ...]]

@@ -47,8 +47,6 @@ from hardware.kernels.products.depthwise_vnni import choose_vnni_depthwise
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import KernelFamily, Transform
 
-__all__ = ["choose_depthwise", "choose_family"]
-
 _NIBBLE_BITS = 4
 """Most bits of a weight that shares a byte with another one."""
 

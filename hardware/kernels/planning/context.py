@@ -17,9 +17,7 @@ from hardware.kernels.shapes.layout import Layout
 from hardware.kernels.source_digest import source_digest
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["ChooseSchedule", "PlanContext", "limits"]
-
-GENERIC = "generic"
+_GENERIC = "generic"
 """Family of kernels that are written for every target."""
 
 ChooseSchedule = Callable[[Geometry, Family], Schedule]
@@ -61,7 +59,7 @@ class PlanContext:
         code: dict[str, Any],
         build: Callable[[str], Any],
         constants: tuple[npt.NDArray[Any], ...] = (),
-        family: str = GENERIC,
+        family: str = _GENERIC,
     ) -> KernelPlan:
         """Return a plan whose key holds everything that shapes the code.
 

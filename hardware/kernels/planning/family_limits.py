@@ -25,8 +25,6 @@ from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import TargetConfig
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 
-__all__ = ["FamilyLimits", "FamilyShare", "family_shares"]
-
 _REPEATS = 12
 _LIKE_DEPTHWISE = Geometry(batch=1, height=9, width=9, channels=32, out_channels=32)
 """A depthwise layer counts at the limit of the family that its bits have in a convolution."""

@@ -25,8 +25,6 @@ from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.context import PlanContext
 from quant.deploy_graph import DeployGraph, DeployOp, DeployTensor, FloatCall, RunIsland
 
-__all__ = ["plan_float_call", "with_islands"]
-
 _PASSES = (
     relax.transform.LegalizeOps,
     relax.transform.FoldConstant,

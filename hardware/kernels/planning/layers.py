@@ -22,8 +22,6 @@ from hardware.kernels.schedule.layer_plan import Packed, TiledPlan, layer_functi
 from hardware.kernels.shapes.geometry import Geometry
 from quant.deploy_graph import Conv2d, Linear
 
-__all__ = ["plan_layer", "plan_layer_kernel"]
-
 _SHARED_PRODUCTS = 200_000
 """Products below which waking the threads takes longer than they save."""
 

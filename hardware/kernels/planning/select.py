@@ -44,8 +44,6 @@ from quant.deploy_graph import (
     read_names,
 )
 
-__all__ = ["plan_step"]
-
 
 def plan_step(step: Step, context: PlanContext) -> KernelPlan | None:
     """Return the kernel of one step, or None for a Flatten, which moves no data.

@@ -52,15 +52,6 @@ from hardware.kernels.schedule.packing import shift_bias
 from hardware.kernels.shapes.geometry import Geometry
 from quant.deploy_graph import Conv2d, Linear
 
-__all__ = [
-    "DepthwiseFamily",
-    "DepthwisePlan",
-    "DepthwiseTile",
-    "GenericDepthwise",
-    "emit_depthwise",
-    "pack_depthwise",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class DepthwiseTile:

@@ -28,8 +28,6 @@ from hardware.kernels.families.avx2 import pmaddubsw, pmaddwd
 from hardware.kernels.products.depthwise import DepthwiseTile
 from hardware.kernels.products.depthwise_interleaved import InterleavedDepthwise
 
-__all__ = ["choose_avx2_depthwise"]
-
 _INT16_MAX = 32767
 _ROWS = 2
 _HALVES = [0, 2, 1, 3]

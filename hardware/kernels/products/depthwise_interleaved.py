@@ -19,8 +19,6 @@ import numpy.typing as npt
 from hardware.kernels.emitting.emit import load, local_vector, store
 from hardware.kernels.products.depthwise import DepthwiseFamily, DepthwiseTile
 
-__all__ = ["InterleavedDepthwise"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InterleavedDepthwise(DepthwiseFamily):

@@ -26,8 +26,6 @@ from hardware.kernels.emitting.emit import load, local_vector, store
 from hardware.kernels.emitting.vectors import parts
 from hardware.kernels.products.depthwise import DepthwiseFamily, DepthwiseTile
 
-__all__ = ["choose_neon_depthwise"]
-
 _INT16_MAX = 32767
 _LANES = 16
 _MOST_TAPS = 49

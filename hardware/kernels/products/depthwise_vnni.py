@@ -28,8 +28,6 @@ from hardware.kernels.families.vnni import AVX512_VNNI
 from hardware.kernels.products.depthwise import DepthwiseTile
 from hardware.kernels.products.depthwise_interleaved import InterleavedDepthwise
 
-__all__ = ["choose_vnni_depthwise"]
-
 _ROWS = 4
 _CHANNELS = 16
 """Channels of one vector of sums."""

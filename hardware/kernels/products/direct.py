@@ -39,8 +39,6 @@ from hardware.kernels.schedule.packing import pack_channels, pack_weights, shift
 from hardware.kernels.schedule.register_tiles import Operands, RegisterTiles, Tile
 from quant.deploy_graph import Conv2d, Linear
 
-__all__ = ["emit_direct", "pack_direct"]
-
 
 def pack_direct(op: Conv2d | Linear, plan: TiledPlan) -> Packed:
     """Return the constants of a direct kernel; a family's table is its `lookup`, u8.

@@ -60,8 +60,6 @@ from hardware.kernels.shapes.transform import (
     has_offset,
 )
 
-__all__ = ["emit_winograd"]
-
 _VECTOR = {"uint8": 32, "int16": 16}
 """Channels that are transformed at once."""
 _TOGETHER = 4

@@ -45,8 +45,6 @@ from hardware.kernels.shapes.transform import (
 )
 from quant.deploy_graph import Conv2d, Linear
 
-__all__ = ["pack_winograd", "place_products"]
-
 _PIXELS = 4
 """Outputs of one tile."""
 

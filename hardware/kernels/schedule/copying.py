@@ -28,8 +28,6 @@ from hardware.kernels.families.family import CodeDtype, Family
 from hardware.kernels.families.table import TableFamily
 from hardware.kernels.shapes.geometry import Geometry
 
-__all__ = ["SLACK_BYTES", "emit_images", "needs_copy"]
-
 SLACK_BYTES = 256
 """Memory that follows every tensor: a kernel's last step may read that far beyond its tensor,
 against weights of zero."""

@@ -14,8 +14,6 @@ from hardware.kernels.families.family import Family
 from hardware.kernels.schedule.schedule import Schedule
 from hardware.kernels.shapes.geometry import Geometry
 
-__all__ = ["Buffers", "LayerPlan", "Packed", "TiledPlan", "layer_function"]
-
 Buffers = Mapping[str, Any]
 """A kernel's arguments by name (see `Tensors.parameters`), flat."""
 

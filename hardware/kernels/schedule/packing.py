@@ -42,8 +42,6 @@ from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.reorder import reorder
 from quant.deploy_graph import Conv2d, Linear
 
-__all__ = ["pack_channels", "pack_weights", "shift_bias"]
-
 
 def pack_weights(weight: npt.NDArray[np.int8], plan: TiledPlan) -> npt.NDArray[Any]:
     """Return weights as `[blocks, steps, vectors, weight_lanes]`.

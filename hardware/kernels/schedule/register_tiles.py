@@ -37,8 +37,6 @@ from hardware.kernels.emitting.emit import load, local_vector, store, tile_start
 from hardware.kernels.families.family import Family
 from hardware.kernels.schedule.layer_plan import TiledPlan
 
-__all__ = ["Operands", "RegisterTiles", "Tile"]
-
 
 @dataclass(frozen=True, slots=True)
 class Operands:

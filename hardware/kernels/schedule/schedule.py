@@ -35,8 +35,6 @@ from hardware.kernels.families.family import Family
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.transform import PLACES, TileGrid
 
-__all__ = ["Schedule", "candidates", "make_schedule"]
-
 _VECTORS = 8
 """Most vectors of weights in a tile."""
 _USUAL_VECTORS = 4

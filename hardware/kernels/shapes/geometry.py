@@ -43,8 +43,6 @@ The output has places of its own: 5x5 pixels of 4 values, with the border that i
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-__all__ = ["Geometry"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Geometry:

@@ -23,8 +23,6 @@ each other, and `join_rows` makes one row of 12 values of them, which vectors fi
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Layout"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:

@@ -23,8 +23,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["reorder"]
-
 _WORDS = (np.dtype(np.complex128), *(np.dtype(f"u{size}") for size in (8, 4, 2, 1)))
 """Types of each size; they are only copied, so that any bits are valid in them."""
 

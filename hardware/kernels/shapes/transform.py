@@ -42,23 +42,6 @@ import numpy.typing as npt
 
 from hardware.kernels.shapes.geometry import Geometry
 
-__all__ = [
-    "CODES",
-    "PLACES",
-    "SAVING",
-    "SUMS",
-    "TAPS",
-    "WEIGHTS",
-    "TileGrid",
-    "code_offset",
-    "has_offset",
-    "is_winograd_shape",
-    "largest_transformed_code",
-    "largest_transformed_weight",
-    "offset_sums",
-    "transform_taps",
-]
-
 CODES = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 """B', which transforms the codes of a window on both sides."""
 WEIGHTS = ((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2))

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from hardware.errors import ToolchainError
 
-__all__ = ["find_cross_linker"]
-
 _VENDORS = ("-linux-gnu", "-unknown-linux-gnu", "-none-linux-gnu")
 """Endings that cross tools have after the architecture."""
 _MATHEMATICS = "libm.so.6"

@@ -28,8 +28,6 @@ from hardware.worker.program.stamps import Stamps
 from hardware.worker.program.storage import StoragePlan, plan_storage
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["Link", "link_program"]
-
 Link = Callable[[str, list[str]], None]
 """`(library, objects and assembler files)`: what makes a shared library of them, such as
 `tvm.support.cc.cross_compiler("aarch64-linux-gnu-g++")`."""

@@ -15,8 +15,6 @@ from tvm.relax.frontend.torch import from_exported_program
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.target import TargetConfig
 
-__all__ = ["build_ordinary"]
-
 Images = npt.NDArray[np.float32]
 
 

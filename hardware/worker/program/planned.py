@@ -7,8 +7,6 @@ from hardware.graph.steps import Step, steps_of
 from hardware.kernels.compiling.plan import KernelPlan
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["PlannedGraph"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedGraph:

@@ -22,8 +22,6 @@ from hardware.worker.program.stamps import Stamps
 from hardware.worker.program.storage import plan_storage
 from quant.deploy_graph import DeployGraph, DeployTensor
 
-__all__ = ["Program", "Runnable", "assemble", "pool_constants", "write_calls"]
-
 _ENTRY = "main"
 _POOLED_BYTES = 16 * 1024
 """Largest constant that goes into the pool of a program in memory."""

@@ -16,8 +16,6 @@ from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.stamp import NANOSECONDS_A_SECOND, stamp_kernel
 from hardware.kernels.planning.context import PlanContext
 
-__all__ = ["Stamps", "steps_us"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stamps:

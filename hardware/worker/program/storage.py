@@ -20,8 +20,6 @@ from hardware.graph.borders import border_code, stored_shape
 from hardware.graph.steps import Step
 from quant.deploy_graph import DeployGraph, DeployTensor, Flatten
 
-__all__ = ["StoragePlan", "plan_storage", "tensor_bytes"]
-
 _ITEM_BYTES = {"uint8": 1, "int16": 2, "float32": 4}
 
 

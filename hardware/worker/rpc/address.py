@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from hardware.errors import TargetError
 from hardware.target import TargetConfig, host_and_port
 
-__all__ = ["Address", "address_of", "usual_tracker"]
-
 _HOST, _PORT, _KEY = "TVM_TRACKER_HOST", "TVM_TRACKER_PORT", "TVM_TRACKER_KEY"
 
 

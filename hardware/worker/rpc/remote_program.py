@@ -8,8 +8,6 @@ import numpy.typing as npt
 from hardware.worker.program.stamps import steps_us
 from hardware.worker.rpc.session import BoardSession
 
-__all__ = ["RemoteProgram"]
-
 
 class RemoteProgram:
     """Lives as long as its session, or until it is unloaded."""

@@ -16,8 +16,6 @@ from hardware.facts import MachineFacts, MomentFacts, OpenedSession, TimedRepeat
 from hardware.worker.rpc.address import Address
 from hardware.worker.rpc.tracker import open_connection
 
-__all__ = ["BoardSession"]
-
 T = TypeVar("T")
 
 _numbers = itertools.count()

@@ -11,8 +11,6 @@ from tvm import rpc
 from hardware.errors import BoardBusyError, BoardLostError
 from hardware.worker.rpc.address import Address
 
-__all__ = ["open_connection", "tracked_keys"]
-
 _SERVER = "server:"
 _LIMIT_S = 10.0
 

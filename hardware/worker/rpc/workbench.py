@@ -25,8 +25,6 @@ from hardware.worker.rpc.remote_program import RemoteProgram
 from hardware.worker.rpc.session import BoardSession
 from hardware.worker.workbench import TakeSteps, Workbench
 
-__all__ = ["RemoteWorkbench"]
-
 T = TypeVar("T")
 
 _MOST_LOADED = 24

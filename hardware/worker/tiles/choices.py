@@ -21,8 +21,6 @@ from hardware.kernels.source_digest import source_digest
 from hardware.target import TargetConfig
 from quant.atomic_file import write_atomically
 
-__all__ = ["TileChoices"]
-
 _SHARED_DEPTH = 32
 """Family depths from which one choice serves all. Measured over 11 shapes: what depth 32 chooses
 makes depth 128 faster by 4.7 % (mean), and what depth 128 chooses by 4.2 %; but depth 16 gains

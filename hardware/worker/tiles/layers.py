@@ -16,8 +16,6 @@ from hardware.wire.tile_task import TileTask
 from hardware.worker.tiles.choices import TileChoices
 from quant.deploy_graph import Conv2d, Linear
 
-__all__ = ["layers_at", "tile_tasks", "tiles_digest"]
-
 
 def tile_tasks(
     context: PlanContext, pairs: Mapping[str, Sequence[BitPair]], choices: TileChoices

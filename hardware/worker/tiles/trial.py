@@ -18,8 +18,6 @@ from hardware.worker.tiles.choices import TileChoices
 from hardware.worker.tiles.layers import layers_at
 from quant.deploy_graph import DeployGraph
 
-__all__ = ["TileTrial", "fastest", "interleaved_ms"]
-
 _SCHEDULES = 6
 """Schedules that are compiled for one choice, the default among them. Measured over 88 shapes and
 families: the fastest of the first six takes 1.7 % longer than that of the first sixteen (mean), the

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from tests.emulated_board.errors import BoardUnavailable
 
-__all__ = ["APT_LINE", "host_architecture", "unpack_packages"]
-
 APT_LINE = "BITALLOC_BOARD_APT_LINE"
 """Environment variable: one line of a `sources.list`, in place of this machine's own sources.
 For machines that are not Debian's, or whose mirror has no arm64 packages."""

@@ -4,8 +4,6 @@ import hashlib
 import json
 from pathlib import Path
 
-__all__ = ["BOARD_PACKAGES", "HOST_PACKAGES", "WHEELS", "board_key", "wheel_requirements"]
-
 BOARD_PACKAGES = ("python3-minimal", "libpython3-stdlib", "libstdc++6", "libgomp1")
 """Debian packages for aarch64; apt adds what they depend on."""
 

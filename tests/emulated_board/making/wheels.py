@@ -8,8 +8,6 @@ from pathlib import Path
 
 from tests.emulated_board.errors import BoardUnavailable
 
-__all__ = ["unpack_wheels"]
-
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_24", "manylinux2014")
 """Those that Debian 12's C library (2.36) can load, newest first."""
 

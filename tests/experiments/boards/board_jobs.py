@@ -14,8 +14,6 @@ from typing import Any
 from hardware.measuring.measurement import Measurement
 from quant.json_form import from_plain
 
-__all__ = ["EVALUATIONS", "Job", "check_rows", "check_store", "without_evaluations"]
-
 _ROOT = Path(__file__).resolve().parents[3]
 EVALUATIONS = 5
 _LIMIT_S = 400.0

@@ -7,8 +7,6 @@ from tvm.support import cc
 
 import hardware.worker.rpc.workbench
 
-__all__ = ["OnArrival"]
-
 _ILLEGAL = """\
     .text
 bitalloc_illegal:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-__all__ = ["write_jetson", "write_pi"]
-
 _PI_CPUINFO = """\
 processor\t: 0
 BogoMIPS\t: 108.00

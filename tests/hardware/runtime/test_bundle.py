@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from hardware.runtime.checksums import compare_sums, write_sums
-from hardware.runtime.loader import Bundle, BundleError
+from hardware.runtime.checksums import BundleError, compare_sums, write_sums
+from hardware.runtime.loader import Bundle
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
 from hardware.worker.write_bundle import write_program

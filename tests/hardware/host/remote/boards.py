@@ -15,8 +15,6 @@ from typing import Any
 from hardware.board import names
 from hardware.board.last_end import end_file
 
-__all__ = ["Board", "Tracker", "free_port"]
-
 _ROOT = Path(__file__).resolve().parents[4]
 _LIMIT_S = 60.0
 
