@@ -19,7 +19,7 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.progress import Progress
 from hardware.store import Store
 from quant.deploy_graph import DeployGraph
-from quant.json_form import from_plain, to_plain
+from quant.records.json_form import from_plain, to_plain
 
 MOST_DISTURBED = 0.2
 """Share of disturbed samples up to which a layer table is worth keeping."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from hardware.board_presets import PRESETS, BoardName
 from hardware.errors import TargetError
-from quant.ranges import Count, Positive, at_least, check_ranges
+from quant.records.ranges import Count, Positive, at_least, check_ranges
 
 KernelFamily = Literal["avx512-vnni", "avx-vnni", "avx2", "arm-dot", "neon", "generic"]
 """Names of the groups of kernels: by the instructions that multiply."""

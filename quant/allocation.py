@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from quant.errors import AllocationError
-from quant.json_form import own_form
 from quant.layers import INPUT_BITS, MAX_BITS, MIN_BITS, LayerSpec
+from quant.records.json_form import own_form
 
 ALLOCATION_SCHEMA = 1
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from quant.finetune import TrainConfig, train_float
 from quant.network import QuantizedNetwork
+from quant.retraining.finetune import TrainConfig, train_float
 from quant.testing import TinyResidualNet, prepared
 
 

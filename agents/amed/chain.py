@@ -14,11 +14,11 @@ from agents.costs.spending import Columns, Spending, spending_of
 from agents.search import SearchProblem
 from agents.training.training_file import TrainingFile
 from hardware.measuring.lock import training_lock
-from quant.accuracy import Accuracy, score_logits
 from quant.allocation import Allocation
 from quant.errors import TrainingError
-from quant.finetune import finetune, images_seen
 from quant.layers import INPUT_BITS
+from quant.retraining.accuracy import Accuracy, score_logits
+from quant.retraining.finetune import finetune, images_seen
 
 _BATCH = 256
 

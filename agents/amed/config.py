@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from agents.amed.score_matrix import Sampler
 from agents.costs.cost_kind import CostKind
 from env.errors import TaskError
-from quant.finetune import FinetuneConfig
-from quant.ranges import Count, NotNegative, Positive, Share, check_ranges
+from quant.records.ranges import Count, NotNegative, Positive, Share, check_ranges
+from quant.retraining.finetune import FinetuneConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from env.errors import TaskError
-from quant.ranges import Count, Natural, Part, Positive, check_ranges
+from quant.records.ranges import Count, Natural, Part, Positive, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

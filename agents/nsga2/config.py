@@ -5,7 +5,7 @@ from typing import Annotated
 
 from agents.costs.cost_kind import CostKind
 from env.errors import TaskError
-from quant.ranges import Share, at_least, check_ranges, within
+from quant.records.ranges import Share, at_least, check_ranges, within
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

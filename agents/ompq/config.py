@@ -5,7 +5,7 @@ from typing import Literal
 
 from agents.costs.cost_kind import CostKind
 from env.errors import TaskError
-from quant.ranges import NotNegative, check_ranges
+from quant.records.ranges import NotNegative, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

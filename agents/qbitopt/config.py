@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from agents.costs.cost_kind import CostKind
 from agents.qbitopt.bit_program import NoiseModel
 from env.errors import TaskError
-from quant.finetune import FinetuneConfig
-from quant.ranges import Count, Natural, Part, check_ranges
+from quant.records.ranges import Count, Natural, Part, check_ranges
+from quant.retraining.finetune import FinetuneConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,10 +17,10 @@ from agents.training.training_file import TrainingFile
 from hardware.measuring.lock import training_lock
 from quant.allocation import Allocation
 from quant.errors import TrainingError
-from quant.finetune import finetune, images_seen
 from quant.layers import INPUT_BITS
 from quant.network import QuantizedNetwork
 from quant.quantizer import weight_limit
+from quant.retraining.finetune import finetune, images_seen
 from quant.sensitivities.batches import batches_of
 from quant.sensitivities.fisher import FisherTraces, fisher_traces, step_noise
 

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from quant.atomic_file import atomic_file
+from quant.records.atomic_file import atomic_file
 
 Tensors = Mapping[str, torch.Tensor]
 Learnt = tuple[dict[str, torch.Tensor], dict[str, Any]]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from env.errors import BudgetError
-from quant.json_form import EXACT
-from quant.ranges import check_ranges, more_than
+from quant.records.json_form import EXACT
+from quant.records.ranges import check_ranges, more_than
 
 MEASURED_TOLERANCE = 0.02
 """A measured latency or energy may exceed the budget by this share: timings repeat to about 2 %."""

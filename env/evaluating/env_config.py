@@ -6,9 +6,9 @@ from typing import Literal
 from env.errors import TaskError
 from env.evaluating.reward import RewardConfig
 from env.evaluating.sensitivity_config import SensitivityConfig
-from quant.finetune import FinetuneConfig
 from quant.layers import MAX_BITS, MIN_BITS
-from quant.ranges import Count, check_ranges
+from quant.records.ranges import Count, check_ranges
+from quant.retraining.finetune import FinetuneConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

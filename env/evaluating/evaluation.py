@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, PlainSerializer, model_serializer
 from hardware.energy.energy import NO_METER
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
-from quant.json_form import Plain, from_plain
+from quant.records.json_form import Plain, from_plain
 
 _Loss = Annotated[  # JSON has no NaN
     float,

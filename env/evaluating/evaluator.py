@@ -20,13 +20,13 @@ from env.tasks.task import Split
 from hardware.device import Device, MeasureResult
 from hardware.errors import BuildError
 from hardware.measuring.lock import training_lock
-from quant.accuracy import Accuracy, integer_accuracy, score_logits
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.errors import ConvertError, TrainingError
-from quant.finetune import finetune, images_seen
 from quant.network import QuantizedNetwork
+from quant.retraining.accuracy import Accuracy, integer_accuracy, score_logits
+from quant.retraining.finetune import finetune, images_seen
 
 _SCORED_TOGETHER = 1000
 """Images that a device is asked to run at once."""

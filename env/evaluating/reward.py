@@ -6,7 +6,7 @@ from typing import Annotated
 
 from env.errors import TaskError
 from env.evaluating.evaluation import Evaluation
-from quant.ranges import NotNegative, Positive, Range, check_ranges, within
+from quant.records.ranges import NotNegative, Positive, Range, check_ranges, within
 
 REWARD_TERMS = ("accuracy", "latency", "energy", "floor", "failure")
 """Names of the reward's terms; their sum is the reward."""

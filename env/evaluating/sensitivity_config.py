@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from env.errors import TaskError
-from quant.ranges import Count, at_least, check_ranges
+from quant.records.ranges import Count, at_least, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

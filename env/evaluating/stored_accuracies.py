@@ -11,10 +11,10 @@ from typing import Any
 
 import quant
 from hardware.store import Store
-from quant.accuracy import Accuracy
 from quant.allocation import Allocation
-from quant.json_form import from_plain, to_plain
 from quant.network import QuantizedNetwork
+from quant.records.json_form import from_plain, to_plain
+from quant.retraining.accuracy import Accuracy
 
 
 def network_digest(network: QuantizedNetwork) -> str:

@@ -13,9 +13,9 @@ from env.evaluating.stored_accuracies import code_digest, network_digest
 from env.tasks.task import Split
 from hardware.measuring.lock import training_lock
 from hardware.store import Store
-from quant.json_form import from_plain, to_plain
 from quant.network import QuantizedNetwork
 from quant.quantizer import WIDTHS
+from quant.records.json_form import from_plain, to_plain
 from quant.sensitivities import (
     Orthogonality,
     SensitivityKind,

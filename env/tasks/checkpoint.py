@@ -17,9 +17,9 @@ from torch import nn
 
 from env.tasks.task import Split, Task
 from env.tasks.weights import load_weights
-from quant.atomic_file import atomic_file
 from quant.errors import DataError
-from quant.finetune import train_float
+from quant.records.atomic_file import atomic_file
+from quant.retraining.finetune import train_float
 
 _CHECKPOINT_VERSION = 1
 KEY = "key"

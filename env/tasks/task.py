@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from env.tasks.preprocessing import Preprocessing
-from quant.finetune import Augment, TrainConfig
+from quant.retraining.finetune import Augment, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

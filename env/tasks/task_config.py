@@ -5,7 +5,7 @@ from typing import Annotated
 
 from env.errors import TaskError
 from env.tasks.networks.catalogue import NETWORKS
-from quant.ranges import Natural, at_least, check_ranges, more_than
+from quant.records.ranges import Natural, at_least, check_ranges, more_than
 
 OWN = "own"
 """The task of the user's own data."""

@@ -18,7 +18,7 @@ from experiments.bench.table_check import check_table, draw_table_check
 from experiments.bench.turnaround import draw_turnaround, measure_turnaround
 from experiments.errors import RunFolderError
 from experiments.settings.command_line import Command, ConfiguredOptions, run_typed
-from quant.json_form import to_plain
+from quant.records.json_form import to_plain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,9 +12,9 @@ from experiments.settings.run_config import RunConfig
 from experiments.stages.network_setup import set_up_network
 from experiments.stages.retraining import retrain_and_score
 from experiments.terminal.progress import LiveProgress
-from quant.accuracy import Accuracy
 from quant.allocation import Allocation
-from quant.json_form import Plain
+from quant.records.json_form import Plain
+from quant.retraining.accuracy import Accuracy
 
 _IMAGES = 256
 """Images to compensate over where the configuration names none."""

@@ -20,8 +20,8 @@ from hardware.layers.table import LayerTable
 from hardware.measure_layers import choose_tiles, measure_layer_table
 from hardware.open_device import open_device
 from quant.allocation import Allocation
-from quant.json_form import Plain
 from quant.layers import MAX_BITS, MIN_BITS
+from quant.records.json_form import Plain
 
 _ALLOCATIONS = 20
 _TOLERANCE = 0.05

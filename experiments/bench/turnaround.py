@@ -28,9 +28,9 @@ from hardware.worker.workbench import Workbench
 from quant.allocation import Allocation, LayerBits
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
-from quant.json_form import Plain
 from quant.layers import MAX_BITS, MIN_BITS, LayerSpec
 from quant.network import QuantizedNetwork
+from quant.records.json_form import Plain
 
 _ALLOCATIONS = 30
 _ORDINARY_BUILDS = 3

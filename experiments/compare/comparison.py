@@ -10,7 +10,7 @@ from pydantic import model_serializer
 from experiments.compare.hypervolume import HypervolumeEstimate, estimate_hypervolume
 from experiments.compare.plan import Plan
 from experiments.compare.rows import Answer, Row, UniformRow
-from quant.json_form import to_plain
+from quant.records.json_form import to_plain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from experiments.record.run_folder import RunFolder, write_config
 from experiments.settings.keys import dotted_values
 from experiments.settings.load import read_config_file
 from experiments.settings.run_config import RunConfig
-from quant.json_form import from_plain
+from quant.records.json_form import from_plain
 
 T = TypeVar("T")
 

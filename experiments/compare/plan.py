@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agents.methods import METHODS
 from experiments.errors import ConfigError
 from experiments.settings.keys import closest
-from quant.ranges import Count, check_ranges
+from quant.records.ranges import Count, check_ranges
 
 DEFAULT_BUDGETS = (0.10, 0.35, 0.70)
 """Budgets, as shares of the way from the fastest uniform allocation's time to all-8's."""

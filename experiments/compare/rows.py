@@ -13,7 +13,7 @@ from pydantic import model_serializer, model_validator
 from experiments.errors import RunFolderError
 from experiments.record.lines import append_line, cut_torn_line, whole_lines
 from quant.allocation import Allocation
-from quant.json_form import Plain, from_plain, to_plain
+from quant.records.json_form import Plain, from_plain, to_plain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

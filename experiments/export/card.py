@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.record.islands import ListedIsland
-from quant.accuracy import Accuracy
 from quant.allocation import Allocation
+from quant.retraining.accuracy import Accuracy
 
 _SATURATING = (
     "ONNX Runtime and OpenVINO add two products of 8-bit codes in 16 bits on x86 CPUs without "

@@ -26,9 +26,9 @@ from experiments.stages.retraining import retrain_and_score
 from experiments.terminal.progress import LiveProgress
 from hardware.runtime.checksums import write_sums
 from hardware.worker.write_bundle import write_program
-from quant.accuracy import Accuracy
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph, RunIsland
+from quant.retraining.accuracy import Accuracy
 
 _VERSION = 1
 _ONNX = "model.onnx"

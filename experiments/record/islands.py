@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.capture.float_island import FloatIsland
-from quant.json_form import EXACT
+from quant.records.json_form import EXACT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import cannot_write
-from quant.json_form import to_plain
+from quant.records.json_form import to_plain
 
 
 def append_line(path: Path, document: Any) -> None:

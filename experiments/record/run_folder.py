@@ -15,8 +15,8 @@ from experiments.record.lines import append_line
 from experiments.record.run_record import RunRecord
 from experiments.settings.load import config_to_yaml, read_config_file
 from experiments.settings.run_config import RunConfig
-from quant.atomic_file import atomic_file, write_atomically
-from quant.json_form import to_plain
+from quant.records.atomic_file import atomic_file, write_atomically
+from quant.records.json_form import to_plain
 
 _LATEST = "latest"
 _PACKAGES = ("quant", "hardware", "env", "agents", "experiments")

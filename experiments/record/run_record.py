@@ -20,7 +20,7 @@ from experiments.record.lines import whole_lines
 from hardware.energy.energy import NO_METER
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
-from quant.json_form import from_plain
+from quant.records.json_form import from_plain
 from quant.sensitivities import SensitivityTable
 
 T = TypeVar("T", covariant=True)

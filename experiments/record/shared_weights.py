@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from experiments.errors import RunFolderError, cannot_write
 from experiments.record import files
-from quant.atomic_file import atomic_file
 from quant.network import QuantizedNetwork
+from quant.records.atomic_file import atomic_file
 
 
 class SharedWeights:

@@ -12,7 +12,7 @@ from experiments.record import files
 from experiments.record.run_record import RunRecord
 from experiments.report.page import render
 from experiments.settings.command_line import Command, run_typed
-from quant.atomic_file import write_atomically
+from quant.records.atomic_file import write_atomically
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

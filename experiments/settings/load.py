@@ -11,7 +11,7 @@ from experiments.errors import ConfigError
 from experiments.settings.keys import dotted_keys, dotted_values, unknown_key
 from experiments.settings.run_config import RunConfig
 from quant.errors import BitAllocError
-from quant.json_form import to_plain
+from quant.records.json_form import to_plain
 
 _SCHEMA_KEY = "config_schema"
 _CONFIG_SCHEMA = 1

@@ -14,8 +14,8 @@ from experiments.settings.keys import closest, dotted_values
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
-from quant.finetune import FinetuneConfig
-from quant.ranges import Count, check_ranges, within
+from quant.records.ranges import Count, check_ranges, within
+from quant.retraining.finetune import FinetuneConfig
 
 _MOST_SEEDS = 2**32
 """Seeds that numpy and torch both take."""

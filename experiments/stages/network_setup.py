@@ -10,9 +10,9 @@ from env.tasks import Split, Task, float_module, load_task
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.progress import LiveProgress
 from hardware.measuring.lock import training_lock
-from quant.accuracy import Accuracy, score_logits
 from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork, prepare
+from quant.retraining.accuracy import Accuracy, score_logits
 
 _BATCH = 256
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from env.decisions.budget import Budget, BudgetConfig
-from quant.json_form import EXACT
+from quant.records.json_form import EXACT
 
 ALL_8 = 8
 _SHARE = 1 / 3

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from env.tasks import Split
 from experiments.stages.network_setup import NetworkSetup, float_accuracy
 from hardware.measuring.lock import training_lock
-from quant.accuracy import Accuracy, integer_accuracy
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
-from quant.finetune import finetune
 from quant.network import QuantizedNetwork
+from quant.retraining.accuracy import Accuracy, integer_accuracy
+from quant.retraining.finetune import finetune
 
 Progress = Callable[[int, int], None]
 

@@ -11,8 +11,8 @@ from hardware.measure_layers import measure_layer_table
 from hardware.measuring.measurement import MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from quant.deploy_graph import DeployGraph
-from quant.json_form import to_plain
 from quant.layers import MAX_BITS
+from quant.records.json_form import to_plain
 
 _SCHEMA = 1
 

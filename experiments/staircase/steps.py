@@ -8,8 +8,8 @@ from pydantic import model_serializer
 from hardware.graph.layer_shape import LayerShape, layer_shape
 from hardware.layers.table import LayerTable, PairRow
 from quant.deploy_graph import DeployGraph
-from quant.json_form import Plain
 from quant.layers import INPUT_BITS, MAX_BITS
+from quant.records.json_form import Plain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,8 +12,8 @@ from env.decisions.budget import MEASURED_TOLERANCE
 from experiments.staircase.steps import LayerSteps
 from hardware.errors import BuildError
 from hardware.measuring.measurement import UNSTABLE_SPREAD
-from quant.json_form import Plain
 from quant.layers import MAX_BITS
+from quant.records.json_form import Plain
 
 RULE = (
     "geometric mean over layers, weighted by their time at 8 bits; widths are one group when they "

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_serializer
 from hardware.energy.energy import NO_METER
 from hardware.measuring.measurement import MeasurementSource
 from quant.allocation import Allocation
-from quant.json_form import Plain
+from quant.records.json_form import Plain
 
 T = TypeVar("T")
 

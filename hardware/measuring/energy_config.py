@@ -7,7 +7,7 @@ from hardware.energy.energy import MODELLED, NO_METER
 from hardware.energy.open_meter import WHAT_TO_CONNECT
 from hardware.energy.window import ATTEMPTS, LEAST_IDLE_SAMPLES, LEAST_SAMPLES, WindowPlan
 from hardware.errors import TargetError
-from quant.ranges import Count, Positive, check_ranges, more_than
+from quant.records.ranges import Count, Positive, check_ranges, more_than
 
 MeterKind = Literal["none", "auto", "rapl", "ina3221", "pmic", "external", "modelled"]
 

@@ -11,7 +11,7 @@ from hardware.energy.energy import NO_METER, Energy
 from hardware.facts import MeasurementFacts
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import SLOWDOWN_LIMIT
-from quant.json_form import Plain, own_form
+from quant.records.json_form import Plain, own_form
 
 MeasurementSource = Literal["measured", "simulated", "emulated"]
 

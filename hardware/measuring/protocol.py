@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from hardware.errors import TargetError
-from quant.json_form import EXACT
-from quant.ranges import Count, Natural, Positive, at_least, check_ranges
+from quant.records.json_form import EXACT
+from quant.records.ranges import Count, Natural, Positive, at_least, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

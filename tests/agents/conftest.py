@@ -26,8 +26,8 @@ from hardware.simulated import SimulatedDevice
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.convert import convert
-from quant.finetune import FinetuneConfig, TrainConfig, train_float
 from quant.network import QuantizedNetwork
+from quant.retraining.finetune import FinetuneConfig, TrainConfig, train_float
 from quant.testing import prepared
 
 CHOICES = (2, 4, 6, 8)

@@ -15,8 +15,8 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from quant.allocation import Allocation
 from quant.convert import convert
-from quant.finetune import TrainConfig
 from quant.network import QuantizedNetwork, prepare
+from quant.retraining.finetune import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from env.errors import ActionError, BudgetError
 from env.practice.scales import Scales
 from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
 from quant.allocation import Allocation
-from quant.json_form import to_plain
+from quant.records.json_form import to_plain
 
 CHOICES = (2, 3, 4, 6, 8)
 

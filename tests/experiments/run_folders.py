@@ -13,7 +13,7 @@ from experiments.stages.event_log import EventLog
 from experiments.stages.results_table import ResultRow, quantized_row
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation, LayerBits
-from quant.json_form import to_plain
+from quant.records.json_form import to_plain
 from tests.experiments.evaluations import evaluation
 
 BUDGET = Budget(latency_ms=0.09)

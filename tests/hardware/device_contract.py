@@ -20,7 +20,7 @@ from hardware.measure_layers import choose_tiles, digest_tiles, measure_layer_ta
 from hardware.measuring.measurement import Measurement
 from quant.deploy_graph import Conv2d, DeployGraph
 from quant.integer import run_graph
-from quant.json_form import from_plain, to_plain
+from quant.records.json_form import from_plain, to_plain
 from tests.hardware.graphs import digits_like, zoo
 
 

@@ -15,7 +15,7 @@ from hardware.store import Store
 from hardware.stored_device import StoredDevice
 from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
-from quant.json_form import from_plain, to_plain
+from quant.records.json_form import from_plain, to_plain
 from tests.hardware.device_contract import DeviceContract
 from tests.hardware.graphs import digits_like
 

@@ -8,9 +8,9 @@ from quant.allocation import Allocation
 from quant.calibration import sample_windows
 from quant.convert import convert
 from quant.errors import AllocationError, CaptureError
-from quant.finetune import FinetuneConfig, finetune
 from quant.network import QuantizedNetwork, prepare
 from quant.quantizer import STALE_AFTER_STEPS, ActivationQuantizer, WeightQuantizer, keep_positive
+from quant.retraining.finetune import FinetuneConfig, finetune
 from quant.torch_integer import integer_logits
 
 

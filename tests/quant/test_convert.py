@@ -7,14 +7,14 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from quant.accuracy import integer_accuracy
 from quant.allocation import Allocation, LayerBits
 from quant.convert import convert
 from quant.deploy_graph import Add, AvgPool2d, Conv2d, DeployGraph, Linear, QuantizeInput
 from quant.errors import ConvertError
-from quant.finetune import FinetuneConfig, finetune
 from quant.integer import run_graph, run_op
 from quant.network import QuantizedNetwork
+from quant.retraining.accuracy import integer_accuracy
+from quant.retraining.finetune import FinetuneConfig, finetune
 from quant.testing import (
     TinyBranchNet,
     TinyResidualNet,

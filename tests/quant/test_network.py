@@ -5,9 +5,9 @@ import torch
 
 from quant.allocation import Allocation
 from quant.errors import AllocationError
-from quant.finetune import FinetuneConfig, finetune
 from quant.network import QuantizedNetwork, prepare
 from quant.quantizer import STALE_AFTER_STEPS
+from quant.retraining.finetune import FinetuneConfig, finetune
 from quant.testing import TinyResidualNet
 
 

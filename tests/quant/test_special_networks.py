@@ -9,9 +9,9 @@ import torch
 
 from quant.capture.capture import capture
 from quant.convert import convert
-from quant.finetune import FinetuneConfig, finetune
 from quant.integer import run_graph
 from quant.network import prepare
+from quant.retraining.finetune import FinetuneConfig, finetune
 from quant.testing import prepared, random_allocation, random_images, shake_batch_norm
 from quant.torch_integer import integer_logits
 from tests.quant.special_networks import SPECIAL_NETWORKS

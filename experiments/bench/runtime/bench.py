@@ -27,7 +27,7 @@ from hardware.kernels.planning.family_limits import FamilyLimits
 from hardware.measuring.host_facts import moment_facts, standing_facts
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
-from quant.ranges import at_least, check_ranges
+from quant.records.ranges import at_least, check_ranges
 
 _CALIBRATION_IMAGES = 4
 _PACKAGES = ("onnx", "onnxruntime", "openvino", "torch")

@@ -11,7 +11,7 @@ from pydantic import Field, model_serializer
 from experiments.bench.peers.contender import Bits, Contender, Engine
 from experiments.bench.runtime.rounds import Repeats
 from quant.allocation import Allocation
-from quant.json_form import to_plain
+from quant.records.json_form import to_plain
 
 INT8 = 8
 

@@ -19,7 +19,7 @@ from hardware.kernels.schedule.schedule import Schedule, candidates, make_schedu
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.source_digest import source_digest
 from hardware.target import TargetConfig
-from quant.atomic_file import write_atomically
+from quant.records.atomic_file import write_atomically
 
 _SHARED_DEPTH = 32
 """Family depths from which one choice serves all. Measured over 11 shapes: what depth 32 chooses

@@ -15,7 +15,7 @@ from agents.search import SearchProblem
 from env.errors import TaskError
 from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
-from quant.finetune import FinetuneConfig
+from quant.retraining.finetune import FinetuneConfig
 
 QUICK = AMEDConfig(samples=4, finetune=FinetuneConfig(steps=2), validation_images=64)
 Problems = Callable[..., SearchProblem]

@@ -12,9 +12,9 @@ from env.evaluating.evaluator import Evaluator
 from env.evaluating.stored_accuracies import StoredAccuracies
 from hardware.store import Store
 from quant.allocation import Allocation
-from quant.finetune import FinetuneConfig, finetune, images_seen
-from quant.json_form import to_plain
 from quant.network import QuantizedNetwork
+from quant.records.json_form import to_plain
+from quant.retraining.finetune import FinetuneConfig, finetune, images_seen
 from tests.conftest import Digits
 from tests.env.conftest import SmallDigits
 

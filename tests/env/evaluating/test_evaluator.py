@@ -23,8 +23,8 @@ from hardware.simulated import SimulatedDevice
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
-from quant.finetune import FinetuneConfig
-from quant.json_form import to_plain
+from quant.records.json_form import to_plain
+from quant.retraining.finetune import FinetuneConfig
 from tests.env.conftest import SmallDigits
 
 

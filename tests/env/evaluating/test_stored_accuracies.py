@@ -3,10 +3,10 @@ from pathlib import Path
 
 from env.evaluating.stored_accuracies import StoredAccuracies, network_digest
 from hardware.store import Store
-from quant.accuracy import Accuracy
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.network import QuantizedNetwork
+from quant.retraining.accuracy import Accuracy
 
 
 def test_every_change_of_a_layers_bits_changes_its_codes_and_the_stored_key(

@@ -10,8 +10,8 @@ from env.errors import TaskError
 from env.tasks import Task, TaskConfig, checkpoint_path, float_module, load_task
 from env.tasks.networks.cifar_resnet import cifar_resnet
 from quant.errors import DataError
-from quant.finetune import TrainConfig
 from quant.network import prepare
+from quant.retraining.finetune import TrainConfig
 
 
 def test_splits_are_disjoint_stratified_and_the_same_every_time() -> None:

@@ -14,7 +14,7 @@ from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from experiments.terminal.progress import LiveProgress
 from hardware.kernels.compiling.compile_pool import CompileReport
 from quant.convert import convert
-from quant.json_form import to_plain
+from quant.records.json_form import to_plain
 
 
 def test_random_allocations_differ_and_fit_a_network_with_tied_tensors() -> None:

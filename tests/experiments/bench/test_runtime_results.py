@@ -16,7 +16,7 @@ from experiments.bench.runtime.results import (
 from experiments.bench.runtime.rounds import Repeats
 from experiments.bench.runtime.table import draw_runtime
 from quant.allocation import Allocation, LayerBits
-from quant.json_form import to_plain
+from quant.records.json_form import to_plain
 
 MIXED = Allocation.of({"conv": LayerBits(weight_bits=3, activation_bits=8)})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hardware.measuring.measurement import Measurement
-from quant.json_form import from_plain
+from quant.records.json_form import from_plain
 
 _ROOT = Path(__file__).resolve().parents[3]
 EVALUATIONS = 5

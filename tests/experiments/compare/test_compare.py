@@ -12,7 +12,7 @@ from experiments.compare.job import run_job
 from experiments.compare.plan import Job
 from experiments.compare.rows import Row
 from experiments.terminal.exit_codes import DONE, INTERRUPTED, USER_MISTAKE
-from quant.json_form import from_plain
+from quant.records.json_form import from_plain
 
 FLAGS = [
     *("--methods", "uniform", "random", "--budgets", "0.35", "0.7", "--seeds", "1"),

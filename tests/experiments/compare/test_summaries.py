@@ -18,7 +18,7 @@ from experiments.compare.plan import Plan
 from experiments.compare.rows import Row, append_row, read_rows, rows_csv
 from experiments.compare.tables import draw_answers, draw_costs
 from experiments.errors import ConfigError, RunFolderError
-from quant.json_form import from_plain, to_plain
+from quant.records.json_form import from_plain, to_plain
 from tests.experiments.compare.made_up import answer, comparison, row
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from experiments.export.card import CardFacts, model_card
 from experiments.record.islands import ListedIsland
-from quant.accuracy import Accuracy
 from quant.allocation import Allocation, LayerBits
+from quant.retraining.accuracy import Accuracy
 
 FACTS = CardFacts(
     bundle={

@@ -14,7 +14,7 @@ from experiments.record.islands import ListedIsland
 from experiments.report.command import main, write_report
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from quant.allocation import Allocation, LayerBits
-from quant.json_form import to_plain
+from quant.records.json_form import to_plain
 from tests.experiments.run_folders import begin, evaluations, make_run
 
 SECTIONS = (

@@ -10,7 +10,7 @@ from experiments.stages.measured import anchored
 from experiments.stages.resource_budget import UniformFigures, decide_budget
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
-from quant.json_form import from_plain, to_plain
+from quant.records.json_form import from_plain, to_plain
 
 
 def test_a_table_of_a_slow_minute_does_not_make_a_reachable_budget_look_impossible() -> None:

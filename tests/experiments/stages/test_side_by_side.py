@@ -15,7 +15,7 @@ from hardware.facts import MachineFacts
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import MeasurementSource
 from quant.deploy_graph import DeployGraph
-from quant.json_form import to_plain
+from quant.records.json_form import to_plain
 from tests.experiments.evaluations import measurement
 
 

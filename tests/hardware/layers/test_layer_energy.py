@@ -14,7 +14,7 @@ from hardware.simulated import SimulatedDevice
 from hardware.target import TargetConfig
 from quant.allocation import Allocation, LayerBits
 from quant.deploy_graph import DeployGraph
-from quant.json_form import from_plain, to_plain
+from quant.records.json_form import from_plain, to_plain
 from tests.hardware.graphs import zoo
 
 CHOICES = (2, 4, 8)

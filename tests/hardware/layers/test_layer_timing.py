@@ -13,7 +13,7 @@ from hardware.layers.timing import Sample, time_layers
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import simulated_layer_us
 from quant.deploy_graph import DeployGraph
-from quant.json_form import from_plain, to_plain
+from quant.records.json_form import from_plain, to_plain
 from tests.hardware.graphs import digits_like
 
 OVERHEAD_US = 3.5

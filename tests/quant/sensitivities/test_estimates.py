@@ -8,8 +8,8 @@ import torch
 
 from quant.allocation import Allocation
 from quant.errors import BitAllocError
-from quant.json_form import from_plain, to_plain
 from quant.network import QuantizedNetwork
+from quant.records.json_form import from_plain, to_plain
 from quant.sensitivities import (
     SensitivityTable,
     fisher_sensitivity,

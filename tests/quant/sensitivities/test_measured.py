@@ -6,8 +6,8 @@ import torch
 
 from quant.allocation import Allocation
 from quant.errors import BitAllocError
-from quant.json_form import from_plain, to_plain
 from quant.network import QuantizedNetwork
+from quant.records.json_form import from_plain, to_plain
 from quant.sensitivities import SensitivityTable, measured_sensitivity
 from quant.sensitivities.batches import batches_of
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from quant.errors import BitAllocError
-from quant.json_form import from_plain, to_plain
+from quant.records.json_form import from_plain, to_plain
 from quant.sensitivities import Orthogonality, orthogonality
 from quant.sensitivities.orthogonality import similarity
 from tests.quant.sensitivities.exact import small_batches, small_network

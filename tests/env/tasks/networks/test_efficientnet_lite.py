@@ -16,9 +16,9 @@ from env.tasks import TaskConfig
 from env.tasks.networks.efficientnet_lite import EfficientNetLite0, SameConv2d, pretrained_file
 from env.tasks.weights import load_weights
 from quant.allocation import Allocation
-from quant.compensation import compensate
 from quant.convert import convert
 from quant.network import prepare
+from quant.retraining.compensation import compensate
 from quant.torch_integer import integer_logits
 
 SIZE = 224

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from quant.compensation import compensate
 from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
-from quant.ranges import Count, Natural, Positive, at_least, check_ranges
+from quant.records.ranges import Count, Natural, Positive, at_least, check_ranges
+from quant.retraining.compensation import compensate
 
 Progress = Callable[[int, int], None]
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
@@ -37,7 +37,8 @@ class FinetuneConfig:
     """L2 penalty on weights and biases; none on the quantizers' steps."""
     compensation_images: Natural = 0
     """Training images over which weights are rounded so that their errors cancel, before the first
-    step (see `quant.compensation`); 0: none. With no steps at all, quantization after training."""
+    step (see `quant.retraining.compensation`); 0: none. With no steps at all, quantization after
+    training."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot train.

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from quant.errors import TrainingError
-from quant.finetune import FinetuneConfig, TrainConfig, finetune, train_float
 from quant.network import QuantizedNetwork
+from quant.retraining.finetune import FinetuneConfig, TrainConfig, finetune, train_float
 from quant.testing import TinyResidualNet, at_bits
 
 

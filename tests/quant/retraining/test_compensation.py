@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from quant.allocation import Allocation, LayerBits
-from quant.compensation import compensate, round_compensated
 from quant.convert import convert
 from quant.errors import TrainingError
-from quant.finetune import FinetuneConfig, finetune, images_seen
 from quant.layers import INPUT_BITS
 from quant.network import QuantizedNetwork
 from quant.quantizer import weight_limit
+from quant.retraining.compensation import compensate, round_compensated
+from quant.retraining.finetune import FinetuneConfig, finetune, images_seen
 from quant.testing import TinyBranchNet, TinyGatedNet, at_bits, prepared, random_images
 from quant.torch_integer import integer_logits
 from tests.quant.special_networks import SPECIAL_NETWORKS

@@ -9,7 +9,7 @@ import pytest
 
 from quant.allocation import Allocation, LayerBits
 from quant.errors import AllocationError
-from quant.json_form import EXACT, from_plain, to_plain
+from quant.records.json_form import EXACT, from_plain, to_plain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

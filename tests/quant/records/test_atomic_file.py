@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from quant.atomic_file import atomic_file, write_atomically
+from quant.records.atomic_file import atomic_file, write_atomically
 
 
 def test_a_new_file_has_the_usual_rights_and_replaces_the_old_one(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import pytest
 
 from quant.errors import TrainingError
-from quant.ranges import Count, Part, Positive, check_ranges, within
+from quant.records.ranges import Count, Part, Positive, check_ranges, within
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,1 @@
+"""Training at the chosen bits: finetuning, compensated rounding, and what is still right."""
