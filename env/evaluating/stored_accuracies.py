@@ -6,6 +6,7 @@ evaluations, an accuracy depends on every evaluation before it.
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hardware.store import Store
 from quant.allocation import Allocation
 from quant.network import QuantizedNetwork
 from quant.records.json_form import from_plain, to_plain
+from quant.records.source_digest import digest_of_folder
 from quant.retraining.accuracy import Accuracy
 
 
@@ -26,12 +28,10 @@ def network_digest(network: QuantizedNetwork) -> str:
     return digest.hexdigest()
 
 
+@cache
 def code_digest() -> str:
     """Return a digest of the sources that retrain and score, so that no edit keeps old results."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(quant.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return digest_of_folder(Path(quant.__file__).parent)
 
 
 class StoredAccuracies:

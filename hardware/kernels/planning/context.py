@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,8 @@ from hardware.kernels.families.family import Family
 from hardware.kernels.schedule.schedule import Schedule, make_schedule
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.layout import Layout
-from hardware.kernels.source_digest import source_digest
 from quant.deploy_graph import DeployGraph
+from quant.records.source_digest import digest_of_folder
 
 _GENERIC = "generic"
 """Family of kernels that are written for every target."""
@@ -83,3 +85,9 @@ class PlanContext:
 def limits(zero_point: int, clip_min: int, clip_max: int) -> npt.NDArray[np.float32]:
     """Return the run-time limits of a requantization: float32 `[3]`, exact for codes."""
     return np.array([zero_point, clip_min, clip_max], dtype=np.float32)
+
+
+@cache
+def source_digest() -> str:
+    """Return the digest of the kernels' own sources: older kernels are never taken for newer."""
+    return digest_of_folder(Path(__file__).parents[1])

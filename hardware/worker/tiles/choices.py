@@ -15,9 +15,9 @@ from typing import Any
 from hardware.kernels.compiling.cache import cache_folder
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.family import Family
+from hardware.kernels.planning.context import source_digest
 from hardware.kernels.schedule.schedule import Schedule, candidates, make_schedule
 from hardware.kernels.shapes.geometry import Geometry
-from hardware.kernels.source_digest import source_digest
 from hardware.target import TargetConfig
 from quant.records.atomic_file import write_atomically
 

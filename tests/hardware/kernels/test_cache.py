@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hardware.kernels
 from hardware.errors import BuildError, ToolchainError
 from hardware.kernels.compiling import cache as cache_module
 from hardware.kernels.compiling.cache import KernelCache, cache_folder
 from hardware.kernels.compiling.plan import KernelPlan
+from hardware.kernels.planning.context import source_digest
 from hardware.target import TargetConfig
 from quant.deploy_graph import Requantize
+from quant.records.source_digest import digest_of_folder
 from tests.hardware.kernels.single_op import Bench
 
 OP = Requantize(input="x", output="y", multiplier=0.1, zero_point=0, clip_min=0, clip_max=255)
@@ -151,3 +154,9 @@ def test_the_default_folder_follows_the_user(monkeypatch: pytest.MonkeyPatch) ->
     assert cache_folder("", "kernels") == Path("/somewhere/bitalloc/kernels")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder("", "kernels") == Path.home() / ".cache/bitalloc/kernels"
+
+
+def test_the_kernels_own_digest_is_that_of_their_folder() -> None:
+    folder = Path(str(hardware.kernels.__file__)).parent
+    assert (folder / "families").is_dir()
+    assert source_digest() == digest_of_folder(folder)

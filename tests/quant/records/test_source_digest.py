@@ -1,11 +1,10 @@
-"""The digest of the kernels' sources: what changes it, and what does not."""
+"""The digest of sources: what changes it, and what does not."""
 
 from pathlib import Path
 
 import pytest
 
-from hardware.kernels import source_digest as source_digest_module
-from hardware.kernels.source_digest import digest_of_folder, source_digest
+from quant.records.source_digest import digest_of_folder
 
 SOURCE = '''"""A module."""
 
@@ -90,9 +89,3 @@ def test_the_folder_itself_may_be_anywhere(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         digests.add(_digest(tmp_path / name))
     assert len(digests) == 1
-
-
-def test_the_kernels_own_digest_is_that_of_their_folder() -> None:
-    folder = Path(source_digest_module.__file__).parent
-    assert (folder / "families").is_dir()
-    assert source_digest() == digest_of_folder(folder)

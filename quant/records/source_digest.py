@@ -1,15 +1,8 @@
-"""The digest of the kernels' sources, which a comment does not change."""
+"""The digest of a folder's sources, which a comment does not change."""
 
 import ast
 import hashlib
-from functools import cache
 from pathlib import Path
-
-
-@cache
-def source_digest() -> str:
-    """Return the digest of the kernels' own sources: older kernels are never taken for newer."""
-    return digest_of_folder(Path(__file__).parent)
 
 
 def digest_of_folder(folder: Path) -> str:
