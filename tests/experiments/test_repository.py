@@ -1,5 +1,6 @@
 """The repository itself: names that tools like to ignore are tracked."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -20,3 +21,22 @@ def test_git_tracks_env_which_ready_made_ignore_files_leave_out() -> None:
     assert "env/__init__.py" in tracked
     assert git("check-ignore", "env/new_file.py").returncode == 1
     assert git("check-ignore", "runs/new_run").returncode == 0
+
+
+NAMED = re.compile(r"`((?:quant|hardware|env|agents|experiments|tests|tools|docs)/[\w./]*)[`:]")
+"""A path in a document, alone in backticks or with what is in it behind a colon."""
+
+
+def test_documents_name_files_that_are_there() -> None:
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        named = set(NAMED.findall(document.read_text(encoding="utf-8"))) - {"agents/mine/mine.py"}
+        missing = sorted(path for path in named if not (ROOT / path).exists())
+        assert not missing, f"{document.name}: {missing}"
+
+
+def test_rooms_hold_sixteen_files_at_most() -> None:
+    """More files than that, and nobody finds the one by looking."""
+    for top in ("quant", "hardware", "env", "agents", "experiments", "tests"):
+        for folder in (ROOT / top, *(ROOT / top).rglob("*/")):
+            files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+            assert len(files) <= 16, folder.relative_to(ROOT)
