@@ -192,7 +192,7 @@ class FormulaEvaluator:
             accuracy_se=0.0,
             loss=0.0,
             model_bytes=model_bytes(self._layers, allocation),
-            measurement=None if self._practice else self._simulated(predicted_ms, predicted_mj),
+            measurement=None if self._practice else self._simulate(predicted_ms, predicted_mj),
             predicted_ms=predicted_ms,
             predicted_mj=predicted_mj,
             practice=self._practice,
@@ -201,7 +201,7 @@ class FormulaEvaluator:
         self.evaluations.append(evaluation)
         return evaluation
 
-    def _simulated(self, latency_ms: float, energy_mj: float | None) -> Measurement:
+    def _simulate(self, latency_ms: float, energy_mj: float | None) -> Measurement:
         return Measurement(
             values_ms=(latency_ms,) * 5,
             loops=1,

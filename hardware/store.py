@@ -42,7 +42,7 @@ class Store(Closing):
     def __init__(self, path: Path) -> None:
         """Open `path`, creating the file and its folder when they are missing."""
         self.path = path
-        with self._errors_named():
+        with self._name_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             # Autocommit: each statement is a transaction, so nothing is ever left half written.
             self._connection = sqlite3.connect(
@@ -57,7 +57,7 @@ class Store(Closing):
     def get(self, kind: ResultKind, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the document stored under exactly this key, or None."""
         text = canonical_json(key)
-        with self._errors_named():
+        with self._name_errors():
             row = self._connection.execute(
                 "SELECT document FROM results WHERE kind = ? AND digest = ? AND key = ?",
                 (kind, _digest(text), text),
@@ -70,7 +70,7 @@ class Store(Closing):
     def put(self, kind: ResultKind, key: Mapping[str, Any], document: Mapping[str, Any]) -> None:
         """Store a document; the first one under a key stays, since both are true."""
         text = canonical_json(key)
-        with self._errors_named():
+        with self._name_errors():
             self._connection.execute(
                 "INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?, ?)",
                 (kind, _digest(text), text, json.dumps(document), time.time()),
@@ -78,7 +78,7 @@ class Store(Closing):
 
     def count(self, kind: ResultKind) -> int:
         """Return how many results of a kind the store holds."""
-        with self._errors_named():
+        with self._name_errors():
             row = self._connection.execute(
                 "SELECT count(*) FROM results WHERE kind = ?", (kind,)
             ).fetchone()
@@ -131,7 +131,7 @@ class Store(Closing):
         )
 
     @contextmanager
-    def _errors_named(self) -> Iterator[None]:
+    def _name_errors(self) -> Iterator[None]:
         """Turn SQLite's and the file system's errors into one sentence that names the file."""
         try:
             yield

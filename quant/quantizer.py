@@ -128,7 +128,7 @@ class WeightQuantizer(nn.Module):
             best = torch.where(better, error, best)
             chosen = torch.where(better, step[:, 0], chosen)
         if windows is not None:
-            chosen = _refined(flat, chosen, limit, windows)
+            chosen = _refine_steps(flat, chosen, limit, windows)
         self.steps[bits - MIN_BITS] = chosen
         self.floors[bits - MIN_BITS] = chosen * _SHARE_KEPT
 
@@ -143,7 +143,7 @@ class WeightQuantizer(nn.Module):
         return fake_quantize(weight, step, -limit, limit, values=weight[0].numel())
 
 
-def _refined(
+def _refine_steps(
     weight: torch.Tensor, steps: torch.Tensor, limit: int, windows: torch.Tensor
 ) -> torch.Tensor:
     """Return the steps near `steps` `[out]` with the smallest squared error of the outputs."""

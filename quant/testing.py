@@ -134,7 +134,7 @@ def random_images(count: int, shape: Sequence[int] = (1, 8, 8), seed: int = 0) -
     return torch.randn(count, *shape, generator=generator)
 
 
-def prepared(module: nn.Module, images: torch.Tensor) -> QuantizedNetwork:
+def prepare_calibrated(module: nn.Module, images: torch.Tensor) -> QuantizedNetwork:
     """Return the module with quantizers calibrated on `images`, in evaluation mode."""
     network = prepare(module, images[:1])
     network.calibrate(images)

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 
 from quant.network import QuantizedNetwork
 from quant.retraining.finetune import TrainConfig, train_float
-from quant.testing import TinyResidualNet, prepared
+from quant.testing import TinyResidualNet, prepare_calibrated
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ def trained_net(digits: Digits) -> TinyResidualNet:
 
 @pytest.fixture(scope="session")
 def _calibrated(trained_net: TinyResidualNet, digits: Digits) -> QuantizedNetwork:
-    return prepared(trained_net, digits.train_images[:256])
+    return prepare_calibrated(trained_net, digits.train_images[:256])
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ class AMEDChain:
             self._network.load_state_dict(before)
             return -config.penalty * max(0.0, threshold)
         found = self._validate()
-        cost = self._cost.predicted(spending.allocation(self._columns))
+        cost = self._cost.predict(spending.allocation(self._columns))
         zeta = config.loss_weight * found.loss + config.cost_weight * cost
         zeta_8 = config.loss_weight * problem.reference.loss + config.cost_weight
         return math.log10(zeta_8 / zeta) - config.penalty * max(0.0, threshold - found.value)

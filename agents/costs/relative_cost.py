@@ -43,7 +43,7 @@ class RelativeCost:
         }
         self._all8 = Allocation.uniform(problem.layers, INPUT_BITS)
 
-    def predicted(self, allocation: Allocation) -> float:
+    def predict(self, allocation: Allocation) -> float:
         """Return the cost by the layer table, or exactly where it needs no measurement."""
         return float(
             np.mean(
@@ -51,7 +51,7 @@ class RelativeCost:
             )
         )
 
-    def measured(self, evaluation: Evaluation) -> float:
+    def of_evaluation(self, evaluation: Evaluation) -> float:
         """Return the cost with what was measured in place of the table's."""
         shares = []
         for kind in self._kinds:
@@ -93,11 +93,11 @@ def proxy_spending(problem: SearchProblem, kind: CostKind) -> Spending:
     proxies = None if kind in RESOURCES else _proxy_pairs(problem, kind)
     column = RESOURCES.index(kind) if kind in RESOURCES else 0
 
-    def priced(layer: str, pair: tuple[int, int]) -> int:
+    def price_of(layer: str, pair: tuple[int, int]) -> int:
         return int(costs.pairs[layer][pair][column]) if proxies is None else proxies[layer][pair]
 
     pairs = {
-        layer: {pair: np.array([priced(layer, pair), 0, 0], dtype=np.int64) for pair in row}
+        layer: {pair: np.array([price_of(layer, pair), 0, 0], dtype=np.int64) for pair in row}
         for layer, row in costs.pairs.items()
     }
     table = CostTable(pairs=pairs, fixed=np.zeros(3, dtype=np.int64))

@@ -74,7 +74,7 @@ class Spending:
         # [layers, weight choices, activation choices, resources]
         self._costs = pairs[..., list(self.resources)]
 
-    def used(self, columns: Columns) -> Shares:
+    def shares(self, columns: Columns) -> Shares:
         """Return the share of each limit that rows of columns `[..., decisions]` use."""
         shares: Shares = self._total(columns) / self.limits
         return shares

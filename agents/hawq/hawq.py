@@ -4,7 +4,7 @@ from agents.hawq.config import HAWQConfig
 from agents.search import SearchProblem, SearchResult
 from agents.solvers.cost_model import layer_losses
 from agents.solvers.exact import solve_exact
-from agents.solvers.solve_once import search_solved
+from agents.solvers.solve_once import search_by_solving
 
 
 def search(problem: SearchProblem, config: HAWQConfig, *, seed: int) -> SearchResult:
@@ -16,4 +16,4 @@ def search(problem: SearchProblem, config: HAWQConfig, *, seed: int) -> SearchRe
     """
     rises = problem.sensitivities.table("hessian").rises
     losses = layer_losses(problem.layers, problem.bit_choices, rises)
-    return search_solved(problem, losses, solve_exact, name="hawq", cost=config.cost)
+    return search_by_solving(problem, losses, solve_exact, name="hawq", cost=config.cost)

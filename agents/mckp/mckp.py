@@ -8,7 +8,7 @@ from agents.solvers.choice_problem import ChoiceProblem, Picks
 from agents.solvers.cost_model import layer_losses
 from agents.solvers.exact import solve_exact
 from agents.solvers.greedy import Groups, pick_fresh
-from agents.solvers.solve_once import search_solved
+from agents.solvers.solve_once import search_by_solving
 
 
 def solve_greedy(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Picks | None:
@@ -31,4 +31,4 @@ def search(problem: SearchProblem, config: MCKPConfig, *, seed: int) -> SearchRe
     rises = problem.sensitivities.table(config.sensitivity).rises
     losses = layer_losses(problem.layers, problem.bit_choices, rises)
     solve = solve_greedy if config.solver == "greedy" else solve_exact
-    return search_solved(problem, losses, solve, name="mckp", cost=config.cost)
+    return search_by_solving(problem, losses, solve, name="mckp", cost=config.cost)

@@ -87,16 +87,16 @@ def _answer(
     allocation = spending.allocation(columns)
     known = problem.seen().get(allocation)
     if known is None and not spending.inside(columns):
-        trial.set_constraint("budget", float(np.maximum(spending.used(columns) - 1.0, 0.0).sum()))
+        trial.set_constraint("budget", float(np.maximum(spending.shares(columns) - 1.0, 0.0).sum()))
         # No accuracy was looked at, and none is compared with that of a child inside.
-        study.tell(trial, [0.0, cost.predicted(allocation)])
+        study.tell(trial, [0.0, cost.predict(allocation)])
         return False
     evaluation = known or problem.evaluator.evaluate([allocation])[0]
     if evaluation.error:
         study.tell(trial, state=_optuna().trial.TrialState.FAIL)
     else:
         trial.set_constraint("budget", _excess(problem, evaluation))
-        study.tell(trial, [evaluation.accuracy, cost.measured(evaluation)])
+        study.tell(trial, [evaluation.accuracy, cost.of_evaluation(evaluation)])
     return known is None
 
 

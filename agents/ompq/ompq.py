@@ -11,7 +11,7 @@ from agents.solvers.choice_problem import ChoiceProblem, LayerChoices, Picks
 from agents.solvers.cost_model import Losses
 from agents.solvers.exact import solve_relaxed
 from agents.solvers.greedy import Groups, pick_fresh
-from agents.solvers.solve_once import search_solved
+from agents.solvers.solve_once import search_by_solving
 from env.decisions.decisions import decision_sequence
 from quant.sensitivities import Orthogonality
 
@@ -64,7 +64,7 @@ def search(problem: SearchProblem, config: OMPQConfig, *, seed: int) -> SearchRe
     worth = bit_worth(importance(problem.sensitivities.orthogonality(), config.beta))
     losses = _losses(problem, worth)
     solve = solve_rounded if config.activations == "allocated" else _solve_uniform
-    return search_solved(problem, losses, solve, name="ompq", cost=config.cost)
+    return search_by_solving(problem, losses, solve, name="ompq", cost=config.cost)
 
 
 def _losses(problem: SearchProblem, worth: Mapping[str, float]) -> Losses:

@@ -57,8 +57,8 @@ def _lower(
     """Lower until inside; where single steps lead nowhere, take the nearest choices inside."""
     while not spending.inside(columns):
         rows, changed = _variants(columns, losses.shape[1], -1, held)
-        over = np.maximum(spending.used(columns) - 1.0, 0.0).sum()
-        saved = over - np.maximum(spending.used(rows) - 1.0, 0.0).sum(axis=-1)
+        over = np.maximum(spending.shares(columns) - 1.0, 0.0).sum()
+        saved = over - np.maximum(spending.shares(rows) - 1.0, 0.0).sum(axis=-1)
         if not (saved > 0).any():
             return spending.nearest(columns)
         lost = _loss_of(losses, rows, changed) - losses[changed, columns[changed]]
@@ -74,7 +74,7 @@ def _fill(columns: Columns, losses: Vector, spending: Spending, held: int | None
             return columns
         rows, changed = rows[fits], changed[fits]
         gained = losses[changed, columns[changed]] - _loss_of(losses, rows, changed)
-        spent = (spending.used(rows) - spending.used(columns)).max(axis=-1, initial=0.0)
+        spent = (spending.shares(rows) - spending.shares(columns)).max(axis=-1, initial=0.0)
         columns = rows[int(np.argmax(gained / np.maximum(spent, _SMALLEST)))]
 
 

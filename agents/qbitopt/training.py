@@ -201,7 +201,7 @@ def solve_columns(
     for _ in range(_LINEARISATIONS):
         if proxy is None:
             slopes = spending.slopes(columns)
-            fixed = spending.used(columns) - choices[columns] @ slopes
+            fixed = spending.shares(columns) - choices[columns] @ slopes
             bits = solve_bits(
                 weights, slopes, 1.0 - fixed, low=choices[0], high=choices[-1], model=model
             )

@@ -93,7 +93,7 @@ class ChoiceProblem:
             chosen.append(layer.pairs.index(pair))
         return tuple(chosen)
 
-    def known(self, allocations: Iterable[Allocation]) -> frozenset[Picks]:
+    def known_picks(self, allocations: Iterable[Allocation]) -> frozenset[Picks]:
         """Return the picks of allocations, without those that are no choice here."""
         found = (self.picks(allocation) for allocation in allocations)
         return frozenset(picks for picks in found if picks is not None)

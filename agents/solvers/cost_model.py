@@ -75,7 +75,7 @@ class CostModel:
         """
         for limit in dict.fromkeys([self._problem.corrected_budget(), self._problem.budget]):
             within = self.within(limit)
-            if (picks := self._solve(solve, within, within.known(seen))) is not None:
+            if (picks := self._solve(solve, within, within.known_picks(seen))) is not None:
                 return within.allocation(picks)
         return None
 

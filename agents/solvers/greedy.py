@@ -59,11 +59,11 @@ class Groups:
 
     def from_picks(self, picks: Picks) -> Picks | None:
         """Bring picks inside the limits by the same steps, and fill what is left of them."""
-        return self._settle(self._chosen(picks))
+        return self._settle(self._nearest_options(picks))
 
     def neighbours(self, picks: Picks) -> list[Picks]:
         """Return what settles when one group is held at another option, least loss first."""
-        start, found = self._chosen(picks), []
+        start, found = self._nearest_options(picks), []
         for held, group in enumerate(self.groups):
             for option in range(len(group.losses)):
                 if option != start[held]:
@@ -129,7 +129,7 @@ class Groups:
                 picks[position] = int(pick)
         return tuple(picks)
 
-    def _chosen(self, picks: Picks) -> Integers:
+    def _nearest_options(self, picks: Picks) -> Integers:
         """Return the options nearest to picks: a dominated combination stands for none itself."""
         chosen = []
         for group in self.groups:

@@ -6,7 +6,7 @@ from agents.solvers.cost_model import CostModel, Losses, Solve
 from agents.uniform import evaluate_uniform
 
 
-def search_solved(
+def search_by_solving(
     problem: SearchProblem, losses: Losses, solve: Solve, *, name: str, cost: CostKind
 ) -> SearchResult:
     """Evaluate the uniform allocations, the method's answer, and then the next best.

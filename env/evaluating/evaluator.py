@@ -115,7 +115,7 @@ class Evaluator:
         while self._past:
             self.evaluations.append(self._past.popleft())
 
-    def _known(self, allocation: Allocation) -> Evaluation | None:
+    def _take_past(self, allocation: Allocation) -> Evaluation | None:
         """Return the past evaluation of an allocation; asked in another order, all are adopted."""
         if self._past and self._past[0].allocation == allocation:
             self.evaluations.append(self._past.popleft())
@@ -125,7 +125,7 @@ class Evaluator:
         return next((item for item in left if item.allocation == allocation), None)
 
     def _evaluate(self, allocation: Allocation) -> Evaluation:
-        if known := self._known(allocation):
+        if known := self._take_past(allocation):
             return known
         self._check_limit(waiting=0)
         trained = self._train_one(allocation)
@@ -147,7 +147,7 @@ class Evaluator:
             for allocation in allocations:
                 if self._past:
                     finish(0)  # the past was recorded in this order
-                    if known := self._known(allocation):
+                    if known := self._take_past(allocation):
                         found.append(known)
                         continue
                 self._check_limit(len(waiting))

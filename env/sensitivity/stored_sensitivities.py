@@ -79,7 +79,7 @@ class StoredSensitivities:
         """
         if kind not in self._tables:
             batches = self._batches(self._config.images)
-            self._tables[kind] = self._kept(
+            self._tables[kind] = self._read_or_make(
                 kind, SensitivityTable, batches, lambda: self._estimate(kind, batches)
             )
             self._ledger.add(training_samples=self._tables[kind].samples)
@@ -94,7 +94,7 @@ class StoredSensitivities:
         if self._orthogonality is None:
             batches = self._batches(self._config.orthogonality_images)
             report = self._reporter("orthogonality")
-            self._orthogonality = self._kept(
+            self._orthogonality = self._read_or_make(
                 "orthogonality",
                 Orthogonality,
                 batches,
@@ -114,7 +114,7 @@ class StoredSensitivities:
         draws = self._config.draws
         return hessian_sensitivity(network, batches, WIDTHS, draws=draws, progress=report)
 
-    def _kept(
+    def _read_or_make(
         self, kind: str, form: type[T], batches: tuple[Batch, ...], make: Callable[[], T]
     ) -> T:
         key = {

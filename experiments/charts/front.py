@@ -102,7 +102,7 @@ def front_chart(
                 )
                 for (uniform, outside), marks in sorted(kinds.items())
             ),
-            *(_reported(row, left_ms - room_ms, right_ms + room_ms) for row in rows),
+            *(_final_series(row, left_ms - room_ms, right_ms + room_ms) for row in rows),
         ),
         x_limit=None
         if budget_ms is None
@@ -163,7 +163,7 @@ def _tip(item: Evaluation, width: int | None) -> str:
     )
 
 
-def _reported(row: Mapping[str, Any], low_ms: float, high_ms: float) -> Series:
+def _final_series(row: Mapping[str, Any], low_ms: float, high_ms: float) -> Series:
     """Return a row of the final table, with its standard error and interquartile range.
 
     What of the latter lies beyond `low_ms` and `high_ms` is cut off.

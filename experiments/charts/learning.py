@@ -38,8 +38,8 @@ def evaluation_charts(
         (item, 100 * item.accuracy, f"{100 * item.accuracy:.2f} ± {100 * item.accuracy_se:.2f} %")
         for item in done
     ]
-    latencies = _measured(done, lambda item: item.latency_ms, "ms")
-    energies = _measured(done, lambda item: item.energy_mj, "mJ")
+    latencies = _measured_points(done, lambda item: item.latency_ms, "ms")
+    energies = _measured_points(done, lambda item: item.energy_mj, "mJ")
     charts = [
         _evaluation_chart("accuracy", "%", accuracies, None),
         _evaluation_chart("latency", "ms", latencies, limits.get("latency_ms")),
@@ -74,7 +74,7 @@ _Point = tuple[Evaluation, float, str]
 """An evaluation, a figure of it, and the figure in words."""
 
 
-def _measured(
+def _measured_points(
     evaluations: Sequence[Evaluation], value: Callable[[Evaluation], float | None], unit: str
 ) -> list[_Point]:
     return [

@@ -54,7 +54,7 @@ class Plan:
                 )
         for name, values in (("methods", self.methods), ("budgets", self.budgets)):
             if not values or len(set(values)) != len(values):
-                raise ConfigError(f"--{name}: expected different ones, found {_listed(values)}")
+                raise ConfigError(f"--{name}: expected different ones, found {_join_words(values)}")
         check_ranges(self, "--", ConfigError)
 
     @property
@@ -68,5 +68,5 @@ class Plan:
         )
 
 
-def _listed(values: Sequence[object]) -> str:
+def _join_words(values: Sequence[object]) -> str:
     return " ".join(map(str, values)) or "none"

@@ -28,17 +28,17 @@ def _parts(to: Writer, given: Given) -> list[str]:
     expect(dim != 0 and all(isinstance(size, int) for size in sizes), "it splits the batch")
     starts = np.cumsum([0, *sizes]).tolist()
     pairs = pairwise(starts)
-    return [_sliced(to, given["self"], dim, start, end, 1) for start, end in pairs]
+    return [_emit_slice(to, given["self"], dim, start, end, 1) for start, end in pairs]
 
 
 def _slice(to: Writer, given: Given) -> str:
     start, end, step = given["start"] or 0, given["end"], given["step"]
     end = _END if end is None else end
     expect(all(isinstance(place, int) for place in (start, end, step)), "it slices the batch")
-    return _sliced(to, given["self"], given["dim"], start, end, step)
+    return _emit_slice(to, given["self"], given["dim"], start, end, step)
 
 
-def _sliced(to: Writer, value: Any, dim: int, start: int, end: int, step: int) -> str:
+def _emit_slice(to: Writer, value: Any, dim: int, start: int, end: int, step: int) -> str:
     places = [to.constant([place]) for place in (start, end, dim, step)]
     return to.emit("Slice", [value, *places])
 

@@ -98,7 +98,7 @@ def _conv(to: Writer, given: Given) -> str:
         pads = 2 * _spatial(padding, kernel)
     return to.emit(
         "Conv",
-        _weighted(given),
+        _weighted_inputs(given),
         strides=_spatial(given["stride"], kernel),
         pads=pads,
         dilations=dilations,
@@ -110,7 +110,7 @@ def _conv_transpose(to: Writer, given: Given) -> str:
     kernel = to.shape(given["weight"])[2:]
     return to.emit(
         "ConvTranspose",
-        _weighted(given),
+        _weighted_inputs(given),
         strides=_spatial(given["stride"], kernel),
         pads=2 * _spatial(given["padding"], kernel),
         output_padding=_spatial(given["output_padding"], kernel),
@@ -186,7 +186,7 @@ def _spatial(value: int | Sequence[int], kernel: Sequence[int]) -> list[int]:
     return listed * len(kernel) if len(listed) == 1 else listed
 
 
-def _weighted(given: Given) -> list[Any]:
+def _weighted_inputs(given: Given) -> list[Any]:
     bias = [] if given["bias"] is None else [given["bias"]]
     return [given["input"], given["weight"], *bias]
 

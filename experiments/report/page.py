@@ -39,7 +39,7 @@ def render(records: Sequence[RunRecord]) -> str:
         "beside": _beside,
         "legend_keys": _legend_keys,
         "median": statistics.median,
-        "metered": _metered,
+        "metered": _energy_heading,
         "pairs_of": _pairs_of,
         "svg": lambda chart: Markup(chart_svg(chart)),
         "uniform_bits": uniform_bits,
@@ -125,7 +125,7 @@ def _beside(row: Mapping[str, Any] | None, name: str, form: str, factor: float =
     return f"; all-8: {form.format(factor * row[name])}"
 
 
-def _metered(sources: Iterable[str]) -> str:
+def _energy_heading(sources: Iterable[str]) -> str:
     """Return the heading of a column of energies; empty where there is no meter."""
     found = set(sources) - {NO_METER}
     if not found:

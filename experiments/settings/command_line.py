@@ -137,7 +137,7 @@ def _parse(
         hint = f"{event.prog} --help lists every flag"
         if cause is not None:
             raise ConfigError(cause.message, cause.hint or hint) from None
-        for token in _unrecognized(event):
+        for token in _unrecognized_words(event):
             raise _unknown_argument(token, default.get("default", options), hint)
         if sentence := _sentence(event):
             raise ConfigError(sentence, hint) from None
@@ -169,7 +169,7 @@ def _name(argument: Any) -> str:
     return str(argument.lowered.metavar if argument.is_positional() else argument.display_name())
 
 
-def _unrecognized(event: refusals.ParseErrorEvent) -> Sequence[str]:
+def _unrecognized_words(event: refusals.ParseErrorEvent) -> Sequence[str]:
     match event:
         case refusals.UnrecognizedArgs():
             return event.tokens

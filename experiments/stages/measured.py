@@ -98,7 +98,7 @@ def measure_times(
         )
         for bits, measurement in timed.items()
     }
-    return anchored(table, network.layers, uniform), uniform
+    return anchor_table(table, network.layers, uniform), uniform
 
 
 def measure_sensitivity(setup: NetworkSetup, progress: LiveProgress) -> SensitivityTable:
@@ -112,7 +112,7 @@ def measure_sensitivity(setup: NetworkSetup, progress: LiveProgress) -> Sensitiv
         )
 
 
-def anchored(
+def anchor_table(
     table: LayerTable, layers: Sequence[LayerSpec], uniform: Mapping[int, UniformFigures]
 ) -> LayerTable:
     """Scale the table so that it predicts what the cheapest uniform allocation takes now.
@@ -124,7 +124,7 @@ def anchored(
     """
     fastest = min(uniform, key=lambda bits: uniform[bits].latency_ms)
     predicted_ms = table.predict_ms(Allocation.uniform(layers, fastest))
-    table = table.scaled(uniform[fastest].latency_ms / predicted_ms)
+    table = table.scale_times(uniform[fastest].latency_ms / predicted_ms)
     energies = {bits: item.energy_mj for bits, item in uniform.items() if item.energy_mj}
     if not energies:
         return table

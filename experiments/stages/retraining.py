@@ -26,7 +26,7 @@ def retrain(
         allocation: The bits.
         progress: Called with (steps done, steps in all).
     """
-    network = _retrained(setup, allocation, progress)
+    network = _retrain_network(setup, allocation, progress)
     with training_lock():
         return convert(network, setup.task.network)
 
@@ -47,10 +47,10 @@ def retrain_float_and_score(
     setup: NetworkSetup, split: Split, progress: Progress | None = None
 ) -> Accuracy:
     """Retrain the float network by as many steps, and score it: the like-for-like of `retrain`."""
-    return float_accuracy(_retrained(setup, None, progress), split)
+    return float_accuracy(_retrain_network(setup, None, progress), split)
 
 
-def _retrained(
+def _retrain_network(
     setup: NetworkSetup, allocation: Allocation | None, progress: Progress | None
 ) -> QuantizedNetwork:
     network = setup.network.clone()

@@ -44,7 +44,7 @@ def time_side_by_side(
     for number in range(rounds + EXTRA_ROUNDS):
         names = list(graphs)
         if number >= rounds:
-            names = [name for name in names if not _settled(taken[name])]
+            names = [name for name in names if not _is_settled(taken[name])]
             total += len(names)
         for name in names:
             taken[name].append(_measurement(device.measure(graphs[name]), name))
@@ -54,7 +54,7 @@ def time_side_by_side(
     return {name: _middle(_stable(found) or found) for name, found in taken.items()}
 
 
-def _settled(measurements: Sequence[Measurement]) -> bool:
+def _is_settled(measurements: Sequence[Measurement]) -> bool:
     """Return whether further rounds would be no better: emulated times never become stable."""
     return bool(_stable(measurements)) or measurements[-1].source == "emulated"
 

@@ -115,7 +115,7 @@ def summarize(layers: Sequence[LayerSteps], widths: Sequence[int]) -> Summary:
         widths=found,
         groups=tuple(
             Group(bits=tuple(width.bits for width in group), speedup=_mean(group))
-            for group in _grouped(found)
+            for group in _group_widths(found)
         ),
     )
 
@@ -130,7 +130,7 @@ def _width(layers: Sequence[LayerSteps], bits: int) -> Width:
     return Width(bits=bits, speedup=math.exp(log_speedup), spread=spread)
 
 
-def _grouped(widths: Sequence[Width]) -> list[list[Width]]:
+def _group_widths(widths: Sequence[Width]) -> list[list[Width]]:
     """Join neighbours, the most alike first, while all widths of a group stay equal."""
     groups = [[width] for width in widths]
     while True:

@@ -71,10 +71,10 @@ def _serve(options: argparse.Namespace) -> int:
         address=options.address,
         name=options.name,
     )
-    return keep_serving(lambda: _served(place)) if options.restart else _served(place)
+    return keep_serving(lambda: _serve_at(place)) if options.restart else _serve_at(place)
 
 
-def _served(place: Place) -> int:
+def _serve_at(place: Place) -> int:
     try:
         return serve(place)
     except ImportError as error:

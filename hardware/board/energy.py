@@ -24,9 +24,9 @@ def describe_meter(settings: str) -> str:
         settings: JSON with the arguments of `open_meter`.
     """
     try:
-        meter = _opened(settings)
+        meter = _open(settings)
     except MeterError as error:
-        return _told(error)
+        return _tell(error)
     return json.dumps({"energy_source": meter.source, "meter": meter.what})
 
 
@@ -46,22 +46,22 @@ def measure_program(
     program = programs[name]
     try:
         energy = measure_energy(
-            _opened(settings),
+            _open(settings),
             lambda loops: program.time_repeats(loops, 1),
             one_s=one_ms / 1000.0,
             plan=WindowPlan(window_s=window_s, idle_s=idle_s),
         )
     except MeterError as error:
-        return _told(error)
+        return _tell(error)
     return json.dumps(energy.to_dict())
 
 
-def _opened(settings: str) -> Meter:
+def _open(settings: str) -> Meter:
     if settings not in _meters:
         arguments: dict[str, Any] = json.loads(settings)
         _meters[settings] = open_meter(arguments.pop("kind"), **arguments)
     return _meters[settings]
 
 
-def _told(error: MeterError) -> str:
+def _tell(error: MeterError) -> str:
     return json.dumps({"error": error.message, "hint": error.hint})

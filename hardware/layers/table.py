@@ -36,7 +36,7 @@ class LayerTable:
     islands_us: Mapping[str, float] = field(default_factory=dict)
     """What float islands take of the overhead, by name; bits do not change it."""
     scale: float = 1.0
-    """What the measured times were multiplied by; 1 unless `scaled` was called."""
+    """What the measured times were multiplied by; 1 unless `scale_times` was called."""
     times_us: Annotated[PairTable[float], Field(alias="layers")]
     """Microseconds of each layer at each bit pair, medians of quiet rounds."""
     spreads_us: PairTable[float] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class LayerTable:
         )
         return total_uj / 1000.0
 
-    def scaled(self, factor: float) -> "LayerTable":
+    def scale_times(self, factor: float) -> "LayerTable":
         """Return the table with every time multiplied by `factor`."""
         return replace(
             self,

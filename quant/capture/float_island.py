@@ -53,7 +53,7 @@ def island_module(
     copies: dict[str, fx.Node] = {}
     vectors: dict[str, fx.Node] = {}
 
-    def copied(node: fx.Node) -> fx.Node:
+    def copy_of(node: fx.Node) -> fx.Node:
         if node.name in copies:
             return copies[node.name]
         source = source_of(node)
@@ -82,7 +82,7 @@ def island_module(
             first = next(iter(places.values()))
             copies[node.name] = graph.call_function(aten.sym_size.int, (first, 0))
             continue
-        copies[node.name] = graph.node_copy(node, copied)
+        copies[node.name] = graph.node_copy(node, copy_of)
         copies[node.name].target = _functional(node.target)
     result = copies[nodes[-1].name]
     if _is_sequence(nodes[-1]):

@@ -18,7 +18,7 @@ def batches_of(images: torch.Tensor, labels: torch.Tensor, size: int = 64) -> tu
     return tuple(zip(images.split(size), labels.split(size), strict=True))
 
 
-def kept(batches: Iterable[Batch]) -> tuple[Batch, ...]:
+def keep_batches(batches: Iterable[Batch]) -> tuple[Batch, ...]:
     """Return all batches of an iterable that may be read only once, empty ones left out.
 
     Raises:
@@ -30,6 +30,6 @@ def kept(batches: Iterable[Batch]) -> tuple[Batch, ...]:
     return found
 
 
-def kept_images(batches: Iterable[Batch]) -> int:
+def count_images(batches: Iterable[Batch]) -> int:
     """Return how many images there are."""
     return sum(len(images) for images, _ in batches)

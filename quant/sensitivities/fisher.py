@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
-from quant.sensitivities.batches import Batch, Progress, kept, kept_images
+from quant.sensitivities.batches import Batch, Progress, count_images, keep_batches
 from quant.sensitivities.table import Part, SensitivityTable
 from quant.sensitivities.taps import Taps, readers_of, sources_of
 
@@ -46,7 +46,7 @@ def fisher_traces(
     Source: Zandonati et al. 2023, "FIT: A Metric for Model Sensitivity" (ICLR), the empirical
     Fisher trace; reconstructed.
     """
-    batches = kept(batches)
+    batches = keep_batches(batches)
     sources, readers = sources_of(network), readers_of(network)
     weights = dict.fromkeys((layer.name for layer in network.layers), 0.0)
     activations = dict.fromkeys(readers, 0.0)
@@ -72,7 +72,7 @@ def fisher_traces(
                     activations[tensor] += float(at_inputs[node].square().sum())
         if progress:
             progress(done, len(batches))
-    count = kept_images(batches)
+    count = count_images(batches)
     return FisherTraces(
         weights={name: total / count for name, total in weights.items()},
         activations={name: total / count for name, total in activations.items()},

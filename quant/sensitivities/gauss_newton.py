@@ -8,7 +8,7 @@ import torch
 
 from quant.capture.node_values import layer_value
 from quant.network import QuantizedNetwork
-from quant.sensitivities.batches import Batch, Progress, kept, kept_images
+from quant.sensitivities.batches import Batch, Progress, count_images, keep_batches
 from quant.sensitivities.noise import activation_noise, weight_noise
 from quant.sensitivities.table import Part, SensitivityTable
 from quant.sensitivities.taps import Taps, readers_of, sources_of
@@ -45,14 +45,14 @@ def gauss_newton_sensitivity(
     Constrained Optimization" (arXiv 2110.06554), for weights, reconstructed from a third party's
     use of it; activations are treated likewise.
     """
-    started, batches = time.perf_counter(), kept(batches)
+    started, batches = time.perf_counter(), keep_batches(batches)
     squares: dict[Part, float] = defaultdict(float)
     loss = 0.0
     for done, (images, labels) in enumerate(batches, start=1):
         loss += _add_batch(network, images, labels, bit_choices, squares)
         if progress:
             progress(done, len(batches))
-    count = kept_images(batches)
+    count = count_images(batches)
     return SensitivityTable(
         kind="gauss-newton",
         rises={part: total / (2 * count) for part, total in squares.items()},

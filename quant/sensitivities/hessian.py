@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from quant.network import QuantizedNetwork
-from quant.sensitivities.batches import Batch, Progress, kept, kept_images
+from quant.sensitivities.batches import Batch, Progress, count_images, keep_batches
 from quant.sensitivities.noise import activation_noise, weight_noise
 from quant.sensitivities.table import Part, SensitivityTable
 from quant.sensitivities.taps import Taps, readers_of, sources_of
@@ -61,8 +61,8 @@ def hessian_traces(
 
     Source: Hutchinson 1990; Dong et al. 2020, "HAWQ-V2" (NeurIPS), for weights and activations.
     """
-    batches = kept(batches)
-    count = kept_images(batches)
+    batches = keep_batches(batches)
+    count = count_images(batches)
     names = _blocks(network)
     generator = torch.Generator().manual_seed(seed)
     found = torch.zeros(draws, len(names), dtype=torch.float64)
@@ -129,7 +129,7 @@ def hessian_sensitivity(
     Source: Yao et al. 2021, "HAWQ-V3" (ICML), section 3.3, which leaves out the factor one half;
     activations after Dong et al. 2020, "HAWQ-V2", section 3.3.
     """
-    started, batches = time.perf_counter(), kept(batches)
+    started, batches = time.perf_counter(), keep_batches(batches)
     traces = hessian_traces(network, batches, draws=draws, seed=seed, progress=progress)
     rises: dict[Part, float] = {}
     for bits in bit_choices:

@@ -9,7 +9,7 @@ from torch.nn import functional
 from quant.allocation import Allocation, LayerBits
 from quant.layers import MAX_BITS, LayerSpec
 from quant.network import QuantizedNetwork
-from quant.sensitivities.batches import Batch, Progress, kept, kept_images
+from quant.sensitivities.batches import Batch, Progress, count_images, keep_batches
 from quant.sensitivities.table import Part, SensitivityTable
 
 
@@ -31,8 +31,8 @@ def measured_sensitivity(
     Raises:
         BitAllocError: there are no images.
     """
-    started, batches = time.perf_counter(), kept(batches)
-    images = kept_images(batches)
+    started, batches = time.perf_counter(), keep_batches(batches)
+    images = count_images(batches)
     before = network.allocation
     base = Allocation.uniform(network.layers, MAX_BITS)
     plan = list(_variants(network.layers, base, bit_choices))
@@ -87,4 +87,4 @@ def _loss(network: QuantizedNetwork, allocation: Allocation, batches: Sequence[B
     total = 0.0
     for images, labels in batches:
         total += float(functional.cross_entropy(network(images), labels, reduction="sum"))
-    return total / kept_images(batches)
+    return total / count_images(batches)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from quant.network import QuantizedNetwork
-from quant.sensitivities.batches import Batch, Progress, kept
+from quant.sensitivities.batches import Batch, Progress, keep_batches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +50,7 @@ def orthogonality(
     Representations Revisited", section 3, for linear CKA.
     """
     started = time.perf_counter()
-    images = torch.cat([images for images, _ in kept(batches)])
+    images = torch.cat([images for images, _ in keep_batches(batches)])
     names = tuple(layer.name for layer in network.layers)
     grams: dict[str, torch.Tensor] = {}
 

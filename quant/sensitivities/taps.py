@@ -23,7 +23,7 @@ class Taps:
         """By node that is read: float32 `[N, ...]`."""
         self.outputs: dict[str, torch.Tensor] = {}
         """By layer, before its activation: float32 `[N, ...]`."""
-        self.logits = network.float_logits(images, read=self._read, computed=self._computed)
+        self.logits = network.float_logits(images, read=self._read, computed=self._keep_output)
 
     def loss(self, labels: torch.Tensor) -> torch.Tensor:
         """Return the cross-entropy summed over the batch, a scalar."""
@@ -34,7 +34,7 @@ class Taps:
             self.inputs[node] = value.view_as(value)
         return self.inputs[node]
 
-    def _computed(self, layer: str, value: torch.Tensor) -> torch.Tensor:
+    def _keep_output(self, layer: str, value: torch.Tensor) -> torch.Tensor:
         self.outputs[layer] = value
         return value
 

@@ -28,7 +28,7 @@ from quant.allocation import Allocation
 from quant.convert import convert
 from quant.network import QuantizedNetwork
 from quant.retraining.finetune import FinetuneConfig, TrainConfig, train_float
-from quant.testing import prepared
+from quant.testing import prepare_calibrated
 
 CHOICES = (2, 4, 6, 8)
 SEARCH_IMAGES = 100
@@ -150,7 +150,7 @@ def fashion_problems(sensitivity_store: Store) -> Callable[..., SearchProblem]:
     module = task.make_module()
     train_float(module, images, labels, TrainConfig(epochs=2, learning_rate=0.05), seed=0)
     return Problems(
-        network=prepared(module.eval(), images[:256]),
+        network=prepare_calibrated(module.eval(), images[:256]),
         store=sensitivity_store,
         train=Split(images=images, labels=labels),
         search=Split(images=task.search.images[:512], labels=task.search.labels[:512]),

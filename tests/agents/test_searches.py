@@ -42,7 +42,7 @@ def make_problem(
     log_folder: Path | None = None,
 ) -> SearchProblem:
     """A formula in place of network and device; `slowdown` is what the table does not know."""
-    truth = TABLE.scaled(slowdown)
+    truth = TABLE.scale_times(slowdown)
     evaluator = FormulaEvaluator(
         LAYERS, truth, SENSITIVITIES, scale=0.02, practice=False, limit=limit
     )

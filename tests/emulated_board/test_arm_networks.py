@@ -12,7 +12,13 @@ from hardware.kernels.planning.select import plan_step
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.integer import run_graph
-from quant.testing import TinyBranchNet, TinyResidualNet, prepared, random_allocation, random_images
+from quant.testing import (
+    TinyBranchNet,
+    TinyResidualNet,
+    prepare_calibrated,
+    random_allocation,
+    random_images,
+)
 from tests.emulated_board.arm_bench import ArmBench
 
 pytestmark = pytest.mark.board
@@ -45,7 +51,7 @@ def _run(bench: ArmBench, graph: DeployGraph, x: np.ndarray) -> np.ndarray:
 def test_a_network_of_random_bits_agrees_with_the_reference(
     module: Any, shape: tuple[int, ...], seed: int, bench: ArmBench
 ) -> None:
-    network = prepared(module(), random_images(16, shape))
+    network = prepare_calibrated(module(), random_images(16, shape))
     network.set_allocation(random_allocation(network.layers, np.random.default_rng(seed)))
     graph = convert(network)
     x = random_images(2, shape, seed).numpy()

@@ -14,7 +14,7 @@ from quant.testing import (
     TinyBranchNet,
     TinyGatedNet,
     TinyResidualNet,
-    prepared,
+    prepare_calibrated,
     random_images,
     shake_batch_norm,
 )
@@ -43,5 +43,5 @@ def test_compiled_torch_and_numpy_agree_on_every_logit(name: str, device: LocalD
     torch.manual_seed(0)
     module = make()
     shake_batch_norm(module)
-    network = prepared(module.eval(), random_images(64, shape, seed=3))
+    network = prepare_calibrated(module.eval(), random_images(64, shape, seed=3))
     check_random_allocations(network, random_images(8, shape, seed=1), device, allocations)

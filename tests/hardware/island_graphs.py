@@ -6,7 +6,7 @@ import torch
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
-from quant.testing import prepared, random_allocation, random_images, shake_batch_norm
+from quant.testing import prepare_calibrated, random_allocation, random_images, shake_batch_norm
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
 
@@ -15,7 +15,7 @@ def converted(name: str, allocation_seed: int | None = None) -> DeployGraph:
     torch.manual_seed(0)
     module = SPECIAL_NETWORKS[name][0]().eval()
     shake_batch_norm(module)
-    network = prepared(module, random_images(24, module.input_shape))
+    network = prepare_calibrated(module, random_images(24, module.input_shape))
     allocation = Allocation.uniform(network.layers, 8)
     if allocation_seed is not None:
         rng = np.random.default_rng(allocation_seed)

@@ -18,7 +18,7 @@ from quant.retraining.finetune import FinetuneConfig, finetune
 from quant.testing import (
     TinyBranchNet,
     TinyResidualNet,
-    prepared,
+    prepare_calibrated,
     random_allocation,
     random_images,
     shake_batch_norm,
@@ -35,7 +35,7 @@ def allocations(network: QuantizedNetwork, count: int, seed: int = 0) -> list[Al
 
 def branch_network(seed: int = 0) -> QuantizedNetwork:
     torch.manual_seed(seed)
-    return prepared(TinyBranchNet(), random_images(64, (3, 10, 12)))
+    return prepare_calibrated(TinyBranchNet(), random_images(64, (3, 10, 12)))
 
 
 def test_torch_and_numpy_agree_to_the_bit(network: QuantizedNetwork, digits: Any) -> None:
@@ -251,7 +251,7 @@ def test_untrained_batch_norms_agree_too() -> None:
     torch.manual_seed(3)
     net = TinyResidualNet()
     shake_batch_norm(net, seed=3)
-    network = prepared(net, random_images(64))
+    network = prepare_calibrated(net, random_images(64))
     images = random_images(16, seed=4)
     for allocation in allocations(network, 5):
         network.set_allocation(allocation)

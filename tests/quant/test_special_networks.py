@@ -12,7 +12,7 @@ from quant.convert import convert
 from quant.integer import run_graph
 from quant.network import prepare
 from quant.retraining.finetune import FinetuneConfig, finetune
-from quant.testing import prepared, random_allocation, random_images, shake_batch_norm
+from quant.testing import prepare_calibrated, random_allocation, random_images, shake_batch_norm
 from quant.torch_integer import integer_logits
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
@@ -48,7 +48,7 @@ def test_the_captured_network_computes_what_the_module_does(case: Case) -> None:
 def test_integers_agree_with_retraining_and_each_other(case: Case) -> None:
     module, _ = case
     images = random_images(24, module.input_shape)
-    network = prepared(module, images)
+    network = prepare_calibrated(module, images)
     rng = np.random.default_rng(1)
     for _ in range(2):
         network.set_allocation(random_allocation(network.layers, rng))

@@ -66,7 +66,7 @@ def time_in_rounds(
     """
     orders, best_us = random.Random(seed), math.inf
     with timing_lock():
-        lanes = [_Lane.calibrated(contender.execute, rounds) for contender in contenders]
+        lanes = [_Lane.calibrate(contender.execute, rounds) for contender in contenders]
     for done in range(2 * rounds):
         waiting = [lane for lane in lanes if len(lane.calm_ms) < lane.wanted]
         if not waiting:
@@ -97,7 +97,7 @@ class _Lane:
     disturbed_ms: list[float] = field(default_factory=list)
 
     @classmethod
-    def calibrated(cls, execute: Callable[[], object], rounds: int) -> "_Lane":
+    def calibrate(cls, execute: Callable[[], object], rounds: int) -> "_Lane":
         took_ms = _time_ms(execute, 1)
         if took_ms >= SLOW_MS:
             return cls(execute=execute, loops=1, wanted=min(SLOW_REPEATS, rounds))

@@ -93,7 +93,7 @@ def test_the_penalty_begins_at_the_threshold(problems: Problems) -> None:
         chain.propose(1, [])
         ((choices, score),) = chain._tried.items()
         scores.append(score)
-        relative = RelativeCost(problem, "budget").predicted(
+        relative = RelativeCost(problem, "budget").predict(
             spending_of(problem).allocation(np.array(choices))
         )
         if config is never:

@@ -30,10 +30,10 @@ def test_all_eight_is_one_and_fewer_bits_are_less(kind: CostKind) -> None:
     problem = make_problem(limit=3)
     cost = RelativeCost(problem, kind)
     eight, four = (Allocation.uniform(problem.layers, bits) for bits in (8, 4))
-    assert cost.predicted(eight) == pytest.approx(1.0)
-    assert 0 < cost.predicted(four) < 1.0
-    assert cost.measured(problem.evaluator.evaluate([four])[0]) == pytest.approx(
-        cost.predicted(four)
+    assert cost.predict(eight) == pytest.approx(1.0)
+    assert 0 < cost.predict(four) < 1.0
+    assert cost.of_evaluation(problem.evaluator.evaluate([four])[0]) == pytest.approx(
+        cost.predict(four)
     ), "the formula takes what its table says"
 
 
@@ -43,16 +43,16 @@ def test_bit_operations_and_mean_bits_by_hand() -> None:
     macs = {layer.name: layer.macs for layer in problem.layers}
     stem, rest = macs.pop("stem"), sum(macs.values())  # the stem reads the input's eight bits
     bops = (stem * 4 * 8 + rest * 4 * 4) / (stem + rest) / 64
-    assert RelativeCost(problem, "bops").predicted(four) == pytest.approx(bops)
-    assert RelativeCost(problem, "mean_bits").predicted(four) == pytest.approx(0.5)
+    assert RelativeCost(problem, "bops").predict(four) == pytest.approx(bops)
+    assert RelativeCost(problem, "mean_bits").predict(four) == pytest.approx(0.5)
 
 
 def test_two_budgets_count_alike() -> None:
     budget = Budget(latency_ms=1.0, model_bytes=10**6)
     problem = make_problem(limit=1, budget=budget)
     four = Allocation.uniform(problem.layers, 4)
-    shares = [RelativeCost(problem, kind).predicted(four) for kind in ("latency", "model_bytes")]
-    assert RelativeCost(problem, "budget").predicted(four) == pytest.approx(np.mean(shares))
+    shares = [RelativeCost(problem, kind).predict(four) for kind in ("latency", "model_bytes")]
+    assert RelativeCost(problem, "budget").predict(four) == pytest.approx(np.mean(shares))
 
 
 def test_energy_needs_a_meter() -> None:

@@ -35,7 +35,9 @@ def test_nearest_is_inside_and_leaves_alone_what_is(seed: int) -> None:
 def test_rows_are_counted_as_the_budget_counts_them(seed: int) -> None:
     spending, budget, table = random_spending(seed)
     rows = any_columns(spending, np.random.default_rng(seed), 20)
-    for columns, inside, used in zip(rows, spending.inside(rows), spending.used(rows), strict=True):
+    for columns, inside, used in zip(
+        rows, spending.inside(rows), spending.shares(rows), strict=True
+    ):
         assert inside == (used <= 1).all()
         assert inside == allows(budget, spending, table, spending.allocation(columns))
 

@@ -13,7 +13,7 @@ from hardware.host.local.device import LocalDevice
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from quant.retraining.finetune import FinetuneConfig
-from quant.testing import TinyResidualNet, prepared, random_allocation, random_images
+from quant.testing import TinyResidualNet, prepare_calibrated, random_allocation, random_images
 
 EVALUATIONS = 500
 WARM_UP = 60
@@ -37,7 +37,7 @@ def usage() -> tuple[float, int]:
 @pytest.mark.timeout(1200)
 def test_five_hundred_evaluations_in_one_process(capsys: pytest.CaptureFixture[str]) -> None:
     images, rng = random_images(64, (1, 8, 8), seed=0), np.random.default_rng(0)
-    network = prepared(TinyResidualNet(), images)
+    network = prepare_calibrated(TinyResidualNet(), images)
     split = Split(images=images, labels=network(images).argmax(1))
     protocol = ProtocolConfig(warmups=0, repeats=5, min_repeat_ms=0.2)
     config = EnvConfig(finetune=FinetuneConfig(steps=1))

@@ -28,7 +28,7 @@ from quant.testing import (
     TinyBranchNet,
     TinyGatedNet,
     TinyResidualNet,
-    prepared,
+    prepare_calibrated,
     random_allocation,
     random_images,
 )
@@ -44,7 +44,7 @@ NETWORKS: list[tuple[Callable[[], torch.nn.Module], tuple[int, int, int]]] = [
 
 def _graphs(kind: Callable[[], torch.nn.Module], shape: tuple[int, int, int]) -> list[DeployGraph]:
     torch.manual_seed(0)
-    network = prepared(kind(), random_images(64, shape))
+    network = prepare_calibrated(kind(), random_images(64, shape))
     rng = np.random.default_rng(0)
     uniform = [Allocation.uniform(network.layers, bits) for bits in (2, 4, 8)]
     graphs = []

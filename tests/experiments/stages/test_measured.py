@@ -6,7 +6,7 @@ from env.decisions.budget import BudgetConfig
 from env.decisions.costs import cost_table
 from env.decisions.masks import BudgetMask
 from env.testing import formula_table, tied_layers
-from experiments.stages.measured import anchored
+from experiments.stages.measured import anchor_table
 from experiments.stages.resource_budget import UniformFigures, decide_budget
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
@@ -24,10 +24,10 @@ def test_a_table_of_a_slow_minute_does_not_make_a_reachable_budget_look_impossib
     }
     budget = decide_budget(BudgetConfig(), uniform).budget
 
-    table = anchored(quiet.scaled(2.5), layers, uniform)
+    table = anchor_table(quiet.scale_times(2.5), layers, uniform)
 
     assert table.predict_ms(Allocation.uniform(layers, 2)) == pytest.approx(uniform[2].latency_ms)
     assert table.scale == pytest.approx(1.0)
     assert from_plain(LayerTable, to_plain(table)) == table
-    assert quiet.scaled(2.5).scale == pytest.approx(2.5)
+    assert quiet.scale_times(2.5).scale == pytest.approx(2.5)
     BudgetMask(layers, cost_table(layers, table, (2, 4, 8)), (2, 4, 8), budget)

@@ -18,7 +18,13 @@ from hardware.worker.workbench import Workbench
 from quant.convert import convert
 from quant.deploy_graph import Conv2d, DeployGraph
 from quant.integer import run_graph
-from quant.testing import TinyBranchNet, TinyResidualNet, prepared, random_allocation, random_images
+from quant.testing import (
+    TinyBranchNet,
+    TinyResidualNet,
+    prepare_calibrated,
+    random_allocation,
+    random_images,
+)
 
 NETWORKS = [(TinyResidualNet, (1, 8, 8)), (TinyBranchNet, (3, 10, 12))]
 
@@ -26,7 +32,7 @@ NETWORKS = [(TinyResidualNet, (1, 8, 8)), (TinyBranchNet, (3, 10, 12))]
 @pytest.fixture(scope="module", params=NETWORKS)
 def graph(request: pytest.FixtureRequest) -> DeployGraph:
     make, shape = request.param
-    network = prepared(make(), random_images(16, shape))
+    network = prepare_calibrated(make(), random_images(16, shape))
     network.set_allocation(random_allocation(network.layers, np.random.default_rng(3)))
     return convert(network)
 

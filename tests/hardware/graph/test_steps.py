@@ -13,12 +13,12 @@ from hardware.worker.workbench import Workbench
 from quant.convert import convert
 from quant.deploy_graph import Add, DeployGraph, Requantize
 from quant.integer import run_graph
-from quant.testing import TinyResidualNet, prepared, random_allocation, random_images
+from quant.testing import TinyResidualNet, prepare_calibrated, random_allocation, random_images
 
 
 @pytest.fixture(scope="module")
 def graph() -> DeployGraph:
-    network = prepared(TinyResidualNet(), random_images(16))
+    network = prepare_calibrated(TinyResidualNet(), random_images(16))
     network.set_allocation(random_allocation(network.layers, np.random.default_rng(5)))
     return convert(network)
 

@@ -19,7 +19,13 @@ from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.integer import run_graph
-from quant.testing import TinyBranchNet, TinyResidualNet, prepared, random_allocation, random_images
+from quant.testing import (
+    TinyBranchNet,
+    TinyResidualNet,
+    prepare_calibrated,
+    random_allocation,
+    random_images,
+)
 from tests.hardware.island_graphs import converted
 
 RUN = """
@@ -59,7 +65,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> tuple[DeployGraph, Path]:
     torch.manual_seed(0)
-    network = prepared(TinyResidualNet(), random_images(64))
+    network = prepare_calibrated(TinyResidualNet(), random_images(64))
     network.set_allocation(Allocation.uniform(network.layers, 4))
     graph = convert(network)
     return graph, _bundle(graph, tmp_path_factory.mktemp("bundles") / "small", kernels)
@@ -70,7 +76,7 @@ def test_outputs_of_another_process_are_equal_to_the_bit(tmp_path: Path, kernels
     expected: dict[Path, np.ndarray] = {}
     for kind, shape in ((TinyResidualNet, (1, 8, 8)), (TinyBranchNet, (3, 10, 12))):
         torch.manual_seed(1)
-        network = prepared(kind(), random_images(64, shape))
+        network = prepare_calibrated(kind(), random_images(64, shape))
         images = random_images(9, shape, seed=5).numpy()
         uniform = Allocation.uniform(network.layers, 2)
         for allocation in (uniform, random_allocation(network.layers, rng)):
@@ -108,7 +114,7 @@ def test_islands_are_equal_to_the_bit_on_the_machine_that_wrote_them(
 
 def test_the_weights_take_about_their_bits(tmp_path: Path, kernels: Path) -> None:
     torch.manual_seed(0)
-    network = prepared(
+    network = prepare_calibrated(
         torch.nn.Sequential(
             torch.nn.Conv2d(32, 64, 3, padding=1),
             torch.nn.ReLU(),

@@ -16,7 +16,7 @@ from quant.network import QuantizedNetwork
 from quant.quantizer import weight_limit
 from quant.retraining.compensation import compensate, round_compensated
 from quant.retraining.finetune import FinetuneConfig, finetune, images_seen
-from quant.testing import TinyBranchNet, TinyGatedNet, at_bits, prepared, random_images
+from quant.testing import TinyBranchNet, TinyGatedNet, at_bits, prepare_calibrated, random_images
 from quant.torch_integer import integer_logits
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
@@ -51,7 +51,7 @@ def test_other_images_lose_less(
 def test_every_kind_of_layer_is_fitted(make: type[nn.Module], shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     images = random_images(96, shape)
-    network = at_bits(prepared(make().eval(), images), 4)
+    network = at_bits(prepare_calibrated(make().eval(), images), 4)
     expected = network.float_logits(images).detach()
     nearest = squared_error(network, images, expected)
     compensate(network, images)
@@ -69,7 +69,7 @@ def test_special_networks_can_be_fitted(name: str) -> None:
     torch.manual_seed(0)
     module = SPECIAL_NETWORKS[name][0]().eval()
     images = random_images(20, module.input_shape)
-    network = at_bits(prepared(module, images), 8)
+    network = at_bits(prepare_calibrated(module, images), 8)
     compensate(network, images)
     assert network(images).isfinite().all()
 

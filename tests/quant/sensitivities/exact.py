@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from quant.network import QuantizedNetwork
 from quant.sensitivities.batches import Batch, batches_of
-from quant.testing import prepared, random_images
+from quant.testing import prepare_calibrated, random_images
 
 
 class SmallNet(nn.Module):
@@ -32,7 +32,7 @@ class SmallNet(nn.Module):
 
 def small_network(seed: int = 0) -> QuantizedNetwork:
     torch.manual_seed(seed)
-    return prepared(SmallNet(), random_images(32, seed=seed))
+    return prepare_calibrated(SmallNet(), random_images(32, seed=seed))
 
 
 def small_batches(count: int = 12, size: int = 5) -> tuple[Batch, ...]:

@@ -20,7 +20,7 @@ from quant.sensitivities.batches import Batch, batches_of
 from quant.sensitivities.fisher import fisher_traces
 from quant.sensitivities.hessian import hessian_traces
 from quant.sensitivities.noise import weight_noise
-from quant.testing import TinyBranchNet, prepared, random_images
+from quant.testing import TinyBranchNet, prepare_calibrated, random_images
 from tests.quant.sensitivities.exact import loss_moved, small_batches, small_network
 
 Estimate = Callable[..., SensitivityTable]
@@ -197,7 +197,7 @@ def test_estimates_do_not_depend_on_how_images_are_batched(estimate: Estimate) -
 def test_estimates_take_every_kind_of_layer(estimate: Estimate) -> None:
     """Depthwise, grouped and dilated convolutions, concatenation and pooling, any allocation."""
     images = random_images(8, (3, 10, 12))
-    network = prepared(TinyBranchNet(), images)
+    network = prepare_calibrated(TinyBranchNet(), images)
     network.set_allocation(Allocation.uniform(network.layers, 3))
     table = estimate(network, [(images, torch.arange(8) % 5)], (2, 8))
     assert all(rise >= 0 for rise in table.rises.values())

@@ -10,7 +10,7 @@ from quant.sensitivities import (
     measured_sensitivity,
     orthogonality,
 )
-from quant.testing import prepared, random_images, shake_batch_norm
+from quant.testing import prepare_calibrated, random_images, shake_batch_norm
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
 NAMES = ("dense", "squeeze-excitation", "in place", "sequence", "called twice", "parts of a tuple")
@@ -22,7 +22,7 @@ def test_every_estimate_takes_the_network(name: str) -> None:
     module = SPECIAL_NETWORKS[name][0]().eval()
     shake_batch_norm(module)
     images = random_images(6, module.input_shape)
-    network = prepared(module, images)
+    network = prepare_calibrated(module, images)
     batches = [(images, torch.arange(6) % 4)]
     expected = {
         (layer.name, part, bits)

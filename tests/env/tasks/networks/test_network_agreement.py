@@ -9,7 +9,7 @@ from env.tasks.networks.catalogue import NETWORKS
 from hardware.host.local.device import LocalDevice
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
-from quant.testing import prepared, random_images, shake_batch_norm
+from quant.testing import prepare_calibrated, random_images, shake_batch_norm
 from tests.env.agreement import check_random_allocations
 
 SIZES = {
@@ -37,6 +37,6 @@ def test_random_allocations_compile_and_agree(name: str, device: LocalDevice) ->
     shape = SIZES.get(name, IMAGE_NET)
     module = NETWORKS[name](in_channels=shape[0], classes=10).eval()
     shake_batch_norm(module)
-    network = prepared(module, random_images(4, shape, seed=3))
+    network = prepare_calibrated(module, random_images(4, shape, seed=3))
     assert not network.graph.islands, [island.reason for island in network.graph.islands]
     check_random_allocations(network, random_images(1, shape, seed=1), device, ALLOCATIONS)
