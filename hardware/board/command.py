@@ -10,7 +10,7 @@ from pathlib import Path
 from hardware.board.keeper import keep_serving
 from hardware.board.names import NO_RUNTIME
 from hardware.board.packing import pack
-from hardware.board.serving import Place, serve
+from hardware.board.serving import Listener, serve
 from hardware.board.systemd import systemd_unit
 
 _WARNING = """\
@@ -63,7 +63,7 @@ def _serve(options: argparse.Namespace) -> int:
     print(_WARNING.format(host=f"{options.host}:{options.port}"), file=sys.stderr, flush=True)
     # The compiler's library is 240 MB that a board has no use for, and may not have.
     os.environ.setdefault("TVM_USE_RUNTIME_LIB", "1")
-    place = Place(
+    listener = Listener(
         host=options.host,
         port=options.port,
         tracker=options.tracker,
@@ -71,12 +71,12 @@ def _serve(options: argparse.Namespace) -> int:
         address=options.address,
         name=options.name,
     )
-    return keep_serving(lambda: _serve_at(place)) if options.restart else _serve_at(place)
+    return keep_serving(lambda: _serve_at(listener)) if options.restart else _serve_at(listener)
 
 
-def _serve_at(place: Place) -> int:
+def _serve_at(listener: Listener) -> int:
     try:
-        return serve(place)
+        return serve(listener)
     except ImportError as error:
         print(f"error: {error}", file=sys.stderr)
         print(

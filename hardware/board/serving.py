@@ -18,7 +18,7 @@ _TRACKER_PORTS = 10
 
 
 @dataclass(frozen=True)
-class Place:
+class Listener:
     """Where a board listens, and where it registers."""
 
     host: str
@@ -30,7 +30,7 @@ class Place:
     name: str
 
 
-def serve(place: Place) -> int:
+def serve(listener: Listener) -> int:
     """Serve until the listener dies; return the exit code.
 
     Raises:
@@ -42,29 +42,29 @@ def serve(place: Place) -> int:
 
     from hardware.board.functions import register_functions
 
-    file = end_file(f"{place.name}-{place.port}")
-    register_functions(place.name, file)
+    file = end_file(f"{listener.name}-{listener.port}")
+    register_functions(listener.name, file)
     last_words: list[str] = []
     threading.excepthook = lambda arguments: _note(arguments, last_words)
-    ports = _TRACKER_PORTS if place.tracker else 1
+    ports = _TRACKER_PORTS if listener.tracker else 1
     try:
         state = PopenRPCServerState(
-            place.host,
-            place.port,
-            place.port + ports,
-            tracker_addr=place.tracker,
-            key=place.key,
-            custom_addr=place.address,
+            listener.host,
+            listener.port,
+            listener.port + ports,
+            tracker_addr=listener.tracker,
+            key=listener.key,
+            custom_addr=listener.address,
         )
     except ValueError as error:
         raise OSError(str(error)) from None
-    where = f", registered as {place.key!r}" if place.tracker else ""
-    print(f"board {place.name}: listening on {place.host}:{state.port}{where}", flush=True)
+    where = f", registered as {listener.key!r}" if listener.tracker else ""
+    print(f"board {listener.name}: listening on {listener.host}:{state.port}{where}", flush=True)
     state.thread.join()
     message = last_words[-1] if last_words else "no reason given"
     if end := session_end(message):
         write_end(file, end)
-    print(f"board {place.name}: the listener ended: {message}", file=sys.stderr, flush=True)
+    print(f"board {listener.name}: the listener ended: {message}", file=sys.stderr, flush=True)
     return LISTENER_DIED
 
 

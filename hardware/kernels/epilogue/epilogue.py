@@ -38,7 +38,7 @@ from hardware.kernels.emitting.emit import (
     vector_type,
 )
 from hardware.kernels.emitting.vectors import parts
-from hardware.kernels.epilogue.requantize import narrow_codes, requantize
+from hardware.kernels.epilogue.requantize import narrow_codes, requantize_vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class PlainEpilogue(EmitEpilogue):
                 result = T.Cast(vector_type("float32", lanes), total) * multiplier
                 _store_first(result, outputs.buffer, outputs.place + start, count)
             else:
-                codes = requantize(total, multiplier, scaling.limits, lanes)
+                codes = requantize_vector(total, multiplier, scaling.limits, lanes)
                 self._emit_codes(codes, scaling.follow, outputs, start, count)
             start += lanes
 
@@ -143,7 +143,7 @@ class PlainEpilogue(EmitEpilogue):
             _store_first(stored, outputs.buffer, outputs.place + start, count)
         if follow is not None and outputs.narrow is not None:
             limits = [follow.limits[index] for index in (2, 3, 4)]
-            narrow = requantize(codes, splat(follow.scales[2], lanes), limits, lanes)
+            narrow = requantize_vector(codes, splat(follow.scales[2], lanes), limits, lanes)
             place = outputs.narrow_place + start
             _store_first(narrow_codes(narrow, "uint8", lanes), outputs.narrow, place, count)
 

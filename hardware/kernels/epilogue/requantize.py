@@ -16,7 +16,7 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.emitting.emit import splat, vector_type
 
 
-def requantize(values: Any, multiplier: Any, limits: Any, lanes: int) -> Any:
+def requantize_vector(values: Any, multiplier: Any, limits: Any, lanes: int) -> Any:
     """Return clip(rint(f32(values) * multiplier) + zero_point) as float32 of integers.
 
     Zero point and clip are applied in float: both are exact below 2^24, beyond it the clip decides,

@@ -33,7 +33,7 @@ from hardware.kernels.emitting.emit import (
     vector_type,
     when,
 )
-from hardware.kernels.epilogue.requantize import narrow_codes, requantize
+from hardware.kernels.epilogue.requantize import narrow_codes, requantize_vector
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.layout import Layout
 
@@ -93,7 +93,7 @@ def avg_pool_kernel(symbol: str, geometry: Geometry, dtypes: tuple[str, str]) ->
 
             window.emit_reads(source, take)
             scale = splat(multiplier[0], lanes)
-            codes = requantize(load(total, 0, lanes), scale, limits, lanes)
+            codes = requantize_vector(load(total, 0, lanes), scale, limits, lanes)
             store(output, window.output, narrow_codes(codes, dtypes[1], lanes), lanes)
 
         _emit_windows(geometry, emit_window)

@@ -36,7 +36,7 @@ from hardware.kernels.emitting.emit import (
     tile_start,
     vector_type,
 )
-from hardware.kernels.epilogue.requantize import narrow_codes, requantize
+from hardware.kernels.epilogue.requantize import narrow_codes, requantize_vector
 from hardware.kernels.shapes.layout import Layout
 
 _LANES = 16
@@ -62,7 +62,7 @@ def requantize_kernel(
     def body(source: Any, multiplier: Any, limits: Any, output: Any) -> None:
         def emit(places: Sequence[Any], lanes: int) -> None:
             scale = splat(multiplier[0], lanes)
-            result = requantize(load(source, places[0], lanes), scale, limits, lanes)
+            result = requantize_vector(load(source, places[0], lanes), scale, limits, lanes)
             store(output, places[1], narrow_codes(result, dtypes[1], lanes), lanes)
 
         _emit_vectors(layouts, emit)
@@ -139,7 +139,7 @@ def multiply_kernel(
                 # Codes have sixteen bits, so that products fit into int32.
                 term = code - splat(zero_points[branch], lanes)
                 product = term if product is None else product * term
-            codes = requantize(product, splat(multiplier[0], lanes), limits, lanes)
+            codes = requantize_vector(product, splat(multiplier[0], lanes), limits, lanes)
             store(output, places[2], narrow_codes(codes, dtypes[2], lanes), lanes)
 
         _emit_places(layouts, emit)
@@ -190,7 +190,7 @@ def quantize_input_kernel(
             for plane in range(planes):
                 line = (image * planes + plane) * layout.height + row
                 value = load(source, line * layout.width + column, lanes)
-                codes = narrow_codes(requantize(value, scale, limits, lanes), dtype, lanes)
+                codes = narrow_codes(requantize_vector(value, scale, limits, lanes), dtype, lanes)
                 place = layout.row(image, row) + column * planes + plane
                 where = T.ramp(place, planes, lanes) if lanes > 1 else place
                 T.buffer_store(output, codes, [where])
