@@ -16,7 +16,7 @@ from env.decisions.masks import BudgetMask, MaskState, Outlook
 from env.errors import ActionError, BudgetError
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.reward import REWARD_TERMS, RewardConfig, reward
-from env.observation import Observer, Vector
+from env.observation import ObservationVector, Observer
 from env.practice.scales import Scales
 from env.sensitivity.sensitivities import Sensitivities
 from hardware.layers.table import LayerTable
@@ -31,7 +31,7 @@ class Evaluates(Protocol):
         """Return one Evaluation for each allocation, in order."""
 
 
-class BitAllocationEnv(gym.Env[Vector, np.int64]):
+class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
     """Choose the bit-width of every layer's weights and activations.
 
     ## Description
@@ -130,7 +130,7 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Vector, dict[str, Any]]:
+    ) -> tuple[ObservationVector, dict[str, Any]]:
         """Begin an episode.
 
         Raises:
@@ -144,7 +144,7 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
         self._begin()
         return self._observation(), self._info(None, None)
 
-    def step(self, action: np.int64) -> tuple[Vector, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64) -> tuple[ObservationVector, float, bool, bool, dict[str, Any]]:
         """Fix the next bit-width.
 
         Raises:
@@ -224,7 +224,7 @@ class BitAllocationEnv(gym.Env[Vector, np.int64]):
         self._state = self._mask.start()
         self._outlook = self._mask.outlook(self._state)
 
-    def _observation(self) -> Vector:
+    def _observation(self) -> ObservationVector:
         used = self._state.spent if self._outlook is None else self._outlook.smallest
         return self.observer.observe(self._bits, self._shares(used.tolist()), self._budget_place)
 

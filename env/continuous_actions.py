@@ -14,7 +14,7 @@ from env.decisions.budget import Budget
 from env.decisions.decisions import bits_of
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
-from env.observation import Vector
+from env.observation import ObservationVector
 from quant.allocation import Allocation
 
 Settle = Callable[[Allocation], Allocation]
@@ -25,7 +25,7 @@ Settle = Callable[[Allocation], Allocation]
 class Executed:
     """The episode that was evaluated, which is the agent's own with some bits lowered."""
 
-    observations: Vector
+    observations: ObservationVector
     """float32 `[steps + 1, features]`; the last one repeats the one before it."""
     actions: npt.NDArray[np.float32]
     """float32 `[steps, 1]`, 0..1: the agent's own where it was executed, else the middle of what
@@ -55,7 +55,7 @@ class SettlingEvaluator:
         return self._evaluator.evaluate([allocation])[0]
 
 
-class ContinuousActions(gym.Env[Vector, npt.NDArray[np.float32]]):
+class ContinuousActions(gym.Env[ObservationVector, npt.NDArray[np.float32]]):
     """A view of `BitAllocationEnv` without masks, for agents that act in real numbers.
 
     An action in 0..1 is split evenly between the bit choices. Every choice is legal here, so that
@@ -82,7 +82,7 @@ class ContinuousActions(gym.Env[Vector, npt.NDArray[np.float32]]):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Vector, dict[str, Any]]:
+    ) -> tuple[ObservationVector, dict[str, Any]]:
         """Begin an episode."""
         super().reset(seed=seed)
         self._actions = []
@@ -90,7 +90,7 @@ class ContinuousActions(gym.Env[Vector, npt.NDArray[np.float32]]):
 
     def step(
         self, action: npt.NDArray[np.float32]
-    ) -> tuple[Vector, float, bool, bool, dict[str, Any]]:
+    ) -> tuple[ObservationVector, float, bool, bool, dict[str, Any]]:
         """Fix the next bit-width; the last step's info says what was executed."""
         share = float(action[0])
         self._actions.append(share)

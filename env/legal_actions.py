@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from env.bit_allocation import BitAllocationEnv
-from env.observation import Vector
+from env.observation import ObservationVector
 
 
 class LegalActionsEnv(BitAllocationEnv):
@@ -16,7 +16,7 @@ class LegalActionsEnv(BitAllocationEnv):
     with actions it did not take.
     """
 
-    def step(self, action: np.int64) -> tuple[Vector, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64) -> tuple[ObservationVector, float, bool, bool, dict[str, Any]]:
         """Fix the next bit-width at the legal one nearest to `action`, the smaller of two."""
         legal = np.flatnonzero(self.action_masks())
         nearest = legal[np.abs(legal - int(action)).argmin()]

@@ -17,7 +17,7 @@ LAST_DECISIONS = 4
 _POSITION_PERIODS = 4
 """Pairs of sine and cosine of the position, each with half the period of the one before."""
 
-Vector = npt.NDArray[np.float32]
+ObservationVector = npt.NDArray[np.float32]
 
 
 class _Resource:
@@ -188,7 +188,7 @@ class Observer:
         bits: Sequence[int],
         left: Sequence[float],
         budget: Sequence[float],
-    ) -> Vector:
+    ) -> ObservationVector:
         """Return the observation before decision `len(bits)`.
 
         Args:

@@ -14,7 +14,7 @@ from experiments.record.run_folder import RunFolder, open_run
 from experiments.report.command import write_report
 from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
-from experiments.stages.conclusion import BEST, reported_uniform
+from experiments.stages.conclusion import BEST_FOUND, reported_uniform
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
 from experiments.stages.results_table import ResultRow, float_row, print_results, quantized_row
@@ -64,7 +64,7 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         The rows of the table, on the test split, and the run's budget.
     """
     budget = Budget(**folder.read_json(files.RESULTS)["budget"])
-    best = Allocation.from_dict(folder.read_json(files.BEST))
+    best = Allocation.from_dict(folder.read_json(files.BEST_ALLOCATION))
     with (
         # A fresh folder, so that every kernel is generated and compiled again.
         tempfile.TemporaryDirectory(prefix="bitalloc-kernels-") as kernels,
@@ -77,7 +77,7 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         layers = setup.network.layers
         best.check(layers)
         _compare_tiles(folder, setup, device)
-        allocations = {**reported_uniform(layers, config.env.bit_choices), BEST: best}
+        allocations = {**reported_uniform(layers, config.env.bit_choices), BEST_FOUND: best}
         trained = {  # each by itself, all with the same seed
             name: retrain_and_score(
                 setup,

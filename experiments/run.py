@@ -217,7 +217,7 @@ def _write_conclusion(
     folder, events = places.folder, places.events
     budget, best = measured.decided.budget, conclusion.choice.evaluation
     evaluations = searched.problem.evaluator.evaluations
-    folder.write_json(files.BEST, best.allocation)
+    folder.write_json(files.BEST_ALLOCATION, best.allocation)
     folder.write_text(files.FRONT, pareto_csv(evaluations))
     folder.write_text(files.RESULTS_CSV, to_csv(conclusion.rows))
     document = {

@@ -13,7 +13,7 @@ from hardware.facts import MachineFacts
 from hardware.graph.random_codes import BitPair
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement, MeasurementSource
-from hardware.progress import Progress
+from hardware.progress import LabelledProgress
 from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 
@@ -44,7 +44,7 @@ class Bench(Protocol):
         self,
         graph: DeployGraph,
         pairs: Mapping[str, Sequence[BitPair]],
-        progress: Progress | None = None,
+        progress: LabelledProgress | None = None,
     ) -> TileReport:
         """Choose the layers' register tiles at their bit pairs, and keep the choices."""
 
@@ -55,7 +55,7 @@ class Bench(Protocol):
         self,
         graph: DeployGraph,
         bit_choices: Sequence[int],
-        progress: Progress | None = None,
+        progress: LabelledProgress | None = None,
         *,
         equal_bits: bool = False,
     ) -> LayerTable:

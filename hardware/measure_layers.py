@@ -7,7 +7,7 @@ from hardware.errors import BuildError
 from hardware.layers.energy import with_energies
 from hardware.layers.table import LayerTable
 from hardware.layers.timing import bit_pairs
-from hardware.progress import Progress
+from hardware.progress import LabelledProgress
 from hardware.tiles.report import TileReport
 from quant.deploy_graph import DeployGraph
 
@@ -16,7 +16,7 @@ def choose_tiles(
     device: Device,
     graph: DeployGraph,
     bit_choices: Sequence[int],
-    progress: Progress | None = None,
+    progress: LabelledProgress | None = None,
     *,
     equal_bits: bool = False,
 ) -> TileReport:
@@ -61,7 +61,7 @@ def measure_layer_table(
     device: Device,
     graph: DeployGraph,
     bit_choices: Sequence[int],
-    progress: Progress | None = None,
+    progress: LabelledProgress | None = None,
     *,
     equal_bits: bool = False,
 ) -> LayerTable:

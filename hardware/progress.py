@@ -2,5 +2,5 @@
 
 from collections.abc import Callable
 
-Progress = Callable[[int, int, str], None]
+LabelledProgress = Callable[[int, int, str], None]
 """Called with (done, total, what) while something long runs."""

@@ -21,7 +21,7 @@ from hardware.layers.timing import bit_pairs
 from hardware.measuring.energy_gauge import EnergyGauge
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
-from hardware.progress import Progress
+from hardware.progress import LabelledProgress
 from hardware.tiles.report import TileReport
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 from quant.integer import run_graph
@@ -136,7 +136,7 @@ class SimulatedDevice(Closing):
         self,
         graph: DeployGraph,
         pairs: Mapping[str, Sequence[BitPair]],
-        progress: Progress | None = None,
+        progress: LabelledProgress | None = None,
     ) -> TileReport:
         """Do nothing: a formula has no tiles."""
         return TileReport(why_none="nothing to choose, a formula has none")
@@ -149,7 +149,7 @@ class SimulatedDevice(Closing):
         self,
         graph: DeployGraph,
         bit_choices: Sequence[int],
-        progress: Progress | None = None,
+        progress: LabelledProgress | None = None,
         *,
         equal_bits: bool = False,
     ) -> LayerTable:

@@ -16,7 +16,7 @@ from hardware.layers.table import LayerTable
 from hardware.measure_layers import digest_tiles, measure_layer_table
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
-from hardware.progress import Progress
+from hardware.progress import LabelledProgress
 from hardware.store import Store
 from quant.deploy_graph import DeployGraph
 from quant.records.json_form import from_plain, to_plain
@@ -93,7 +93,7 @@ class StoredDevice(Closing):
         self,
         graph: DeployGraph,
         bit_choices: Sequence[int],
-        progress: Progress | None = None,
+        progress: LabelledProgress | None = None,
         *,
         equal_bits: bool = False,
     ) -> LayerTable:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from env.errors import TaskError
-from quant.records.ranges import Count, Natural, Part, Positive, check_ranges
+from quant.records.ranges import Count, Natural, Positive, PositiveShare, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,13 +27,13 @@ class HAQConfig:
     """Widths of the hidden layers, of the actor and of the critic each."""
     learning_rate: Positive = 1e-3
     """Adam's step size, of both; the paper has 1e-4 for the actor."""
-    tau: Part = 0.01
+    tau: PositiveShare = 0.01
     """How much of the networks goes into their targets at each gradient step."""
     replay_episodes: Count = 128
     """Episodes that the replay buffer holds."""
     reward_scale: Positive = 0.1
     """What an accuracy point is worth to the critic."""
-    baseline: Part = 0.5
+    baseline: PositiveShare = 0.5
     """Weight of a batch's mean reward in the running mean that is taken off its rewards."""
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ Vector = npt.NDArray[np.float64]
 
 _LARGEST_EXPONENT = 400.0
 """Multipliers are looked for between 2^-400 and 2^400; float64 holds them and their products."""
-ROUNDS = 200
+_ROUNDS = 200
 """Most passes over all resources; one is enough for one resource."""
 _SETTLED = 1e-7
 """Bits that move by less between two passes are the answer."""
@@ -66,7 +66,7 @@ def solve_bits(
         return _best_bits(weights, costs @ np.exp2(logs), low, high, model)
 
     before = bits_at(exponents)
-    for _ in range(ROUNDS):
+    for _ in range(_ROUNDS):
         for resource in range(resources):
             exponents[resource] = _smallest(resource, exponents, bits_at, costs, limits)
         bits = bits_at(exponents)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from agents.costs.cost_kind import CostKind
 from agents.qbitopt.bit_program import NoiseModel
 from env.errors import TaskError
-from quant.records.ranges import Count, Natural, Part, check_ranges
+from quant.records.ranges import Count, Natural, PositiveShare, check_ranges
 from quant.retraining.finetune import FinetuneConfig
 
 
@@ -26,7 +26,7 @@ class QBitOptConfig:
     """Training of one round; its learning rates fall to zero within the round and start again."""
     sensitivity_images: Count = 256
     """Training images that each round's sensitivities are estimated on."""
-    averaging: Part = 0.5
+    averaging: PositiveShare = 0.5
     """Weight of the newest sensitivities in their running mean."""
 
     def __post_init__(self) -> None:

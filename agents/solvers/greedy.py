@@ -17,7 +17,7 @@ _LEAST_COST = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Group:
+class TiedLayers:
     """The layers that read one tensor, as one choice among combinations of their pairs."""
 
     positions: tuple[int, ...]
@@ -161,7 +161,7 @@ def pick_fresh(groups: Groups, answer: Picks | None, exclude: Collection[Picks])
     return next(fresh, None) or solve_exact(groups.problem, exclude)
 
 
-def _group(problem: ChoiceProblem, positions: tuple[int, ...]) -> Group:
+def _group(problem: ChoiceProblem, positions: tuple[int, ...]) -> TiedLayers:
     """Combine the pairs of tied layers, width by width of the tensor they read."""
     layers = [problem.layers[position] for position in positions]
     widths = sorted({pair[1] for pair in layers[0].pairs})
@@ -184,4 +184,6 @@ def _group(problem: ChoiceProblem, positions: tuple[int, ...]) -> Group:
         parts.append((picks, losses, costs))
     picks, losses, costs = (np.concatenate([part[k] for part in parts]) for k in range(3))
     keep = pareto_rows(np.column_stack([losses, costs]))
-    return Group(positions=positions, picks=picks[keep], losses=losses[keep], costs=costs[keep])
+    return TiedLayers(
+        positions=positions, picks=picks[keep], losses=losses[keep], costs=costs[keep]
+    )

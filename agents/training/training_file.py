@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from quant.records.atomic_file import atomic_file
 
-Tensors = Mapping[str, torch.Tensor]
+NamedTensors = Mapping[str, torch.Tensor]
 Learnt = tuple[dict[str, torch.Tensor], dict[str, Any]]
 """Tensors by name, and notes that JSON holds."""
 
@@ -34,7 +34,7 @@ class TrainingFile:
         self._path = None if folder is None else folder / f"{name}.safetensors"
         self._say = say
 
-    def save(self, tensors: Tensors, notes: Mapping[str, Any]) -> None:
+    def save(self, tensors: NamedTensors, notes: Mapping[str, Any]) -> None:
         """Write both in one step."""
         if self._path is None:
             return
@@ -43,7 +43,7 @@ class TrainingFile:
         with atomic_file(self._path) as made:
             save_file(whole, made, metadata={"notes": json.dumps(notes)})
 
-    def load(self, like: Tensors) -> Learnt | None:
+    def load(self, like: NamedTensors) -> Learnt | None:
         """Return what was saved, or None where there is nothing that can be used.
 
         Args:

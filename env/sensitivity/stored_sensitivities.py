@@ -14,6 +14,7 @@ from env.tasks.task import Split
 from hardware.measuring.lock import training_lock
 from hardware.store import Store
 from quant.network import QuantizedNetwork
+from quant.progress import Progress
 from quant.quantizer import WIDTHS
 from quant.records.json_form import from_plain, to_plain
 from quant.sensitivities import (
@@ -143,7 +144,7 @@ class StoredSensitivities:
         images, labels = self._train.images[:count], self._train.labels[:count]
         return batches_of(images, labels, self._config.batch_size)
 
-    def _reporter(self, name: str) -> Callable[[int, int], None] | None:
+    def _reporter(self, name: str) -> Progress | None:
         progress = self._progress
         return None if progress is None else lambda done, total: progress(name, done, total)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from quant.errors import DataError
 
-Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+CifarBatch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 """Images `[N, 3, side, side]` and labels `[N]`."""
 
 _CHANNELS = 3
@@ -30,7 +30,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
-def read_batch(path: Path, *, side: int, classes: int, hint: str) -> Batch:
+def read_batch(path: Path, *, side: int, classes: int, hint: str) -> CifarBatch:
     """Return images uint8 `[N, 3, side, side]` and labels int64 `[N]` of one batch file.
 
     Args:

@@ -5,7 +5,6 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import nn
 from env.tasks.task import Split, Task
 from env.tasks.weights import load_weights
 from quant.errors import DataError
+from quant.progress import Progress
 from quant.records.atomic_file import atomic_file
 from quant.retraining.finetune import train_float
 
@@ -38,9 +38,7 @@ def checkpoint_path(task: Task, seed: int) -> Path:
     return _checkpoint_folder() / f"{task.name}-{network}-s{seed}-{digest}.safetensors"
 
 
-def float_module(
-    task: Task, seed: int, *, progress: Callable[[int, int], None] | None = None
-) -> nn.Module:
+def float_module(task: Task, seed: int, *, progress: Progress | None = None) -> nn.Module:
     """Return the trained float network, from its checkpoint where there is one.
 
     Args:

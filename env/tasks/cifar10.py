@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from env.tasks.augment import flip_and_shift
-from env.tasks.batch_file import Batch, read_batch
+from env.tasks.batch_file import CifarBatch, read_batch
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.preprocessing import Preprocessing
 from env.tasks.task import Split, Task
@@ -50,7 +50,7 @@ def cifar10_task(folder: Path | None) -> Task:
     if folder is None:
         raise DataError("task.data: CIFAR-10 needs the folder of its batches, found none", _HINT)
 
-    def read(name: str) -> Batch:
+    def read(name: str) -> CifarBatch:
         return read_batch(folder / name, side=_SIDE, classes=_CLASSES, hint=_HINT)
 
     parts = [read(name) for name in _TRAIN_FILES]

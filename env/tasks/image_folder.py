@@ -38,7 +38,7 @@ _NORMALISATION: dict[str, Normalisation] = {
 """Networks whose published weights expect something else."""
 _MEMORY_SHARE = 0.5
 """Share of the free memory that decoded images may take."""
-LAYOUT = "lay it out as FOLDER/train/CLASS/image.jpg and FOLDER/val/CLASS/image.jpg"
+_LAYOUT = "lay it out as FOLDER/train/CLASS/image.jpg and FOLDER/val/CLASS/image.jpg"
 
 
 def image_folder_task(
@@ -57,16 +57,16 @@ def image_folder_task(
             images than fit the memory.
     """
     if folder is None:
-        raise DataError("task.data: an image folder needs its path, found none", LAYOUT)
+        raise DataError("task.data: an image folder needs its path, found none", _LAYOUT)
     classes = _classes(folder / "train")
     if _classes(folder / "val") != classes:
-        raise DataError(f"{folder}: expected the same classes in train and val", LAYOUT)
+        raise DataError(f"{folder}: expected the same classes in train and val", _LAYOUT)
     train, search = [], []
     rng = np.random.default_rng(_SPLIT_SEED)
     for label, name in enumerate(classes):
         files = _images(folder / "train" / name, per_class)
         if len(files) < 2:
-            raise DataError(f"{folder / 'train' / name}: expected two images or more", LAYOUT)
+            raise DataError(f"{folder / 'train' / name}: expected two images or more", _LAYOUT)
         order = rng.permutation(len(files))
         held = max(1, round(_SEARCH_SHARE * len(files)))
         search += [(files[i], label) for i in sorted(order[:held])]
@@ -101,17 +101,17 @@ def image_folder_task(
 
 def _classes(folder: Path) -> list[str]:
     if not folder.is_dir():
-        raise DataError(f"cannot read {folder}: no such folder", LAYOUT)
+        raise DataError(f"cannot read {folder}: no such folder", _LAYOUT)
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
     if len(names) < 2:
-        raise DataError(f"{folder}: expected a folder for each class, found {len(names)}", LAYOUT)
+        raise DataError(f"{folder}: expected a folder for each class, found {len(names)}", _LAYOUT)
     return names
 
 
 def _images(folder: Path, most: int) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _ENDINGS)
     if not files:
-        raise DataError(f"{folder}: expected images, found none", LAYOUT)
+        raise DataError(f"{folder}: expected images, found none", _LAYOUT)
     return files[:most] if most else files
 
 

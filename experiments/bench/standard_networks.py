@@ -14,7 +14,7 @@ _IMAGENET_SIZE = 224
 _CIFAR_SIZE = 32
 
 NetworkName = Literal["resnet18", "mobilenetv2", "resnet20", "resnet8"]
-NETWORKS: Mapping[NetworkName, tuple[Callable[[], nn.Module], int]] = {
+STANDARD_NETWORKS: Mapping[NetworkName, tuple[Callable[[], nn.Module], int]] = {
     "resnet18": (resnet18, _IMAGENET_SIZE),
     "mobilenetv2": (mobilenet_v2, _IMAGENET_SIZE),
     "resnet20": (lambda: cifar_resnet(20), _CIFAR_SIZE),
@@ -32,7 +32,7 @@ def make_network(name: NetworkName, seed: int) -> nn.Module:
     Its batch norms hold the statistics of random images: with those of an untrained network the
     values would fade from layer to layer, and engines are slow on denormal numbers.
     """
-    maker, _ = NETWORKS[name]
+    maker, _ = STANDARD_NETWORKS[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = maker()
@@ -46,6 +46,6 @@ def make_network(name: NetworkName, seed: int) -> nn.Module:
 
 def example_images(name: NetworkName, count: int, seed: int) -> torch.Tensor:
     """Return `count` random images for a network, float32 `[N, 3, H, W]`."""
-    _, size = NETWORKS[name]
+    _, size = STANDARD_NETWORKS[name]
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(count, 3, size, size, generator=generator)

@@ -16,7 +16,7 @@ from experiments.compare.answer import answer_of, time_beside_all_8
 from experiments.compare.comparison import Comparison
 from experiments.compare.figures import CHARTS
 from experiments.compare.folder import ROWS, UNIFORM, CompareFolder
-from experiments.compare.job import Place, Subject, run_job
+from experiments.compare.job import Subject, Workplace, run_job
 from experiments.compare.plan import DEFAULT_BUDGETS, Job, Plan
 from experiments.compare.rows import Row, UniformRow, append_row, read_rows, rows_csv
 from experiments.compare.shared import SharedTimes
@@ -89,14 +89,14 @@ def compare(
             check_same_machine(folder, device.facts())
         else:
             folder.write_json(files.ENVIRONMENT, environment_facts(device.facts()))
-        place = Place(folder=path / "jobs", device=device, store=store)
+        place = Workplace(folder=path / "jobs", device=device, store=store)
         for seed in range(plan.seeds):
             _do_seed(plan, replace(base, seed=seed), folder, place, progress)
         return _comparison(plan, base, folder, command, device)
 
 
 def _do_seed(
-    plan: Plan, config: RunConfig, folder: CompareFolder, place: Place, progress: LiveProgress
+    plan: Plan, config: RunConfig, folder: CompareFolder, place: Workplace, progress: LiveProgress
 ) -> None:
     rows = {_job_of(row) for row in read_rows(folder.path / ROWS, Row)}
     references = {(row.bits, row.seed) for row in read_rows(folder.path / UNIFORM, UniformRow)}
@@ -120,7 +120,7 @@ def _do_seed(
             append_row(folder.path / ROWS, run_job(job, subject, place))
 
 
-def _measure_times(setup: NetworkSetup, place: Place, progress: LiveProgress) -> SharedTimes:
+def _measure_times(setup: NetworkSetup, place: Workplace, progress: LiveProgress) -> SharedTimes:
     graph, widths = graph_of(setup.network), setup.widths
     report = choose_tiles(place.device, graph, widths, partial(progress.stage, "tiles"))
     print(report.sentence, flush=True)
@@ -132,7 +132,7 @@ def _add_uniform(
     setup: NetworkSetup,
     known: set[tuple[int, int]],
     folder: CompareFolder,
-    place: Place,
+    place: Workplace,
 ) -> None:
     """Retrain and time the uniform allocations that every table and figure shows."""
     config = setup.config

@@ -23,7 +23,7 @@ from quant.sensitivities import SensitivityTable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class Workplace:
     """Where jobs are done."""
 
     folder: Path
@@ -41,7 +41,7 @@ class Subject:
     times: SharedTimes
 
 
-def run_job(job: Job, subject: Subject, place: Place) -> Row:
+def run_job(job: Job, subject: Subject, place: Workplace) -> Row:
     """Search, time and retrain the answer; a job that was stopped goes on where it was.
 
     Args:
@@ -72,7 +72,7 @@ def run_job(job: Job, subject: Subject, place: Place) -> Row:
 
 
 def _search(
-    job: Job, setup: NetworkSetup, budget: Budget, subject: Subject, place: Place
+    job: Job, setup: NetworkSetup, budget: Budget, subject: Subject, place: Workplace
 ) -> Searched:
     path = place.folder / job.name
     path.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from experiments.record import files
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
-from experiments.stages.conclusion import BEST
+from experiments.stages.conclusion import BEST_FOUND
 from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
 from experiments.stages.retraining import retrain_and_score
 from experiments.terminal.progress import LiveProgress
@@ -91,7 +91,7 @@ def export(
             "start a run with --target.runner local, or on a board",
         )
     setup = set_up_network(config, progress)
-    allocation = Allocation.from_dict(folder.read_json(files.BEST))
+    allocation = Allocation.from_dict(folder.read_json(files.BEST_ALLOCATION))
     allocation.check(setup.network.layers)
     graph, accuracy = retrain_and_score(
         setup, allocation, setup.task.test, partial(progress.stage, "retraining")
@@ -154,7 +154,7 @@ def _write_card(
     facts = CardFacts(
         bundle=bundle.read_json("bundle.json"),
         results=folder.read_json(files.RESULTS),
-        best=BEST,
+        best=BEST_FOUND,
         command=record.command.splitlines()[0],
         date=time.strftime("%Y-%m-%d"),
         retraining_steps=setup.config.final.steps,

@@ -132,7 +132,9 @@ class RunRecord:
         if not path.is_dir():
             raise RunFolderError(f"{path}: expected the folder of a run, found no folder", _HINT)
         kind = "finished run" if finished else "run"
-        for name in (files.CONFIG, files.BEST, files.RESULTS) if finished else (files.CONFIG,):
+        for name in (
+            (files.CONFIG, files.BEST_ALLOCATION, files.RESULTS) if finished else (files.CONFIG,)
+        ):
             if not (path / name).is_file():
                 raise RunFolderError(
                     f"{path} is not the folder of a {kind}: it has no {name}", _HINT

@@ -1,6 +1,6 @@
 """Conclusion: from a finished search to the chosen allocation and the rows of the final table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,12 +18,11 @@ from hardware.device import Device
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, LayerSpec
+from quant.progress import Progress
 
 _REPORTED_BITS = (8, 6, 4)
 """Uniform allocations of the final table, as far as they are among the bit choices."""
-BEST = "best found"
-
-Progress = Callable[[int, int], None]
+BEST_FOUND = "best found"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +102,7 @@ def conclude(
         for name, bits in uniform.items()
         if bits in latest
     ]
-    rows.append(_row(BEST, choice.evaluation, choice.measurement, problem))
+    rows.append(_row(BEST_FOUND, choice.evaluation, choice.measurement, problem))
     return Conclusion(choice=choice, rows=tuple(rows))
 
 

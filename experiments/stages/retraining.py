@@ -1,7 +1,5 @@
 """Final retraining: one allocation from the float checkpoint, as long as `final` says."""
 
-from collections.abc import Callable
-
 from env.tasks import Split
 from experiments.stages.network_setup import NetworkSetup, float_accuracy
 from hardware.measuring.lock import training_lock
@@ -9,10 +7,9 @@ from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.network import QuantizedNetwork
+from quant.progress import Progress
 from quant.retraining.accuracy import Accuracy, integer_accuracy
 from quant.retraining.finetune import finetune
-
-Progress = Callable[[int, int], None]
 
 
 def retrain(

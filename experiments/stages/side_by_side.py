@@ -1,12 +1,13 @@
 """Side by side: several programs timed in interleaved rounds, so that a slow minute hits all."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from hardware.device import Device, MeasureResult
 from hardware.errors import BuildError
 from hardware.measuring.measurement import Measurement
 from quant.deploy_graph import DeployGraph
+from quant.progress import Progress
 
 Name = TypeVar("Name")
 
@@ -21,7 +22,7 @@ def time_side_by_side(
     graphs: Mapping[Name, DeployGraph],
     *,
     rounds: int = ROUNDS,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[Name, Measurement]:
     """Measure every graph once a round and return each one's middle stable measurement.
 

@@ -1,6 +1,6 @@
 """Staircase: everything one command measured on one device, and how it is measured."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from hardware.device import Device
 from hardware.measure_layers import measure_layer_table
 from hardware.measuring.measurement import MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
+from hardware.progress import LabelledProgress
 from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS
 from quant.records.json_form import to_plain
@@ -84,7 +85,7 @@ def measure_staircase(
     *,
     what: str,
     all_pairs: bool,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: LabelledProgress | None = None,
 ) -> Staircase:
     """Measure every layer of some graphs; 8 bits are always among the widths.
 

@@ -33,7 +33,7 @@ class Width:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
+class WidthGroup:
     """Neighbouring widths that the measurement does not tell apart, widest first."""
 
     bits: tuple[int, ...]
@@ -47,7 +47,7 @@ class Summary:
 
     widths: tuple[Width, ...]
     """From 8 bits downwards."""
-    groups: tuple[Group, ...]
+    groups: tuple[WidthGroup, ...]
     """The same widths; the first group holds the 8 bits."""
 
     @property
@@ -114,7 +114,7 @@ def summarize(layers: Sequence[LayerSteps], widths: Sequence[int]) -> Summary:
     return Summary(
         widths=found,
         groups=tuple(
-            Group(bits=tuple(width.bits for width in group), speedup=_mean(group))
+            WidthGroup(bits=tuple(width.bits for width in group), speedup=_mean(group))
             for group in _group_widths(found)
         ),
     )

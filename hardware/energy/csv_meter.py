@@ -14,14 +14,14 @@ from pathlib import Path
 
 from hardware.energy.errors import MeterError
 from hardware.energy.meter import Recording, Span
-from hardware.energy.samples import Sample, span_between
+from hardware.energy.samples import PowerSample, span_between
 
 _PATIENCE_S = 10.0
 """Longest wait for the row after a window; programs write in blocks now and then."""
 _POLL_S = 0.1
 
 
-def parse_row(line: str) -> Sample | None:
+def parse_row(line: str) -> PowerSample | None:
     """Return (seconds since the epoch, watts), or None for a line that is no row."""
     cells = [cell.strip() for cell in line.split(",")]
     if len(cells) < 2:
@@ -76,7 +76,7 @@ class CsvRecording(Recording):
     def __init__(self, file: Path) -> None:
         """Remember where the file ends now."""
         self._file = file
-        self._last: Sample | None = None
+        self._last: PowerSample | None = None
         self._place = 0
         self._marks: list[tuple[float, float]] = []
 
@@ -95,7 +95,7 @@ class CsvRecording(Recording):
         if not self._marks:
             return ()
         end_s = self._marks[-1][1]
-        samples: list[Sample] = [] if self._last is None else [self._last]
+        samples: list[PowerSample] = [] if self._last is None else [self._last]
         limit_s = time.monotonic() + _PATIENCE_S
         while True:
             fresh, self._place = _read(self._file, self._place)
@@ -117,7 +117,7 @@ class CsvRecording(Recording):
         return self
 
 
-def _read(file: Path, place: int) -> tuple[list[Sample], int]:
+def _read(file: Path, place: int) -> tuple[list[PowerSample], int]:
     """Return the complete rows from a byte on, and where the next begins."""
     try:
         with file.open("rb") as stream:

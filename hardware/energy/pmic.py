@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from hardware.energy.errors import MeterError
 from hardware.energy.power import PowerRecording
 
-COMMAND = ("vcgencmd", "pmic_read_adc")
+_COMMAND = ("vcgencmd", "pmic_read_adc")
 _INTERVAL_S = 0.1
 """A process for each reading: more often, reading would be a load of its own."""
 _TIMEOUT_S = 5.0
@@ -36,7 +36,7 @@ class PmicMeter:
     source = "pmic"
     interval_s = _INTERVAL_S
 
-    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+    def __init__(self, command: Sequence[str] = _COMMAND) -> None:
         """Read the rails once.
 
         Raises:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from hardware.energy.errors import MeterError
 from hardware.energy.meter import Recording, Span
-from hardware.energy.samples import Sample, span_between
+from hardware.energy.samples import PowerSample, span_between
 
 _PATIENCE_S = 10.0
 """Longest wait for a reading beyond a multiple of the interval: then the sensor hangs."""
@@ -29,7 +29,7 @@ class PowerRecording(Recording):
         """
         self._read_w = read_w
         self._interval_s = interval_s
-        self._samples: list[Sample] = []
+        self._samples: list[PowerSample] = []
         self._marks: list[tuple[float, float]] = []
         self._failure: MeterError | None = None
         self._news = threading.Condition()

@@ -7,11 +7,11 @@ from itertools import pairwise
 from hardware.energy.errors import MeterError
 from hardware.energy.meter import Span
 
-Sample = tuple[float, float]
+PowerSample = tuple[float, float]
 """(seconds on some clock, watts)."""
 
 
-def span_between(samples: Sequence[Sample], begin_s: float, end_s: float) -> Span:
+def span_between(samples: Sequence[PowerSample], begin_s: float, end_s: float) -> Span:
     """Integrate power by the trapezoidal rule, with straight lines up to both ends.
 
     Args:
@@ -42,7 +42,7 @@ def span_between(samples: Sequence[Sample], begin_s: float, end_s: float) -> Spa
     return Span(joules=joules, seconds=took_s, work_s=took_s, samples=max(0, last - first))
 
 
-def _watts_at(samples: Sequence[Sample], after: int, moment_s: float) -> float:
+def _watts_at(samples: Sequence[PowerSample], after: int, moment_s: float) -> float:
     """Return the power at a moment between samples `after - 1` and `after`."""
     if after == 0:
         return samples[0][1]

@@ -21,10 +21,10 @@ from hardware.facts import MachineFacts, MeasurementFacts
 from hardware.graph.random_codes import BitPair
 from hardware.host.attempt import Attempt, time_again_if_disturbed
 from hardware.layers.table import LayerTable
-from hardware.layers.timing import Sample, time_layers
+from hardware.layers.timing import ProgramTiming, time_layers
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
-from hardware.progress import Progress
+from hardware.progress import LabelledProgress
 from hardware.tiles.report import TileReport
 from hardware.tiles.search import search_tiles
 from hardware.wire.built import Built
@@ -152,7 +152,7 @@ class WorkerBench(ABC):
         self,
         graph: DeployGraph,
         pairs: Mapping[str, Sequence[BitPair]],
-        progress: Progress | None = None,
+        progress: LabelledProgress | None = None,
     ) -> TileReport:
         """Choose the layers' register tiles at their bit pairs; the worker keeps the choices."""
         if self.why_untuned:
@@ -182,7 +182,7 @@ class WorkerBench(ABC):
         self,
         graph: DeployGraph,
         bit_choices: Sequence[int],
-        progress: Progress | None = None,
+        progress: LabelledProgress | None = None,
         *,
         equal_bits: bool = False,
     ) -> LayerTable:
@@ -197,7 +197,7 @@ class WorkerBench(ABC):
         built: Built = self._ask("build", graph)
         return built.families
 
-    def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
+    def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> ProgramTiming:
         """Time a graph that was checked before, and its layers inside it."""
         attempt = self.hold(
             lambda call: self.attempt(
@@ -205,7 +205,7 @@ class WorkerBench(ABC):
             )
         )
         timing, layers_us = attempt.value
-        return Sample(
+        return ProgramTiming(
             values_us=tuple(1000.0 * value for value in timing.values_ms),
             layers_us=layers_us,
             disturbed=attempt.disturbed,

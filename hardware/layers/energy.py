@@ -19,7 +19,7 @@ from hardware.energy.energy import Energy
 from hardware.graph.borders import with_borders
 from hardware.graph.random_codes import BitPair, spread_choices, with_random_codes
 from hardware.layers.table import LayerTable
-from hardware.progress import Progress
+from hardware.progress import LabelledProgress
 from quant.deploy_graph import DeployGraph
 
 _PRIOR_SPREAD = 0.2
@@ -30,7 +30,7 @@ _LEAST_NOISE = 0.01
 _SEED = 1
 _OTHER = "no layer"
 
-Part = tuple[str, int] | str
+_Part = tuple[str, int] | str
 """(kernel family, weight bits), or what is no layer."""
 
 
@@ -47,7 +47,7 @@ def with_energies(
     bit_choices: Sequence[int],
     bench: EnergyBench,
     programs: int,
-    progress: Progress | None = None,
+    progress: LabelledProgress | None = None,
     *,
     equal_bits: bool = False,
 ) -> LayerTable:
@@ -93,13 +93,13 @@ def with_energies(
     )
 
 
-def _part(table: LayerTable, layer: str, pair: BitPair) -> Part:
+def _part(table: LayerTable, layer: str, pair: BitPair) -> _Part:
     return table.families.get(layer, {}).get(pair, ""), pair[0]
 
 
-def _times_of_parts(table: LayerTable, bits: Mapping[str, BitPair]) -> dict[Part, float]:
+def _times_of_parts(table: LayerTable, bits: Mapping[str, BitPair]) -> dict[_Part, float]:
     """Return the microseconds of each part of a program."""
-    times: dict[Part, float] = {_OTHER: max(0.0, table.overhead_us)}
+    times: dict[_Part, float] = {_OTHER: max(0.0, table.overhead_us)}
     for layer, pair in bits.items():
         part = _part(table, layer, pair)
         times[part] = times.get(part, 0.0) + table.layer_us(layer, *pair)
@@ -107,8 +107,8 @@ def _times_of_parts(table: LayerTable, bits: Mapping[str, BitPair]) -> dict[Part
 
 
 def _fit(
-    programs: Sequence[Mapping[Part, float]], watts: Sequence[float], spreads: Sequence[float]
-) -> dict[Part, float]:
+    programs: Sequence[Mapping[_Part, float]], watts: Sequence[float], spreads: Sequence[float]
+) -> dict[_Part, float]:
     """Return the watts of each part: ridge regression around the mean, rows weighed by error."""
     parts = list(dict.fromkeys(part for times in programs for part in times))
     shares = np.array([[times.get(part, 0.0) for part in parts] for times in programs])

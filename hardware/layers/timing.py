@@ -25,7 +25,7 @@ from hardware.graph.random_codes import (
 )
 from hardware.layers.table import LayerTable
 from hardware.measuring.protocol import ProtocolConfig
-from hardware.progress import Progress
+from hardware.progress import LabelledProgress
 from quant.deploy_graph import DeployGraph, RunIsland
 from quant.layers import INPUT_BITS
 
@@ -44,7 +44,7 @@ _SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
+class ProgramTiming:
     """One short timing of one program and of its layers."""
 
     values_us: tuple[float, ...]
@@ -67,7 +67,7 @@ class LayerBench(Protocol):
         Raises where the result is wrong.
         """
 
-    def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
+    def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> ProgramTiming:
         """Time a graph whose layers were checked before, and its layers inside it."""
 
 
@@ -77,7 +77,7 @@ class _Timed:
 
     graph: DeployGraph
     chosen: Mapping[str, BitPair]
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[ProgramTiming] = field(default_factory=list)
 
     def quiet_us(self, layer: str | None = None) -> float:
         """Return a quiet round's time of a layer, or of the program: of five, the second quietest.
@@ -100,12 +100,12 @@ class _Timed:
         return times[len(times) // 2] - times[0]
 
     @property
-    def quiet(self) -> list[Sample]:
+    def quiet(self) -> list[ProgramTiming]:
         """The samples that nothing disturbed."""
         return [sample for sample in self.samples if not sample.disturbed]
 
 
-def _times_us(samples: Iterable[Sample], layer: str | None) -> list[float]:
+def _times_us(samples: Iterable[ProgramTiming], layer: str | None) -> list[float]:
     return sorted(
         float(np.median(sample.values_us)) if layer is None else sample.layers_us[layer]
         for sample in samples
@@ -144,7 +144,7 @@ def time_layers(
     bit_choices: Sequence[int],
     bench: LayerBench,
     protocol: ProtocolConfig,
-    progress: Progress | None = None,
+    progress: LabelledProgress | None = None,
     *,
     equal_bits: bool = False,
 ) -> LayerTable:
@@ -233,7 +233,7 @@ def _measure(
     single: Mapping[Hashable, DeployGraph],
     bench: LayerBench,
     protocol: ProtocolConfig,
-    progress: Progress | None,
+    progress: LabelledProgress | None,
 ) -> dict[Hashable, str]:
     """Check every kernel once, then time all programs in shuffled rounds; return the families.
 

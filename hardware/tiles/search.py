@@ -15,7 +15,7 @@ from hardware.errors import BuildError
 from hardware.graph.borders import with_borders
 from hardware.graph.random_codes import BitPair, layer_alone
 from hardware.measuring.lock import timing_lock
-from hardware.progress import Progress
+from hardware.progress import LabelledProgress
 from hardware.tiles.report import TileReport
 from hardware.wire.tile_task import TileTask
 from quant.deploy_graph import DeployGraph
@@ -43,7 +43,7 @@ def search_tiles(
     pairs: Mapping[str, Sequence[BitPair]],
     bench: TileBench,
     limit_s: float,
-    progress: Progress | None = None,
+    progress: LabelledProgress | None = None,
     *,
     lock: Callable[[], AbstractContextManager[None]] = timing_lock,
     clock: Callable[[], float] = time.monotonic,

@@ -43,6 +43,7 @@ from hardware.worker.tiles.choices import TileChoices
 from hardware.worker.tiles.layers import tile_tasks, tiles_digest
 from hardware.worker.tiles.trial import TileTrial
 from quant.deploy_graph import Conv2d, DeployGraph, Linear, RunIsland
+from quant.progress import Progress
 
 T = TypeVar("T")
 
@@ -206,7 +207,7 @@ class Workbench:
         self,
         graphs: Iterable[DeployGraph],
         processes: int,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> CompileReport:
         """Compile the kernels of many candidates that the cache lacks (see `compile_kernels`)."""
         plans = (plan for graph in graphs for plan in self._plan(self._ready(graph)).plans)

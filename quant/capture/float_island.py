@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import fx, nn
 
-aten = torch.ops.aten
-_SIZES = frozenset({aten.sym_size.int})
+_aten = torch.ops.aten
+_SIZES = frozenset({_aten.sym_size.int})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -63,7 +63,7 @@ def island_module(
             value = places[source]
             if _is_sequence(node):  # travels as an image of one row
                 if source not in vectors:
-                    vectors[source] = graph.call_function(aten.squeeze.dim, (value, 2))
+                    vectors[source] = graph.call_function(_aten.squeeze.dim, (value, 2))
                 value = vectors[source]
             return value
         attribute = "value_" + node.name
@@ -80,13 +80,13 @@ def island_module(
         if node.target in _SIZES:
             # Every batch is as long as the first input's.
             first = next(iter(places.values()))
-            copies[node.name] = graph.call_function(aten.sym_size.int, (first, 0))
+            copies[node.name] = graph.call_function(_aten.sym_size.int, (first, 0))
             continue
         copies[node.name] = graph.node_copy(node, copy_of)
         copies[node.name].target = _functional(node.target)
     result = copies[nodes[-1].name]
     if _is_sequence(nodes[-1]):
-        result = graph.call_function(aten.unsqueeze.default, (result, 2))
+        result = graph.call_function(_aten.unsqueeze.default, (result, 2))
     graph.output(result)
     return fx.GraphModule(root, graph, class_name="FloatIsland")
 
@@ -100,7 +100,7 @@ def _functional(target: Any) -> Any:
     name, _, overload = str(target).removeprefix("aten.").partition(".")
     if not name.endswith("_") or name.endswith("__"):
         return target
-    return getattr(getattr(aten, name[:-1]), overload)
+    return getattr(getattr(_aten, name[:-1]), overload)
 
 
 def operator_name(node: fx.Node) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from quant.capture.float_island import FloatIsland
-from quant.capture.lookup import Lookup
+from quant.capture.lookup import CapturedLookup
 from quant.layers import LayerSpec
 
 NodeKind = Literal[
@@ -95,7 +95,7 @@ class NetworkGraph:
     layers: tuple[LayerSpec, ...]
     islands: tuple[FloatIsland, ...] = ()
     """What stays in float, in execution order."""
-    lookups: tuple[Lookup, ...] = ()
+    lookups: tuple[CapturedLookup, ...] = ()
     """Functions of one value, in execution order."""
 
     @cached_property

@@ -17,7 +17,7 @@ from quant.capture.graph import (
     quantized_tensors,
 )
 from quant.capture.graph_passes import check_nodes, drop_unread, fold_pads, fuse_clips
-from quant.capture.lookup import Lookup, is_pointwise
+from quant.capture.lookup import CapturedLookup, is_pointwise
 from quant.capture.pieces import Piece, join_islands, join_lookups
 from quant.errors import CaptureError
 from quant.layers import LayerKind, LayerSpec
@@ -232,9 +232,9 @@ class GraphBuilder:
             module=self._module(piece),
         )
 
-    def _lookup(self, name: str) -> Lookup:
+    def _lookup(self, name: str) -> CapturedLookup:
         piece = self._pieces[name]
-        return Lookup(name=name, operators=piece.operators, module=self._module(piece))
+        return CapturedLookup(name=name, operators=piece.operators, module=self._module(piece))
 
     def _module(self, piece: Piece) -> nn.Module:
         return island_module(

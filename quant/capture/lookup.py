@@ -31,7 +31,7 @@ _FUNCTIONS = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Lookup:
+class CapturedLookup:
     """One lookup of the captured network."""
 
     name: str
@@ -70,7 +70,7 @@ def table_values(
     """Return what a lookup's module makes of every code, in float64: `[256]`.
 
     Args:
-        module: Of a `Lookup`.
+        module: Of a `CapturedLookup`.
         step: Of the tensor that it reads.
         zero_point: Of that tensor.
         levels: The largest code of that tensor; entries beyond it repeat the last one.

@@ -12,7 +12,7 @@ from quant.capture.graph import Clip, Padding, Window
 from quant.capture.graph_builder import GraphBuilder, argument, shape_of, where
 from quant.errors import CaptureError
 
-aten = torch.ops.aten
+_aten = torch.ops.aten
 
 
 def add_operator(builder: GraphBuilder, node: fx.Node) -> None:
@@ -21,7 +21,7 @@ def add_operator(builder: GraphBuilder, node: fx.Node) -> None:
     Raises:
         CaptureError: the operator, or these arguments of it, have no integer form.
     """
-    if node.target in (aten.sym_size.int, operator.mul, operator.getitem):
+    if node.target in (_aten.sym_size.int, operator.mul, operator.getitem):
         # Arithmetic on the batch size, seen again in the shape of the view that uses it, or a part
         # of a tuple.
         if node.target is operator.getitem:
@@ -231,38 +231,38 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 _HANDLERS: dict[Any, Callable[[GraphBuilder, fx.Node], None]] = {
-    aten.conv2d.default: _conv2d,
-    aten.conv2d.padding: _conv2d,
-    aten.conv1d.default: _conv2d,
-    aten.conv1d.padding: _conv2d,
-    aten.linear.default: _linear,
-    aten.batch_norm.default: GraphBuilder.add_batch_norm,
-    aten.relu.default: _relu,
-    aten.relu_.default: _relu,
-    aten.relu6.default: _relu6,
-    aten.hardtanh.default: _hardtanh,
-    aten.hardtanh_.default: _hardtanh,
-    aten.clamp.default: _clamp,
-    aten.add.Tensor: _add,
-    aten.add_.Tensor: _add,
-    aten.mul.Tensor: _multiply,
-    aten.mul_.Tensor: _multiply,
-    aten.max_pool2d.default: _max_pool,
-    aten.max_pool1d.default: _max_pool,
-    aten.avg_pool2d.default: _avg_pool,
-    aten.avg_pool1d.default: _avg_pool,
-    aten.adaptive_avg_pool2d.default: _adaptive_avg_pool,
-    aten.adaptive_avg_pool1d.default: _adaptive_avg_pool,
-    aten.mean.dim: _mean,
-    aten.flatten.using_ints: _flatten,
-    aten.view.default: _flatten,
-    aten.reshape.default: _flatten,
-    aten.cat.default: _concat,
-    aten.pad.default: _pad,
-    aten.constant_pad_nd.default: _constant_pad,
-    aten.dropout.default: GraphBuilder.pass_through,
-    aten.feature_dropout.default: GraphBuilder.pass_through,
-    aten.contiguous.default: GraphBuilder.pass_through,
-    aten.clone.default: GraphBuilder.pass_through,
-    aten.alias.default: GraphBuilder.pass_through,
+    _aten.conv2d.default: _conv2d,
+    _aten.conv2d.padding: _conv2d,
+    _aten.conv1d.default: _conv2d,
+    _aten.conv1d.padding: _conv2d,
+    _aten.linear.default: _linear,
+    _aten.batch_norm.default: GraphBuilder.add_batch_norm,
+    _aten.relu.default: _relu,
+    _aten.relu_.default: _relu,
+    _aten.relu6.default: _relu6,
+    _aten.hardtanh.default: _hardtanh,
+    _aten.hardtanh_.default: _hardtanh,
+    _aten.clamp.default: _clamp,
+    _aten.add.Tensor: _add,
+    _aten.add_.Tensor: _add,
+    _aten.mul.Tensor: _multiply,
+    _aten.mul_.Tensor: _multiply,
+    _aten.max_pool2d.default: _max_pool,
+    _aten.max_pool1d.default: _max_pool,
+    _aten.avg_pool2d.default: _avg_pool,
+    _aten.avg_pool1d.default: _avg_pool,
+    _aten.adaptive_avg_pool2d.default: _adaptive_avg_pool,
+    _aten.adaptive_avg_pool1d.default: _adaptive_avg_pool,
+    _aten.mean.dim: _mean,
+    _aten.flatten.using_ints: _flatten,
+    _aten.view.default: _flatten,
+    _aten.reshape.default: _flatten,
+    _aten.cat.default: _concat,
+    _aten.pad.default: _pad,
+    _aten.constant_pad_nd.default: _constant_pad,
+    _aten.dropout.default: GraphBuilder.pass_through,
+    _aten.feature_dropout.default: GraphBuilder.pass_through,
+    _aten.contiguous.default: GraphBuilder.pass_through,
+    _aten.clone.default: GraphBuilder.pass_through,
+    _aten.alias.default: GraphBuilder.pass_through,
 }

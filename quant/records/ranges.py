@@ -37,7 +37,7 @@ Natural = Annotated[int, at_least(0)]
 Positive = Annotated[float, more_than(0)]
 NotNegative = Annotated[float, Range("0 or more", lambda value: value >= 0)]
 Share = Annotated[float, within(0, 1)]
-Part = Annotated[float, Range("more than 0, up to 1", lambda value: 0 < value <= 1)]
+PositiveShare = Annotated[float, Range("more than 0, up to 1", lambda value: 0 < value <= 1)]
 
 
 def check_ranges(config: Any, prefix: str, error: type[BitAllocError]) -> None:

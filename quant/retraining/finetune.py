@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
+from quant.progress import Progress
 from quant.records.ranges import Count, Natural, Positive, at_least, check_ranges
 from quant.retraining.compensation import compensate
 
-Progress = Callable[[int, int], None]
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
 

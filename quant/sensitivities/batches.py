@@ -1,6 +1,6 @@
 """Batches: the images and labels that an estimate looks at."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 
@@ -8,9 +8,6 @@ from quant.errors import BitAllocError
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Images float32 `[N, C, H, W]`, labels int64 `[N]`."""
-
-Progress = Callable[[int, int], None]
-"""Called with (parts done, parts in all)."""
 
 
 def batches_of(images: torch.Tensor, labels: torch.Tensor, size: int = 64) -> tuple[Batch, ...]:

@@ -9,9 +9,10 @@ from torch.nn import functional
 
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
-from quant.sensitivities.batches import Batch, Progress, count_images, keep_batches
-from quant.sensitivities.table import Part, SensitivityTable
-from quant.sensitivities.taps import Taps, readers_of, sources_of
+from quant.progress import Progress
+from quant.sensitivities.batches import Batch, count_images, keep_batches
+from quant.sensitivities.table import SensitivityTable, TensorWidth
+from quant.sensitivities.taps import Taps, layers_reading, sources_of
 
 _IMAGES_AT_A_TIME = 16
 """Images whose weight gradients are held together, each as large as the layer's weight."""
@@ -47,7 +48,7 @@ def fisher_traces(
     Fisher trace; reconstructed.
     """
     batches = keep_batches(batches)
-    sources, readers = sources_of(network), readers_of(network)
+    sources, readers = sources_of(network), layers_reading(network)
     weights = dict.fromkeys((layer.name for layer in network.layers), 0.0)
     activations = dict.fromkeys(readers, 0.0)
     loss = 0.0
@@ -106,12 +107,12 @@ def fisher_sensitivity(
     """
     started = time.perf_counter()
     traces = fisher_traces(network, batches, progress=progress)
-    rises: dict[Part, float] = {}
+    rises: dict[TensorWidth, float] = {}
     for bits in bit_choices:
         for layer in network.layers:
             noise = step_noise(network.layer(layer.name).quantizer.step(bits))
             rises[layer.name, "weight", bits] = 0.5 * traces.weights[layer.name] * noise
-        for tensor, layers in readers_of(network).items():
+        for tensor, layers in layers_reading(network).items():
             noise = step_noise(network.tensor(tensor).step(bits))
             for layer in layers:
                 rises[layer.name, "activation", bits] = 0.5 * traces.activations[tensor] * noise

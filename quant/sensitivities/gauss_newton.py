@@ -8,10 +8,11 @@ import torch
 
 from quant.capture.node_values import layer_value
 from quant.network import QuantizedNetwork
-from quant.sensitivities.batches import Batch, Progress, count_images, keep_batches
+from quant.progress import Progress
+from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.noise import activation_noise, weight_noise
-from quant.sensitivities.table import Part, SensitivityTable
-from quant.sensitivities.taps import Taps, readers_of, sources_of
+from quant.sensitivities.table import SensitivityTable, TensorWidth
+from quant.sensitivities.taps import Taps, layers_reading, sources_of
 
 
 def gauss_newton_sensitivity(
@@ -46,7 +47,7 @@ def gauss_newton_sensitivity(
     use of it; activations are treated likewise.
     """
     started, batches = time.perf_counter(), keep_batches(batches)
-    squares: dict[Part, float] = defaultdict(float)
+    squares: dict[TensorWidth, float] = defaultdict(float)
     loss = 0.0
     for done, (images, labels) in enumerate(batches, start=1):
         loss += _add_batch(network, images, labels, bit_choices, squares)
@@ -68,7 +69,7 @@ def _add_batch(
     images: torch.Tensor,
     labels: torch.Tensor,
     bit_choices: Sequence[int],
-    squares: dict[Part, float],
+    squares: dict[TensorWidth, float],
 ) -> float:
     """Add each image's squared derivative along each error, and return the summed loss."""
     with torch.enable_grad():
@@ -86,7 +87,7 @@ def _add_batch(
                 moved = layer_value(layer, taps.inputs[sources[layer.name]], error, None)
                 along = _products(moved, gradients["output", layer.name])
                 squares[layer.name, "weight", bits] += float(along.square().sum())
-            for tensor, readers in readers_of(network).items():
+            for tensor, readers in layers_reading(network).items():
                 along = torch.zeros(len(images))
                 for node in dict.fromkeys(sources[layer.name] for layer in readers):
                     error = activation_noise(network, tensor, taps.inputs[node], bits)

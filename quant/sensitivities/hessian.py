@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 
 from quant.network import QuantizedNetwork
-from quant.sensitivities.batches import Batch, Progress, count_images, keep_batches
+from quant.progress import Progress
+from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.noise import activation_noise, weight_noise
-from quant.sensitivities.table import Part, SensitivityTable
-from quant.sensitivities.taps import Taps, readers_of, sources_of
+from quant.sensitivities.table import SensitivityTable, TensorWidth
+from quant.sensitivities.taps import Taps, layers_reading, sources_of
 
 DRAWS = 8
 """Random vectors for each block and batch; the standard errors say whether they were enough."""
@@ -92,7 +93,7 @@ def hessian_traces(
                 means["input", node]
                 for node in dict.fromkeys(sources[layer.name] for layer in readers)
             )
-            for tensor, readers in readers_of(network).items()
+            for tensor, readers in layers_reading(network).items()
         },
         standard_errors={layer.name: errors["weight", layer.name] for layer in network.layers},
         base_loss=loss / count,
@@ -131,7 +132,7 @@ def hessian_sensitivity(
     """
     started, batches = time.perf_counter(), keep_batches(batches)
     traces = hessian_traces(network, batches, draws=draws, seed=seed, progress=progress)
-    rises: dict[Part, float] = {}
+    rises: dict[TensorWidth, float] = {}
     for bits in bit_choices:
         for layer in network.layers:
             error = weight_noise(network, layer.name, bits)
@@ -154,9 +155,9 @@ def _add_activations(
     batches: Sequence[Batch],
     bit_choices: Sequence[int],
     traces: HessianTraces,
-    rises: dict[Part, float],
+    rises: dict[TensorWidth, float],
 ) -> None:
-    sources, readers = sources_of(network), readers_of(network)
+    sources, readers = sources_of(network), layers_reading(network)
     errors = {(tensor, bits): 0.0 for tensor in readers for bits in bit_choices}
     values = dict.fromkeys(readers, 0)
     for images, _ in batches:

@@ -9,8 +9,9 @@ from torch.nn import functional
 from quant.allocation import Allocation, LayerBits
 from quant.layers import MAX_BITS, LayerSpec
 from quant.network import QuantizedNetwork
-from quant.sensitivities.batches import Batch, Progress, count_images, keep_batches
-from quant.sensitivities.table import Part, SensitivityTable
+from quant.progress import Progress
+from quant.sensitivities.batches import Batch, count_images, keep_batches
+from quant.sensitivities.table import SensitivityTable, TensorWidth
 
 
 def measured_sensitivity(
@@ -36,7 +37,7 @@ def measured_sensitivity(
     before = network.allocation
     base = Allocation.uniform(network.layers, MAX_BITS)
     plan = list(_variants(network.layers, base, bit_choices))
-    rises: dict[Part, float] = {}
+    rises: dict[TensorWidth, float] = {}
     passes = 1
     try:
         base_loss = _loss(network, base, batches)
@@ -62,8 +63,8 @@ def measured_sensitivity(
 
 def _variants(
     layers: Sequence[LayerSpec], base: Allocation, bit_choices: Sequence[int]
-) -> list[tuple[list[Part], Allocation]]:
-    plan: list[tuple[list[Part], Allocation]] = []
+) -> list[tuple[list[TensorWidth], Allocation]]:
+    plan: list[tuple[list[TensorWidth], Allocation]] = []
     for bits in bit_choices:
         for layer in layers:
             changed = dict(base.items)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from quant.network import QuantizedNetwork
-from quant.sensitivities.batches import Batch, Progress, keep_batches
+from quant.progress import Progress
+from quant.sensitivities.batches import Batch, keep_batches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

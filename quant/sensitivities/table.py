@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, PlainSerializer
 
-Part = tuple[str, str, int]
+TensorWidth = tuple[str, str, int]
 """(layer, "weight" or "activation", bits)."""
 
 SensitivityKind = Literal["measured", "gauss-newton", "hessian", "fisher"]
@@ -32,7 +32,7 @@ class SensitivityTable:
     seconds: float = 0.0
     """Wall seconds that the estimate took when it was made."""
     rises: Annotated[
-        Mapping[Part, float],
+        Mapping[TensorWidth, float],
         BeforeValidator(
             lambda rows: {(layer, part, bits): rise for layer, part, bits, rise in rows}
         ),

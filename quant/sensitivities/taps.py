@@ -44,7 +44,7 @@ def sources_of(network: QuantizedNetwork) -> dict[str, str]:
     return {node.layer: node.inputs[0] for node in network.graph.nodes if node.layer}
 
 
-def readers_of(network: QuantizedNetwork) -> Mapping[str, tuple[LayerSpec, ...]]:
+def layers_reading(network: QuantizedNetwork) -> Mapping[str, tuple[LayerSpec, ...]]:
     """Return `{tensor: layers that read it}`, the network's input left out: its bits are fixed."""
     tensors = dict.fromkeys(layer.tensor for layer in network.layers if not layer.reads_input)
     return {

@@ -10,7 +10,7 @@ from experiments.bench.turnaround import random_allocations
 from hardware.graph.agreement import fixed_input
 from hardware.graph.random_codes import BitPair, reads_network_input, with_random_codes
 from hardware.kernels.planning.family_limits import family_shares
-from hardware.progress import Progress
+from hardware.progress import LabelledProgress
 from hardware.target import TargetConfig
 from hardware.tiles.report import TileReport
 from hardware.tiles.search import search_tiles
@@ -54,7 +54,7 @@ def bitalloc_contenders(
 
 
 def tune_bitalloc(
-    network: QuantizedNetwork, mixed: Allocation, target: TargetConfig, progress: Progress
+    network: QuantizedNetwork, mixed: Allocation, target: TargetConfig, progress: LabelledProgress
 ) -> TileReport:
     """Choose the tiles of the layers that the contenders have; nothing else may be running.
 

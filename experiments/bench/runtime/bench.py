@@ -19,7 +19,12 @@ from experiments.bench.runtime.contenders import check_engines, contenders_of, c
 from experiments.bench.runtime.hidden import HIDING, as_seen, how_hidden
 from experiments.bench.runtime.results import NetworkRuntimes, RuntimeBench, make_row
 from experiments.bench.runtime.rounds import time_in_rounds
-from experiments.bench.standard_networks import NETWORKS, NetworkName, example_images, make_network
+from experiments.bench.standard_networks import (
+    STANDARD_NETWORKS,
+    NetworkName,
+    example_images,
+    make_network,
+)
 from experiments.errors import BenchError
 from experiments.settings.command_line import ConfiguredOptions
 from experiments.terminal.progress import LiveProgress
@@ -38,7 +43,7 @@ _LEAST_REPEATS = 3
 class RuntimeOptions(ConfiguredOptions):
     """Milliseconds of our kernels beside those of other engines, on well-known networks."""
 
-    networks: tuple[NetworkName, ...] = tuple(NETWORKS)
+    networks: tuple[NetworkName, ...] = tuple(STANDARD_NETWORKS)
     """What is run."""
     engines: tuple[Engine, ...] = tuple(ENGINES)
     """What runs it."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from experiments.bench.peers.contender import Contender
 from hardware.measuring.lock import timing_lock
 from hardware.measuring.ruler import RulerReading, read_ruler_us, settle
+from quant.progress import Progress
 
 MIN_REPEAT_MS = 5.0
 """A repeat is the mean of as many executions as take at least this long."""
@@ -50,7 +51,7 @@ def time_in_rounds(
     contenders: Sequence[Contender],
     rounds: int,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Repeats]:
     """Time contenders in interleaved rounds, each round in another order.
 

@@ -21,7 +21,7 @@ _SATURATES = (
     "Without VNNI the peers' int8 saturates: two products summed in 16 bits (docs/integers.md). "
     "W7A8 is the like-for-like row; W8A8 is exact against saturating."
 )
-EXACT = "With VNNI the peers' int8 is exact: W8A8 is the like-for-like row."
+_EXACT = "With VNNI the peers' int8 is exact: W8A8 is the like-for-like row."
 _CHECKED = (
     "Random weights and codes; every program of ours gave the integer reference's logits to the "
     "bit before it was timed. The layer that reads the images has 8-bit activations in all rows."
@@ -107,5 +107,5 @@ def _notes(machine: Mapping[str, Any]) -> list[str]:
         notes.append(f"{machine['hidden']}.")
     if machine["machine"] in ("x86_64", "AMD64"):
         vnni = not machine["hidden"] and _VNNI.intersection(machine["cpu_features"])
-        notes.append(EXACT if vnni else _SATURATES)
+        notes.append(_EXACT if vnni else _SATURATES)
     return notes

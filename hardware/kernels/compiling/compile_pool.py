@@ -11,7 +11,7 @@ Planning goes on while kernels are compiled. When there are no more plans, it wa
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -21,6 +21,7 @@ from hardware.errors import BuildError
 from hardware.kernels.compiling.cache import KernelCache, compile_entry
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
+from quant.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +44,7 @@ def compile_kernels(
     cache: KernelCache,
     target: KernelTarget,
     processes: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> CompileReport:
     """Compile the kernels that a cache lacks; nothing is loaded.
 

@@ -30,7 +30,7 @@ _Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tensors:
+class LayerTensors:
     """The tensors of a layer and of what is computed with it, as they are stored."""
 
     codes: _Shape
@@ -75,7 +75,7 @@ class PixelOutputs:
     def __init__(
         self,
         geometry: Geometry,
-        tensors: Tensors,
+        tensors: LayerTensors,
         epilogue: EmitEpilogue,
         buffers: Mapping[str, Any],
     ) -> None:

@@ -11,7 +11,7 @@ from hardware.errors import BuildError
 from hardware.graph.steps import Step
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.epilogue.epilogue import PlainEpilogue
-from hardware.kernels.epilogue.layer_tensors import Tensors
+from hardware.kernels.epilogue.layer_tensors import LayerTensors
 from hardware.kernels.planning.choose import choose_depthwise, choose_family
 from hardware.kernels.planning.context import PlanContext, limits
 from hardware.kernels.products.depthwise import DepthwisePlan, emit_depthwise, pack_depthwise
@@ -115,9 +115,9 @@ def _is_shared(geometry: Geometry, context: PlanContext) -> bool:
     return context.target.threads > 1 and products >= _SHARED_PRODUCTS
 
 
-def _tensors(op: Conv2d | Linear, step: Step, context: PlanContext) -> Tensors:
+def _tensors(op: Conv2d | Linear, step: Step, context: PlanContext) -> LayerTensors:
     wide, narrow = context.stored_shape(op.output), step.requantize
-    return Tensors(
+    return LayerTensors(
         codes=context.stored_shape(op.input),
         output=wide if step.keeps_wide else None,
         out_dtype=context.dtype(op.output),

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from hardware.kernels.emitting.emit import Parameter, function
 from hardware.kernels.epilogue.epilogue import EmitEpilogue
-from hardware.kernels.epilogue.layer_tensors import PixelOutputs, Tensors
+from hardware.kernels.epilogue.layer_tensors import LayerTensors, PixelOutputs
 from hardware.kernels.families.family import Family
 from hardware.kernels.schedule.schedule import Schedule
 from hardware.kernels.shapes.geometry import Geometry
 
 Buffers = Mapping[str, Any]
-"""A kernel's arguments by name (see `Tensors.parameters`), flat."""
+"""A kernel's arguments by name (see `LayerTensors.parameters`), flat."""
 
 Packed = tuple[
     npt.NDArray[Any],
@@ -32,7 +32,7 @@ class LayerPlan:
 
     geometry: Geometry
     """The layer's shapes."""
-    tensors: Tensors
+    tensors: LayerTensors
     """What is read and written."""
     epilogue: EmitEpilogue
     """How sums become outputs."""
@@ -81,7 +81,7 @@ def layer_function(
     Args:
         symbol: Name of the compiled function.
         plan: What it is made of.
-        parameters: Its arguments (see `Tensors.parameters`).
+        parameters: Its arguments (see `LayerTensors.parameters`).
         emit: Emits its body.
     """
 

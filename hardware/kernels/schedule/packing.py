@@ -15,7 +15,7 @@ the weight of output channel o and input channel i:
     >>> from hardware.kernels.families.vnni import AVX_VNNI
     >>> from hardware.kernels.schedule.schedule import make_schedule
     >>> g = Geometry(batch=1, height=4, width=4, channels=8, out_channels=16)
-    >>> tensors = Tensors(codes=(1, 4, 4, 8), output=(1, 4, 4, 16), out_dtype="uint8")
+    >>> tensors = LayerTensors(codes=(1, 4, 4, 8), output=(1, 4, 4, 16), out_dtype="uint8")
     >>> plan = TiledPlan(geometry=g, tensors=tensors, epilogue=PlainEpilogue(), parallel=False,
     ...                  family=AVX_VNNI, schedule=make_schedule(g, AVX_VNNI))
     >>> weight = np.arange(16 * 8, dtype=np.int8).reshape(16, 1, 1, 8)  # w[o][i] is 8 o + i

@@ -13,7 +13,7 @@ from experiments.bench.peers.onnxruntime_engine import onnxruntime_contender
 from experiments.bench.peers.openvino_engine import openvino_contender
 from experiments.bench.peers.torch_engine import torch_contender
 from experiments.bench.runtime.contenders import check_engines, contenders_of, count_contenders
-from experiments.bench.standard_networks import NETWORKS, example_images, make_network
+from experiments.bench.standard_networks import STANDARD_NETWORKS, example_images, make_network
 from experiments.errors import BenchError
 from hardware.target import TargetConfig
 
@@ -26,7 +26,7 @@ def test_networks_are_the_same_for_one_seed_and_their_values_do_not_fade() -> No
         assert torch.equal(logits, make_network("resnet8", 0)(images))
         assert not torch.equal(logits, make_network("resnet8", 1)(images))
     assert logits.std() > 0.05
-    assert set(NETWORKS) == {"resnet18", "mobilenetv2", "resnet20", "resnet8"}
+    assert set(STANDARD_NETWORKS) == {"resnet18", "mobilenetv2", "resnet20", "resnet8"}
 
 
 def test_drawing_a_network_leaves_the_global_seed_alone() -> None:

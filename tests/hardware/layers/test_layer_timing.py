@@ -9,7 +9,7 @@ import pytest
 
 from hardware.graph.random_codes import layer_alone
 from hardware.layers.table import LayerTable
-from hardware.layers.timing import Sample, time_layers
+from hardware.layers.timing import ProgramTiming, time_layers
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import simulated_layer_us
 from quant.deploy_graph import DeployGraph
@@ -45,7 +45,7 @@ class ScriptedBench:
         self.checked.append(graph)
         return {op.layer: f"w{max(op.weight_bits, 4)}" for op in graph.layer_ops()}
 
-    def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
+    def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> ProgramTiming:
         self.timed += 1
         if all(graph is not other for other in self.sampled):
             self.sampled.append(graph)
@@ -54,10 +54,12 @@ class ScriptedBench:
 
     def answer(
         self, graph: DeployGraph, protocol: ProtocolConfig, *, slow: float, disturbed: bool
-    ) -> Sample:
+    ) -> ProgramTiming:
         layers = {layer: slow * value for layer, value in true_layers_us(graph).items()}
         value = OVERHEAD_US * slow + sum(layers.values())
-        return Sample(values_us=(value,) * protocol.repeats, layers_us=layers, disturbed=disturbed)
+        return ProgramTiming(
+            values_us=(value,) * protocol.repeats, layers_us=layers, disturbed=disturbed
+        )
 
 
 def test_the_table_holds_the_true_parts() -> None:
@@ -123,7 +125,7 @@ def test_the_table_names_the_family_of_every_time_and_survives_its_document() ->
 
 def test_the_spread_is_what_separates_quiet_rounds() -> None:
     class DriftingBench(ScriptedBench):
-        def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> Sample:
+        def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> ProgramTiming:
             slow = 1.0 + self.timed / 40
             self.timed += 1
             return self.answer(graph, protocol, slow=slow, disturbed=False)

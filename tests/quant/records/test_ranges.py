@@ -5,14 +5,14 @@ from typing import Annotated
 import pytest
 
 from quant.errors import TrainingError
-from quant.records.ranges import Count, Part, Positive, check_ranges, within
+from quant.records.ranges import Count, Positive, PositiveShare, check_ranges, within
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     samples: Count = 1
     rate: Positive = 0.1
-    averaging: Part = 1.0
+    averaging: PositiveShare = 1.0
     seed: Annotated[int | None, within(0, 9)] = None
     name: str = ""
 
