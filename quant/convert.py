@@ -32,7 +32,7 @@ from quant.deploy_graph import (
     RunIsland,
 )
 from quant.errors import ConvertError
-from quant.layer_codes import bias_codes, check_sums, weight_codes
+from quant.integer_parameters import bias_codes, check_sums, weight_codes
 from quant.network import QuantizedNetwork
 
 _FLOAT_INPUT = "float_input"

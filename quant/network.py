@@ -9,9 +9,9 @@ from torch import nn
 from quant.allocation import Allocation, LayerBits
 from quant.calibration import sample_values, sample_windows, wide_scale
 from quant.capture.capture import capture
+from quant.capture.float_operators import as_images, layer_value, plain_value
 from quant.capture.graph import TRANSPARENT, WIDE_READERS, LayerParameters, NetworkGraph, Node
 from quant.capture.lookup import LOOKUP_BITS
-from quant.capture.node_values import as_images, layer_value, plain_value
 from quant.deploy_graph import WIDE_MAX, WIDE_MIN
 from quant.errors import AllocationError
 from quant.layers import INPUT_BITS, LayerSpec

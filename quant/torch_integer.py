@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from quant.capture.node_values import as_images
+from quant.capture.float_operators import as_images
 from quant.deploy_graph import (
     Add,
     AvgPool2d,

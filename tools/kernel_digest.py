@@ -24,7 +24,7 @@ import tvm
 import tyro
 from elftools.elf.elffile import ELFFile
 
-from hardware.graph.steps import steps_of
+from hardware.graph.program_steps import steps_of
 from hardware.kernels.compiling.limit import limit_kernel
 from hardware.kernels.compiling.stamp import stamp_kernel
 from hardware.kernels.compiling.target import KernelTarget

@@ -1,8 +1,8 @@
 """Figure of a staircase: speed-up over 8 bits against bits, one thin line for each layer."""
 
 from experiments.charts.chart import Axis, Chart, Limit, Mark, Series
+from experiments.staircase.layer_steps import LayerSteps
 from experiments.staircase.staircase import Staircase
-from experiments.staircase.steps import LayerSteps
 
 _MOST_NAMES = 24
 """Layers whose names fit one above the other; more are told apart by kind alone."""

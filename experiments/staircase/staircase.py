@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.staircase.steps import LayerSteps, layer_steps
+from experiments.staircase.layer_steps import LayerSteps, layer_steps
 from experiments.staircase.summary import Summary, summarize
 from hardware.device import Device
 from hardware.measure_layers import measure_layer_table

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import model_serializer
 
 from env.decisions.budget import MEASURED_TOLERANCE
-from experiments.staircase.steps import LayerSteps
+from experiments.staircase.layer_steps import LayerSteps
 from hardware.errors import BuildError
 from hardware.measuring.measurement import UNSTABLE_SPREAD
 from quant.layers import MAX_BITS

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from rich import box
 from rich.table import Table
 
+from experiments.staircase.layer_steps import LayerSteps
 from experiments.staircase.staircase import Staircase
-from experiments.staircase.steps import LayerSteps
 
 
 def draw_widths(staircase: Staircase) -> Table:

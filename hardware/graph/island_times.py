@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hardware.graph.steps import Step
+from hardware.graph.program_steps import Step
 from quant.deploy_graph import Dequantize, FloatCall, QuantizeInput
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hardware.graph.steps import steps_of
+from hardware.graph.program_steps import steps_of
 from quant.deploy_graph import (
     AvgPool2d,
     Concat,

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from quant.capture.batch_norm import fold_batch_norm
 from quant.capture.float_island import FloatIsland, island_module
-from quant.capture.fold import fold_batch_norm
 from quant.capture.graph import (
     LayerParameters,
     NetworkGraph,
@@ -18,7 +18,7 @@ from quant.capture.graph import (
 )
 from quant.capture.graph_passes import check_nodes, drop_unread, fold_pads, fuse_clips
 from quant.capture.lookup import CapturedLookup, is_pointwise
-from quant.capture.pieces import Piece, join_islands, join_lookups
+from quant.capture.operator_groups import Piece, join_islands, join_lookups
 from quant.errors import CaptureError
 from quant.layers import LayerKind, LayerSpec
 

@@ -16,8 +16,8 @@ from math import prod
 import torch
 
 from quant.calibration import sample_windows
+from quant.capture.float_operators import layer_value
 from quant.capture.graph import Node
-from quant.capture.node_values import layer_value
 from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
 from quant.quantizer import weight_limit

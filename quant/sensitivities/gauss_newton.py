@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from quant.capture.node_values import layer_value
+from quant.capture.float_operators import layer_value
 from quant.network import QuantizedNetwork
 from quant.progress import Progress
 from quant.sensitivities.batches import Batch, count_images, keep_batches

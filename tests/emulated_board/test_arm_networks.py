@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hardware.graph.borders import border_code, stored_shape, with_borders
-from hardware.graph.steps import steps_of
+from hardware.graph.program_steps import steps_of
 from hardware.kernels.planning.context import PlanContext
 from hardware.kernels.planning.select import plan_step
 from quant.convert import convert

@@ -13,7 +13,7 @@ import numpy as np
 import tvm
 
 from hardware.graph.borders import with_borders
-from hardware.graph.steps import steps_of
+from hardware.graph.program_steps import steps_of
 from hardware.kernels.compiling.limit import limit_arguments, limit_kernel, limit_products
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.family import Family

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.errors import BuildError
-from hardware.graph.steps import Step
+from hardware.graph.program_steps import Step
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.epilogue.epilogue import PlainEpilogue
 from hardware.kernels.epilogue.layer_tensors import LayerTensors

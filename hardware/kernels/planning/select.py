@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.errors import BuildError
-from hardware.graph.steps import Step
+from hardware.graph.program_steps import Step
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.moving.gather import avg_pool_kernel, concat_kernel, max_pool_kernel
 from hardware.kernels.moving.lookup import lookup_kernel

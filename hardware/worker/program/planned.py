@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hardware.graph.steps import Step, steps_of
+from hardware.graph.program_steps import Step, steps_of
 from hardware.kernels.compiling.plan import KernelPlan
 from quant.deploy_graph import DeployGraph
 

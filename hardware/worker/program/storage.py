@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import prod
 
 from hardware.graph.borders import border_code, stored_shape
-from hardware.graph.steps import Step
+from hardware.graph.program_steps import Step
 from quant.deploy_graph import DeployGraph, DeployTensor, Flatten
 
 _ITEM_BYTES = {"uint8": 1, "int16": 2, "float32": 4}

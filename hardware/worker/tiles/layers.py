@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
+from hardware.graph.program_steps import steps_of
 from hardware.graph.random_codes import BitPair
-from hardware.graph.steps import steps_of
 from hardware.kernels.families.family import Family
 from hardware.kernels.planning.context import PlanContext
 from hardware.kernels.planning.layers import plan_layer

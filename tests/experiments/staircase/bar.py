@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.staircase.steps import LayerSteps
+from experiments.staircase.layer_steps import LayerSteps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

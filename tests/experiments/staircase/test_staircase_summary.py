@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from experiments.staircase.steps import LayerSteps
+from experiments.staircase.layer_steps import LayerSteps
 from experiments.staircase.summary import summarize
 from hardware.errors import BuildError
 from hardware.graph.layer_shape import LayerShape

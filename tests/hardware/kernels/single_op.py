@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tvm
 
-from hardware.graph.steps import Step
+from hardware.graph.program_steps import Step
 from hardware.kernels.compiling.cache import KernelCache
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.context import ChooseSchedule, PlanContext

@@ -11,7 +11,7 @@ import torch
 from hardware.errors import BuildError
 from hardware.graph.agreement import describe_island_difference, fixed_input
 from hardware.graph.island_times import island_times
-from hardware.graph.steps import Step
+from hardware.graph.program_steps import Step
 from hardware.host.worker_client import WorkerClient
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.islands import with_islands

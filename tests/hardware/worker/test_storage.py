@@ -1,6 +1,6 @@
 import pytest
 
-from hardware.graph.steps import steps_of
+from hardware.graph.program_steps import steps_of
 from hardware.worker.program.storage import plan_storage, tensor_bytes
 from quant.deploy_graph import DeployGraph, Flatten
 from tests.hardware.graphs import digits_like, zoo

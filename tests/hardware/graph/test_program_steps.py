@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hardware.graph.program_steps import steps_of
 from hardware.graph.random_codes import layer_alone
-from hardware.graph.steps import steps_of
 from hardware.target import KernelFamily, TargetConfig
 from hardware.worker.workbench import Workbench
 from quant.convert import convert
