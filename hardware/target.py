@@ -14,7 +14,8 @@ Transform = Literal["words", "bytes", "none"]
 """The widest codes that 3x3 convolutions may be transformed to (Winograd)."""
 
 DOT_PRODUCT: tuple[KernelFamily, ...] = ("avx512-vnni", "avx-vnni", "arm-dot")
-"""Those made of dot-product instructions, for which all widths cost the same."""
+"""Those made of dot-product instructions. Lower widths gain there only in transformed 3x3
+convolutions, and where a layer waits for memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +45,8 @@ class TargetConfig:
     family: Literal["auto"] | KernelFamily = "auto"
     """Kernel family; `auto` takes the fastest that the CPU's features allow."""
     dot_product: bool = True
-    """Use dot-product instructions where the CPU has them, with which most widths cost the same."""
+    """Use dot-product instructions where the CPU has them. Most widths cost the same with them; 3x3
+    convolutions of up to 4-bit weights and 6-bit codes, transformed on x86, are faster."""
     transform: Transform = "words"
     """Widest codes that 3x3 convolutions may be transformed to (Winograd), where it is faster: with
     `words`, 5 to 8 bits take the same time there; with `bytes`, up to 4-bit weights and 6-bit codes

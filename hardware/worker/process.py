@@ -1,8 +1,10 @@
-"""The worker process: the only process that loads TVM, and the only one a bad kernel can kill.
+"""The worker process: what it does for a device can crash or hang, and the command lives on.
 
 Run as `python -m hardware.worker COMMANDS LIFELINE` with two file descriptors. COMMANDS is a
 socket that carries pickled `(method, arguments)` one way and `(kind, value)` the other; LIFELINE is
 a pipe that nobody writes to, whose end means that the parent is gone.
+
+A search loads TVM here alone; `bench`, `export` and `boards list` load it in their own process.
 """
 
 import fcntl

@@ -18,7 +18,7 @@ from quant.capture.graph import (
 )
 from quant.capture.graph_passes import check_nodes, drop_unread, fold_pads, fuse_clips
 from quant.capture.lookup import CapturedLookup, is_pointwise
-from quant.capture.operator_groups import Piece, join_islands, join_lookups
+from quant.capture.operator_groups import OperatorGroup, join_islands, join_lookups
 from quant.errors import CaptureError
 from quant.layers import LayerKind, LayerSpec
 
@@ -44,8 +44,8 @@ class GraphBuilder:
         self._geometry: dict[str, dict[str, Any]] = {}
         self._same_as: dict[str, str] = {}
         self._exported: dict[str, fx.Node] = {}
-        self._loose: dict[str, Piece] = {}
-        self._pieces: dict[str, Piece] = {}
+        self._loose: dict[str, OperatorGroup] = {}
+        self._groups: dict[str, OperatorGroup] = {}
         self._output = ""
 
     def add_placeholder(self, node: fx.Node) -> None:
@@ -68,7 +68,7 @@ class GraphBuilder:
 
     def add_loose(self, node: fx.Node) -> None:
         """Keep what is no float tensor of the network, for the float island that needs it."""
-        self._loose[node.name] = Piece(nodes=[node])
+        self._loose[node.name] = OperatorGroup(nodes=[node])
 
     def add_float(self, node: fx.Node, reason: str) -> None:
         """Add an operator without an integer form of its own: a lookup, or else a float island.
@@ -76,23 +76,23 @@ class GraphBuilder:
         What it makes may be a mask, a tuple, or a tensor of a shape that cannot travel as codes;
         then it becomes a part of each island that needs it.
         """
-        piece = Piece(reason=reason)
+        group = OperatorGroup(reason=reason)
         for source in node.all_input_nodes:
             if source.name in self._loose:
-                piece.take(self._loose[source.name])
-            elif (name := self._own_name(source)) is not None and name not in piece.inputs:
-                piece.inputs.append(name)
-        piece.nodes.append(node)
-        if not piece.inputs or not _can_travel(node.meta.get("val")):
-            self._loose[node.name] = piece
+                group.take(self._loose[source.name])
+            elif (name := self._own_name(source)) is not None and name not in group.inputs:
+                group.inputs.append(name)
+        group.nodes.append(node)
+        if not group.inputs or not _can_travel(node.meta.get("val")):
+            self._loose[node.name] = group
             return
-        self._pieces[node.name] = piece
-        alone = piece.nodes == [node]
+        self._groups[node.name] = group
+        alone = group.nodes == [node]
         self._add(
             Node(
                 name=node.name,
                 kind="lookup" if alone and is_pointwise(node, self._is_number) else "island",
-                inputs=tuple(piece.inputs),
+                inputs=tuple(group.inputs),
                 shape=shape_of(node),
             )
         )
@@ -185,9 +185,9 @@ class GraphBuilder:
 
     def finish(self) -> tuple[NetworkGraph, dict[str, LayerParameters]]:
         """Return the graph, activations fused, and its layers' folded parameters."""
-        join_lookups(self._nodes, self._pieces, self._exported, self._output)
+        join_lookups(self._nodes, self._groups, self._exported, self._output)
         self._keep_output_in_float()
-        join_islands(self._nodes, self._pieces, self._output)
+        join_islands(self._nodes, self._groups, self._output)
         fused, output = fuse_clips(list(self._nodes.values()), self._output)
         nodes, folded = fold_pads(drop_unread(fused, output))
         for layer, added in folded.items():
@@ -211,11 +211,11 @@ class GraphBuilder:
         node = self._nodes[self._output]
         if node.kind not in ("lookup", "multiply"):
             return
-        if node.name not in self._pieces:
+        if node.name not in self._groups:
             exported = self._exported[node.name]
-            self._pieces[node.name] = Piece(nodes=[exported], inputs=list(node.inputs))
-        piece = self._pieces[node.name]
-        piece.reason = f"the network's output is not quantized: {where(piece.nodes[-1])}"
+            self._groups[node.name] = OperatorGroup(nodes=[exported], inputs=list(node.inputs))
+        group = self._groups[node.name]
+        group.reason = f"the network's output is not quantized: {where(group.nodes[-1])}"
         self._nodes[node.name] = replace(node, kind="island")
 
     def _is_number(self, node: fx.Node) -> bool:
@@ -224,22 +224,22 @@ class GraphBuilder:
         return isinstance(value, torch.Tensor) and value.numel() == 1
 
     def _island(self, name: str) -> FloatIsland:
-        piece = self._pieces[name]
+        group = self._groups[name]
         return FloatIsland(
             name=name,
-            operators=piece.operators,
-            reason=piece.reason,
-            module=self._module(piece),
+            operators=group.operators,
+            reason=group.reason,
+            module=self._module(group),
         )
 
     def _lookup(self, name: str) -> CapturedLookup:
-        piece = self._pieces[name]
-        return CapturedLookup(name=name, operators=piece.operators, module=self._module(piece))
+        group = self._groups[name]
+        return CapturedLookup(name=name, operators=group.operators, module=self._module(group))
 
-    def _module(self, piece: Piece) -> nn.Module:
+    def _module(self, group: OperatorGroup) -> nn.Module:
         return island_module(
-            piece.nodes,
-            piece.inputs,
+            group.nodes,
+            group.inputs,
             lambda node: self._same_as.get(node.name, node.name),
             {placeholder: self._state[entry] for placeholder, entry in self._state_names.items()},
         )

@@ -1,4 +1,4 @@
-"""Pieces: the exported operators behind lookups and float islands, and how they are joined."""
+"""Groups of exported operators: what lookups and float islands compute, and how they are joined."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ _POINTWISE_KINDS = frozenset({"lookup", "clip", "add", "multiply"})
 
 
 @dataclass(kw_only=True, slots=True)
-class Piece:
+class OperatorGroup:
     """Exported operators that are computed together, and the nodes of ours that they read."""
 
     nodes: list[fx.Node] = field(default_factory=list)
@@ -21,8 +21,8 @@ class Piece:
     reason: str = ""
     """Why the first of them has no integer form."""
 
-    def take(self, other: "Piece", *, inputs: bool = True) -> None:
-        """Add another piece's operators in front of what is still to come."""
+    def take(self, other: "OperatorGroup", *, inputs: bool = True) -> None:
+        """Add another group's operators in front of what is still to come."""
         self.nodes += [node for node in other.nodes if node not in self.nodes]
         if inputs:
             self.inputs += [name for name in other.inputs if name not in self.inputs]
@@ -39,13 +39,16 @@ class Piece:
 
 
 def join_lookups(
-    nodes: dict[str, Node], pieces: dict[str, Piece], exported: Mapping[str, fx.Node], output: str
+    nodes: dict[str, Node],
+    groups: dict[str, OperatorGroup],
+    exported: Mapping[str, fx.Node],
+    output: str,
 ) -> None:
     """Join, in place, what computes one value from one other: `x * sigmoid(x)` is one lookup.
 
     Args:
         nodes: By name, in execution order.
-        pieces: Of lookups and islands, by name.
+        groups: Of lookups and islands, by name.
         exported: What each node was captured from.
         output: Name of the network's output.
     """
@@ -68,31 +71,33 @@ def join_lookups(
         (origin,) = read
         if nodes[origin].shape != node.shape:
             continue
-        piece = Piece(inputs=[origin])
+        group = OperatorGroup(inputs=[origin])
         for source in taken:
-            piece.take(pieces.pop(source), inputs=False)
+            group.take(groups.pop(source), inputs=False)
             del nodes[source]
-        piece.take(pieces[name] if name in pieces else Piece(nodes=[exported[name]]), inputs=False)
-        pieces[name] = piece
+        group.take(
+            groups[name] if name in groups else OperatorGroup(nodes=[exported[name]]), inputs=False
+        )
+        groups[name] = group
         nodes[name] = Node(name=name, kind="lookup", inputs=(origin,), shape=node.shape)
 
 
-def join_islands(nodes: dict[str, Node], pieces: dict[str, Piece], output: str) -> None:
+def join_islands(nodes: dict[str, Node], groups: dict[str, OperatorGroup], output: str) -> None:
     """Join, in place, islands with what only they read or what alone reads them.
 
     In between, nothing is quantized; a lookup that is joined with an island becomes a part of it.
     """
-    for name in list(pieces):
+    for name in list(groups):
         readers = readers_of(nodes.values())
-        piece, kind = Piece(), nodes[name].kind
+        group, kind = OperatorGroup(), nodes[name].kind
         for source in nodes[name].inputs:
-            alone = source in pieces and len(readers[source]) == 1 and source != output
+            alone = source in groups and len(readers[source]) == 1 and source != output
             if alone and "island" in (kind, nodes[source].kind):
                 kind = "island"
-                piece.take(pieces.pop(source))
+                group.take(groups.pop(source))
                 del nodes[source]
-            elif source not in piece.inputs:
-                piece.inputs.append(source)
-        piece.take(pieces[name], inputs=False)
-        pieces[name] = piece
-        nodes[name] = replace(nodes[name], kind=kind, inputs=tuple(piece.inputs))
+            elif source not in group.inputs:
+                group.inputs.append(source)
+        group.take(groups[name], inputs=False)
+        groups[name] = group
+        nodes[name] = replace(nodes[name], kind=kind, inputs=tuple(group.inputs))
