@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.uniform import evaluate_uniform
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.decisions import allocation_of
@@ -45,4 +45,4 @@ def search(problem: SearchProblem, config: None, *, seed: int) -> SearchResult:
             seen.add(allocation)
             drawn.append(allocation)
         evaluator.evaluate(drawn)
-    return ranked_candidates(problem)
+    return rank_candidates(problem)

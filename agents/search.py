@@ -112,7 +112,7 @@ class Method:
         return None if self.config is None else self.config()
 
 
-def ranked_candidates(problem: SearchProblem) -> SearchResult:
+def rank_candidates(problem: SearchProblem) -> SearchResult:
     """Return what was evaluated inside the budget, best first."""
     inside = [
         evaluation

@@ -1,6 +1,6 @@
 """Uniform allocations: every layer at the same bits."""
 
-from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.search import SearchProblem, SearchResult, rank_candidates
 from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
@@ -42,4 +42,4 @@ def evaluate_uniform(problem: SearchProblem) -> list[Evaluation]:
 def search(problem: SearchProblem, config: None, *, seed: int) -> SearchResult:
     """Evaluate the uniform allocations and nothing else; `seed` has no effect."""
     evaluate_uniform(problem)
-    return ranked_candidates(problem)
+    return rank_candidates(problem)

@@ -2,7 +2,7 @@
 
 from agents.amed.chain import AMEDChain
 from agents.amed.config import AMEDConfig
-from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.uniform import evaluate_uniform
 
 _PATIENCE = 20
@@ -21,7 +21,7 @@ def search(problem: SearchProblem, config: AMEDConfig, *, seed: int) -> SearchRe
     evaluator = problem.evaluator
     evaluator.proposer = "amed"
     if evaluator.remaining <= 0:
-        return ranked_candidates(problem)
+        return rank_candidates(problem)
     each = -(-config.samples // evaluator.remaining)
     chain = AMEDChain(problem, config, seed=seed)
     for allocation in chain.proposed:  # before this run was killed; most are handed back
@@ -36,4 +36,4 @@ def search(problem: SearchProblem, config: AMEDConfig, *, seed: int) -> SearchRe
         misses = 0
         evaluator.evaluate([proposal])
     evaluator.adopt_past()
-    return ranked_candidates(problem)
+    return rank_candidates(problem)

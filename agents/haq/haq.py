@@ -15,7 +15,7 @@ from agents.costs.spending import spending_of
 from agents.haq.config import HAQConfig
 from agents.haq.executed_replay import ExecutedReplay
 from agents.haq.lowering import lower
-from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.training.episode_log import EpisodeLog
 from agents.uniform import evaluate_uniform
 from env.continuous_actions import ContinuousActions, SettlingEvaluator
@@ -85,7 +85,7 @@ def search(problem: SearchProblem, config: HAQConfig, *, seed: int) -> SearchRes
     evaluator = problem.evaluator
     evaluator.proposer = "haq"
     if evaluator.remaining <= 0:
-        return ranked_candidates(problem)
+        return rank_candidates(problem)
 
     def settle(allocation: Allocation) -> Allocation:
         spending = spending_of(problem)
@@ -104,7 +104,7 @@ def search(problem: SearchProblem, config: HAQConfig, *, seed: int) -> SearchRes
         tb_log_name="haq",
     )
     evaluator.adopt_past()
-    return ranked_candidates(problem)
+    return rank_candidates(problem)
 
 
 def _agent(

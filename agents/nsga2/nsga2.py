@@ -9,7 +9,7 @@ from agents.costs.relative_cost import RelativeCost
 from agents.costs.spending import Columns, Spending, spending_of
 from agents.errors import MissingExtraError
 from agents.nsga2.config import NSGA2Config
-from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.uniform import evaluate_uniform
 from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.evaluation import Evaluation
@@ -48,7 +48,7 @@ def search(problem: SearchProblem, config: NSGA2Config, *, seed: int) -> SearchR
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     _breed(problem, study, first, RelativeCost(problem, config.cost), np.random.default_rng(seed))
     problem.evaluator.adopt_past()
-    return ranked_candidates(problem)
+    return rank_candidates(problem)
 
 
 def _breed(

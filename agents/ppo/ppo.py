@@ -10,7 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 from agents.ppo.config import PPOConfig
 from agents.ppo.policy import episodes_trained, make_model, policy_choice, train
 from agents.ppo.policy_file import PolicyFile, SavePolicy
-from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.training.episode_log import EpisodeLog
 from agents.uniform import evaluate_uniform
 from env.bit_allocation import BitAllocationEnv
@@ -54,7 +54,7 @@ def search(problem: SearchProblem, config: PPOConfig, *, seed: int) -> SearchRes
     evaluate_uniform(problem)
     problem.evaluator.adopt_past()
     if problem.evaluator.remaining <= 0:
-        return ranked_candidates(problem)
+        return rank_candidates(problem)
     problem.evaluator.proposer = "ppo"
     probe = problem.make_env()
     practice = PracticeEvaluator(
@@ -96,7 +96,7 @@ def search(problem: SearchProblem, config: PPOConfig, *, seed: int) -> SearchRes
     if episodes > 0 and not alternating.done:
         train(model, episodes, config, callbacks)
     _evaluate_final(problem, model, practice, list(alternating.practised))
-    return ranked_candidates(problem)
+    return rank_candidates(problem)
 
 
 def _evaluate_final(

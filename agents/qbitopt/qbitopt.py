@@ -5,7 +5,7 @@ from dataclasses import replace
 from agents.costs.spending import spending_of
 from agents.qbitopt.config import QBitOptConfig
 from agents.qbitopt.training import QBitOptTraining
-from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.uniform import evaluate_uniform
 from env.decisions.budget import MEASURED_TOLERANCE, Budget
 from env.errors import BudgetError
@@ -27,7 +27,7 @@ def search(problem: SearchProblem, config: QBitOptConfig, *, seed: int) -> Searc
     evaluator = problem.evaluator
     evaluator.proposer = "qbitopt"
     if evaluator.remaining <= 0:
-        return ranked_candidates(problem)
+        return rank_candidates(problem)
     training = QBitOptTraining(problem, config, seed=seed)
     training.train()
     asked = problem
@@ -48,7 +48,7 @@ def search(problem: SearchProblem, config: QBitOptConfig, *, seed: int) -> Searc
         ):
             asked = _tighten(asked, problem.budget, evaluation)
     evaluator.adopt_past()
-    return ranked_candidates(problem)
+    return rank_candidates(problem)
 
 
 def _tighten(asked: SearchProblem, limits: Budget, evaluation: Evaluation) -> SearchProblem:

@@ -1,7 +1,7 @@
 """What the methods that solve once share: the answer, then the next best, each evaluated."""
 
 from agents.costs.cost_kind import CostKind
-from agents.search import SearchProblem, SearchResult, ranked_candidates
+from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.solvers.cost_model import CostModel, Losses, Solve
 from agents.uniform import evaluate_uniform
 
@@ -35,4 +35,4 @@ def search_by_solving(
         if allocation is None or allocation in seen:
             break
         evaluator.evaluate([allocation])
-    return ranked_candidates(problem)
+    return rank_candidates(problem)

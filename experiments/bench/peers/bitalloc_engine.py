@@ -24,7 +24,7 @@ from quant.network import QuantizedNetwork, prepare
 UNIFORM_PAIRS: tuple[BitPair, ...] = ((8, 8), (7, 8), (6, 6), (4, 4), (2, 2))
 
 
-def calibrated_network(module: nn.Module, images: torch.Tensor) -> QuantizedNetwork:
+def calibrate_network(module: nn.Module, images: torch.Tensor) -> QuantizedNetwork:
     """Return a float module with quantizers calibrated on a few images."""
     network = prepare(module, images[:1])
     network.calibrate(images)

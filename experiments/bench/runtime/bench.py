@@ -10,7 +10,7 @@ import torch
 import tyro
 
 from experiments.bench.peers.bitalloc_engine import (
-    calibrated_network,
+    calibrate_network,
     mixed_allocation,
     tune_bitalloc,
 )
@@ -104,7 +104,7 @@ def _bench_network(
     module = make_network(name, seed)
     images = example_images(name, _CALIBRATION_IMAGES, seed + 1)
     # One image is enough for ours: the codes are drawn anew, and time does not depend on scales.
-    network = calibrated_network(module, images[:1])
+    network = calibrate_network(module, images[:1])
     mixed = mixed_allocation(network, seed)
     if "bitalloc" in options.engines:
         tiles = tune_bitalloc(

@@ -83,7 +83,7 @@ class TileTrial:
             ruler_us: Tells how slow the machine that runs them is at the moment.
         """
         default, *_ = self.programs
-        times_ms = interleaved_ms(list(self.programs.values()), ruler_us)
+        times_ms = time_interleaved(list(self.programs.values()), ruler_us)
         index = fastest(times_ms)
         best = list(self.programs)[index]
         quiet_ms = [_quiet_ms(row) for row in times_ms]
@@ -96,7 +96,7 @@ class TileTrial:
         return best != default
 
 
-def interleaved_ms(
+def time_interleaved(
     programs: Sequence[_Timed], ruler_us: Callable[[], float] = read_ruler_us
 ) -> list[list[float]]:
     """Return `[program][round]` milliseconds of one execution, of the quieter half of all rounds.

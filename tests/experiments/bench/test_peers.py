@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.bench.peers.bitalloc_engine import calibrated_network, mixed_allocation
+from experiments.bench.peers.bitalloc_engine import calibrate_network, mixed_allocation
 from experiments.bench.peers.contender import FLOAT_BITS, Contender, import_engine
 from experiments.bench.peers.onnx_files import INPUT, write_onnx_files
 from experiments.bench.peers.onnxruntime_engine import onnxruntime_contender
@@ -74,7 +74,7 @@ def test_eager_torch_runs_without_recording_gradients() -> None:
 
 def test_our_contenders_are_every_pair_and_a_mixed_allocation(tmp_path: Path) -> None:
     module, images = make_network("resnet8", 0), example_images("resnet8", 1, 1)
-    network = calibrated_network(module, images)
+    network = calibrate_network(module, images)
     mixed = mixed_allocation(network, seed=5)
     assert mixed == mixed_allocation(network, seed=5)
     found = list(

@@ -24,7 +24,7 @@ from hardware.tiles.search import search_tiles
 from hardware.wire.tile_task import TileTask
 from hardware.worker.program.program import Program
 from hardware.worker.tiles.choices import TileChoices
-from hardware.worker.tiles.trial import fastest, interleaved_ms
+from hardware.worker.tiles.trial import fastest, time_interleaved
 from hardware.worker.workbench import Workbench
 from quant.deploy_graph import DeployGraph
 from tests.hardware.graphs import digits_like, zoo
@@ -132,12 +132,12 @@ class FakeProgram:
 
 def test_rounds_are_interleaved_and_samples_equally_long() -> None:
     programs = [FakeProgram(0.01), FakeProgram(2.0)]
-    times_ms = interleaved_ms(programs)
+    times_ms = time_interleaved(programs)
     assert [set(row) for row in times_ms] == [{0.01}, {2.0}]
     assert len(times_ms[0]) == len(times_ms[1]) > 10
     assert {loops for loops, _ in programs[0].calls[1:]} == {50}
     assert {loops for loops, _ in programs[1].calls[1:]} == {1}
-    assert len(interleaved_ms([FakeProgram(1.0)])[0]) == 1  # nothing to compare with
+    assert len(time_interleaved([FakeProgram(1.0)])[0]) == 1  # nothing to compare with
 
 
 def test_rounds_count_only_where_the_machine_was_quiet() -> None:
@@ -150,7 +150,7 @@ def test_rounds_count_only_where_the_machine_was_quiet() -> None:
         first.ms, second.ms = (1.6, 3.2) if now_us > 10.0 else (1.0, 2.0)
         return now_us
 
-    times_ms = interleaved_ms([first, second], ruler_us)
+    times_ms = time_interleaved([first, second], ruler_us)
     assert [set(row) for row in times_ms] == [{1.0}, {2.0}]
 
 
