@@ -14,7 +14,7 @@ from hardware.graph.random_codes import BitPair
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.progress import LabelledProgress
-from hardware.tiles.report import TileReport
+from hardware.tile_search.report import TileReport
 from quant.deploy_graph import DeployGraph
 
 

@@ -8,7 +8,7 @@ from hardware.layers.energy import with_energies
 from hardware.layers.table import LayerTable
 from hardware.layers.timing import bit_pairs
 from hardware.progress import LabelledProgress
-from hardware.tiles.report import TileReport
+from hardware.tile_search.report import TileReport
 from quant.deploy_graph import DeployGraph
 
 

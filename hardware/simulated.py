@@ -22,7 +22,7 @@ from hardware.measuring.energy_gauge import EnergyGauge
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.progress import LabelledProgress
-from hardware.tiles.report import TileReport
+from hardware.tile_search.report import TileReport
 from quant.deploy_graph import Conv2d, DeployGraph, Linear
 from quant.integer import run_graph
 

@@ -28,9 +28,9 @@ from hardware.graph.program_steps import steps_of
 from hardware.kernels.compiling.limit import limit_kernel
 from hardware.kernels.compiling.stamp import stamp_kernel
 from hardware.kernels.compiling.target import KernelTarget
-from hardware.kernels.planning.choose import choose_family
+from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.planning.context import PlanContext
-from hardware.kernels.planning.select import plan_step
+from hardware.kernels.planning.plan_step import plan_step
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import KernelFamily, TargetConfig
 from tools.kernel_cases import Case, layer_cases, operator_cases

@@ -25,7 +25,7 @@ from hardware.device import Device
 from hardware.layers.shapes import SMALL_SHAPES, STANDARD_SHAPES, standard_graph
 from hardware.measure_layers import choose_tiles
 from hardware.open_device import open_device
-from hardware.tiles.report import TileReport
+from hardware.tile_search.report import TileReport
 from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS, MIN_BITS
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hardware.board.keeper import keep_serving
+from hardware.board.make_pyz import pack
 from hardware.board.names import NO_RUNTIME
-from hardware.board.packing import pack
 from hardware.board.serving import Listener, serve
 from hardware.board.systemd import systemd_unit
 

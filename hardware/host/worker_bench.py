@@ -25,8 +25,8 @@ from hardware.layers.timing import ProgramTiming, time_layers
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.progress import LabelledProgress
-from hardware.tiles.report import TileReport
-from hardware.tiles.search import search_tiles
+from hardware.tile_search.report import TileReport
+from hardware.tile_search.search import search_tiles
 from hardware.wire.built import Built
 from hardware.wire.tile_task import TileTask
 from quant.deploy_graph import DeployGraph

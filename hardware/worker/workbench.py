@@ -26,7 +26,7 @@ from hardware.kernels.compiling.compile_pool import CompileReport, compile_kerne
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.context import ChooseSchedule, PlanContext
 from hardware.kernels.planning.islands import with_islands
-from hardware.kernels.planning.select import plan_step
+from hardware.kernels.planning.plan_step import plan_step
 from hardware.kernels.schedule.schedule import make_schedule
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import RulerReading, read_ruler_us, settle

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from hardware.board.packing import pack
+from hardware.board.make_pyz import pack
 from tests.emulated_board.board import EmulatedBoard
 
 _PAUSE_S = 0.5

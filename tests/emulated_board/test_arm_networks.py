@@ -8,7 +8,7 @@ import pytest
 from hardware.graph.borders import border_code, stored_shape, with_borders
 from hardware.graph.program_steps import steps_of
 from hardware.kernels.planning.context import PlanContext
-from hardware.kernels.planning.select import plan_step
+from hardware.kernels.planning.plan_step import plan_step
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.integer import run_graph

@@ -13,7 +13,7 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.store import Store
 from hardware.stored_device import StoredDevice
-from hardware.tiles.report import TileReport
+from hardware.tile_search.report import TileReport
 from quant.deploy_graph import DeployGraph
 from quant.records.json_form import from_plain, to_plain
 from tests.hardware.device_contract import DeviceContract

@@ -12,8 +12,8 @@ from hardware.graph.random_codes import BitPair, reads_network_input, with_rando
 from hardware.kernels.planning.family_limits import family_shares
 from hardware.progress import LabelledProgress
 from hardware.target import TargetConfig
-from hardware.tiles.report import TileReport
-from hardware.tiles.search import search_tiles
+from hardware.tile_search.report import TileReport
+from hardware.tile_search.search import search_tiles
 from hardware.worker.workbench import Workbench
 from quant.allocation import Allocation
 from quant.convert import convert

@@ -13,7 +13,7 @@ from hardware.host.attempt import Attempt
 from hardware.host.remote.cooling import Cooled, time_cool
 from hardware.host.remote.energy import BoardEnergy
 from hardware.host.remote.lane import Lane
-from hardware.host.remote.rulers import Rulers
+from hardware.host.remote.reference_times import Rulers
 from hardware.host.worker_bench import Call, WorkerBench
 from hardware.measuring.measurement import MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig

@@ -15,7 +15,7 @@ from hardware.facts import MachineFacts
 from hardware.host.remote.bench import BoardBench, name_of, source_of
 from hardware.host.remote.energy import open_board_energy
 from hardware.host.remote.lane import Lane, comparable
-from hardware.host.remote.rulers import Rulers
+from hardware.host.remote.reference_times import Rulers
 from hardware.host.worker_bench import Call
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.measurement import MeasurementSource

@@ -17,7 +17,7 @@ from hardware.graph.program_steps import steps_of
 from hardware.kernels.compiling.limit import limit_arguments, limit_kernel, limit_products
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.family import Family
-from hardware.kernels.planning.choose import choose_family
+from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.planning.context import PlanContext
 from hardware.kernels.planning.layers import plan_layer
 from hardware.kernels.products.depthwise import DepthwiseFamily

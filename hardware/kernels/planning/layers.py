@@ -12,7 +12,7 @@ from hardware.graph.program_steps import Step
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.epilogue.epilogue import PlainEpilogue
 from hardware.kernels.epilogue.layer_tensors import LayerTensors
-from hardware.kernels.planning.choose import choose_depthwise, choose_family
+from hardware.kernels.planning.choose_family import choose_depthwise, choose_family
 from hardware.kernels.planning.context import PlanContext, limits
 from hardware.kernels.products.depthwise import DepthwisePlan, emit_depthwise, pack_depthwise
 from hardware.kernels.products.direct import emit_direct, pack_direct

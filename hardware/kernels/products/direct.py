@@ -34,9 +34,9 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.emitting.emit import load, shared_grid, store, tile_count, tile_start
 from hardware.kernels.epilogue.layer_tensors import PixelOutputs
 from hardware.kernels.schedule.copying import emit_images
+from hardware.kernels.schedule.emit_tiles import Operands, RegisterTiles, Tile
 from hardware.kernels.schedule.layer_plan import Buffers, Packed, TiledPlan
 from hardware.kernels.schedule.packing import pack_channels, pack_weights, shift_bias
-from hardware.kernels.schedule.register_tiles import Operands, RegisterTiles, Tile
 from quant.deploy_graph import Conv2d, Linear
 
 

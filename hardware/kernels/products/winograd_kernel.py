@@ -48,8 +48,8 @@ from hardware.kernels.emitting.emit import (
 from hardware.kernels.epilogue.layer_tensors import PixelOutputs
 from hardware.kernels.products.winograd_packing import place_products
 from hardware.kernels.schedule.copying import emit_images
+from hardware.kernels.schedule.emit_tiles import Operands, RegisterTiles, Tile
 from hardware.kernels.schedule.layer_plan import Buffers, TiledPlan
-from hardware.kernels.schedule.register_tiles import Operands, RegisterTiles, Tile
 from hardware.kernels.shapes.transform import (
     CODES,
     PLACES,

@@ -21,7 +21,7 @@ from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.target import TargetConfig
-from hardware.tiles.report import TileReport
+from hardware.tile_search.report import TileReport
 from hardware.worker.tiles.choices import TileChoices
 from hardware.worker.workbench import Workbench
 from quant.allocation import Allocation

@@ -8,7 +8,7 @@ import pytest
 
 from hardware.graph.borders import border_code, stored_shape, with_borders
 from hardware.graph.program_steps import steps_of
-from hardware.kernels.planning.choose import choose_family
+from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.schedule.copying import SLACK_BYTES, needs_copy
 from hardware.kernels.schedule.schedule import candidates
 from hardware.kernels.shapes.geometry import Geometry

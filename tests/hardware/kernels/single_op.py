@@ -9,7 +9,7 @@ from hardware.graph.program_steps import Step
 from hardware.kernels.compiling.cache import KernelCache
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.context import ChooseSchedule, PlanContext
-from hardware.kernels.planning.select import plan_step
+from hardware.kernels.planning.plan_step import plan_step
 from hardware.kernels.schedule.schedule import make_schedule
 from hardware.target import TargetConfig
 from quant.deploy_graph import (

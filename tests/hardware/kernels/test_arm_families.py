@@ -13,7 +13,7 @@ from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.arm_dot import ArmDot
 from hardware.kernels.families.neon import NeonBytes, NeonWords
 from hardware.kernels.families.neon_table import NeonTable
-from hardware.kernels.planning.choose import choose_family
+from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.schedule.schedule import candidates, make_schedule
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import TargetConfig

@@ -11,7 +11,7 @@ import tvm
 from hardware.kernels.families.avx2 import Avx2Bytes
 from hardware.kernels.families.avx2_table import Avx2Table
 from hardware.kernels.planning import layers
-from hardware.kernels.planning.choose import choose_family
+from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.schedule.schedule import candidates, make_schedule
 from hardware.kernels.shapes.geometry import Geometry
 from tests.hardware.kernels.single_op import Bench, make_layer

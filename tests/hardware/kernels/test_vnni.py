@@ -17,7 +17,7 @@ from hardware.errors import TargetError
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
 from hardware.kernels.families.vnni_packed import choose_packed
-from hardware.kernels.planning.choose import choose_family
+from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.planning.family_history import never_run
 from hardware.kernels.schedule.copying import needs_copy
 from hardware.kernels.schedule.schedule import candidates

@@ -14,7 +14,7 @@ from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.avx2 import Avx2Bytes
 from hardware.kernels.families.family import Family
 from hardware.kernels.planning import layers
-from hardware.kernels.planning.choose import choose_family
+from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.schedule.schedule import Schedule, candidates
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.transform import (

@@ -19,8 +19,8 @@ from hardware.measure_layers import choose_tiles, digest_tiles
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from hardware.target import TargetConfig
-from hardware.tiles.report import TileReport
-from hardware.tiles.search import search_tiles
+from hardware.tile_search.report import TileReport
+from hardware.tile_search.search import search_tiles
 from hardware.wire.tile_task import TileTask
 from hardware.worker.program.program import Program
 from hardware.worker.tiles.choices import TileChoices

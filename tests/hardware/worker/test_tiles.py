@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hardware.kernels.planning.choose import choose_family
+from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.schedule.schedule import Schedule, candidates, make_schedule
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import TargetConfig

@@ -10,7 +10,7 @@ import pytest
 from hardware.errors import BuildError
 from hardware.graph.agreement import fixed_input
 from hardware.graph.random_codes import layer_alone
-from hardware.kernels.planning.select import plan_step
+from hardware.kernels.planning.plan_step import plan_step
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from hardware.worker import workbench

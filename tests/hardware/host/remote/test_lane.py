@@ -7,7 +7,7 @@ import pytest
 
 from hardware.errors import BoardBusyError, BoardLostError, BuildError, HardwareLostError
 from hardware.host.remote.lane import Lane
-from hardware.host.remote.rulers import Rulers
+from hardware.host.remote.reference_times import Rulers
 from hardware.host.worker_client import WorkerLostError
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import RulerReading

@@ -16,7 +16,7 @@ from hardware.graph.borders import with_borders
 from hardware.graph.random_codes import BitPair, layer_alone
 from hardware.measuring.lock import timing_lock
 from hardware.progress import LabelledProgress
-from hardware.tiles.report import TileReport
+from hardware.tile_search.report import TileReport
 from hardware.wire.tile_task import TileTask
 from quant.deploy_graph import DeployGraph
 
