@@ -1,4 +1,4 @@
-"""Bits chart: the bits of each layer of one allocation."""
+"""Bits chart: the bits of each layer of one allocation, for TensorBoard; the page has a table."""
 
 import numpy as np
 import numpy.typing as npt

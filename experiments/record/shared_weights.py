@@ -25,7 +25,7 @@ class SharedWeights:
         self._folder = folder / files.CHECKPOINTS
 
     @property
-    def policy_folder(self) -> Path:
+    def state_folder(self) -> Path:
         """Where a search method keeps a state of its own."""
         return self._folder
 

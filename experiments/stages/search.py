@@ -73,7 +73,7 @@ def search(
     reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
     if reference.error:
         raise BuildError(f"the all-8-bit reference cannot be measured: {reference.error}")
-    problem = _problem(setup, measured, places, evaluator, reference, weights.policy_folder)
+    problem = _problem(setup, measured, places, evaluator, reference, weights.state_folder)
     _logger.info("the reference: %.1f s", time.monotonic() - started)
     unmet = None
     try:

@@ -13,7 +13,7 @@ from hardware.host.attempt import Attempt
 from hardware.host.remote.cooling import Cooled, time_cool
 from hardware.host.remote.energy import BoardEnergy
 from hardware.host.remote.lane import Lane
-from hardware.host.remote.reference_times import Rulers
+from hardware.host.remote.reference_times import ReferenceTimes
 from hardware.host.worker_bench import Call, WorkerBench
 from hardware.measuring.measurement import MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
@@ -38,7 +38,7 @@ class BoardBench(WorkerBench):
     def __init__(
         self,
         lane: Lane,
-        rulers: Rulers,
+        reference_times: ReferenceTimes,
         energies: BoardEnergy | None,
         standing: MachineFacts,
         protocol: ProtocolConfig,
@@ -48,14 +48,14 @@ class BoardBench(WorkerBench):
 
         Args:
             lane: Reaches a board.
-            rulers: The reference kernel's times so far.
+            reference_times: The reference kernel's times so far.
             energies: What tells the energy of a program; None where nothing does.
             standing: Facts that all boards of the run share.
             protocol: How programs are timed.
             tune_s: Limit of a tile search.
         """
         super().__init__(protocol, tune_s, 0 if energies is None else energies.layer_programs)
-        self._lane, self._rulers, self._energies = lane, rulers, energies
+        self._lane, self._reference_times, self._energies = lane, reference_times, energies
         self._standing = standing
         self.source, self.name = source_of(standing), name_of(standing)
 
@@ -86,10 +86,12 @@ class BoardBench(WorkerBench):
         Raises:
             HardwareLostError: the board stays throttled.
         """
-        best_us = self._rulers.best_us(self._board)
+        best_us = self._reference_times.best_us(self._board)
         cooled = self._when_cool(call, lambda: call(method, *arguments, best_us, 0.0))
         value, reading = cooled.value
-        more: MeasurementFacts = {"reference_drift": self._rulers.note(self._board, reading)}
+        more: MeasurementFacts = {
+            "reference_drift": self._reference_times.note(self._board, reading)
+        }
         if cooled.void:
             more["void_attempts"] = list(cooled.void)
         return Attempt(

@@ -15,7 +15,7 @@ from hardware.facts import MachineFacts
 from hardware.host.remote.bench import BoardBench, name_of, source_of
 from hardware.host.remote.energy import open_board_energy
 from hardware.host.remote.lane import Lane, comparable
-from hardware.host.remote.reference_times import Rulers
+from hardware.host.remote.reference_times import ReferenceTimes
 from hardware.host.worker_bench import Call
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.measurement import MeasurementSource
@@ -47,7 +47,7 @@ class RpcDevice(Closing):
         self._config, self._protocol = config, protocol
         energy = energy or EnergyConfig()
         self._energies = open_board_energy(energy, protocol, config.boards)
-        self._rulers = Rulers()
+        self._reference_times = ReferenceTimes()
         self._first: MachineFacts = {}
         self._agreeing = threading.Lock()
         self._all = [
@@ -131,7 +131,7 @@ class RpcDevice(Closing):
             try:
                 yield BoardBench(
                     lane,
-                    self._rulers,
+                    self._reference_times,
                     self._energies,
                     standing,
                     self._protocol,

@@ -1,4 +1,4 @@
-"""Rulers: the reference kernel's times of every board of a run, and the drift they show."""
+"""ReferenceTimes: the reference kernel's times of every board of a run, and the drift they show."""
 
 import logging
 import math
@@ -15,7 +15,7 @@ reported last, that is reported."""
 
 
 @dataclass(slots=True)
-class Rulers:
+class ReferenceTimes:
     """Times by board; safe for several threads."""
 
     _best_us: dict[str, float] = field(default_factory=dict)

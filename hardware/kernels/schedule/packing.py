@@ -11,7 +11,7 @@ the weight of output channel o and input channel i:
              vector 1   w[8][4..7]     w[9][4..7]    ...    w[15][4..7]
 
     >>> from hardware.kernels.epilogue.epilogue import PlainEpilogue
-    >>> from hardware.kernels.epilogue.layer_tensors import Tensors
+    >>> from hardware.kernels.epilogue.layer_tensors import LayerTensors
     >>> from hardware.kernels.families.vnni import AVX_VNNI
     >>> from hardware.kernels.schedule.schedule import make_schedule
     >>> g = Geometry(batch=1, height=4, width=4, channels=8, out_channels=16)

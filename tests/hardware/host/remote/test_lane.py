@@ -7,7 +7,7 @@ import pytest
 
 from hardware.errors import BoardBusyError, BoardLostError, BuildError, HardwareLostError
 from hardware.host.remote.lane import Lane
-from hardware.host.remote.reference_times import Rulers
+from hardware.host.remote.reference_times import ReferenceTimes
 from hardware.host.worker_client import WorkerLostError
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import RulerReading
@@ -206,13 +206,13 @@ def test_drift_of_the_reference_kernel_is_reported(caplog: pytest.LogCaptureFixt
     def reading(us: float) -> RulerReading:
         return RulerReading(before_us=us, after_us=us, best_us=us, waited_s=0.0, cpu_share=1.0)
 
-    rulers = Rulers()
-    assert rulers.note("pi", reading(10.0)) == 0.0
-    assert rulers.note("pi", reading(10.2)) == pytest.approx(0.02)
+    reference_times = ReferenceTimes()
+    assert reference_times.note("pi", reading(10.0)) == 0.0
+    assert reference_times.note("pi", reading(10.2)) == pytest.approx(0.02)
     assert not caplog.records
-    assert rulers.note("pi", reading(12.0)) == pytest.approx(0.2)
+    assert reference_times.note("pi", reading(12.0)) == pytest.approx(0.2)
     assert "pi: the reference kernel takes 120 % of its first" in caplog.text
-    rulers.note("pi", reading(12.1))  # no news
+    reference_times.note("pi", reading(12.1))  # no news
     assert len(caplog.records) == 1
-    assert rulers.note("other", reading(50.0)) == 0.0
-    assert rulers.best_us("pi") == 10.0
+    assert reference_times.note("other", reading(50.0)) == 0.0
+    assert reference_times.best_us("pi") == 10.0
