@@ -1,16 +1,21 @@
 # make demo: search bit-widths for the digits network on this machine
-# make test: lint, types, import contracts and tests
-# make test-long: a run killed twenty times, one with an energy meter, boards that come and go, five
-#     hundred evaluations in one process, every network of the catalogue compiled
+# make test: lint, types, import contracts, passages written twice, and tests
+# make test-all: everything: the slow tests, the emulated board, and make test
+# make test-slow: every slow test: runs killed twenty times, boards that come and go, whole networks
+#     compiled, learning, methods compared on Fashion-MNIST; about an hour
+# make test-ci: the quickest of them, by tests/seconds.json; make seconds measures that file anew
 # make test-board: Arm kernels and the main job on an emulated aarch64 board over TVM RPC; the board
 #     is made first (needs Debian's apt)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.stamp
+# Seconds of the busy machine that seconds.json was measured on: two thirds of them when it is quiet,
+# twice as many on a slow one.
+CI_SECONDS := 1500
 PACKAGES := quant hardware env agents experiments
 
-.PHONY: demo test test-long test-board check format clean install
+.PHONY: demo test test-all test-slow test-ci seconds test-board check format clean install
 
 demo: $(INSTALLED)
 	$(BIN)/python -m experiments.run --config experiments/configs/digits.yaml
@@ -18,16 +23,16 @@ demo: $(INSTALLED)
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-test-long: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow \
-		tests/experiments/run/test_resume.py tests/experiments/export \
-		tests/experiments/run/test_energy_run.py \
-		tests/experiments/boards/test_board_faults.py tests/hardware/host/remote \
-		tests/hardware/board \
-		tests/env/evaluating/test_memory.py \
-		tests/env/tasks/networks/test_network_agreement.py \
-		tests/hardware/kernels/test_islands.py \
-		tests/agents/costs/test_cost_model.py tests/experiments/run/test_mistakes.py
+test-all: test-slow test-board test
+
+test-slow: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p tests.seconds -m slow
+
+test-ci: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p tests.seconds -m slow --within-s $(CI_SECONDS)
+
+seconds: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p tests.seconds -m slow --measure
 
 test-board: $(INSTALLED)
 	$(BIN)/python -m tests.emulated_board.make
@@ -39,6 +44,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pylint $(PACKAGES) tools
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
