@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,19 @@ def test_rooms_hold_sixteen_files_at_most() -> None:
         for folder in (ROOT / top, *(ROOT / top).rglob("*/")):
             files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
             assert len(files) <= 16, folder.relative_to(ROOT)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
+def test_a_wheel_would_have_every_file_that_is_no_python() -> None:
+    """A page without its templates ends every run of an installed wheel in a traceback."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    patterns = {
+        str(Path(*package.split(".")) / pattern)
+        for package, names in settings["package-data"].items()
+        if package != "*"
+        for pattern in names
+    } | {f"*/{name}" for name in settings["package-data"]["*"]}
+    tracked = git("ls-files", "quant", "hardware", "env", "agents", "experiments").stdout.split()
+    data = [name for name in tracked if not name.endswith(".py")]
+    assert data
+    assert not [name for name in data if not any(fnmatch(name, p) for p in patterns)]
