@@ -33,6 +33,16 @@ def cut_torn_line(path: Path) -> None:
     """Remove a last line without its end, before another one is appended.
 
     The file is cut and not written again: a process killed here must not lose the lines before it.
+
+    Raises:
+        RunFolderError: the file cannot be read or cut.
     """
-    if path.exists():
-        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+    if not path.exists():
+        return
+    try:
+        content = path.read_bytes()
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            os.truncate(path, end)
+    except OSError as error:
+        raise cannot_write(path, error) from None

@@ -52,11 +52,23 @@ class _File(Generic[T, Missing]):
             raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from None
         except (KeyError, TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
             raise RunFolderError(
-                f"{path}: a file of the run is damaged or of another version: {error!r}",
+                f"{path}: a file of the run is damaged or of another version: {_reason(error)}",
                 f"start a new run with --config {record.path / files.CONFIG}",
             ) from None
         record.__dict__[self._attribute] = found  # from now on before this descriptor
         return found
+
+
+def _reason(error: Exception) -> str:
+    """Return an error as text; what cannot be decoded would quote the whole file."""
+    return str(error) if isinstance(error, UnicodeDecodeError) else repr(error)
+
+
+def _document_from(content: bytes) -> dict[str, Any]:
+    found = json.loads(content)
+    if not isinstance(found, dict):
+        raise ValueError(f"expected a JSON object, found {type(found).__name__}")
+    return found
 
 
 def _config_from(content: bytes) -> Mapping[str, Any]:
@@ -65,14 +77,14 @@ def _config_from(content: bytes) -> Mapping[str, Any]:
 
 
 def _budget_from(content: bytes) -> Mapping[str, Any]:
-    document: dict[str, Any] = json.loads(content)
+    document = _document_from(content)
     limits = {name: value for name, value in document.items() if name != "reason"}
     return {**asdict(from_plain(Budget, limits)), "reason": document["reason"]}
 
 
 def _results_from(content: bytes) -> Mapping[str, Any]:
     """Look at what every reader looks at, so that damage shows while the file can be named."""
-    document: dict[str, Any] = json.loads(content)
+    document = _document_from(content)
     Allocation.from_dict(document["best"]["allocation"])
     for row in document["rows"]:
         row["name"]
@@ -91,9 +103,9 @@ class RunRecord:
     """The configuration by key, whichever version wrote it."""
     command = _File(files.COMMAND, lambda content: content.decode().strip(), "")
     """The command line that started the run, and each that it went on by."""
-    environment = _File(files.ENVIRONMENT, json.loads, _NOTHING)
+    environment = _File(files.ENVIRONMENT, _document_from, _NOTHING)
     """What the run ran on."""
-    tiles = _File(files.TILES, json.loads, None)
+    tiles = _File(files.TILES, _document_from, None)
     """What the tile search did; None for a run from before there was one."""
     table = _File(files.TABLE, lambda text: from_plain(LayerTable, json.loads(text)), None)
     """What each layer takes at each pair of bits."""
@@ -115,7 +127,7 @@ class RunRecord:
     """The finished evaluations in order; one that was being written is none."""
     results = _File(files.RESULTS, _results_from, None)
     """The final table and the choice; None while the run goes on or after it was stopped."""
-    test_results = _File(files.TEST_RESULTS, json.loads, None)
+    test_results = _File(files.TEST_RESULTS, _document_from, None)
     """The table on the test split, once `experiments.evaluate` was run."""
 
     def __init__(self, path: Path) -> None:

@@ -73,7 +73,13 @@ def check_same_machine(folder: RunFolder, facts: Mapping[str, Any]) -> None:
     Raises:
         RunFolderError: the CPU or TVM is another one than the run began with.
     """
-    before = folder.record.environment.get("device", {})
+    before = folder.record.environment.get("device")
+    if before is None:
+        raise RunFolderError(
+            f"expected what the run was measured on in {folder.path / files.ENVIRONMENT}, found "
+            "nothing",
+            f"start a new run with --config {folder.path / files.CONFIG}",
+        )
     for name in _MACHINE:
         if before.get(name) != facts.get(name):
             raise RunFolderError(

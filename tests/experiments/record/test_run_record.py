@@ -46,6 +46,10 @@ def test_an_evaluation_that_was_being_written_is_none(tmp_path: Path) -> None:
         (files.EVALUATIONS, b'{"index": 0}\n', "evaluations"),
         (files.CONFIG, b"a: [", "config"),
         (files.COMMAND, b"\xff", "command"),
+        (files.ENVIRONMENT, b"null", "environment"),
+        (files.TILES, b"[1]", "tiles"),
+        (files.TEST_RESULTS, b"[1]", "test_results"),
+        (files.RESULTS, b"null", "results"),
     ],
 )
 def test_damage_is_named_where_the_file_is_asked_for(
@@ -68,3 +72,17 @@ def test_a_torn_line_is_cut_before_another_is_appended(tmp_path: Path) -> None:
         cut_torn_line(file)
         assert whole_lines(file.read_bytes())[-1] == f'{{"number": {number}}}'
     assert len(whole_lines(file.read_bytes())) == 3
+
+
+def test_a_file_of_other_bytes_is_not_quoted_whole(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    (run.path / files.CONFIG).write_bytes("seed: 0\n".encode("utf-16") * 1000)
+    with pytest.raises(RunFolderError, match="can't decode byte 0xff in position 0") as caught:
+        _ = run.record.config_text
+    assert len(str(caught.value)) < 500
+
+
+def test_a_folder_in_place_of_the_lines_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / files.EVALUATIONS).mkdir()
+    with pytest.raises(RunFolderError, match=f"cannot write .*{files.EVALUATIONS}"):
+        cut_torn_line(tmp_path / files.EVALUATIONS)
