@@ -1,5 +1,7 @@
 """Page: runs as one HTML document that loads nothing. `page.html` has its text."""
 
+import math
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -111,7 +113,13 @@ def _legend_keys(charts: Sequence[Chart]) -> dict[str, tuple[str, str]]:
         limits = [limit for limit in (chart.x_limit, chart.y_limit) if limit is not None]
         keys |= {limit.name: ("soft", "┅") for limit in limits}
     keys.pop("", None)
-    return keys
+    return dict(sorted(keys.items(), key=lambda key: _bits_named(key[0])))
+
+
+def _bits_named(name: str) -> float:
+    """Return the number that a name begins with; other names come last, in the order they have."""
+    digits = re.match(r"\d+", name)
+    return float(digits[0]) if digits else math.inf
 
 
 def _digits(value: float | None, form: str) -> str:

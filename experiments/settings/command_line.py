@@ -159,8 +159,13 @@ def _sentence(event: refusals.ParseErrorEvent) -> str:
             return f"{names}: expected a value, found none"
         case refusals.BadValue():
             return f"{_name(event.argument)}: expected a value, found none"
-        case refusals.InstantiationFailure():
-            return f"{_name(event.argument)}: {event.message}" if event.argument else event.message
+        case refusals.InstantiationFailure(message=message, argument=argument):
+            if argument is None:
+                return message
+            _, unreadable, words = message.partition("Could not find valid parse for arguments: ")
+            expected = str(argument.lowered.metavar).replace("|", " or ")
+            reason = f"expected {expected}, found {words}" if unreadable else message
+            return f"{_name(argument)}: {reason}"
     return ""
 
 
