@@ -1,10 +1,14 @@
 import multiprocessing
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hardware.store import Store, StoreError
+from tests.hardware.store_contract import Reopen, ResultStore, StoreContract
 
 
 def test_a_result_comes_back_for_exactly_its_key(tmp_path: Path) -> None:
@@ -95,3 +99,25 @@ def test_a_place_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be made"):
         Store(tmp_path / "file" / "store.sqlite")
+
+
+class _Measurements:
+    """One kind of a store's results."""
+
+    def __init__(self, store: Store) -> None:
+        self.get = partial(store.get, "measurement")
+        self.put = partial(store.put, "measurement")
+
+
+class TestStore(StoreContract):
+    keys = ({"a": 1, "b": [2, 3]}, {"a": 1, "b": [2, 4]})
+    results = ({"ms": 0.5}, {"ms": 2.0})
+
+    @pytest.fixture
+    def reopen(self, tmp_path: Path) -> Reopen:
+        @contextmanager
+        def opened() -> Iterator[ResultStore]:
+            with Store(tmp_path / "store.sqlite") as store:
+                yield _Measurements(store)
+
+        return opened

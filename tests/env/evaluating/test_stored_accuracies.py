@@ -1,12 +1,17 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from env.evaluating.stored_accuracies import StoredAccuracies, network_digest
 from hardware.store import Store
-from quant.allocation import Allocation
+from quant.allocation import Allocation, LayerBits
 from quant.convert import convert
 from quant.network import QuantizedNetwork
 from quant.retraining.accuracy import Accuracy
+from tests.hardware.store_contract import Reopen, ResultStore, StoreContract
 
 
 def test_every_change_of_a_layers_bits_changes_its_codes_and_the_stored_key(
@@ -41,3 +46,19 @@ def test_results_of_another_task_or_network_are_not_used(
         network.layer(network.layers[0].name).weight.data[0] += 1e-3
         second = {"network": network_digest(network)}
         assert StoredAccuracies(store, second).get(base) is None
+
+
+class TestStoredAccuracies(StoreContract):
+    keys = tuple(
+        Allocation.of({"layer": LayerBits(weight_bits=bits, activation_bits=8)}) for bits in (3, 4)
+    )
+    results = tuple(Accuracy(correct=right, count=9, loss=0.5) for right in (3, 4))
+
+    @pytest.fixture
+    def reopen(self, tmp_path: Path) -> Reopen:
+        @contextmanager
+        def opened() -> Iterator[ResultStore]:
+            with Store(tmp_path / "store.sqlite") as store:
+                yield StoredAccuracies(store, {"task": "tiny"})
+
+        return opened

@@ -1,18 +1,21 @@
 """Tile choices on the disk."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hardware.kernels.families.family import Family
 from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.schedule.schedule import Schedule, candidates, make_schedule
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import TargetConfig
 from hardware.worker.tiles import choices as tiles
 from hardware.worker.tiles.choices import TileChoices
+from tests.hardware.store_contract import Reopen, StoreContract
 
 GEOMETRY = Geometry(
     batch=1, height=32, width=32, channels=32, out_channels=64, kernel=(3, 3), stride=(2, 2)
@@ -133,3 +136,25 @@ def test_the_default_folder_is_beside_the_kernels(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert choices(Path()).folder == Path.cwd()
     assert TileChoices(TargetConfig()).folder == Path("/somewhere/bitalloc/tiles")
+
+
+class _Kept:
+    """Choices by shape and family."""
+
+    def __init__(self, folder: Path) -> None:
+        self._choices = choices(folder)
+
+    def get(self, key: tuple[Geometry, Family]) -> Schedule | None:
+        return self._choices.find(*key)
+
+    def put(self, key: tuple[Geometry, Family], schedule: Schedule) -> None:
+        self._choices.keep(*key, schedule, {})
+
+
+class TestTileChoices(StoreContract):
+    keys = ((GEOMETRY, FAMILIES[8, 8]), (GEOMETRY, FAMILIES[4, 4]))
+    results = (other((8, 8)), other((4, 4)))
+
+    @pytest.fixture
+    def reopen(self, tmp_path: Path) -> Reopen:
+        return lambda: nullcontext(_Kept(tmp_path))
