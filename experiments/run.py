@@ -22,13 +22,8 @@ from experiments.record.islands import list_islands
 from experiments.record.run_folder import RunFolder, open_run, write_config
 from experiments.record.run_lock import run_lock
 from experiments.report.command import write_report
-from experiments.settings.command_line import (
-    Command,
-    ConfiguredOptions,
-    path_flag,
-    read_base,
-    run_typed,
-)
+from experiments.settings.command_line import path_flag, run_typed
+from experiments.settings.configured import ConfiguredOptions, configured_command, read_base
 from experiments.settings.load import check_resumable
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import Conclusion, conclude
@@ -73,7 +68,7 @@ class RunOptions(ConfiguredOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the job that the command line asks for and return the exit code."""
-    command = Command(options=RunOptions, work=_command, base=_base)
+    command = configured_command(RunOptions, _command, _base)
     return run_typed("experiments.run", command, arguments)
 
 

@@ -17,7 +17,8 @@ from experiments.bench.standard_networks import NetworkName
 from experiments.bench.table_check import check_table, draw_table_check
 from experiments.bench.turnaround import draw_turnaround, measure_turnaround
 from experiments.errors import RunFolderError
-from experiments.settings.command_line import Command, ConfiguredOptions, run_typed
+from experiments.settings.command_line import Command, run_typed
+from experiments.settings.configured import ConfiguredOptions, configured_command
 from quant.records.json_form import to_plain
 
 
@@ -53,10 +54,10 @@ class MarkdownOptions:
 def main(arguments: Sequence[str]) -> int:
     """Run a benchmark and return the exit code."""
     commands = {
-        "turnaround": Command(options=TurnaroundOptions, work=_turnaround),
-        "table": Command(options=TableOptions, work=_table),
-        "rounding": Command(options=RoundingOptions, work=_rounding),
-        "runtime": Command(options=RuntimeOptions, work=_runtime),
+        "turnaround": configured_command(TurnaroundOptions, _turnaround),
+        "table": configured_command(TableOptions, _table),
+        "rounding": configured_command(RoundingOptions, _rounding),
+        "runtime": configured_command(RuntimeOptions, _runtime),
         "markdown": Command(options=MarkdownOptions, work=_markdown),
     }
     return run_typed("experiments.bench", commands, arguments)

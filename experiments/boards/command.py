@@ -10,7 +10,8 @@ from rich.table import Table
 
 from experiments.boards.doctor import Check, examine
 from experiments.errors import ConfigError
-from experiments.settings.command_line import Command, ConfiguredOptions, run_typed
+from experiments.settings.command_line import Command, run_typed
+from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.terminal.exit_codes import DONE, HARDWARE_LOST, USER_MISTAKE
 from hardware.target import host_and_port
 from hardware.worker.rpc.address import Address, usual_tracker
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     """List the boards of a tracker, or examine one; return the exit code."""
     commands = {
         "list": Command(options=ListOptions, work=_list),
-        "doctor": Command(options=DoctorOptions, work=_examine),
+        "doctor": configured_command(DoctorOptions, _examine),
     }
     named = next(iter(arguments), "") in (*commands, "--help", "-h")
     return run_typed("experiments.boards", commands, arguments if named else ["list", *arguments])

@@ -24,7 +24,8 @@ from experiments.compare.tables import draw_answers, draw_costs
 from experiments.record import files
 from experiments.record.environment_facts import environment_facts
 from experiments.record.run_lock import run_lock
-from experiments.settings.command_line import Command, ConfiguredOptions, run_typed
+from experiments.settings.command_line import run_typed
+from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import reported_uniform
 from experiments.stages.measured import graph_of, measure_sensitivity, measure_times
@@ -58,7 +59,7 @@ class CompareOptions(ConfiguredOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Compare methods and return the exit code."""
-    command = Command(options=CompareOptions, work=_command)
+    command = configured_command(CompareOptions, _command)
     return run_typed("experiments.compare", command, arguments)
 
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
-from quant.capture.float_island import FloatIsland
 from quant.records.json_form import EXACT
+
+if TYPE_CHECKING:  # it brings torch, which the report has no use for
+    from quant.capture.float_island import FloatIsland
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +39,7 @@ class ListedIsland:
 
 
 def list_islands(
-    islands: Sequence[FloatIsland], table: LayerTable, all_8: Allocation
+    islands: "Sequence[FloatIsland]", table: LayerTable, all_8: Allocation
 ) -> list[ListedIsland]:
     """Return the islands of a network with their share of the time, in execution order."""
     listed = []

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import yaml
 
@@ -21,7 +21,9 @@ from hardware.energy.energy import NO_METER
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.records.json_form import from_plain
-from quant.sensitivities import SensitivityTable
+
+if TYPE_CHECKING:
+    from quant.sensitivities import SensitivityTable
 
 T = TypeVar("T", covariant=True)
 Missing = TypeVar("Missing", covariant=True)
@@ -82,6 +84,12 @@ def _budget_from(content: bytes) -> Mapping[str, Any]:
     return {**asdict(from_plain(Budget, limits)), "reason": document["reason"]}
 
 
+def _sensitivities_from(content: bytes) -> "SensitivityTable":
+    from quant.sensitivities import SensitivityTable  # brings torch: two seconds of a report
+
+    return from_plain(SensitivityTable, json.loads(content))
+
+
 def _results_from(content: bytes) -> Mapping[str, Any]:
     """Look at what every reader looks at, so that damage shows while the file can be named."""
     document = _document_from(content)
@@ -109,9 +117,7 @@ class RunRecord:
     """What the tile search did; None for a run from before there was one."""
     table = _File(files.TABLE, lambda text: from_plain(LayerTable, json.loads(text)), None)
     """What each layer takes at each pair of bits."""
-    sensitivity = _File(
-        files.SENSITIVITIES, lambda text: from_plain(SensitivityTable, json.loads(text)), None
-    )
+    sensitivity = _File(files.SENSITIVITIES, _sensitivities_from, None)
     """How much the loss rises with each tensor at each width."""
     budget = _File(files.BUDGET, _budget_from, None)
     """The limits `latency_ms`, `model_bytes` and `energy_mj`, and the `reason` for them."""

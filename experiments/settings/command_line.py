@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union
@@ -13,8 +13,6 @@ from tyro import _errors as refusals  # tyro's one way to a refusal that is no d
 
 from experiments.errors import ConfigError
 from experiments.settings.keys import dotted_keys, unknown_key
-from experiments.settings.load import read_config_file
-from experiments.settings.run_config import RunConfig
 from experiments.terminal.exit_codes import run_command
 from quant.errors import BitAllocError
 
@@ -31,27 +29,6 @@ _Options = TypeVar("_Options")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ConfiguredOptions:
-    """Options of a command that takes the whole configuration: defaults, a file, dotted flags."""
-
-    file: Annotated[Path | None, tyro.conf.arg(name="config", metavar="FILE.yaml")] = None
-    """Configuration to read over the defaults below; the other flags win over it."""
-    config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
-    typed: tyro.conf.Suppress[tyro.conf.Fixed[str]] = ""
-    """The command as it was typed, for the record."""
-
-
-def read_base(arguments: Sequence[str]) -> RunConfig:
-    """Return what the dotted flags are read over: the file that `--config` names, or the defaults.
-
-    Raises:
-        ConfigError: the file is missing or wrong.
-    """
-    file = path_flag("--config", "a YAML file", arguments)
-    return RunConfig() if file is None else read_config_file(file)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
     """A command that can be typed."""
 
@@ -59,8 +36,9 @@ class Command:
     """What it can be asked: a dataclass whose docstrings are the help."""
     work: Callable[[Any], int | None]
     """Does what the options ask for; may return an exit code."""
-    base: Callable[[Sequence[str]], RunConfig] = read_base
-    """What its dotted flags are read over, from the whole command line."""
+    defaults: Callable[[Sequence[str], str], Any] | None = None
+    """Makes the options that flags are read over, from the command line and the command as it was
+    typed; None where they are the options' own."""
 
 
 def run_typed(
@@ -85,23 +63,11 @@ def run_typed(
                 raise _no_command(name, one, program)
             one, program = one[name], f"{program} {name}"
         default: dict[str, Any] = {}
-        if issubclass(one.options, ConfiguredOptions):
-            typed = command_line(module, arguments)
-            default = {"default": one.options(config=one.base(rest), typed=typed)}
-        return one.work(_parse(one.options, rest, program, **default))
+        if one.defaults is not None:
+            default = {"default": one.defaults(rest, command_line(module, arguments))}
+        return one.work(parse_options(one.options, rest, program, **default))
 
     return run_command(work)
-
-
-def load_config(arguments: Sequence[str]) -> RunConfig:
-    """Return the configuration that dotted flags ask for.
-
-    Raises:
-        BitAllocError: an unknown key, a wrong type, or a value its section refuses.
-        SystemExit: `--help` was asked for and printed.
-    """
-    default = ConfiguredOptions(config=read_base(arguments))
-    return _parse(ConfiguredOptions, arguments, "experiments.run", default=default).config
 
 
 def command_line(module: str, arguments: Sequence[str]) -> str:
@@ -126,9 +92,16 @@ def path_flag(flag: str, what: str, arguments: Sequence[str]) -> Path | None:
     return path
 
 
-def _parse(
+def parse_options(
     options: type[_Options], arguments: Sequence[str], program: str, **default: Any
 ) -> _Options:
+    """Read options from flags, over `default` where it is given.
+
+    Raises:
+        BitAllocError: an unknown flag, a wrong value, or one that its section refuses.
+        SystemExit: `--help` was asked for and printed.
+    """
+
     def refuse(event: refusals.ParseErrorEvent) -> None:
         # A section's own refusal knows what helps; tyro's event has its message alone.
         cause = sys.exception()

@@ -12,7 +12,8 @@ from rich.console import Console, RenderableType
 
 from experiments.charts.draw import draw_chart, png_bytes
 from experiments.errors import ConfigError, RunFolderError
-from experiments.settings.command_line import Command, ConfiguredOptions, run_typed
+from experiments.settings.command_line import run_typed
+from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.settings.run_config import RunConfig
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import set_up_network
@@ -68,7 +69,7 @@ class StaircaseOptions(ConfiguredOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and show a staircase; return the exit code."""
-    command = Command(options=StaircaseOptions, work=_command)
+    command = configured_command(StaircaseOptions, _command)
     return run_typed("experiments.staircase", command, arguments)
 
 

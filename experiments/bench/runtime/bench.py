@@ -26,7 +26,7 @@ from experiments.bench.standard_networks import (
     make_network,
 )
 from experiments.errors import BenchError
-from experiments.settings.command_line import ConfiguredOptions
+from experiments.settings.configured import ConfiguredOptions
 from experiments.terminal.progress import LiveProgress
 from hardware.kernels.planning.family_limits import FamilyLimits
 from hardware.measuring.host_facts import moment_facts, standing_facts

@@ -17,7 +17,7 @@ from torch import nn
 
 from env.tasks import TaskConfig, checkpoint_path, load_task
 from experiments import run as run_module
-from experiments.settings.command_line import load_config
+from experiments.settings.configured import load_config
 from experiments.settings.keys import dotted_keys
 from experiments.settings.load import config_to_yaml, read_config_file
 from experiments.settings.run_config import RunConfig

@@ -12,7 +12,8 @@ from experiments.boards import command as boards
 from experiments.compare import command as compare
 from experiments.export import command as export
 from experiments.report import command as report
-from experiments.settings.command_line import Command, ConfiguredOptions, run_typed
+from experiments.settings.command_line import run_typed
+from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.staircase import command as staircase
 from experiments.terminal.exit_codes import DONE, INTERRUPTED, USER_MISTAKE
 
@@ -101,7 +102,7 @@ def test_termination_is_an_interrupt(capsys: pytest.CaptureFixture[str]) -> None
         os.kill(os.getpid(), signal.SIGTERM)
         return DONE
 
-    command = Command(options=ConfiguredOptions, work=work)
+    command = configured_command(ConfiguredOptions, work)
     assert run_typed("experiments.nothing", command, []) == INTERRUPTED
     assert capsys.readouterr().err == "interrupted\n"
     assert signal.getsignal(signal.SIGTERM) is before

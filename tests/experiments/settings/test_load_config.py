@@ -8,7 +8,7 @@ from agents.ppo.config import PPOConfig
 from env.decisions.budget import BudgetConfig
 from experiments import run as run_module
 from experiments.errors import ConfigError
-from experiments.settings.command_line import load_config
+from experiments.settings.configured import load_config
 from experiments.settings.keys import dotted_keys
 from experiments.settings.load import config_to_yaml, read_config_file
 from experiments.settings.run_config import RunConfig

@@ -11,7 +11,7 @@ from experiments import evaluate as evaluate_module
 from experiments import run as run_module
 from experiments.bench.peers.bitalloc_engine import tune_bitalloc
 from experiments.evaluate import fresh_target
-from experiments.settings.command_line import load_config
+from experiments.settings.configured import load_config
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.exit_codes import DONE
 from hardware.kernels.schedule.schedule import candidates, make_schedule
