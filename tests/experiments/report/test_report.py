@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -262,3 +264,12 @@ def test_uniform_bits_forgive_only_the_input(tmp_path: Path) -> None:
     assert uniform_bits(of((4, 4), (4, 8), (4, 4))) is None
     assert uniform_bits(of((4, 6), (4, 6), (4, 6))) is None
     assert uniform_bits(of((4, 8), (2, 4), (4, 4))) is None
+
+
+def test_a_report_needs_neither_torch_nor_tvm() -> None:
+    """Each would take longer to load than the page to write."""
+    script = "import sys, experiments.report.command; print({'torch', 'tvm'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=True, text=True
+    )
+    assert done.stdout.strip() == "set()"
