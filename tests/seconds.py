@@ -17,10 +17,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["choose"]
-
 _FILE = Path(__file__).with_name("seconds.json")
-_MARKS = ("slow",)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,11 +36,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     within_s: float | None = config.getoption("--within-s")
     if within_s is None:
         return
-    marked = [item.nodeid for item in items if any(map(item.get_closest_marker, _MARKS))]
-    chosen = choose(marked, read_seconds(), within_s)
-    left_out = [item for item in items if item.nodeid in marked and item.nodeid not in chosen]
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
+    marked = {item.nodeid for item in items if item.get_closest_marker("slow")}
+    left_out = marked - choose(sorted(marked), read_seconds(), within_s)
+    deselected = [item for item in items if item.nodeid in left_out]
+    items[:] = [item for item in items if item.nodeid not in left_out]
+    config.hook.pytest_deselected(items=deselected)
 
 
 def read_seconds() -> dict[str, float]:
