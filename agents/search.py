@@ -45,6 +45,8 @@ class SearchProblem:
     reference: Evaluation
     """The all-8-bit evaluation, measured on the same device with the same protocol."""
     make_env: Callable[[], BitAllocationEnv]
+    """Makes an environment; before the first one the loss's rises over the whole search split are
+    measured, or found in the store."""
     prepare: Callable[[], QuantizedNetwork]
     """Returns a fresh calibrated network at the float checkpoint, which the method may train."""
     sensitivities: SensitivitySource

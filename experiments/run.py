@@ -130,7 +130,12 @@ def _work(config: RunConfig, folder: RunFolder, past: Resumed) -> None:
                     check_same_machine(folder, device.facts())
                 folder.write_json(files.ENVIRONMENT, environment_facts(device.facts()))
                 places = Places(
-                    device=device, store=store, folder=folder, events=events, progress=progress
+                    device=device,
+                    store=store,
+                    folder=folder,
+                    events=events,
+                    progress=progress,
+                    shared_progress=progress,
                 )
                 _search(config, past, places)
             write_hparams(folder)

@@ -1,7 +1,8 @@
 """Accounting: what a search used, in the same four numbers for every method.
 
-What every run measures before any search (float network, layer table, uniform allocations, measured
-sensitivities) is not in them: it is the same for all methods.
+What every run measures before any search (float network, layer table, uniform allocations) is not
+in them: it is the same for all methods. Neither are the measured sensitivities that environments
+show: they are the network's, and the store keeps them for every later run.
 """
 
 from collections.abc import Iterable
@@ -34,8 +35,9 @@ class Accounting:
     device_s: float
     """Seconds that programs ran on the device while they were timed, warm-up left out."""
     wall_s: float
-    """Seconds of the search from its first evaluation to its answer. After a resume, those of the
-    last part and of the evaluations before it."""
+    """Seconds of the search from its first evaluation to its answer, without those that measuring
+    or reading what environments show took. After a resume, those of the last part and of the
+    evaluations before it."""
     looked_up: int
     """Evaluations whose measurement was looked up: their time is missing from `wall_s`, as is that
     of retraining and of sensitivities that were looked up, which nothing here counts."""

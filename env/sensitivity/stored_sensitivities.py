@@ -1,22 +1,16 @@
 """StoredSensitivities: an estimate is made once for one network and one set of images."""
 
-import hashlib
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
-from importlib.metadata import version
-from typing import TypeVar
 
 from env.evaluating.accounting import Ledger
 from env.evaluating.sensitivity_config import SensitivityConfig
-from env.evaluating.stored_accuracies import code_digest, network_digest
+from env.sensitivity.stored_estimates import StoredEstimates
 from env.tasks.task import Split
-from hardware.measuring.lock import training_lock
 from hardware.store import Store
 from quant.network import QuantizedNetwork
 from quant.progress import Progress
 from quant.quantizer import WIDTHS
-from quant.records.json_form import from_plain, to_plain
 from quant.sensitivities import (
     Orthogonality,
     SensitivityKind,
@@ -29,20 +23,12 @@ from quant.sensitivities import (
 )
 from quant.sensitivities.batches import Batch, batches_of
 
-T = TypeVar("T", SensitivityTable, Orthogonality)
-
-_logger = logging.getLogger(__name__)
-
 StageProgress = Callable[[str, int, int], None]
 """Called with (what is estimated, parts done, parts in all)."""
 
 
 class StoredSensitivities:
-    """Estimates at every width, looked up before they are made, and charged either way.
-
-    The key is the network's weights, steps and scales, the images, the settings and the code that
-    estimates; what is found was made from the same numbers, whatever task or run it was.
-    """
+    """Estimates at every width, looked up before they are made, and charged either way."""
 
     def __init__(
         self,
@@ -66,7 +52,7 @@ class StoredSensitivities:
         self._network = network
         self._train = train
         self._config = config
-        self._store = store
+        self._estimates = StoredEstimates(network, store)
         self._ledger = ledger
         self._progress = progress
         self._tables: dict[SensitivityKind, SensitivityTable] = {}
@@ -80,8 +66,12 @@ class StoredSensitivities:
         """
         if kind not in self._tables:
             batches = self._batches(self._config.images)
-            self._tables[kind] = self._read_or_make(
-                kind, SensitivityTable, batches, lambda: self._estimate(kind, batches)
+            self._tables[kind] = self._estimates.read_or_make(
+                kind,
+                SensitivityTable,
+                batches,
+                asdict(self._config),
+                lambda: self._estimate(kind, batches),
             )
             self._ledger.add(training_samples=self._tables[kind].samples)
         return self._tables[kind]
@@ -95,10 +85,11 @@ class StoredSensitivities:
         if self._orthogonality is None:
             batches = self._batches(self._config.orthogonality_images)
             report = self._reporter("orthogonality")
-            self._orthogonality = self._read_or_make(
+            self._orthogonality = self._estimates.read_or_make(
                 "orthogonality",
                 Orthogonality,
                 batches,
+                asdict(self._config),
                 lambda: orthogonality(self._network, batches, progress=report),
             )
             self._ledger.add(training_samples=self._orthogonality.samples)
@@ -115,31 +106,6 @@ class StoredSensitivities:
         draws = self._config.draws
         return hessian_sensitivity(network, batches, WIDTHS, draws=draws, progress=report)
 
-    def _read_or_make(
-        self, kind: str, form: type[T], batches: tuple[Batch, ...], make: Callable[[], T]
-    ) -> T:
-        key = {
-            "kind": kind,
-            "network": network_digest(self._network),
-            "images": _digest(batches),
-            "config": asdict(self._config),
-            "code": code_digest(),
-            "torch": version("torch"),
-        }
-        found = self._store.get("sensitivity", key)
-        if found is not None:
-            return from_plain(form, found)
-        with training_lock():
-            made = make()
-        _logger.info(
-            "%s sensitivity: %d images through the network in %.1f s",
-            kind,
-            made.samples,
-            made.seconds,
-        )
-        self._store.put("sensitivity", key, to_plain(made))
-        return made
-
     def _batches(self, count: int) -> tuple[Batch, ...]:
         images, labels = self._train.images[:count], self._train.labels[:count]
         return batches_of(images, labels, self._config.batch_size)
@@ -147,12 +113,3 @@ class StoredSensitivities:
     def _reporter(self, name: str) -> Progress | None:
         progress = self._progress
         return None if progress is None else lambda done, total: progress(name, done, total)
-
-
-def _digest(batches: Iterable[Batch]) -> str:
-    digest = hashlib.sha256()
-    for images, labels in batches:
-        digest.update(f"{list(images.shape)}\n".encode())
-        digest.update(images.contiguous().numpy().tobytes())
-        digest.update(labels.contiguous().numpy().tobytes())
-    return digest.hexdigest()

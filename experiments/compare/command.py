@@ -28,7 +28,7 @@ from experiments.settings.command_line import run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import reported_uniform
-from experiments.stages.measured import graph_of, measure_sensitivity, measure_times
+from experiments.stages.measured import graph_of, measure_times
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.resume import check_same_machine
 from experiments.terminal.progress import LiveProgress
@@ -36,7 +36,6 @@ from hardware.device import Device
 from hardware.measure_layers import choose_tiles
 from hardware.open_device import open_device
 from hardware.store import Store
-from quant.sensitivities import SensitivityTable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,42 +89,35 @@ def compare(
             check_same_machine(folder, device.facts())
         else:
             folder.write_json(files.ENVIRONMENT, environment_facts(device.facts()))
-        place = Workplace(folder=path / "jobs", device=device, store=store)
+        place = Workplace(folder=path / "jobs", device=device, store=store, progress=progress)
         for seed in range(plan.seeds):
-            _do_seed(plan, replace(base, seed=seed), folder, place, progress)
+            _do_seed(plan, replace(base, seed=seed), folder, place)
         return _comparison(plan, base, folder, command, device)
 
 
-def _do_seed(
-    plan: Plan, config: RunConfig, folder: CompareFolder, place: Workplace, progress: LiveProgress
-) -> None:
+def _do_seed(plan: Plan, config: RunConfig, folder: CompareFolder, place: Workplace) -> None:
     rows = {_job_of(row) for row in read_rows(folder.path / ROWS, Row)}
     references = {(row.bits, row.seed) for row in read_rows(folder.path / UNIFORM, UniformRow)}
     jobs = [job for job in plan.jobs if job.seed == config.seed and job not in rows]
     if not jobs and any(seed == config.seed for _, seed in references):
         return
-    setup = set_up_network(config, progress)
+    setup = set_up_network(config, place.progress)
     task = setup.task
     folder.write_json("split.json", {"test_images": len(task.test), "classes": task.classes})
-    times = folder.keep("times.json", SharedTimes, lambda: _measure_times(setup, place, progress))
-    sensitivity = folder.keep(
-        f"sensitivities__s{config.seed}.json",
-        SensitivityTable,
-        lambda: measure_sensitivity(setup, progress),
-    )
+    times = folder.keep("times.json", SharedTimes, lambda: _measure_times(setup, place))
     _add_uniform(setup, references, folder, place)
-    subject = Subject(setup=setup, sensitivity=sensitivity, times=times)
+    subject = Subject(setup=setup, times=times)
     for number, job in enumerate(plan.jobs):
-        progress.stage("comparison", number, len(plan.jobs), job.name)
+        place.progress.stage("comparison", number, len(plan.jobs), job.name)
         if job in jobs:
             append_row(folder.path / ROWS, run_job(job, subject, place))
 
 
-def _measure_times(setup: NetworkSetup, place: Workplace, progress: LiveProgress) -> SharedTimes:
+def _measure_times(setup: NetworkSetup, place: Workplace) -> SharedTimes:
     graph, widths = graph_of(setup.network), setup.widths
-    report = choose_tiles(place.device, graph, widths, partial(progress.stage, "tiles"))
+    report = choose_tiles(place.device, graph, widths, partial(place.progress.stage, "tiles"))
     print(report.sentence, flush=True)
-    table, uniform = measure_times(setup, place.device, place.store, progress)
+    table, uniform = measure_times(setup, place.device, place.store, place.progress)
     return SharedTimes(table=table, uniform=uniform)
 
 

@@ -19,7 +19,6 @@ from experiments.stages.search import Searched, search
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.store import Store
-from quant.sensitivities import SensitivityTable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +29,8 @@ class Workplace:
     """Has a folder for each job."""
     device: Device
     store: Store
+    progress: LiveProgress
+    """The comparison's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +38,6 @@ class Subject:
     """What the jobs of one seed search for."""
 
     setup: NetworkSetup
-    sensitivity: SensitivityTable
     times: SharedTimes
 
 
@@ -47,7 +47,7 @@ def run_job(job: Job, subject: Subject, place: Workplace) -> Row:
     Args:
         job: Method, seed and budget.
         subject: Network and measured times of the job's seed.
-        place: Device, store and folders.
+        place: Device, store, folders and the comparison's progress.
 
     Raises:
         BitAllocError: the search cannot go on.
@@ -79,7 +79,6 @@ def _search(
     folder = RunFolder(path)
     measured = Measured(
         table=subject.times.table,
-        sensitivity=subject.sensitivity,
         decided=DecidedBudget(budget=budget, reason=f"{100 * job.budget:g} % of the way to all-8"),
     )
     with folder.log(), EventLog(folder.events) as events:
@@ -89,5 +88,6 @@ def _search(
             folder=folder,
             events=events,
             progress=LiveProgress(quiet=True),
+            shared_progress=place.progress,
         )
         return search(setup, measured, places, read_evaluations(path))

@@ -118,7 +118,8 @@ class RunRecord:
     table = _File(files.TABLE, lambda text: from_plain(LayerTable, json.loads(text)), None)
     """What each layer takes at each pair of bits."""
     sensitivity = _File(files.SENSITIVITIES, _sensitivities_from, None)
-    """How much the loss rises with each tensor at each width."""
+    """How much the loss rises with each tensor at each width; None where the method makes no
+    environment, and as long as it has made none."""
     budget = _File(files.BUDGET, _budget_from, None)
     """The limits `latency_ms`, `model_bytes` and `energy_mj`, and the `reason` for them."""
     islands = _File(

@@ -1,4 +1,4 @@
-"""Measured: everything that is known of device and network before a search."""
+"""Measured: what the device says of a network before a search, and the budget made of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from experiments.stages.side_by_side import time_side_by_side
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.layers.table import LayerTable
-from hardware.measuring.lock import training_lock
 from hardware.store import Store
 from hardware.stored_device import StoredDevice
 from quant.allocation import Allocation
@@ -20,16 +19,13 @@ from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS, LayerSpec
 from quant.network import QuantizedNetwork
-from quant.sensitivities import SensitivityTable, measured_sensitivity
-from quant.sensitivities.batches import batches_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What is known of device and network before the first evaluation."""
+    """What is measured before the first evaluation; no weights matter."""
 
     table: LayerTable
-    sensitivity: SensitivityTable
     decided: DecidedBudget
 
 
@@ -59,13 +55,12 @@ def measure_device(
         HardwareLostError: the device is gone.
     """
     table, uniform = measure_times(setup, device, store, progress)
-    sensitivity = measure_sensitivity(setup, progress)
     decided = decide_budget(setup.config.budget, uniform)
     # Before anything is trained: a budget that nobody can meet is the user's to mend.
     layers = setup.network.layers
     costs = cost_table(layers, table, setup.config.env.bit_choices)
     BudgetMask(layers, costs, setup.config.env.bit_choices, decided.budget)
-    return Measured(table=table, sensitivity=sensitivity, decided=decided)
+    return Measured(table=table, decided=decided)
 
 
 def measure_times(
@@ -99,17 +94,6 @@ def measure_times(
         for bits, measurement in timed.items()
     }
     return anchor_table(table, network.layers, uniform), uniform
-
-
-def measure_sensitivity(setup: NetworkSetup, progress: LiveProgress) -> SensitivityTable:
-    """Measure how much the loss rises with each tensor at each width, on the search split."""
-    with training_lock():
-        return measured_sensitivity(
-            setup.network,
-            batches_of(setup.task.search.images, setup.task.search.labels, size=256),
-            setup.widths,
-            progress=partial(progress.stage, "sensitivities"),
-        )
 
 
 def anchor_table(

@@ -19,3 +19,6 @@ class Places:
     folder: RunFolder
     events: EventLog
     progress: LiveProgress
+    shared_progress: LiveProgress
+    """Shows what is made once and kept for other searches too: in a comparison its own line, where
+    the searches themselves are quiet."""

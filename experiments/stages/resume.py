@@ -27,8 +27,7 @@ class Resumed:
     evaluations: tuple[Evaluation, ...] = ()
     """Finished evaluations in order, the all-8-bit reference first."""
     measured: Measured | None = None
-    """The device's table, the sensitivities and the budget; None where the run had not got so
-    far."""
+    """The device's table and the budget; None where the run had not got so far."""
 
 
 def read_resumed(folder: Path) -> Resumed:
@@ -40,16 +39,16 @@ def read_resumed(folder: Path) -> Resumed:
     record = RunRecord(folder)
     if record.budget is None:
         return Resumed()
-    if record.table is None or record.sensitivity is None:
+    if record.table is None:
         raise RunFolderError(
-            f"expected {files.TABLE} and {files.SENSITIVITIES} in {folder}, found one missing",
+            f"expected {files.TABLE} beside {files.BUDGET} in {folder}, found none",
             f"the run cannot go on; start a new one with --config {folder / files.CONFIG}",
         )
     limits = {name: value for name, value in record.budget.items() if name != "reason"}
     decided = DecidedBudget(budget=Budget(**limits), reason=record.budget["reason"])
     return Resumed(
         evaluations=read_evaluations(folder),
-        measured=Measured(table=record.table, sensitivity=record.sensitivity, decided=decided),
+        measured=Measured(table=record.table, decided=decided),
     )
 
 
@@ -96,6 +95,5 @@ def write_measured(folder: RunFolder, measured: Measured) -> None:
         RunFolderError: the disk is full or read-only.
     """
     folder.write_json(files.TABLE, measured.table)
-    folder.write_json(files.SENSITIVITIES, measured.sensitivity)
     budget = measured.decided.budget
     folder.write_json(files.BUDGET, {**asdict(budget), "reason": measured.decided.reason})

@@ -12,6 +12,7 @@ from experiments.compare.job import run_job
 from experiments.compare.plan import Job
 from experiments.compare.rows import Row
 from experiments.terminal.exit_codes import DONE, INTERRUPTED, USER_MISTAKE
+from hardware.store import Store
 from quant.records.json_form import from_plain
 
 FLAGS = [
@@ -58,6 +59,11 @@ def test_a_comparison_is_stopped_and_goes_on(
         assert row.answer is not None
         assert row.answer.latency_ms <= 1.02 * row.budget_ms
         assert row.evaluations <= 3
+    # Random search walks environments, which show the sensitivities; a uniform one makes none.
+    shown = sorted(path.parent.name for path in (folder / "jobs").glob("*/sensitivities.json"))
+    assert shown == ["random__s0__b35", "random__s0__b70"]
+    with Store(folder / "store.sqlite") as store:
+        assert store.count("sensitivity") == 1
     for name in ("fronts", "hypervolume", "cost"):
         assert (document.parent / f"digits-{name}.png").stat().st_size > 1000
         assert (folder / f"comparison-{name}.png").exists()
