@@ -14,9 +14,9 @@ from experiments.record.run_folder import RunFolder, open_run
 from experiments.report.command import write_report
 from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
-from experiments.stages.conclusion import BEST_FOUND, reported_uniform
+from experiments.stages.conclusion import BEST_FOUND, reported_uniform, uniform_name
 from experiments.stages.measured import graph_of
-from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
+from experiments.stages.network_setup import NetworkSetup, float_scores, set_up_network
 from experiments.stages.results_table import ResultRow, float_row, print_results, quantized_row
 from experiments.stages.retraining import retrain_and_score, retrain_float_and_score
 from experiments.stages.side_by_side import time_side_by_side
@@ -26,6 +26,8 @@ from hardware.measure_layers import digest_tiles
 from hardware.open_device import open_device
 from hardware.target import TargetConfig
 from quant.allocation import Allocation
+from quant.layers import MAX_BITS
+from quant.retraining.paired import paired
 
 FLOAT = "float, retrained"
 """The float network after as many more steps as every allocation gets, for a fair comparison."""
@@ -96,22 +98,24 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
             progress=partial(progress.stage, "measuring"),
         )
         facts = dict(device.facts())
-    whole = float_accuracy(setup.module, setup.task.test)
+    whole = float_scores(setup.module, setup.task.test)
+    _, reference = trained[uniform_name(MAX_BITS)]
     rows = [
-        float_row(layers, whole.value, whole.standard_error),
-        float_row(layers, longer.value, longer.standard_error, FLOAT),
+        float_row(layers, whole.accuracy, paired(whole, reference)),
+        float_row(layers, longer.accuracy, paired(longer, reference), FLOAT),
     ]
     rows += [
         quantized_row(
             name,
             allocations[name],
-            accuracy=accuracy.value,
-            accuracy_se=accuracy.standard_error,
+            accuracy=scores.accuracy.value,
+            accuracy_se=scores.accuracy.standard_error,
+            beside_reference=paired(scores, reference),
             model_bytes=graph.weight_bytes(),
             measurement=timed[name],
             budget=budget,
         )
-        for name, (graph, accuracy) in trained.items()
+        for name, (graph, scores) in trained.items()
     ]
     document: dict[str, Any] = {
         "split": "test",

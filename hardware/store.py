@@ -17,7 +17,7 @@ _APPLICATION_ID = 0x42_41_4C_43  # "BALC": tells our files from other programs' 
 _BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another run's transaction; each takes milliseconds."""
 
-ResultKind = Literal["measurement", "evaluation", "layer-table", "sensitivity"]
+ResultKind = Literal["measurement", "evaluation", "image-scores", "layer-table", "sensitivity"]
 
 
 class StoreError(BitAllocError, ValueError):

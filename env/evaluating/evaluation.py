@@ -10,6 +10,7 @@ from hardware.energy.energy import NO_METER
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.records.json_form import Plain, from_plain
+from quant.retraining.paired import PairedDifference
 
 _Loss = Annotated[  # JSON has no NaN
     float,
@@ -35,6 +36,9 @@ class Evaluation:
     """Standard error of `accuracy`, from the number of images."""
     loss: _Loss
     """Mean cross-entropy on the search split; NaN for practice and after a failed training."""
+    beside_reference: PairedDifference | None = None
+    """Accuracy and loss less the all-8-bit reference's, image by image on the search split; None
+    for practice, after a failed training, and where the reference's scores are not known."""
     predicted_ms: float | None = None
     """Latency from the layer table: the only latency a practice evaluation has."""
     predicted_mj: float | None = None
@@ -95,4 +99,5 @@ class Evaluation:
         Raises:
             ValueError: the document is of another form.
         """
-        return from_plain(cls, document, lacking=("predicted_mj", "training_samples"))
+        lacking = ("beside_reference", "predicted_mj", "training_samples")
+        return from_plain(cls, document, lacking=lacking)

@@ -15,7 +15,8 @@ from env.errors import EvaluationLimitError
 from env.evaluating.accounting import TABLE_ROW, counts
 from env.evaluating.env_config import EnvConfig
 from env.evaluating.evaluation import Evaluation
-from env.evaluating.stored_accuracies import StoredAccuracies
+from env.evaluating.reference_scores import ReferenceScores
+from env.evaluating.stored_accuracies import Scored, StoredAccuracies
 from env.tasks.task import Split
 from hardware.device import Device, MeasureResult
 from hardware.errors import BuildError
@@ -25,8 +26,9 @@ from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.errors import ConvertError, TrainingError
 from quant.network import QuantizedNetwork
-from quant.retraining.accuracy import Accuracy, integer_accuracy, score_logits
+from quant.retraining.accuracy import ImageScores, integer_scores, score_images
 from quant.retraining.finetune import finetune, images_seen
+from quant.retraining.paired import PairedDifference, paired
 
 _SCORED_TOGETHER = 1000
 """Images that a device is asked to run at once."""
@@ -68,7 +70,8 @@ class Evaluator:
             limit: Largest number of evaluations.
             past: Evaluations that an earlier part of the same run paid for. They are handed back
                 while they are asked for in the same order; see `adopt_past`.
-            accuracies: Known results of retraining; used with `weights: reset` alone.
+            accuracies: Known results of retraining, used with `weights: reset` alone; the
+                reference's scores, image by image, are kept there always.
             on_evaluation: Called with each finished evaluation, in order.
         """
         self.network = network
@@ -84,6 +87,7 @@ class Evaluator:
         self._start = _copy_of(network)
         self._past = deque(past)
         self._accuracies = accuracies if config.weights == "reset" else None
+        self._reference = ReferenceScores(network.layers, accuracies)
 
     @property
     def remaining(self) -> int:
@@ -109,6 +113,16 @@ class Evaluator:
         if len(allocations) < 2 or self.parallel == 1:
             return [self._evaluate(allocation) for allocation in allocations]
         return self._evaluate_together(allocations)
+
+    def beside_reference(self, scores: ImageScores) -> PairedDifference | None:
+        """Compare a network with the all-8-bit reference, image by image on the search split.
+
+        None where the reference's scores are not known: it was not evaluated first, or by an
+        earlier part of a run with shared weights that kept none.
+        """
+        with training_lock():
+            reference = self._reference_scores()
+        return None if reference is None else paired(scores, reference)
 
     def adopt_past(self) -> None:
         """Count the past evaluations that nobody asked for again as made."""
@@ -177,10 +191,10 @@ class Evaluator:
         """Retrain and convert one candidate; a failure is its result."""
         started = time.perf_counter()
         before = _copy_of(self.network)
-        graph, accuracy, result = None, None, None
+        graph, scored, result = None, None, None
         try:
             with training_lock():
-                graph, accuracy = self._retrain(allocation)
+                graph, scored = self._retrain(allocation)
         except (TrainingError, ConvertError, BuildError) as error:
             # Weights that this candidate ruined must not be handed on to the next one.
             self.network.load_state_dict(before)
@@ -189,7 +203,7 @@ class Evaluator:
             allocation=allocation,
             proposer=self.proposer,
             converted=graph,
-            accuracy=accuracy,
+            scored=scored,
             result=result,
             train_s=time.perf_counter() - started,
         )
@@ -201,16 +215,56 @@ class Evaluator:
             listener(evaluation)
         return evaluation
 
-    def _retrain(self, allocation: Allocation) -> tuple[DeployGraph, Accuracy]:
-        # From a fixed start the images come in one order, or equal candidates would differ.
+    def _retrain(self, allocation: Allocation) -> tuple[DeployGraph, Scored]:
+        if known := self._look_up(allocation):
+            self._start_at(allocation)
+            return convert(self.network), known
+        is_reference = allocation == self._reference.allocation
+        from_checkpoint = self._config.weights == "reset" or not self.evaluations
+        if is_reference and from_checkpoint:
+            graph, scores = self._train_and_score(allocation)
+            self._reference.keep(scores)
+            reference: ImageScores | None = scores
+        else:
+            reference = self._reference_scores()  # first: it may have to be retrained
+            graph, scores = self._train_and_score(allocation)
+        beside = None if reference is None else paired(scores, reference)
+        scored = Scored(accuracy=scores.accuracy, beside_reference=beside)
+        if self._accuracies is not None:
+            self._accuracies.put(allocation, scored)
+        return graph, scored
+
+    def _look_up(self, allocation: Allocation) -> Scored | None:
+        """Return what is stored of a retraining; of the reference, only with its scores."""
+        if self._accuracies is None:
+            return None
+        if allocation == self._reference.allocation and self._reference.get() is None:
+            return None
+        return self._accuracies.get(allocation)
+
+    def _reference_scores(self) -> ImageScores | None:
+        """Return the reference's scores; retrain it where only its evaluation was kept."""
+        reference = self._reference
+        began = [evaluation.allocation for evaluation in self.evaluations[:1]]
+        known = reference.get()
+        if known is None and began == [reference.allocation] and self._config.weights == "reset":
+            _, known = self._train_and_score(reference.allocation)
+            reference.keep(known)
+        return known
+
+    def _start_at(self, allocation: Allocation) -> int:
+        """Put the network where a retraining begins; return the number that orders its images."""
         number = len(self.evaluations)
         if self._config.weights == "reset":
             self.network.load_state_dict(self._start)
+            # The same images in the same order for every candidate: equal candidates are equal, and
+            # others differ by their bits.
             number = 0
         self.network.set_allocation(allocation)
-        if self._accuracies is not None and (known := self._accuracies.get(allocation)):
-            return convert(self.network), known
-        order = np.random.SeedSequence([self._seed, number])
+        return number
+
+    def _train_and_score(self, allocation: Allocation) -> tuple[DeployGraph, ImageScores]:
+        order = np.random.SeedSequence([self._seed, self._start_at(allocation)])
         finetune(
             self.network,
             self._train.images,
@@ -219,28 +273,27 @@ class Evaluator:
             seed=int(order.generate_state(1)[0]),
         )
         graph = convert(self.network)
-        accuracy = self._score(graph)
-        if self._accuracies is not None:
-            self._accuracies.put(allocation, accuracy)
-        return graph, accuracy
+        return graph, self._score(graph)
 
-    def _score(self, graph: DeployGraph) -> Accuracy:
+    def _score(self, graph: DeployGraph) -> ImageScores:
         """Score the search split on codes computed here, or on the compiled network itself."""
         images, labels = self._search.images, self._search.labels
         if self._config.accuracy_on == "integers":
-            return integer_accuracy(graph, images, labels)
+            return integer_scores(graph, images, labels)
         # In parts, so that each stays inside the device's limit for one request.
         logits = [self.device.run(graph, part.numpy()) for part in images.split(_SCORED_TOGETHER)]
-        return score_logits(torch.from_numpy(np.concatenate(logits)), labels)
+        return score_images(torch.from_numpy(np.concatenate(logits)), labels)
 
     def _record(self, trained: "_Trained", result: MeasureResult) -> Evaluation:
-        allocation, accuracy = trained.allocation, trained.accuracy
+        allocation, scored = trained.allocation, trained.scored
+        accuracy = scored.accuracy if scored else None
         return Evaluation(
             allocation=allocation,
             index=len(self.evaluations),
             accuracy=accuracy.value if accuracy else 0.0,
             accuracy_se=accuracy.standard_error if accuracy else 0.0,
             loss=accuracy.loss if accuracy else math.nan,
+            beside_reference=scored.beside_reference if scored else None,
             model_bytes=model_bytes(self.network.layers, allocation),
             measurement=result.measurement,
             error=result.error,
@@ -260,7 +313,7 @@ class _Trained:
     allocation: Allocation
     proposer: str
     converted: DeployGraph | None
-    accuracy: Accuracy | None
+    scored: Scored | None
     result: MeasureResult | None
     """Set where training failed: there is nothing to measure."""
     train_s: float

@@ -6,17 +6,29 @@ evaluations, an accuracy depends on every evaluation before it.
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import quant
-from hardware.store import Store
+from env.evaluating.packed_scores import pack_scores, unpack_scores
+from hardware.store import Store, StoreError
 from quant.allocation import Allocation
 from quant.network import QuantizedNetwork
 from quant.records.json_form import from_plain, to_plain
 from quant.records.source_digest import digest_of_folder
-from quant.retraining.accuracy import Accuracy
+from quant.retraining.accuracy import Accuracy, ImageScores
+from quant.retraining.paired import PairedDifference
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """What the retraining of one allocation came to."""
+
+    accuracy: Accuracy
+    beside_reference: PairedDifference | None
+    """None where the reference's scores are not known image by image."""
 
 
 def network_digest(network: QuantizedNetwork) -> str:
@@ -35,21 +47,50 @@ def code_digest() -> str:
 
 
 class StoredAccuracies:
-    """Accuracies by allocation, under everything else that decides them."""
+    """Accuracies by allocation, under everything else that decides them.
+
+    The reference of one key is one network, so that a difference from it is kept as well.
+    """
 
     def __init__(self, store: Store, key: Mapping[str, Any]) -> None:
         """Keep the store and the part of the key that is the same for all allocations."""
         self._store = store
         self._key = dict(key)
 
-    def get(self, allocation: Allocation) -> Accuracy | None:
-        """Return the accuracy of an equal retraining, or None."""
-        found = self._store.get("evaluation", self._whole(allocation))
-        return None if found is None else from_plain(Accuracy, found)
+    def get(self, allocation: Allocation) -> Scored | None:
+        """Return what an equal retraining came to, or None.
 
-    def put(self, allocation: Allocation, accuracy: Accuracy) -> None:
-        """Keep an accuracy."""
-        self._store.put("evaluation", self._whole(allocation), to_plain(accuracy))
+        What an earlier version kept, which was paired with nothing, is not found.
+        """
+        found = self._store.get("evaluation", self._whole(allocation))
+        if found is None or found.get("beside_reference") is None:
+            return None
+        return from_plain(Scored, found)
+
+    def put(self, allocation: Allocation, scored: Scored) -> None:
+        """Keep what a retraining came to; where it was paired with nothing, it is not kept."""
+        if scored.beside_reference is not None:
+            self._store.put("evaluation", self._whole(allocation), to_plain(scored))
+
+    def get_scores(self, allocation: Allocation) -> ImageScores | None:
+        """Return what an equal retraining made of each image, or None.
+
+        Raises:
+            StoreError: the document is damaged.
+        """
+        found = self._store.get("image-scores", self._whole(allocation))
+        try:
+            return None if found is None else unpack_scores(found)
+        except ValueError as error:
+            path = self._store.path
+            raise StoreError(
+                f"the scores of single images in {path} are damaged: {error}",
+                f"move it away, and a new one is made: mv {path} {path}.old",
+            ) from None
+
+    def put_scores(self, allocation: Allocation, scores: ImageScores) -> None:
+        """Keep what a retraining made of each image."""
+        self._store.put("image-scores", self._whole(allocation), pack_scores(scores))
 
     def _whole(self, allocation: Allocation) -> dict[str, Any]:
         return {**self._key, "allocation": allocation.to_dict()}

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 
 from env.decisions.budget import MEASURED_TOLERANCE, Budget
 from env.decisions.costs import model_bytes
-from env.evaluating.stored_accuracies import StoredAccuracies
+from env.evaluating.reference_scores import ReferenceScores
+from env.evaluating.stored_accuracies import Scored, StoredAccuracies
 from experiments.compare.rows import Answer
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import NetworkSetup
@@ -17,6 +18,7 @@ from hardware.measuring.measurement import Measurement
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
+from quant.retraining.paired import paired
 
 _MOST_TIMED = 6
 """Candidates of one method that are timed again until one is inside the budget."""
@@ -85,16 +87,31 @@ def answer_of(timed: Timed, setup: NetworkSetup, store: Store) -> Answer:
     """
     key = {**accuracy_key(setup), "final": asdict(setup.config.final), "split": "test"}
     known = StoredAccuracies(store, key)
-    accuracy = known.get(timed.allocation)
-    if accuracy is None:
-        _, accuracy = retrain_and_score(setup, timed.allocation, setup.task.test)
-        known.put(timed.allocation, accuracy)
+    scored = known.get(timed.allocation)
+    if scored is None:
+        scored = _score(timed.allocation, setup, known)
+        known.put(timed.allocation, scored)
     return Answer(
-        test_accuracy=accuracy.value,
-        test_accuracy_se=accuracy.standard_error,
+        test_accuracy=scored.accuracy.value,
+        test_accuracy_se=scored.accuracy.standard_error,
+        test_beside_reference=scored.beside_reference,
         latency_ms=timed.measurement.median_ms,
         latency_iqr_ms=timed.measurement.iqr_ms,
         all_8_ms=timed.all_8_ms,
         model_bytes=model_bytes(setup.network.layers, timed.allocation),
         allocation=timed.allocation.to_dict(),
     )
+
+
+def _score(allocation: Allocation, setup: NetworkSetup, known: StoredAccuracies) -> Scored:
+    """Retrain an allocation, and all-8-bit where nobody has, and score both on the test split."""
+    reference = ReferenceScores(setup.network.layers, known)
+    scores_8 = reference.get()
+    if scores_8 is None:
+        _, scores_8 = retrain_and_score(setup, reference.allocation, setup.task.test)
+        reference.keep(scores_8)
+    if allocation == reference.allocation:
+        scores = scores_8
+    else:
+        _, scores = retrain_and_score(setup, allocation, setup.task.test)
+    return Scored(accuracy=scores.accuracy, beside_reference=paired(scores, scores_8))

@@ -14,6 +14,7 @@ from experiments.errors import RunFolderError
 from experiments.record.lines import append_line, cut_torn_line, whole_lines
 from quant.allocation import Allocation
 from quant.records.json_form import Plain, from_plain, to_plain
+from quant.retraining.paired import PAIRED_COLUMNS, PairedDifference, paired_cells
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +23,8 @@ class Answer:
 
     test_accuracy: float
     test_accuracy_se: float
+    test_beside_reference: PairedDifference | None = None
+    """Less all-8-bit, retrained alike, image by image; None in what an earlier version wrote."""
     latency_ms: float
     latency_iqr_ms: float
     all_8_ms: float
@@ -49,7 +52,8 @@ def _flatten(self: Any, plain: Plain) -> dict[str, Any]:
 
 @model_validator(mode="before")
 def _nest(cls: Any, document: Any) -> dict[str, Any]:
-    answer = {name: document[name] for name in _ANSWER}
+    answer = {"test_beside_reference": None} | document
+    answer = {name: answer[name] for name in _ANSWER}
     return {**document, "answer": None if answer["allocation"] is None else answer}
 
 
@@ -124,12 +128,15 @@ def read_rows(path: Path, kind: type[T]) -> tuple[T, ...]:
 def rows_csv(rows: Sequence[Row], all_8_ms: float) -> str:
     """Return the rows as CSV, bits as one column, and latencies also as shares of `all_8_ms`."""
     names = [field.name for field in (*fields(Row), *fields(Answer))]
-    names = [name for name in names if name not in ("answer", "allocation")]
+    nested = ("answer", "allocation", "test_beside_reference")
+    names = [name for name in names if name not in nested]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*names, "latency_ratio", "bits"])
+    writer.writerow([*names, "latency_ratio", "bits", *PAIRED_COLUMNS])
     for row in rows:
         document, answer = to_plain(row), row.answer
         derived = ["", ""] if answer is None else [answer.latency_ms / all_8_ms, answer.bits]
-        writer.writerow([*(document[name] for name in names), *derived])
+        difference = None if answer is None else answer.test_beside_reference
+        cells = paired_cells(difference).values()
+        writer.writerow([*(document[name] for name in names), *derived, *cells])
     return buffer.getvalue()

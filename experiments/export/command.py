@@ -21,7 +21,7 @@ from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import BEST_FOUND
-from experiments.stages.network_setup import NetworkSetup, float_accuracy, set_up_network
+from experiments.stages.network_setup import NetworkSetup, float_scores, set_up_network
 from experiments.stages.retraining import retrain_and_score
 from experiments.terminal.progress import LiveProgress
 from hardware.runtime.checksums import write_sums
@@ -93,7 +93,7 @@ def export(
     setup = set_up_network(config, progress)
     allocation = Allocation.from_dict(folder.read_json(files.BEST_ALLOCATION))
     allocation.check(setup.network.layers)
-    graph, accuracy = retrain_and_score(
+    graph, scores = retrain_and_score(
         setup, allocation, setup.task.test, partial(progress.stage, "retraining")
     )
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def export(
         progress.stage("bundle", 0, 1, "compiling")
         _write_parts(made, setup, graph, allocation)
         why_no_onnx = "" if opset is None else _write_onnx(made, graph, opset)
-        _write_card(made, folder, setup, graph, allocation, accuracy, why_no_onnx)
+        _write_card(made, folder, setup, graph, allocation, scores.accuracy, why_no_onnx)
         write_sums(made)
         made.replace(output)
         progress.stage("bundle", 1, 1)
@@ -160,7 +160,7 @@ def _write_card(
         retraining_steps=setup.config.final.steps,
         allocation=allocation,
         accuracy=accuracy,
-        float_accuracy=float_accuracy(setup.module, setup.task.test).value,
+        float_accuracy=float_scores(setup.module, setup.task.test).accuracy.value,
         weight_bytes=graph.weight_bytes(),
         island_bytes=sum(
             value.nbytes

@@ -10,7 +10,7 @@ from env.evaluating.accounting import TABLE_ROW
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.ranking import rank
 from experiments.stages.measured import graph_of
-from experiments.stages.network_setup import NetworkSetup, float_accuracy
+from experiments.stages.network_setup import NetworkSetup, float_scores
 from experiments.stages.results_table import ResultRow, float_row, quantized_row
 from experiments.stages.selection import Choice, choose, reconsider
 from experiments.stages.side_by_side import time_side_by_side
@@ -54,13 +54,18 @@ class Conclusion:
         }
 
 
+def uniform_name(bits: int) -> str:
+    """Return the name of a uniform allocation in a run's tables."""
+    return f"uniform {bits}"
+
+
 def reported_uniform(
     layers: Sequence[LayerSpec], bit_choices: Sequence[int]
 ) -> dict[str, Allocation]:
     """Return the uniform allocations of a run's tables by name, all-8 always among them."""
     choices = {*bit_choices, MAX_BITS}
     return {
-        f"uniform {bits}": Allocation.uniform(layers, bits)
+        uniform_name(bits): Allocation.uniform(layers, bits)
         for bits in _REPORTED_BITS
         if bits in choices
     }
@@ -95,8 +100,9 @@ def conclude(
 
     choice = choose(candidates, problem.budget, measure)
     choice = reconsider(choice, candidates, problem.budget, timed, order)
-    accuracy = float_accuracy(setup.module, setup.task.search)
-    rows = [float_row(problem.layers, accuracy.value, accuracy.standard_error)]
+    whole = float_scores(setup.module, setup.task.search)
+    beside_reference = problem.evaluator.beside_reference(whole)
+    rows = [float_row(problem.layers, whole.accuracy, beside_reference)]
     rows += [
         _row(name, latest[bits], timed[bits], problem)
         for name, bits in uniform.items()
@@ -121,6 +127,7 @@ def _row(
         evaluation.allocation,
         accuracy=evaluation.accuracy,
         accuracy_se=evaluation.accuracy_se,
+        beside_reference=evaluation.beside_reference,
         model_bytes=evaluation.model_bytes,
         measurement=measurement,
         budget=problem.budget,

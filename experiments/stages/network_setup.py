@@ -12,7 +12,7 @@ from experiments.terminal.progress import LiveProgress
 from hardware.measuring.lock import training_lock
 from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork, prepare
-from quant.retraining.accuracy import Accuracy, score_logits
+from quant.retraining.accuracy import ImageScores, score_images
 
 _BATCH = 256
 
@@ -53,8 +53,8 @@ def set_up_network(config: RunConfig, progress: LiveProgress) -> NetworkSetup:
     return NetworkSetup(config=config, task=task, module=module, network=network)
 
 
-def float_accuracy(module: nn.Module, split: Split) -> Accuracy:
-    """Return the float network's accuracy on one split."""
+def float_scores(module: nn.Module, split: Split) -> ImageScores:
+    """Return what the float network makes of each image of one split."""
     with torch.no_grad(), training_lock():
         logits = torch.cat([module(images) for images in split.images.split(_BATCH)])
-    return score_logits(logits, split.labels)
+    return score_images(logits, split.labels)

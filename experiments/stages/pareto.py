@@ -11,11 +11,13 @@ import numpy as np
 from env.decisions.fronts import pareto_mask
 from env.evaluating.evaluation import Evaluation
 from hardware.energy.energy import NO_METER
+from quant.retraining.paired import PAIRED_COLUMNS, paired_cells
 
 _COLUMNS = (
     *("index", "proposer", "accuracy", "accuracy_se", "latency_ms", "model_bytes", "bits"),
     *("energy_mj", "energy_net_mj", "idle_w", "energy_source"),
     "latency_source",
+    *PAIRED_COLUMNS,
 )
 
 
@@ -49,6 +51,7 @@ def pareto_csv(evaluations: Sequence[Evaluation]) -> str:
                 bits,
                 *_energy_cells(item),
                 "" if item.measurement is None else item.measurement.source,
+                *paired_cells(item.beside_reference).values(),
             ]
         )
     return buffer.getvalue()

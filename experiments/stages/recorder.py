@@ -14,6 +14,7 @@ from experiments.stages.places import Places
 from hardware.energy.energy import energy_label
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import latency_label
+from quant.retraining.paired import PairedDifference
 
 _logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | N
     scalars: dict[str, float | None] = {
         "evaluation/accuracy": evaluation.accuracy,
         "evaluation/loss": evaluation.loss,
+        **_difference_scalars(evaluation.beside_reference),
         "evaluation/failed": float(bool(evaluation.error)),
         "evaluation/model_bytes": float(evaluation.model_bytes),
         "evaluation/mean_weight_bits": weight_bits,
@@ -57,6 +59,17 @@ def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | N
         scalars[f"weight_bits/{layer}"] = float(bits.weight_bits)
         scalars[f"activation_bits/{layer}"] = float(bits.activation_bits)
     return scalars
+
+
+def _difference_scalars(difference: PairedDifference | None) -> dict[str, float | None]:
+    if difference is None:
+        return {}
+    return {
+        "evaluation/accuracy_beside_reference": difference.accuracy,
+        "evaluation/accuracy_beside_reference_se": difference.accuracy_se,
+        "evaluation/loss_beside_reference": difference.loss,
+        "evaluation/loss_beside_reference_se": difference.loss_se,
+    }
 
 
 class Recorder:

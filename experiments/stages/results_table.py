@@ -14,6 +14,8 @@ from hardware.energy.energy import MODELLED, NO_METER, UNSTABLE_ERROR
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
+from quant.retraining.accuracy import Accuracy
+from quant.retraining.paired import PAIRED_COLUMNS, PairedDifference, paired_cells
 
 _FLOAT_BYTES = 4
 
@@ -25,6 +27,9 @@ class ResultRow:
     name: str
     accuracy: float
     accuracy_se: float
+    beside_reference: PairedDifference | None = None
+    """Accuracy and loss less those of all-8-bit on the same images; None where nobody kept what
+    all-8-bit made of each image."""
     model_bytes: int
     latency_ms: float | None = None
     """Median of the repeats."""
@@ -49,13 +54,17 @@ class ResultRow:
 
 
 def float_row(
-    layers: Sequence[LayerSpec], accuracy: float, accuracy_se: float, name: str = "float"
+    layers: Sequence[LayerSpec],
+    accuracy: Accuracy,
+    beside_reference: PairedDifference | None,
+    name: str = "float",
 ) -> ResultRow:
     """Return the row of a float network, 4 bytes for each parameter; it is not timed."""
     return ResultRow(
         name=name,
-        accuracy=accuracy,
-        accuracy_se=accuracy_se,
+        accuracy=accuracy.value,
+        accuracy_se=accuracy.standard_error,
+        beside_reference=beside_reference,
         model_bytes=_FLOAT_BYTES * sum(layer.parameters for layer in layers),
     )
 
@@ -66,6 +75,7 @@ def quantized_row(
     *,
     accuracy: float,
     accuracy_se: float,
+    beside_reference: PairedDifference | None,
     model_bytes: int,
     measurement: Measurement | None,
     budget: Budget,
@@ -78,6 +88,7 @@ def quantized_row(
         name=name,
         accuracy=accuracy,
         accuracy_se=accuracy_se,
+        beside_reference=beside_reference,
         model_bytes=model_bytes,
         latency_ms=latency_ms,
         latency_iqr_ms=None if measurement is None else measurement.iqr_ms,
@@ -121,6 +132,28 @@ def draw_table(rows: Sequence[ResultRow], budget: Budget, split: str) -> Table:
     return table
 
 
+def draw_differences(rows: Sequence[ResultRow]) -> Table | None:
+    """Draw accuracies and losses beside all-8-bit's for a terminal; None where none is known."""
+    known = [(row, row.beside_reference) for row in rows if row.beside_reference is not None]
+    if not known:
+        return None
+    caption = "less all-8-bit on the same images ± paired standard error; unpaired: the standard "
+    caption += "error had each been scored on images of its own"
+    table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
+    table.add_column("", no_wrap=True)
+    for name in ("accuracy, points", "unpaired", "loss", "unpaired"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row, difference in known:
+        table.add_row(
+            row.name,
+            f"{100 * difference.accuracy:+.2f} ± {100 * difference.accuracy_se:.2f}",
+            f"± {100 * difference.accuracy_unpaired_se:.2f}",
+            f"{difference.loss:+.4f} ± {difference.loss_se:.4f}",
+            f"± {difference.loss_unpaired_se:.4f}",
+        )
+    return table
+
+
 def draw_energies(rows: Sequence[ResultRow]) -> Table | None:
     """Draw the rows that have an energy for a terminal; None where there is no meter.
 
@@ -153,6 +186,8 @@ def print_results(rows: Sequence[ResultRow], budget: Budget, split: str) -> None
     """Print the tables of accuracies, times and energies on stdout."""
     console = Console()
     console.print(draw_table(rows, budget, split))
+    if (differences := draw_differences(rows)) is not None:
+        console.print(differences)
     if (energies := draw_energies(rows)) is not None:
         console.print(energies)
 
@@ -160,11 +195,12 @@ def print_results(rows: Sequence[ResultRow], budget: Budget, split: str) -> None
 def to_csv(rows: Sequence[ResultRow]) -> str:
     """Return the rows as CSV with a header; what is None is empty."""
     buffer = io.StringIO()
+    names = [name for name in ResultRow.__dataclass_fields__ if name != "beside_reference"]
     writer = csv.DictWriter(
-        buffer, fieldnames=list(ResultRow.__dataclass_fields__), lineterminator="\n"
+        buffer, [*names, *PAIRED_COLUMNS], extrasaction="ignore", lineterminator="\n"
     )
     writer.writeheader()
-    writer.writerows(map(asdict, rows))
+    writer.writerows(asdict(row) | paired_cells(row.beside_reference) for row in rows)
     return buffer.getvalue()
 
 

@@ -1,14 +1,14 @@
 """Final retraining: one allocation from the float checkpoint, as long as `final` says."""
 
 from env.tasks import Split
-from experiments.stages.network_setup import NetworkSetup, float_accuracy
+from experiments.stages.network_setup import NetworkSetup, float_scores
 from hardware.measuring.lock import training_lock
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.network import QuantizedNetwork
 from quant.progress import Progress
-from quant.retraining.accuracy import Accuracy, integer_accuracy
+from quant.retraining.accuracy import ImageScores, integer_scores
 from quant.retraining.finetune import finetune
 
 
@@ -33,18 +33,18 @@ def retrain_and_score(
     allocation: Allocation,
     split: Split,
     progress: Progress | None = None,
-) -> tuple[DeployGraph, Accuracy]:
+) -> tuple[DeployGraph, ImageScores]:
     """Retrain as `retrain` does, and score the integer network on a split."""
     graph = retrain(setup, allocation, progress)
     with training_lock():
-        return graph, integer_accuracy(graph, split.images, split.labels)
+        return graph, integer_scores(graph, split.images, split.labels)
 
 
 def retrain_float_and_score(
     setup: NetworkSetup, split: Split, progress: Progress | None = None
-) -> Accuracy:
+) -> ImageScores:
     """Retrain the float network by as many steps, and score it: the like-for-like of `retrain`."""
-    return float_accuracy(_retrain_network(setup, None, progress), split)
+    return float_scores(_retrain_network(setup, None, progress), split)
 
 
 def _retrain_network(

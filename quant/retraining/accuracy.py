@@ -30,20 +30,47 @@ class Accuracy:
         return float((share * (1 - share) / self.count) ** 0.5)
 
 
-def score_logits(logits: torch.Tensor, labels: torch.Tensor) -> Accuracy:
-    """Return the accuracy of logits `[N, classes]` against labels int64 `[N]`."""
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ImageScores:
+    """What one network made of each image of a set; `quant.retraining.paired` compares two."""
+
+    correct: torch.Tensor
+    """bool `[N]`: the largest logit is the label's."""
+    loss: torch.Tensor
+    """Cross-entropy, float32 `[N]`."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.correct)
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """The images taken together."""
+        return Accuracy(
+            correct=int(self.correct.sum()),
+            count=len(self),
+            loss=float(self.loss.double().mean()),
+        )
+
+
+def score_images(logits: torch.Tensor, labels: torch.Tensor) -> ImageScores:
+    """Return what logits `[N, classes]` make of each image, by labels int64 `[N]`."""
     logits = logits.detach()
-    return Accuracy(
-        correct=int((logits.argmax(1) == labels).sum()),
-        count=len(labels),
-        loss=float(functional.cross_entropy(logits, labels)),
+    return ImageScores(
+        correct=logits.argmax(1) == labels,
+        loss=functional.cross_entropy(logits, labels, reduction="none"),
     )
 
 
-def integer_accuracy(
+def score_logits(logits: torch.Tensor, labels: torch.Tensor) -> Accuracy:
+    """Return the accuracy of logits `[N, classes]` against labels int64 `[N]`."""
+    return score_images(logits, labels).accuracy
+
+
+def integer_scores(
     graph: DeployGraph, images: torch.Tensor, labels: torch.Tensor, *, batch: int = 256
-) -> Accuracy:
-    """Return top-1 and loss of a converted network.
+) -> ImageScores:
+    """Return what a converted network makes of each image.
 
     Args:
         graph: The converted network.
@@ -52,4 +79,11 @@ def integer_accuracy(
         batch: Images computed at a time.
     """
     logits = torch.cat([integer_logits(graph, part) for part in images.split(batch)])
-    return score_logits(logits, labels)
+    return score_images(logits, labels)
+
+
+def integer_accuracy(
+    graph: DeployGraph, images: torch.Tensor, labels: torch.Tensor, *, batch: int = 256
+) -> Accuracy:
+    """Return top-1 and loss of a converted network; takes what `integer_scores` takes."""
+    return integer_scores(graph, images, labels, batch=batch).accuracy

@@ -101,6 +101,7 @@ def _row(name: str, item: Evaluation) -> ResultRow:
         item.allocation,
         accuracy=item.accuracy,
         accuracy_se=item.accuracy_se,
+        beside_reference=item.beside_reference,
         model_bytes=item.model_bytes,
         measurement=item.measurement,
         budget=BUDGET,

@@ -4,14 +4,32 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from env.evaluating.stored_accuracies import StoredAccuracies, network_digest
-from hardware.store import Store
+from env.evaluating.packed_scores import pack_scores
+from env.evaluating.stored_accuracies import Scored, StoredAccuracies, network_digest
+from hardware.store import Store, StoreError
 from quant.allocation import Allocation, LayerBits
 from quant.convert import convert
 from quant.network import QuantizedNetwork
-from quant.retraining.accuracy import Accuracy
+from quant.records.json_form import to_plain
+from quant.retraining.accuracy import Accuracy, ImageScores, score_images
+from quant.retraining.paired import PairedDifference, paired
 from tests.hardware.store_contract import Reopen, ResultStore, StoreContract
+
+DIFFERENCE = PairedDifference(
+    accuracy=-0.1,
+    accuracy_se=0.02,
+    accuracy_unpaired_se=0.05,
+    loss=0.3,
+    loss_se=0.04,
+    loss_unpaired_se=0.06,
+)
+
+
+def scored(correct: int = 1, count: int = 2) -> Scored:
+    accuracy = Accuracy(correct=correct, count=count, loss=0.5)
+    return Scored(accuracy=accuracy, beside_reference=DIFFERENCE)
 
 
 def test_every_change_of_a_layers_bits_changes_its_codes_and_the_stored_key(
@@ -22,8 +40,8 @@ def test_every_change_of_a_layers_bits_changes_its_codes_and_the_stored_key(
     codes = {op.layer: op.weight for op in convert(network).layer_ops()}
     with Store(tmp_path / "store.sqlite") as store:
         known = StoredAccuracies(store, {"task": "tiny"})
-        known.put(base, Accuracy(correct=1, count=2, loss=0.5))
-        assert known.get(base) == Accuracy(correct=1, count=2, loss=0.5)
+        known.put(base, scored())
+        assert known.get(base) == scored()
         for layer in network.layers:
             for bits in (2, 3, 4, 6, 7, 8):
                 changed = dict(base.items)
@@ -42,17 +60,68 @@ def test_results_of_another_task_or_network_are_not_used(
     base = Allocation.uniform(network.layers, 4)
     with Store(tmp_path / "store.sqlite") as store:
         first = {"network": network_digest(network)}
-        StoredAccuracies(store, first).put(base, Accuracy(correct=1, count=2, loss=0.5))
+        StoredAccuracies(store, first).put(base, scored())
         network.layer(network.layers[0].name).weight.data[0] += 1e-3
         second = {"network": network_digest(network)}
         assert StoredAccuracies(store, second).get(base) is None
+
+
+BITS = Allocation.of({"layer": LayerBits(weight_bits=8, activation_bits=8)})
+
+
+def made_up(count: int) -> ImageScores:
+    generator = torch.Generator().manual_seed(count)
+    logits = torch.randn(count, 10, generator=generator)
+    return score_images(logits, torch.randint(10, (count,), generator=generator))
+
+
+@pytest.mark.parametrize("count", [1, 8, 360, 1001])
+def test_scores_of_single_images_come_back_to_the_bit(tmp_path: Path, count: int) -> None:
+    scores = made_up(count)
+    with Store(tmp_path / "store.sqlite") as store:
+        known = StoredAccuracies(store, {"task": "tiny"})
+        assert known.get_scores(BITS) is None
+        known.put_scores(BITS, scores)
+        found = known.get_scores(BITS)
+        assert StoredAccuracies(store, {"task": "other"}).get_scores(BITS) is None
+    assert found is not None
+    assert torch.equal(found.correct, scores.correct)
+    assert torch.equal(found.loss, scores.loss)
+    assert paired(found, scores).accuracy_se == 0.0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("count", 359), ("correct", "AAAA"), ("loss", "no base64!"), ("loss", None), ("count", "x")],
+)
+def test_damaged_scores_are_told_in_one_sentence(tmp_path: Path, field: str, value: object) -> None:
+    with Store(tmp_path / "store.sqlite") as store:
+        key = {"task": "tiny", "allocation": BITS.to_dict()}
+        store.put("image-scores", key, pack_scores(made_up(360)) | {field: value})
+        with pytest.raises(StoreError, match=r"scores of single images in .* are damaged"):
+            StoredAccuracies(store, {"task": "tiny"}).get_scores(BITS)
+
+
+def test_what_was_paired_with_nothing_is_not_found(tmp_path: Path) -> None:
+    with Store(tmp_path / "store.sqlite") as store:
+        known = StoredAccuracies(store, {"task": "tiny"})
+        # The form of versions before there were paired differences.
+        store.put(
+            "evaluation",
+            {"task": "tiny", "allocation": BITS.to_dict()},
+            to_plain(Accuracy(correct=1, count=2, loss=0.5)),
+        )
+        assert known.get(BITS) is None
+        other = Allocation.of({"layer": LayerBits(weight_bits=7, activation_bits=8)})
+        known.put(other, replace(scored(), beside_reference=None))
+        assert known.get(other) is None
 
 
 class TestStoredAccuracies(StoreContract):
     keys = tuple(
         Allocation.of({"layer": LayerBits(weight_bits=bits, activation_bits=8)}) for bits in (3, 4)
     )
-    results = tuple(Accuracy(correct=right, count=9, loss=0.5) for right in (3, 4))
+    results = tuple(scored(right, 9) for right in (3, 4))
 
     @pytest.fixture
     def reopen(self, tmp_path: Path) -> Reopen:

@@ -38,6 +38,8 @@ def test_pareto_csv_is_sorted_by_latency() -> None:
     rows = list(csv.DictReader(io.StringIO(pareto_csv(EVALUATIONS))))
     assert [row["index"] for row in rows] == ["3", "1"]
     assert rows[0]["bits"] == "4/8 4/8"
+    assert float(rows[0]["beside_reference_accuracy"]) == pytest.approx(-0.03)
+    assert float(rows[0]["beside_reference_accuracy_se"]) == 0.004
 
 
 def test_bits_matrix_has_a_row_for_weights_and_one_for_activations() -> None:

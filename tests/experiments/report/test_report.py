@@ -118,7 +118,7 @@ def test_the_page_loads_nothing(tmp_path: Path) -> None:
 def test_numbers_are_those_of_results_json(tmp_path: Path) -> None:
     run = make_run(tmp_path).path
     page = Page(write_report([run]).read_text())
-    rows = {row[0]: row for row in page.rows if len(row) == 8}
+    rows = {row[0]: row for row in page.rows if len(row) == 9}
     expected = json.loads((run / "results.json").read_text())["rows"]
     assert set(rows) == {"", *(row["name"] for row in expected)}
     for row in expected:
@@ -126,14 +126,16 @@ def test_numbers_are_those_of_results_json(tmp_path: Path) -> None:
         accuracy, _, error = shown[1].partition(" ± ")
         assert float(accuracy) == pytest.approx(100 * row["accuracy"], abs=0.005)
         assert float(error) == pytest.approx(100 * row["accuracy_se"], abs=0.005)
-        assert int(re.sub(r"\s", "", shown[4])) == row["model_bytes"]
+        assert int(re.sub(r"\s", "", shown[5])) == row["model_bytes"]
         if row["latency_ms"] is None:
-            assert shown[2:4] == ["-", "-"]
+            assert shown[2:5] == ["-", "-", "-"]
             continue
-        assert float(shown[2]) == pytest.approx(row["latency_ms"], abs=5e-5)
-        assert float(shown[3]) == pytest.approx(row["latency_iqr_ms"], abs=5e-5)
-        assert shown[6] == ("yes" if row["inside_budget"] else "no")
-        assert shown[7] == row["source"]
+        paired = row["beside_reference"]
+        assert shown[2] == f"{100 * paired['accuracy']:+.2f} ± {100 * paired['accuracy_se']:.2f}"
+        assert float(shown[3]) == pytest.approx(row["latency_ms"], abs=5e-5)
+        assert float(shown[4]) == pytest.approx(row["latency_iqr_ms"], abs=5e-5)
+        assert shown[7] == ("yes" if row["inside_budget"] else "no")
+        assert shown[8] == row["source"]
 
 
 def test_a_simulated_run_says_so_first(tmp_path: Path) -> None:

@@ -138,6 +138,35 @@ def test_the_page_is_written_and_says_simulated(finished: Path) -> None:
     assert "this run has no results.json" not in page
 
 
+def test_every_evaluation_is_paired_with_the_reference_in_every_record(
+    finished: Path, lines: list[dict[str, Any]]
+) -> None:
+    for line in lines:
+        beside = line["beside_reference"]
+        assert beside["accuracy"] == pytest.approx(line["accuracy"] - lines[0]["accuracy"])
+        assert beside["loss"] == pytest.approx(line["loss"] - lines[0]["loss"], abs=1e-6)
+        for name in ("accuracy", "loss"):
+            assert beside[f"{name}_se"] <= beside[f"{name}_unpaired_se"]
+            assert (beside[f"{name}_se"] == 0) == (line["allocation"] == lines[0]["allocation"])
+    rows = {row["name"]: row for row in json.loads((finished / "results.json").read_text())["rows"]}
+    for row in rows.values():
+        expected = row["accuracy"] - rows["uniform 8"]["accuracy"]
+        assert row["beside_reference"]["accuracy"] == pytest.approx(expected)
+    with (finished / "results.csv").open() as file:
+        for line in csv.DictReader(file):
+            expected = rows[line["name"]]["beside_reference"]["accuracy_se"]
+            assert float(line["beside_reference_accuracy_se"]) == expected
+    with (finished / "pareto.csv").open() as file:
+        for line in csv.DictReader(file):
+            expected = lines[int(line["index"])]["beside_reference"]["loss_se"]
+            assert float(line["beside_reference_loss_se"]) == expected
+    curves = read_curves(finished / "tb")
+    for name in ("accuracy", "loss"):
+        assert curves[f"evaluation/{name}_beside_reference_se"].values == pytest.approx(
+            tuple(line["beside_reference"][f"{name}_se"] for line in lines)
+        )
+
+
 def test_evaluate_retrains_and_scores_on_the_test_split(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,7 +176,15 @@ def test_evaluate_retrains_and_scores_on_the_test_split(
     assert document["steps"] == 3
     names = [row["name"] for row in document["rows"]]
     assert names == ["float", "float, retrained", "uniform 8", "uniform 4", "best found"]
-    assert "test split" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "test split" in printed
+    assert "paired standard error" in printed
+    rows = {row["name"]: row for row in document["rows"]}
+    for row in rows.values():
+        expected = row["accuracy"] - rows["uniform 8"]["accuracy"]
+        assert row["beside_reference"]["accuracy"] == pytest.approx(expected)
+    assert rows["uniform 8"]["beside_reference"]["accuracy_se"] == 0.0
+    assert rows["float"]["beside_reference"]["loss_se"] > 0.0
     best = json.loads((finished / "best_allocation.json").read_text())
     assert document["allocations"]["best found"] == best
 
@@ -184,7 +221,7 @@ def test_the_same_seed_on_the_simulated_device_gives_the_same_run(
     assert run_module.main(arguments) == DONE
     text = (Path(arguments[-1]) / "latest" / "evaluations.jsonl").read_text()
     again = [json.loads(line) for line in text.splitlines()]
-    same = ("allocation", "accuracy", "loss", "latency_ms", "proposer")
+    same = ("allocation", "accuracy", "loss", "beside_reference", "latency_ms", "proposer")
     assert [[line[name] for name in same] for line in again] == [
         [line[name] for name in same] for line in lines
     ]

@@ -15,6 +15,7 @@ def row(name: str, energy: Energy | None) -> ResultRow:
         allocation(4),
         accuracy=0.9,
         accuracy_se=0.01,
+        beside_reference=None,
         model_bytes=1000,
         measurement=replace(measurement(0.5), energy=energy),
         budget=Budget(energy_mj=2.0),

@@ -1,16 +1,35 @@
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from env.decisions.budget import Budget
 from env.testing import conv_layer
-from experiments.stages.results_table import ResultRow, draw_table, float_row, quantized_row, to_csv
+from experiments.stages.results_table import (
+    ResultRow,
+    draw_differences,
+    draw_table,
+    float_row,
+    quantized_row,
+    to_csv,
+)
 from quant.allocation import Allocation
+from quant.retraining.accuracy import Accuracy
+from quant.retraining.paired import PairedDifference
 from tests.experiments.evaluations import allocation, measurement
 
 BUDGET = Budget(latency_ms=0.5)
+DIFFERENCE = PairedDifference(
+    accuracy=-0.012,
+    accuracy_se=0.0031,
+    accuracy_unpaired_se=0.0283,
+    loss=0.0456,
+    loss_se=0.0078,
+    loss_unpaired_se=0.09,
+)
+WHOLE = Accuracy(correct=95, count=100, loss=0.2)
 
 
 def row(name: str, bits: Allocation, latency_ms: float) -> ResultRow:
@@ -19,6 +38,7 @@ def row(name: str, bits: Allocation, latency_ms: float) -> ResultRow:
         bits,
         accuracy=0.9,
         accuracy_se=0.02,
+        beside_reference=DIFFERENCE,
         model_bytes=400,
         measurement=measurement(latency_ms),
         budget=BUDGET,
@@ -27,7 +47,7 @@ def row(name: str, bits: Allocation, latency_ms: float) -> ResultRow:
 
 def rows() -> list[ResultRow]:
     return [
-        float_row([conv_layer("first", "input", channels=2)], 0.95, 0.01),
+        float_row([conv_layer("first", "input", channels=2)], WHOLE, None),
         row("uniform 8", allocation(8), 0.8),
         row("best", allocation(4, 3), 0.509),
     ]
@@ -78,3 +98,21 @@ def test_csv_holds_what_the_rows_hold() -> None:
     assert [row["name"] for row in read] == ["float", "uniform 8", "best"]
     assert read[0]["latency_ms"] == ""
     assert float(read[2]["latency_ms"]) == pytest.approx(0.509)
+    assert read[0]["beside_reference_accuracy_se"] == ""
+    assert float(read[2]["beside_reference_accuracy"]) == -0.012
+    assert float(read[2]["beside_reference_accuracy_se"]) == 0.0031
+    assert float(read[2]["beside_reference_loss"]) == 0.0456
+
+
+def test_differences_from_all_8_stand_beside_their_unpaired_errors_and_fit_a_terminal() -> None:
+    table = draw_differences([replace(row, name="float, retrained") for row in rows()[1:]])
+    assert table is not None
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(table)
+    shown = console.export_text()
+    assert "-1.20 ± 0.31     ± 2.83   +0.0456 ± 0.0078   ± 0.0900" in shown
+    assert "paired standard error" in shown
+
+
+def test_rows_that_are_paired_with_nothing_have_no_table_of_differences() -> None:
+    assert draw_differences(rows()[:1]) is None
