@@ -21,6 +21,8 @@ from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
+from quant.retraining.finetune_config import FinetuneConfig
+from quant.retraining.retrainer import Retrainer
 
 _logger = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class SearchProblem:
     """Returns a fresh calibrated network at the float checkpoint, which the method may train."""
     sensitivities: SensitivitySource
     """Estimates what quantizing each tensor does, when it is first asked."""
+    retrainer: Callable[[FinetuneConfig], Retrainer]
+    """Returns what trains such a network as a method's own settings say."""
     train: Split
     search: Split
     ledger: Ledger = field(default_factory=Ledger)

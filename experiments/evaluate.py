@@ -94,12 +94,12 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         )
         timed = time_side_by_side(
             device,
-            {name: graph for name, (graph, _) in trained.items()},
+            {name: final.graph for name, final in trained.items()},
             progress=partial(progress.stage, "measuring"),
         )
         facts = dict(device.facts())
     whole = float_scores(setup.module, setup.task.test)
-    _, reference = trained[uniform_name(MAX_BITS)]
+    reference = trained[uniform_name(MAX_BITS)].scores
     rows = [
         float_row(layers, whole.accuracy, paired(whole, reference)),
         float_row(layers, longer.accuracy, paired(longer, reference), FLOAT),
@@ -108,20 +108,22 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         quantized_row(
             name,
             allocations[name],
-            accuracy=scores.accuracy.value,
-            accuracy_se=scores.accuracy.standard_error,
-            beside_reference=paired(scores, reference),
-            model_bytes=graph.weight_bytes(),
+            accuracy=final.scores.accuracy.value,
+            accuracy_se=final.scores.accuracy.standard_error,
+            beside_reference=paired(final.scores, reference),
+            kept=final.retraining.kept,
+            model_bytes=final.graph.weight_bytes(),
             measurement=timed[name],
             budget=budget,
         )
-        for name, (graph, scores) in trained.items()
+        for name, final in trained.items()
     ]
     document: dict[str, Any] = {
         "split": "test",
         "budget": budget,
         "device": facts,
         "steps": config.final.steps,
+        "retraining": {name: final.retraining for name, final in trained.items()},
         "rows": rows,
         "allocations": allocations,
         "measurements": timed,

@@ -99,6 +99,10 @@ class QuantizedNetwork(nn.Module):
         assert isinstance(module, QuantizedLayer)
         return module
 
+    def parameter_prefix(self, layer: str) -> str:
+        """Return what the names of one layer's parameters begin with, as `named_parameters` has."""
+        return f"layer_modules.{_key(layer)}"
+
     def island(self, name: str) -> nn.Module:
         """Return the module of one float island."""
         return self.island_modules[_key(name)]
@@ -124,6 +128,10 @@ class QuantizedNetwork(nn.Module):
     def tensor_bits(self, tensor: str) -> int:
         """Return the bits of one tensor under the current allocation."""
         return self._tensor_bits[tensor]
+
+    def tensor_step(self, tensor: str) -> float:
+        """Return the step of one tensor under the current allocation."""
+        return float(self.tensor(tensor).step(self._tensor_bits[tensor]))
 
     def step_parameters(self) -> list[nn.Parameter]:
         """Return the learned steps, which take no weight decay."""
@@ -231,7 +239,15 @@ class QuantizedNetwork(nn.Module):
             values: Named as by `quantized_values`; narrow versions that are missing are added.
             x: The network's input, read by the input node only.
         """
-        value = self._node_value(node, values, x)
+        return self.quantized_as(node, self._node_value(node, values, x))
+
+    def quantized_as(self, node: Node, value: torch.Tensor) -> torch.Tensor:
+        """Return what a node hands on of the value that it computed: activated and fake-quantized.
+
+        Args:
+            node: A node of the graph.
+            value: Of any shape; a tensor's step is the same everywhere.
+        """
         if node.name == self.graph.output or node.kind in TRANSPARENT:
             return value  # logits are not quantized, codes are only moved
         if node.clip is not None and node.clip.maximum is not None:

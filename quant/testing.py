@@ -12,6 +12,10 @@ from torch import nn
 from quant.allocation import Allocation, LayerBits
 from quant.layers import INPUT_BITS, LayerSpec
 from quant.network import QuantizedNetwork, prepare
+from quant.progress import Progress
+from quant.retraining.finetune_config import FinetuneConfig
+from quant.retraining.retrained import Retrained
+from quant.retraining.retrainer import Retrainer
 
 
 class TinyResidualNet(nn.Module):
@@ -146,6 +150,19 @@ def at_bits(network: QuantizedNetwork, bits: int) -> QuantizedNetwork:
     """Choose one width for all weights and activations, and return the same network."""
     network.set_allocation(Allocation.uniform(network.layers, bits))
     return network
+
+
+def retrain(
+    network: QuantizedNetwork,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    config: FinetuneConfig,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> Retrained:
+    """Retrain a network in place, at its allocation, from where it is."""
+    return Retrainer(network, images, labels, config).retrain(network, seed=seed, progress=progress)
 
 
 def random_allocation(

@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from quant.network import QuantizedNetwork
-from quant.retraining.finetune import TrainConfig, train_float
+from quant.retraining.float_training import TrainConfig, train_float
 from quant.testing import TinyResidualNet, prepare_calibrated
 
 

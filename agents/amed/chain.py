@@ -17,8 +17,8 @@ from hardware.measuring.lock import training_lock
 from quant.allocation import Allocation
 from quant.errors import TrainingError
 from quant.layers import INPUT_BITS
+from quant.network import QuantizedNetwork
 from quant.retraining.accuracy import Accuracy, score_logits
-from quant.retraining.finetune import finetune, images_seen
 
 _BATCH = 256
 
@@ -50,6 +50,7 @@ class AMEDChain:
         self.proposed: list[Allocation] = []
         """What was proposed for evaluation, in order."""
         self._network = problem.prepare()
+        self._retrainer = problem.retrainer(config.finetune)
         self._file = TrainingFile(problem.state_folder, "amed", problem.say)
         if (found := self._file.load(self._network.state_dict())) is not None:
             self._network.load_state_dict(found[0])
@@ -99,34 +100,29 @@ class AMEDChain:
         order = np.random.SeedSequence([self._seed, self._samples])
         threshold = problem.reference.accuracy - config.accuracy_drop
         try:
-            finetune(
-                self._network,
-                problem.train.images,
-                problem.train.labels,
-                config.finetune,
-                seed=int(order.generate_state(1)[0]),
+            better, _ = self._retrainer.carry_on(
+                self._network, seed=int(order.generate_state(1)[0])
             )
         except TrainingError:
             # Weights that these bits ruined are not carried on; accuracy counts as none at all.
             self._network.load_state_dict(before)
             return -config.penalty * max(0.0, threshold)
-        found = self._validate()
+        found = self._validate(better)
         cost = self._cost.predict(spending.allocation(self._columns))
         zeta = config.loss_weight * found.loss + config.cost_weight * cost
         zeta_8 = config.loss_weight * problem.reference.loss + config.cost_weight
         return math.log10(zeta_8 / zeta) - config.penalty * max(0.0, threshold - found.value)
 
     @torch.no_grad()
-    def _validate(self) -> Accuracy:
+    def _validate(self, network: QuantizedNetwork) -> Accuracy:
         """Score the present bits on the search split, in fake quantization."""
         count = self._config.validation_images
         images, labels = self._problem.search.images[:count], self._problem.search.labels[:count]
-        logits = torch.cat([self._network(part) for part in images.split(_BATCH)])
+        logits = torch.cat([network(part) for part in images.split(_BATCH)])
         return score_logits(logits, labels)
 
     def _enter(self, samples: int) -> None:
-        seen = images_seen(self._config.finetune, len(self._problem.train))
-        self._problem.ledger.add(training_samples=samples * seen)
+        self._problem.ledger.add(training_samples=samples * self._retrainer.images_seen)
 
     def _notes(self) -> dict[str, Any]:
         return {

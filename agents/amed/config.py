@@ -6,7 +6,7 @@ from agents.amed.score_matrix import Sampler
 from agents.costs.cost_kind import CostKind
 from env.errors import TaskError
 from quant.records.ranges import Count, NotNegative, Positive, Share, check_ranges
-from quant.retraining.finetune import FinetuneConfig
+from quant.retraining.finetune_config import FinetuneConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +20,11 @@ class AMEDConfig:
     """Of that softmax; 1 as published, with which so few samples would hardly matter."""
     samples: Count = 96
     """Times that bits are sampled during the training; at least once before each evaluation."""
-    finetune: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(steps=10))
+    finetune: FinetuneConfig = field(
+        default_factory=lambda: FinetuneConfig(
+            steps=10, compensation_images=64, held_back_images=256
+        )
+    )
     """Training at the bits of each sample. The weights are carried on and never reset."""
     validation_images: Count = 256
     """Images of the search split that score a sample; at most as many as there are."""

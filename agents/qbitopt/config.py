@@ -6,7 +6,7 @@ from agents.costs.cost_kind import CostKind
 from agents.qbitopt.bit_program import NoiseModel
 from env.errors import TaskError
 from quant.records.ranges import Count, Natural, PositiveShare, check_ranges
-from quant.retraining.finetune import FinetuneConfig
+from quant.retraining.finetune_config import FinetuneConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,11 @@ class QBitOptConfig:
     """Times that the bits are solved for, each followed by some training at them."""
     frozen_rounds: Natural = 2
     """Further rounds of training with the bits as they are."""
-    finetune: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(steps=20))
+    finetune: FinetuneConfig = field(
+        default_factory=lambda: FinetuneConfig(
+            steps=20, compensation_images=64, held_back_images=256
+        )
+    )
     """Training of one round; its learning rates fall to zero within the round and start again."""
     sensitivity_images: Count = 256
     """Training images that each round's sensitivities are estimated on."""

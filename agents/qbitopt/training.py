@@ -20,7 +20,6 @@ from quant.errors import TrainingError
 from quant.layers import INPUT_BITS
 from quant.network import QuantizedNetwork
 from quant.quantizer import weight_limit
-from quant.retraining.finetune import finetune, images_seen
 from quant.sensitivities.batches import batches_of
 from quant.sensitivities.fisher import FisherTraces, fisher_traces, step_noise
 
@@ -48,6 +47,7 @@ class QBitOptTraining:
         cost = self._config.cost
         self._proxy = None if cost == "budget" else proxy_spending(problem, cost)
         self._network = problem.prepare()
+        self._retrainer = problem.retrainer(config.finetune)
         self._weights: Shares | None = None
         self._rounds = 0
         self._images = 0
@@ -122,19 +122,16 @@ class QBitOptTraining:
 
     def _train_round(self) -> bool:
         """Train at the present bits; whether the loss stayed a number."""
-        problem, config = self._problem, self._config.finetune
-        spending = spending_of(problem)
+        spending = spending_of(self._problem)
         self._network.set_allocation(spending.allocation(self.columns))
         seed = int(self._generator(1).initial_seed())
         try:
-            result = finetune(
-                self._network, problem.train.images, problem.train.labels, config, seed=seed
-            )
+            _, retrained = self._retrainer.carry_on(self._network, seed=seed)
         except TrainingError as error:
             _logger.warning("the bits of round %d stay as they are: %s", self._rounds, error)
             return False
-        self._images += images_seen(config, len(problem.train))
-        _logger.info("round %d at %s bits: loss %.4f", self._rounds, self._bits(), result.loss)
+        self._images += self._retrainer.images_seen
+        _logger.info("round %d at %s bits: %s", self._rounds, self._bits(), retrained)
         return True
 
     def _bits(self) -> list[int]:

@@ -8,7 +8,7 @@ from env.evaluating.reward import RewardConfig
 from env.evaluating.sensitivity_config import SensitivityConfig
 from quant.layers import MAX_BITS, MIN_BITS
 from quant.records.ranges import Count, check_ranges
-from quant.retraining.finetune import FinetuneConfig
+from quant.retraining.finetune_config import FinetuneConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.records.json_form import Plain, from_plain
 from quant.retraining.paired import PairedDifference
+from quant.retraining.retrained import Retrained
 
 _Loss = Annotated[  # JSON has no NaN
     float,
@@ -39,6 +40,9 @@ class Evaluation:
     beside_reference: PairedDifference | None = None
     """Accuracy and loss less the all-8-bit reference's, image by image on the search split; None
     for practice, after a failed training, and where the reference's scores are not known."""
+    retraining: Retrained | None = None
+    """Whether its training was kept, or where it began; None for practice, after a failed training
+    and in records of before."""
     predicted_ms: float | None = None
     """Latency from the layer table: the only latency a practice evaluation has."""
     predicted_mj: float | None = None
@@ -99,5 +103,5 @@ class Evaluation:
         Raises:
             ValueError: the document is of another form.
         """
-        lacking = ("beside_reference", "predicted_mj", "training_samples")
+        lacking = ("beside_reference", "retraining", "predicted_mj", "training_samples")
         return from_plain(cls, document, lacking=lacking)

@@ -27,8 +27,10 @@ from quant.deploy_graph import DeployGraph
 from quant.errors import ConvertError, TrainingError
 from quant.network import QuantizedNetwork
 from quant.retraining.accuracy import ImageScores, integer_scores, score_images
-from quant.retraining.finetune import finetune, images_seen
+from quant.retraining.loop import Augment
 from quant.retraining.paired import PairedDifference, paired
+from quant.retraining.retrained import Retrained
+from quant.retraining.retrainer import Retrainer
 
 _SCORED_TOGETHER = 1000
 """Images that a device is asked to run at once."""
@@ -55,6 +57,7 @@ class Evaluator:
         seed: int,
         limit: int,
         past: Sequence[Evaluation] = (),
+        augment: Augment | None = None,
         accuracies: StoredAccuracies | None = None,
         on_evaluation: Sequence[OnEvaluation] = (),
     ) -> None:
@@ -70,6 +73,7 @@ class Evaluator:
             limit: Largest number of evaluations.
             past: Evaluations that an earlier part of the same run paid for. They are handed back
                 while they are asked for in the same order; see `adopt_past`.
+            augment: What changed images in the float training.
             accuracies: Known results of retraining, used with `weights: reset` alone; the
                 reference's scores, image by image, are kept there always.
             on_evaluation: Called with each finished evaluation, in order.
@@ -81,7 +85,10 @@ class Evaluator:
         """Who asks for the next evaluations; written into each of them."""
         self.evaluations: list[Evaluation] = []
         self.on_evaluation = list(on_evaluation)
-        self._train, self._search = train, search
+        self._search = search
+        self._retrainer = Retrainer(
+            network, train.images, train.labels, config.finetune, augment=augment
+        )
         self._config = config
         self._seed = seed
         self._start = _copy_of(network)
@@ -222,14 +229,14 @@ class Evaluator:
         is_reference = allocation == self._reference.allocation
         from_checkpoint = self._config.weights == "reset" or not self.evaluations
         if is_reference and from_checkpoint:
-            graph, scores = self._train_and_score(allocation)
+            graph, scores, retraining = self._train_and_score(allocation)
             self._reference.keep(scores)
             reference: ImageScores | None = scores
         else:
             reference = self._reference_scores()  # first: it may have to be retrained
-            graph, scores = self._train_and_score(allocation)
+            graph, scores, retraining = self._train_and_score(allocation)
         beside = None if reference is None else paired(scores, reference)
-        scored = Scored(accuracy=scores.accuracy, beside_reference=beside)
+        scored = Scored(accuracy=scores.accuracy, beside_reference=beside, retraining=retraining)
         if self._accuracies is not None:
             self._accuracies.put(allocation, scored)
         return graph, scored
@@ -248,7 +255,7 @@ class Evaluator:
         began = [evaluation.allocation for evaluation in self.evaluations[:1]]
         known = reference.get()
         if known is None and began == [reference.allocation] and self._config.weights == "reset":
-            _, known = self._train_and_score(reference.allocation)
+            _, known, _ = self._train_and_score(reference.allocation)
             reference.keep(known)
         return known
 
@@ -263,17 +270,17 @@ class Evaluator:
         self.network.set_allocation(allocation)
         return number
 
-    def _train_and_score(self, allocation: Allocation) -> tuple[DeployGraph, ImageScores]:
+    def _train_and_score(
+        self, allocation: Allocation
+    ) -> tuple[DeployGraph, ImageScores, Retrained]:
         order = np.random.SeedSequence([self._seed, self._start_at(allocation)])
-        finetune(
-            self.network,
-            self._train.images,
-            self._train.labels,
-            self._config.finetune,
-            seed=int(order.generate_state(1)[0]),
-        )
-        graph = convert(self.network)
-        return graph, self._score(graph)
+        seed, better = int(order.generate_state(1)[0]), self.network
+        if self._config.weights == "reset":
+            retraining = self._retrainer.retrain(better, seed=seed)
+        else:
+            better, retraining = self._retrainer.carry_on(better, seed=seed)
+        graph = convert(better)
+        return graph, self._score(graph), retraining
 
     def _score(self, graph: DeployGraph) -> ImageScores:
         """Score the search split on codes computed here, or on the compiled network itself."""
@@ -294,12 +301,13 @@ class Evaluator:
             accuracy_se=accuracy.standard_error if accuracy else 0.0,
             loss=accuracy.loss if accuracy else math.nan,
             beside_reference=scored.beside_reference if scored else None,
+            retraining=scored.retraining if scored else None,
             model_bytes=model_bytes(self.network.layers, allocation),
             measurement=result.measurement,
             error=result.error,
             cached=result.cached,
             proposer=trained.proposer,
-            training_samples=images_seen(self._config.finetune, len(self._train)),
+            training_samples=self._retrainer.images_seen,
             train_s=trained.train_s,
             build_s=result.build_s,
             measure_s=result.measure_s,

@@ -20,6 +20,7 @@ from quant.records.json_form import from_plain, to_plain
 from quant.records.source_digest import digest_of_folder
 from quant.retraining.accuracy import Accuracy, ImageScores
 from quant.retraining.paired import PairedDifference
+from quant.retraining.retrained import Retrained
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +30,7 @@ class Scored:
     accuracy: Accuracy
     beside_reference: PairedDifference | None
     """None where the reference's scores are not known image by image."""
+    retraining: Retrained
 
 
 def network_digest(network: QuantizedNetwork) -> str:

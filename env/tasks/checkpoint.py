@@ -19,7 +19,7 @@ from env.tasks.weights import load_weights
 from quant.errors import DataError
 from quant.progress import Progress
 from quant.records.atomic_file import atomic_file
-from quant.retraining.finetune import train_float
+from quant.retraining.float_training import train_float
 
 _CHECKPOINT_VERSION = 1
 KEY = "key"

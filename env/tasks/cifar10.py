@@ -16,7 +16,7 @@ from env.tasks.networks.catalogue import network_maker
 from env.tasks.preprocessing import Preprocessing
 from env.tasks.task import Split, Task
 from quant.errors import DataError
-from quant.retraining.finetune import TrainConfig
+from quant.retraining.float_training import TrainConfig
 
 _CLASSES = 10
 _LABELS = (

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.preprocessing import Preprocessing
 from env.tasks.task import Split, Task
-from quant.retraining.finetune import TrainConfig
+from quant.retraining.float_training import TrainConfig
 
 _SPLIT_SEED = 2026
 _HELD_OUT = 360

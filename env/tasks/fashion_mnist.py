@@ -15,7 +15,7 @@ from env.tasks.idx_file import read_idx
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.preprocessing import Preprocessing
 from env.tasks.task import Split, Task
-from quant.retraining.finetune import TrainConfig
+from quant.retraining.float_training import TrainConfig
 
 FASHION_MNIST_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package puts the files."""

@@ -11,7 +11,7 @@ from torch import nn
 from env.errors import TaskError
 from env.tasks.task import Split, Task
 from quant.errors import DataError
-from quant.retraining.finetune import TrainConfig
+from quant.retraining.float_training import TrainConfig
 
 _SEARCH_SHARE = 0.15
 """Share of the training data held out as the search split where the user gives none."""

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from env.tasks.preprocessing import Preprocessing
-from quant.retraining.finetune import Augment, TrainConfig
+from quant.retraining.float_training import TrainConfig
+from quant.retraining.loop import Augment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

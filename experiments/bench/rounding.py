@@ -67,7 +67,7 @@ def bench_rounding(config: RunConfig) -> RoundingBench:
             for steps, images in ways:
                 final = replace(finetune, steps=steps, compensation_images=images)
                 started = time.perf_counter()
-                _, scores = retrain_and_score(
+                final_network = retrain_and_score(
                     replace(setup, config=replace(config, final=final)),
                     Allocation.uniform(setup.network.layers, bits),
                     setup.task.test,
@@ -77,7 +77,7 @@ def bench_rounding(config: RunConfig) -> RoundingBench:
                         bits=bits,
                         compensation_images=images,
                         steps=steps,
-                        accuracy=scores.accuracy,
+                        accuracy=final_network.scores.accuracy,
                         seconds=time.perf_counter() - started,
                     )
                 )

@@ -106,12 +106,13 @@ def answer_of(timed: Timed, setup: NetworkSetup, store: Store) -> Answer:
 def _score(allocation: Allocation, setup: NetworkSetup, known: StoredAccuracies) -> Scored:
     """Retrain an allocation, and all-8-bit where nobody has, and score both on the test split."""
     reference = ReferenceScores(setup.network.layers, known)
-    scores_8 = reference.get()
+    final = retrain_and_score(setup, allocation, setup.task.test)
+    scores_8 = final.scores if allocation == reference.allocation else reference.get()
     if scores_8 is None:
-        _, scores_8 = retrain_and_score(setup, reference.allocation, setup.task.test)
-        reference.keep(scores_8)
-    if allocation == reference.allocation:
-        scores = scores_8
-    else:
-        _, scores = retrain_and_score(setup, allocation, setup.task.test)
-    return Scored(accuracy=scores.accuracy, beside_reference=paired(scores, scores_8))
+        scores_8 = retrain_and_score(setup, reference.allocation, setup.task.test).scores
+    reference.keep(scores_8)
+    return Scored(
+        accuracy=final.scores.accuracy,
+        beside_reference=paired(final.scores, scores_8),
+        retraining=final.retraining,
+    )

@@ -8,11 +8,17 @@ from typing import Any
 from experiments.record.islands import ListedIsland
 from quant.allocation import Allocation
 from quant.retraining.accuracy import Accuracy
+from quant.retraining.retrained import Kept
 
 _SATURATING = (
     "ONNX Runtime and OpenVINO add two products of 8-bit codes in 16 bits on x86 CPUs without "
     "VNNI, and saturate there: with weights of 8 bits `model.onnx` may then give other results "
     "than this bundle. Weights of 7 bits and below are safe."
+)
+
+_KEPT_START = (
+    "; no step made it better on training images that were held back, so it is the float network "
+    "rounded to these bits"
 )
 
 
@@ -32,6 +38,8 @@ class CardFacts:
     retraining_steps: int
     allocation: Allocation
     accuracy: Accuracy
+    kept: Kept
+    """Whether the last retraining was kept, or what it began with."""
     """On the test split."""
     float_accuracy: float
     weight_bytes: int
@@ -68,7 +76,8 @@ def model_card(facts: CardFacts) -> str:
         *_islands(facts.islands),
         "\n## Where it comes from\n",
         f"- `{facts.command}`, exported {facts.date}",
-        f"- retrained for {facts.retraining_steps} steps at these bits from the float checkpoint",
+        f"- retrained for {facts.retraining_steps} steps at these bits from the float checkpoint"
+        + ("" if facts.kept == "trained" else _KEPT_START),
     ]
     if facts.onnx:
         parts += [

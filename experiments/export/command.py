@@ -22,13 +22,12 @@ from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import BEST_FOUND
 from experiments.stages.network_setup import NetworkSetup, float_scores, set_up_network
-from experiments.stages.retraining import retrain_and_score
+from experiments.stages.retraining import FinalNetwork, retrain_and_score
 from experiments.terminal.progress import LiveProgress
 from hardware.runtime.checksums import write_sums
 from hardware.worker.write_bundle import write_program
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph, RunIsland
-from quant.retraining.accuracy import Accuracy
 
 _VERSION = 1
 _ONNX = "model.onnx"
@@ -93,9 +92,10 @@ def export(
     setup = set_up_network(config, progress)
     allocation = Allocation.from_dict(folder.read_json(files.BEST_ALLOCATION))
     allocation.check(setup.network.layers)
-    graph, scores = retrain_and_score(
+    final = retrain_and_score(
         setup, allocation, setup.task.test, partial(progress.stage, "retraining")
     )
+    graph = final.graph
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=output.parent) as name:
         made = Path(name) / "bundle"
@@ -103,7 +103,7 @@ def export(
         progress.stage("bundle", 0, 1, "compiling")
         _write_parts(made, setup, graph, allocation)
         why_no_onnx = "" if opset is None else _write_onnx(made, graph, opset)
-        _write_card(made, folder, setup, graph, allocation, scores.accuracy, why_no_onnx)
+        _write_card(made, folder, setup, final, allocation, why_no_onnx)
         write_sums(made)
         made.replace(output)
         progress.stage("bundle", 1, 1)
@@ -145,9 +145,8 @@ def _write_card(
     made: Path,
     folder: RunFolder,
     setup: NetworkSetup,
-    graph: DeployGraph,
+    final: FinalNetwork,
     allocation: Allocation,
-    accuracy: Accuracy,
     why_no_onnx: str,
 ) -> None:
     bundle, record = RunFolder(made), folder.record
@@ -159,12 +158,13 @@ def _write_card(
         date=time.strftime("%Y-%m-%d"),
         retraining_steps=setup.config.final.steps,
         allocation=allocation,
-        accuracy=accuracy,
+        accuracy=final.scores.accuracy,
+        kept=final.retraining.kept,
         float_accuracy=float_scores(setup.module, setup.task.test).accuracy.value,
-        weight_bytes=graph.weight_bytes(),
+        weight_bytes=final.graph.weight_bytes(),
         island_bytes=sum(
             value.nbytes
-            for op in graph.ops
+            for op in final.graph.ops
             if isinstance(op, RunIsland)
             for value in op.module.state_dict().values()
         ),

@@ -8,13 +8,14 @@ import pydantic
 import yaml
 
 from experiments.errors import ConfigError
+from experiments.settings.before import as_meant_then
 from experiments.settings.keys import dotted_keys, dotted_values, unknown_key
 from experiments.settings.run_config import RunConfig
 from quant.errors import BitAllocError
 from quant.records.json_form import to_plain
 
 _SCHEMA_KEY = "config_schema"
-_CONFIG_SCHEMA = 1
+_CONFIG_SCHEMA = 2
 """Raised when a key changes its meaning, so that an older version refuses the file."""
 
 _RESUMABLE = (
@@ -69,7 +70,9 @@ def read_config_file(file: Path) -> RunConfig:
         raise ConfigError(
             f"{file}: expected sections such as `protocol:`, found {type(document).__name__}"
         )
-    _check_schema(document.pop(_SCHEMA_KEY, _CONFIG_SCHEMA), file)
+    schema = document.pop(_SCHEMA_KEY, _CONFIG_SCHEMA)
+    _check_schema(schema, file)
+    document = as_meant_then(document, schema)
     try:
         # JSON, because in its strict mode a list is a tuple but a text is never a number.
         return _ADAPTER.validate_json(json.dumps([document], default=str))[0]

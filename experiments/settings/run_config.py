@@ -15,7 +15,7 @@ from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from quant.records.ranges import Count, check_ranges, within
-from quant.retraining.finetune import FinetuneConfig
+from quant.retraining.finetune_config import FinetuneConfig
 
 _MOST_SEEDS = 2**32
 """Seeds that numpy and torch both take."""

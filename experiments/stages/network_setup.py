@@ -1,6 +1,6 @@
 """Network set-up: the task's data, its float network, and the calibrated network made of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -13,6 +13,8 @@ from hardware.measuring.lock import training_lock
 from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork, prepare
 from quant.retraining.accuracy import ImageScores, score_images
+from quant.retraining.finetune_config import FinetuneConfig
+from quant.retraining.retrainer import Retrainer
 
 _BATCH = 256
 
@@ -28,6 +30,16 @@ class NetworkSetup:
     """The trained float network, in evaluation mode."""
     network: QuantizedNetwork
     """Calibrated, at the float checkpoint. Never trained: whoever trains takes a clone."""
+    _retrainers: dict[FinetuneConfig, Retrainer] = field(default_factory=dict)
+
+    def retrainer(self, config: FinetuneConfig) -> Retrainer:
+        """Return what retrains the network's clones on the training split, one for each config."""
+        if config not in self._retrainers:
+            train, augment = self.task.train, self.task.augment
+            self._retrainers[config] = Retrainer(
+                self.network, train.images, train.labels, config, augment=augment
+            )
+        return self._retrainers[config]
 
     @property
     def widths(self) -> list[int]:

@@ -30,6 +30,9 @@ class ResultRow:
     beside_reference: PairedDifference | None = None
     """Accuracy and loss less those of all-8-bit on the same images; None where nobody kept what
     all-8-bit made of each image."""
+    kept: str = ""
+    """`trained`, or `start` where no step of the retraining made it better; empty of float and of
+    runs of before."""
     model_bytes: int
     latency_ms: float | None = None
     """Median of the repeats."""
@@ -76,6 +79,7 @@ def quantized_row(
     accuracy: float,
     accuracy_se: float,
     beside_reference: PairedDifference | None,
+    kept: str,
     model_bytes: int,
     measurement: Measurement | None,
     budget: Budget,
@@ -89,6 +93,7 @@ def quantized_row(
         accuracy=accuracy,
         accuracy_se=accuracy_se,
         beside_reference=beside_reference,
+        kept=kept,
         model_bytes=model_bytes,
         latency_ms=latency_ms,
         latency_iqr_ms=None if measurement is None else measurement.iqr_ms,
@@ -141,7 +146,7 @@ def draw_differences(rows: Sequence[ResultRow]) -> Table | None:
     caption += "error had each been scored on images of its own"
     table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
     table.add_column("", no_wrap=True)
-    for name in ("accuracy, points", "unpaired", "loss", "unpaired"):
+    for name in ("accuracy, points", "unpaired", "loss", "unpaired", "kept"):
         table.add_column(name, justify="right", no_wrap=True)
     for row, difference in known:
         table.add_row(
@@ -150,6 +155,7 @@ def draw_differences(rows: Sequence[ResultRow]) -> Table | None:
             f"± {100 * difference.accuracy_unpaired_se:.2f}",
             f"{difference.loss:+.4f} ± {difference.loss_se:.4f}",
             f"± {difference.loss_unpaired_se:.4f}",
+            row.kept,
         )
     return table
 

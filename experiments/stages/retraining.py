@@ -1,5 +1,7 @@
 """Final retraining: one allocation from the float checkpoint, as long as `final` says."""
 
+from dataclasses import dataclass
+
 from env.tasks import Split
 from experiments.stages.network_setup import NetworkSetup, float_scores
 from hardware.measuring.lock import training_lock
@@ -9,12 +11,22 @@ from quant.deploy_graph import DeployGraph
 from quant.network import QuantizedNetwork
 from quant.progress import Progress
 from quant.retraining.accuracy import ImageScores, integer_scores
-from quant.retraining.finetune import finetune
+from quant.retraining.retrained import Retrained
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FinalNetwork:
+    """One allocation, retrained, converted and scored."""
+
+    graph: DeployGraph
+    retraining: Retrained
+    """Whether it is the trained one, or the one that it began as."""
+    scores: ImageScores
 
 
 def retrain(
     setup: NetworkSetup, allocation: Allocation, progress: Progress | None = None
-) -> DeployGraph:
+) -> tuple[DeployGraph, Retrained]:
     """Retrain one allocation and convert it; equal arguments give equal weights.
 
     Args:
@@ -23,9 +35,9 @@ def retrain(
         allocation: The bits.
         progress: Called with (steps done, steps in all).
     """
-    network = _retrain_network(setup, allocation, progress)
+    network, retrained = _retrain_network(setup, allocation, progress)
     with training_lock():
-        return convert(network, setup.task.network)
+        return convert(network, setup.task.network), retrained
 
 
 def retrain_and_score(
@@ -33,32 +45,29 @@ def retrain_and_score(
     allocation: Allocation,
     split: Split,
     progress: Progress | None = None,
-) -> tuple[DeployGraph, ImageScores]:
+) -> FinalNetwork:
     """Retrain as `retrain` does, and score the integer network on a split."""
-    graph = retrain(setup, allocation, progress)
+    graph, retrained = retrain(setup, allocation, progress)
     with training_lock():
-        return graph, integer_scores(graph, split.images, split.labels)
+        scores = integer_scores(graph, split.images, split.labels)
+    return FinalNetwork(graph=graph, retraining=retrained, scores=scores)
 
 
 def retrain_float_and_score(
     setup: NetworkSetup, split: Split, progress: Progress | None = None
 ) -> ImageScores:
     """Retrain the float network by as many steps, and score it: the like-for-like of `retrain`."""
-    return float_scores(_retrain_network(setup, None, progress), split)
+    network, _ = _retrain_network(setup, None, progress)
+    return float_scores(network, split)
 
 
 def _retrain_network(
     setup: NetworkSetup, allocation: Allocation | None, progress: Progress | None
-) -> QuantizedNetwork:
+) -> tuple[QuantizedNetwork, Retrained]:
     network = setup.network.clone()
     network.set_allocation(allocation)
     with training_lock():
-        finetune(
-            network,
-            setup.task.train.images,
-            setup.task.train.labels,
-            setup.config.final,
-            seed=setup.config.seed,
-            progress=progress,
+        retrained = setup.retrainer(setup.config.final).retrain(
+            network, seed=setup.config.seed, progress=progress
         )
-    return network
+    return network, retrained

@@ -98,6 +98,7 @@ def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
         "network": network_digest(setup.network),
         "calibration_images": config.env.calibration_images,
         "finetune": asdict(config.env.finetune),
+        "weights": config.env.weights,
         "accuracy_on": config.env.accuracy_on,
         "seed": config.seed,
         "search_images": len(setup.task.search),
@@ -134,6 +135,7 @@ def _evaluator(
         seed=config.seed,
         limit=config.evaluations,
         past=past,
+        augment=setup.task.augment,
         accuracies=StoredAccuracies(places.store, accuracy_key(setup)),
         on_evaluation=[save, recorder, forget_older] if shared else [recorder],
     )
@@ -183,6 +185,7 @@ def _problem(
         reference=reference,
         make_env=make_env,
         prepare=setup.network.clone,
+        retrainer=setup.retrainer,
         sensitivities=sensitivities,
         ledger=ledger,
         train=setup.task.train,

@@ -27,7 +27,9 @@ from hardware.store import Store
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.network import QuantizedNetwork
-from quant.retraining.finetune import FinetuneConfig, TrainConfig, train_float
+from quant.retraining.finetune_config import FinetuneConfig
+from quant.retraining.float_training import TrainConfig, train_float
+from quant.retraining.retrainer import Retrainer
 from quant.testing import prepare_calibrated
 
 CHOICES = (2, 4, 6, 8)
@@ -98,6 +100,9 @@ class Problems:
             table=table,
             reference=reference,
             make_env=make_env,
+            retrainer=lambda config: Retrainer(
+                self.network, self.train.images, self.train.labels, config
+            ),
             prepare=self.network.clone,
             sensitivities=StoredSensitivities(
                 self.network,

@@ -48,6 +48,7 @@ def formula_problem(
         reference=reference,
         make_env=make_env,
         prepare=None,  # type: ignore[arg-type]
+        retrainer=None,  # type: ignore[arg-type]
         sensitivities=FormulaSensitivities(LAYERS, SENSITIVITIES),
         train=None,  # type: ignore[arg-type]
         search=None,  # type: ignore[arg-type]

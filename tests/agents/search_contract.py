@@ -16,7 +16,7 @@ from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.reward import reward
 from quant.allocation import Allocation
-from quant.retraining.finetune import FinetuneConfig
+from quant.retraining.finetune_config import FinetuneConfig
 
 MakeProblem = Callable[..., SearchProblem]
 FEW = FinetuneConfig(steps=2)

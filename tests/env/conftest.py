@@ -16,7 +16,7 @@ from hardware.simulated import SimulatedDevice
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.network import QuantizedNetwork, prepare
-from quant.retraining.finetune import TrainConfig
+from quant.retraining.float_training import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -102,6 +102,7 @@ def _row(name: str, item: Evaluation) -> ResultRow:
         accuracy=item.accuracy,
         accuracy_se=item.accuracy_se,
         beside_reference=item.beside_reference,
+        kept="trained",
         model_bytes=item.model_bytes,
         measurement=item.measurement,
         budget=BUDGET,

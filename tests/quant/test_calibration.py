@@ -10,7 +10,8 @@ from quant.convert import convert
 from quant.errors import AllocationError, CaptureError
 from quant.network import QuantizedNetwork, prepare
 from quant.quantizer import STALE_AFTER_STEPS, ActivationQuantizer, WeightQuantizer, keep_positive
-from quant.retraining.finetune import FinetuneConfig, finetune
+from quant.retraining.finetune_config import FinetuneConfig
+from quant.testing import retrain
 from quant.torch_integer import integer_logits
 
 
@@ -102,7 +103,7 @@ def test_one_allocation_does_not_move_the_input_scale_of_the_others() -> None:
     before = {name: module.steps.detach().clone() for name, module in network_tensors(network)}
     labels = torch.randint(0, 4, (64,), generator=torch.Generator().manual_seed(2))
     config = FinetuneConfig(steps=5, batch_size=32, step_learning_rate=0.1)
-    finetune(network, images(), labels, config, seed=0)
+    retrain(network, images(), labels, config, seed=0)
     after = {name: module.steps.detach() for name, module in network_tensors(network)}
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved == set(before) - {network.graph.input}

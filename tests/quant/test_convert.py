@@ -14,13 +14,14 @@ from quant.errors import ConvertError
 from quant.integer import run_graph, run_op
 from quant.network import QuantizedNetwork
 from quant.retraining.accuracy import integer_accuracy
-from quant.retraining.finetune import FinetuneConfig, finetune
+from quant.retraining.finetune_config import FinetuneConfig
 from quant.testing import (
     TinyBranchNet,
     TinyResidualNet,
     prepare_calibrated,
     random_allocation,
     random_images,
+    retrain,
     shake_batch_norm,
 )
 from quant.torch_integer import integer_logits
@@ -163,7 +164,7 @@ def test_training_and_integers_choose_the_same_class(
         network.set_allocation(allocation)
         if trained:
             config = FinetuneConfig(steps=8)
-            finetune(network, digits.train_images, digits.train_labels, config, seed=number)
+            retrain(network, digits.train_images, digits.train_labels, config, seed=number)
         with torch.no_grad():
             expected = network(digits.test_images).argmax(1)
         found = integer_logits(convert(network), digits.test_images).argmax(1)

@@ -7,13 +7,13 @@ from quant.allocation import Allocation
 from quant.errors import AllocationError
 from quant.network import QuantizedNetwork, prepare
 from quant.quantizer import STALE_AFTER_STEPS
-from quant.retraining.finetune import FinetuneConfig, finetune
-from quant.testing import TinyResidualNet
+from quant.retraining.finetune_config import FinetuneConfig
+from quant.testing import TinyResidualNet, retrain
 
 
 def train(network: QuantizedNetwork, digits: Any, steps: int = 3) -> None:
-    config = FinetuneConfig(steps=steps, batch_size=32)
-    finetune(network, digits.train_images, digits.train_labels, config, seed=0)
+    config = FinetuneConfig(steps=steps, batch_size=32, compensation_images=0, held_back_images=0)
+    retrain(network, digits.train_images, digits.train_labels, config, seed=0)
 
 
 @torch.no_grad()

@@ -11,8 +11,14 @@ from quant.capture.capture import capture
 from quant.convert import convert
 from quant.integer import run_graph
 from quant.network import prepare
-from quant.retraining.finetune import FinetuneConfig, finetune
-from quant.testing import prepare_calibrated, random_allocation, random_images, shake_batch_norm
+from quant.retraining.finetune_config import FinetuneConfig
+from quant.testing import (
+    prepare_calibrated,
+    random_allocation,
+    random_images,
+    retrain,
+    shake_batch_norm,
+)
 from quant.torch_integer import integer_logits
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
@@ -53,7 +59,7 @@ def test_integers_agree_with_retraining_and_each_other(case: Case) -> None:
     for _ in range(2):
         network.set_allocation(random_allocation(network.layers, rng))
         labels = torch.arange(24) % 4
-        finetune(network, images, labels, FinetuneConfig(steps=3, batch_size=8), seed=0)
+        retrain(network, images, labels, FinetuneConfig(steps=3, batch_size=8), seed=0)
         graph = convert(network)
         reference = run_graph(graph, images.numpy())
         assert np.array_equal(integer_logits(graph, images).numpy(), reference)

@@ -15,7 +15,7 @@ from agents.search import SearchProblem
 from env.errors import TaskError
 from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
-from quant.retraining.finetune import FinetuneConfig
+from quant.retraining.finetune_config import FinetuneConfig
 
 QUICK = AMEDConfig(samples=4, finetune=FinetuneConfig(steps=2), validation_images=64)
 Problems = Callable[..., SearchProblem]
@@ -99,7 +99,7 @@ def test_the_penalty_begins_at_the_threshold(problems: Problems) -> None:
         if config is never:
             assert score == pytest.approx(-np.log10(relative))
         else:
-            lost = problem.reference.accuracy - chain._validate().value
+            lost = problem.reference.accuracy - chain._validate(chain._network).value
             assert score == pytest.approx(-np.log10(relative) - 10.0 * max(0.0, lost))
     assert scores[1] <= scores[0]
 

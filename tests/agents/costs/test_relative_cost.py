@@ -17,7 +17,7 @@ from agents.search import SearchProblem
 from env.decisions.budget import MEASURED_TOLERANCE, Budget
 from env.errors import BudgetError
 from quant.allocation import Allocation
-from quant.retraining.finetune import FinetuneConfig
+from quant.retraining.finetune_config import FinetuneConfig
 from tests.agents.search_contract import search_by
 from tests.agents.test_searches import make_problem
 

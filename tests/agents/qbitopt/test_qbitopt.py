@@ -24,7 +24,7 @@ from env.errors import TaskError
 from env.evaluating.evaluation import Evaluation
 from env.testing import formula_table, tied_layers
 from quant.allocation import Allocation
-from quant.retraining.finetune import FinetuneConfig
+from quant.retraining.finetune_config import FinetuneConfig
 from tests.agents.instances import allows, random_spending
 
 Problems = Callable[..., SearchProblem]

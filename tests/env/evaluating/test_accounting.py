@@ -14,9 +14,14 @@ from hardware.store import Store
 from quant.allocation import Allocation
 from quant.network import QuantizedNetwork
 from quant.records.json_form import to_plain
-from quant.retraining.finetune import FinetuneConfig, finetune, images_seen
+from quant.retraining.finetune_config import FinetuneConfig, images_seen
+from quant.testing import retrain
 from tests.conftest import Digits
 from tests.env.conftest import SmallDigits
+
+QUICK = FinetuneConfig(steps=4, batch_size=32, compensation_images=16, held_back_images=50)
+SEEN = 4 * 32 + 16 + 2 * 50
+"""Images of one retraining below: trained on, compensated over, held back and scored twice."""
 
 
 def evaluations(
@@ -27,7 +32,7 @@ def evaluations(
         small_digits.device,
         small_digits.task.train,
         small_digits.task.search,
-        EnvConfig(finetune=FinetuneConfig(steps=4, batch_size=32)),
+        EnvConfig(finetune=QUICK),
         seed=0,
         limit=4,
         accuracies=accuracies,
@@ -47,7 +52,7 @@ def test_a_search_is_charged_its_evaluations_and_its_own_training(
     ledger.add(training_samples=100)
     ledger.add(training_samples=11, device_s=2.0)
     used = account(done, ledger, 7.5)
-    assert (used.evaluations, used.training_samples) == (2, 2 * 4 * 32 + 111)
+    assert (used.evaluations, used.training_samples) == (2, 2 * SEEN + 111)
     assert used.wall_s == 7.5
     times = [m for e in done[:2] if (m := e.measurement)]
     expected = sum(sum(m.values_ms) * m.loops for m in times) / 1000
@@ -63,7 +68,7 @@ def test_what_was_looked_up_is_charged_like_what_was_not(
             evaluations(small_digits, accuracies=StoredAccuracies(store, {"test": 1}))
             for _ in range(2)
         )
-    assert [e.training_samples for e in first] == [e.training_samples for e in second] == [128] * 3
+    assert [e.training_samples for e in first] == [e.training_samples for e in second] == [SEEN] * 3
     looked_up = account([replace(second[0], cached=True)], Ledger(), 1.0)
     assert looked_up.looked_up == 1
     assert looked_up.device_s == account(second[:1], Ledger(), 1.0).device_s
@@ -90,6 +95,6 @@ def test_images_seen_is_what_finetune_sees(
     network.set_allocation(Allocation.uniform(network.layers, 4))
     seen = []
     network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
-    config = FinetuneConfig(steps=steps, batch_size=batch)
-    finetune(network, digits.train_images[:count], digits.train_labels[:count], config, seed=0)
+    config = FinetuneConfig(steps=steps, batch_size=batch, compensation_images=0)
+    retrain(network, digits.train_images[:count], digits.train_labels[:count], config, seed=0)
     assert sum(seen) == images_seen(config, count)

@@ -13,7 +13,7 @@ from hardware.errors import BuildError
 from hardware.host.local.device import LocalDevice
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
-from quant.retraining.finetune import FinetuneConfig
+from quant.retraining.finetune_config import FinetuneConfig
 from quant.testing import random_allocation
 from tests.env.conftest import SmallDigits
 

@@ -16,7 +16,7 @@ from env.evaluating.stored_accuracies import StoredAccuracies
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.records.json_form import to_plain
-from quant.retraining.finetune import FinetuneConfig
+from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.paired import PairedDifference
 from tests.env.conftest import SmallDigits
 
@@ -41,7 +41,12 @@ def make(
         small_digits.device,
         small_digits.task.train,
         small_digits.task.search,
-        EnvConfig(weights=weights, finetune=FinetuneConfig(steps=4, batch_size=32)),
+        EnvConfig(
+            weights=weights,
+            finetune=FinetuneConfig(
+                steps=4, batch_size=32, compensation_images=16, held_back_images=50
+            ),
+        ),
         seed=0,
         limit=8,
         past=past,

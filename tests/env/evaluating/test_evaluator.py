@@ -24,8 +24,10 @@ from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.records.json_form import to_plain
-from quant.retraining.finetune import FinetuneConfig
+from quant.retraining.finetune_config import FinetuneConfig
 from tests.env.conftest import SmallDigits
+
+QUICK = FinetuneConfig(steps=4, batch_size=32, compensation_images=0, held_back_images=0)
 
 
 def make(
@@ -39,9 +41,7 @@ def make(
         small_digits.device,
         small_digits.task.train,
         small_digits.task.search,
-        EnvConfig(
-            weights=weights, finetune=replace(FinetuneConfig(steps=4, batch_size=32), **rates)
-        ),
+        EnvConfig(weights=weights, finetune=replace(QUICK, **rates)),
         seed=0,
         limit=limit,
     )
@@ -155,6 +155,24 @@ def test_reset_weights_forget_and_shared_weights_go_on(small_digits: SmallDigits
         again = evaluator.evaluate([uniform(small_digits, 3)])[0]
         fresh = make(small_digits, weights).evaluate([uniform(small_digits, 3)])[0]
         assert (again.loss == fresh.loss) is same
+
+
+@pytest.mark.parametrize("weights", ["reset", "shared"])
+def test_a_training_that_hurts_is_not_what_is_evaluated(
+    small_digits: SmallDigits, weights: Literal["reset", "shared"]
+) -> None:
+    judged = {"compensation_images": 32, "held_back_images": 100}
+    bits = [uniform(small_digits, 4)]
+    start = make(small_digits, "reset", steps=0, **judged).evaluate(bits)[0]
+    broken = make(small_digits, weights, learning_rate=1.0, **judged)
+    before = {name: value.clone() for name, value in broken.network.state_dict().items()}
+    found = broken.evaluate(bits)[0]
+    assert found.retraining is not None
+    assert found.retraining.kept == "start"
+    assert found.loss == start.loss
+    if weights == "shared":  # and the next one goes on from the float checkpoint
+        after = broken.network.state_dict()
+        assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
 def test_same_seed_gives_the_same_evaluations(small_digits: SmallDigits) -> None:

@@ -12,7 +12,7 @@ from env.tasks.task import Split
 from hardware.host.local.device import LocalDevice
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
-from quant.retraining.finetune import FinetuneConfig
+from quant.retraining.finetune_config import FinetuneConfig
 from quant.testing import TinyResidualNet, prepare_calibrated, random_allocation, random_images
 
 EVALUATIONS = 500

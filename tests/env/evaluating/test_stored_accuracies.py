@@ -15,6 +15,7 @@ from quant.network import QuantizedNetwork
 from quant.records.json_form import to_plain
 from quant.retraining.accuracy import Accuracy, ImageScores, score_images
 from quant.retraining.paired import PairedDifference, paired
+from quant.retraining.retrained import Retrained
 from tests.hardware.store_contract import Reopen, ResultStore, StoreContract
 
 DIFFERENCE = PairedDifference(
@@ -25,11 +26,12 @@ DIFFERENCE = PairedDifference(
     loss_se=0.04,
     loss_unpaired_se=0.06,
 )
+KEPT = Retrained(kept="trained", start_loss=0.6, trained_loss=0.5)
 
 
 def scored(correct: int = 1, count: int = 2) -> Scored:
     accuracy = Accuracy(correct=correct, count=count, loss=0.5)
-    return Scored(accuracy=accuracy, beside_reference=DIFFERENCE)
+    return Scored(accuracy=accuracy, beside_reference=DIFFERENCE, retraining=KEPT)
 
 
 def test_every_change_of_a_layers_bits_changes_its_codes_and_the_stored_key(

@@ -11,7 +11,7 @@ from env.tasks import Task, TaskConfig, checkpoint_path, float_module, load_task
 from env.tasks.networks.cifar_resnet import cifar_resnet
 from quant.errors import DataError
 from quant.network import prepare
-from quant.retraining.finetune import TrainConfig
+from quant.retraining.float_training import TrainConfig
 
 
 def test_splits_are_disjoint_stratified_and_the_same_every_time() -> None:

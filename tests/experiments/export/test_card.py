@@ -23,6 +23,7 @@ FACTS = CardFacts(
     retraining_steps=10,
     allocation=Allocation.of({"stem": LayerBits(weight_bits=4, activation_bits=8)}),
     accuracy=Accuracy(correct=90, count=100, loss=0.3),
+    kept="trained",
     float_accuracy=0.91,
     weight_bytes=1000,
     island_bytes=0,

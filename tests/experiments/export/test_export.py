@@ -58,7 +58,7 @@ def test_a_bundle_runs_in_a_fresh_environment_equal_to_the_bit(
     setup = set_up_network(config, LiveProgress(quiet=True))
     best = Allocation.from_dict(folder.read_json("best_allocation.json"))
     images = load_task(TaskConfig()).test.images[:50].numpy()
-    expected = run_graph(retrain(setup, best), images)
+    expected = run_graph(retrain(setup, best)[0], images)
 
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
@@ -115,7 +115,7 @@ def test_an_own_network_with_islands_goes_all_the_way(
     folder, config = open_run(tmp_path / "latest", finished=True)
     setup = set_up_network(config, LiveProgress(quiet=True))
     best = Allocation.from_dict(folder.read_json("best_allocation.json"))
-    graph, images = retrain(setup, best), data()["test"][0]
+    graph, images = retrain(setup, best)[0], data()["test"][0]
     here = Workbench(config.device_target, 1).run(graph, images)
     np.save(tmp_path / "x.npy", images)
     run = [sys.executable, *map(str, (bundle / "run.py", tmp_path / "x.npy", tmp_path / "y.npy"))]

@@ -16,6 +16,7 @@ def row(name: str, energy: Energy | None) -> ResultRow:
         accuracy=0.9,
         accuracy_se=0.01,
         beside_reference=None,
+        kept="",
         model_bytes=1000,
         measurement=replace(measurement(0.5), energy=energy),
         budget=Budget(energy_mj=2.0),

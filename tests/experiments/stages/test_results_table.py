@@ -39,6 +39,7 @@ def row(name: str, bits: Allocation, latency_ms: float) -> ResultRow:
         accuracy=0.9,
         accuracy_se=0.02,
         beside_reference=DIFFERENCE,
+        kept="trained",
         model_bytes=400,
         measurement=measurement(latency_ms),
         budget=BUDGET,

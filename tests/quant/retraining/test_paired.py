@@ -9,8 +9,9 @@ from quant.allocation import Allocation
 from quant.convert import convert
 from quant.network import QuantizedNetwork
 from quant.retraining.accuracy import ImageScores, integer_accuracy, integer_scores
-from quant.retraining.finetune import FinetuneConfig, finetune
+from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.paired import PAIRED_COLUMNS, paired, paired_cells
+from quant.testing import retrain
 from tests.conftest import Digits
 
 DRAWS = 4000
@@ -22,7 +23,7 @@ def scores_at(network: QuantizedNetwork, bits: int, digits: Digits) -> ImageScor
     network = network.clone()
     network.set_allocation(Allocation.uniform(network.layers, bits))
     config = FinetuneConfig(steps=4)
-    finetune(network, digits.train_images, digits.train_labels, config, seed=0)
+    retrain(network, digits.train_images, digits.train_labels, config, seed=0)
     return integer_scores(convert(network), digits.test_images, digits.test_labels)
 
 

@@ -1,0 +1,39 @@
+"""What a configuration of an earlier version meant, in the keys of this one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_PLAIN_RETRAINING: Mapping[str, Any] = {
+    "optimizer": "sgd",
+    "warm_up_steps": 0,
+    "clip_norm": 0.0,
+    "averaging": 0.0,
+    "teacher_weight": 0.0,
+    "held_back_images": 0,
+}
+"""Schema 1 retrained by plain descent on labels, at the rates that it names, and kept the end."""
+_RETRAINED = (("env", "finetune"), ("final",), ("amed", "finetune"), ("qbitopt", "finetune"))
+
+
+def as_meant_then(document: dict[str, Any], schema: int) -> dict[str, Any]:
+    """Return a configuration with what its schema took for granted written out.
+
+    Args:
+        document: As its file has it, not changed; a run's names every key that there was then.
+        schema: Of the file.
+    """
+    if schema > 1:
+        return document
+    for path in _RETRAINED:
+        document = _with_defaults(document, path)
+    return document
+
+
+def _with_defaults(section: Any, path: Sequence[str]) -> Any:
+    """Return the tree with the defaults in the section that `path` names, where that is there."""
+    if not isinstance(section, dict):
+        return section  # the reader says what is wrong with it
+    if not path:
+        return {**_PLAIN_RETRAINING, **section}
+    name, *rest = path
+    return {**section, name: _with_defaults(section[name], rest)} if name in section else section

@@ -1,0 +1,106 @@
+"""FinetuneConfig: how a network is retrained at the bits of one allocation."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from quant.errors import TrainingError
+from quant.records.ranges import (
+    Count,
+    Natural,
+    NotNegative,
+    Range,
+    Share,
+    at_least,
+    check_ranges,
+    more_than,
+)
+
+_BELOW_1 = Range("0 or more and less than 1", lambda value: 0 <= value < 1)
+_STEP_SHARE = 0.1
+"""Steps of quantizers move by this share of an absolute rate where they are given none: a step
+that has changed changes what every code of its tensor means."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinetuneConfig:
+    """How a network is retrained at the bits of one allocation.
+
+    Without rates each value moves in proportion to its own scale (`quant.retraining.rates`), so
+    that one recipe serves every network. `held_back_images` decide whether the training is kept.
+    """
+
+    steps: Natural = 60
+    """Optimizer steps for each evaluation."""
+    batch_size: Count = 64
+    """Images in a step."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """`sgd`: plain descent with momentum, which needs both rates."""
+    learning_rate: Annotated[float | None, more_than(0)] = None
+    """Largest learning rate of weights and biases, the same for all; it falls to zero along a
+    cosine. Empty: in proportion to each channel's weights and outputs."""
+    step_learning_rate: Annotated[float | None, more_than(0)] = None
+    """Largest learning rate of the quantizers' steps. Empty: a tenth of `learning_rate`, or in
+    proportion to each step where that is empty too."""
+    momentum: Annotated[float, _BELOW_1] = 0.9
+    """Momentum of the descent; Adam's first decay rate."""
+    weight_decay: Annotated[float, at_least(0)] = 0.0
+    """L2 penalty on weights and biases, for `sgd`; none on the quantizers' steps."""
+    warm_up_steps: Natural = 5
+    """Steps in which the rate rises to its largest."""
+    clip_norm: NotNegative = 1.0
+    """Largest norm of the gradient; longer ones are shortened. 0: none is."""
+    averaging: Annotated[float, _BELOW_1] = 0.9
+    """Share of the past in the running mean of weights, biases and steps that the training ends
+    with; 0 ends with the last ones."""
+    teacher_weight: Share = 0.5
+    """Share of the loss that is the divergence from the float network's logits; the rest is
+    cross-entropy with the labels. 1 needs no labels, 0 no teacher."""
+    views: Count = 4
+    """Augmented versions of each training image, where the float training augments; pass after pass
+    sees the next."""
+    compensation_images: Natural = 256
+    """Training images over which weights are rounded so that their errors cancel, before the first
+    step (see `quant.retraining.compensation`); 0: none. With no steps at all, quantization after
+    training."""
+    held_back_images: Natural = 1000
+    """Training images, a fifth of all at most, that are not trained on: where the loss on them is
+    not lower after the steps than before, the network is put back to where it began. 0 keeps the
+    trained one whatever became of it."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot train.
+
+        Raises:
+            TrainingError: a value is out of its range, or plain descent has no rate.
+        """
+        check_ranges(self, "", TrainingError)
+        if self.optimizer == "sgd" and self.learning_rate is None:
+            raise TrainingError(
+                "learning_rate: expected a rate for the optimizer sgd, found none",
+                "name one, or leave the optimizer adam, which needs none",
+            )
+
+    @property
+    def absolute_step_rate(self) -> float | None:
+        """Rate of the quantizers' steps where it is the same for all; None: in proportion."""
+        if self.step_learning_rate is None and self.learning_rate is not None:
+            return _STEP_SHARE * self.learning_rate
+        return self.step_learning_rate
+
+
+def images_seen(config: FinetuneConfig, count: int) -> int:
+    """Return how many of `count` training images one retraining looks at, repeats counted.
+
+    Those that weights are rounded over and those held back, which are scored before and after, are
+    among them; the teacher's logits of an image are computed once a run and are not.
+    """
+    held_back = held_back_count(config, count)
+    passes, steps = divmod(config.steps, -(-(count - held_back) // config.batch_size))
+    trained_on = passes * (count - held_back) + steps * config.batch_size
+    judged = 2 * held_back if config.steps else 0
+    return trained_on + judged + min(config.compensation_images, count - held_back)
+
+
+def held_back_count(config: FinetuneConfig, count: int) -> int:
+    """Return how many of `count` training images are held back: a fifth at most."""
+    return min(config.held_back_images, count // 5)

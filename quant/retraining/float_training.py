@@ -1,0 +1,98 @@
+"""Float training from scratch: the network that every allocation starts from."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from quant.errors import TrainingError
+from quant.progress import Progress
+from quant.records.ranges import Count, Natural, Positive, at_least, check_ranges
+from quant.retraining.loop import (
+    Augment,
+    TrainingResult,
+    check_finite,
+    cosine,
+    index_batches,
+    result_of,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """How a float network is trained from scratch."""
+
+    epochs: Natural = 20
+    """Passes over the training images."""
+    batch_size: Count = 64
+    """Images in a step."""
+    learning_rate: Positive = 0.1
+    """Largest learning rate; it falls to zero along a cosine."""
+    momentum: Annotated[float, at_least(0)] = 0.9
+    """Momentum of stochastic gradient descent."""
+    weight_decay: Annotated[float, at_least(0)] = 5e-4
+    """L2 penalty on every parameter."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot train.
+
+        Raises:
+            TrainingError: a value is out of its range.
+        """
+        check_ranges(self, "", TrainingError)
+
+
+def train_float(
+    module: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    config: TrainConfig,
+    *,
+    seed: int,
+    augment: Augment | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a float module in place with SGD and a cosine schedule.
+
+    Args:
+        module: The network; its initial weights are the caller's.
+        images: Training images, float32 `[N, C, H, W]`.
+        labels: int64 `[N]`.
+        config: Epochs and rates.
+        seed: Orders the images.
+        augment: Changes a batch of images, with the loop's generator.
+        progress: Called with (steps done, steps in all).
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    optimizer = torch.optim.SGD(
+        module.parameters(),
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=True,
+    )
+    total = config.epochs * math.ceil(len(images) / config.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: cosine(s, total))
+    generator = torch.Generator().manual_seed(seed)
+    batches = index_batches(len(images), config.batch_size, generator)
+    started, losses = time.perf_counter(), []
+    module.train()
+    for step in range(total):
+        _, picked = next(batches)
+        batch = augment(images[picked], generator) if augment else images[picked]
+        optimizer.zero_grad(set_to_none=True)
+        loss = functional.cross_entropy(module(batch), labels[picked])
+        losses.append(check_finite(loss))
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if progress:
+            progress(step + 1, total)
+    module.eval()
+    return result_of(losses, started)

@@ -1,0 +1,175 @@
+"""Retrainer: training that never hurts. What it reached is kept only where it is better."""
+
+import math
+
+import torch
+from torch.nn import functional
+
+from quant.errors import TrainingError
+from quant.network import QuantizedNetwork
+from quant.progress import Progress
+from quant.retraining.compensation import compensate
+from quant.retraining.finetune import finetune
+from quant.retraining.finetune_config import FinetuneConfig, images_seen
+from quant.retraining.loop import Augment
+from quant.retraining.rates import output_deviations
+from quant.retraining.retrained import Retrained
+from quant.retraining.training_images import TrainingImages
+
+_DEVIATION_IMAGES = 256
+"""Images that the deviations of the layers' outputs are taken from."""
+_TOGETHER = 250
+"""Held-back images scored at once."""
+
+
+class Retrainer:
+    """Retrains a network at one allocation after another; made once for a run.
+
+    What all allocations share is computed once and kept: which images are held back, the float
+    network's logits, and how much each layer's outputs vary.
+    """
+
+    def __init__(
+        self,
+        network: QuantizedNetwork,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        config: FinetuneConfig,
+        *,
+        augment: Augment | None = None,
+    ) -> None:
+        """Keep a copy of the network; nothing is computed yet.
+
+        Args:
+            network: Calibrated, at the float checkpoint: the teacher, and where each retraining
+                starts that does not go on from another.
+            images: Training images, float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`.
+            labels: int64 `[N]`.
+            config: How it is trained, and how many images are held back.
+            augment: What changed images in the float training.
+        """
+        self.config = config
+        self._checkpoint = network.clone()
+        self._checkpoint.set_allocation(None)
+        self._count = len(images)
+        self._data = TrainingImages(images, labels, config, self._checkpoint, augment)
+        self._deviations: dict[str, float] | None = None
+
+    @property
+    def images_seen(self) -> int:
+        """Training images that one retraining looks at, repeats counted."""
+        return images_seen(self.config, self._count)
+
+    def retrain(
+        self, network: QuantizedNetwork, *, seed: int, progress: Progress | None = None
+    ) -> Retrained:
+        """Compensate, train and judge, in place.
+
+        Equal networks and seeds give equal results to the bit on one machine.
+
+        Args:
+            network: At the float checkpoint, with an allocation set (float works too).
+            seed: Orders the images.
+            progress: Called with (steps done, steps in all).
+
+        Raises:
+            TrainingError: weights or values are not finite before the first step; or after, where
+                no images are held back.
+        """
+        self._compensate(network)
+        start = {name: value.clone() for name, value in network.state_dict().items()}
+        start_loss = self._held_back_loss(network)
+        retrained = self._train(network, start_loss, seed, progress)
+        if retrained.kept == "start":
+            network.load_state_dict(start)
+        return retrained
+
+    def carry_on(
+        self, network: QuantizedNetwork, *, seed: int
+    ) -> tuple[QuantizedNetwork, Retrained]:
+        """Train on, in place, and compare with the float checkpoint at the same bits.
+
+        Args:
+            network: Trained before at other bits, with an allocation set. Where the compensated
+                checkpoint is better, it is put back to the float checkpoint: weights that have
+                fallen behind it are not carried on.
+            seed: Orders the images.
+
+        Returns:
+            The better of the two, which is `network` itself where that is, and what became of it.
+
+        Raises:
+            TrainingError: as for `retrain`.
+        """
+        if self.config.steps and not self.config.held_back_images:
+            self._compensate(network)
+            return network, self._train(network, None, seed, None)
+        fresh = self._checkpoint.clone()
+        fresh.set_allocation(network.allocation)
+        self._compensate(fresh)
+        retrained = self._train(network, self._held_back_loss(fresh), seed, None)
+        if retrained.kept == "trained":
+            return network, retrained
+        network.load_state_dict(self._checkpoint.state_dict())
+        return fresh, retrained
+
+    def _compensate(self, network: QuantizedNetwork) -> None:
+        if self.config.compensation_images and network.allocation is not None:
+            compensate(network, self._data.first(self.config.compensation_images))
+
+    def _train(
+        self,
+        network: QuantizedNetwork,
+        start_loss: float | None,
+        seed: int,
+        progress: Progress | None,
+    ) -> Retrained:
+        """Train, and say whether the network is now better than the start's loss."""
+        config = self.config
+        if not config.steps:
+            return Retrained(kept="start")
+        if start_loss is not None and not math.isfinite(start_loss):
+            raise TrainingError(
+                f"expected a finite loss before retraining, found {start_loss}",
+                "look for weights or inputs that are not finite, or out of all proportion",
+            )
+        trained_loss = loss = None
+        try:
+            loss = finetune(
+                network, self._data, config, self._spread(), seed=seed, progress=progress
+            ).loss
+            trained_loss = self._held_back_loss(network)
+        except TrainingError:
+            network.eval()
+            if start_loss is None:
+                raise
+        if start_loss is None:
+            return Retrained(kept="trained", loss=loss)
+        better = trained_loss is not None and trained_loss < start_loss
+        return Retrained(
+            loss=loss,
+            kept="trained" if better else "start",
+            start_loss=start_loss,
+            trained_loss=_finite(trained_loss),
+        )
+
+    def _spread(self) -> dict[str, float]:
+        if self._deviations is None:
+            self._deviations = output_deviations(
+                self._checkpoint, self._data.first(_DEVIATION_IMAGES)
+            )
+        return self._deviations
+
+    @torch.no_grad()
+    def _held_back_loss(self, network: QuantizedNetwork) -> float | None:
+        """Return the mean cross-entropy on the held-back images; None without such or steps."""
+        images, labels = self._data.held_back
+        if not len(labels) or not self.config.steps:
+            return None
+        network.eval()
+        logits = torch.cat([network(part) for part in images.split(_TOGETHER)])
+        return float(functional.cross_entropy(logits, labels))
+
+
+def _finite(loss: float | None) -> float | None:
+    return loss if loss is not None and math.isfinite(loss) else None

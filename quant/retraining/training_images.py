@@ -1,0 +1,99 @@
+"""TrainingImages: what is retrained on, in fixed views, and the teacher's logits."""
+
+import torch
+
+from quant.network import QuantizedNetwork
+from quant.retraining.finetune_config import FinetuneConfig, held_back_count
+from quant.retraining.loop import Augment
+
+_SPLIT_SEED = 2026
+_TOGETHER = 256
+"""Images that the teacher looks at in one pass."""
+
+
+class TrainingImages:
+    """The training split as retraining uses it: one part trained on, one held back, both fixed.
+
+    An augmented image is one of `views` that its own number seeds: candidates of one search see the
+    same pixels, and the teacher looks at each once.
+    """
+
+    def __init__(
+        self,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        config: FinetuneConfig,
+        teacher: QuantizedNetwork,
+        augment: Augment | None = None,
+    ) -> None:
+        """Split the images; nothing is computed yet.
+
+        Args:
+            images: float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`.
+            labels: int64 `[N]`.
+            config: How many are held back, and how many views there are.
+            teacher: Run in float, whatever its allocation; its weights stay as they are.
+            augment: Makes a view of images; None: there is one view, the image itself.
+        """
+        held_back = held_back_count(config, len(images))
+        order = torch.arange(len(images))
+        if held_back:  # files are often sorted by class
+            order = torch.randperm(
+                len(images), generator=torch.Generator().manual_seed(_SPLIT_SEED)
+            )
+        self._images, self._labels = images, labels
+        self._trained_on, self._held_back = order[held_back:], order[:held_back]
+        self._teacher, self._augment = teacher, augment
+        self._views = config.views if augment else 1
+        self._logits: dict[tuple[int, int], torch.Tensor] = {}
+
+    def __len__(self) -> int:
+        """Return the number of images that are trained on."""
+        return len(self._trained_on)
+
+    def first(self, count: int) -> torch.Tensor:
+        """Return the first images that are trained on, as they are, all of them at most."""
+        return self._images[self._trained_on[:count]]
+
+    @property
+    def held_back(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images and labels that are never trained on, as they are."""
+        return self._images[self._held_back], self._labels[self._held_back]
+
+    def batch(
+        self, positions: torch.Tensor, passed: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return a batch to train on.
+
+        Args:
+            positions: Which, 0 to `len(self)`.
+            passed: How often the whole part was seen before; decides the view.
+
+        Returns:
+            Images, labels int64 `[N]`, and the numbers that `taught` takes.
+        """
+        numbers = self._trained_on[positions]
+        view = passed % self._views
+        images = self._images[numbers]
+        if self._augment is not None:
+            images = torch.cat(
+                [self._view(image[None], int(n), view) for image, n in zip(images, numbers)]  # noqa: B905
+            )
+        return images, self._labels[numbers], numbers
+
+    @torch.no_grad()
+    def taught(self, images: torch.Tensor, numbers: torch.Tensor, passed: int) -> torch.Tensor:
+        """Return the float network's logits of a batch, computed when first asked for."""
+        keys = [(int(number), passed % self._views) for number in numbers]
+        new = [position for position, key in enumerate(keys) if key not in self._logits]
+        for part in torch.tensor(new, dtype=torch.int64).split(_TOGETHER):
+            for position, logits in zip(
+                part.tolist(), self._teacher.float_logits(images[part]), strict=True
+            ):
+                self._logits[keys[position]] = logits.clone()
+        return torch.stack([self._logits[key] for key in keys])
+
+    def _view(self, image: torch.Tensor, number: int, view: int) -> torch.Tensor:
+        assert self._augment is not None
+        generator = torch.Generator().manual_seed(number * self._views + view)
+        return self._augment(image, generator)
