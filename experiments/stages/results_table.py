@@ -144,9 +144,11 @@ def draw_differences(rows: Sequence[ResultRow]) -> Table | None:
         return None
     caption = "less all-8-bit on the same images ± paired standard error; unpaired: the standard "
     caption += "error had each been scored on images of its own"
+    if began := [row.name for row in rows if row.kept == "start"]:
+        caption += f"\nno training step helped, kept as before the first: {', '.join(began)}"
     table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
     table.add_column("", no_wrap=True)
-    for name in ("accuracy, points", "unpaired", "loss", "unpaired", "kept"):
+    for name in ("accuracy, points", "unpaired", "loss", "unpaired"):
         table.add_column(name, justify="right", no_wrap=True)
     for row, difference in known:
         table.add_row(
@@ -155,7 +157,6 @@ def draw_differences(rows: Sequence[ResultRow]) -> Table | None:
             f"± {100 * difference.accuracy_unpaired_se:.2f}",
             f"{difference.loss:+.4f} ± {difference.loss_se:.4f}",
             f"± {difference.loss_unpaired_se:.4f}",
-            row.kept,
         )
     return table
 

@@ -90,9 +90,9 @@ class Retrainer:
         """Train on, in place, and compare with the float checkpoint at the same bits.
 
         Args:
-            network: Trained before at other bits, with an allocation set. Where the compensated
-                checkpoint is better, it is put back to the float checkpoint: weights that have
-                fallen behind it are not carried on.
+            network: Trained before at other bits, with an allocation set. It goes on from here at
+                the next bits. Where even the checkpoint rounded to the nearest is better, it is put
+                back to the float checkpoint: weights that have fallen behind are not carried on.
             seed: Orders the images.
 
         Returns:
@@ -106,11 +106,14 @@ class Retrainer:
             return network, self._train(network, None, seed, None)
         fresh = self._checkpoint.clone()
         fresh.set_allocation(network.allocation)
+        nearest_loss = self._held_back_loss(fresh)
         self._compensate(fresh)
         retrained = self._train(network, self._held_back_loss(fresh), seed, None)
         if retrained.kept == "trained":
             return network, retrained
-        network.load_state_dict(self._checkpoint.state_dict())
+        reached = retrained.trained_loss
+        if nearest_loss is not None and (reached is None or reached > nearest_loss):
+            network.load_state_dict(self._checkpoint.state_dict())
         return fresh, retrained
 
     def _compensate(self, network: QuantizedNetwork) -> None:

@@ -17,7 +17,11 @@ from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
 from quant.retraining.finetune_config import FinetuneConfig
 
-QUICK = AMEDConfig(samples=4, finetune=FinetuneConfig(steps=2), validation_images=64)
+QUICK = AMEDConfig(
+    samples=4,
+    finetune=FinetuneConfig(steps=2, compensation_images=0, held_back_images=0),
+    validation_images=64,
+)
 Problems = Callable[..., SearchProblem]
 
 

@@ -22,6 +22,8 @@ from tests.env.conftest import SmallDigits
 
 Weights = Literal["reset", "shared"]
 BITS = (8, 4, 2)
+PASSES = 4 + 2
+"""Of one retraining: its steps, and the held-back images before and after."""
 
 
 @pytest.fixture
@@ -94,10 +96,10 @@ def test_every_candidate_sees_the_same_images_in_the_same_order(small_digits: Sm
     evaluator = make(small_digits)
     seen = trainings(evaluator)
     evaluate(evaluator, 8, 3)
-    assert len(seen) == 2 * 4
-    for first, second in zip(seen[:4], seen[4:], strict=True):
+    assert len(seen) == 2 * PASSES
+    for first, second in zip(seen[:PASSES], seen[PASSES:], strict=True):
         assert torch.equal(first, second)
-    assert not torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[1], seen[2])
 
 
 def test_a_second_run_looks_everything_up_and_has_equal_differences(
@@ -159,7 +161,7 @@ def test_an_accuracy_of_the_reference_without_its_scores_is_not_looked_up(
         evaluator = make(small_digits, other)
         seen = trainings(evaluator)
         assert beside(evaluate(evaluator, *BITS)) == beside(first)
-        assert len(seen) == 4  # the reference, and nothing else
+        assert len(seen) == PASSES  # the reference, and nothing else
         assert copied.get_scores(first[0].allocation) is not None
 
 
