@@ -176,6 +176,7 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
     _say(f"device: {places.device.name} ({places.device.source})")
     if measured.table.has_energies:
         _say(f"energy: {measured.table.energy_source} ({_meter_of(places.device)})")
+    _say(f"search split: {setup.search_origin}")
     _say(f"budget: {measured.decided.budget}: {measured.decided.reason}")
     layers = setup.network.layers
     islands = list_islands(
@@ -195,7 +196,9 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
         places.device,  # not the store: what is reported is measured now
         partial(progress.stage, "side by side"),
     )
-    _write_conclusion(places, measured, searched, conclusion, time.monotonic() - started)
+    _write_conclusion(
+        places, measured, searched, conclusion, setup.search_origin, time.monotonic() - started
+    )
 
 
 def _choose_tiles(setup: NetworkSetup, places: Places) -> None:
@@ -212,6 +215,7 @@ def _write_conclusion(
     measured: Measured,
     searched: Searched,
     conclusion: Conclusion,
+    origin: str,
     seconds: float,
 ) -> None:
     folder, events = places.folder, places.events
@@ -222,6 +226,7 @@ def _write_conclusion(
     folder.write_text(files.RESULTS_CSV, to_csv(conclusion.rows))
     document = {
         "split": "search",
+        "search_origin": origin,
         "budget": budget,
         "budget_reason": measured.decided.reason,
         "evaluations": len(evaluations),

@@ -61,6 +61,11 @@ class Evaluation:
     measurement: Measurement | None = None
 
     @property
+    def kept(self) -> str:
+        """`trained`, or `start` where no step of its training helped; empty where not known."""
+        return "" if self.retraining is None else self.retraining.kept
+
+    @property
     def device_s(self) -> float:
         """Seconds that the program ran in timed repeats; for a failure, all that was spent."""
         return self.measure_s if self.measurement is None else self.measurement.device_s

@@ -44,8 +44,13 @@ def network_digest(network: QuantizedNetwork) -> str:
 
 @cache
 def code_digest() -> str:
-    """Return a digest of the sources that retrain and score, so that no edit keeps old results."""
-    return digest_of_folder(Path(quant.__file__).parent)
+    """Return a digest of the sources that train and score, so that no edit keeps old results.
+
+    They are `quant`, and of `env` what splits, augments, retrains and scores.
+    """
+    evaluating = Path(__file__).parent
+    folders = (Path(quant.__file__).parent, evaluating, evaluating.parent / "tasks")
+    return "-".join(map(digest_of_folder, folders))
 
 
 class StoredAccuracies:

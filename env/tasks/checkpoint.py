@@ -81,7 +81,7 @@ def _key(task: Task, seed: int) -> str:
         {
             "version": _CHECKPOINT_VERSION,
             "task": task.name,
-            "data": _data_digest(task.train),
+            "data": data_digest(task.train),
             "network": task.network,
             "code": hashlib.sha256(_code(module).encode()).hexdigest(),
             "recipe": asdict(task.recipe),
@@ -96,13 +96,19 @@ def _key(task: Task, seed: int) -> str:
 
 def _code(module: nn.Module) -> str:
     """Return what a network is made of: a user may change it and leave its shapes."""
+    return f"{module!r}\n{source_of(type(module))}"
+
+
+def source_of(thing: Any) -> str:
+    """Return the source of a class or function, or its name where it is defined in no file."""
     try:
-        return f"{module!r}\n{inspect.getsource(type(module))}"
-    except (OSError, TypeError):  # defined in no file
-        return repr(module)
+        return inspect.getsource(thing)
+    except (OSError, TypeError):
+        return getattr(thing, "__qualname__", repr(thing))
 
 
-def _data_digest(split: Split) -> str:
+def data_digest(split: Split) -> str:
+    """Return a digest of a split's images and labels."""
     digest = hashlib.sha256(str(tuple(split.images.shape)).encode())
     digest.update(split.images.contiguous().numpy().data)
     digest.update(split.labels.contiguous().numpy().data)

@@ -67,6 +67,7 @@ def cifar10_task(folder: Path | None) -> Task:
         ),
         search=_split(*read(_SEARCH_FILE)),
         test=_split(*read(_TEST_FILE)),
+        search_origin="the fifth training batch, not trained on",
         labels=_LABELS,
         preprocessing=_PREPROCESSING,
     )

@@ -40,6 +40,7 @@ def digits_task() -> Task:
         train=_split(train, train_labels),
         search=_split(search, search_labels),
         test=_split(test, test_labels),
+        search_origin="360 of the images, not trained on",
         labels=tuple(map(str, range(_CLASSES))),
         preprocessing=_PREPROCESSING,
     )

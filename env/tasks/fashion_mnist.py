@@ -69,6 +69,7 @@ def fashion_mnist_task(folder: Path | None = None) -> Task:
         train=_split(images[:-_HELD_OUT], labels[:-_HELD_OUT]),
         search=_split(images[-_HELD_OUT:], labels[-_HELD_OUT:]),
         test=_split(test_images, test_labels),
+        search_origin="the last 10,000 training images, not trained on",
         labels=_LABELS,
         preprocessing=_PREPROCESSING,
     )

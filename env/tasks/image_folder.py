@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.preprocessing import Preprocessing
-from env.tasks.task import Split, Task
+from env.tasks.task import HELD_OUT, Split, Task
 from quant.errors import DataError
 from quant.retraining.float_training import TrainConfig
 
@@ -76,6 +76,7 @@ def image_folder_task(
         for label, name in enumerate(classes)
         for file in _images(folder / "val" / name, per_class)
     ]
+    rng.shuffle(train)  # what is calibrated and compensated on comes first, and is of all classes
     _check_memory(len(train) + len(search) + len(test), size)
     mean, deviation = _NORMALISATION.get(network, _IMAGENET)
     preprocessing = Preprocessing(
@@ -94,6 +95,7 @@ def image_folder_task(
         train=_split(train, size, preprocessing),
         search=_split(search, size, preprocessing),
         test=_split(test, size, preprocessing),
+        search_origin=HELD_OUT,
         labels=tuple(classes),
         preprocessing=preprocessing,
     )

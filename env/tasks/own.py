@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from env.errors import TaskError
-from env.tasks.task import Split, Task
+from env.tasks.task import HELD_OUT, Split, Task
 from quant.errors import DataError
 from quant.retraining.float_training import TrainConfig
 
@@ -80,9 +80,10 @@ def own_task(name: str, make_module: Callable[[], nn.Module], network: str) -> T
         raise DataError(f"{name}: expected its training and test data", _RETURNS)
     train, test = (_split(document[part], f"{name}, {part}") for part in ("train", "test"))
     if "search" in document:
-        search = _split(document["search"], f"{name}, search")
+        train = _shuffled(train)
+        search, origin = _split(document["search"], f"{name}, search"), "given by your function"
     else:
-        train, search = _hold_out(train)
+        (train, search), origin = _hold_out(train), HELD_OUT
     for part in (search, test):
         if part.images.shape[1:] != train.images.shape[1:]:
             raise DataError(
@@ -98,6 +99,7 @@ def own_task(name: str, make_module: Callable[[], nn.Module], network: str) -> T
         train=train,
         search=search,
         test=test,
+        search_origin=origin,
     )
 
 
@@ -124,14 +126,22 @@ def _split(pair: Any, where: str) -> Split:
     return Split(images=images, labels=labels.to(torch.int64))
 
 
+def _shuffled(split: Split) -> Split:
+    """Return a split in another order, always the same: files are often sorted by class.
+
+    What is calibrated and compensated on comes first, and should be of all classes.
+    """
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(_SPLIT_SEED))
+    return Split(images=split.images[order], labels=split.labels[order])
+
+
 def _hold_out(train: Split) -> tuple[Split, Split]:
     """Return what is left to train on, and the search split."""
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(_SPLIT_SEED))
     held = max(1, round(_SEARCH_SHARE * len(train)))
     if held >= len(train):
         raise DataError(f"expected more than {len(train)} training examples", _RETURNS)
-    picked, left = order[:held], order[held:]
+    mixed = _shuffled(train)
     return (
-        Split(images=train.images[left], labels=train.labels[left]),
-        Split(images=train.images[picked], labels=train.labels[picked]),
+        Split(images=mixed.images[held:], labels=mixed.labels[held:]),
+        Split(images=mixed.images[:held], labels=mixed.labels[:held]),
     )

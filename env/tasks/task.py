@@ -11,6 +11,9 @@ from env.tasks.preprocessing import Preprocessing
 from quant.retraining.float_training import TrainConfig
 from quant.retraining.loop import Augment
 
+HELD_OUT = "held out of the training images, as nobody gave one"
+"""Where a search split came from that the data did not bring."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Split:
@@ -48,6 +51,8 @@ class Task:
     """Changes batches of the float training."""
     weights: Path | None = None
     """File of trained weights, in place of a training."""
+    search_origin: str = "given as such"
+    """Where the search split came from, in words."""
     labels: tuple[str, ...] = ()
     """What each logit stands for; empty where nobody said."""
     preprocessing: Preprocessing | None = None

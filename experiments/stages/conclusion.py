@@ -128,7 +128,7 @@ def _row(
         accuracy=evaluation.accuracy,
         accuracy_se=evaluation.accuracy_se,
         beside_reference=evaluation.beside_reference,
-        kept="" if evaluation.retraining is None else evaluation.retraining.kept,
+        kept=evaluation.kept,
         model_bytes=evaluation.model_bytes,
         measurement=measurement,
         budget=problem.budget,

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from env.tasks import Split, Task, float_module, load_task
+from env.tasks.task import HELD_OUT
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.progress import LiveProgress
 from hardware.measuring.lock import training_lock
@@ -40,6 +41,18 @@ class NetworkSetup:
                 self.network, train.images, train.labels, config, augment=augment
             )
         return self._retrainers[config]
+
+    @property
+    def search_origin(self) -> str:
+        """Where the search split came from, and whether the weights may have been trained on it."""
+        task = self.task
+        trained_elsewhere = task.weights is not None or not task.recipe.epochs
+        if task.search_origin == HELD_OUT and trained_elsewhere:
+            return (
+                f"{HELD_OUT}: weights that were trained elsewhere may have seen them, and then "
+                "score too well on them; give images that they have not seen"
+            )
+        return task.search_origin
 
     @property
     def widths(self) -> list[int]:

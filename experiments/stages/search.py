@@ -19,10 +19,11 @@ from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
 from env.evaluating.stored_accuracies import StoredAccuracies, code_digest, network_digest
 from env.sensitivity.stored_sensitivities import StoredSensitivities
+from env.tasks.checkpoint import data_digest, source_of
 from experiments.record.shared_weights import SharedWeights
 from experiments.stages.env_sensitivities import EnvSensitivities
 from experiments.stages.measured import Measured
-from experiments.stages.network_setup import NetworkSetup
+from experiments.stages.network_setup import NetworkSetup, float_scores
 from experiments.stages.places import Places
 from experiments.stages.recorder import Recorder
 from hardware.errors import BuildError
@@ -74,6 +75,7 @@ def search(
     reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
     if reference.error:
         raise BuildError(f"the all-8-bit reference cannot be measured: {reference.error}")
+    _warn_of_reference(evaluator, setup)
     shown = EnvSensitivities(setup, places)
     problem = _problem(setup, measured, places, evaluator, reference, shown, weights.state_folder)
     _logger.info("the reference: %.1f s", time.monotonic() - started)
@@ -95,6 +97,8 @@ def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
     config = setup.config
     return {
         "task": asdict(config.task),
+        "data": [data_digest(split) for split in (setup.task.train, setup.task.search)],
+        "augment": None if setup.task.augment is None else source_of(setup.task.augment),
         "network": network_digest(setup.network),
         "calibration_images": config.env.calibration_images,
         "finetune": asdict(config.env.finetune),
@@ -195,6 +199,19 @@ def _problem(
         log_folder=places.folder.events,
         state_folder=state_folder,
     )
+
+
+def _warn_of_reference(evaluator: Evaluator, setup: NetworkSetup) -> None:
+    """Say before the search if the reference, which all is compared with, lost to float."""
+    beside = evaluator.beside_reference(float_scores(setup.module, setup.task.search))
+    if beside is not None and beside.accuracy > beside.accuracy_se:
+        _say(
+            f"the all-8-bit reference is {100 * beside.accuracy:.2f} ± "
+            f"{100 * beside.accuracy_se:.2f} points below the float network on the search split: "
+            "what the search finds is compared with it. More steps (--env.finetune.steps), more "
+            "images to round over (--env.finetune.compensation-images) or to calibrate on "
+            "(--env.calibration-images) may help"
+        )
 
 
 def _say(sentence: str) -> None:
