@@ -9,6 +9,8 @@ from typing import Annotated
 import tyro
 from rich.console import Console, RenderableType
 
+from experiments.bench.noise.bench import NoiseOptions, bench_noise
+from experiments.bench.noise.table import draw_noise
 from experiments.bench.rounding import bench_rounding, draw_rounding
 from experiments.bench.runtime.bench import RuntimeOptions, bench_runtime
 from experiments.bench.runtime.markdown import read_runtimes, runtime_markdown
@@ -57,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         "turnaround": configured_command(TurnaroundOptions, _turnaround),
         "table": configured_command(TableOptions, _table),
         "rounding": configured_command(RoundingOptions, _rounding),
+        "noise": configured_command(NoiseOptions, _noise),
         "runtime": configured_command(RuntimeOptions, _runtime),
         "markdown": Command(options=MarkdownOptions, work=_markdown),
     }
@@ -76,6 +79,11 @@ def _table(options: TableOptions) -> None:
 def _rounding(options: RoundingOptions) -> None:
     rounding = bench_rounding(options.config)
     _show(draw_rounding(rounding), rounding, options.json)
+
+
+def _noise(options: NoiseOptions) -> None:
+    noise = bench_noise(options)
+    _show(draw_noise(noise), noise, options.json)
 
 
 def _runtime(options: RuntimeOptions) -> None:

@@ -9,9 +9,9 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
+from experiments.bench.allocations import random_allocations
 from experiments.bench.network import load_bench_network
 from experiments.bench.standard_networks import NetworkName
-from experiments.bench.turnaround import random_allocations
 from experiments.settings.run_config import RunConfig
 from experiments.stages.measured import graph_of
 from experiments.stages.side_by_side import time_side_by_side

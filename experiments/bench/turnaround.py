@@ -10,12 +10,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import model_serializer
 from rich.table import Table
 
-from env.decisions.decisions import allocation_of, decision_sequence
+from experiments.bench.allocations import random_allocations
 from experiments.bench.network import BenchNetwork, load_bench_network
 from experiments.bench.standard_networks import NetworkName
 from experiments.settings.run_config import RunConfig
@@ -28,7 +27,7 @@ from hardware.worker.workbench import Workbench
 from quant.allocation import Allocation, LayerBits
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
-from quant.layers import MAX_BITS, MIN_BITS, LayerSpec
+from quant.layers import MAX_BITS, MIN_BITS
 from quant.network import QuantizedNetwork
 from quant.records.json_form import Plain
 
@@ -83,17 +82,6 @@ class Turnaround:
             "median_s": statistics.median(self.total_s),
             "ordinary_median_s": statistics.median(self.ordinary_s),
         }
-
-
-def random_allocations(layers: tuple[LayerSpec, ...], count: int, seed: int) -> list[Allocation]:
-    """Draw `count` different allocations with widths from 2 to 8; tied tensors stay tied."""
-    rng = np.random.default_rng(seed)
-    decisions = decision_sequence(layers)
-    found: dict[Allocation, None] = {}
-    while len(found) < count:
-        bits = rng.integers(MIN_BITS, MAX_BITS + 1, len(decisions)).tolist()
-        found[allocation_of(layers, bits)] = None
-    return list(found)
 
 
 def measure_turnaround(config: RunConfig, network: NetworkName | None = None) -> Turnaround:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import nn
 
+from experiments.bench.allocations import random_allocations
 from experiments.bench.peers.contender import Bits, Contender
-from experiments.bench.turnaround import random_allocations
 from hardware.graph.agreement import fixed_input
 from hardware.graph.random_codes import BitPair, reads_network_input, with_random_codes
 from hardware.kernels.planning.family_limits import family_shares

@@ -7,8 +7,9 @@ from rich.console import Console
 
 from env.testing import tied_layers
 from experiments.bench import command as bench
+from experiments.bench.allocations import random_allocations
 from experiments.bench.network import load_bench_network
-from experiments.bench.turnaround import Turnaround, draw_turnaround, random_allocations
+from experiments.bench.turnaround import Turnaround, draw_turnaround
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from experiments.terminal.progress import LiveProgress

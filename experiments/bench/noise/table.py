@@ -1,0 +1,116 @@
+"""Drawing of a noise bench: spreads, uniform allocations, and what a sum of effects explains."""
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+
+from experiments.bench.noise.additive import AdditiveModel
+from experiments.bench.noise.bootstrap import Floats
+from experiments.bench.noise.results import NoiseBench, accuracies, log_losses, losses
+from experiments.bench.noise.retraining import Retraining
+from experiments.bench.noise.seed_spread import SeedSpread
+
+
+def draw_noise(bench: NoiseBench) -> Group:
+    """Draw three tables, each with what its figures are of."""
+    return Group(_draw_spreads(bench), _draw_uniform(bench), _draw_additive(bench))
+
+
+def _draw_spreads(bench: NoiseBench) -> Table:
+    count = len(bench.random)
+    table = _table(
+        ("standard deviation", "accuracy", "loss"),
+        f"{bench.task}, seed {bench.seed}: accuracy in percentage points and loss in nats, on "
+        f"{bench.images} images of the search split. Over seeds: each allocation retrained in two "
+        f"orders of the same images, {count} random and {len(bench.uniform)} uniform ones; in "
+        "brackets 95 % of bootstrap samples of the allocations. Over images and allocations: of "
+        "the random ones; paired and unpaired: of the difference from all-8. Training was kept in "
+        f"{bench.trained} of their {2 * count} retrainings; the others ended where they began",
+    )
+    for name, spreads in (
+        ("over seeds, random", bench.seed_spreads),
+        ("over seeds, uniform", bench.uniform_seed_spreads),
+    ):
+        table.add_row(name, _interval(spreads.accuracy, 100, 2), _interval(spreads.loss, 1, 4))
+    images = bench.image_spreads
+    table.add_row("over images, one network", f"{100 * images.accuracy:.2f}", "")
+    for name, accuracy, loss in (
+        ("paired", images.paired_accuracy, images.paired_loss),
+        ("unpaired", images.unpaired_accuracy, images.unpaired_loss),
+    ):
+        table.add_row(f"over images, {name}", f"{100 * accuracy:.2f}", f"{loss:.4f}")
+    table.add_row(
+        "over allocations",
+        f"{100 * _deviation(accuracies(bench.random)):.2f}",
+        f"{_deviation(losses(bench.random)):.4f}",
+    )
+    return table
+
+
+def _interval(spread: SeedSpread, scale: float, digits: int) -> str:
+    deviation, low, high = (scale * each for each in (spread.deviation, spread.low, spread.high))
+    return f"{deviation:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def _deviation(figures: Floats) -> float:
+    return float(figures.mean(1).std(ddof=1))
+
+
+def _draw_uniform(bench: NoiseBench) -> Table:
+    table = _table(
+        ("uniform", "accuracy", "loss", "change", "paired", "unpaired", "bootstrap"),
+        "accuracy in percent, its change from all-8 in points, with the change's standard error: "
+        "paired, image by image (half an image at least); as if the two were scored on different "
+        "images; and from 1,000 bootstrap samples of the images. Again: in another order of the "
+        "training images",
+    )
+    for pair in bench.uniform:
+        for row in pair:
+            table.add_row(*_uniform_cells(row))
+    return table
+
+
+def _uniform_cells(row: Retraining) -> list[str]:
+    bits, difference = row.allocation.items[0][1].weight_bits, row.beside_all_8
+    return [
+        f"{bits} bits" + (", again" if row.order else ""),
+        f"{100 * row.accuracy.value:.2f}",
+        f"{row.accuracy.loss:.4f}",
+        f"{100 * difference.accuracy:+.2f}",
+        f"{100 * difference.accuracy_se:.3f}",
+        f"{100 * difference.accuracy_unpaired_se:.3f}",
+        f"{100 * row.beside_all_8_bootstrap.accuracy:.3f}",
+    ]
+
+
+def _draw_additive(bench: NoiseBench) -> Table:
+    table = _table(
+        ("additive model of", "R2", "R2 beyond noise", "error", "noise", "spread"),
+        f"one effect for each bit-width of each decision, summed: ridge regression on "
+        f"{len(bench.random)} random allocations, each left out in turn. They have "
+        f"{bench.decisions} decisions and so {bench.effects} effects: few allocations for many "
+        "effects make R2 low on any task, and more --pairs raise it. Noise: what the spread over "
+        "seeds leaves in the mean of two retrainings",
+    )
+    spreads, random = bench.seed_spreads, bench.random
+    for name, model, spread, figures, scale, digits in (
+        ("accuracy", bench.additive_accuracy, spreads.accuracy, accuracies(random), 100, 2),
+        ("log of loss", bench.additive_log_loss, spreads.log_loss, log_losses(random), 1, 4),
+    ):
+        deviations = (model.error, spread.variance_of_mean**0.5, _deviation(figures))
+        cells = [f"{scale * each:.{digits}f}" for each in deviations]
+        table.add_row(name, *_shares(model), *cells)
+    return table
+
+
+def _shares(model: AdditiveModel) -> list[str]:
+    return ["-" if share is None else f"{share:.2f}" for share in (model.r2, model.r2_beyond_noise)]
+
+
+def _table(columns: tuple[str, ...], caption: str) -> Table:
+    table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
+    first, *others = columns
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
