@@ -1,4 +1,4 @@
-"""python -m experiments.bench: how soon candidates are programs; how good, noisy, fast those are."""
+"""python -m experiments.bench: how soon candidates are programs, how good, noisy and fast."""
 
 import json
 from collections.abc import Sequence

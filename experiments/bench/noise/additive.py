@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.bench.noise.bootstrap import Floats
+from quant.layers import MIN_BITS
 
 _RIDGES = np.geomspace(1e-3, 1e3, 49)
-"""From almost least squares to almost the mean, for columns of zeros and ones."""
+"""From almost least squares to almost the mean, for columns between 0 and 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,10 +30,38 @@ class AdditiveModel:
     """Of each allocation, by the others."""
 
 
-def fit_additive(
-    choices: NDArray[np.int64], values: Floats, noise_variance: float
-) -> AdditiveModel:
-    """Fit ridge regression on the one-hot choices, with a constant that is not penalised.
+def width_columns(choices: NDArray[np.int64]) -> Floats:
+    """Return 0 or 1 for each bit-width of each decision: nothing is assumed but the sum.
+
+    Args:
+        choices: int64 `[allocations, decisions]`, bit-widths.
+
+    Returns:
+        float64 `[allocations, decisions * widths]`.
+    """
+    columns: Floats = (choices[:, :, None] == np.unique(choices)).astype(np.float64)
+    return columns.reshape(len(choices), -1)
+
+
+def noise_power_columns(choices: NDArray[np.int64]) -> Floats:
+    """Return the power of each decision's quantization noise, 1 at two bits and a quarter a bit on.
+
+    The expected loss follows it where noise is small and that of different tensors independent.
+
+    Source: Bennett 1948, "Spectra of Quantized Signals": power proportional to the step's square.
+
+    Args:
+        choices: int64 `[allocations, decisions]`, bit-widths.
+
+    Returns:
+        float64 `[allocations, decisions]`.
+    """
+    powers: Floats = np.exp2(2.0 * (MIN_BITS - choices))
+    return powers
+
+
+def fit_additive(columns: Floats, values: Floats, noise_variance: float) -> AdditiveModel:
+    """Fit ridge regression with a constant that is not penalised.
 
     What is left of an allocation where it is left out follows from the fit to all: its residual
     over one less its leverage.
@@ -41,16 +70,17 @@ def fit_additive(
     Method for Prediction" (PRESS); Golub, Heath and Wahba 1979, "Generalized Cross-Validation".
 
     Args:
-        choices: int64 `[allocations, decisions]`, bit-widths.
+        columns: float64 `[allocations, columns]`.
         values: float64 `[allocations]`.
         noise_variance: Of the values; what another measurement of the same allocations would not
             repeat.
     """
-    left_out = _left_out(_one_hot(choices), values)
+    left_out = _left_out(columns - columns.mean(0), values)
     ridge = min(left_out, key=lambda ridge: _mean_square(left_out[ridge]))
     count, deviations = len(values), values - values.mean()
     from_the_mean = _mean_square(deviations * count / (count - 1))
-    r2 = 1 - _mean_square(left_out[ridge]) / from_the_mean if from_the_mean else None
+    varies = bool(values.max() > values.min())
+    r2 = 1 - _mean_square(left_out[ridge]) / from_the_mean if varies else None
     variance = float(deviations @ deviations) / (count - 1)
     signal = variance - noise_variance
     return AdditiveModel(
@@ -60,14 +90,6 @@ def fit_additive(
         error=_mean_square(left_out[ridge]) ** 0.5,
         predictions=tuple((values - left_out[ridge]).tolist()),
     )
-
-
-def _one_hot(choices: NDArray[np.int64]) -> Floats:
-    """Return a column for each decision's width, each with mean 0."""
-    widths = np.unique(choices)
-    columns = (choices[:, :, None] == widths).reshape(len(choices), -1).astype(np.float64)
-    centred: Floats = columns - columns.mean(0)
-    return centred
 
 
 def _left_out(columns: Floats, values: Floats) -> dict[float, Floats]:

@@ -3,9 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from env.decisions.decisions import bits_of, decision_sequence
-from experiments.bench.noise.additive import AdditiveModel, fit_additive
+from experiments.bench.noise.additive import (
+    AdditiveModel,
+    fit_additive,
+    noise_power_columns,
+    width_columns,
+)
 from experiments.bench.noise.bootstrap import Floats
 from experiments.bench.noise.retraining import Retraining
 from experiments.bench.noise.seed_spread import SeedSpread, seed_spread
@@ -45,6 +51,16 @@ class ImageSpreads:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AdditiveModels:
+    """Sums of effects that explain one figure, the mean of both orders."""
+
+    widths: AdditiveModel
+    """One effect for each bit-width of each decision."""
+    noise_power: AdditiveModel
+    """One for each decision, times the power of its quantization noise."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NoiseBench:
     """How noisy and how additive a task is; spreads and models are of the random allocations."""
 
@@ -54,18 +70,19 @@ class NoiseBench:
     """Of the search split."""
     decisions: int
     """How many bit-widths an allocation decides."""
-    effects: int
-    """How many numbers an additive model has for them, beside its constant."""
+    widths: int
+    """How many effects a model with one for each bit-width of each decision has."""
     seed_spreads: SeedSpreads
+    trained_seed_spreads: SeedSpreads | None
+    """Of those of which a training was kept; the others end alike whatever the order is."""
     uniform_seed_spreads: SeedSpreads
     """Of the uniform allocations, few as they are."""
     image_spreads: ImageSpreads
     trained: int
     """How many of the retrainings were kept."""
-    additive_accuracy: AdditiveModel
-    """Of the accuracies, means of both orders."""
-    additive_log_loss: AdditiveModel
-    """Of the losses' natural logarithms, means of both orders."""
+    additive_accuracy: AdditiveModels
+    additive_log_loss: AdditiveModels
+    """Of the losses' natural logarithms."""
     uniform: tuple[Pair, ...]
     """From many bits to few."""
     random: tuple[Pair, ...]
@@ -82,23 +99,21 @@ def summarise(
     """Return what pairs of retrainings of one network show."""
     decisions = decision_sequence(layers)
     choices = np.array([bits_of(decisions, first.allocation) for first, _ in random])
+    trained = tuple(pair for pair in random if any(row.kept == "trained" for row in pair))
     spreads = _seed_spreads(random)
     return NoiseBench(
         task=task,
         seed=seed,
         images=random[0][0].accuracy.count,
         decisions=len(decisions),
-        effects=sum(len(np.unique(column)) - 1 for column in choices.T),
+        widths=sum(len(np.unique(column)) - 1 for column in choices.T),
         seed_spreads=spreads,
+        trained_seed_spreads=_seed_spreads(trained) if trained else None,
         uniform_seed_spreads=_seed_spreads(uniform),
         image_spreads=_image_spreads(random),
         trained=sum(row.kept == "trained" for pair in random for row in pair),
-        additive_accuracy=fit_additive(
-            choices, accuracies(random).mean(1), spreads.accuracy.variance_of_mean
-        ),
-        additive_log_loss=fit_additive(
-            choices, log_losses(random).mean(1), spreads.log_loss.variance_of_mean
-        ),
+        additive_accuracy=_fit(choices, accuracies(random), spreads.accuracy),
+        additive_log_loss=_fit(choices, log_losses(random), spreads.log_loss),
         uniform=uniform,
         random=random,
     )
@@ -125,6 +140,14 @@ def _seed_spreads(pairs: tuple[Pair, ...]) -> SeedSpreads:
         accuracy=seed_spread(accuracies(pairs)),
         loss=seed_spread(losses(pairs)),
         log_loss=seed_spread(log_losses(pairs)),
+    )
+
+
+def _fit(choices: NDArray[np.int64], figures: Floats, spread: SeedSpread) -> AdditiveModels:
+    values, noise_variance = figures.mean(1), spread.variance_of_mean
+    return AdditiveModels(
+        widths=fit_additive(width_columns(choices), values, noise_variance),
+        noise_power=fit_additive(noise_power_columns(choices), values, noise_variance),
     )
 
 

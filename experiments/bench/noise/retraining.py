@@ -14,7 +14,7 @@ from quant.convert import convert
 from quant.layers import MAX_BITS
 from quant.retraining.accuracy import Accuracy, ImageScores, integer_scores
 from quant.retraining.paired import PairedDifference, paired
-from quant.retraining.retrainer import Kept
+from quant.retraining.retrained import Kept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

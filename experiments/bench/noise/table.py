@@ -25,12 +25,16 @@ def _draw_spreads(bench: NoiseBench) -> Table:
         f"orders of the same images, {count} random and {len(bench.uniform)} uniform ones; in "
         "brackets 95 % of bootstrap samples of the allocations. Over images and allocations: of "
         "the random ones; paired and unpaired: of the difference from all-8. Training was kept in "
-        f"{bench.trained} of their {2 * count} retrainings; the others ended where they began",
+        f"{bench.trained} of their {2 * count} retrainings; the others ended where they began. "
+        "Trained ones: random allocations with a training that was kept",
     )
     for name, spreads in (
         ("over seeds, random", bench.seed_spreads),
+        ("over seeds, trained ones", bench.trained_seed_spreads),
         ("over seeds, uniform", bench.uniform_seed_spreads),
     ):
+        if spreads is None:
+            continue
         table.add_row(name, _interval(spreads.accuracy, 100, 2), _interval(spreads.loss, 1, 4))
     images = bench.image_spreads
     table.add_row("over images, one network", f"{100 * images.accuracy:.2f}", "")
@@ -85,21 +89,22 @@ def _uniform_cells(row: Retraining) -> list[str]:
 
 def _draw_additive(bench: NoiseBench) -> Table:
     table = _table(
-        ("additive model of", "R2", "R2 beyond noise", "error", "noise", "spread"),
-        f"one effect for each bit-width of each decision, summed: ridge regression on "
-        f"{len(bench.random)} random allocations, each left out in turn. They have "
-        f"{bench.decisions} decisions and so {bench.effects} effects: few allocations for many "
+        ("sum of effects", "R2", "R2 beyond noise", "error", "noise", "spread"),
+        f"Ridge regression, each of {len(bench.random)} random allocations left out in turn. "
+        f"Widths: an effect for each bit-width of the {bench.decisions} decisions, {bench.widths} "
+        "in all. Noise power: an effect for each decision times 4^-bits. Few allocations for many "
         "effects make R2 low on any task, and more --pairs raise it. Noise: what the spread over "
         "seeds leaves in the mean of two retrainings",
     )
     spreads, random = bench.seed_spreads, bench.random
-    for name, model, spread, figures, scale, digits in (
+    for name, models, spread, figures, scale, digits in (
         ("accuracy", bench.additive_accuracy, spreads.accuracy, accuracies(random), 100, 2),
         ("log of loss", bench.additive_log_loss, spreads.log_loss, log_losses(random), 1, 4),
     ):
-        deviations = (model.error, spread.variance_of_mean**0.5, _deviation(figures))
-        cells = [f"{scale * each:.{digits}f}" for each in deviations]
-        table.add_row(name, *_shares(model), *cells)
+        for effects, model in (("widths", models.widths), ("noise power", models.noise_power)):
+            deviations = (model.error, spread.variance_of_mean**0.5, _deviation(figures))
+            cells = [f"{scale * each:.{digits}f}" for each in deviations]
+            table.add_row(f"{name}, {effects}", *_shares(model), *cells)
     return table
 
 

@@ -66,7 +66,7 @@ def test_the_document_has_what_is_printed(folder: Path) -> None:
         assert drawn["accuracy"] == pytest.approx(paired["accuracy_se"], rel=0.1)
         assert drawn["loss"] == pytest.approx(paired["loss_se"], rel=0.1)
     assert document["seed_spreads"]["loss"]["deviation"] > 0
-    assert document["additive_log_loss"]["r2"] is not None
+    assert document["additive_log_loss"]["noise_power"]["r2"] is not None
 
 
 def test_what_was_retrained_is_not_retrained_again(
