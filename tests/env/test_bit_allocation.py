@@ -12,10 +12,14 @@ from stable_baselines3.common.env_checker import check_env as sb3_check
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
 from env.errors import ActionError, BudgetError
+from env.evaluating.env_config import EnvConfig
+from env.evaluating.evaluator import Evaluator
 from env.practice.scales import Scales
 from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
 from quant.allocation import Allocation
 from quant.records.json_form import to_plain
+from quant.retraining.finetune_config import FinetuneConfig
+from tests.env.conftest import SmallDigits
 
 CHOICES = (2, 3, 4, 6, 8)
 
@@ -85,6 +89,35 @@ def test_all_eight_earns_nothing() -> None:
     for _ in env.decisions:
         *_, reward, _, _, _ = env.step(np.int64(CHOICES.index(8)))
     assert reward == 0.0
+
+
+def test_the_last_step_says_whether_the_retraining_was_kept(small_digits: SmallDigits) -> None:
+    layers = small_digits.network.layers
+    evaluator = Evaluator(
+        small_digits.network.clone(),
+        small_digits.device,
+        small_digits.task.train,
+        small_digits.task.search,
+        EnvConfig(finetune=FinetuneConfig(steps=30, held_back_images=200)),
+        seed=0,
+        limit=2,
+    )
+    env = BitAllocationEnv(
+        layers=layers,
+        bit_choices=CHOICES,
+        budget=Budget(),
+        evaluator=evaluator,
+        table=small_digits.table,
+        sensitivities=formula_sensitivities(layers),
+        reference=evaluator.evaluate([Allocation.uniform(layers, 8)])[0],
+    )
+    env.reset()
+    for decided in range(len(env.decisions)):
+        *_, info = env.step(np.int64(0))
+        assert (info["kept"] is None) == (decided + 1 < len(env.decisions))
+    retraining = info["evaluation"].retraining
+    assert info["kept"] == retraining.kept == "trained"
+    assert retraining.trained_loss < retraining.start_loss
 
 
 def test_illegal_action_is_refused_with_what_is_legal() -> None:

@@ -41,6 +41,17 @@ def test_every_class_is_split_and_brighter_than_the_one_before(folder: Path) -> 
     assert len(load(folder, per_class=4).train) == 9
 
 
+def test_training_images_of_all_classes_come_first(folder: Path) -> None:
+    train = load(folder).train
+    first = train.labels[:9]  # of the 27 that a folder lists class by class
+    assert set(first.tolist()) == {0, 1, 2}
+    means = (train.images.mean(1) * 0.225 + 0.45).mean((1, 2)) * 255
+    brightness = torch.tensor([45.0, 125.0, 205.0])
+    nearest = (means[:, None] - brightness).abs().argmin(1)
+    assert torch.equal(nearest, train.labels), "images keep their labels"
+    assert torch.equal(load(folder).train.labels, train.labels), "always so"
+
+
 def test_a_network_gets_the_images_its_weights_expect(folder: Path) -> None:
     plain, lite = load(folder), load(folder, network="efficientnet-lite0")
     pixels = plain.test.images[0, 0] * 0.229 + 0.485

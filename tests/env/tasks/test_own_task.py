@@ -9,6 +9,7 @@ import torch
 
 from env.errors import TaskError
 from env.tasks import Task, TaskConfig, checkpoint_path, float_module, load_task
+from env.tasks.task import HELD_OUT
 from quant.errors import DataError
 
 CODE = """
@@ -23,6 +24,14 @@ def data():
     inputs = np.random.default_rng(0).normal(size=(100, 12)).astype("float32")
     labels = inputs[:, :3].argmax(1)
     return {"train": (inputs[:80], labels[:80]), "test": (inputs[80:], labels[80:])}
+
+def by_class():
+    labels = np.repeat([0, 1, 2], 50)
+    inputs = np.stack([labels, np.arange(150)], 1).astype("float32")
+    return {"train": (inputs, labels), "test": (inputs[:3], labels[:3])}
+
+def by_class_with_search():
+    return by_class() | {"search": by_class()["test"]}
 
 def uneven():
     return {"train": (torch.zeros(3, 2), torch.zeros(4).long()), "test": (1, 2)}
@@ -66,6 +75,19 @@ def test_own_data_are_split_and_the_network_trains(module: Path) -> None:
     moved = trained.state_dict()
     assert any((moved[name] != value).any() for name, value in made.items()), "training moves it"
     assert not checkpoint_path(untrained, 0).exists()
+
+
+@pytest.mark.parametrize(("data", "left"), [("by_class", 128), ("by_class_with_search", 150)])
+def test_data_sorted_by_class_are_mixed(module: Path, data: str, left: int) -> None:
+    task = own(data=f"my_own_task:{data}")
+    train = task.train
+    assert len(train) == left
+    assert len(train.images[:, 1].unique()) == left, "each once"
+    assert set(train.labels[:64].tolist()) == {0, 1, 2}
+    assert min(train.labels[:64].bincount().tolist()) >= 8
+    assert torch.equal(train.images[:, 0], train.labels.float()), "inputs keep their labels"
+    assert torch.equal(own(data=f"my_own_task:{data}").train.images, train.images), "always so"
+    assert (task.search_origin == HELD_OUT) == (data == "by_class")
 
 
 def test_a_changed_network_or_changed_data_is_trained_again(module: Path) -> None:

@@ -17,6 +17,7 @@ from experiments.report.command import main, write_report
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from quant.allocation import Allocation, LayerBits
 from quant.records.json_form import to_plain
+from quant.retraining.retrained import Retrained
 from tests.experiments.run_folders import begin, evaluations, make_run
 
 SECTIONS = (
@@ -118,7 +119,10 @@ def test_the_page_loads_nothing(tmp_path: Path) -> None:
 def test_numbers_are_those_of_results_json(tmp_path: Path) -> None:
     run = make_run(tmp_path).path
     page = Page(write_report([run]).read_text())
-    rows = {row[0]: row for row in page.rows if len(row) == 9}
+    of_results = [
+        row for row in page.rows if len(row) == 10 and row[-1] in ("source", "simulated", "-")
+    ]
+    rows = {row[0]: row for row in of_results}
     expected = json.loads((run / "results.json").read_text())["rows"]
     assert set(rows) == {"", *(row["name"] for row in expected)}
     for row in expected:
@@ -126,16 +130,17 @@ def test_numbers_are_those_of_results_json(tmp_path: Path) -> None:
         accuracy, _, error = shown[1].partition(" ± ")
         assert float(accuracy) == pytest.approx(100 * row["accuracy"], abs=0.005)
         assert float(error) == pytest.approx(100 * row["accuracy_se"], abs=0.005)
-        assert int(re.sub(r"\s", "", shown[5])) == row["model_bytes"]
+        assert int(re.sub(r"\s", "", shown[6])) == row["model_bytes"]
         if row["latency_ms"] is None:
-            assert shown[2:5] == ["-", "-", "-"]
+            assert shown[2:6] == ["-", "-", "-", "-"]
             continue
         paired = row["beside_reference"]
         assert shown[2] == f"{100 * paired['accuracy']:+.2f} ± {100 * paired['accuracy_se']:.2f}"
-        assert float(shown[3]) == pytest.approx(row["latency_ms"], abs=5e-5)
-        assert float(shown[4]) == pytest.approx(row["latency_iqr_ms"], abs=5e-5)
-        assert shown[7] == ("yes" if row["inside_budget"] else "no")
-        assert shown[8] == row["source"]
+        assert shown[3] == row["kept"]
+        assert float(shown[4]) == pytest.approx(row["latency_ms"], abs=5e-5)
+        assert float(shown[5]) == pytest.approx(row["latency_iqr_ms"], abs=5e-5)
+        assert shown[8] == ("yes" if row["inside_budget"] else "no")
+        assert shown[9] == row["source"]
 
 
 def test_a_simulated_run_says_so_first(tmp_path: Path) -> None:
@@ -146,6 +151,34 @@ def test_a_simulated_run_says_so_first(tmp_path: Path) -> None:
         file = run.path / name
         file.write_text(file.read_text().replace('"simulated"', '"measured"'))
     assert "are simulated, not measured" not in write_report([run.path]).read_text()
+
+
+def test_what_retraining_kept_and_where_the_search_split_came_from_is_told(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    failed = evaluations(("first", "second"))[3]
+    for index, kept in enumerate(("trained", "start", "trained"), start=4):
+        retrained = Retrained(kept=kept, start_loss=0.5, trained_loss=0.4)  # type: ignore[arg-type]
+        run.append_evaluation(replace(failed, index=index, retraining=retrained))
+    results = json.loads((run.path / files.RESULTS).read_text())
+    run.write_json(files.RESULTS, {**results, "search_origin": "held out <by> us"})
+    page = Page(write_report([run.path]).read_text())
+    text = " ".join("".join(page.texts).split())
+    assert "The retraining of 2 evaluations made them better" in text
+    assert "was kept; 1 are as they were before their first step." in text
+    assert "Search split: held out <by> us." in text
+    by_number = {row[0]: row for row in page.rows if len(row) == 9 and "asked by" not in row}
+    assert [by_number[str(number)][5] for number in range(4, 8)] == [
+        "-",
+        "trained",
+        "start",
+        "trained",
+    ]
+
+
+def test_a_run_of_before_tells_neither(tmp_path: Path) -> None:
+    text = write_report([make_run(tmp_path).path]).read_text()
+    assert "The retraining of" not in text
+    assert "Search split:" not in text
 
 
 def test_the_reason_of_an_unstable_timing_and_of_a_failure_is_shown(tmp_path: Path) -> None:

@@ -167,6 +167,27 @@ def test_every_evaluation_is_paired_with_the_reference_in_every_record(
         )
 
 
+def test_every_record_says_whether_a_retraining_was_kept(
+    finished: Path, lines: list[dict[str, Any]]
+) -> None:
+    for line in lines:
+        retraining = line["retraining"]
+        better = retraining["trained_loss"] < retraining["start_loss"]
+        assert retraining["kept"] == ("trained" if better else "start")
+    results = json.loads((finished / "results.json").read_text())
+    assert results["search_origin"] == "360 of the images, not trained on"
+    rows = {row["name"]: row for row in results["rows"]}
+    assert rows["float"]["kept"] == ""
+    assert rows["uniform 8"]["kept"] == lines[0]["retraining"]["kept"]
+    with (finished / "results.csv").open() as file:
+        for line in csv.DictReader(file):
+            assert line["kept"] == rows[line["name"]]["kept"]
+    page = " ".join((finished / "report.html").read_text().split())
+    kept = [line["retraining"]["kept"] for line in lines].count("trained")
+    assert f"The retraining of {kept} evaluations" in page
+    assert "Search split: 360 of the images, not trained on." in page
+
+
 def test_evaluate_retrains_and_scores_on_the_test_split(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,6 +208,10 @@ def test_evaluate_retrains_and_scores_on_the_test_split(
     assert rows["float"]["beside_reference"]["loss_se"] > 0.0
     best = json.loads((finished / "best_allocation.json").read_text())
     assert document["allocations"]["best found"] == best
+    assert list(document["retraining"]) == names[2:]
+    for name, retraining in document["retraining"].items():
+        assert retraining["kept"] == rows[name]["kept"]
+        assert retraining["start_loss"] is not None
 
 
 def test_evaluate_refuses_what_is_no_run(
