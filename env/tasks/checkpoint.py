@@ -25,8 +25,8 @@ _CHECKPOINT_VERSION = 1
 KEY = "key"
 
 
-def _checkpoint_folder() -> Path:
-    """Return the folder of float checkpoints."""
+def checkpoint_folder() -> Path:
+    """Return the folder of float checkpoints, made when one is kept."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "bitalloc" / "checkpoints"
 
@@ -35,7 +35,7 @@ def checkpoint_path(task: Task, seed: int) -> Path:
     """Return where the checkpoint of a task and seed is kept."""
     digest = hashlib.sha256(_key(task, seed).encode()).hexdigest()[:16]
     network = re.sub(r"[^A-Za-z0-9.-]+", "-", task.network)
-    return _checkpoint_folder() / f"{task.name}-{network}-s{seed}-{digest}.safetensors"
+    return checkpoint_folder() / f"{task.name}-{network}-s{seed}-{digest}.safetensors"
 
 
 def float_module(task: Task, seed: int, *, progress: Progress | None = None) -> nn.Module:
