@@ -11,14 +11,15 @@ import torch
 import tyro
 
 from env.evaluating.stored_accuracies import code_digest
-from experiments.errors import cannot_write
+from experiments.errors import ConfigError, RunFolderError, cannot_write
 from experiments.record.environment_facts import environment_facts
 from experiments.settings.command_line import Command, command_line, run_typed
 from experiments.stages.network_setup import set_up_network
 from experiments.terminal.progress import LiveProgress
 from quant.records.json_form import to_plain
+from quant.records.ranges import Count, check_ranges
 from tools.retraining_table.cells import FLOAT, Cells
-from tools.retraining_table.markdown import table_markdown
+from tools.retraining_table.markdown import footnote, table_markdown
 from tools.retraining_table.measuring import Measuring
 from tools.retraining_table.subjects import SUBJECTS, Subject, SubjectName
 from tools.retraining_table.table import NetworkRows, rows_of
@@ -44,12 +45,16 @@ class TableOptions:
     """Which networks, in their order."""
     bits: tuple[int, ...] = (8, 4, 3, 2)
     """Uniform widths."""
-    seeds: int = 3
+    seeds: Count = 3
     """Runs of what is random: with the seeds from 0."""
-    search_images: int = 2000
+    search_images: Count = 2000
     """Most images of the search split that rates are chosen on."""
     keep_older: Literal["none", "rivals", "all"] = "none"
     """Whose cells count though the retraining's code has changed since."""
+
+    def __post_init__(self) -> None:
+        """Refuse a table of no seed or no image."""
+        check_ranges(self, "", ConfigError)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -74,8 +79,11 @@ def _work(options: TableOptions, typed: str) -> None:
             continue
         networks.append(_rows(subject, cells, options, commit))
         _write(options.json, _document(networks, cells, options, typed))
+    if not networks:
+        raise RunFolderError("expected a network that can be measured here, found none of them")
     if options.markdown:
-        print(table_markdown(networks), end="")
+        print(table_markdown(networks))
+        print(footnote(_document(networks, cells, options, typed)))
     print(f"written to {options.json}")
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from env.tasks.fashion_mnist import fashion_mnist_task
 from env.tasks.preprocessing import Preprocessing
+from env.tasks.task import Task
 from quant.errors import DataError
 
 SHARED_DATA = "BITALLOC_SHARED_DATA"
@@ -31,23 +32,17 @@ _CIFAR = Preprocessing(largest=255.0, mean=(0.485, 0.456, 0.406), deviation=(0.2
 
 def fashion_mnist() -> Data:
     """Return 50,000 training images, the next 6,000 to search on, and the published test images."""
-    task = fashion_mnist_task()
-    search = (task.search.images[:_FASHION_SEARCH], task.search.labels[:_FASHION_SEARCH])
-    return {
-        "train": (task.train.images, task.train.labels),
-        "search": search,
-        "test": (task.test.images, task.test.labels),
-    }
+    return _parts(fashion_mnist_task())
 
 
 def raw_fashion_mnist() -> Data:
     """Return the images of `fashion_mnist` as pixels 0..255."""
-    as_inputs = fashion_mnist_task().preprocessing
-    assert as_inputs is not None
-    (mean,), (deviation,) = as_inputs.mean, as_inputs.deviation
+    task = fashion_mnist_task()
+    assert task.preprocessing is not None
+    (mean,), (deviation,) = task.preprocessing.mean, task.preprocessing.deviation
     return {
-        part: (((images * deviation + mean) * as_inputs.largest).round(), labels)
-        for part, (images, labels) in fashion_mnist().items()
+        part: (((images * deviation + mean) * task.preprocessing.largest).round(), labels)
+        for part, (images, labels) in _parts(task).items()
     }
 
 
@@ -98,6 +93,15 @@ def read_parts(archive: Path, parts: Iterable[str]) -> list[tuple[torch.Tensor, 
                 pixels = np.asarray(Image.open(io.BytesIO(file.read())).convert("RGB"))
                 found[part].append((label, name, pixels.transpose(2, 0, 1)))
     return [_as_split(sorted(images, key=lambda item: item[:2])) for images in found.values()]
+
+
+def _parts(task: Task) -> Data:
+    search = task.search
+    return {
+        "train": (task.train.images, task.train.labels),
+        "search": (search.images[:_FASHION_SEARCH], search.labels[:_FASHION_SEARCH]),
+        "test": (task.test.images, task.test.labels),
+    }
 
 
 def _as_split(images: list[tuple[str, str, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,6 +1,7 @@
 """The table as Markdown, for the docs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tools.retraining_table.table import NetworkRows, Row
 from tools.retraining_table.ways import COMPENSATED, NEAREST, OURS
@@ -19,6 +20,16 @@ def table_markdown(networks: Sequence[NetworkRows]) -> str:
         for number, row in enumerate(network.rows):
             lines.append(_line(["" if number else name, *_cells(row)]))
     return "\n".join(lines) + "\n"
+
+
+def footnote(document: Mapping[str, Any]) -> str:
+    """Return a sentence about what the table's file says of its making."""
+    commits = ", ".join(commit[:10] for commit in document["commits"])
+    return (
+        f"Commit {commits}; {', '.join(document['cpus'])}, one thread; "
+        f"{document['seconds'] / 60:.0f} minutes; {document['seeds']} seeds; rates chosen on at "
+        f"most {document['search_images']:,} images of the search split.\n"
+    )
 
 
 def _cells(row: Row) -> list[str]:
