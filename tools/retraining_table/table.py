@@ -118,7 +118,7 @@ def _row(bits: int, all_ways: Sequence[Way], measuring: Measuring) -> Row:
             reached[way.name] = _reached(way, config, search, cells[way.name])
     change = paired_change(cells[COMPENSATED][0], cells[OURS])
     if bits == MAX_BITS:
-        rival, behind = None, -change.mean
+        rival, behind = None, 0.0 - change.mean
         allowed = max(ALLOWED_LOSS, change.standard_error)
     else:
         rival = max(RIVALS, key=lambda name: reached[name].accuracy)
