@@ -122,7 +122,8 @@ class AMEDChain:
         return score_logits(logits, labels)
 
     def _enter(self, samples: int) -> None:
-        self._problem.ledger.add(training_samples=samples * self._retrainer.images_seen)
+        seen = self._retrainer.images_seen(carried_on=True)
+        self._problem.ledger.add(training_samples=samples * seen)
 
     def _notes(self) -> dict[str, Any]:
         return {

@@ -130,7 +130,7 @@ class QBitOptTraining:
         except TrainingError as error:
             _logger.warning("the bits of round %d stay as they are: %s", self._rounds, error)
             return False
-        self._images += self._retrainer.images_seen
+        self._images += self._retrainer.images_seen(carried_on=True)
         _logger.info("round %d at %s bits: %s", self._rounds, self._bits(), retrained)
         return True
 

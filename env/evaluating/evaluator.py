@@ -307,7 +307,9 @@ class Evaluator:
             error=result.error,
             cached=result.cached,
             proposer=trained.proposer,
-            training_samples=self._retrainer.images_seen,
+            training_samples=self._retrainer.images_seen(
+                carried_on=self._config.weights == "shared"
+            ),
             train_s=trained.train_s,
             build_s=result.build_s,
             measure_s=result.measure_s,

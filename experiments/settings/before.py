@@ -9,6 +9,7 @@ _PLAIN_RETRAINING: Mapping[str, Any] = {
     "clip_norm": 0.0,
     "averaging": 0.0,
     "teacher_weight": 0.0,
+    "views": 0,
     "compensation_images": 0,
     "held_back_images": 0,
 }

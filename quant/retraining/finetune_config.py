@@ -55,9 +55,9 @@ class FinetuneConfig:
     teacher_weight: Share = 0.5
     """Share of the loss that is the divergence from the float network's logits; the rest is
     cross-entropy with the labels. 1 needs no labels, 0 no teacher."""
-    views: Count = 4
+    views: Natural = 4
     """Augmented versions of each training image, where the float training augments; pass after pass
-    sees the next."""
+    sees the next. 0: images as they are."""
     compensation_images: Natural = 256
     """Training images over which weights are rounded so that their errors cancel, before the first
     step (see `quant.retraining.compensation`); 0: none. With no steps at all, quantization after

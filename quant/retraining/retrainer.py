@@ -10,7 +10,7 @@ from quant.network import QuantizedNetwork
 from quant.progress import Progress
 from quant.retraining.compensation import compensate
 from quant.retraining.finetune import finetune
-from quant.retraining.finetune_config import FinetuneConfig, images_seen
+from quant.retraining.finetune_config import FinetuneConfig, held_back_count, images_seen
 from quant.retraining.loop import Augment
 from quant.retraining.rates import output_deviations
 from quant.retraining.retrained import Retrained
@@ -55,10 +55,14 @@ class Retrainer:
         self._data = TrainingImages(images, labels, config, self._checkpoint, augment)
         self._deviations: dict[str, float] | None = None
 
-    @property
-    def images_seen(self) -> int:
-        """Training images that one retraining looks at, repeats counted."""
-        return images_seen(self.config, self._count)
+    def images_seen(self, *, carried_on: bool = False) -> int:
+        """Return how many training images one retraining looks at, repeats counted.
+
+        One that is carried on is compared with the checkpoint rounded to the nearest, too.
+        """
+        once_more = carried_on and self.config.steps > 0
+        held_back = held_back_count(self.config, self._count)
+        return images_seen(self.config, self._count) + (held_back if once_more else 0)
 
     def retrain(
         self, network: QuantizedNetwork, *, seed: int, progress: Progress | None = None

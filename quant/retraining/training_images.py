@@ -43,8 +43,8 @@ class TrainingImages:
             )
         self._images, self._labels = images, labels
         self._trained_on, self._held_back = order[held_back:], order[:held_back]
-        self._teacher, self._augment = teacher, augment
-        self._views = config.views if augment else 1
+        self._teacher, self._augment = teacher, augment if config.views else None
+        self._views = config.views if self._augment else 1
         self._logits: dict[tuple[int, int], torch.Tensor] = {}
 
     def __len__(self) -> int:

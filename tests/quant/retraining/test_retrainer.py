@@ -119,6 +119,13 @@ def test_the_teacher_looks_at_each_view_once(network: QuantizedNetwork, digits: 
     assert same(first, second)
 
 
+def test_no_views_are_the_images_themselves(network: QuantizedNetwork, digits: Any) -> None:
+    config = FinetuneConfig(**{**plain(QUICK), "views": 0})
+    data = make(network, digits, config, augment=lambda images, generator: -images)._data
+    images, _, _ = data.batch(torch.arange(5), passed=3)
+    assert torch.equal(images, data.first(5))
+
+
 def test_weights_that_fell_behind_are_not_carried_on(
     network: QuantizedNetwork, digits: Any
 ) -> None:
