@@ -56,7 +56,10 @@ class Problems:
         log_folder: Path | None = None,
     ) -> SearchProblem:
         """Return a problem whose limits lie so far on the way from all-2 to all-8."""
-        config = EnvConfig(bit_choices=CHOICES, finetune=FinetuneConfig(steps=2))
+        config = EnvConfig(
+            bit_choices=CHOICES,
+            finetune=FinetuneConfig(steps=2, compensation_images=16, held_back_images=32),
+        )
         device = SimulatedDevice(ProtocolConfig(repeats=5))
         layers = self.network.layers
         graphs = {bits: self._graph(bits) for bits in (2, 8)}

@@ -19,7 +19,7 @@ from quant.allocation import Allocation
 from quant.retraining.finetune_config import FinetuneConfig
 
 MakeProblem = Callable[..., SearchProblem]
-FEW = FinetuneConfig(steps=2)
+FEW = FinetuneConfig(steps=2, compensation_images=16, held_back_images=32)
 QUICK: dict[str, Any] = {
     "ppo": PPOConfig(warm_up_episodes=8, practice_episodes=2, rollout_episodes=4, environments=2),
     "amed": AMEDConfig(samples=3, finetune=FEW, validation_images=64),

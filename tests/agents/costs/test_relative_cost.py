@@ -22,7 +22,7 @@ from tests.agents.search_contract import search_by
 from tests.agents.test_searches import make_problem
 
 KINDS: tuple[CostKind, ...] = tuple(kind for kind in get_args(CostKind) if kind != "energy")
-FEW = FinetuneConfig(steps=2)
+FEW = FinetuneConfig(steps=2, compensation_images=16, held_back_images=32)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -29,7 +29,10 @@ from tests.agents.instances import allows, random_spending
 
 Problems = Callable[..., SearchProblem]
 QUICK = QBitOptConfig(
-    rounds=2, frozen_rounds=1, finetune=FinetuneConfig(steps=2), sensitivity_images=32
+    rounds=2,
+    frozen_rounds=1,
+    finetune=FinetuneConfig(steps=2, compensation_images=16, held_back_images=32),
+    sensitivity_images=32,
 )
 
 

@@ -36,7 +36,10 @@ def evaluator(
         device,
         small_digits.task.train,
         small_digits.task.search,
-        EnvConfig(accuracy_on=accuracy_on, finetune=FinetuneConfig(steps=3)),
+        EnvConfig(
+            accuracy_on=accuracy_on,
+            finetune=FinetuneConfig(steps=3, compensation_images=16, held_back_images=32),
+        ),
         seed=0,
         limit=8,
     )

@@ -40,7 +40,7 @@ def test_five_hundred_evaluations_in_one_process(capsys: pytest.CaptureFixture[s
     network = prepare_calibrated(TinyResidualNet(), images)
     split = Split(images=images, labels=network(images).argmax(1))
     protocol = ProtocolConfig(warmups=0, repeats=5, min_repeat_ms=0.2)
-    config = EnvConfig(finetune=FinetuneConfig(steps=1))
+    config = EnvConfig(finetune=FinetuneConfig(steps=1, compensation_images=8, held_back_images=8))
     with LocalDevice(TargetConfig(), protocol) as device:
         evaluator = Evaluator(network, device, split, split, config, seed=0, limit=EVALUATIONS)
         seen = set()

@@ -20,6 +20,7 @@ _LIMIT_S = 400.0
 _FLAGS = [
     *("--config", "experiments/configs/smoke.yaml", "--quiet", "--method", "random"),
     *("--evaluations", str(EVALUATIONS), "--env.bit-choices", "4", "8", "--no-tune"),
+    *("--env.finetune.compensation-images", "32", "--env.finetune.held-back-images", "50"),
     *("--env.finetune.steps", "20", "--protocol.repeats", "5", "--protocol.min-repeat-ms", "2"),
     *(
         "--protocol.timeout-s",

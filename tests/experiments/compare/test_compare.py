@@ -18,6 +18,7 @@ from quant.records.json_form import from_plain
 FLAGS = [
     *("--methods", "uniform", "random", "--budgets", "0.35", "0.7", "--seeds", "1"),
     *("--evaluations", "3", "--target.runner", "simulated", "--quiet"),
+    *("--env.finetune.compensation-images", "32", "--env.finetune.held-back-images", "50"),
     *("--env.finetune.steps", "2", "--final.steps", "4", "--env.bit-choices", "2", "4", "8"),
 ]
 

@@ -27,6 +27,7 @@ from tests.experiments.export.own_islands import data
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = [
     *("--method", "uniform", "--evaluations", "2", "--env.bit-choices", "4", "8", "--quiet"),
+    *("--env.finetune.compensation-images", "32", "--env.finetune.held-back-images", "50"),
     *("--env.finetune.steps", "2", "--final.steps", "10", "--protocol.repeats", "5"),
     *("--protocol.min-repeat-ms", "1", "--target.no-dot-product", "--no-tune"),
     *("--budget.latency-ratio", "1.5"),

@@ -21,7 +21,8 @@ quiet: true
 method: random
 target: {runner: simulated}
 protocol: {warmups: 0, repeats: 5}
-env: {bit_choices: [4, 8], calibration_images: 64, finetune: {steps: 1}}
+env: {bit_choices: [4, 8], calibration_images: 64,
+      finetune: {steps: 1, compensation_images: 32, held_back_images: 50}}
 final: {steps: 1}
 energy: {meter: modelled, modelled_w: 2.5}
 budget: {energy_ratio: 0.9}
@@ -31,7 +32,8 @@ evaluations: 4
 quiet: true
 target: {tune_s: 0.0}
 protocol: {warmups: 0, repeats: 5, min_repeat_ms: 0.5}
-env: {bit_choices: [4, 8], calibration_images: 64, finetune: {steps: 1},
+env: {bit_choices: [4, 8], calibration_images: 64,
+      finetune: {steps: 1, compensation_images: 32, held_back_images: 50},
       reward: {energy_weight: 1.0}}
 method: random
 energy: {meter: external, command: "date '+%s.%N J'", interval_s: 0.005, window_s: 0.1,

@@ -27,6 +27,7 @@ from quant.errors import BitAllocError
 
 SMALL = (
     *("--target.runner", "simulated", "--protocol.repeats", "5", "--quiet"),
+    *("--env.finetune.compensation-images", "32", "--env.finetune.held-back-images", "50"),
     *("--env.bit-choices", "2", "4", "8", "--env.finetune.steps", "1", "--method", "uniform"),
 )
 
