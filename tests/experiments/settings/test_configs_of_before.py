@@ -42,6 +42,7 @@ def plain(steps: int) -> FinetuneConfig:
         clip_norm=0.0,
         averaging=0.0,
         teacher_weight=0.0,
+        views=0,
         compensation_images=0,
         held_back_images=0,
     )
