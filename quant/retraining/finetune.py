@@ -76,13 +76,13 @@ def _loss(
     Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2, at
     temperature 1.
     """
-    images, labels, numbers = data.batch(positions, passed)
+    images, labels, key = data.batch(positions, passed)
     logits: torch.Tensor = network(images)
     loss = torch.zeros(())
     if teacher_weight < 1:
         loss = loss + (1 - teacher_weight) * functional.cross_entropy(logits, labels)
     if teacher_weight > 0:
-        taught = data.taught(images, numbers, passed).log_softmax(1)
+        taught = data.taught(images, key).log_softmax(1)
         divergence = functional.kl_div(
             logits.log_softmax(1), taught, log_target=True, reduction="batchmean"
         )

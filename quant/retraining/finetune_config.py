@@ -92,7 +92,7 @@ def images_seen(config: FinetuneConfig, count: int) -> int:
     """Return how many of `count` training images one retraining looks at, repeats counted.
 
     Those that weights are rounded over and those held back, which are scored before and after, are
-    among them; the teacher's logits of an image are computed once a run and are not.
+    among them; the teacher's logits of a batch are computed once a run and are not.
     """
     held_back = held_back_count(config, count)
     passes, steps = divmod(config.steps, -(-(count - held_back) // config.batch_size))

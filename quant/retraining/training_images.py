@@ -7,15 +7,18 @@ from quant.retraining.finetune_config import FinetuneConfig, held_back_count
 from quant.retraining.loop import Augment
 
 _SPLIT_SEED = 2026
-_TOGETHER = 256
-"""Images that the teacher looks at in one pass."""
+_ORDERS_KEPT = 2
+"""The teacher's logits are kept for so many orders of the images, each one retraining long."""
+
+BatchKey = tuple[int, bytes]
+"""The view and the numbers of a batch's images."""
 
 
 class TrainingImages:
     """The training split as retraining uses it: one part trained on, one held back, both fixed.
 
     An augmented image is one of `views` that its own number seeds: candidates of one search see the
-    same pixels, and the teacher looks at each once.
+    same pixels, and the teacher looks at each of their batches once.
     """
 
     def __init__(
@@ -45,7 +48,8 @@ class TrainingImages:
         self._trained_on, self._held_back = order[held_back:], order[:held_back]
         self._teacher, self._augment = teacher, augment if config.views else None
         self._views = config.views if self._augment else 1
-        self._logits: dict[tuple[int, int], torch.Tensor] = {}
+        self._logits: dict[BatchKey, torch.Tensor] = {}
+        self._batches_kept = _ORDERS_KEPT * config.steps
 
     def __len__(self) -> int:
         """Return the number of images that are trained on."""
@@ -62,7 +66,7 @@ class TrainingImages:
 
     def batch(
         self, positions: torch.Tensor, passed: int
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, BatchKey]:
         """Return a batch to train on.
 
         Args:
@@ -70,7 +74,7 @@ class TrainingImages:
             passed: How often the whole part was seen before; decides the view.
 
         Returns:
-            Images, labels int64 `[N]`, and the numbers that `taught` takes.
+            Images, labels int64 `[N]`, and the key that `taught` takes.
         """
         numbers = self._trained_on[positions]
         view = passed % self._views
@@ -79,19 +83,20 @@ class TrainingImages:
             images = torch.cat(
                 [self._view(image[None], int(n), view) for image, n in zip(images, numbers)]  # noqa: B905
             )
-        return images, self._labels[numbers], numbers
+        return images, self._labels[numbers], (view, numbers.numpy().tobytes())
 
     @torch.no_grad()
-    def taught(self, images: torch.Tensor, numbers: torch.Tensor, passed: int) -> torch.Tensor:
-        """Return the float network's logits of a batch, computed when first asked for."""
-        keys = [(int(number), passed % self._views) for number in numbers]
-        new = [position for position, key in enumerate(keys) if key not in self._logits]
-        for part in torch.tensor(new, dtype=torch.int64).split(_TOGETHER):
-            for position, logits in zip(
-                part.tolist(), self._teacher.float_logits(images[part]), strict=True
-            ):
-                self._logits[keys[position]] = logits.clone()
-        return torch.stack([self._logits[key] for key in keys])
+    def taught(self, images: torch.Tensor, key: BatchKey) -> torch.Tensor:
+        """Return the float network's logits of a batch, computed when first asked for.
+
+        Whole batches are kept, not images: the last bits of an image's logits depend on those
+        beside it, and must not depend on what was trained before, or no run could be resumed.
+        """
+        if key not in self._logits:
+            if len(self._logits) == self._batches_kept:
+                del self._logits[next(iter(self._logits))]  # the oldest
+            self._logits[key] = self._teacher.float_logits(images)
+        return self._logits[key]
 
     def _view(self, image: torch.Tensor, number: int, view: int) -> torch.Tensor:
         assert self._augment is not None

@@ -1,5 +1,6 @@
 """Training that never hurts: what is kept, what is asked of the teacher, and at which rates."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def test_a_training_that_ruins_the_network_leaves_it_where_it_began(
 ) -> None:
     at_bits(network, 4)
     start = network.clone()
-    retrainer = make(network, digits, FinetuneConfig(**{**plain(QUICK), "learning_rate": rate}))
+    retrainer = make(network, digits, replace(QUICK, learning_rate=rate))
     compensate(start, retrainer._data.first(48))
     retrained = retrainer.retrain(network, seed=0)
     assert retrained.kept == "start"
@@ -50,13 +51,9 @@ def test_a_training_that_ruins_the_network_leaves_it_where_it_began(
     assert retrained.trained_loss is None or retrained.trained_loss > retrained.start_loss
 
 
-def plain(config: FinetuneConfig) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in config.__dataclass_fields__}
-
-
 def test_a_training_that_helps_is_kept(network: QuantizedNetwork, digits: Any) -> None:
     at_bits(network, 2)
-    longer = FinetuneConfig(**{**plain(QUICK), "steps": 60})
+    longer = replace(QUICK, steps=60)
     retrained = make(network, digits, longer).retrain(network, seed=0)
     assert retrained.kept == "trained"
     assert retrained.start_loss is not None
@@ -68,7 +65,7 @@ def test_a_start_that_is_no_number_is_an_error(network: QuantizedNetwork, digits
     at_bits(network, 4)
     with torch.no_grad():
         network.layer("classifier").bias[0] = torch.nan
-    config = FinetuneConfig(**{**plain(QUICK), "compensation_images": 0})
+    config = replace(QUICK, compensation_images=0)
     with pytest.raises(TrainingError, match="finite loss before retraining, found nan"):
         make(network, digits, config).retrain(network, seed=0)
 
@@ -91,25 +88,34 @@ def test_a_fifth_of_few_images_is_held_back(network: QuantizedNetwork, digits: A
 def test_a_teacher_alone_needs_no_labels(network: QuantizedNetwork, digits: Any) -> None:
     at_bits(network, 3)
     twin = network.clone()
-    config = FinetuneConfig(**{**plain(QUICK), "teacher_weight": 1.0, "held_back_images": 0})
+    config = replace(QUICK, teacher_weight=1.0, held_back_images=0)
     make(network, digits, config).retrain(network, seed=1)
     wrong = digits.train_labels.roll(1)
     make(twin, digits, config, labels=wrong).retrain(twin, seed=1)
     assert same(network, twin)
 
 
-def test_the_teacher_looks_at_each_view_once(network: QuantizedNetwork, digits: Any) -> None:
+def note_what_the_teacher_sees(retrainer: Retrainer) -> list[int]:
+    """Return the numbers of images that the teacher looks at together from now on."""
     asked: list[int] = []
+    teacher = retrainer._data._teacher
+    float_logits = teacher.float_logits
 
+    def noted(x: torch.Tensor, **taps: Any) -> torch.Tensor:
+        asked.append(len(x))
+        return float_logits(x, **taps)
+
+    teacher.float_logits = noted  # type: ignore[method-assign]
+    return asked
+
+
+def test_the_teacher_looks_at_each_view_once(network: QuantizedNetwork, digits: Any) -> None:
     def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         return images + torch.randn(images.shape, generator=generator) * 0.1
 
     at_bits(network, 3)
     retrainer = make(network, digits, augment=augment)
-    float_logits = retrainer._data._teacher.float_logits
-    retrainer._data._teacher.float_logits = (  # type: ignore[method-assign]
-        lambda x, **taps: (asked.append(len(x)), float_logits(x, **taps))[1]  # type: ignore[func-returns-value]
-    )
+    asked = note_what_the_teacher_sees(retrainer)
     first, second = network.clone(), network.clone()
     retrainer.retrain(first, seed=0)
     seen = sum(asked)
@@ -119,8 +125,23 @@ def test_the_teacher_looks_at_each_view_once(network: QuantizedNetwork, digits: 
     assert same(first, second)
 
 
+def test_the_teacher_looks_at_whole_batches_whatever_it_saw_before(
+    network: QuantizedNetwork, digits: Any
+) -> None:
+    """A resumed run trains on without what the run before it had computed."""
+    at_bits(network, 3)
+    fresh, used = make(network, digits), make(network, digits)
+    twin = network.clone()
+    used.retrain(network.clone(), seed=5)
+    asked = note_what_the_teacher_sees(used)
+    used.retrain(twin, seed=0)
+    fresh.retrain(network, seed=0)
+    assert asked == [32] * 12
+    assert same(network, twin)
+
+
 def test_no_views_are_the_images_themselves(network: QuantizedNetwork, digits: Any) -> None:
-    config = FinetuneConfig(**{**plain(QUICK), "views": 0})
+    config = replace(QUICK, views=0)
     data = make(network, digits, config, augment=lambda images, generator: -images)._data
     images, _, _ = data.batch(torch.arange(5), passed=3)
     assert torch.equal(images, data.first(5))
@@ -142,7 +163,7 @@ def test_weights_that_fell_behind_are_not_carried_on(
 
 
 def test_weights_that_are_better_are_carried_on(network: QuantizedNetwork, digits: Any) -> None:
-    retrainer = make(network, digits, FinetuneConfig(**{**plain(QUICK), "steps": 40}))
+    retrainer = make(network, digits, replace(QUICK, steps=40))
     at_bits(network, 2)
     for seed in range(3):
         better, retrained = retrainer.carry_on(network, seed=seed)
