@@ -13,6 +13,7 @@ from agents.costs.relative_cost import RelativeCost
 from agents.costs.spending import Columns, Spending, spending_of
 from agents.search import SearchProblem
 from agents.training.training_file import TrainingFile
+from env.evaluating.evaluator import order_seed
 from hardware.measuring.lock import training_lock
 from quant.allocation import Allocation
 from quant.errors import TrainingError
@@ -97,11 +98,10 @@ class AMEDChain:
         config, problem = self._config, self._problem
         before = {name: value.clone() for name, value in self._network.state_dict().items()}
         self._network.set_allocation(spending.allocation(self._columns))
-        order = np.random.SeedSequence([self._seed, self._samples])
         threshold = problem.reference.accuracy - config.accuracy_drop
         try:
             better, _ = self._retrainer.carry_on(
-                self._network, seed=int(order.generate_state(1)[0])
+                self._network, seed=order_seed(self._seed, self._samples)
             )
         except TrainingError:
             # Weights that these bits ruined are not carried on; accuracy counts as none at all.

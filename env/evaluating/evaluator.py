@@ -38,6 +38,16 @@ _SCORED_TOGETHER = 1000
 OnEvaluation = Callable[[Evaluation], None]
 
 
+def order_seed(seed: int, number: int) -> int:
+    """Return what orders the training images of one retraining.
+
+    Args:
+        seed: Of the run.
+        number: Of the retraining in it; 0 for every evaluation that starts from the checkpoint.
+    """
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
 class Evaluator:
     """Evaluates allocations one after the other, and refuses more than its limit.
 
@@ -273,8 +283,7 @@ class Evaluator:
     def _train_and_score(
         self, allocation: Allocation
     ) -> tuple[DeployGraph, ImageScores, Retrained]:
-        order = np.random.SeedSequence([self._seed, self._start_at(allocation)])
-        seed, better = int(order.generate_state(1)[0]), self.network
+        seed, better = order_seed(self._seed, self._start_at(allocation)), self.network
         if self._config.weights == "reset":
             retraining = self._retrainer.retrain(better, seed=seed)
         else:

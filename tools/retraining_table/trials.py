@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
+from env.evaluating.evaluator import order_seed
 from env.tasks import Split
 from experiments.stages.network_setup import NetworkSetup
 from quant.allocation import Allocation
@@ -14,7 +14,6 @@ from quant.errors import ConvertError, TrainingError
 from quant.network import QuantizedNetwork
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.retrained import Kept
-from quant.retraining.retrainer import Retrainer
 from quant.torch_integer import integer_logits
 
 _TOGETHER = 250
@@ -41,7 +40,6 @@ class Trials:
     def __init__(self, setup: NetworkSetup) -> None:
         """Keep the network and its data, as the main job set them up."""
         self._setup = setup
-        self._retrainers: dict[FinetuneConfig, Retrainer] = {}
         self._trials: dict[tuple[int, FinetuneConfig, int], Trial] = {}
 
     def retrained(self, bits: int, config: FinetuneConfig, seed: int) -> Trial:
@@ -52,19 +50,14 @@ class Trials:
         return self._trials[key]
 
     def forget(self) -> None:
-        """Free what was trained, and the teacher's logits."""
+        """Free what was trained."""
         self._trials.clear()
-        self._retrainers.clear()
 
     def _retrain(self, bits: int, config: FinetuneConfig, seed: int) -> Trial:
-        if config not in self._retrainers:
-            self._retrainers[config] = self._setup.retrainer(config)
         network = self._setup.network.clone()
         network.set_allocation(Allocation.uniform(network.layers, bits))
-        # The seed that env/evaluating/evaluator.py makes of a run's, with `weights: reset`.
-        order = int(np.random.SeedSequence([seed, 0]).generate_state(1)[0])
         try:
-            done = self._retrainers[config].retrain(network, seed=order)
+            done = self._setup.retrainer(config).retrain(network, seed=order_seed(seed, 0))
         except TrainingError as error:
             return Trial(network=None, error=str(error))
         return Trial(network=network, kept=done.kept if config.steps else None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from env.evaluating.evaluator import order_seed
 from experiments.bench.noise.bootstrap import bootstrap
 from experiments.stages.network_setup import NetworkSetup
 from hardware.measuring.lock import training_lock
@@ -93,8 +94,3 @@ def bootstrap_errors(candidate: ImageScores, reference: ImageScores) -> Bootstra
     ).numpy()
     accuracy, loss = np.std(bootstrap(differences, lambda drawn: drawn.mean(0)), axis=0, ddof=1)
     return BootstrapErrors(accuracy=float(accuracy), loss=float(loss))
-
-
-def order_seed(seed: int, order: int) -> int:
-    """Return what orders the training images; order 0 is that of evaluations."""
-    return int(np.random.SeedSequence([seed, order]).generate_state(1)[0])
