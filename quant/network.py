@@ -409,6 +409,10 @@ class QuantizedNetwork(nn.Module):
         for name in stale:
             self._initialise_tensor(name, [self._tensor_bits[name]], values)
 
+    def copy_state(self) -> dict[str, torch.Tensor]:
+        """Return weights, steps and scales as they are now, for `load_state_dict` to go back to."""
+        return {name: value.clone() for name, value in self.state_dict().items()}
+
     def clone(self) -> "QuantizedNetwork":
         """Return an independent copy, calibration images shared."""
         calibration, self._calibration = self._calibration, None

@@ -96,7 +96,7 @@ class AMEDChain:
 
     def _score(self, spending: Spending) -> float:
         config, problem = self._config, self._problem
-        before = {name: value.clone() for name, value in self._network.state_dict().items()}
+        before = self._network.copy_state()
         self._network.set_allocation(spending.allocation(self._columns))
         threshold = problem.reference.accuracy - config.accuracy_drop
         try:

@@ -101,7 +101,6 @@ class Evaluator:
         )
         self._config = config
         self._seed = seed
-        self._start = _copy_of(network)
         self._past = deque(past)
         self._accuracies = accuracies if config.weights == "reset" else None
         self._reference = ReferenceScores(network.layers, accuracies)
@@ -207,7 +206,7 @@ class Evaluator:
     def _train_one(self, allocation: Allocation) -> "_Trained":
         """Retrain and convert one candidate; a failure is its result."""
         started = time.perf_counter()
-        before = _copy_of(self.network)
+        before = self.network.copy_state()
         graph, scored, result = None, None, None
         try:
             with training_lock():
@@ -273,7 +272,7 @@ class Evaluator:
         """Put the network where a retraining begins; return the number that orders its images."""
         number = len(self.evaluations)
         if self._config.weights == "reset":
-            self.network.load_state_dict(self._start)
+            self._retrainer.reset(self.network)
             # The same images in the same order for every candidate: equal candidates are equal, and
             # others differ by their bits.
             number = 0
@@ -342,7 +341,3 @@ class _Trained:
         """The converted network."""
         assert self.converted is not None
         return self.converted
-
-
-def _copy_of(network: QuantizedNetwork) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in network.state_dict().items()}

@@ -10,7 +10,7 @@ from env.evaluating.accounting import TABLE_ROW
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.ranking import rank
 from experiments.stages.measured import graph_of
-from experiments.stages.network_setup import NetworkSetup, float_scores
+from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.results_table import ResultRow, float_row, quantized_row
 from experiments.stages.selection import Choice, choose, reconsider
 from experiments.stages.side_by_side import time_side_by_side
@@ -100,7 +100,7 @@ def conclude(
 
     choice = choose(candidates, problem.budget, measure)
     choice = reconsider(choice, candidates, problem.budget, timed, order)
-    whole = float_scores(setup.module, setup.task.search)
+    whole = setup.float_search_scores()
     beside_reference = problem.evaluator.beside_reference(whole)
     rows = [float_row(problem.layers, whole.accuracy, beside_reference)]
     rows += [

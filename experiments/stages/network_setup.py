@@ -32,6 +32,9 @@ class NetworkSetup:
     network: QuantizedNetwork
     """Calibrated, at the float checkpoint. Never trained: whoever trains takes a clone."""
     _retrainers: dict[FinetuneConfig, Retrainer] = field(default_factory=dict)
+    _search_scores: list[ImageScores] = field(default_factory=list)
+    """None or one: those of the float network. Like the retrainers, copies that differ in their
+    configuration alone share it."""
 
     def retrainer(self, config: FinetuneConfig) -> Retrainer:
         """Return what retrains the network's clones on the training split, one for each config."""
@@ -41,6 +44,12 @@ class NetworkSetup:
                 self.network, train.images, train.labels, config, augment=augment
             )
         return self._retrainers[config]
+
+    def float_search_scores(self) -> ImageScores:
+        """Return what the float network makes of each image of the search split, computed once."""
+        if not self._search_scores:
+            self._search_scores.append(float_scores(self.module, self.task.search))
+        return self._search_scores[0]
 
     @property
     def search_origin(self) -> str:

@@ -23,7 +23,7 @@ from env.tasks.checkpoint import data_digest, source_of
 from experiments.record.shared_weights import SharedWeights
 from experiments.stages.env_sensitivities import EnvSensitivities
 from experiments.stages.measured import Measured
-from experiments.stages.network_setup import NetworkSetup, float_scores
+from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.places import Places
 from experiments.stages.recorder import Recorder
 from hardware.errors import BuildError
@@ -203,7 +203,7 @@ def _problem(
 
 def _warn_of_reference(evaluator: Evaluator, setup: NetworkSetup) -> None:
     """Say before the search if the reference, which all is compared with, lost to float."""
-    beside = evaluator.beside_reference(float_scores(setup.module, setup.task.search))
+    beside = evaluator.beside_reference(setup.float_search_scores())
     if beside is not None and beside.accuracy > beside.accuracy_se:
         _say(
             f"the all-8-bit reference is {100 * beside.accuracy:.2f} ± "

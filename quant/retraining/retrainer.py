@@ -64,6 +64,10 @@ class Retrainer:
         held_back = held_back_count(self.config, self._count)
         return images_seen(self.config, self._count) + (held_back if once_more else 0)
 
+    def reset(self, network: QuantizedNetwork) -> None:
+        """Put a network of the same kind back to the float checkpoint; its allocation stays."""
+        network.load_state_dict(self._checkpoint.state_dict())
+
     def retrain(
         self, network: QuantizedNetwork, *, seed: int, progress: Progress | None = None
     ) -> Retrained:
@@ -81,7 +85,7 @@ class Retrainer:
                 no images are held back.
         """
         self._compensate(network)
-        start = {name: value.clone() for name, value in network.state_dict().items()}
+        start = network.copy_state()
         start_loss = self._held_back_loss(network)
         retrained = self._train(network, start_loss, seed, progress)
         if retrained.kept == "start":
@@ -117,7 +121,7 @@ class Retrainer:
             return network, retrained
         reached = retrained.trained_loss
         if nearest_loss is not None and (reached is None or reached > nearest_loss):
-            network.load_state_dict(self._checkpoint.state_dict())
+            self.reset(network)
         return fresh, retrained
 
     def _compensate(self, network: QuantizedNetwork) -> None:
