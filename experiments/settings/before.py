@@ -11,6 +11,7 @@ _PLAIN_RETRAINING: Mapping[str, Any] = {
     "teacher_weight": 0.0,
     "views": 0,
     "compensation_images": 0,
+    "scale_images": 0,
     "held_back_images": 0,
 }
 """Schema 1 retrained by plain descent on labels, at the rates that it names, and kept the end."""

@@ -64,6 +64,31 @@ def finetune(
     return result_of(losses, started)
 
 
+def training_loss(
+    logits: torch.Tensor, labels: torch.Tensor, taught: torch.Tensor | None, teacher_weight: float
+) -> torch.Tensor:
+    """Return cross-entropy with the labels, divergence from the teacher, or a mean of both.
+
+    Args:
+        logits: float32 `[N, classes]`.
+        labels: int64 `[N]`; looked at only where `teacher_weight` is below 1.
+        taught: The float network's logits, as `logits`; None where `teacher_weight` is 0.
+        teacher_weight: Share of the divergence.
+
+    Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2, at
+    temperature 1.
+    """
+    loss = torch.zeros(())
+    if teacher_weight < 1:
+        loss = loss + (1 - teacher_weight) * functional.cross_entropy(logits, labels)
+    if taught is not None and teacher_weight > 0:
+        divergence = functional.kl_div(
+            logits.log_softmax(1), taught.log_softmax(1), log_target=True, reduction="batchmean"
+        )
+        loss = loss + teacher_weight * divergence
+    return loss
+
+
 def _loss(
     network: QuantizedNetwork,
     data: TrainingImages,
@@ -71,23 +96,10 @@ def _loss(
     passed: int,
     teacher_weight: float,
 ) -> torch.Tensor:
-    """Return cross-entropy with the labels, divergence from the teacher, or a mean of both.
-
-    Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2, at
-    temperature 1.
-    """
     images, labels, key = data.batch(positions, passed)
     logits: torch.Tensor = network(images)
-    loss = torch.zeros(())
-    if teacher_weight < 1:
-        loss = loss + (1 - teacher_weight) * functional.cross_entropy(logits, labels)
-    if teacher_weight > 0:
-        taught = data.taught(images, key).log_softmax(1)
-        divergence = functional.kl_div(
-            logits.log_softmax(1), taught, log_target=True, reduction="batchmean"
-        )
-        loss = loss + teacher_weight * divergence
-    return loss
+    taught = data.taught(images, key) if teacher_weight > 0 else None
+    return training_loss(logits, labels, taught, teacher_weight)
 
 
 class _Average:

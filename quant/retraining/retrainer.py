@@ -9,9 +9,10 @@ from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
 from quant.progress import Progress
 from quant.retraining.compensation import compensate
-from quant.retraining.finetune import finetune
+from quant.retraining.finetune import finetune, training_loss
 from quant.retraining.finetune_config import FinetuneConfig, held_back_count, images_seen
 from quant.retraining.loop import Augment
+from quant.retraining.output_scale import fit_output_scale
 from quant.retraining.rates import output_deviations
 from quant.retraining.retrained import Retrained
 from quant.retraining.training_images import TrainingImages
@@ -54,6 +55,7 @@ class Retrainer:
         self._count = len(images)
         self._data = TrainingImages(images, labels, config, self._checkpoint, augment)
         self._deviations: dict[str, float] | None = None
+        self._taught: torch.Tensor | None = None
 
     def images_seen(self, *, carried_on: bool = False) -> int:
         """Return how many training images one retraining looks at, repeats counted.
@@ -149,6 +151,7 @@ class Retrainer:
             loss = finetune(
                 network, self._data, config, self._spread(), seed=seed, progress=progress
             ).loss
+            self._fit_scale(network)
             trained_loss = self._held_back_loss(network)
         except TrainingError:
             network.eval()
@@ -170,6 +173,19 @@ class Retrainer:
                 self._checkpoint, self._data.first(_DEVIATION_IMAGES)
             )
         return self._deviations
+
+    def _fit_scale(self, network: QuantizedNetwork) -> None:
+        if not self.config.scale_images:
+            return
+        images = self._data.first(self.config.scale_images)
+        labels = self._data.first_labels(self.config.scale_images)
+        weight = self.config.teacher_weight
+        if weight and self._taught is None:
+            self._taught = self._checkpoint.float_logits(images).detach()
+        taught = self._taught
+        fit_output_scale(
+            network, images, lambda logits: training_loss(logits, labels, taught, weight)
+        )
 
     @torch.no_grad()
     def _held_back_loss(self, network: QuantizedNetwork) -> float | None:

@@ -59,6 +59,10 @@ class TrainingImages:
         """Return the first images that are trained on, as they are, all of them at most."""
         return self._images[self._trained_on[:count]]
 
+    def first_labels(self, count: int) -> torch.Tensor:
+        """Return the labels of `first`, int64 `[N]`."""
+        return self._labels[self._trained_on[:count]]
+
     @property
     def held_back(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Images and labels that are never trained on, as they are."""

@@ -78,6 +78,7 @@ def adam_at(rate: float, batch_size: int) -> FinetuneConfig:
         averaging=0.0,
         teacher_weight=1.0,
         compensation_images=_COMPENSATION_IMAGES,
+        scale_images=0,
         held_back_images=0,
     )
 
@@ -97,5 +98,6 @@ def descent_at(rate: float) -> FinetuneConfig:
         averaging=0.0,
         teacher_weight=0.0,
         compensation_images=0,
+        scale_images=0,
         held_back_images=0,
     )

@@ -44,6 +44,7 @@ def plain(steps: int) -> FinetuneConfig:
         teacher_weight=0.0,
         views=0,
         compensation_images=0,
+        scale_images=0,
         held_back_images=0,
     )
 

@@ -25,6 +25,7 @@ PLAIN = FinetuneConfig(
     averaging=0.0,
     teacher_weight=0.0,
     compensation_images=0,
+    scale_images=0,
     held_back_images=0,
 )
 

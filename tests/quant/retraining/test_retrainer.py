@@ -203,3 +203,14 @@ def test_an_absolute_rate_is_one_for_all(network: QuantizedNetwork, digits: Any)
 def test_plain_descent_needs_a_rate() -> None:
     with pytest.raises(TrainingError, match="expected a rate for the optimizer sgd"):
         FinetuneConfig(optimizer="sgd")
+
+
+def test_few_bits_let_values_move_further(network: QuantizedNetwork, digits: Any) -> None:
+    spread = output_deviations(network, digits.train_images[:8])
+    two, four = (rates_of(at_bits(network, bits), QUICK, spread) for bits in (2, 4))
+    for name, rate in two.items():
+        if name.endswith("steps"):
+            torch.testing.assert_close(rate, four[name], rtol=0, atol=0)
+            assert float(rate[0].min() / network.state_dict()[name][0].min()) == pytest.approx(2e-3)
+        else:
+            assert bool((rate > four[name]).all())

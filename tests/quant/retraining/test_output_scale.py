@@ -1,0 +1,41 @@
+"""The scale of the logits: fitted to what the loss asks for, and no code moves."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from quant.convert import convert
+from quant.network import QuantizedNetwork
+from quant.retraining.output_scale import fit_output_scale
+from quant.testing import at_bits, prepare_calibrated
+from quant.torch_integer import integer_logits
+
+
+def test_logits_that_were_shrunk_are_stretched_again(
+    network: QuantizedNetwork, digits: Any
+) -> None:
+    images, labels = digits.train_images[:256], digits.train_labels[:256]
+    at_bits(network, 3)
+    with torch.no_grad():
+        fit_output_scale(network, images, lambda z: functional.cross_entropy(z, labels))
+        before, codes = network(images), integer_logits(convert(network), images).argmax(1)
+        head = network.layer(network.layers[-1].name)
+        for value in (head.weight, head.bias, head.quantizer.steps):
+            value.div_(2.5)
+        factor = fit_output_scale(network, images, lambda z: functional.cross_entropy(z, labels))
+        after = network(images)
+    assert abs(factor - 2.5) < 0.01
+    torch.testing.assert_close(after, before, rtol=0.01, atol=0.01)
+    assert torch.equal(integer_logits(convert(network), images).argmax(1), codes)
+
+
+def test_a_network_that_does_not_end_in_a_layer_stays_as_it_is() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.GELU())
+    images = torch.randn(64, 1, 4, 4)
+    network = at_bits(prepare_calibrated(module, images), 8)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    assert fit_output_scale(network, images, lambda z: z.square().mean()) == 1.0
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
