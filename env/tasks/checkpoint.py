@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from env.tasks.task import Split, Task
-from env.tasks.weights import load_weights
 from quant.errors import DataError
 from quant.progress import Progress
 from quant.records.atomic_file import atomic_file
@@ -47,12 +46,12 @@ def float_module(task: Task, seed: int, *, progress: Progress | None = None) -> 
         progress: Called with (steps done, steps in all) while it trains.
 
     Raises:
-        DataError: the checkpoint is truncated or damaged, or the weights' file does not fit.
+        DataError: the checkpoint is truncated or damaged.
     """
     torch.manual_seed(seed)
     module = task.make_module()
     if task.weights is not None:
-        load_weights(module, task.weights)
+        module.load_state_dict(task.weights.state, strict=False)
         return module.eval()
     if not task.recipe.epochs:
         return module.eval()

@@ -18,15 +18,18 @@ from env.tasks.networks.efficientnet_lite import PRETRAINED_HINT, pretrained_fil
 from env.tasks.own import make_own_module, own_task
 from env.tasks.task import Task
 from env.tasks.task_config import OWN, PRETRAINED, TaskConfig
+from env.tasks.weights.fit import fit_weights, read_weights
 
 
 def load_task(config: TaskConfig) -> Task:
     """Load a task's data and describe its network.
 
     Raises:
-        DataError: a data file is missing, truncated or not what it claims.
+        DataError: a data file is missing, truncated or not what it claims, or the weights' file
+            does not fit the network.
         TaskError: the user's function does not exist or returns something else.
     """
+    weights = read_weights(_weights_file(config)) if config.weights else None
     if config.name == OWN:
         task = own_task(config.data, *_own_network(config))
     else:
@@ -34,26 +37,33 @@ def load_task(config: TaskConfig) -> Task:
     if config.name != OWN and config.model:
         make_module, network = _own_network(config)
         task = replace(task, network=network, make_module=make_module)
-    elif config.network:
+    elif config.network or weights is not None:
         # Only now is it known how many channels and classes there are.
+        network = config.network or task.network
         maker = network_maker(
-            config.network, in_channels=task.example.shape[1], classes=task.classes
+            network,
+            in_channels=task.example.shape[1],
+            classes=task.classes,
+            weights=weights.state if weights is not None else (),
         )
-        task = replace(task, network=config.network, make_module=maker)
+        task = replace(task, network=network, make_module=maker)
     changed: dict[str, Any] = {
         name: value
         for name in ("epochs", "learning_rate")
         if (value := getattr(config, name)) is not None
     }
-    weights = _weights(config) if config.weights else None
-    return replace(task, recipe=replace(task.recipe, **changed), weights=weights)
+    task = replace(task, recipe=replace(task.recipe, **changed))
+    if weights is None:
+        return task
+    weights = fit_weights(weights, task.make_module())
+    return replace(task, weights=weights, notes=(*task.notes, *weights.notes))
 
 
 def _own_network(config: TaskConfig) -> tuple[Callable[[], nn.Module], str]:
     return partial(make_own_module, config.model), config.model or config.network
 
 
-def _weights(config: TaskConfig) -> Path:
+def _weights_file(config: TaskConfig) -> Path:
     if config.weights != PRETRAINED:
         return Path(config.weights)
     try:

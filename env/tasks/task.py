@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from env.tasks.preprocessing import Preprocessing
+from env.tasks.weights.fit import Weights
 from quant.retraining.float_training import TrainConfig
 from quant.retraining.loop import Augment
 
@@ -49,14 +49,16 @@ class Task:
     """Only `experiments.evaluate` may look at it."""
     augment: Augment | None = None
     """Changes batches of the float training."""
-    weights: Path | None = None
-    """File of trained weights, in place of a training."""
+    weights: Weights | None = None
+    """Trained weights of a file, in place of a training."""
     search_origin: str = "given as such"
     """Where the search split came from, in words."""
     labels: tuple[str, ...] = ()
     """What each logit stands for; empty where nobody said."""
     preprocessing: Preprocessing | None = None
     """How an image becomes an input; None where nobody said."""
+    notes: tuple[str, ...] = ()
+    """What was made of the user's data and weights that they may not expect, in sentences."""
 
     @property
     def example(self) -> torch.Tensor:

@@ -4,10 +4,9 @@ from functools import partial
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from env.tasks.networks.cifar_resnet import cifar_resnet
-from env.tasks.weights import load_weights
+from env.tasks.weights.fit import load_weights
 from tools.retraining_table.data import (
     WEIGHTS_FILE,
     fashion_mnist,
@@ -45,7 +44,7 @@ def published_resnet20() -> nn.Module:
     Raises:
         DataError: the file is not there.
     """
-    module = PaddedResNet(blocks=3)
+    module = cifar_resnet(20, shortcut="zeros")
     load_weights(module, shared_file(WEIGHTS_FILE))
     return module.eval()
 
@@ -69,50 +68,6 @@ class DepthwiseNet(nn.Module):
         return logits
 
 
-class PaddedBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut without weights.
-
-    Source: He et al. 2016, "Deep Residual Learning for Image Recognition", section 3.3, option A.
-    """
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        """Make the layers; where channels are added, the shortcut pads them with zeros."""
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self._added = (outputs - inputs) // 2
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the block's output, `[N, outputs, H / stride, W / stride]`."""
-        inner = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        if self._added:
-            x = functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self._added, self._added))
-        return torch.relu(inner + x)
-
-
-class PaddedResNet(nn.Module):
-    """A ResNet of depth 6 n + 2 with names as in the published files."""
-
-    def __init__(self, blocks: int) -> None:
-        """Make the layers; `blocks` is n."""
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = _stage(16, 16, blocks, stride=1)
-        self.layer2 = _stage(16, 32, blocks, stride=2)
-        self.layer3 = _stage(32, 64, blocks, stride=2)
-        self.linear = nn.Linear(64, _CLASSES)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits `[N, 10]` of images `[N, 3, 32, 32]`."""
-        x = torch.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        logits: torch.Tensor = self.linear(functional.avg_pool2d(x, 8).flatten(1))
-        return logits
-
-
 def _normed(
     inputs: int, outputs: int, *, kernel: int, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
@@ -122,8 +77,3 @@ def _normed(
         nn.BatchNorm2d(outputs),
         nn.ReLU6(),
     )
-
-
-def _stage(inputs: int, outputs: int, blocks: int, *, stride: int) -> nn.Sequential:
-    first = PaddedBlock(inputs, outputs, stride)
-    return nn.Sequential(first, *(PaddedBlock(outputs, outputs, 1) for _ in range(blocks - 1)))

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from env.tasks.checkpoint import checkpoint_folder
-from env.tasks.weights import load_weights
+from env.tasks.weights.fit import load_weights
 from quant.records.atomic_file import atomic_file
 from tools.retraining_table.data import Data
 

@@ -1,11 +1,11 @@
 """The networks that a configuration can name, each for any number of channels and classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from torch import nn
 
-from env.tasks.networks.cifar_resnet import cifar_resnet
+from env.tasks.networks.cifar_resnet import cifar_resnet, shortcut_of
 from env.tasks.networks.digits_net import DigitsNet
 from env.tasks.networks.efficientnet_lite import EfficientNetLite0
 from env.tasks.networks.mobilenet_v2 import mobilenet_v2
@@ -26,6 +26,20 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 8, 20 and 56 are for small images (`resnet8-stride2` halves them first), the others for 224x224."""
 
 
-def network_maker(name: str, *, in_channels: int, classes: int) -> Callable[[], nn.Module]:
-    """Return what makes one of `NETWORKS`, untrained."""
-    return partial(NETWORKS[name], in_channels=in_channels, classes=classes)
+def network_maker(
+    name: str, *, in_channels: int, classes: int, weights: Iterable[str] = ()
+) -> Callable[[], nn.Module]:
+    """Return what makes one of `NETWORKS`, untrained.
+
+    Args:
+        name: One of `NETWORKS`.
+        in_channels: Channels of the images.
+        classes: Number of logits.
+        weights: Names of the weights that will be loaded, where some will: they decide what the
+            shortcuts of CIFAR's ResNets are.
+    """
+    make = partial(NETWORKS[name], in_channels=in_channels, classes=classes)
+    names = tuple(weights)
+    if names and make.func is cifar_resnet:
+        return partial(make, shortcut=shortcut_of(names))
+    return make

@@ -14,7 +14,7 @@ from torch.nn import functional
 from env.errors import TaskError
 from env.tasks import TaskConfig
 from env.tasks.networks.efficientnet_lite import EfficientNetLite0, SameConv2d, pretrained_file
-from env.tasks.weights import load_weights
+from env.tasks.weights.fit import load_weights
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.network import prepare

@@ -40,7 +40,7 @@ def test_weights_that_do_not_fit_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected conv1.weight of shape \[16, 1, 3, 3\]"):
         float_module(task_with(file), 0)
     torch.save(cifar_resnet(8), file)  # a whole module, not its state dict
-    with pytest.raises(DataError, match="holds more than tensors"):
+    with pytest.raises(DataError, match="holds a whole network"):
         float_module(task_with(file), 0)
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(DataError, match=r"w\.pt"):
