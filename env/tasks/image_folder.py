@@ -1,56 +1,77 @@
 """An image folder: `train/CLASS/*` and `val/CLASS/*`, as ImageNet is laid out.
 
-A share of `train` is held out as the search split, the same for every class and every time; `val`
-is the test split. Images are decoded once and kept in memory.
+Where there are both `val` and `test`, `val` is the search split. Else a share of `train` is held
+out as that, the same for every class and every time. Images are decoded once and kept in memory.
 """
 
+import os
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
-from PIL import Image, UnidentifiedImageError
 
+from env.tasks.image_file import ENDINGS, Geometry, read_image
 from env.tasks.networks.catalogue import network_maker
-from env.tasks.preprocessing import Preprocessing
+from env.tasks.preprocessing import IMAGENET, Normalisation, Preprocessing
 from env.tasks.task import HELD_OUT, Split, Task
 from quant.errors import DataError
 from quant.retraining.float_training import TrainConfig
 
 _NETWORK = "resnet18"
-_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm"}
+_TRAIN, _VAL, _TEST = ("train", "training"), ("val", "valid", "validation"), ("test",)
+"""What the folders of the parts may be called, in any case."""
 _SEARCH_SHARE = 0.1
 """Share of each class's training images that are held out, at least one."""
 _SPLIT_SEED = 2026
-_RESIZE = 256 / 224
-"""The shorter side before the centre is cut out, in units of the image size."""
-Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
-"""Mean and deviation of each channel, of pixels in 0..1."""
-_IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Of ImageNet's training pixels."""
 _NORMALISATION: dict[str, Normalisation] = {
-    "efficientnet-lite0": (
-        (127 / 255, 127 / 255, 127 / 255),
-        (128 / 255, 128 / 255, 128 / 255),
-    )
+    "efficientnet-lite0": ((127 / 255,) * 3, (128 / 255,) * 3)
 }
-"""Networks whose published weights expect something else."""
+"""Networks whose published weights expect something else than ImageNet's figures."""
 _MEMORY_SHARE = 0.5
 """Share of the free memory that decoded images may take."""
 _LAYOUT = "lay it out as FOLDER/train/CLASS/image.jpg and FOLDER/val/CLASS/image.jpg"
+_SHOWN = 4
+"""Kinds of passed-over files that a note names."""
+
+Listed = list[tuple[Path, int]]
+"""Files with their labels."""
+
+
+@dataclass
+class _PassedOver:
+    """What lay in the folder and is no image, counted by ending."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if not self.counts:
+            return ()
+        kinds = [f"{count} {kind}" for kind, count in self.counts.most_common(_SHOWN)]
+        more = ", ..." if len(self.counts) > _SHOWN else ""
+        return (f"passed over as no images: {', '.join(kinds)}{more}",)
 
 
 def image_folder_task(
-    folder: Path | None, *, size: int, per_class: int, network: str = _NETWORK
+    folder: Path | None,
+    *,
+    geometry: Geometry,
+    per_class: int,
+    network: str = "",
+    normalisation: Normalisation | None = None,
 ) -> Task:
     """Load a folder; the network is a ResNet-18.
 
     Args:
-        folder: Holds `train` and `val`.
-        size: Height and width that images are brought to.
-        network: Decides how images are normalised.
-        per_class: Most images read of a class in each of the two parts; 0 reads all.
+        folder: Holds `train`, and `val` or `test` or both.
+        geometry: How images get one size.
+        network: Decides how images are normalised where `normalisation` is None.
+        per_class: Most images read of a class in each part; 0 reads all.
+        normalisation: Mean and deviation of each channel, of pixels in 0..1.
 
     Raises:
         DataError: no such folder, classes that differ, an image that cannot be read, or more
@@ -58,33 +79,21 @@ def image_folder_task(
     """
     if folder is None:
         raise DataError("task.data: an image folder needs its path, found none", _LAYOUT)
-    classes = _classes(folder / "train")
-    if _classes(folder / "val") != classes:
-        raise DataError(f"{folder}: expected the same classes in train and val", _LAYOUT)
-    train, search = [], []
+    trained, val, tested = _parts(folder)
+    passed = _PassedOver()
+    classes = _classes(trained, passed)
+    train = _listed(trained, classes, per_class, passed)
+    test = _listed(tested, classes, per_class, passed)
     rng = np.random.default_rng(_SPLIT_SEED)
-    for label, name in enumerate(classes):
-        files = _images(folder / "train" / name, per_class)
-        if len(files) < 2:
-            raise DataError(f"{folder / 'train' / name}: expected two images or more", _LAYOUT)
-        order = rng.permutation(len(files))
-        held = max(1, round(_SEARCH_SHARE * len(files)))
-        search += [(files[i], label) for i in sorted(order[:held])]
-        train += [(files[i], label) for i in sorted(order[held:])]
-    test = [
-        (file, label)
-        for label, name in enumerate(classes)
-        for file in _images(folder / "val" / name, per_class)
-    ]
+    if val is None:
+        train, search = _hold_out(train, len(classes), rng)
+    else:
+        search = _listed(val, classes, per_class, passed)
     rng.shuffle(train)  # what is calibrated and compensated on comes first, and is of all classes
-    _check_memory(len(train) + len(search) + len(test), size)
-    mean, deviation = _NORMALISATION.get(network, _IMAGENET)
+    _check_memory(len(train) + len(search) + len(test), geometry.size)
+    mean, deviation = normalisation or _NORMALISATION.get(network, IMAGENET)
     preprocessing = Preprocessing(
-        largest=255.0,
-        mean=mean,
-        deviation=deviation,
-        geometry=f"shorter side to {round(_RESIZE * size)} pixels, then the {size}x{size} "
-        "in the middle",
+        largest=255.0, mean=mean, deviation=deviation, geometry=geometry.words
     )
     return Task(
         name="image-folder",
@@ -92,29 +101,113 @@ def image_folder_task(
         classes=len(classes),
         make_module=network_maker(_NETWORK, in_channels=3, classes=len(classes)),
         recipe=TrainConfig(epochs=30, batch_size=64, learning_rate=0.05),
-        train=_split(train, size, preprocessing),
-        search=_split(search, size, preprocessing),
-        test=_split(test, size, preprocessing),
-        search_origin=HELD_OUT,
+        train=_split(train, geometry, preprocessing),
+        search=_split(search, geometry, preprocessing),
+        test=_split(test, geometry, preprocessing),
+        search_origin=HELD_OUT if val is None else f"the folder {val.name}, not trained on",
         labels=tuple(classes),
         preprocessing=preprocessing,
+        notes=passed.notes,
     )
 
 
-def _classes(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise DataError(f"cannot read {folder}: no such folder", _LAYOUT)
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+def _parts(folder: Path) -> tuple[Path, Path | None, Path]:
+    """Return the folders that are trained on, searched on (None: held out), and tested on."""
+    names = {path.name.lower(): path for path in _folders(folder)}
+
+    def find(words: Sequence[str]) -> Path | None:
+        found = [names[word] for word in words if word in names]
+        if len(found) > 1:
+            raise DataError(
+                f"{folder}: expected one of {', '.join(words)}, found {found[0].name} and "
+                f"{found[1].name}",
+                _LAYOUT,
+            )
+        return found[0] if found else None
+
+    train, val, test = find(_TRAIN), find(_VAL), find(_TEST)
+    if train is None or (val is None and test is None):
+        missing = "val or test" if train else "train"
+        shown = ", ".join(sorted(names)[:_SHOWN]) or "no folder"
+        raise DataError(f"{folder}: expected a folder {missing}, found {shown}", _LAYOUT)
+    if test is None:
+        assert val is not None
+        return train, None, val
+    return train, val, test
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in one, hidden ones left out."""
+    try:
+        inside = [entry for entry in folder.iterdir() if entry.is_dir()]
+    except OSError as error:
+        reason = "no such folder" if isinstance(error, FileNotFoundError) else error.strerror
+        raise DataError(f"cannot read {folder}: {reason}", _LAYOUT) from None
+    return sorted(path for path in inside if not _is_hidden(path.name))
+
+
+def _classes(folder: Path, passed: _PassedOver) -> list[str]:
+    names = [path.name for path in _folders(folder)]
+    hidden = sum(path.is_dir() and _is_hidden(path.name) for path in folder.iterdir())
+    passed.counts.update({"hidden folder": hidden} if hidden else {})
     if len(names) < 2:
         raise DataError(f"{folder}: expected a folder for each class, found {len(names)}", _LAYOUT)
     return names
 
 
-def _images(folder: Path, most: int) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _ENDINGS)
-    if not files:
+def _listed(folder: Path, classes: Sequence[str], most: int, passed: _PassedOver) -> Listed:
+    """Return a part's images, class by class, at most `most` of each where it is not 0."""
+    found = {path.name for path in _folders(folder)}
+    if found != set(classes):
+        lacks, more = sorted(set(classes) - found), sorted(found - set(classes))
+        what = f"lacks {lacks[0]}" if lacks else f"has {more[0]} as well"
+        raise DataError(f"{folder}: expected the same classes as for training: it {what}", _LAYOUT)
+    files: Listed = []
+    for label, name in enumerate(classes):
+        images = _images(folder / name, passed)
+        files += [(file, label) for file in (images[:most] if most else images)]
+    return files
+
+
+def _images(folder: Path, passed: _PassedOver) -> list[Path]:
+    """Return the images of a class, those of folders within it too."""
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"cannot read {error.filename}: {error.strerror}", "make it readable")
+
+    images = []
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        for name in names:
+            file = Path(place, name)
+            if _is_hidden(name):
+                passed.counts["hidden"] += 1
+            elif file.suffix.lower() not in ENDINGS:
+                passed.counts[file.suffix or "without an ending"] += 1
+            else:
+                images.append(file)
+    if not images:
         raise DataError(f"{folder}: expected images, found none", _LAYOUT)
-    return files[:most] if most else files
+    return sorted(images)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _hold_out(files: Listed, classes: int, rng: np.random.Generator) -> tuple[Listed, Listed]:
+    """Return what is left to train on, and a share of each class."""
+    train: Listed = []
+    search: Listed = []
+    for label in range(classes):
+        own = [entry for entry in files if entry[1] == label]
+        if len(own) < 2:
+            raise DataError(f"{own[0][0].parent}: expected two images or more", _LAYOUT)
+        order = rng.permutation(len(own))
+        held = max(1, round(_SEARCH_SHARE * len(own)))
+        search += [own[i] for i in sorted(order[:held])]
+        train += [own[i] for i in sorted(order[held:])]
+    return train, search
 
 
 def _check_memory(count: int, size: int) -> None:
@@ -127,21 +220,6 @@ def _check_memory(count: int, size: int) -> None:
         )
 
 
-def _split(files: Sequence[tuple[Path, int]], size: int, preprocessing: Preprocessing) -> Split:
-    images = torch.stack([_read(file, size, preprocessing) for file, _ in files])
+def _split(files: Listed, geometry: Geometry, preprocessing: Preprocessing) -> Split:
+    images = torch.stack([preprocessing.normalise(read_image(file, geometry)) for file, _ in files])
     return Split(images=images, labels=torch.tensor([label for _, label in files]))
-
-
-def _read(file: Path, size: int, preprocessing: Preprocessing) -> torch.Tensor:
-    """Return one image, float32 `[3, size, size]`: shorter side resized, centre, normalised."""
-    try:
-        with Image.open(file) as opened:
-            image = opened.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"cannot read the image {file}: {error}", "remove or mend it") from None
-    scale = _RESIZE * size / min(image.size)
-    width, height = (max(size, round(side * scale)) for side in image.size)
-    image = image.resize((width, height), Image.Resampling.BILINEAR)
-    left, top = (width - size) // 2, (height - size) // 2
-    pixels = np.asarray(image.crop((left, top, left + size, top + size)))
-    return preprocessing.normalise(pixels.transpose(2, 0, 1))

@@ -12,10 +12,12 @@ from env.errors import TaskError
 from env.tasks.cifar10 import cifar10_task
 from env.tasks.digits import digits_task
 from env.tasks.fashion_mnist import fashion_mnist_task
+from env.tasks.image_file import Geometry
 from env.tasks.image_folder import image_folder_task
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.networks.efficientnet_lite import PRETRAINED_HINT, pretrained_file
 from env.tasks.own import make_own_module, own_task
+from env.tasks.preprocessing import parse_normalisation
 from env.tasks.task import Task
 from env.tasks.task_config import OWN, PRETRAINED, TaskConfig
 from env.tasks.weights.fit import fit_weights, read_weights
@@ -89,7 +91,11 @@ def _digits(config: TaskConfig) -> Task:
 
 def _image_folder(config: TaskConfig) -> Task:
     return image_folder_task(
-        _folder(config), size=config.image_size, per_class=config.per_class, network=config.network
+        _folder(config),
+        geometry=Geometry(size=config.pixels, resize=config.resize, crop=config.crop),
+        per_class=config.per_class,
+        network=config.network,
+        normalisation=parse_normalisation(config.normalize) if config.normalize else None,
     )
 
 

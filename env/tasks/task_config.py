@@ -5,13 +5,18 @@ from typing import Annotated
 
 from env.errors import TaskError
 from env.tasks.networks.catalogue import NETWORKS
+from env.tasks.preprocessing import parse_normalisation
 from quant.records.ranges import Natural, at_least, check_ranges, more_than
 
 OWN = "own"
 """The task of the user's own data."""
 PRETRAINED = "pretrained"
 """In place of a file of weights: those of an installed package."""
-TASKS = ("digits", "fashion-mnist", "cifar10", "image-folder", OWN)
+IMAGE_FOLDER = "image-folder"
+"""The task of folders of images."""
+TASKS = ("digits", "fashion-mnist", "cifar10", IMAGE_FOLDER, OWN)
+_PIXELS = 224
+"""Height and width of an image folder's images where nobody says."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +42,20 @@ class TaskConfig:
     function returns it."""
     learning_rate: Annotated[float | None, more_than(0)] = None
     """Largest learning rate of the float training; by default the task's own."""
-    image_size: Annotated[int, at_least(8)] = 224
-    """Height and width of the images of an image folder."""
+    image_size: Annotated[int | None, at_least(8)] = None
+    """Height and width that the network reads of an image folder; by default those of `crop`, or
+    224."""
+    resize: Annotated[int | None, at_least(8)] = None
+    """Shorter side that an image folder's images are brought to before their middle is cut out; by
+    default 256/224 of `crop`, and images that have the size of `crop` stay as they are."""
+    crop: Annotated[int | None, at_least(0)] = None
+    """Height and width of the middle that is cut out of an image folder's images; by default
+    `image_size`. 0 brings the whole image to `image_size`, out of proportion."""
+    normalize: str = ""
+    """What is taken from an image folder's or your own images: `imagenet` (mean and deviation of
+    each channel), `none` (pixels stay in 0..1), or MEAN/DEVIATION of your own, as 0.5/0.25 or
+    0.49,0.48,0.45/0.25,0.24,0.26. Empty: for image folders what the network's published weights
+    expect, for your own data nothing."""
     per_class: Natural = 0
     """Most images read of a class of an image folder; 0 reads all."""
 
@@ -71,3 +88,37 @@ class TaskConfig:
                 "give --task.model package.module:function or --task.network NAME",
             )
         check_ranges(self, "task.", TaskError)
+        self._check_images()
+
+    def _check_images(self) -> None:
+        """Refuse keys of images that contradict each other or the task."""
+        if self.normalize:
+            parse_normalisation(self.normalize)
+            if self.name not in (IMAGE_FOLDER, OWN):
+                raise TaskError(
+                    f"task.normalize: the images of {self.name} are normalised already, found "
+                    f"{self.normalize}"
+                )
+        for key in ("resize", "crop"):
+            if getattr(self, key) is not None and self.name != IMAGE_FOLDER:
+                raise TaskError(
+                    f"task.{key}: only images of --task.name {IMAGE_FOLDER} are cut, found "
+                    f"{self.name}"
+                )
+        if self.resize is not None and self.resize < self.crop_size:
+            raise TaskError(
+                f"task.resize: expected at least the {self.crop_size} pixels that are cut out, "
+                f"found {self.resize}"
+            )
+        if self.resize is not None and self.crop == 0:
+            raise TaskError("task.resize: with task.crop 0 no side is resized by itself")
+
+    @property
+    def pixels(self) -> int:
+        """Height and width that the network reads of an image folder."""
+        return self.image_size or self.crop or _PIXELS
+
+    @property
+    def crop_size(self) -> int:
+        """Height and width of the middle that is cut out, 0 for the whole image."""
+        return self.pixels if self.crop is None else self.crop
