@@ -167,6 +167,8 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
     started = time.monotonic()
     folder, progress = places.folder, places.progress
     setup = set_up_network(config, progress)
+    for note in setup.task.notes:
+        _say(note)
     _logger.info("float network and calibration: %.1f s", time.monotonic() - started)
     measured = past.measured
     if measured is None:

@@ -14,8 +14,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from env.errors import TaskError
+from env.tasks.given_module import without_parametrizations
 from env.tasks.task import Split, Task
 from quant.errors import DataError
+from quant.network import prepare
 from quant.progress import Progress
 from quant.records.atomic_file import atomic_file
 from quant.retraining.float_training import train_float
@@ -47,18 +50,30 @@ def float_module(task: Task, seed: int, *, progress: Progress | None = None) -> 
 
     Raises:
         DataError: the checkpoint is truncated or damaged.
+        CaptureError: the network has operators with no integer form, and is not trained.
+        TaskError: it has nothing to train.
     """
     torch.manual_seed(seed)
     module = task.make_module()
     if task.weights is not None:
         module.load_state_dict(task.weights.state, strict=False)
-        return module.eval()
-    if not task.recipe.epochs:
-        return module.eval()
+    elif task.recipe.epochs:
+        _train(task, module, seed, progress)
+    return without_parametrizations(module)
+
+
+def _train(task: Task, module: nn.Module, seed: int, progress: Progress | None) -> None:
+    """Train a network in place, or take the weights of its checkpoint."""
     path, key = checkpoint_path(task, seed), _key(task, seed)
     if path.exists() and (state := _read(path, key)) is not None:
         module.load_state_dict(state)
-        return module.eval()
+        return
+    if not any(value.requires_grad for value in module.parameters()):
+        raise TaskError(
+            f"expected a network to train, found every parameter of {task.network} frozen",
+            "take it as it is with --task.epochs 0, or unfreeze what is to be trained",
+        )
+    _check_captured(task)
     train_float(
         module,
         task.train.images,
@@ -69,7 +84,12 @@ def float_module(task: Task, seed: int, *, progress: Progress | None = None) -> 
         progress=progress,
     )
     _write(path, module.state_dict(), key)
-    return module.eval()
+
+
+def _check_captured(task: Task) -> None:
+    """Refuse a network that cannot be quantized before it is trained, not afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        prepare(without_parametrizations(task.make_module()), task.example)
 
 
 def _key(task: Task, seed: int) -> str:

@@ -1,6 +1,6 @@
 """Which tasks there are, and how the configuration names them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,12 @@ from env.errors import TaskError
 from env.tasks.cifar10 import cifar10_task
 from env.tasks.digits import digits_task
 from env.tasks.fashion_mnist import fashion_mnist_task
+from env.tasks.given_module import make_given_module, outputs_of, try_module
 from env.tasks.image_file import Geometry
 from env.tasks.image_folder import image_folder_task
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.networks.efficientnet_lite import PRETRAINED_HINT, pretrained_file
-from env.tasks.own import make_own_module, own_task
+from env.tasks.own import NetworkMaker, own_task
 from env.tasks.preprocessing import parse_normalisation
 from env.tasks.task import Task
 from env.tasks.task_config import OWN, PRETRAINED, TaskConfig
@@ -29,25 +30,18 @@ def load_task(config: TaskConfig) -> Task:
     Raises:
         DataError: a data file is missing, truncated or not what it claims, or the weights' file
             does not fit the network.
-        TaskError: the user's function does not exist or returns something else.
+        TaskError: the user's function does not exist, raises, or returns something else, or the
+            network does not take the data.
     """
     weights = read_weights(_weights_file(config)) if config.weights else None
-    if config.name == OWN:
-        task = own_task(config.data, *_own_network(config))
-    else:
-        task = _LOAD[config.name](config)
+    names = tuple(weights.state) if weights is not None else ()
+    task = _own(config, names) if config.name == OWN else _LOAD[config.name](config)
     if config.name != OWN and config.model:
-        make_module, network = _own_network(config)
-        task = replace(task, network=network, make_module=make_module)
-    elif config.network or weights is not None:
+        task = _with_own_model(task, config.model)
+    elif config.name != OWN and (config.network or names):
         # Only now is it known how many channels and classes there are.
         network = config.network or task.network
-        maker = network_maker(
-            network,
-            in_channels=task.example.shape[1],
-            classes=task.classes,
-            weights=weights.state if weights is not None else (),
-        )
+        maker = _catalogued(network, names)(task.example.shape[1], task.classes)
         task = replace(task, network=network, make_module=maker)
     changed: dict[str, Any] = {
         name: value
@@ -61,8 +55,36 @@ def load_task(config: TaskConfig) -> Task:
     return replace(task, weights=weights, notes=(*task.notes, *weights.notes))
 
 
-def _own_network(config: TaskConfig) -> tuple[Callable[[], nn.Module], str]:
-    return partial(make_own_module, config.model), config.model or config.network
+def _own(config: TaskConfig, weights: Collection[str]) -> Task:
+    normalisation = parse_normalisation(config.normalize) if config.normalize else None
+    if config.model:
+        return own_task(config.data, model=config.model, normalisation=normalisation)
+    maker = _catalogued(config.network, weights)
+    task = own_task(config.data, make_network=maker, normalisation=normalisation)
+    try_module(task.make_module(), task.train.images[:2], config.network)
+    return replace(task, network=config.network)
+
+
+def _with_own_model(task: Task, model: str) -> Task:
+    """Return a task with the user's network, which was tried on its images."""
+    example = task.train.images[:2]
+    maker = partial(make_given_module, model, example)
+    outputs = outputs_of(try_module(maker(), example, model))
+    if outputs is not None and outputs < task.classes:
+        raise TaskError(
+            f"task.model: expected {model} to have an output for each of {task.classes} classes, "
+            f"found {outputs}"
+        )
+    return replace(task, network=model, make_module=maker)
+
+
+def _catalogued(network: str, weights: Collection[str]) -> NetworkMaker:
+    """Return what gives the maker of a network of ours, from its channels and classes."""
+
+    def make(channels: int, classes: int) -> Callable[[], nn.Module]:
+        return network_maker(network, in_channels=channels, classes=classes, weights=weights)
+
+    return make
 
 
 def _weights_file(config: TaskConfig) -> Path:

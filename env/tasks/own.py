@@ -1,14 +1,19 @@
-"""The user's own network and data: functions named as `package.module:function`."""
+"""The user's own data: what a function named as `package.module:function` returns."""
 
-import importlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from env.errors import TaskError
+from env.tasks.given_module import make_given_module, outputs_of, try_module
+from env.tasks.own_data.arrays import RETURNS, as_inputs, read_arrays
+from env.tasks.own_data.labels import class_numbers
+from env.tasks.own_data.layout import Layout, image_layout, layouts
+from env.tasks.own_function import call_function
+from env.tasks.preprocessing import Normalisation, Preprocessing
 from env.tasks.task import HELD_OUT, Split, Task
 from quant.errors import DataError
 from quant.retraining.float_training import TrainConfig
@@ -16,114 +21,149 @@ from quant.retraining.float_training import TrainConfig
 _SEARCH_SHARE = 0.15
 """Share of the training data held out as the search split where the user gives none."""
 _SPLIT_SEED = 2026
-_RETURNS = (
-    'return {"train": (inputs, labels), "test": (inputs, labels)}, with "search" as well if the '
-    "split should be yours"
-)
+_SEARCH = ("search", "val", "valid", "validation")
+"""What the search split may be called."""
+
+NetworkMaker = Callable[[int, int], Callable[[], nn.Module]]
+"""Given the channels and classes, returns what makes the network."""
 
 
-def find_function(name: str, key: str) -> Callable[[], Any]:
-    """Import `package.module:function`.
-
-    Args:
-        name: The function's name; its module must be importable, as those in the current folder.
-        key: The configuration's key, for messages.
-
-    Raises:
-        TaskError: no such module or function, or the module cannot be imported.
-    """
-    module_name, _, function_name = name.partition(":")
-    if not module_name or not function_name:
-        raise TaskError(f"{key}: expected package.module:function, found {name!r}")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # a user's module may fail in any way
-        raise TaskError(
-            f"{key}: cannot import {module_name}: {error or type(error).__name__}",
-            "start from the folder that the module lies in, or install its package",
-        ) from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise TaskError(f"{key}: {module_name} has no function {function_name!r}")
-    return function  # type: ignore[no-any-return]
-
-
-def make_own_module(name: str) -> nn.Module:
-    """Return the network that `task.model` names.
-
-    Raises:
-        TaskError: no such function, or it returns something else.
-    """
-    module = find_function(name, "task.model")()
-    if not isinstance(module, nn.Module):
-        raise TaskError(
-            f"task.model: expected {name} to return a torch.nn.Module, "
-            f"found {type(module).__name__}"
-        )
-    return module
-
-
-def own_task(name: str, make_module: Callable[[], nn.Module], network: str) -> Task:
+def own_task(
+    name: str,
+    *,
+    model: str = "",
+    make_network: NetworkMaker | None = None,
+    normalisation: Normalisation | None = None,
+) -> Task:
     """Return a task of the user's data.
 
     Args:
         name: `package.module:function`; see RETURNS for what it returns.
-        make_module: Makes the network, untrained.
-        network: What the network is called.
+        model: `package.module:function` of the network.
+        make_network: In place of `model`, given the channels and classes.
+        normalisation: Mean and deviation of each channel, of pixels in 0..1; None for none.
 
     Raises:
-        TaskError: no such function.
+        TaskError: no such function, or the network cannot take the inputs.
         DataError: it returns something else than arrays of equal lengths.
     """
-    document = find_function(name, "task.data")()
-    if not isinstance(document, Mapping) or not {"train", "test"} <= set(document):
-        raise DataError(f"{name}: expected its training and test data", _RETURNS)
-    train, test = (_split(document[part], f"{name}, {part}") for part in ("train", "test"))
-    if "search" in document:
-        train = _shuffled(train)
-        search, origin = _split(document["search"], f"{name}, search"), "given by your function"
+    document = call_function(name, "task.data")
+    if not isinstance(document, Mapping) or "train" not in document:
+        raise DataError(f"{name}: expected its training and test data", RETURNS)
+    read = {}
+    given = {}
+    for part, key in _keys(document, name).items():
+        inputs, given[part] = read_arrays(document[key], f"{name}, {key}")
+        read[part] = as_inputs(inputs, f"{name}, {key}")
+    _check_shapes({part: inputs for part, (inputs, _) in read.items()}, name)
+    first, largest = read["train"]
+    if model:
+        layout, outputs = _tried(model, first)
     else:
-        (train, search), origin = _hold_out(train), HELD_OUT
-    for part in (search, test):
-        if part.images.shape[1:] != train.images.shape[1:]:
-            raise DataError(
-                f"{name}: expected inputs of one shape, found {list(train.images.shape[1:])} "
-                f"and {list(part.images.shape[1:])}"
-            )
+        layout, outputs = image_layout(first), None
+    labels = class_numbers(given, outputs, name)
+    preprocessing = _preprocessing(layout.move(first[:1]), largest, layout, normalisation, name)
+    splits = {
+        part: Split(images=_normal(layout.move(inputs), preprocessing), labels=labels.numbers[part])
+        for part, (inputs, _) in read.items()
+    }
+    if "search" in splits:
+        train, search = _shuffled(splits["train"]), splits["search"]
+    else:
+        train, search = _hold_out(splits["train"])
+    example = train.images[:2]
+    if model:
+        make_module: Callable[[], nn.Module] = partial(make_given_module, model, example)
+    else:
+        assert make_network is not None
+        make_module = make_network(example.shape[1], labels.classes)
     return Task(
         name="own",
-        network=network,
-        classes=1 + max(int(part.labels.max()) for part in (train, search, test)),
+        network=model,
+        classes=labels.classes,
         make_module=make_module,
         recipe=TrainConfig(epochs=20, batch_size=64, learning_rate=0.05),
         train=train,
         search=search,
-        test=test,
-        search_origin=origin,
+        test=splits["test"],
+        search_origin="given by your function" if "search" in splits else HELD_OUT,
+        labels=labels.names,
+        preprocessing=preprocessing,
+        notes=(*([layout.note] if layout.note else []), *labels.notes),
     )
 
 
-def _split(pair: Any, where: str) -> Split:
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
+def _keys(document: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Return under which of the document's keys each part lies."""
+    known = [key for key in _SEARCH if key in document]
+    if len(known) > 1:
+        raise DataError(f"{name}: expected one search split, found {' and '.join(known)}", RETURNS)
+    keys = {"train": "train"} | ({"search": known[0]} if known else {})
+    if "test" in document:
+        return keys | {"test": "test"}
+    if known and known[0] != "search":
+        return {"train": "train", "test": known[0]}
+    raise DataError(f"{name}: expected its training and test data", RETURNS)
+
+
+def _check_shapes(inputs: Mapping[str, torch.Tensor], name: str) -> None:
+    train = inputs["train"]
+    for part in inputs.values():
+        if part.shape[1:] != train.shape[1:]:
+            raise DataError(
+                f"{name}: expected inputs of one shape, found {list(train.shape[1:])} "
+                f"and {list(part.shape[1:])}"
+            )
+    if train.ndim > 4:
         raise DataError(
-            f"{where}: expected (inputs, labels), found {type(pair).__name__}", _RETURNS
+            f"{name}: expected inputs [N, C, H, W], [N, C, L] or [N, F], found {list(train.shape)}"
         )
-    try:
-        images = torch.as_tensor(np.asarray(pair[0]) if isinstance(pair[0], list) else pair[0])
-        labels = torch.as_tensor(np.asarray(pair[1]) if isinstance(pair[1], list) else pair[1])
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{where}: expected arrays or tensors: {error}", _RETURNS) from None
-    if images.ndim < 2 or labels.ndim != 1 or len(images) != len(labels) or not len(labels):
-        raise DataError(
-            f"{where}: expected inputs [N, ...] and labels [N], found {list(images.shape)} and "
-            f"{list(labels.shape)}"
+    if bool((train == train.flatten()[0]).all()):
+        raise DataError(f"{name}: expected inputs that differ, found the same number everywhere")
+
+
+def _tried(model: str, inputs: torch.Tensor) -> tuple[Layout, int | None]:
+    """Return the likeliest layout that the user's network takes, and its number of outputs."""
+    failed: TaskError | None = None
+    for layout in layouts(inputs.ndim):
+        moved = layout.move(inputs[:2])
+        try:
+            module = make_given_module(model, moved)
+            return layout, outputs_of(try_module(module, moved, model))
+        except TaskError as error:
+            failed = failed or error
+    assert failed is not None
+    raise failed
+
+
+def _preprocessing(
+    example: torch.Tensor,
+    largest: float,
+    layout: Layout,
+    normalisation: Normalisation | None,
+    name: str,
+) -> Preprocessing | None:
+    """Return how pixels become inputs; None where the user's numbers are what they are."""
+    if normalisation is None and largest == 1.0:
+        return None
+    mean, deviation = normalisation or ((0.0,), (1.0,))
+    if len(mean) not in (1, example.shape[1]):
+        raise TaskError(
+            f"task.normalize: expected a mean for each of {example.shape[1]} channels, found "
+            f"{len(mean)} for {name}"
         )
-    if labels.is_floating_point() or int(labels.min()) < 0:
-        raise DataError(f"{where}: expected class numbers from 0 as labels")
-    images = images.float()
-    if not bool(torch.isfinite(images).all()):
-        raise DataError(f"{where}: expected finite inputs, found NaN or infinity")
-    return Split(images=images, labels=labels.to(torch.int64))
+    return Preprocessing(
+        largest=largest, mean=mean, deviation=deviation, geometry=layout.note.partition(": ")[2]
+    )
+
+
+def _normal(inputs: torch.Tensor, preprocessing: Preprocessing | None) -> torch.Tensor:
+    """Return inputs, already in 0..1, normalised."""
+    if preprocessing is None:
+        return inputs
+    shape = (1, -1, *[1] * (inputs.ndim - 2))
+    mean = torch.tensor(preprocessing.mean).reshape(shape)
+    return (inputs - mean) / torch.tensor(preprocessing.deviation).reshape(shape)
 
 
 def _shuffled(split: Split) -> Split:
@@ -139,7 +179,7 @@ def _hold_out(train: Split) -> tuple[Split, Split]:
     """Return what is left to train on, and the search split."""
     held = max(1, round(_SEARCH_SHARE * len(train)))
     if held >= len(train):
-        raise DataError(f"expected more than {len(train)} training examples", _RETURNS)
+        raise DataError(f"expected more than {len(train)} training examples", RETURNS)
     mixed = _shuffled(train)
     return (
         Split(images=mixed.images[held:], labels=mixed.labels[held:]),

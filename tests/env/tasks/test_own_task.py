@@ -20,6 +20,9 @@ from torch import nn
 def model():
     return nn.Sequential(nn.Flatten(), nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 3))
 
+def narrow():
+    return nn.Sequential(nn.Linear(2, 3))
+
 def data():
     inputs = np.random.default_rng(0).normal(size=(100, 12)).astype("float32")
     labels = inputs[:, :3].argmax(1)
@@ -79,14 +82,16 @@ def test_own_data_are_split_and_the_network_trains(module: Path) -> None:
 
 @pytest.mark.parametrize(("data", "left"), [("by_class", 128), ("by_class_with_search", 150)])
 def test_data_sorted_by_class_are_mixed(module: Path, data: str, left: int) -> None:
-    task = own(data=f"my_own_task:{data}")
+    task = own("my_own_task:narrow", f"my_own_task:{data}")
     train = task.train
     assert len(train) == left
     assert len(train.images[:, 1].unique()) == left, "each once"
     assert set(train.labels[:64].tolist()) == {0, 1, 2}
     assert min(train.labels[:64].bincount().tolist()) >= 8
     assert torch.equal(train.images[:, 0], train.labels.float()), "inputs keep their labels"
-    assert torch.equal(own(data=f"my_own_task:{data}").train.images, train.images), "always so"
+    assert torch.equal(
+        own("my_own_task:narrow", f"my_own_task:{data}").train.images, train.images
+    ), "always so"
     assert (task.search_origin == HELD_OUT) == (data == "by_class")
 
 
