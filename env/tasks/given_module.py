@@ -73,18 +73,18 @@ def try_module(module: nn.Module, inputs: torch.Tensor, name: str) -> Any:
     except Exception as error:  # a user's network may fail in any way
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise TaskError(
-            f"{_KEY}: {name} cannot take inputs {shape}: {reason}",
+            f"the network {name} cannot take inputs {shape}: {reason}",
             "give inputs [N, C, H, W], [N, C, L] or [N, F] as the network reads them",
         ) from error
     if not _alike(output, again, slice(None)):
         raise TaskError(
-            f"{_KEY}: {name} makes something else of the same inputs each time, in evaluation mode "
-            "too",
+            f"the network {name} makes something else of the same inputs each time, in evaluation "
+            "mode too",
             "functional.dropout needs training=self.training; noise belongs into training alone",
         )
-    if not _alike(output, other, slice(1)):
+    if isinstance(output, torch.Tensor) and not _alike(output, other, slice(1)):
         raise TaskError(
-            f"{_KEY}: what {name} makes of an input depends on the other inputs of its batch",
+            f"what the network {name} makes of an input depends on the other inputs of its batch",
             "batch norm needs its running statistics: leave track_running_stats on",
         )
     return output
