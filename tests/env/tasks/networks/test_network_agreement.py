@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from env.tasks.networks.catalogue import NETWORKS
+from env.tasks.networks.cifar_resnet import cifar_resnet
 from hardware.host.local.device import LocalDevice
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
@@ -40,3 +41,13 @@ def test_random_allocations_compile_and_agree(name: str, device: LocalDevice) ->
     network = prepare_calibrated(module, random_images(4, shape, seed=3))
     assert not network.graph.islands, [island.reason for island in network.graph.islands]
     check_random_allocations(network, random_images(1, shape, seed=1), device, ALLOCATIONS)
+
+
+def test_shortcuts_without_weights_are_islands_that_agree(device: LocalDevice) -> None:
+    torch.manual_seed(0)
+    module = cifar_resnet(20, shortcut="zeros").eval()
+    shake_batch_norm(module)
+    network = prepare_calibrated(module, random_images(4, (3, 32, 32), seed=3))
+    assert [island.operators for island in network.graph.islands] == [("slice",) * 3 + ("pad",)] * 2
+    assert len(network.layers) == 20
+    check_random_allocations(network, random_images(1, (3, 32, 32), seed=1), device, ALLOCATIONS)
