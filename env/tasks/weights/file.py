@@ -2,6 +2,8 @@
 
 import pickle
 import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def read_document(file: Path) -> Any:
         if head[8:9] == b"{" and int.from_bytes(head[:8], "little") > 1:
             return load_file(file)
         unknown = get_unsafe_globals_in_checkpoint(file) if head.startswith(b"PK") else []
-        with safe_globals([(_placeholder(name), name) for name in unknown]):
+        with safe_globals([(_stand_in(name), name) for name in unknown]):
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         # torch advises here to run what is in the file: nobody should.
@@ -112,5 +114,13 @@ def _check_archive(file: Path) -> None:
         )
 
 
-def _placeholder(name: str) -> type[Placeholder]:
+def _stand_in(name: str) -> Callable[..., object]:
+    """Return what is called in place of a class or function that a file names."""
+    if name == "collections.defaultdict":
+        return _plain_dictionary
     return type("Placeholder", (Placeholder,), {"class_name": name})
+
+
+def _plain_dictionary(*arguments: object) -> OrderedDict[object, object]:
+    """Return a dictionary that makes no values by itself."""
+    return OrderedDict()

@@ -54,6 +54,8 @@ def match_names(own: Mapping[str, Shape], stored: Mapping[str, Shape]) -> NameMa
     complete = {pair: source for pair, source in found.items() if needed <= source.keys()}
     if ("", "") in complete:
         complete = {("", ""): complete["", ""]}
+    # The same names may be found with a word in front taken off on both sides.
+    ways = {tuple(source.values()): f"{theirs}*" for (theirs, _), source in complete.items()}
     pair = max(complete or found, key=lambda pair: len(found[pair]))
     source = found[pair]
     left = [name for name in stored if name not in set(source.values()) and not _counts(name)]
@@ -63,7 +65,7 @@ def match_names(own: Mapping[str, Shape], stored: Mapping[str, Shape]) -> NameMa
         missing=tuple(name for name in own if name in needed - source.keys()),
         unknown=tuple(name for name in left if name not in unused),
         unused=tuple(unused),
-        ways=tuple(dict.fromkeys(f"{theirs}*" for theirs, _ in complete)),
+        ways=tuple(ways.values()),
     )
 
 

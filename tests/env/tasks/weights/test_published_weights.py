@@ -3,7 +3,9 @@
 import argparse
 import os
 import pickle
+from collections import defaultdict
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,12 @@ TAKEN: dict[str, Callable[[], object]] = {
         "metric": np.float64(0.9),
         "where": Path("somewhere"),
     },
+    "a dictionary with defaults": lambda: {
+        "state_dict": state(),
+        "meters": defaultdict(int, {"top1": 71}),
+        "saved": datetime.now(),
+        "losses": np.ones(3),
+    },
     "pairs": lambda: list(state().items()),
     "half": lambda: {k: v.half() if v.is_floating_point() else v for k, v in state().items()},
     "bfloat16": lambda: {
@@ -142,6 +150,8 @@ def test_averaged_weights_come_before_those_of_the_last_step(tmp_path: Path) -> 
 def test_a_network_with_a_name_in_front_takes_plain_weights(tmp_path: Path) -> None:
     whole = nn.Sequential()
     whole.add_module("model", Net())
+    nested = fit_weights(read_weights(saved(tmp_path, prefixed("ema.model."))), whole)
+    assert torch.equal(nested.state["model.fc.weight"], state()["fc.weight"])
     weights = fit_weights(read_weights(saved(tmp_path, prefixed("backbone."))), whole)
     assert torch.equal(weights.state["model.fc.weight"], state()["fc.weight"])
 
