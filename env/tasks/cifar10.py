@@ -13,7 +13,7 @@ import torch
 from env.tasks.augment import flip_and_shift
 from env.tasks.batch_file import CifarBatch, read_batch
 from env.tasks.networks.catalogue import network_maker
-from env.tasks.preprocessing import Preprocessing
+from env.tasks.preprocessing import Normalisation, Preprocessing
 from env.tasks.task import Split, Task
 from quant.errors import DataError
 from quant.retraining.float_training import TrainConfig
@@ -38,11 +38,12 @@ _HINT = (
 )
 
 
-def cifar10_task(folder: Path | None) -> Task:
+def cifar10_task(folder: Path | None, normalisation: Normalisation | None = None) -> Task:
     """Load the six batches; the network is a ResNet-20.
 
     Args:
         folder: Holds `data_batch_1` to `data_batch_5` and `test_batch`.
+        normalisation: Mean and deviation of each channel in place of the training pixels'.
 
     Raises:
         DataError: no folder, or a file that is missing or not what it claims.
@@ -53,6 +54,11 @@ def cifar10_task(folder: Path | None) -> Task:
     def read(name: str) -> CifarBatch:
         return read_batch(folder / name, side=_SIDE, classes=_CLASSES, hint=_HINT)
 
+    preprocessing = _PREPROCESSING.with_normalisation(normalisation, 3)
+
+    def split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Split:
+        return Split(images=preprocessing.normalise(images), labels=torch.from_numpy(labels))
+
     parts = [read(name) for name in _TRAIN_FILES]
     return Task(
         name="cifar10",
@@ -61,17 +67,13 @@ def cifar10_task(folder: Path | None) -> Task:
         make_module=network_maker(_NETWORK, in_channels=3, classes=_CLASSES),
         recipe=TrainConfig(epochs=60, batch_size=128, learning_rate=0.1),
         augment=flip_and_shift,
-        train=_split(
+        train=split(
             np.concatenate([images for images, _ in parts]),
             np.concatenate([labels for _, labels in parts]),
         ),
-        search=_split(*read(_SEARCH_FILE)),
-        test=_split(*read(_TEST_FILE)),
+        search=split(*read(_SEARCH_FILE)),
+        test=split(*read(_TEST_FILE)),
         search_origin="the fifth training batch, not trained on",
         labels=_LABELS,
-        preprocessing=_PREPROCESSING,
+        preprocessing=preprocessing,
     )
-
-
-def _split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Split:
-    return Split(images=_PREPROCESSING.normalise(images), labels=torch.from_numpy(labels))

@@ -13,7 +13,7 @@ import torch
 
 from env.tasks.idx_file import read_idx
 from env.tasks.networks.catalogue import network_maker
-from env.tasks.preprocessing import Preprocessing
+from env.tasks.preprocessing import Normalisation, Preprocessing
 from env.tasks.task import Split, Task
 from quant.retraining.float_training import TrainConfig
 
@@ -48,16 +48,27 @@ _SHA256 = {
 }
 
 
-def fashion_mnist_task(folder: Path | None = None) -> Task:
+def fashion_mnist_task(
+    folder: Path | None = None, normalisation: Normalisation | None = None
+) -> Task:
     """Load the four files; the network is a ResNet-8 that halves the images first.
 
     Args:
         folder: Holds the four `.gz` files; None for the Debian package's.
+        normalisation: Mean and deviation in place of the training pixels'.
 
     Raises:
         DataError: a file is missing, truncated or not what it claims; says where to get it.
     """
     place = FASHION_MNIST_FOLDER if folder is None else folder
+    preprocessing = _PREPROCESSING.with_normalisation(normalisation, 1)
+
+    def split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Split:
+        return Split(
+            images=preprocessing.normalise(images[:, None]),
+            labels=torch.from_numpy(labels.astype(np.int64)),
+        )
+
     images, labels = _read(place, "train")
     test_images, test_labels = _read(place, "t10k")
     return Task(
@@ -66,12 +77,12 @@ def fashion_mnist_task(folder: Path | None = None) -> Task:
         classes=_CLASSES,
         make_module=network_maker(_NETWORK, in_channels=1, classes=_CLASSES),
         recipe=TrainConfig(epochs=6, batch_size=128, learning_rate=0.1),
-        train=_split(images[:-_HELD_OUT], labels[:-_HELD_OUT]),
-        search=_split(images[-_HELD_OUT:], labels[-_HELD_OUT:]),
-        test=_split(test_images, test_labels),
+        train=split(images[:-_HELD_OUT], labels[:-_HELD_OUT]),
+        search=split(images[-_HELD_OUT:], labels[-_HELD_OUT:]),
+        test=split(test_images, test_labels),
         search_origin="the last 10,000 training images, not trained on",
         labels=_LABELS,
-        preprocessing=_PREPROCESSING,
+        preprocessing=preprocessing,
     )
 
 
@@ -83,10 +94,3 @@ def _read(folder: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[n
             read_idx(folder / name, dimensions=dimensions, sha256=_SHA256[name], hint=_HINT)
         )
     return arrays[0], arrays[1]
-
-
-def _split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Split:
-    return Split(
-        images=_PREPROCESSING.normalise(images[:, None]),
-        labels=torch.from_numpy(labels.astype(np.int64)),
-    )

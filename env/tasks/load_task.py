@@ -18,7 +18,7 @@ from env.tasks.image_folder import image_folder_task
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.networks.efficientnet_lite import PRETRAINED_HINT, pretrained_file
 from env.tasks.own import NetworkMaker, own_task
-from env.tasks.preprocessing import parse_normalisation
+from env.tasks.preprocessing import Normalisation, parse_normalisation
 from env.tasks.task import Task
 from env.tasks.task_config import OWN, PRETRAINED, TaskConfig
 from env.tasks.weights.fit import fit_weights, read_weights
@@ -56,7 +56,7 @@ def load_task(config: TaskConfig) -> Task:
 
 
 def _own(config: TaskConfig, weights: Collection[str]) -> Task:
-    normalisation = parse_normalisation(config.normalize) if config.normalize else None
+    normalisation = _normalisation(config)
     if config.model:
         return own_task(config.data, model=config.model, normalisation=normalisation)
     maker = _catalogued(config.network, weights)
@@ -75,7 +75,10 @@ def _with_own_model(task: Task, model: str) -> Task:
             f"task.model: expected {model} to have an output for each of {task.classes} classes, "
             f"found {outputs}"
         )
-    return replace(task, network=model, make_module=maker)
+    notes = task.notes
+    if outputs is not None and outputs > task.classes:
+        notes += (f"labels: of the network's {outputs} outputs the data use {task.classes}",)
+    return replace(task, network=model, make_module=maker, notes=notes)
 
 
 def _catalogued(network: str, weights: Collection[str]) -> NetworkMaker:
@@ -103,6 +106,10 @@ def _folder(config: TaskConfig) -> Path | None:
     return Path(config.data) if config.data else None
 
 
+def _normalisation(config: TaskConfig) -> Normalisation | None:
+    return parse_normalisation(config.normalize) if config.normalize else None
+
+
 def _digits(config: TaskConfig) -> Task:
     if config.data:
         raise TaskError(
@@ -117,13 +124,13 @@ def _image_folder(config: TaskConfig) -> Task:
         geometry=Geometry(size=config.pixels, resize=config.resize, crop=config.crop),
         per_class=config.per_class,
         network=config.network,
-        normalisation=parse_normalisation(config.normalize) if config.normalize else None,
+        normalisation=_normalisation(config),
     )
 
 
 _LOAD: dict[str, Callable[[TaskConfig], Task]] = {
     "digits": _digits,
-    "fashion-mnist": lambda config: fashion_mnist_task(_folder(config)),
-    "cifar10": lambda config: cifar10_task(_folder(config)),
+    "fashion-mnist": lambda config: fashion_mnist_task(_folder(config), _normalisation(config)),
+    "cifar10": lambda config: cifar10_task(_folder(config), _normalisation(config)),
     "image-folder": _image_folder,
 }

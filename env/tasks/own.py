@@ -62,7 +62,7 @@ def own_task(
     else:
         layout, outputs = image_layout(first), None
     labels = class_numbers(given, outputs, name)
-    preprocessing = _preprocessing(layout.move(first[:1]), largest, layout, normalisation, name)
+    preprocessing = _preprocessing(layout.move(first[:1]), largest, layout, normalisation)
     splits = {
         part: Split(images=_normal(layout.move(inputs), preprocessing), labels=labels.numbers[part])
         for part, (inputs, _) in read.items()
@@ -141,20 +141,12 @@ def _preprocessing(
     largest: float,
     layout: Layout,
     normalisation: Normalisation | None,
-    name: str,
 ) -> Preprocessing | None:
     """Return how pixels become inputs; None where the user's numbers are what they are."""
     if normalisation is None and largest == 1.0:
         return None
-    mean, deviation = normalisation or ((0.0,), (1.0,))
-    if len(mean) not in (1, example.shape[1]):
-        raise TaskError(
-            f"task.normalize: expected a mean for each of {example.shape[1]} channels, found "
-            f"{len(mean)} for {name}"
-        )
-    return Preprocessing(
-        largest=largest, mean=mean, deviation=deviation, geometry=layout.note.partition(": ")[2]
-    )
+    plain = Preprocessing(largest=largest, geometry=layout.note.partition(": ")[2])
+    return plain.with_normalisation(normalisation, example.shape[1])
 
 
 def _normal(inputs: torch.Tensor, preprocessing: Preprocessing | None) -> torch.Tensor:

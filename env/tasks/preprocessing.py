@@ -1,6 +1,6 @@
 """Preprocessing: from pixels as files have them to what the network reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,3 +60,21 @@ class Preprocessing:
         mean, deviation = (torch.tensor(v)[:, None, None] for v in (self.mean, self.deviation))
         inputs: torch.Tensor = (scaled - mean) / deviation
         return inputs
+
+    def with_normalisation(
+        self, normalisation: Normalisation | None, channels: int
+    ) -> "Preprocessing":
+        """Return it with other figures, itself where there are none.
+
+        Raises:
+            TaskError: they are of another number of channels.
+        """
+        if normalisation is None:
+            return self
+        mean, deviation = normalisation
+        if len(mean) not in (1, channels):
+            raise TaskError(
+                f"task.normalize: expected a mean for each of {channels} channels, found "
+                f"{len(mean)}"
+            )
+        return replace(self, mean=mean, deviation=deviation)

@@ -14,7 +14,8 @@ PRETRAINED = "pretrained"
 """In place of a file of weights: those of an installed package."""
 IMAGE_FOLDER = "image-folder"
 """The task of folders of images."""
-TASKS = ("digits", "fashion-mnist", "cifar10", IMAGE_FOLDER, OWN)
+_DIGITS = "digits"
+TASKS = (_DIGITS, "fashion-mnist", "cifar10", IMAGE_FOLDER, OWN)
 _PIXELS = 224
 """Height and width of an image folder's images where nobody says."""
 
@@ -53,10 +54,10 @@ class TaskConfig:
     """Height and width of the middle that is cut out of an image folder's images; by default
     `image_size`. 0 brings the whole image to `image_size`, out of proportion."""
     normalize: str = ""
-    """What is taken from an image folder's or your own images: `imagenet` (mean and deviation of
-    each channel), `none` (pixels stay in 0..1), or MEAN/DEVIATION of your own, as 0.5/0.25 or
-    0.49,0.48,0.45/0.25,0.24,0.26. Empty: for image folders what the network's published weights
-    expect, for your own data nothing."""
+    """What images are normalised by: `imagenet` (mean and deviation by channel), `none` (pixels
+    stay in 0..1), or MEAN/DEVIATION, as 0.5/0.25 or 0.49,0.48,0.45/0.25,0.24,0.26. Empty: for
+    `cifar10` and `fashion-mnist` their own figures, for image folders those that the network's
+    published weights expect, for your own data none."""
     per_class: Natural = 0
     """Most images read of a class of an image folder; 0 reads all."""
 
@@ -95,11 +96,8 @@ class TaskConfig:
         """Refuse keys of images that contradict each other or the task."""
         if self.normalize:
             parse_normalisation(self.normalize)
-            if self.name not in (IMAGE_FOLDER, OWN):
-                raise TaskError(
-                    f"task.normalize: the images of {self.name} are normalised already, found "
-                    f"{self.normalize}"
-                )
+            if self.name == _DIGITS:
+                raise TaskError(f"task.normalize: the digits stay in 0..1, found {self.normalize}")
         for key in ("resize", "crop"):
             if getattr(self, key) is not None and self.name != IMAGE_FOLDER:
                 raise TaskError(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from env.errors import TaskError
 from env.tasks import TaskConfig, load_task
 from env.tasks.augment import flip_and_shift
 from env.tasks.task import Task
@@ -46,6 +47,16 @@ def test_batches_become_splits(folder: Path) -> None:
     layers = prepare(task.make_module().eval(), task.example).layers
     assert task.network == "resnet20"
     assert len(layers) == 22  # nineteen convolutions, two shortcuts, and the last layer
+
+
+def test_published_weights_may_expect_other_figures(folder: Path) -> None:
+    plain = load_task(TaskConfig(name="cifar10", data=str(folder), normalize="none"))
+    told = load_task(TaskConfig(name="cifar10", data=str(folder), normalize="imagenet"))
+    assert 0 <= float(plain.test.images.min()) <= float(plain.test.images.max()) <= 1
+    red = (plain.test.images[:, 0] - 0.485) / 0.229
+    assert torch.allclose(told.test.images[:, 0], red)
+    with pytest.raises(TaskError, match="a mean for each of 3 channels, found 2"):
+        load_task(TaskConfig(name="cifar10", data=str(folder), normalize="0.5,0.5/0.2,0.2"))
 
 
 def test_damaged_and_foreign_files_are_named(folder: Path) -> None:

@@ -233,7 +233,7 @@ def test_pixels_are_normalised_as_told(folder: Path) -> None:
         ({"resize": 40, "crop": 0}, "with task.crop 0"),
         ({"crop": -1}, "task.crop: expected at least 0"),
         ({"name": "digits", "data": "", "resize": 40}, "only images of --task.name image-folder"),
-        ({"name": "digits", "data": "", "normalize": "none"}, "are normalised already"),
+        ({"name": "digits", "data": "", "normalize": "none"}, "the digits stay in 0..1"),
     ],
 )
 def test_keys_of_images_that_cannot_be_are_refused(
