@@ -90,11 +90,22 @@ def try_module(module: nn.Module, inputs: torch.Tensor, name: str) -> Any:
     return output
 
 
-def outputs_of(output: Any) -> int | None:
-    """Return how many classes a network's output has room for, None where it is no `[N, K]`."""
-    if isinstance(output, torch.Tensor) and output.ndim == 2:
-        return int(output.shape[1])
-    return None
+def outputs_of(output: Any, name: str) -> int | None:
+    """Return how many classes a network's output has room for, None where it is no tensor.
+
+    Raises:
+        TaskError: it is a tensor, and not `[N, classes]`.
+    """
+    if not isinstance(output, torch.Tensor):
+        return None
+    if output.ndim != 2:
+        sizes = ", ".join(map(str, output.shape[1:]))
+        raise TaskError(
+            f"expected the network {name} to return [N, classes] for labels [N], found "
+            f"[N{', ' if sizes else ''}{sizes}]",
+            "end it in a pooling, a Flatten and a Linear layer",
+        )
+    return int(output.shape[1])
 
 
 def without_parametrizations(module: nn.Module) -> nn.Module:

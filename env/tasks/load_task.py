@@ -69,7 +69,7 @@ def _with_own_model(task: Task, model: str) -> Task:
     """Return a task with the user's network, which was tried on its images."""
     example = task.train.images[:2]
     maker = partial(make_given_module, model, example)
-    outputs = outputs_of(try_module(maker(), example, model))
+    outputs = outputs_of(try_module(maker(), example, model), model)
     if outputs is not None and outputs < task.classes:
         raise TaskError(
             f"task.model: expected {model} to have an output for each of {task.classes} classes, "

@@ -129,7 +129,7 @@ def _tried(model: str, inputs: torch.Tensor) -> tuple[Layout, int | None]:
         moved = layout.move(inputs[:2])
         try:
             module = make_given_module(model, moved)
-            return layout, outputs_of(try_module(module, moved, model))
+            return layout, outputs_of(try_module(module, moved, model), model)
         except TaskError as error:
             failed = failed or error
     assert failed is not None

@@ -222,6 +222,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         r"cannot take inputs \[N, 3, 8, 8\]: .*channels",
     ),
     "two inputs": (lambda: nn.Bilinear(3, 3, 3), r"cannot take inputs .*input2"),
+    "maps": (lambda: nn.Conv2d(3, 3, 1), r"return \[N, classes\] .* found \[N, 3, 8, 8\]"),
     "too few outputs": (
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)),
         "as the network has 2 outputs",
