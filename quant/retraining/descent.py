@@ -23,7 +23,10 @@ class Descent(Protocol):
 
 
 def descent_for(
-    network: QuantizedNetwork, config: FinetuneConfig, deviations: dict[str, float]
+    network: QuantizedNetwork,
+    config: FinetuneConfig,
+    deviations: dict[str, float],
+    reach: float,
 ) -> Descent:
     """Return the descent that a configuration asks for.
 
@@ -31,10 +34,11 @@ def descent_for(
         network: As it is before the first step.
         config: The optimizer and its rates.
         deviations: As `rates_of` takes them.
+        reach: As `rates_of` takes it.
     """
     if config.optimizer == "sgd":
         return PlainDescent(network, config)
-    rates = rates_of(network, config, deviations)
+    rates = rates_of(network, config, deviations, reach)
     return ScaledAdam(dict(network.named_parameters()), rates, config.momentum)
 
 

@@ -20,6 +20,7 @@ def finetune(
     data: TrainingImages,
     config: FinetuneConfig,
     deviations: dict[str, float],
+    reach: float,
     *,
     seed: int,
     progress: Progress | None = None,
@@ -33,13 +34,14 @@ def finetune(
         data: What is trained on.
         config: Steps and rates.
         deviations: Of the layers' outputs, as `output_deviations` returns them.
+        reach: How far values move, as `reach_of` returns it.
         seed: Orders the images.
         progress: Called with (steps done, steps in all).
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    descent = descent_for(network, config, deviations)
+    descent = descent_for(network, config, deviations, reach)
     batches = index_batches(len(data), config.batch_size, torch.Generator().manual_seed(seed))
     trained = [value for value in network.parameters() if value.requires_grad]
     average = _Average(trained, config.averaging)

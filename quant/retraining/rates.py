@@ -9,26 +9,28 @@ so a rate that is a share of the value's scale is a share of the value.
 import torch
 
 from quant.network import QuantizedNetwork
-from quant.quantizer import WIDTHS
 from quant.retraining.finetune_config import FinetuneConfig
 
-_FEW = 2
-"""At so few bits outputs are so wrong that values must move far, and rough moves cost little. With
-more, compensation has left little to mend: small moves find it, and larger ones undo it."""
-_WEIGHT_SHARES = (0.02, 0.01)
-"""Of the root mean square of an output channel's weights, in a step: at few bits, and at more. Over
-60 steps along a cosine a weight that always moves the same way moves by 0.6 or 0.3 of it: across a
-code of 2 bits, and several of 8."""
-_BIAS_SHARES = (0.004, 0.0005)
-"""Of the standard deviation of a layer's outputs. A tensor that is mostly one value, as images with
-an empty background, has that value rounded the same way everywhere: a small move of a bias can turn
-all of them to the next code, which no gradient foresees."""
-_WEIGHT_STEP_SHARES = (0.002, 0.0002)
-"""Of the step of a channel's weights."""
-_TENSOR_STEP_SHARES = (0.002, 0.0001)
-"""Of the step of a tensor; it decides the codes of a background as biases do."""
+_WEIGHT_SHARE = 0.02
+"""Of the root mean square of an output channel's weights, in a step, at full reach. Over 60 steps
+along a cosine a weight that always moves the same way moves by 0.6 of it: over a code of 2 bits."""
+_BIAS_SHARE = 0.004
+"""Of the standard deviation of a layer's outputs, at full reach. A tensor that is mostly one value,
+as images with an empty background, has that value rounded the same way everywhere: a small move of
+a bias can turn all of them to the next code, which no gradient foresees."""
+_STEP_SHARE = 0.002
+"""Of a quantizer's step, at full reach; it decides the codes of a background as biases do."""
+_ROUGH = 3
+"""Power of the reach that biases and steps move by: where little is to be mended they must hold
+still, while weights, each of which changes little, find it."""
 _LEAST_CHANNEL = 0.1
 """Channels with smaller weights than this share of their tensor's move as if they had it."""
+
+_FULL_REACH_AT = 0.67
+"""Share of the loss that is the bits' doing at which values move furthest."""
+_LEAST_REACH = 0.02
+_UNKNOWN_REACH = 0.3
+"""Without held-back images: right for 3 bits of a depthwise network, too short for 2."""
 
 Rates = dict[str, torch.Tensor]
 """By the names of `named_parameters`, shaped as the parameters."""
@@ -53,9 +55,28 @@ def output_deviations(network: QuantizedNetwork, images: torch.Tensor) -> dict[s
     return found
 
 
+def reach_of(start_loss: float | None, float_loss: float | None) -> float:
+    """Return how far values should move, 0 to 1: further, the more of the loss is the bits' doing.
+
+    Where compensation has left little to mend, larger moves undo more than they mend; where outputs
+    are mostly wrong, small ones mend nothing.
+
+    Args:
+        start_loss: Before the first step, on images that are not trained on; None: unknown.
+        float_loss: Of the float network on the same.
+    """
+    if start_loss is None or float_loss is None:
+        return _UNKNOWN_REACH
+    damage = 1 - float_loss / start_loss if start_loss > 0 else 0.0
+    return min(1.0, max(_LEAST_REACH, damage / _FULL_REACH_AT))
+
+
 @torch.no_grad()
 def rates_of(
-    network: QuantizedNetwork, config: FinetuneConfig, deviations: dict[str, float]
+    network: QuantizedNetwork,
+    config: FinetuneConfig,
+    deviations: dict[str, float],
+    reach: float = 1.0,
 ) -> Rates:
     """Return the largest rate of each value that is trained, absolute where `config` names one.
 
@@ -63,42 +84,30 @@ def rates_of(
         network: As it is before the first step.
         config: Names absolute rates, or none.
         deviations: By layer, as `output_deviations` returns them.
+        reach: As `reach_of` returns it.
     """
-    shares = _relative_rates(network, deviations)
+    rough = reach**_ROUGH
     rates: Rates = {}
     for name, value in network.named_parameters():
         if not value.requires_grad:
             continue
-        rate = config.absolute_step_rate if name.endswith("steps") else config.learning_rate
-        rates[name] = shares[name] if rate is None else torch.full_like(value, rate)
+        if name.endswith("steps"):
+            rate = config.absolute_step_rate
+            rates[name] = (
+                rough * _STEP_SHARE * value if rate is None else torch.full_like(value, rate)
+            )
+        elif config.learning_rate is not None:
+            rates[name] = torch.full_like(value, config.learning_rate)
+    if config.learning_rate is None:
+        for spec in network.layers:
+            layer, prefix = network.layer(spec.name), network.parameter_prefix(spec.name)
+            rates[f"{prefix}.weight"] = reach * _WEIGHT_SHARE * _channel_scale(layer.weight)
+            bias_rate = rough * _BIAS_SHARE * deviations[spec.name]
+            rates[f"{prefix}.bias"] = torch.full_like(layer.bias, bias_rate)
     return rates
 
 
-def _relative_rates(network: QuantizedNetwork, deviations: dict[str, float]) -> Rates:
-    rates: Rates = {}
-    for spec in network.layers:
-        layer, prefix = network.layer(spec.name), network.parameter_prefix(spec.name)
-        few_weights = few_either = False
-        if network.allocation is not None:
-            bits = network.bits(spec.name)
-            few_weights = bits.weight_bits <= _FEW
-            few_either = few_weights or bits.activation_bits <= _FEW
-        bias_rate = _share(_BIAS_SHARES, few=few_either) * deviations[spec.name]
-        rates[f"{prefix}.weight"] = _share(_WEIGHT_SHARES, few=few_weights) * _scale(layer.weight)
-        rates[f"{prefix}.bias"] = torch.full_like(layer.bias, bias_rate)
-    for name, value in network.named_parameters():
-        if name.endswith("steps"):  # a row for each width
-            shares = _WEIGHT_STEP_SHARES if value.ndim > 1 else _TENSOR_STEP_SHARES
-            by_width = torch.tensor([_share(shares, few=width <= _FEW) for width in WIDTHS])
-            rates[name] = value * by_width.reshape(-1, *[1] * (value.ndim - 1))
-    return rates
-
-
-def _share(shares: tuple[float, float], *, few: bool) -> float:
-    return shares[0] if few else shares[1]
-
-
-def _scale(weight: torch.Tensor) -> torch.Tensor:
+def _channel_scale(weight: torch.Tensor) -> torch.Tensor:
     """Return the root mean square of each output channel, shaped as `weight` `[out, ...]`."""
     squares = weight.flatten(1).square().mean(1)
     scale = squares.sqrt().clamp_min(_LEAST_CHANNEL * float(squares.mean().sqrt()))

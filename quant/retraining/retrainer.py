@@ -13,7 +13,7 @@ from quant.retraining.finetune import finetune, training_loss
 from quant.retraining.finetune_config import FinetuneConfig, held_back_count, images_seen
 from quant.retraining.loop import Augment
 from quant.retraining.output_scale import fit_output_scale
-from quant.retraining.rates import output_deviations
+from quant.retraining.rates import output_deviations, reach_of
 from quant.retraining.retrained import Retrained
 from quant.retraining.training_images import TrainingImages
 
@@ -56,6 +56,7 @@ class Retrainer:
         self._data = TrainingImages(images, labels, config, self._checkpoint, augment)
         self._deviations: dict[str, float] | None = None
         self._taught: torch.Tensor | None = None
+        self._float_loss: float | None = None
 
     def images_seen(self, *, carried_on: bool = False) -> int:
         """Return how many training images one retraining looks at, repeats counted.
@@ -148,8 +149,9 @@ class Retrainer:
             )
         trained_loss = loss = None
         try:
+            reach = reach_of(start_loss, self._float_held_back_loss())
             loss = finetune(
-                network, self._data, config, self._spread(), seed=seed, progress=progress
+                network, self._data, config, self._spread(), reach, seed=seed, progress=progress
             ).loss
             self._fit_scale(network)
             trained_loss = self._held_back_loss(network)
@@ -186,6 +188,11 @@ class Retrainer:
         fit_output_scale(
             network, images, lambda logits: training_loss(logits, labels, taught, weight)
         )
+
+    def _float_held_back_loss(self) -> float | None:
+        if self._float_loss is None:
+            self._float_loss = self._held_back_loss(self._checkpoint)
+        return self._float_loss
 
     @torch.no_grad()
     def _held_back_loss(self, network: QuantizedNetwork) -> float | None:

@@ -12,7 +12,7 @@ from quant.network import QuantizedNetwork
 from quant.retraining.compensation import compensate
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.loop import Augment
-from quant.retraining.rates import output_deviations, rates_of
+from quant.retraining.rates import output_deviations, rates_of, reach_of
 from quant.retraining.retrainer import Retrainer
 from quant.testing import at_bits, prepare_calibrated
 
@@ -205,12 +205,14 @@ def test_plain_descent_needs_a_rate() -> None:
         FinetuneConfig(optimizer="sgd")
 
 
-def test_few_bits_let_values_move_further(network: QuantizedNetwork, digits: Any) -> None:
+def test_the_more_is_to_be_mended_the_further_values_move(
+    network: QuantizedNetwork, digits: Any
+) -> None:
+    assert reach_of(0.3, 0.3) == reach_of(0.2, 0.3) == pytest.approx(0.02)
+    assert reach_of(0.4, 0.3) < reach_of(0.6, 0.3) < reach_of(3.0, 0.3) == 1.0
+    assert reach_of(0.0, 0.0) < reach_of(None, None) < 1.0
     spread = output_deviations(network, digits.train_images[:8])
-    two, four = (rates_of(at_bits(network, bits), QUICK, spread) for bits in (2, 4))
-    for name, rate in two.items():
-        if name.endswith("steps"):
-            torch.testing.assert_close(rate, four[name], rtol=0, atol=0)
-            assert float(rate[0].min() / network.state_dict()[name][0].min()) == pytest.approx(2e-3)
-        else:
-            assert bool((rate > four[name]).all())
+    far, near = (rates_of(at_bits(network, 4), QUICK, spread, reach) for reach in (1.0, 0.5))
+    for name, rate in far.items():
+        power = 1 if name.endswith("weight") else 3
+        torch.testing.assert_close(near[name], 0.5**power * rate)
