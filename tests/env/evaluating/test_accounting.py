@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from env.evaluating.accounting import TABLE_ROW, Ledger, account
 from env.evaluating.env_config import EnvConfig
@@ -20,8 +22,8 @@ from tests.conftest import Digits
 from tests.env.conftest import SmallDigits
 
 QUICK = FinetuneConfig(steps=4, batch_size=32, compensation_images=16, held_back_images=50)
-SEEN = 4 * 32 + 16 + 2 * 50
-"""Images of one retraining below: trained on, compensated over, held back and scored twice."""
+SEEN = 4 * 32 + 16 + 256 + 2 * 50
+"""Images of one retraining below: trained on, compensated over, scaled by, scored twice."""
 
 
 def evaluations(
@@ -94,7 +96,12 @@ def test_images_seen_is_what_finetune_sees(
 ) -> None:
     network.set_allocation(Allocation.uniform(network.layers, 4))
     seen = []
-    network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+
+    def note(module: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        if module is network:  # and not the float copy, which has the hook as well
+            seen.append(len(inputs[0]))
+
+    network.register_forward_pre_hook(note)
     config = FinetuneConfig(steps=steps, batch_size=batch, compensation_images=0)
     retrain(network, digits.train_images[:count], digits.train_labels[:count], config, seed=0)
     assert sum(seen) == images_seen(config, count)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pytest
 import torch
+from torch import nn
 
 from env.evaluating.env_config import EnvConfig
 from env.evaluating.evaluation import Evaluation
@@ -22,8 +23,9 @@ from tests.env.conftest import SmallDigits
 
 Weights = Literal["reset", "shared"]
 BITS = (8, 4, 2)
-PASSES = 4 + 2
-"""Of one retraining: its steps, and the held-back images before and after."""
+PASSES = 4 + 1 + 2
+"""Of one retraining: its steps, the images that the logits' scale is fitted to, and the held-back
+images before and after."""
 
 
 @pytest.fixture
@@ -68,9 +70,12 @@ def beside(evaluations: Sequence[Evaluation]) -> list[PairedDifference | None]:
 def trainings(evaluator: Evaluator) -> list[torch.Tensor]:
     """Return the batches that the evaluator's network is trained on, filled as it is."""
     seen: list[torch.Tensor] = []
-    evaluator.network.register_forward_pre_hook(
-        lambda network, inputs: seen.append(inputs[0].clone())
-    )
+
+    def note(network: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        if network is evaluator.network:  # and not the float copy, which has the hook as well
+            seen.append(inputs[0].clone())
+
+    evaluator.network.register_forward_pre_hook(note)
     return seen
 
 
