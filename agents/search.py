@@ -21,6 +21,7 @@ from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
+from quant.objective.objective import CLASSIFICATION, Objective
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.retrainer import Retrainer
 
@@ -59,6 +60,8 @@ class SearchProblem:
     search: Split
     ledger: Ledger = field(default_factory=Ledger)
     """Where a method enters what it uses beside its evaluations: images it trained on."""
+    objective: Objective = CLASSIFICATION
+    """Loss and metric."""
     reward: RewardConfig = field(default_factory=RewardConfig)
     say: Callable[[str], None] = _logger.warning
     """Tells the user what a method cannot do as asked, in a sentence."""

@@ -236,7 +236,7 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         info: dict[str, Any] = {
             "evaluation": evaluation,
             "practice": evaluation is not None and evaluation.practice,
-            "accuracy": None if evaluation is None else evaluation.accuracy,
+            "score": None if evaluation is None else evaluation.score,
             "kept": None if evaluation is None else evaluation.kept,
             "latency_ms": None if latency_ms is None else latency_ms,
             "energy_mj": None if evaluation is None else evaluation.energy_mj,

@@ -188,8 +188,8 @@ class FormulaEvaluator:
         evaluation = Evaluation(
             allocation=allocation,
             index=len(self.evaluations),
-            accuracy=self.accuracy(bits),
-            accuracy_se=0.0,
+            score=self.accuracy(bits),
+            score_se=0.0,
             loss=0.0,
             model_bytes=model_bytes(self._layers, allocation),
             measurement=None if self._practice else self._simulate(predicted_ms, predicted_mj),

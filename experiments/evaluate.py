@@ -16,7 +16,7 @@ from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import BEST_FOUND, reported_uniform, uniform_name
 from experiments.stages.measured import graph_of
-from experiments.stages.network_setup import NetworkSetup, float_scores, set_up_network
+from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.results_table import ResultRow, float_row, print_results, quantized_row
 from experiments.stages.retraining import retrain_and_score, retrain_float_and_score
 from experiments.stages.side_by_side import time_side_by_side
@@ -98,18 +98,19 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
             progress=partial(progress.stage, "measuring"),
         )
         facts = dict(device.facts())
-    whole = float_scores(setup.module, setup.task.test)
+    whole = setup.float_scores(setup.task.test)
     reference = trained[uniform_name(MAX_BITS)].scores
     rows = [
-        float_row(layers, whole.accuracy, paired(whole, reference)),
-        float_row(layers, longer.accuracy, paired(longer, reference), FLOAT),
+        float_row(layers, whole.score, paired(whole, reference)),
+        float_row(layers, longer.score, paired(longer, reference), FLOAT),
     ]
     rows += [
         quantized_row(
             name,
             allocations[name],
-            accuracy=final.scores.accuracy.value,
-            accuracy_se=final.scores.accuracy.standard_error,
+            metric=final.scores.metric,
+            score=final.scores.value,
+            score_se=final.scores.standard_error,
             beside_reference=paired(final.scores, reference),
             kept=final.retraining.kept,
             model_bytes=final.graph.weight_bytes(),

@@ -241,7 +241,7 @@ def _write_conclusion(
     events.chart("bits/chosen", bits_chart(best.allocation, "chosen"), step)
     rows = [asdict(row) for row in conclusion.rows]
     front = front_chart(evaluations, rows, budget.latency_ms)
-    events.chart("front/accuracy_latency", front, step)
+    events.chart(f"front/{best.metric.name}_latency", front, step)
     for missed in conclusion.choice.missed:
         _say(f"passed over: {missed} as measured, outside the budget")
     print_results(conclusion.rows, budget, "search")

@@ -38,3 +38,7 @@ class DataError(BitAllocError, ValueError):
 
 class TrainingError(BitAllocError, RuntimeError):
     """Raised for settings that cannot train, and when the loss stops being a number."""
+
+
+class ObjectiveError(BitAllocError, ValueError):
+    """Raised for a loss or a metric that does not fit the network's outputs or the labels."""

@@ -19,7 +19,7 @@ from quant.allocation import Allocation
 from quant.errors import TrainingError
 from quant.layers import INPUT_BITS
 from quant.network import QuantizedNetwork
-from quant.retraining.accuracy import Accuracy, score_logits
+from quant.objective.scores import Score
 
 _BATCH = 256
 
@@ -28,7 +28,7 @@ class AMEDChain:
     """The state of AMED: a network in training, the scores, the present bits, and what was tried.
 
     Source: Kimhi et al. 2024 (AMED), section 4. The score of a sample is
-    `log10(zeta_8 / zeta) - penalty * max(0, threshold - accuracy)` with
+    `log10(zeta_8 / zeta) - penalty * max(0, threshold - quality)` with
     `zeta = loss_weight * loss + cost_weight * cost / cost_8`, both on the search split, and
     `zeta_8` that of the all-8-bit reference: a sample worse than the reference lowers the scores of
     its choices. The paper says that the penalty grows below a threshold but not, where we could
@@ -98,28 +98,33 @@ class AMEDChain:
         config, problem = self._config, self._problem
         before = self._network.copy_state()
         self._network.set_allocation(spending.allocation(self._columns))
-        threshold = problem.reference.accuracy - config.accuracy_drop
+        metric = problem.objective.metric
+        threshold = problem.reference.quality - config.accuracy_drop
         try:
             better, _ = self._retrainer.carry_on(
                 self._network, seed=order_seed(self._seed, self._samples)
             )
         except TrainingError:
-            # Weights that these bits ruined are not carried on; accuracy counts as none at all.
+            # Weights that these bits ruined are not carried on; accuracy counts as none at all, and
+            # an error as e times the largest that costs nothing.
             self._network.load_state_dict(before)
-            return -config.penalty * max(0.0, threshold)
+            return -config.penalty * (max(0.0, threshold) if metric.is_share else 1.0)
         found = self._validate(better)
         cost = self._cost.predict(spending.allocation(self._columns))
         zeta = config.loss_weight * found.loss + config.cost_weight * cost
         zeta_8 = config.loss_weight * problem.reference.loss + config.cost_weight
-        return math.log10(zeta_8 / zeta) - config.penalty * max(0.0, threshold - found.value)
+        return math.log10(zeta_8 / zeta) - config.penalty * max(
+            0.0, threshold - metric.quality(found.value)
+        )
 
     @torch.no_grad()
-    def _validate(self, network: QuantizedNetwork) -> Accuracy:
+    def _validate(self, network: QuantizedNetwork) -> Score:
         """Score the present bits on the search split, in fake quantization."""
         count = self._config.validation_images
         images, labels = self._problem.search.images[:count], self._problem.search.labels[:count]
-        logits = torch.cat([network(part) for part in images.split(_BATCH)])
-        return score_logits(logits, labels)
+        parts = zip(images.split(_BATCH), labels.split(_BATCH), strict=True)
+        objective = self._problem.objective
+        return objective.score((network(part), wanted) for part, wanted in parts).score
 
     def _enter(self, samples: int) -> None:
         seen = self._retrainer.images_seen(carried_on=True)

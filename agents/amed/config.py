@@ -29,7 +29,8 @@ class AMEDConfig:
     validation_images: Count = 256
     """Images of the search split that score a sample; at most as many as there are."""
     loss_weight: NotNegative = 1.0
-    """Weight of the cross-entropy in the quality score."""
+    """Weight of the loss in the quality score, in the loss's own unit: one far from 1 needs another
+    weight."""
     cost: CostKind = "budget"
     """What counts as the cost: what is budgeted (latency where nothing is), or one quantity."""
     cost_weight: NotNegative = 1.0

@@ -96,7 +96,7 @@ def _answer(
         study.tell(trial, state=_optuna().trial.TrialState.FAIL)
     else:
         trial.set_constraint("budget", _excess(problem, evaluation))
-        study.tell(trial, [evaluation.accuracy, cost.of_evaluation(evaluation)])
+        study.tell(trial, [evaluation.quality, cost.of_evaluation(evaluation)])
     return known is None
 
 

@@ -112,7 +112,11 @@ class QBitOptTraining:
         images, labels = self._problem.train.images, self._problem.train.labels
         order = torch.randperm(len(images), generator=self._generator(0))
         picked = order[: self._config.sensitivity_images]
-        traces = fisher_traces(self._network, batches_of(images[picked], labels[picked]))
+        traces = fisher_traces(
+            self._network,
+            batches_of(images[picked], labels[picked]),
+            loss=self._problem.objective.loss,
+        )
         self._images += traces.images
         newest = noise_weights(self._network, traces, spending_of(self._problem))
         if self._weights is None:

@@ -7,7 +7,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from env.evaluating.reward import REWARD_TERMS
 from hardware.energy.energy import NO_METER, energy_label
 
-_FIGURES = ("accuracy", "latency_ms", "energy_mj", "model_bytes")
+_FIGURES = ("latency_ms", "energy_mj", "model_bytes")
 
 
 class EpisodeLog(BaseCallback):
@@ -36,8 +36,10 @@ class EpisodeLog(BaseCallback):
     def _record(self, info: dict[str, Any]) -> None:
         kind = "practice" if info["practice"] else "real"
         self._episodes[kind] += 1
-        weight_bits, activation_bits = info["evaluation"].allocation.mean_bits()
+        evaluation = info["evaluation"]
+        weight_bits, activation_bits = evaluation.allocation.mean_bits()
         means = {
+            evaluation.metric.name: evaluation.score,
             **{name: info[name] for name in _FIGURES},
             **{f"reward_{name}": info[f"reward_{name}"] for name in REWARD_TERMS},
             "mean_weight_bits": weight_bits,

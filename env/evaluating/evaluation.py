@@ -1,4 +1,4 @@
-"""Evaluation: accuracy, measurement and size of one Allocation."""
+"""Evaluation: score, measurement and size of one Allocation."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from pydantic import BeforeValidator, PlainSerializer, model_serializer
 from hardware.energy.energy import NO_METER
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
-from quant.records.json_form import Plain, from_plain
+from quant.objective.metric import ACCURACY, Metric
+from quant.records.json_form import Plain, formerly, from_plain
 from quant.retraining.paired import PairedDifference
 from quant.retraining.retrained import Retrained
 
@@ -29,16 +30,18 @@ class Evaluation:
     proposer: str = ""
     """Which method asked: `uniform`, `ppo`, `random`, ..."""
     practice: bool = False
-    """True when accuracy and latency are a model's predictions, not a retrained network's."""
-    accuracy: float
-    """Top-1 on the search split, on integer codes, 0..1 (predicted when `practice`); 0 where
-    training or conversion failed, as `error` then says."""
-    accuracy_se: float
-    """Standard error of `accuracy`, from the number of images."""
+    """True when score and latency are a model's predictions, not a retrained network's."""
+    metric: Metric = ACCURACY
+    """What `score` means; records of before have accuracies."""
+    score: Annotated[float, formerly("score", "accuracy")]
+    """The task's metric on the search split, on integer codes (predicted when `practice`); 0 where
+    training or conversion failed, as `error` then says. An accuracy is 0..1."""
+    score_se: Annotated[float | None, formerly("score_se", "accuracy_se")]
+    """Standard error of `score` over the images; None where nobody knows it."""
     loss: _Loss
-    """Mean cross-entropy on the search split; NaN for practice and after a failed training."""
+    """Mean loss on the search split; NaN for practice and after a failed training."""
     beside_reference: PairedDifference | None = None
-    """Accuracy and loss less the all-8-bit reference's, image by image on the search split; None
+    """Score and loss less the all-8-bit reference's, image by image on the search split; None
     for practice, after a failed training, and where the reference's scores are not known."""
     retraining: Retrained | None = None
     """Whether its training was kept, or where it began; None for practice, after a failed training
@@ -59,6 +62,11 @@ class Evaluation:
     measure_s: float = 0.0
     allocation: Allocation
     measurement: Measurement | None = None
+
+    @property
+    def quality(self) -> float:
+        """What rises as the score gets better; see `Metric.quality`."""
+        return self.metric.quality(self.score)
 
     @property
     def kept(self) -> str:
@@ -108,5 +116,5 @@ class Evaluation:
         Raises:
             ValueError: the document is of another form.
         """
-        lacking = ("beside_reference", "retraining", "predicted_mj", "training_samples")
+        lacking = ("metric", "beside_reference", "retraining", "predicted_mj", "training_samples")
         return from_plain(cls, document, lacking=lacking)

@@ -26,7 +26,9 @@ from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.errors import ConvertError, TrainingError
 from quant.network import QuantizedNetwork
-from quant.retraining.accuracy import ImageScores, integer_scores, score_images
+from quant.objective.objective import CLASSIFICATION, Objective
+from quant.objective.scores import ImageScores
+from quant.retraining.integer_scores import integer_scores
 from quant.retraining.loop import Augment
 from quant.retraining.paired import PairedDifference, paired
 from quant.retraining.retrained import Retrained
@@ -66,6 +68,7 @@ class Evaluator:
         *,
         seed: int,
         limit: int,
+        objective: Objective = CLASSIFICATION,
         past: Sequence[Evaluation] = (),
         augment: Augment | None = None,
         accuracies: StoredAccuracies | None = None,
@@ -81,6 +84,7 @@ class Evaluator:
             config: Retraining and whether weights are shared.
             seed: Orders the training images, together with the evaluation's number.
             limit: Largest number of evaluations.
+            objective: Loss and metric.
             past: Evaluations that an earlier part of the same run paid for. They are handed back
                 while they are asked for in the same order; see `adopt_past`.
             augment: What changed images in the float training.
@@ -97,8 +101,14 @@ class Evaluator:
         self.on_evaluation = list(on_evaluation)
         self._search = search
         self._retrainer = Retrainer(
-            network, train.images, train.labels, config.finetune, augment=augment
+            network,
+            train.images,
+            train.labels,
+            config.finetune,
+            loss=objective.loss,
+            augment=augment,
         )
+        self._objective = objective
         self._config = config
         self._seed = seed
         self._past = deque(past)
@@ -245,7 +255,7 @@ class Evaluator:
             reference = self._reference_scores()  # first: it may have to be retrained
             graph, scores, retraining = self._train_and_score(allocation)
         beside = None if reference is None else paired(scores, reference)
-        scored = Scored(accuracy=scores.accuracy, beside_reference=beside, retraining=retraining)
+        scored = Scored(score=scores.score, beside_reference=beside, retraining=retraining)
         if self._accuracies is not None:
             self._accuracies.put(allocation, scored)
         return graph, scored
@@ -294,20 +304,24 @@ class Evaluator:
         """Score the search split on codes computed here, or on the compiled network itself."""
         images, labels = self._search.images, self._search.labels
         if self._config.accuracy_on == "integers":
-            return integer_scores(graph, images, labels)
+            return integer_scores(graph, images, labels, self._objective)
         # In parts, so that each stays inside the device's limit for one request.
-        logits = [self.device.run(graph, part.numpy()) for part in images.split(_SCORED_TOGETHER)]
-        return score_images(torch.from_numpy(np.concatenate(logits)), labels)
+        parts = zip(images.split(_SCORED_TOGETHER), labels.split(_SCORED_TOGETHER), strict=True)
+        return self._objective.score(
+            (torch.from_numpy(self.device.run(graph, part.numpy())), wanted)
+            for part, wanted in parts
+        )
 
     def _record(self, trained: "_Trained", result: MeasureResult) -> Evaluation:
         allocation, scored = trained.allocation, trained.scored
-        accuracy = scored.accuracy if scored else None
+        score = scored.score if scored else None
         return Evaluation(
             allocation=allocation,
             index=len(self.evaluations),
-            accuracy=accuracy.value if accuracy else 0.0,
-            accuracy_se=accuracy.standard_error if accuracy else 0.0,
-            loss=accuracy.loss if accuracy else math.nan,
+            metric=self._objective.metric,
+            score=score.value if score else 0.0,
+            score_se=score.standard_error if score else 0.0,
+            loss=score.loss if score else math.nan,
             beside_reference=scored.beside_reference if scored else None,
             retraining=scored.retraining if scored else None,
             model_bytes=model_bytes(self.network.layers, allocation),

@@ -9,18 +9,29 @@ from typing import Any
 import numpy as np
 import torch
 
-from quant.retraining.accuracy import ImageScores
+from quant.objective.metric import Metric
+from quant.objective.scores import ImageScores
+from quant.records.json_form import from_plain, to_plain
 
-_LOSS = np.dtype("<f4")
+_LOSS, _SCORE = np.dtype("<f4"), np.dtype("<f8")
 
 
 def pack_scores(scores: ImageScores) -> dict[str, Any]:
-    """Return scores of N images in about 4 N bytes."""
-    return {
+    """Return scores of N images in about 4 N bytes where each is right or wrong, else in 12 N."""
+    document: dict[str, Any] = {
         "count": len(scores),
-        "correct": _as_text(np.packbits(scores.correct.numpy()).tobytes()),
-        "loss": _as_text(scores.loss.numpy().astype(_LOSS).tobytes()),
+        "metric": to_plain(scores.metric),
+        "value": scores.value,
+        "loss": _pack(scores.loss, _LOSS),
     }
+    if scores.each is not None and not scores.each.is_floating_point():
+        document["correct"] = _as_text(np.packbits(scores.each.numpy()).tobytes())
+    elif scores.each is not None:
+        document["each"] = _pack(scores.each, _SCORE)
+    elif scores.resampled is not None:
+        document["samples"] = len(scores.resampled)
+        document["resampled"] = _pack(scores.resampled, _SCORE)
+    return document
 
 
 def unpack_scores(document: Mapping[str, Any]) -> ImageScores:
@@ -30,18 +41,30 @@ def unpack_scores(document: Mapping[str, Any]) -> ImageScores:
         ValueError: the document is of another form, or damaged.
     """
     try:
-        count = int(document["count"])
-        bits = _from_text(document["correct"], -(-count // 8))
-        loss = np.frombuffer(_from_text(document["loss"], count * _LOSS.itemsize), _LOSS)
+        count, each, resampled = int(document["count"]), None, None
+        loss = _unpack(document["loss"], count, _LOSS)
+        if "correct" in document:
+            bits = np.frombuffer(_from_text(document["correct"], -(-count // 8)), np.uint8)
+            each = torch.from_numpy(np.unpackbits(bits, count=count).astype(np.bool_))
+        elif "each" in document:
+            each = _unpack(document["each"], count, _SCORE)
+        elif "resampled" in document:
+            resampled = _unpack(document["resampled"], int(document["samples"]), _SCORE)
+        metric, value = from_plain(Metric, document["metric"]), float(document["value"])
     except (KeyError, TypeError, binascii.Error, zlib.error) as error:
         raise ValueError(f"expected packed scores, found {error!r}") from None
-    if not np.isfinite(loss).all() or loss.min(initial=0.0) < 0.0:
-        raise ValueError("expected losses from 0, found others")
-    correct = np.unpackbits(np.frombuffer(bits, np.uint8), count=count).astype(np.bool_)
-    return ImageScores(
-        correct=torch.from_numpy(correct),
-        loss=torch.from_numpy(loss.astype(np.float32)),  # a copy, which may be written to
-    )
+    return ImageScores(metric=metric, value=value, each=each, resampled=resampled, loss=loss)
+
+
+def _pack(values: torch.Tensor, form: np.dtype[Any]) -> str:
+    return _as_text(values.numpy().astype(form).tobytes())
+
+
+def _unpack(text: str, count: int, form: np.dtype[Any]) -> torch.Tensor:
+    found = np.frombuffer(_from_text(text, count * form.itemsize), form)
+    if not np.isfinite(found).all():
+        raise ValueError("expected finite values, found others")
+    return torch.from_numpy(found.astype(form.newbyteorder("=")))  # a copy, which may be written
 
 
 def _as_text(content: bytes) -> str:

@@ -16,10 +16,10 @@ def rank(
 ) -> list[Evaluation]:
     """Order real, successful evaluations by their reward, then the faster first.
 
-    Without a weight on latency the reward orders by accuracy, so that an allocation is never
-    placed behind a less accurate one. Behind all others come those below the accuracy floor, which
-    is a promise and not only a penalty. Of an allocation evaluated twice the latest counts: with
-    shared weights it is the state that exists.
+    Without a weight on latency the reward orders by score, so that an allocation is never placed
+    behind one that scores worse. Behind all others come those below the floor, which is a promise
+    and not only a penalty. Of an allocation evaluated twice the latest counts: with shared weights
+    it is the state that exists.
     """
     latest: dict[Allocation, Evaluation] = {}
     for evaluation in evaluations:
@@ -29,8 +29,8 @@ def rank(
     floor = config.floor(reference)
 
     def key(evaluation: Evaluation) -> tuple[bool, float, float, int]:
-        least = -math.inf if floor is None else min(floor, reference.accuracy) - _ROUNDING
-        below = evaluation.accuracy < least
+        least = -math.inf if floor is None else min(floor, reference.quality) - _ROUNDING
+        below = evaluation.quality < least
         total, _ = reward(evaluation, reference, config)
         latency_ms = evaluation.latency_ms
         assert latency_ms is not None

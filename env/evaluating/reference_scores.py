@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from env.evaluating.stored_accuracies import StoredAccuracies
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, LayerSpec
-from quant.retraining.accuracy import ImageScores
+from quant.objective.scores import ImageScores
 
 
 class ReferenceScores:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from env.errors import TaskError
 from env.evaluating.evaluation import Evaluation
-from quant.records.ranges import NotNegative, Positive, Range, check_ranges, within
+from quant.records.ranges import NotNegative, Positive, Range, at_least, check_ranges
 
 REWARD_TERMS = ("accuracy", "latency", "energy", "floor", "failure")
 """Names of the reward's terms; their sum is the reward."""
@@ -20,19 +20,23 @@ class RewardConfig:
 
     Under a hard budget the masks keep the budget and only accuracy counts. The inverse question
     (lose at most one point, be as fast as possible) is `asked_inversely`.
+
+    Accuracy stands for the task's metric. Where less of it is better, as of an error, what counts
+    is minus its natural logarithm: 0.01 is then one percent of it, near enough.
     """
 
     accuracy_weight: NotNegative = 1.0
     """Reward for each `accuracy_unit` above the all-8-bit reference."""
     accuracy_unit: Positive = 0.01
-    """Accuracy that is worth one unit of reward: one percentage point."""
+    """Accuracy that is worth one unit of reward: one percentage point, one percent of an error."""
     latency_weight: NotNegative = 0.0
     """Reward for being e times faster than the all-8-bit reference."""
     energy_weight: NotNegative = 0.0
     """Reward for taking e times less energy than the all-8-bit reference; needs an energy meter."""
-    accuracy_floor: Annotated[float | None, within(0, 1)] = None
-    """Accuracy (0..1) below which `floor_weight` is paid for each unit."""
-    accuracy_drop: Annotated[float | None, Range("0 to 1", lambda drop: 0 <= drop < 1)] = None
+    accuracy_floor: Annotated[float | None, at_least(0)] = None
+    """Accuracy (0..1), or score of another metric, beyond which `floor_weight` is paid for each
+    unit."""
+    accuracy_drop: Annotated[float | None, at_least(0)] = None
     """The same floor, this far below the all-8-bit reference's accuracy."""
     floor_weight: NotNegative = 10.0
     """Penalty for each `accuracy_unit` below the floor."""
@@ -53,10 +57,12 @@ class RewardConfig:
         return replace(self, accuracy_weight=0.0, latency_weight=weight, accuracy_drop=drop)
 
     def floor(self, reference: Evaluation) -> float | None:
-        """Return the accuracy below which `floor_weight` is paid; None without a floor."""
-        floors = [] if self.accuracy_floor is None else [self.accuracy_floor]
+        """Return the quality below which `floor_weight` is paid; None without a floor."""
+        floors = []
+        if self.accuracy_floor is not None:
+            floors.append(reference.metric.quality(self.accuracy_floor))
         if self.accuracy_drop is not None:
-            floors.append(reference.accuracy - self.accuracy_drop)
+            floors.append(reference.quality - self.accuracy_drop)
         return max(floors, default=None)
 
 
@@ -65,9 +71,11 @@ def reward(
 ) -> tuple[float, dict[str, float]]:
     """Return the reward and its terms.
 
-    `accuracy_weight * (accuracy - accuracy_8) / unit + latency_weight * ln(latency_8 / latency)
+    `accuracy_weight * (quality - quality_8) / unit + latency_weight * ln(latency_8 / latency)
     + energy_weight * ln(energy_8 / energy)
-    - floor_weight * (max(0, floor - accuracy) - max(0, floor - accuracy_8)) / unit`
+    - floor_weight * (max(0, floor - quality) - max(0, floor - quality_8)) / unit`
+
+    The quality is the accuracy, or what `Metric.quality` makes of another score.
 
     The reference pays its own distance to the floor, so that its reward is 0 with every
     configuration. A failed candidate gets `failure_reward` and no other term.
@@ -85,7 +93,7 @@ def reward(
         terms["failure"] = config.failure_reward
         return config.failure_reward, terms
     unit = config.accuracy_unit
-    terms["accuracy"] = config.accuracy_weight * (evaluation.accuracy - reference.accuracy) / unit
+    terms["accuracy"] = config.accuracy_weight * (evaluation.quality - reference.quality) / unit
     if config.latency_weight:
         latency_ms, reference_ms = evaluation.latency_ms, reference.latency_ms
         assert latency_ms is not None
@@ -98,7 +106,7 @@ def reward(
         terms["energy"] = config.energy_weight * math.log(reference_mj / energy_mj)
     floor = config.floor(reference)
     if floor is not None:
-        below = max(0.0, floor - evaluation.accuracy)
-        below_8 = max(0.0, floor - reference.accuracy)
+        below = max(0.0, floor - evaluation.quality)
+        below_8 = max(0.0, floor - reference.quality)
         terms["floor"] = -config.floor_weight * (below - below_8) / unit
     return sum(terms.values()), terms

@@ -16,9 +16,9 @@ from env.evaluating.packed_scores import pack_scores, unpack_scores
 from hardware.store import Store, StoreError
 from quant.allocation import Allocation
 from quant.network import QuantizedNetwork
+from quant.objective.scores import ImageScores, Score
 from quant.records.json_form import from_plain, to_plain
 from quant.records.source_digest import digest_of_folder
-from quant.retraining.accuracy import Accuracy, ImageScores
 from quant.retraining.paired import PairedDifference
 from quant.retraining.retrained import Retrained
 
@@ -27,7 +27,7 @@ from quant.retraining.retrained import Retrained
 class Scored:
     """What the retraining of one allocation came to."""
 
-    accuracy: Accuracy
+    score: Score
     beside_reference: PairedDifference | None
     """None where the reference's scores are not known image by image."""
     retraining: Retrained

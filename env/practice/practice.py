@@ -2,7 +2,7 @@
 
 Time and energy come from the measured layer table, times what whole programs turned out to take of
 it.
-Accuracy is the all-8-bit accuracy less a linear
+Quality (the accuracy, or what `Metric.quality` makes of another score) is all-8-bit's less a linear
 response to each decision: how far the measured sensitivity says the loss would rise (on a log
 scale, because retraining wins most of a large rise back), and a small part that falls with the
 bits. The response's weights have a Gaussian prior and are fitted to the real evaluations (ridge
@@ -25,13 +25,13 @@ from quant.allocation import Allocation
 from quant.layers import MIN_BITS, LayerSpec
 
 _PRIOR_RISE = 0.01
-"""Accuracy lost for each unit of log(1 + rise of the loss), before anything was evaluated."""
+"""Quality lost for each unit of log(1 + rise of the loss), before anything was evaluated."""
 _PRIOR_WIDTH = 0.002
-"""Accuracy lost at 2 bits beyond that; half of it at 3 bits, and so on."""
+"""Quality lost at 2 bits beyond that; half of it at 3 bits, and so on."""
 _PRIOR_OFFSET = 0.01
 """Spread of the difference between the reference and where training has got to by now."""
 _LEAST_NOISE = 0.003
-"""Spread of real accuracies that retraining adds to the binomial one."""
+"""Spread of real qualities that retraining adds to the one over images."""
 
 
 class PracticeEvaluator:
@@ -75,12 +75,13 @@ class PracticeEvaluator:
         """Measured over predicted values, the medians of all real evaluations so far."""
 
     def observe(self, evaluation: Evaluation) -> None:
-        """Learn from a real evaluation; failed ones say nothing about accuracy."""
+        """Learn from a real evaluation; failed ones say nothing about quality."""
         if evaluation.error or evaluation.practice:
             return
         self._features.append(self._feature(evaluation.allocation))
-        self._losses.append(self._reference.accuracy - evaluation.accuracy)
-        self._noise.append(math.hypot(evaluation.accuracy_se, _LEAST_NOISE))
+        self._losses.append(self._reference.quality - evaluation.quality)
+        error = evaluation.metric.quality_se(evaluation.score, evaluation.score_se)
+        self._noise.append(math.hypot(error, _LEAST_NOISE))
         self._fit()
         self._measured.append(evaluation)
         self.scales = measured_over_predicted(self._measured, self._table)
@@ -92,11 +93,14 @@ class PracticeEvaluator:
     def _predict(self, allocation: Allocation) -> Evaluation:
         predicted_mj = self._table.predict_mj(allocation)
         lost = float(self._feature(allocation) @ self._weights)
+        metric = self._reference.metric
+        score = metric.score(self._reference.quality - lost)
         return Evaluation(
             allocation=allocation,
             index=-1,
-            accuracy=min(1.0, max(0.0, self._reference.accuracy - lost)),
-            accuracy_se=0.0,
+            metric=metric,
+            score=min(1.0, max(0.0, score)) if metric.is_share else score,
+            score_se=0.0,
             loss=math.nan,
             model_bytes=model_bytes(self._layers, allocation),
             predicted_ms=self._table.predict_ms(allocation) * self.scales.latency,

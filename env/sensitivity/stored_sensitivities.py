@@ -9,6 +9,7 @@ from env.sensitivity.stored_estimates import StoredEstimates
 from env.tasks.task import Split
 from hardware.store import Store
 from quant.network import QuantizedNetwork
+from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.progress import Progress
 from quant.quantizer import WIDTHS
 from quant.sensitivities import (
@@ -38,6 +39,7 @@ class StoredSensitivities:
         store: Store,
         ledger: Ledger,
         progress: StageProgress | None = None,
+        loss: Loss = CROSS_ENTROPY,
     ) -> None:
         """Keep the parts; nothing is estimated yet.
 
@@ -48,6 +50,7 @@ class StoredSensitivities:
             store: Where estimates are kept.
             ledger: Charged with the samples of each estimate that was asked for, once.
             progress: Called while an estimate is made.
+            loss: What rises.
         """
         self._network = network
         self._train = train
@@ -55,6 +58,7 @@ class StoredSensitivities:
         self._estimates = StoredEstimates(network, store)
         self._ledger = ledger
         self._progress = progress
+        self._loss = loss
         self._tables: dict[SensitivityKind, SensitivityTable] = {}
         self._orthogonality: Orthogonality | None = None
 
@@ -70,7 +74,7 @@ class StoredSensitivities:
                 kind,
                 SensitivityTable,
                 batches,
-                asdict(self._config),
+                {**asdict(self._config), "loss": self._loss.key},
                 lambda: self._estimate(kind, batches),
             )
             self._ledger.add(training_samples=self._tables[kind].samples)
@@ -96,15 +100,17 @@ class StoredSensitivities:
         return self._orthogonality
 
     def _estimate(self, kind: SensitivityKind, batches: tuple[Batch, ...]) -> SensitivityTable:
-        network, report = self._network, self._reporter(kind)
+        network, loss, report = self._network, self._loss, self._reporter(kind)
         if kind == "measured":
-            return measured_sensitivity(network, batches, WIDTHS, progress=report)
+            return measured_sensitivity(network, batches, WIDTHS, loss=loss, progress=report)
         if kind == "gauss-newton":
-            return gauss_newton_sensitivity(network, batches, WIDTHS, progress=report)
+            return gauss_newton_sensitivity(network, batches, WIDTHS, loss=loss, progress=report)
         if kind == "fisher":
-            return fisher_sensitivity(network, batches, WIDTHS, progress=report)
+            return fisher_sensitivity(network, batches, WIDTHS, loss=loss, progress=report)
         draws = self._config.draws
-        return hessian_sensitivity(network, batches, WIDTHS, draws=draws, progress=report)
+        return hessian_sensitivity(
+            network, batches, WIDTHS, loss=loss, draws=draws, progress=report
+        )
 
     def _batches(self, count: int) -> tuple[Batch, ...]:
         images, labels = self._train.images[:count], self._train.labels[:count]

@@ -19,6 +19,7 @@ from env.tasks.given_module import without_parametrizations
 from env.tasks.task import Split, Task
 from quant.errors import DataError
 from quant.network import prepare
+from quant.objective.loss import CROSS_ENTROPY
 from quant.progress import Progress
 from quant.records.atomic_file import atomic_file
 from quant.retraining.float_training import train_float
@@ -80,6 +81,7 @@ def _train(task: Task, module: nn.Module, seed: int, progress: Progress | None) 
         task.train.labels,
         task.recipe,
         seed=seed,
+        loss=task.objective.loss,
         augment=task.augment,
         progress=progress,
     )
@@ -103,7 +105,7 @@ def _key(task: Task, seed: int) -> str:
             "data": data_digest(task.train),
             "network": task.network,
             "code": hashlib.sha256(_code(module).encode()).hexdigest(),
-            "recipe": asdict(task.recipe),
+            "recipe": asdict(task.recipe) | _loss_key(task),
             "augment": getattr(task.augment, "__name__", None),
             "seed": seed,
             "shapes": shapes,
@@ -111,6 +113,12 @@ def _key(task: Task, seed: int) -> str:
         },
         sort_keys=True,
     )
+
+
+def _loss_key(task: Task) -> dict[str, str]:
+    """Return what of the loss decides the weights: nothing of the one that there always was."""
+    loss = task.objective.loss
+    return {} if loss.name == CROSS_ENTROPY.name else {"loss": loss.key}
 
 
 def _code(module: nn.Module) -> str:

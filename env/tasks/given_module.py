@@ -58,8 +58,10 @@ def make_given_module(name: str, example: torch.Tensor) -> nn.Module:
     return module
 
 
-def try_module(module: nn.Module, inputs: torch.Tensor, name: str) -> Any:
-    """Return what a network makes of two inputs, in evaluation mode.
+def try_module(module: nn.Module, inputs: torch.Tensor, name: str) -> torch.Tensor | None:
+    """Return what a network makes of two inputs, in evaluation mode: the first of its outputs.
+
+    None where that is no tensor.
 
     Raises:
         TaskError: it fails on them, or what it makes of one of them is not always the same.
@@ -87,16 +89,17 @@ def try_module(module: nn.Module, inputs: torch.Tensor, name: str) -> Any:
             f"what the network {name} makes of an input depends on the other inputs of its batch",
             "batch norm needs its running statistics: leave track_running_stats on",
         )
-    return output
+    first = output[0] if isinstance(output, tuple | list) and output else output
+    return first if isinstance(first, torch.Tensor) else None
 
 
-def outputs_of(output: Any, name: str) -> int | None:
-    """Return how many classes a network's output has room for, None where it is no tensor.
+def outputs_of(output: torch.Tensor | None, name: str) -> int | None:
+    """Return how many classes of images a network's output has room for, None where there is none.
 
     Raises:
-        TaskError: it is a tensor, and not `[N, classes]`.
+        TaskError: it is not `[N, classes]`.
     """
-    if not isinstance(output, torch.Tensor):
+    if output is None:
         return None
     if output.ndim != 2:
         sizes = ", ".join(map(str, output.shape[1:]))

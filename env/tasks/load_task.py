@@ -17,11 +17,14 @@ from env.tasks.image_file import Geometry
 from env.tasks.image_folder import image_folder_task
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.networks.efficientnet_lite import PRETRAINED_HINT, pretrained_file
+from env.tasks.objective.named import objective_of
+from env.tasks.objective.targets import are_classes
 from env.tasks.own import NetworkMaker, own_task
 from env.tasks.preprocessing import Normalisation, parse_normalisation
 from env.tasks.task import Task
 from env.tasks.task_config import OWN, PRETRAINED, TaskConfig
 from env.tasks.weights.fit import fit_weights, read_weights
+from quant.objective.objective import Objective
 
 
 def load_task(config: TaskConfig) -> Task:
@@ -33,9 +36,11 @@ def load_task(config: TaskConfig) -> Task:
         TaskError: the user's function does not exist, raises, or returns something else, or the
             network does not take the data.
     """
+    objective = objective_of(config)
     weights = read_weights(_weights_file(config)) if config.weights else None
     names = tuple(weights.state) if weights is not None else ()
-    task = _own(config, names) if config.name == OWN else _LOAD[config.name](config)
+    task = _own(config, objective, names) if config.name == OWN else _LOAD[config.name](config)
+    task = replace(task, objective=objective)
     if config.name != OWN and config.model:
         task = _with_own_model(task, config.model)
     elif config.name != OWN and (config.network or names):
@@ -55,12 +60,17 @@ def load_task(config: TaskConfig) -> Task:
     return replace(task, weights=weights, notes=(*task.notes, *weights.notes))
 
 
-def _own(config: TaskConfig, weights: Collection[str]) -> Task:
-    normalisation = _normalisation(config)
+def _own(config: TaskConfig, objective: Objective, weights: Collection[str]) -> Task:
+    load = partial(
+        own_task,
+        config.data,
+        loss=objective.loss.name,
+        ignored=config.ignore_label,
+        normalisation=_normalisation(config),
+    )
     if config.model:
-        return own_task(config.data, model=config.model, normalisation=normalisation)
-    maker = _catalogued(config.network, weights)
-    task = own_task(config.data, make_network=maker, normalisation=normalisation)
+        return load(model=config.model)
+    task = load(make_network=_catalogued(config.network, weights))
     try_module(task.make_module(), task.train.images[:2], config.network)
     return replace(task, network=config.network)
 
@@ -69,15 +79,17 @@ def _with_own_model(task: Task, model: str) -> Task:
     """Return a task with the user's network, which was tried on its images."""
     example = task.train.images[:2]
     maker = partial(make_given_module, model, example)
-    outputs = outputs_of(try_module(maker(), example, model), model)
-    if outputs is not None and outputs < task.classes:
-        raise TaskError(
-            f"task.model: expected {model} to have an output for each of {task.classes} classes, "
-            f"found {outputs}"
-        )
+    output = try_module(maker(), example, model)
     notes = task.notes
-    if outputs is not None and outputs > task.classes:
-        notes += (f"labels: of the network's {outputs} outputs the data use {task.classes}",)
+    if are_classes(task.train.labels.numpy(), task.objective.loss.name, output):
+        outputs = outputs_of(output, model)
+        if outputs is not None and outputs < task.classes:
+            raise TaskError(
+                f"task.model: expected {model} to have an output for each of {task.classes} "
+                f"classes, found {outputs}"
+            )
+        if outputs is not None and outputs > task.classes:
+            notes += (f"labels: of the network's {outputs} outputs the data use {task.classes}",)
     return replace(task, network=model, make_module=maker, notes=notes)
 
 

@@ -9,13 +9,15 @@ from torch import nn
 
 from env.errors import TaskError
 from env.tasks.given_module import make_given_module, outputs_of, try_module
-from env.tasks.own_data.arrays import RETURNS, as_inputs, read_arrays
+from env.tasks.objective.targets import are_classes, targets_of
+from env.tasks.own_data.arrays import RETURNS, Array, as_inputs, read_arrays
 from env.tasks.own_data.labels import class_numbers
 from env.tasks.own_data.layout import Layout, image_layout, layouts
 from env.tasks.own_function import call_function
 from env.tasks.preprocessing import Normalisation, Preprocessing
 from env.tasks.task import HELD_OUT, Split, Task
 from quant.errors import DataError
+from quant.objective.loss import CROSS_ENTROPY
 from quant.retraining.float_training import TrainConfig
 
 _SEARCH_SHARE = 0.15
@@ -33,6 +35,8 @@ def own_task(
     *,
     model: str = "",
     make_network: NetworkMaker | None = None,
+    loss: str = CROSS_ENTROPY.name,
+    ignored: int = 255,
     normalisation: Normalisation | None = None,
 ) -> Task:
     """Return a task of the user's data.
@@ -41,6 +45,8 @@ def own_task(
         name: `package.module:function`; see RETURNS for what it returns.
         model: `package.module:function` of the network.
         make_network: In place of `model`, given the channels and classes.
+        loss: Name of the loss, which says what labels are.
+        ignored: Label that is no class, in label maps.
         normalisation: Mean and deviation of each channel, of pixels in 0..1; None for none.
 
     Raises:
@@ -58,10 +64,13 @@ def own_task(
     _check_shapes({part: inputs for part, (inputs, _) in read.items()}, name)
     first, largest = read["train"]
     if model:
-        layout, outputs = _tried(model, first)
+        layout, output = _tried(model, first, given["train"], loss)
     else:
-        layout, outputs = image_layout(first), None
-    labels = class_numbers(given, outputs, name)
+        layout, output = image_layout(first), None
+    if are_classes(given["train"], loss, output):
+        labels = class_numbers(given, outputs_of(output, model), name)
+    else:
+        labels = targets_of(given, loss, ignored, name)
     preprocessing = _preprocessing(layout.move(first[:1]), largest, layout, normalisation)
     splits = {
         part: Split(images=_normal(layout.move(inputs), preprocessing), labels=labels.numbers[part])
@@ -122,14 +131,19 @@ def _check_shapes(inputs: Mapping[str, torch.Tensor], name: str) -> None:
         raise DataError(f"{name}: expected inputs that differ, found the same number everywhere")
 
 
-def _tried(model: str, inputs: torch.Tensor) -> tuple[Layout, int | None]:
-    """Return the likeliest layout that the user's network takes, and its number of outputs."""
+def _tried(
+    model: str, inputs: torch.Tensor, labels: Array, loss: str
+) -> tuple[Layout, torch.Tensor | None]:
+    """Return the likeliest layout that the user's network takes, and what it makes of two."""
     failed: TaskError | None = None
     for layout in layouts(inputs.ndim):
         moved = layout.move(inputs[:2])
         try:
             module = make_given_module(model, moved)
-            return layout, outputs_of(try_module(module, moved, model), model)
+            output = try_module(module, moved, model)
+            if are_classes(labels, loss, output):
+                outputs_of(output, model)  # refuses maps, which another layout may not give
+            return layout, output
         except TaskError as error:
             failed = failed or error
     assert failed is not None

@@ -8,7 +8,7 @@ from env.errors import TaskError
 from quant.errors import BitAllocError
 
 
-def find_function(name: str, key: str) -> Callable[[], Any]:
+def find_function(name: str, key: str) -> Callable[..., Any]:
     """Import `package.module:function`.
 
     Args:

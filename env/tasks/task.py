@@ -8,6 +8,7 @@ from torch import nn
 
 from env.tasks.preprocessing import Preprocessing
 from env.tasks.weights.fit import Weights
+from quant.objective.objective import CLASSIFICATION, Objective
 from quant.retraining.float_training import TrainConfig
 from quant.retraining.loop import Augment
 
@@ -22,7 +23,7 @@ class Split:
     images: torch.Tensor
     """float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`, normalised."""
     labels: torch.Tensor
-    """int64 `[N]`."""
+    """int64 `[N]` of classes, or what the task's objective takes, `[N, ...]`."""
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -47,6 +48,8 @@ class Task:
     """Held out of training; every decision of a search is made on it."""
     test: Split
     """Only `experiments.evaluate` may look at it."""
+    objective: Objective = CLASSIFICATION
+    """Loss and metric."""
     augment: Augment | None = None
     """Changes batches of the float training."""
     weights: Weights | None = None

@@ -12,6 +12,9 @@ OWN = "own"
 """The task of the user's own data."""
 PRETRAINED = "pretrained"
 """In place of a file of weights: those of an installed package."""
+METRICS = {"top1": "cross-entropy", "top5": "cross-entropy", "miou": "cross-entropy"}
+METRICS |= {"mse": "mse", "f1": "bce"}
+"""Each metric that needs no function, and the loss that goes with it."""
 IMAGE_FOLDER = "image-folder"
 """The task of folders of images."""
 _DIGITS = "digits"
@@ -44,6 +47,14 @@ class TaskConfig:
     function returns it."""
     learning_rate: Annotated[float | None, more_than(0)] = None
     """Largest learning rate of the float training; by default the task's own."""
+    metric: str = "top1"
+    """What a network is judged by: `top1`, `top5`, `miou` of label maps, `f1` of several labels an
+    image, `mse`, or package.module:function."""
+    loss: str = ""
+    """What it is trained by: `cross-entropy`, `mse`, `bce`, or package.module:function. Empty: the
+    one that goes with the metric."""
+    ignore_label: int = 255
+    """Label of pixels that do not count, in label maps."""
     image_size: Annotated[int | None, at_least(8)] = None
     """Height and width that the network reads of an image folder; by default those of `crop`, or
     224."""
@@ -89,8 +100,43 @@ class TaskConfig:
                 "task.model: your own data need a network, found none",
                 "give --task.model package.module:function or --task.network NAME",
             )
+        self._check_objective()
         check_ranges(self, "task.", TaskError)
         self._check_images()
+
+    @property
+    def metric_is_share(self) -> bool:
+        """Whether scores are known to be shares, 0..1."""
+        return self.metric in METRICS and self.metric != "mse"
+
+    @property
+    def pixels(self) -> int:
+        """Height and width that the network reads of an image folder."""
+        return self.image_size or self.crop or _PIXELS
+
+    @property
+    def crop_size(self) -> int:
+        """Height and width of the middle that is cut out, 0 for the whole image."""
+        return self.pixels if self.crop is None else self.crop
+
+    def _check_objective(self) -> None:
+        """Refuse losses and metrics that do not exist."""
+        if self.metric not in METRICS and ":" not in self.metric:
+            raise TaskError(
+                f"task.metric: expected {', '.join(METRICS)} or package.module:function, found "
+                f"{self.metric!r}"
+            )
+        losses = dict.fromkeys(METRICS.values())
+        if self.loss and self.loss not in losses and ":" not in self.loss:
+            raise TaskError(
+                f"task.loss: expected {', '.join(losses)} or package.module:function, found "
+                f"{self.loss!r}"
+            )
+        if not self.loss and self.metric not in METRICS:
+            raise TaskError(
+                f"task.loss: a metric of your own ({self.metric}) needs a loss, found none",
+                f"give --task.loss {', '.join(losses)} or package.module:function",
+            )
 
     def _check_images(self) -> None:
         """Refuse keys of images that contradict each other or the task."""
@@ -111,13 +157,3 @@ class TaskConfig:
             )
         if self.resize is not None and self.crop == 0:
             raise TaskError("task.resize: with task.crop 0 no side is resized by itself")
-
-    @property
-    def pixels(self) -> int:
-        """Height and width that the network reads of an image folder."""
-        return self.image_size or self.crop or _PIXELS
-
-    @property
-    def crop_size(self) -> int:
-        """Height and width of the middle that is cut out, 0 for the whole image."""
-        return self.pixels if self.crop is None else self.crop

@@ -13,8 +13,8 @@ from experiments.stages.network_setup import set_up_network
 from experiments.stages.retraining import retrain_and_score
 from experiments.terminal.progress import LiveProgress
 from quant.allocation import Allocation
+from quant.objective.scores import Score
 from quant.records.json_form import Plain
-from quant.retraining.accuracy import Accuracy
 
 _IMAGES = 256
 """Images to compensate over where the configuration names none."""
@@ -29,14 +29,14 @@ class Rounding:
     """0: weights are rounded to the nearest code."""
     steps: int
     """Steps of retraining."""
-    accuracy: Accuracy
+    score: Score
     """On the test split."""
     seconds: float
     """Of rounding, retraining and scoring."""
 
     @model_serializer(mode="wrap")
     def _document(self, plain: Plain) -> dict[str, Any]:
-        return {**plain(self), "test_accuracy": self.accuracy.value}
+        return {**plain(self), "test_score": self.score.value}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +77,7 @@ def bench_rounding(config: RunConfig) -> RoundingBench:
                         bits=bits,
                         compensation_images=images,
                         steps=steps,
-                        accuracy=final_network.scores.accuracy,
+                        score=final_network.scores.score,
                         seconds=time.perf_counter() - started,
                     )
                 )
@@ -88,9 +88,10 @@ def bench_rounding(config: RunConfig) -> RoundingBench:
 def draw_rounding(bench: RoundingBench) -> Table:
     """Draw a line for each width, a column for each way."""
     ways = dict.fromkeys((row.steps, row.compensation_images) for row in bench.rows)
+    heading = bench.rows[0].score.metric.axis
     table = Table(
         box=box.SIMPLE,
-        caption=f"{bench.task}, seed {bench.seed}: test accuracy in percent; seconds of rounding, "
+        caption=f"{bench.task}, seed {bench.seed}: test {heading}; seconds of rounding, "
         "retraining and scoring",
         caption_justify="left",
     )
@@ -100,7 +101,7 @@ def draw_rounding(bench: RoundingBench) -> Table:
         table.add_column(f"{rounding}; {steps} steps", justify="right")
     for bits in dict.fromkeys(row.bits for row in bench.rows):
         cells = [
-            f"{100 * row.accuracy.value:.2f} ({row.seconds:.1f} s)"
+            f"{row.score.metric.number(row.score.value)} ({row.seconds:.1f} s)"
             for row in bench.rows
             if row.bits == bits
         ]

@@ -1,4 +1,4 @@
-"""Front chart: accuracy against latency, with the front, the uniform allocations and the budget."""
+"""Front chart: score against latency, with the front, the uniform allocations and the budget."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +10,7 @@ from env.decisions.fronts import pareto_mask
 from env.evaluating.evaluation import Evaluation
 from experiments.charts.chart import Axis, Chart, Limit, Mark, Series
 from quant.allocation import Allocation
+from quant.objective.metric import ACCURACY, Metric
 
 BEST_ROW = "best found"
 
@@ -22,7 +23,6 @@ _ROOM = 0.07
 """How far a wide interquartile range widens the latency axis, as a share of it."""
 _COLOURS = ("blue", "orange", "star", "green", "soft", "amber")
 """Of several runs in one chart."""
-_ACCURACY = Axis(label="accuracy, search split (%)")
 
 
 def uniform_bits(allocation: Allocation) -> int | None:
@@ -42,16 +42,20 @@ def uniform_bits(allocation: Allocation) -> int | None:
 def front_points(
     evaluations: Sequence[Evaluation],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Return (latency_ms, accuracy) of what was measured, and which of them nothing beats.
+    """Return (latency_ms, score) of what was measured, and which of them nothing beats.
 
     Returns:
         float64 `[N, 2]` and bool `[N]`, in the order of the evaluations that have a latency.
     """
     points = np.array(
-        [[item.latency_ms, item.accuracy] for item in evaluations if item.latency_ms is not None],
+        [
+            [item.latency_ms, item.score, -item.quality]
+            for item in evaluations
+            if item.latency_ms is not None
+        ],
         dtype=np.float64,
-    ).reshape(-1, 2)
-    return points, pareto_mask(points * (1.0, -1.0))
+    ).reshape(-1, 3)
+    return points[:, :2], pareto_mask(points[:, ::2])
 
 
 def front_chart(
@@ -68,21 +72,23 @@ def front_chart(
     """
     timed = [item for item in evaluations if item.latency_ms is not None]
     rows = [row for row in rows if row["latency_ms"] is not None]
-    right_ms, bottom_pct = _window(timed, rows) if timed else (0.0, 0.0)
+    metric = _metric_of(timed)
+    right_ms, worst = _window(timed, rows, metric) if timed else (0.0, 0.0)
+    inside = max if metric.more_is_better else min
     left_ms = min([*(item.latency_ms or 0.0 for item in timed), right_ms])
     room_ms = _ROOM * (right_ms - left_ms)
-    front = [(min(x, right_ms), max(y, bottom_pct)) for x, y in _front(timed)]
+    front = [(min(x, right_ms), inside(y, worst)) for x, y in _front(timed)]
     kinds: dict[tuple[bool, bool], list[Mark]] = {}
     for item in timed:
         width = uniform_bits(item.allocation)
-        x, y = item.latency_ms or 0.0, 100 * item.accuracy
-        mark = Mark(x=min(x, right_ms), y=max(y, bottom_pct), tip=_tip(item, width))
+        x, y = item.latency_ms or 0.0, metric.factor * item.score
+        mark = Mark(x=min(x, right_ms), y=inside(y, worst), tip=_tip(item, width))
         kinds.setdefault((width is not None, (mark.x, mark.y) != (x, y)), []).append(mark)
     sources = {item.measurement.source for item in timed if item.measurement} - {"measured"}
     return Chart(
-        title="Accuracy against latency",
+        title=f"{metric.title} against latency",
         x=Axis(label=f"{', '.join(['latency', *sorted(sources)])} (ms)"),
-        y=_ACCURACY,
+        y=Axis(label=_label(metric)),
         series=(
             Series(
                 marks=tuple(Mark(x=x, y=y) for x, y in front),
@@ -102,7 +108,7 @@ def front_chart(
                 )
                 for (uniform, outside), marks in sorted(kinds.items())
             ),
-            *(_final_series(row, left_ms - room_ms, right_ms + room_ms) for row in rows),
+            *(_final_series(row, metric, left_ms - room_ms, right_ms + room_ms) for row in rows),
         ),
         x_limit=None
         if budget_ms is None
@@ -113,14 +119,15 @@ def front_chart(
 
 def joint_chart(runs: Sequence[tuple[str, Sequence[Evaluation]]]) -> Chart:
     """Chart the fronts of several runs, each a name and its evaluations, in one plane."""
+    metrics = dict.fromkeys(_metric_of(evaluations) for _, evaluations in runs)
     return Chart(
         title="Fronts of all runs",
         x=Axis(label="latency (ms)"),
-        y=_ACCURACY,
+        y=Axis(label="; ".join(map(_label, metrics))),
         series=tuple(
             Series(
                 marks=tuple(
-                    Mark(x=x, y=y, tip=f"{name}\n{y:.2f} %, {x:.4f} ms")
+                    Mark(x=x, y=y, tip=f"{name}\n{_tip_of(evaluations, y)}, {x:.4f} ms")
                     for x, y in _front(evaluations)
                 ),
                 colour=_COLOURS[number % len(_COLOURS)],
@@ -134,44 +141,64 @@ def joint_chart(runs: Sequence[tuple[str, Sequence[Evaluation]]]) -> Chart:
 
 
 def _front(evaluations: Sequence[Evaluation]) -> list[tuple[float, float]]:
-    """Return (latency in ms, accuracy in percent) of what nothing beats, fastest first."""
+    """Return (latency in ms, score as shown) of what nothing beats, fastest first."""
     points, front = front_points(evaluations)
-    return sorted((float(x), 100 * float(y)) for x, y in points[front])
+    factor = _metric_of(evaluations).factor
+    return sorted((float(x), factor * float(y)) for x, y in points[front])
 
 
-def _window(timed: Sequence[Evaluation], rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
-    """Return the largest latency in ms and the smallest accuracy in percent that are shown."""
-    points = front_points(timed)[0] * (1.0, 100.0)
-    times, scores = [row["latency_ms"] for row in rows], [100 * row["accuracy"] for row in rows]
+def _metric_of(evaluations: Sequence[Evaluation]) -> Metric:
+    return evaluations[0].metric if evaluations else ACCURACY
+
+
+def _label(metric: Metric) -> str:
+    unit = f" ({metric.unit})" if metric.unit else ""
+    return f"{metric.name}, search split{unit}"
+
+
+def _tip_of(evaluations: Sequence[Evaluation], shown: float) -> str:
+    metric = _metric_of(evaluations)
+    return metric.text(shown / metric.factor)
+
+
+def _window(
+    timed: Sequence[Evaluation], rows: Sequence[Mapping[str, Any]], metric: Metric
+) -> tuple[float, float]:
+    """Return the largest latency in ms and the worst score, as shown, that are in the chart."""
+    upwards = metric.factor if metric.more_is_better else -metric.factor
+    points = front_points(timed)[0] * (1.0, upwards)
+    times, scores = [row["latency_ms"] for row in rows], [upwards * row["score"] for row in rows]
     slowest = float(max([*points[:, 0], *times]))
     lowest = float(min([*points[:, 1], *scores]))
+    sign = 1.0 if metric.more_is_better else -1.0
     if not rows:
-        return slowest, lowest
-    error = 100 * max(row["accuracy_se"] for row in rows)
+        return slowest, sign * lowest
+    error = metric.factor * max(row["score_se"] or 0.0 for row in rows)
     right = max(times) + _REACH * (max(times) - min(times))
     bottom = min(scores) - _REACH * max(max(scores) - min(scores), error)
     right = max(right, float(np.percentile(points[:, 0], _SHOWN_PCT)))
     bottom = min(bottom, float(np.percentile(points[:, 1], 100 - _SHOWN_PCT)))
-    return min(right, slowest), max(bottom, lowest)
+    return min(right, slowest), sign * max(bottom, lowest)
 
 
 def _tip(item: Evaluation, width: int | None) -> str:
     what = "mixed bits" if width is None else f"uniform {width}"
     return (
         f"evaluation {item.index + 1} ({item.proposer}), {what}\n"
-        f"{100 * item.accuracy:.2f} ± {100 * item.accuracy_se:.2f} %, {item.latency_ms:.4f} ms"
+        f"{item.metric.text_with_error(item.score, item.score_se)}, {item.latency_ms:.4f} ms"
     )
 
 
-def _final_series(row: Mapping[str, Any], low_ms: float, high_ms: float) -> Series:
+def _final_series(row: Mapping[str, Any], metric: Metric, low_ms: float, high_ms: float) -> Series:
     """Return a row of the final table, with its standard error and interquartile range.
 
     What of the latter lies beyond `low_ms` and `high_ms` is cut off.
     """
-    x, y = row["latency_ms"], 100 * row["accuracy"]
-    error, half = 100 * row["accuracy_se"], row["latency_iqr_ms"] / 2
+    x, y = row["latency_ms"], metric.factor * row["score"]
+    error, half = metric.factor * (row["score_se"] or 0.0), row["latency_iqr_ms"] / 2
     best = row["name"] == BEST_ROW
-    tip = f"{row['name']}, timed side by side\n{y:.2f} ± {error:.2f} %, {x:.4f} ms, "
+    told = metric.text_with_error(row["score"], row["score_se"])
+    tip = f"{row['name']}, timed side by side\n{told}, {x:.4f} ms, "
     tip += f"IQR {row['latency_iqr_ms']:.4f} ms\n{row['verdict']}"
     mark = Mark(
         x=x,

@@ -6,17 +6,11 @@ from typing import Any
 from env.evaluating.evaluation import Evaluation
 from experiments.charts.chart import Axis, Chart, Limit, Mark, Series
 from experiments.record.curves import Curve
+from quant.objective.metric import ACCURACY, Metric
 
 _NOT_THE_METHODS = ("uniform", "reference", "table")
 """Who asks for evaluations beside the method."""
 _HEIGHT = 220.0
-_EPISODES = (
-    ("accuracy", 100.0, "Accuracy", "mean accuracy (%)"),
-    ("latency_ms", 1.0, "Latency", "mean latency (ms)"),
-    ("reward_accuracy", 1.0, "Reward for accuracy", "mean reward, accuracy term"),
-)
-"""Last part of the tags `real/...` and `practice/...`, from the logged unit to the shown one, what
-it is, label."""
 
 
 def evaluation_charts(
@@ -30,28 +24,41 @@ def evaluation_charts(
         energy_source: Where energies come from.
 
     Returns:
-        Accuracy, latency and energy, as far as there are any.
+        Score, latency and energy, as far as there are any.
     """
     limits = budget or {}
     done = [item for item in evaluations if not item.error]
-    accuracies = [
-        (item, 100 * item.accuracy, f"{100 * item.accuracy:.2f} ± {100 * item.accuracy_se:.2f} %")
+    metric = done[0].metric if done else ACCURACY
+    scores = [
+        (item, metric.factor * item.score, metric.text_with_error(item.score, item.score_se))
         for item in done
     ]
     latencies = _measured_points(done, lambda item: item.latency_ms, "ms")
     energies = _measured_points(done, lambda item: item.energy_mj, "mJ")
     charts = [
-        _evaluation_chart("accuracy", "%", accuracies, None),
+        _evaluation_chart(metric.name, metric.unit, scores, None),
         _evaluation_chart("latency", "ms", latencies, limits.get("latency_ms")),
         _evaluation_chart(f"energy, {energy_source}", "mJ", energies, limits.get("energy_mj")),
     ]
     return [chart for chart in charts if chart.series]
 
 
-def policy_charts(curves: Mapping[str, Curve]) -> list[Chart]:
-    """Chart what was logged of the policy's practice and real episodes, over its steps."""
+def policy_charts(curves: Mapping[str, Curve], metric: Metric = ACCURACY) -> list[Chart]:
+    """Chart what was logged of the policy's practice and real episodes, over its steps.
+
+    Args:
+        curves: By tag.
+        metric: Of the run's scores.
+    """
     charts = []
-    for name, factor, what, label in _EPISODES:
+    # Last part of the tags `real/...` and `practice/...`, from the logged unit to the shown one,
+    # what it is, label.
+    episodes = (
+        (metric.name, metric.factor, metric.title, f"mean {metric.axis}"),
+        ("latency_ms", 1.0, "Latency", "mean latency (ms)"),
+        ("reward_accuracy", 1.0, f"Reward for {metric.name}", f"mean reward, {metric.name} term"),
+    )
+    for name, factor, what, label in episodes:
         series = [
             _policy_series(kind, curve, factor)
             for kind in ("practice", "real")
@@ -103,7 +110,7 @@ def _evaluation_chart(what: str, unit: str, points: Sequence[_Point], limit: flo
     return Chart(
         title=f"Real evaluations: {what}",
         x=Axis(label="evaluation", whole=True),
-        y=Axis(label=f"{what} ({unit})"),
+        y=Axis(label=f"{what} ({unit})" if unit else what),
         series=(
             line,
             *(

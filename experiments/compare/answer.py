@@ -78,12 +78,12 @@ def answer_of(timed: Timed, setup: NetworkSetup, store: Store) -> Answer:
     """Retrain an allocation from the float checkpoint and score it on the test split.
 
     Retraining depends on nothing but the allocation and the seed, so that two methods with one
-    answer get one accuracy, which is paid for once.
+    answer get one score, which is paid for once.
 
     Args:
         timed: What was timed already.
         setup: The network at its float checkpoint, and the data.
-        store: Where accuracies are kept.
+        store: Where scores are kept.
     """
     key = {**accuracy_key(setup), "final": asdict(setup.config.final), "split": "test"}
     known = StoredAccuracies(store, key)
@@ -92,8 +92,9 @@ def answer_of(timed: Timed, setup: NetworkSetup, store: Store) -> Answer:
         scored = _score(timed.allocation, setup, known)
         known.put(timed.allocation, scored)
     return Answer(
-        test_accuracy=scored.accuracy.value,
-        test_accuracy_se=scored.accuracy.standard_error,
+        metric=scored.score.metric,
+        test_score=scored.score.value,
+        test_score_se=scored.score.standard_error,
         test_beside_reference=scored.beside_reference,
         latency_ms=timed.measurement.median_ms,
         latency_iqr_ms=timed.measurement.iqr_ms,
@@ -112,7 +113,7 @@ def _score(allocation: Allocation, setup: NetworkSetup, known: StoredAccuracies)
         scores_8 = retrain_and_score(setup, reference.allocation, setup.task.test).scores
     reference.keep(scores_8)
     return Scored(
-        accuracy=final.scores.accuracy,
+        score=final.scores.score,
         beside_reference=paired(final.scores, scores_8),
         retraining=final.retraining,
     )

@@ -16,6 +16,7 @@ from experiments.compare.answer import answer_of, time_beside_all_8
 from experiments.compare.comparison import Comparison
 from experiments.compare.figures import CHARTS
 from experiments.compare.folder import ROWS, UNIFORM, CompareFolder
+from experiments.compare.guessing import guess_quality
 from experiments.compare.job import Subject, Workplace, run_job
 from experiments.compare.plan import DEFAULT_BUDGETS, Job, Plan
 from experiments.compare.rows import Row, UniformRow, append_row, read_rows, rows_csv
@@ -103,7 +104,7 @@ def _do_seed(plan: Plan, config: RunConfig, folder: CompareFolder, place: Workpl
         return
     setup = set_up_network(config, place.progress)
     task = setup.task
-    folder.write_json("split.json", {"test_images": len(task.test), "classes": task.classes})
+    folder.write_json("split.json", {"test_images": len(task.test), "chance": guess_quality(setup)})
     times = folder.keep("times.json", SharedTimes, lambda: _measure_times(setup, place))
     _add_uniform(setup, references, folder, place)
     subject = Subject(setup=setup, times=times)
@@ -155,7 +156,7 @@ def _comparison(
         uniform=tuple(
             row for row in read_rows(folder.path / UNIFORM, UniformRow) if row.seed < plan.seeds
         ),
-        chance=1.0 / split["classes"],
+        chance=split["chance"] if "chance" in split else 1.0 / split["classes"],  # of before
         test_images=split["test_images"],
         settings={
             "bit_choices": list(base.env.bit_choices),

@@ -10,6 +10,7 @@ from pydantic import model_serializer
 from experiments.compare.hypervolume import HypervolumeEstimate, estimate_hypervolume
 from experiments.compare.plan import Plan
 from experiments.compare.rows import Answer, Row, UniformRow
+from quant.objective.metric import ACCURACY, Metric
 from quant.records.json_form import to_plain
 
 
@@ -35,7 +36,7 @@ class Comparison:
     rows: tuple[Row, ...]
     uniform: tuple[UniformRow, ...]
     chance: float
-    """Accuracy of guessing."""
+    """Quality of guessing; of an accuracy itself."""
     test_images: int
     settings: Mapping[str, Any]
     """What decides the figures beside the plan: retraining, bit choices, protocol."""
@@ -58,9 +59,15 @@ class Comparison:
         found = [row.answer.all_8_ms for row in self.rows if row.answer is not None]
         return statistics.median([*found, *(row.answer.all_8_ms for row in self.uniform)])
 
-    def accuracy(self, method: str, budget: float) -> Spread | None:
-        """Return the test accuracy over the seeds, None where no seed has an answer."""
-        return spread([answer.test_accuracy for answer in self.answers(method, budget)])
+    @property
+    def metric(self) -> Metric:
+        """What the scores are."""
+        answers = [row.answer for row in self.uniform] + [row.answer for row in self.rows]
+        return next((answer.metric for answer in answers if answer is not None), ACCURACY)
+
+    def score(self, method: str, budget: float) -> Spread | None:
+        """Return the test score over the seeds, None where no seed has an answer."""
+        return spread([answer.test_score for answer in self.answers(method, budget)])
 
     def ratio(self, method: str, budget: float) -> Spread | None:
         """Return the latency as a share of all-8's over the seeds."""
@@ -80,7 +87,7 @@ class Comparison:
         rows = [row for row in self.rows if row.method == method]
         if not rows:
             return None
-        return estimate_hypervolume(rows, self.all_8_ms, self.chance, self.test_images)
+        return estimate_hypervolume(rows, self.all_8_ms, self.chance)
 
     def cost(self, method: str) -> dict[str, float]:
         """Return the means over a method's jobs of what a search used."""
@@ -105,7 +112,7 @@ class Comparison:
             "plan": self.plan,
             "settings": self.settings,
             "axes": {
-                "accuracy": "test accuracy, reference point: guessing",
+                "score": f"test {self.metric.name}, reference point: guessing",
                 "latency": "latency / all_8_ms, reference point: 1",
             },
             "all_8_ms": self.all_8_ms,

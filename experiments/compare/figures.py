@@ -16,29 +16,29 @@ _MARKERS = "osD^v<>PX*"
 
 
 def fronts_chart(comparison: Comparison) -> Chart:
-    """Chart test accuracy against latency / all-8 latency, the means over the seeds.
+    """Chart the test score against latency / all-8 latency, the means over the seeds.
 
     Whiskers are standard errors over the seeds; uniform allocations are crosses.
     """
-    series = []
+    series, factor = [], comparison.metric.factor
     for method in comparison.methods:
         marks = [
-            _mean(comparison.ratio(method, budget), comparison.accuracy(method, budget))
+            _mean(comparison.ratio(method, budget), comparison.score(method, budget), factor)
             for budget in comparison.plan.budgets
         ]
         found = sorted((mark for mark in marks if mark is not None), key=lambda mark: mark.x)
         series.append(_series(comparison, method, *found, line="straight"))
     for bits in sorted({row.bits for row in comparison.uniform}, reverse=True):
         answers = comparison.uniform_answers(bits)
-        accuracy = spread([answer.test_accuracy for answer in answers])
-        mark = _mean(comparison.ratios(answers), accuracy)
+        score = spread([answer.test_score for answer in answers])
+        mark = _mean(comparison.ratios(answers), score, factor)
         if mark is not None:
             mark = Mark(x=mark.x, y=mark.y, text=f"uniform {bits}")
             series.append(Series(marks=(mark,), colour="soft", marker="X"))
     return Chart(
         title=_title(comparison),
         x=Axis(label=f"latency / all-8 latency ({comparison.source})"),
-        y=Axis(label="test accuracy (%)"),
+        y=Axis(label=f"test {comparison.metric.axis}"),
         series=tuple(series),
         width=648.0,
         height=432.0,
@@ -97,11 +97,12 @@ CHARTS: dict[str, Callable[[Comparison], Chart]] = {
 """Every chart of a comparison, by the end of its file's name."""
 
 
-def _mean(ratio: Spread | None, accuracy: Spread | None) -> Mark | None:
-    if ratio is None or accuracy is None:
+def _mean(ratio: Spread | None, score: Spread | None, factor: float) -> Mark | None:
+    """Return a mark with whiskers; `factor` is from a score to what is shown."""
+    if ratio is None or score is None:
         return None
     x_error = ratio.deviation / ratio.count**0.5
-    y, y_error = 100 * accuracy.mean, 100 * accuracy.deviation / accuracy.count**0.5
+    y, y_error = factor * score.mean, factor * score.deviation / score.count**0.5
     return Mark(
         x=ratio.mean,
         y=y,

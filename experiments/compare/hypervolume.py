@@ -1,8 +1,8 @@
 """Hypervolume: one number for a method's answers to all budgets, with its uncertainty.
 
-The axes were fixed before any run: test accuracy, and latency as a share of all-8's. The reference
-point is the accuracy of guessing and a latency of 1. An answer that is slower than all-8, or no
-better than guessing, adds nothing.
+The axes were fixed before any run: test accuracy (of another metric its quality), and latency as a
+share of all-8's. The reference point is the accuracy of guessing and a latency of 1. An answer that
+is slower than all-8, or no better than guessing, adds nothing.
 
 Source: Zitzler and Thiele 1998, "Multiobjective Optimization Using Evolutionary Algorithms: A
 Comparative Case Study", section 4 (the size of the space covered); Efron 1979, "Bootstrap Methods:
@@ -36,32 +36,31 @@ def hypervolume(points: Sequence[tuple[float, float]], chance: float) -> float:
     """Return the area between the reference point and the front of some points.
 
     Args:
-        points: (accuracy, latency ratio) of each.
-        chance: Accuracy of guessing, the reference point's.
+        points: (quality, latency ratio) of each.
+        chance: Quality of guessing, the reference point's.
     """
     area, floor = 0.0, chance
     # From the slowest to the fastest would count areas twice; each point adds what lies above the
-    # accuracies of all faster ones, as wide as its distance from the reference latency.
-    for accuracy, ratio in sorted(points, key=lambda point: (point[1], -point[0])):
-        if ratio < _REFERENCE_LATENCY and accuracy > floor:
-            area += (accuracy - floor) * (_REFERENCE_LATENCY - ratio)
-            floor = accuracy
+    # qualities of all faster ones, as wide as its distance from the reference latency.
+    for quality, ratio in sorted(points, key=lambda point: (point[1], -point[0])):
+        if ratio < _REFERENCE_LATENCY and quality > floor:
+            area += (quality - floor) * (_REFERENCE_LATENCY - ratio)
+            floor = quality
     return area
 
 
 def estimate_hypervolume(
-    rows: Sequence[Row], all_8_ms: float, chance: float, test_images: int
+    rows: Sequence[Row], all_8_ms: float, chance: float
 ) -> HypervolumeEstimate:
     """Return one method's hypervolume over its seeds.
 
-    Seeds are drawn with replacement, and the number of test images that an answer gets right is
-    drawn anew (binomial), as another test set would have done.
+    Seeds are drawn with replacement, and each answer's score is drawn anew by its standard error
+    (normal), as another test set would have done.
 
     Args:
         rows: Finished jobs of one method.
         all_8_ms: Latency of all-8.
-        chance: Accuracy of guessing.
-        test_images: Size of the test split.
+        chance: Quality of guessing.
     """
     answers: dict[int, list[Answer]] = {}
     for row in rows:
@@ -72,10 +71,7 @@ def estimate_hypervolume(
     resampled = []
     for _ in range(_RESAMPLES):
         drawn = rng.integers(len(of_seeds), size=len(of_seeds))
-        areas = [
-            hypervolume(_points(of_seeds[index], all_8_ms, rng, test_images), chance)
-            for index in drawn
-        ]
+        areas = [hypervolume(_points(of_seeds[index], all_8_ms, rng), chance) for index in drawn]
         resampled.append(float(np.mean(areas)))
     low, high = np.quantile(resampled, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
     return HypervolumeEstimate(
@@ -84,16 +80,11 @@ def estimate_hypervolume(
 
 
 def _points(
-    answers: Sequence[Answer],
-    all_8_ms: float,
-    rng: np.random.Generator | None = None,
-    test_images: int = 0,
+    answers: Sequence[Answer], all_8_ms: float, rng: np.random.Generator | None = None
 ) -> list[tuple[float, float]]:
     return [
         (
-            answer.test_accuracy
-            if rng is None
-            else float(rng.binomial(test_images, answer.test_accuracy)) / test_images,
+            answer.test_quality + (0.0 if rng is None else rng.normal(0.0, answer.test_quality_se)),
             answer.latency_ms / all_8_ms,
         )
         for answer in answers

@@ -13,6 +13,7 @@ from pydantic import model_serializer, model_validator
 from experiments.errors import RunFolderError
 from experiments.record.lines import append_line, cut_torn_line, whole_lines
 from quant.allocation import Allocation
+from quant.objective.metric import ACCURACY, Metric
 from quant.records.json_form import Plain, from_plain, to_plain
 from quant.retraining.paired import PAIRED_COLUMNS, PairedDifference, paired_cells
 
@@ -21,8 +22,9 @@ from quant.retraining.paired import PAIRED_COLUMNS, PairedDifference, paired_cel
 class Answer:
     """An allocation, retrained from the float checkpoint, scored on the test split and timed."""
 
-    test_accuracy: float
-    test_accuracy_se: float
+    metric: Metric = ACCURACY
+    test_score: float
+    test_score_se: float | None
     test_beside_reference: PairedDifference | None = None
     """Less all-8-bit, retrained alike, image by image; None in what an earlier version wrote."""
     latency_ms: float
@@ -31,6 +33,16 @@ class Answer:
     """All-8-bit allocation, timed in the same rounds."""
     model_bytes: int
     allocation: dict[str, Any]
+
+    @property
+    def test_quality(self) -> float:
+        """What rises as the score gets better."""
+        return self.metric.quality(self.test_score)
+
+    @property
+    def test_quality_se(self) -> float:
+        """Standard error of the quality; 0 where nobody knows it."""
+        return self.metric.quality_se(self.test_score, self.test_score_se)
 
     @property
     def bits(self) -> str:
@@ -52,7 +64,9 @@ def _flatten(self: Any, plain: Plain) -> dict[str, Any]:
 
 @model_validator(mode="before")
 def _nest(cls: Any, document: Any) -> dict[str, Any]:
-    answer = {"test_beside_reference": None} | document
+    answer = {"test_beside_reference": None, "metric": to_plain(ACCURACY)} | document
+    for name in ("test_score", "test_score_se"):  # as an earlier version called accuracies
+        answer.setdefault(name, document.get(name.replace("score", "accuracy")))
     answer = {name: answer[name] for name in _ANSWER}
     return {**document, "answer": None if answer["allocation"] is None else answer}
 
@@ -128,14 +142,16 @@ def read_rows(path: Path, kind: type[T]) -> tuple[T, ...]:
 def rows_csv(rows: Sequence[Row], all_8_ms: float) -> str:
     """Return the rows as CSV, bits as one column, and latencies also as shares of `all_8_ms`."""
     names = [field.name for field in (*fields(Row), *fields(Answer))]
-    nested = ("answer", "allocation", "test_beside_reference")
+    nested = ("answer", "allocation", "metric", "test_beside_reference")
     names = [name for name in names if name not in nested]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*names, "latency_ratio", "bits", *PAIRED_COLUMNS])
+    writer.writerow([*names, "metric", "latency_ratio", "bits", *PAIRED_COLUMNS])
     for row in rows:
         document, answer = to_plain(row), row.answer
-        derived = ["", ""] if answer is None else [answer.latency_ms / all_8_ms, answer.bits]
+        derived: list[str | float] = ["", "", ""]
+        if answer is not None:
+            derived = [answer.metric.name, answer.latency_ms / all_8_ms, answer.bits]
         difference = None if answer is None else answer.test_beside_reference
         cells = paired_cells(difference).values()
         writer.writerow([*(document[name] for name in names), *derived, *cells])

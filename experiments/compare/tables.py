@@ -6,9 +6,10 @@ from experiments.compare.comparison import Comparison
 
 
 def draw_answers(comparison: Comparison) -> Table:
-    """Return accuracy and latency of every method at every budget, and its hypervolume."""
+    """Return score and latency of every method at every budget, and its hypervolume."""
     table = Table(
-        title=f"{comparison.task}: test accuracy and latency / all-8 latency ({comparison.source})",
+        title=f"{comparison.task}: test {comparison.metric.name} and latency / all-8 latency "
+        f"({comparison.source})",
         caption="mean ± standard deviation over the seeds; hypervolume with a bootstrap interval "
         "of 95 %",
         caption_justify="left",
@@ -48,9 +49,10 @@ def draw_costs(comparison: Comparison) -> Table:
 
 
 def _cell(comparison: Comparison, method: str, budget: float) -> str:
-    accuracy, ratio = comparison.accuracy(method, budget), comparison.ratio(method, budget)
-    if accuracy is None or ratio is None:
+    score, ratio = comparison.score(method, budget), comparison.ratio(method, budget)
+    if score is None or ratio is None:
         return "none"
-    missing = comparison.plan.seeds - accuracy.count
+    missing = comparison.plan.seeds - score.count
     note = f" ({missing} without)" if missing else ""
-    return f"{100 * accuracy.mean:.2f} ± {100 * accuracy.deviation:.2f} % at {ratio.mean:.3f}{note}"
+    shown = comparison.metric.text_with_error(score.mean, score.deviation)
+    return f"{shown} at {ratio.mean:.3f}{note}"

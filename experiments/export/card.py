@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.record.islands import ListedIsland
 from quant.allocation import Allocation
-from quant.retraining.accuracy import Accuracy
+from quant.objective.scores import Score
 from quant.retraining.retrained import Kept
 
 _SATURATING = (
@@ -37,11 +37,11 @@ class CardFacts:
     date: str
     retraining_steps: int
     allocation: Allocation
-    accuracy: Accuracy
+    score: Score
+    """On the test split."""
     kept: Kept
     """Whether the last retraining was kept, or what it began with."""
-    """On the test split."""
-    float_accuracy: float
+    float_score: float
     weight_bytes: int
     island_bytes: int
     """Of the float islands' own parameters, which stay in float32."""
@@ -95,12 +95,13 @@ def model_card(facts: CardFacts) -> str:
 
 
 def _figures(facts: CardFacts) -> str:
-    accuracy, timed = facts.accuracy, facts.results["best"]["measurement"]
+    score, timed = facts.score, facts.results["best"]["measurement"]
+    metric = score.metric
     islands = f" and {facts.island_bytes:,} of float islands" if facts.island_bytes else ""
     lines = [
-        f"- test accuracy {100 * accuracy.value:.2f} ± {100 * accuracy.standard_error:.2f} % of "
-        f"{accuracy.count:,} images, on integer codes; the float network has "
-        f"{100 * facts.float_accuracy:.2f} %",
+        f"- test {metric.name} {metric.text_with_error(score.value, score.standard_error)} of "
+        f"{score.count:,} images, on integer codes; the float network has "
+        f"{metric.text(facts.float_score)}",
         f"- parameters {facts.weight_bytes:,} bytes{islands}; the whole bundle "
         f"{facts.bundle_bytes:,} bytes",
         f"- latency of one image, {timed['source']} on {timed['device']}, median and "

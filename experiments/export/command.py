@@ -21,7 +21,7 @@ from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import BEST_FOUND
-from experiments.stages.network_setup import NetworkSetup, float_scores, set_up_network
+from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.retraining import FinalNetwork, retrain_and_score
 from experiments.terminal.progress import LiveProgress
 from hardware.runtime.checksums import write_sums
@@ -158,9 +158,9 @@ def _write_card(
         date=time.strftime("%Y-%m-%d"),
         retraining_steps=setup.config.final.steps,
         allocation=allocation,
-        accuracy=final.scores.accuracy,
+        score=final.scores.score,
         kept=final.retraining.kept,
-        float_accuracy=float_scores(setup.module, setup.task.test).accuracy.value,
+        float_score=setup.float_scores(setup.task.test).value,
         weight_bytes=final.graph.weight_bytes(),
         island_bytes=sum(
             value.nbytes

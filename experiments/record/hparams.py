@@ -18,6 +18,7 @@ _KEYS = (
     "seed",
     "evaluations",
     "task.name",
+    "task.metric",
     "target.runner",
     "target.board",
     "env.bit_choices",
@@ -34,7 +35,6 @@ _KEYS = (
 """What is worth a column; the whole configuration is in `config.yaml`."""
 
 _METRICS = {
-    "chosen/accuracy": "accuracy of the chosen, search split",
     "chosen/latency_ms": "latency of the chosen (ms)",
     "chosen/energy_mj": "energy of the chosen (mJ)",
     "chosen/energy_modelled_mj": "energy of the chosen, modelled (mJ)",
@@ -42,7 +42,8 @@ _METRICS = {
     "chosen/mean_weight_bits": "mean weight bits of the chosen",
     "chosen/mean_activation_bits": "mean activation bits of the chosen",
 }
-"""Tags that no other writer of a run has: the figures of the final, side-by-side table."""
+"""Tags that no other writer of a run has, as is the score's: the figures of the final table, timed
+side by side."""
 
 
 def write_hparams(folder: RunFolder) -> None:
@@ -56,13 +57,15 @@ def write_hparams(folder: RunFolder) -> None:
     """
     results = folder.read_json(files.RESULTS)
     values, metrics = hparams_of(folder.record.config, results), metrics_of(results)
+    score = results["rows"][-1]["metric"]["name"]
+    texts = {f"chosen/{score}": f"{score} of the chosen, search split", **_METRICS}
     scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in metrics.items()]
     parts = [
         summary_v2.hparams_config_pb(
             hparams=[summary_v2.HParam(name) for name in values],
             metrics=[
                 summary_v2.Metric(tag, display_name=text)
-                for tag, text in _METRICS.items()
+                for tag, text in texts.items()
                 if tag in metrics
             ],
         ),
@@ -105,7 +108,7 @@ def metrics_of(results: Mapping[str, Any]) -> dict[str, float]:
     """Return the figures of the chosen allocation, `{tag: value}`; without what was not timed."""
     best = results["rows"][-1]
     named = {
-        "chosen/accuracy": best["accuracy"],
+        f"chosen/{best['metric']['name']}": best["score"],
         "chosen/latency_ms": best["latency_ms"],
         energy_label("chosen/energy_mj", best.get("energy_source", NO_METER)): best.get(
             "energy_mj"

@@ -20,7 +20,9 @@ from experiments.record.lines import whole_lines
 from hardware.energy.energy import NO_METER
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
+from quant.objective.metric import ACCURACY, Metric
 from quant.records.json_form import from_plain
+from quant.retraining.paired import PairedDifference
 
 if TYPE_CHECKING:
     from quant.sensitivities import SensitivityTable
@@ -94,9 +96,29 @@ def _results_from(content: bytes) -> Mapping[str, Any]:
     """Look at what every reader looks at, so that damage shows while the file can be named."""
     document = _document_from(content)
     Allocation.from_dict(document["best"]["allocation"])
+    return {**document, "rows": _rows_from(document)}
+
+
+def _test_results_from(content: bytes) -> Mapping[str, Any]:
+    document = _document_from(content)
+    return {**document, "rows": _rows_from(document)}
+
+
+def _rows_from(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return the rows of a table by field, in the names of today; the metric of each is one."""
+    rows = []
     for row in document["rows"]:
-        row["name"]
-    return document
+        found = {name.replace("accuracy", "score"): value for name, value in row.items()}
+        beside = found.get("beside_reference")
+        rows.append(
+            {
+                **found,
+                "name": row["name"],
+                "metric": from_plain(Metric, row["metric"]) if "metric" in row else ACCURACY,
+                "beside_reference": beside and from_plain(PairedDifference, beside),
+            }
+        )
+    return tuple(rows)
 
 
 class RunRecord:
@@ -134,7 +156,7 @@ class RunRecord:
     """The finished evaluations in order; one that was being written is none."""
     results = _File(files.RESULTS, _results_from, None)
     """The final table and the choice; None while the run goes on or after it was stopped."""
-    test_results = _File(files.TEST_RESULTS, _document_from, None)
+    test_results = _File(files.TEST_RESULTS, _test_results_from, None)
     """The table on the test split, once `experiments.evaluate` was run."""
 
     def __init__(self, path: Path) -> None:
@@ -192,7 +214,8 @@ class RunRecord:
     @property
     def rows(self) -> tuple[Mapping[str, Any], ...]:
         """The rows of the final table; none before the run has ended."""
-        return () if self.results is None else tuple(self.results["rows"])
+        rows: tuple[Mapping[str, Any], ...] = () if self.results is None else self.results["rows"]
+        return rows
 
     @property
     def budget_ms(self) -> float | None:

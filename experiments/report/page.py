@@ -17,6 +17,7 @@ from experiments.charts.svg import chart_svg
 from experiments.record.run_record import RunRecord
 from hardware.energy.energy import MODELLED, NO_METER
 from hardware.layers.table import PairTable
+from quant.objective.metric import ACCURACY
 
 _SHOWN_LAYERS = 9
 _KEYS = {"": "―", "o": "●", "D": "◆", "*": "★"}
@@ -61,6 +62,7 @@ def _view(record: RunRecord) -> dict[str, Any]:
     """Return what the page needs of a run beside its record."""
     chosen = {} if record.best is None else dict(record.best.items)
     times = {} if record.table is None else record.table.times_us
+    metric = record.evaluations[0].metric if record.evaluations else ACCURACY
     front = front_chart(record.evaluations, record.rows, record.budget_ms)
     heading = _heading(record)
     return {
@@ -74,7 +76,7 @@ def _view(record: RunRecord) -> dict[str, Any]:
         "hidden": sum(len(series.marks) for series in front.series if series.hollow),
         "learning": [
             *evaluation_charts(record.evaluations, record.budget, record.energy_source),
-            *policy_charts(record.curves),
+            *policy_charts(record.curves, metric),
         ],
         "layers": [layer_times_chart(name, row, chosen.get(name)) for name, row in times.items()],
     }

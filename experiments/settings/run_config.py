@@ -110,9 +110,24 @@ class RunConfig:
         for name, value in dotted_values(self).items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{name}: expected a finite number, found {value}")
+        if self.task.metric_is_share:
+            self._check_shares()
         if self.budget.energy_key:
             self.energy.require(self.budget.energy_key)
         if self.env.reward.energy_weight:
             self.energy.require("env.reward.energy_weight")
         if not self.output:
             raise ConfigError("output: expected a folder, found an empty name")
+
+    def _check_shares(self) -> None:
+        """Refuse a part of an accuracy that is more than all of it."""
+        for name, share in (
+            ("budget.accuracy_drop", self.budget.accuracy_drop),
+            ("env.reward.accuracy_drop", self.env.reward.accuracy_drop),
+            ("env.reward.accuracy_floor", self.env.reward.accuracy_floor),
+        ):
+            if share is not None and share >= 1:
+                raise ConfigError(
+                    f"{name}: expected less than 1, found {share}",
+                    "one percentage point is 0.01",
+                )

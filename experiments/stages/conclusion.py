@@ -102,7 +102,7 @@ def conclude(
     choice = reconsider(choice, candidates, problem.budget, timed, order)
     whole = setup.float_search_scores()
     beside_reference = problem.evaluator.beside_reference(whole)
-    rows = [float_row(problem.layers, whole.accuracy, beside_reference)]
+    rows = [float_row(problem.layers, whole.score, beside_reference)]
     rows += [
         _row(name, latest[bits], timed[bits], problem)
         for name, bits in uniform.items()
@@ -125,8 +125,9 @@ def _row(
     return quantized_row(
         name,
         evaluation.allocation,
-        accuracy=evaluation.accuracy,
-        accuracy_se=evaluation.accuracy_se,
+        metric=evaluation.metric,
+        score=evaluation.score,
+        score_se=evaluation.score_se,
         beside_reference=evaluation.beside_reference,
         kept=evaluation.kept,
         model_bytes=evaluation.model_bytes,

@@ -49,13 +49,14 @@ class EnvSensitivities:
         return self._table
 
     def _read_or_measure(self) -> SensitivityTable:
-        network, search, widths = self._setup.network, self._setup.task.search, self._setup.widths
-        batches = batches_of(search.images, search.labels, _BATCH)
+        network, task, widths = self._setup.network, self._setup.task, self._setup.widths
+        loss = task.objective.loss
+        batches = batches_of(task.search.images, task.search.labels, _BATCH)
         report = partial(self._places.shared_progress.stage, "sensitivities")
         return StoredEstimates(network, self._places.store).read_or_make(
             "measured",
             SensitivityTable,
             batches,
-            {"widths": widths},
-            lambda: measured_sensitivity(network, batches, widths, progress=report),
+            {"widths": widths, "loss": loss.key},
+            lambda: measured_sensitivity(network, batches, widths, loss=loss, progress=report),
         )

@@ -55,7 +55,7 @@ def measure_device(
         HardwareLostError: the device is gone.
     """
     table, uniform = measure_times(setup, device, store, progress)
-    decided = decide_budget(setup.config.budget, uniform)
+    decided = decide_budget(setup.config.budget, uniform, setup.task.objective.metric)
     # Before anything is trained: a budget that nobody can meet is the user's to mend.
     layers = setup.network.layers
     costs = cost_table(layers, table, setup.config.env.bit_choices)

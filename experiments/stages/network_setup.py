@@ -7,13 +7,15 @@ import torch
 from torch import nn
 
 from env.tasks import Split, Task, float_module, load_task
+from env.tasks.objective.check import check_objective
 from env.tasks.task import HELD_OUT
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.progress import LiveProgress
 from hardware.measuring.lock import training_lock
 from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork, prepare
-from quant.retraining.accuracy import ImageScores, score_images
+from quant.objective.objective import Objective
+from quant.objective.scores import ImageScores
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.retrainer import Retrainer
 
@@ -41,15 +43,24 @@ class NetworkSetup:
         if config not in self._retrainers:
             train, augment = self.task.train, self.task.augment
             self._retrainers[config] = Retrainer(
-                self.network, train.images, train.labels, config, augment=augment
+                self.network,
+                train.images,
+                train.labels,
+                config,
+                loss=self.task.objective.loss,
+                augment=augment,
             )
         return self._retrainers[config]
 
     def float_search_scores(self) -> ImageScores:
         """Return what the float network makes of each image of the search split, computed once."""
         if not self._search_scores:
-            self._search_scores.append(float_scores(self.module, self.task.search))
+            self._search_scores.append(self.float_scores(self.task.search))
         return self._search_scores[0]
+
+    def float_scores(self, split: Split) -> ImageScores:
+        """Return what the float network makes of each image of one split."""
+        return module_scores(self.module, split, self.task.objective)
 
     @property
     def search_origin(self) -> str:
@@ -74,8 +85,10 @@ def set_up_network(config: RunConfig, progress: LiveProgress) -> NetworkSetup:
 
     Raises:
         DataError: the float checkpoint is damaged.
+        BitAllocError: loss or metric do not fit the network and the labels.
     """
     task = load_task(config.task)
+    check_objective(task, config.task.ignore_label)
     with training_lock():
         module = float_module(
             task,
@@ -87,8 +100,8 @@ def set_up_network(config: RunConfig, progress: LiveProgress) -> NetworkSetup:
     return NetworkSetup(config=config, task=task, module=module, network=network)
 
 
-def float_scores(module: nn.Module, split: Split) -> ImageScores:
-    """Return what the float network makes of each image of one split."""
+def module_scores(module: nn.Module, split: Split, objective: Objective) -> ImageScores:
+    """Return what a network that runs in float makes of each image of one split."""
+    parts = zip(split.images.split(_BATCH), split.labels.split(_BATCH), strict=True)
     with torch.no_grad(), training_lock():
-        logits = torch.cat([module(images) for images in split.images.split(_BATCH)])
-    return score_images(logits, split.labels)
+        return objective.score((module(images), labels) for images, labels in parts)

@@ -14,7 +14,7 @@ from hardware.energy.energy import NO_METER
 from quant.retraining.paired import PAIRED_COLUMNS, paired_cells
 
 _COLUMNS = (
-    *("index", "proposer", "accuracy", "accuracy_se", "latency_ms", "model_bytes", "bits"),
+    *("index", "proposer", "metric", "score", "score_se", "latency_ms", "model_bytes", "bits"),
     *("energy_mj", "energy_net_mj", "idle_w", "energy_source"),
     "latency_source",
     *PAIRED_COLUMNS,
@@ -22,7 +22,7 @@ _COLUMNS = (
 
 
 def pareto_csv(evaluations: Sequence[Evaluation]) -> str:
-    """Return the front of accuracy against measured latency, and energy if known, fastest first.
+    """Return the front of the score against measured latency, and energy if known, fastest first.
 
     `bits` lists `weights/activations` of each layer in order.
     """
@@ -30,11 +30,11 @@ def pareto_csv(evaluations: Sequence[Evaluation]) -> str:
     # One column of zeros where there is no meter: it decides nothing.
     metered = any(item.energy_mj is not None for item in timed)
     points = np.array(
-        [[item.latency_ms, -item.accuracy, _energy(item) if metered else 0.0] for item in timed],
+        [[item.latency_ms, -item.quality, _energy(item) if metered else 0.0] for item in timed],
         dtype=np.float64,
     ).reshape(-1, 3)
     kept = [item for item, stays in zip(timed, pareto_mask(points), strict=True) if stays]
-    kept.sort(key=lambda item: (item.latency_ms or 0.0, -item.accuracy))
+    kept.sort(key=lambda item: (item.latency_ms or 0.0, -item.quality))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -44,8 +44,9 @@ def pareto_csv(evaluations: Sequence[Evaluation]) -> str:
             [
                 item.index,
                 item.proposer,
-                item.accuracy,
-                item.accuracy_se,
+                item.metric.name,
+                item.score,
+                item.score_se,
                 item.latency_ms,
                 item.model_bytes,
                 bits,

@@ -28,9 +28,9 @@ def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | N
     energy = None if measurement is None else measurement.energy
     predicted_mj = table.predict_mj(evaluation.allocation)
     scalars: dict[str, float | None] = {
-        "evaluation/accuracy": evaluation.accuracy,
+        f"evaluation/{evaluation.metric.name}": evaluation.score,
         "evaluation/loss": evaluation.loss,
-        **_difference_scalars(evaluation.beside_reference),
+        **_difference_scalars(evaluation.beside_reference, evaluation.metric.name),
         "evaluation/failed": float(bool(evaluation.error)),
         "evaluation/model_bytes": float(evaluation.model_bytes),
         "evaluation/mean_weight_bits": weight_bits,
@@ -61,12 +61,14 @@ def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | N
     return scalars
 
 
-def _difference_scalars(difference: PairedDifference | None) -> dict[str, float | None]:
+def _difference_scalars(
+    difference: PairedDifference | None, metric: str
+) -> dict[str, float | None]:
     if difference is None:
         return {}
     return {
-        "evaluation/accuracy_beside_reference": difference.accuracy,
-        "evaluation/accuracy_beside_reference_se": difference.accuracy_se,
+        f"evaluation/{metric}_beside_reference": difference.score,
+        f"evaluation/{metric}_beside_reference_se": difference.score_se,
         "evaluation/loss_beside_reference": difference.loss,
         "evaluation/loss_beside_reference_se": difference.loss_se,
     }
@@ -144,7 +146,7 @@ class Recorder:
         weight_bits, activation_bits = evaluation.allocation.mean_bits()
         self._events.scalars(
             {
-                "best/accuracy": evaluation.accuracy,
+                f"best/{evaluation.metric.name}": evaluation.score,
                 latency_label("best/latency_ms", self._table.source): evaluation.latency_ms,
                 energy_label("best/energy_mj", self._table.energy_source): evaluation.energy_mj,
                 "best/model_bytes": float(evaluation.model_bytes),
@@ -154,5 +156,5 @@ class Recorder:
             },
             step,
         )
-        title = f"evaluation {step}: {100 * evaluation.accuracy:.2f} %"
+        title = f"evaluation {step}: {evaluation.metric.text(evaluation.score)}"
         self._events.chart("bits/best", bits_chart(evaluation.allocation, title), step)

@@ -1,9 +1,11 @@
 """Resource budget: from what the user asked for, and what was measured, to absolute limits."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from env.decisions.budget import Budget, BudgetConfig
+from quant.objective.metric import ACCURACY, Metric
 from quant.records.json_form import EXACT
 
 ALL_8 = 8
@@ -34,22 +36,21 @@ class DecidedBudget:
     reason: str
 
 
-def decide_budget(config: BudgetConfig, uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
+def decide_budget(
+    config: BudgetConfig, uniform: Mapping[int, UniformFigures], metric: Metric = ACCURACY
+) -> DecidedBudget:
     """Turn ratios and defaults into milliseconds, bytes and millijoules.
 
     Args:
         config: What the user asked for.
         uniform: Measured figures of the uniform allocations by bits, 8 among them.
+        metric: What may be lost, where that is asked.
     """
     all_8 = uniform[ALL_8]
     if config == BudgetConfig(accuracy_drop=config.accuracy_drop):  # no resource is limited
         if config.accuracy_drop is None:
             return _default(uniform)
-        lost = 100 * config.accuracy_drop
-        return DecidedBudget(
-            budget=Budget(),
-            reason=f"the fastest that loses at most {lost:g} points of uniform 8 bits' accuracy",
-        )
+        return DecidedBudget(budget=Budget(), reason=_inverse(config.accuracy_drop, metric))
     latency_ms, model_bytes, energy_mj = config.latency_ms, config.model_bytes, config.energy_mj
     if config.latency_ratio is not None:
         latency_ms = config.latency_ratio * all_8.latency_ms
@@ -62,6 +63,14 @@ def decide_budget(config: BudgetConfig, uniform: Mapping[int, UniformFigures]) -
         budget=Budget(latency_ms=latency_ms, model_bytes=model_bytes, energy_mj=energy_mj),
         reason="as asked for",
     )
+
+
+def _inverse(drop: float, metric: Metric) -> str:
+    if not metric.more_is_better:
+        more = 100 * math.expm1(drop)
+        return f"the fastest whose {metric.name} is at most {more:.3g} % above uniform 8 bits'"
+    lost = f"{metric.factor * drop:g} {metric.difference_unit}".strip()
+    return f"the fastest that loses at most {lost} of uniform 8 bits' {metric.name}"
 
 
 def _default(uniform: Mapping[int, UniformFigures]) -> DecidedBudget:

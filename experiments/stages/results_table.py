@@ -14,7 +14,8 @@ from hardware.energy.energy import MODELLED, NO_METER, UNSTABLE_ERROR
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
-from quant.retraining.accuracy import Accuracy
+from quant.objective.metric import ACCURACY, Metric
+from quant.objective.scores import Score
 from quant.retraining.paired import PAIRED_COLUMNS, PairedDifference, paired_cells
 
 _FLOAT_BYTES = 4
@@ -25,10 +26,12 @@ class ResultRow:
     """One line of the final table. None stands for what was not measured or does not apply."""
 
     name: str
-    accuracy: float
-    accuracy_se: float
+    metric: Metric = ACCURACY
+    score: float
+    score_se: float | None
+    """Standard error over the images; None where nobody knows it."""
     beside_reference: PairedDifference | None = None
-    """Accuracy and loss less those of all-8-bit on the same images; None where nobody kept what
+    """Score and loss less those of all-8-bit on the same images; None where nobody kept what
     all-8-bit made of each image."""
     kept: str = ""
     """`trained`, or `start` where no step of the retraining made it better; empty of float and of
@@ -58,15 +61,16 @@ class ResultRow:
 
 def float_row(
     layers: Sequence[LayerSpec],
-    accuracy: Accuracy,
+    score: Score,
     beside_reference: PairedDifference | None,
     name: str = "float",
 ) -> ResultRow:
     """Return the row of a float network, 4 bytes for each parameter; it is not timed."""
     return ResultRow(
         name=name,
-        accuracy=accuracy.value,
-        accuracy_se=accuracy.standard_error,
+        metric=score.metric,
+        score=score.value,
+        score_se=score.standard_error,
         beside_reference=beside_reference,
         model_bytes=_FLOAT_BYTES * sum(layer.parameters for layer in layers),
     )
@@ -76,8 +80,9 @@ def quantized_row(
     name: str,
     allocation: Allocation,
     *,
-    accuracy: float,
-    accuracy_se: float,
+    metric: Metric,
+    score: float,
+    score_se: float | None,
     beside_reference: PairedDifference | None,
     kept: str,
     model_bytes: int,
@@ -90,8 +95,9 @@ def quantized_row(
     energy = None if measurement is None else measurement.energy
     return ResultRow(
         name=name,
-        accuracy=accuracy,
-        accuracy_se=accuracy_se,
+        metric=metric,
+        score=score,
+        score_se=score_se,
         beside_reference=beside_reference,
         kept=kept,
         model_bytes=model_bytes,
@@ -121,16 +127,19 @@ def draw_table(rows: Sequence[ResultRow], budget: Budget, split: str) -> Table:
     Args:
         rows: The float network first.
         budget: Named in the caption.
-        split: Which images the accuracies are of, `search` or `test`.
+        split: Which images the scores are of, `search` or `test`.
     """
     sources = " and ".join(sorted({row.source for row in rows if row.source}))
-    caption = f"accuracy on the {split} split ± standard error; latency {sources or 'not measured'}"
+    metric = rows[0].metric
+    caption = (
+        f"{metric.name} on the {split} split ± standard error; latency {sources or 'not measured'}"
+    )
     caption += f", median and IQR; budget: {budget}"
     if any(row.verdict.startswith("unstable") for row in rows):
         caption += "\n* unstable: the machine was busy, or the repeats disagree"
     table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
     table.add_column("", no_wrap=True)
-    for name in ("accuracy %", "latency ms", "IQR ms", "bytes", "bits w/a", "inside"):
+    for name in (metric.heading, "latency ms", "IQR ms", "bytes", "bits w/a", "inside"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row))
@@ -138,7 +147,7 @@ def draw_table(rows: Sequence[ResultRow], budget: Budget, split: str) -> Table:
 
 
 def draw_differences(rows: Sequence[ResultRow]) -> Table | None:
-    """Draw accuracies and losses beside all-8-bit's for a terminal; None where none is known."""
+    """Draw scores and losses beside all-8-bit's for a terminal; None where none is known."""
     known = [(row, row.beside_reference) for row in rows if row.beside_reference is not None]
     if not known:
         return None
@@ -148,13 +157,14 @@ def draw_differences(rows: Sequence[ResultRow]) -> Table | None:
         caption += f"\nno training step helped, kept as before the first: {', '.join(began)}"
     table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
     table.add_column("", no_wrap=True)
-    for name in ("accuracy, points", "unpaired", "loss", "unpaired"):
+    metric = rows[0].metric
+    for name in (metric.difference_heading, "unpaired", "loss", "unpaired"):
         table.add_column(name, justify="right", no_wrap=True)
     for row, difference in known:
         table.add_row(
             row.name,
-            f"{100 * difference.accuracy:+.2f} ± {100 * difference.accuracy_se:.2f}",
-            f"± {100 * difference.accuracy_unpaired_se:.2f}",
+            metric.difference(difference.score, difference.score_se),
+            f"± {metric.error(difference.score_unpaired_se)}",
             f"{difference.loss:+.4f} ± {difference.loss_se:.4f}",
             f"± {difference.loss_unpaired_se:.4f}",
         )
@@ -190,7 +200,7 @@ def draw_energies(rows: Sequence[ResultRow]) -> Table | None:
 
 
 def print_results(rows: Sequence[ResultRow], budget: Budget, split: str) -> None:
-    """Print the tables of accuracies, times and energies on stdout."""
+    """Print the tables of scores, times and energies on stdout."""
     console = Console()
     console.print(draw_table(rows, budget, split))
     if (differences := draw_differences(rows)) is not None:
@@ -207,12 +217,15 @@ def to_csv(rows: Sequence[ResultRow]) -> str:
         buffer, [*names, *PAIRED_COLUMNS], extrasaction="ignore", lineterminator="\n"
     )
     writer.writeheader()
-    writer.writerows(asdict(row) | paired_cells(row.beside_reference) for row in rows)
+    writer.writerows(
+        asdict(row) | {"metric": row.metric.name} | paired_cells(row.beside_reference)
+        for row in rows
+    )
     return buffer.getvalue()
 
 
 def _cells(row: ResultRow) -> tuple[str, ...]:
-    accuracy = f"{100 * row.accuracy:.2f} ± {100 * row.accuracy_se:.2f}"
+    score = row.metric.number_with_error(row.score, row.score_se)
     latency, iqr, bits = "-", "-", "32/32"
     if row.latency_ms is not None:
         mark = "*" if row.verdict.startswith("unstable") else ""
@@ -220,7 +233,7 @@ def _cells(row: ResultRow) -> tuple[str, ...]:
     if row.weight_bits is not None:
         bits = f"{row.weight_bits:.1f}/{row.activation_bits:.1f}"
     inside = {None: "-", True: "yes", False: "no"}[row.inside_budget]
-    return row.name, accuracy, latency, iqr, str(row.model_bytes), bits, inside
+    return row.name, score, latency, iqr, str(row.model_bytes), bits, inside
 
 
 def _gross(row: ResultRow) -> str:

@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 
 from env.tasks import Split
-from experiments.stages.network_setup import NetworkSetup, float_scores
+from experiments.stages.network_setup import NetworkSetup, module_scores
 from hardware.measuring.lock import training_lock
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.network import QuantizedNetwork
+from quant.objective.scores import ImageScores
 from quant.progress import Progress
-from quant.retraining.accuracy import ImageScores, integer_scores
+from quant.retraining.integer_scores import integer_scores
 from quant.retraining.retrained import Retrained
 
 
@@ -49,7 +50,7 @@ def retrain_and_score(
     """Retrain as `retrain` does, and score the integer network on a split."""
     graph, retrained = retrain(setup, allocation, progress)
     with training_lock():
-        scores = integer_scores(graph, split.images, split.labels)
+        scores = integer_scores(graph, split.images, split.labels, setup.task.objective)
     return FinalNetwork(graph=graph, retraining=retrained, scores=scores)
 
 
@@ -58,7 +59,7 @@ def retrain_float_and_score(
 ) -> ImageScores:
     """Retrain the float network by as many steps, and score it: the like-for-like of `retrain`."""
     network, _ = _retrain_network(setup, None, progress)
-    return float_scores(network, split)
+    return module_scores(network, split, setup.task.objective)
 
 
 def _retrain_network(

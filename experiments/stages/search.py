@@ -102,6 +102,7 @@ def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
         "network": network_digest(setup.network),
         "calibration_images": config.env.calibration_images,
         "finetune": asdict(config.env.finetune),
+        "objective": setup.task.objective.key,
         "weights": config.env.weights,
         "accuracy_on": config.env.accuracy_on,
         "seed": config.seed,
@@ -138,6 +139,7 @@ def _evaluator(
         config.env,
         seed=config.seed,
         limit=config.evaluations,
+        objective=setup.task.objective,
         past=past,
         augment=setup.task.augment,
         accuracies=StoredAccuracies(places.store, accuracy_key(setup)),
@@ -166,6 +168,7 @@ def _problem(
         places.store,
         ledger,
         lambda name, done, total: places.progress.stage(f"{name} sensitivity", done, total),
+        setup.task.objective.loss,
     )
 
     def make_env() -> BitAllocationEnv:
@@ -194,6 +197,7 @@ def _problem(
         ledger=ledger,
         train=setup.task.train,
         search=setup.task.search,
+        objective=setup.task.objective,
         reward=config.reward,
         say=_say,
         log_folder=places.folder.events,
@@ -204,12 +208,16 @@ def _problem(
 def _warn_of_reference(evaluator: Evaluator, setup: NetworkSetup) -> None:
     """Say before the search if the reference, which all is compared with, lost to float."""
     beside = evaluator.beside_reference(setup.float_search_scores())
-    if beside is not None and beside.accuracy > beside.accuracy_se:
+    if beside is None or beside.score_se is None:
+        return
+    metric = setup.task.objective.metric
+    worse, side = (beside.score, "below") if metric.more_is_better else (-beside.score, "above")
+    if worse > beside.score_se:
         _say(
-            f"the all-8-bit reference is {100 * beside.accuracy:.2f} ± "
-            f"{100 * beside.accuracy_se:.2f} points below the float network on the search split: "
-            "what the search finds is compared with it. More steps (--env.finetune.steps), more "
-            "images to round over (--env.finetune.compensation-images) or to calibrate on "
+            f"the all-8-bit reference is {metric.error(worse)} ± {metric.error(beside.score_se)} "
+            f"{metric.difference_unit or metric.name} {side} the float network on the search "
+            "split: what the search finds is compared with it. More steps (--env.finetune.steps), "
+            "more images to round over (--env.finetune.compensation-images) or to calibrate on "
             "(--env.calibration-images) may help"
         )
 

@@ -64,7 +64,7 @@ class LiveProgress:
         note = "nothing inside the budget yet"
         if self._best is not None:
             latency_ms = self._best.latency_ms
-            note = f"best {100 * self._best.accuracy:.2f} %"
+            note = f"best {self._best.metric.text(self._best.score)}"
             if latency_ms is not None:
                 note += f" at {latency_ms:.4f} ms"
             measurement = self._best.measurement

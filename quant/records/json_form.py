@@ -89,6 +89,11 @@ def own_form(kind: Any, _: Any) -> core_schema.CoreSchema:
     )
 
 
+def formerly(name: str, before: str) -> Any:
+    """Say in a field's annotation that older versions wrote it under another name."""
+    return pydantic.Field(validation_alias=pydantic.AliasChoices(name, before))
+
+
 @cache
 def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
     # A tuple around it, because only a container takes a config for the dataclasses inside.

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from quant.network import QuantizedNetwork
+from quant.objective.loss import CROSS_ENTROPY, Loss
+from quant.objective.outputs import Outputs
 from quant.progress import Progress
 from quant.retraining.descent import descent_for
 from quant.retraining.finetune_config import FinetuneConfig
@@ -23,6 +24,7 @@ def finetune(
     reach: float,
     *,
     seed: int,
+    loss: Loss = CROSS_ENTROPY,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train at the current allocation; weights and steps go on from where they are.
@@ -36,6 +38,7 @@ def finetune(
         deviations: Of the layers' outputs, as `output_deviations` returns them.
         reach: How far values move, as `reach_of` returns it.
         seed: Orders the images.
+        loss: What it is trained by, beside the teacher.
         progress: Called with (steps done, steps in all).
 
     Raises:
@@ -50,9 +53,9 @@ def finetune(
     for step in range(config.steps):
         passed, positions = next(batches)
         network.zero_grad(set_to_none=True)
-        loss = _loss(network, data, positions, passed, config.teacher_weight)
-        losses.append(check_finite(loss))
-        loss.backward()
+        found = _batch_loss(network, data, positions, passed, loss, config.teacher_weight)
+        losses.append(check_finite(found))
+        found.backward()
         if config.clip_norm:
             nn.utils.clip_grad_norm_(trained, config.clip_norm)
         warm_up = min(1.0, (step + 1) / config.warm_up_steps) if config.warm_up_steps else 1.0
@@ -67,41 +70,41 @@ def finetune(
 
 
 def training_loss(
-    logits: torch.Tensor, labels: torch.Tensor, taught: torch.Tensor | None, teacher_weight: float
+    outputs: Outputs,
+    labels: torch.Tensor,
+    taught: Outputs | None,
+    loss: Loss,
+    teacher_weight: float,
 ) -> torch.Tensor:
-    """Return cross-entropy with the labels, divergence from the teacher, or a mean of both.
+    """Return the loss by the labels, the distance from the teacher, or a mean of both.
 
     Args:
-        logits: float32 `[N, classes]`.
-        labels: int64 `[N]`; looked at only where `teacher_weight` is below 1.
-        taught: The float network's logits, as `logits`; None where `teacher_weight` is 0.
-        teacher_weight: Share of the divergence.
-
-    Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2, at
-    temperature 1.
+        outputs: What the network returned.
+        labels: `[N, ...]`; looked at only where `teacher_weight` is below 1.
+        taught: The float network's, as `outputs`; None where `teacher_weight` is 0.
+        loss: By the labels, and how far outputs are from the teacher's.
+        teacher_weight: Share of the teacher.
     """
-    loss = torch.zeros(())
+    found = torch.zeros(())
     if teacher_weight < 1:
-        loss = loss + (1 - teacher_weight) * functional.cross_entropy(logits, labels)
+        found = found + (1 - teacher_weight) * loss.mean(outputs, labels)
     if taught is not None and teacher_weight > 0:
-        divergence = functional.kl_div(
-            logits.log_softmax(1), taught.log_softmax(1), log_target=True, reduction="batchmean"
-        )
-        loss = loss + teacher_weight * divergence
-    return loss
+        found = found + teacher_weight * loss.teach(outputs, taught)
+    return found
 
 
-def _loss(
+def _batch_loss(
     network: QuantizedNetwork,
     data: TrainingImages,
     positions: torch.Tensor,
     passed: int,
+    loss: Loss,
     teacher_weight: float,
 ) -> torch.Tensor:
     images, labels, key = data.batch(positions, passed)
-    logits: torch.Tensor = network(images)
+    outputs: Outputs = network(images)
     taught = data.taught(images, key) if teacher_weight > 0 else None
-    return training_loss(logits, labels, taught, teacher_weight)
+    return training_loss(outputs, labels, taught, loss, teacher_weight)
 
 
 class _Average:

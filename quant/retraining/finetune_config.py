@@ -53,8 +53,9 @@ class FinetuneConfig:
     """Share of the past in the running mean of weights, biases and steps that the training ends
     with; 0 ends with the last ones."""
     teacher_weight: Share = 0.5
-    """Share of the loss that is the divergence from the float network's logits; the rest is
-    cross-entropy with the labels. 1 needs no labels, 0 no teacher."""
+    """Share of the loss that is the distance from the float network's outputs: for cross-entropy
+    the divergence of its classes, else the squared difference as a share of the outputs' variance.
+    The rest is the task's loss. 1 needs no labels, 0 no teacher."""
     views: Natural = 4
     """Augmented versions of each training image, where the float training augments; pass after pass
     sees the next. 0: images as they are."""
@@ -64,7 +65,8 @@ class FinetuneConfig:
     training."""
     scale_images: Natural = 256
     """Training images over which the scale of the logits is fitted after the last step, by the loss
-    of the training (see `quant.retraining.output_scale`); 0: it stays what it was."""
+    of the training (see `quant.retraining.output_scale`), where that is cross-entropy of classes of
+    images; 0: it stays what it was."""
     held_back_images: Natural = 1000
     """Training images, a fifth of all at most, that are not trained on: where the loss on them is
     not lower after the steps than before, the network is put back to where it began. 0 keeps the

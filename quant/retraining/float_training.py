@@ -7,9 +7,9 @@ from typing import Annotated
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from quant.errors import TrainingError
+from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.progress import Progress
 from quant.records.ranges import Count, Natural, Positive, at_least, check_ranges
 from quant.retraining.loop import (
@@ -53,6 +53,7 @@ def train_float(
     config: TrainConfig,
     *,
     seed: int,
+    loss: Loss = CROSS_ENTROPY,
     augment: Augment | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -61,9 +62,10 @@ def train_float(
     Args:
         module: The network; its initial weights are the caller's.
         images: Training images, float32 `[N, C, H, W]`.
-        labels: int64 `[N]`.
+        labels: `[N, ...]`, as the loss takes them.
         config: Epochs and rates.
         seed: Orders the images.
+        loss: What it is trained by.
         augment: Changes a batch of images, with the loop's generator.
         progress: Called with (steps done, steps in all).
 
@@ -87,9 +89,9 @@ def train_float(
         _, picked = next(batches)
         batch = augment(images[picked], generator) if augment else images[picked]
         optimizer.zero_grad(set_to_none=True)
-        loss = functional.cross_entropy(module(batch), labels[picked])
-        losses.append(check_finite(loss))
-        loss.backward()
+        found = loss.mean(module(batch), labels[picked])
+        losses.append(check_finite(found))
+        found.backward()
         optimizer.step()
         schedule.step()
         if progress:

@@ -19,12 +19,12 @@ _LARGEST = 4.0
 _SEARCH_STEPS = 40
 """Each shortens the interval of the factor's logarithm to two thirds: more than float32 tells."""
 
-Loss = Callable[[torch.Tensor], torch.Tensor]
+LossOfLogits = Callable[[torch.Tensor], torch.Tensor]
 """The mean loss of logits `[N, classes]`."""
 
 
 @torch.no_grad()
-def fit_output_scale(network: QuantizedNetwork, images: torch.Tensor, loss: Loss) -> float:
+def fit_output_scale(network: QuantizedNetwork, images: torch.Tensor, loss: LossOfLogits) -> float:
     """Scale the logits so that their loss is least, in place, and return the factor.
 
     A network that does not end in a layer is left as it is: 1.

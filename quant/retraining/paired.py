@@ -1,33 +1,36 @@
 """PairedDifference: how a network differs from a reference on the same images.
 
 Two networks miss much the same images, so that their difference on one set of images is known far
-better than either accuracy.
+better than either score.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from quant.objective.standard_error import error_of_mean
+from quant.records.json_form import formerly
 
 if TYPE_CHECKING:  # torch takes two seconds, which reading a record need not wait for
-    import torch
-
-    from quant.retraining.accuracy import ImageScores
+    from quant.objective.scores import ImageScores
 
 _LEAST_SQUARES = 0.5
-"""Half an image: the same half that keeps `Accuracy.standard_error` from zero."""
+"""Half an image: the same half that keeps the standard error of a share from zero."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedDifference:
     """Candidate less reference, image by image, with standard errors; all zero for one network."""
 
-    accuracy: float
-    """Difference of the shares of correct images, -1..1."""
-    accuracy_se: float
-    """Paired standard error of `accuracy`."""
-    accuracy_unpaired_se: float
-    """Standard error of `accuracy`, had the two been scored on different images."""
+    score: Annotated[float, formerly("score", "accuracy")]
+    """Difference of the scores; of accuracies -1..1."""
+    score_se: Annotated[float | None, formerly("score_se", "accuracy_se")]
+    """Paired standard error of `score`; None where a score has none."""
+    score_unpaired_se: Annotated[
+        float | None, formerly("score_unpaired_se", "accuracy_unpaired_se")
+    ]
+    """Standard error of `score`, had the two been scored on different images."""
     loss: float
-    """Difference of the mean cross-entropies."""
+    """Difference of the mean losses."""
     loss_se: float
     """Paired standard error of `loss`."""
     loss_unpaired_se: float
@@ -49,11 +52,12 @@ def paired(candidate: "ImageScores", reference: "ImageScores") -> PairedDifferen
     """Return the difference of two networks that were scored on the same images.
 
     The paired standard error is that of a mean of N differences: `sqrt(S / (N - 1) / N)`, S being
-    the sum of their squared deviations from their mean. For the accuracy S is at least 0.5, half an
-    image, so that two networks that are right on the same images are not taken for equal. It is at
-    most the unpaired one, `sqrt(se_a^2 + se_b^2)`; what makes it smaller is the covariance of the
-    two. Images that are hard for one network are hard for another, so that a covariance below zero
-    is chance, and taken as zero.
+    the sum of their squared deviations from their mean. For a share of right images S is at least
+    0.5, half an image, so that two networks that are right on the same images are not taken for
+    equal. Of a metric that is no mean over images it is the standard deviation of the differences
+    on the same samples of the images. It is at most the unpaired one, `sqrt(se_a^2 + se_b^2)`; what
+    makes it smaller is the covariance of the two. Images that are hard for one network are hard for
+    another, so that a covariance below zero is chance, and taken as zero.
 
     A candidate whose loss is the reference's on every image is the same network: its paired
     standard errors are zero.
@@ -70,23 +74,46 @@ def paired(candidate: "ImageScores", reference: "ImageScores") -> PairedDifferen
             f"expected scores of the reference's {len(reference)} images, found {len(candidate)}"
         )
     losses, losses_8 = candidate.loss.double(), reference.loss.double()
-    rights = candidate.correct.double() - reference.correct.double()
-    unpaired_right = (
-        candidate.accuracy.standard_error**2 + reference.accuracy.standard_error**2
-    ) ** 0.5
-    unpaired_loss = (_of_mean(losses) ** 2 + _of_mean(losses_8) ** 2) ** 0.5
+    of_score = _score_errors(candidate, reference)
+    of_loss = _capped(
+        error_of_mean(losses - losses_8), error_of_mean(losses), error_of_mean(losses_8)
+    )
     same = bool((losses == losses_8).all())
     return PairedDifference(
-        accuracy=float(rights.mean()),
-        accuracy_se=0.0 if same else min(_of_mean(rights, least=_LEAST_SQUARES), unpaired_right),
-        accuracy_unpaired_se=unpaired_right,
+        score=_difference(candidate, reference),
+        score_se=0.0 if same else of_score[0],
+        score_unpaired_se=of_score[1],
         loss=float((losses - losses_8).mean()),
-        loss_se=0.0 if same else min(_of_mean(losses - losses_8), unpaired_loss),
-        loss_unpaired_se=unpaired_loss,
+        loss_se=0.0 if same else of_loss[0],
+        loss_unpaired_se=of_loss[1],
     )
 
 
-def _of_mean(values: "torch.Tensor", *, least: float = 0.0) -> float:
-    """Return the standard error of the mean of values `[N]`."""
-    squares = max(float(((values - values.mean()) ** 2).sum()), least)
-    return float((squares / max(1, len(values) - 1) / len(values)) ** 0.5)
+def _difference(candidate: "ImageScores", reference: "ImageScores") -> float:
+    if candidate.each is None or reference.each is None:
+        return candidate.value - reference.value
+    return float((candidate.each.double() - reference.each.double()).mean())
+
+
+def _score_errors(
+    candidate: "ImageScores", reference: "ImageScores"
+) -> tuple[float | None, float | None]:
+    """Return the paired and the unpaired standard error; None where a score has none."""
+    error, error_8 = candidate.standard_error, reference.standard_error
+    if error is None or error_8 is None:
+        return None, None
+    if candidate.each is not None and reference.each is not None:
+        shares = not candidate.each.is_floating_point()
+        differences = candidate.each.double() - reference.each.double()
+        own = error_of_mean(differences, least=_LEAST_SQUARES if shares else 0.0)
+    else:
+        assert candidate.resampled is not None
+        assert reference.resampled is not None
+        own = float((candidate.resampled - reference.resampled).std())
+    return _capped(own, error, error_8)
+
+
+def _capped(own: float, candidate: float, reference: float) -> tuple[float, float]:
+    """Return a paired standard error, at most the unpaired one, and the unpaired one."""
+    unpaired = (candidate**2 + reference**2) ** 0.5
+    return min(own, unpaired), unpaired

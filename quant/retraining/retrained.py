@@ -17,7 +17,7 @@ class Retrained:
     """`start`: the network is where it was before the first step, compensated if that was asked
     for, because no step made it better on the held-back images."""
     start_loss: float | None = None
-    """Mean cross-entropy on the held-back images before the first step; None where nothing was
+    """Mean loss on the held-back images before the first step; None where nothing was
     compared."""
     trained_loss: float | None = None
     """The same after the last step; None, too, where the training did not stay finite."""

@@ -1,12 +1,14 @@
 """Retrainer: training that never hurts. What it reached is kept only where it is better."""
 
 import math
+from dataclasses import replace
 
 import torch
-from torch.nn import functional
 
 from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
+from quant.objective.loss import CROSS_ENTROPY, Loss
+from quant.objective.outputs import Outputs
 from quant.progress import Progress
 from quant.retraining.compensation import compensate
 from quant.retraining.finetune import finetune, training_loss
@@ -27,7 +29,7 @@ class Retrainer:
     """Retrains a network at one allocation after another; made once for a run.
 
     What all allocations share is computed once and kept: which images are held back, the float
-    network's logits, and how much each layer's outputs vary.
+    network's outputs, and how much each layer's outputs vary.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Retrainer:
         labels: torch.Tensor,
         config: FinetuneConfig,
         *,
+        loss: Loss = CROSS_ENTROPY,
         augment: Augment | None = None,
     ) -> None:
         """Keep a copy of the network; nothing is computed yet.
@@ -45,17 +48,21 @@ class Retrainer:
             network: Calibrated, at the float checkpoint: the teacher, and where each retraining
                 starts that does not go on from another.
             images: Training images, float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`.
-            labels: int64 `[N]`.
+            labels: `[N, ...]`, as the loss takes them.
             config: How it is trained, and how many images are held back.
+            loss: What it is trained and judged by.
             augment: What changed images in the float training.
         """
+        if loss.name != CROSS_ENTROPY.name or labels.ndim > 1:
+            config = replace(config, scale_images=0)  # other losses than of logits fix their scale
         self.config = config
+        self._loss = loss
         self._checkpoint = network.clone()
         self._checkpoint.set_allocation(None)
         self._count = len(images)
         self._data = TrainingImages(images, labels, config, self._checkpoint, augment)
         self._deviations: dict[str, float] | None = None
-        self._taught: torch.Tensor | None = None
+        self._taught: Outputs | None = None
         self._float_loss: float | None = None
 
     def images_seen(self, *, carried_on: bool = False) -> int:
@@ -151,7 +158,14 @@ class Retrainer:
         try:
             reach = reach_of(start_loss, self._float_held_back_loss())
             loss = finetune(
-                network, self._data, config, self._spread(), reach, seed=seed, progress=progress
+                network,
+                self._data,
+                config,
+                self._spread(),
+                reach,
+                seed=seed,
+                loss=self._loss,
+                progress=progress,
             ).loss
             self._fit_scale(network)
             trained_loss = self._held_back_loss(network)
@@ -176,6 +190,7 @@ class Retrainer:
             )
         return self._deviations
 
+    @torch.no_grad()
     def _fit_scale(self, network: QuantizedNetwork) -> None:
         if not self.config.scale_images:
             return
@@ -183,10 +198,10 @@ class Retrainer:
         labels = self._data.first_labels(self.config.scale_images)
         weight = self.config.teacher_weight
         if weight and self._taught is None:
-            self._taught = self._checkpoint.float_logits(images).detach()
-        taught = self._taught
+            self._taught = self._checkpoint.float_logits(images)
+        taught, loss = self._taught, self._loss
         fit_output_scale(
-            network, images, lambda logits: training_loss(logits, labels, taught, weight)
+            network, images, lambda logits: training_loss(logits, labels, taught, loss, weight)
         )
 
     def _float_held_back_loss(self) -> float | None:
@@ -196,13 +211,14 @@ class Retrainer:
 
     @torch.no_grad()
     def _held_back_loss(self, network: QuantizedNetwork) -> float | None:
-        """Return the mean cross-entropy on the held-back images; None without such or steps."""
+        """Return the mean loss on the held-back images; None without such or steps."""
         images, labels = self._data.held_back
         if not len(labels) or not self.config.steps:
             return None
         network.eval()
-        logits = torch.cat([network(part) for part in images.split(_TOGETHER)])
-        return float(functional.cross_entropy(logits, labels))
+        parts = zip(images.split(_TOGETHER), labels.split(_TOGETHER), strict=True)
+        losses = [self._loss.each(network(part), wanted) for part, wanted in parts]
+        return float(torch.cat(losses).mean())
 
 
 def _finite(loss: float | None) -> float | None:

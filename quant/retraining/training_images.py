@@ -1,14 +1,15 @@
-"""TrainingImages: what is retrained on, in fixed views, and the teacher's logits."""
+"""TrainingImages: what is retrained on, in fixed views, and the teacher's outputs."""
 
 import torch
 
 from quant.network import QuantizedNetwork
+from quant.objective.outputs import Outputs
 from quant.retraining.finetune_config import FinetuneConfig, held_back_count
 from quant.retraining.loop import Augment
 
 _SPLIT_SEED = 2026
 _ORDERS_KEPT = 2
-"""The teacher's logits are kept for so many orders of the images, each one retraining long."""
+"""The teacher's outputs are kept for so many orders of the images, each one retraining long."""
 
 BatchKey = tuple[int, bytes]
 """The view and the numbers of a batch's images."""
@@ -33,7 +34,7 @@ class TrainingImages:
 
         Args:
             images: float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`.
-            labels: int64 `[N]`.
+            labels: `[N, ...]`.
             config: How many are held back, and how many views there are.
             teacher: Run in float, whatever its allocation; its weights stay as they are.
             augment: Makes a view of images; None: there is one view, the image itself.
@@ -48,7 +49,7 @@ class TrainingImages:
         self._trained_on, self._held_back = order[held_back:], order[:held_back]
         self._teacher, self._augment = teacher, augment if config.views else None
         self._views = config.views if self._augment else 1
-        self._logits: dict[BatchKey, torch.Tensor] = {}
+        self._outputs: dict[BatchKey, Outputs] = {}
         self._batches_kept = _ORDERS_KEPT * config.steps
 
     def __len__(self) -> int:
@@ -60,7 +61,7 @@ class TrainingImages:
         return self._images[self._trained_on[:count]]
 
     def first_labels(self, count: int) -> torch.Tensor:
-        """Return the labels of `first`, int64 `[N]`."""
+        """Return the labels of `first`, `[N, ...]`."""
         return self._labels[self._trained_on[:count]]
 
     @property
@@ -78,7 +79,7 @@ class TrainingImages:
             passed: How often the whole part was seen before; decides the view.
 
         Returns:
-            Images, labels int64 `[N]`, and the key that `taught` takes.
+            Images, labels `[N, ...]`, and the key that `taught` takes.
         """
         numbers = self._trained_on[positions]
         view = passed % self._views
@@ -90,17 +91,17 @@ class TrainingImages:
         return images, self._labels[numbers], (view, numbers.numpy().tobytes())
 
     @torch.no_grad()
-    def taught(self, images: torch.Tensor, key: BatchKey) -> torch.Tensor:
-        """Return the float network's logits of a batch, computed when first asked for.
+    def taught(self, images: torch.Tensor, key: BatchKey) -> Outputs:
+        """Return the float network's outputs of a batch, computed when first asked for.
 
-        Whole batches are kept, not images: the last bits of an image's logits depend on those
+        Whole batches are kept, not images: the last bits of an image's outputs depend on those
         beside it, and must not depend on what was trained before, or no run could be resumed.
         """
-        if key not in self._logits:
-            if len(self._logits) == self._batches_kept:
-                del self._logits[next(iter(self._logits))]  # the oldest
-            self._logits[key] = self._teacher.float_logits(images)
-        return self._logits[key]
+        if key not in self._outputs:
+            if len(self._outputs) == self._batches_kept:
+                del self._outputs[next(iter(self._outputs))]  # the oldest
+            self._outputs[key] = self._teacher.float_logits(images)
+        return self._outputs[key]
 
     def _view(self, image: torch.Tensor, number: int, view: int) -> torch.Tensor:
         assert self._augment is not None

@@ -7,7 +7,7 @@ import torch
 from quant.errors import BitAllocError
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-"""Images float32 `[N, C, H, W]`, labels int64 `[N]`."""
+"""Images float32 `[N, C, H, W]`, labels `[N, ...]`."""
 
 
 def batches_of(images: torch.Tensor, labels: torch.Tensor, size: int = 64) -> tuple[Batch, ...]:

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
+from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.progress import Progress
 from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.table import SensitivityTable, TensorWidth
@@ -27,18 +28,23 @@ class FisherTraces:
     activations: Mapping[str, float]
     """By tensor, of the gradient of the values that layers read; the input is not among them."""
     base_loss: float
-    """Mean cross-entropy in float."""
+    """Mean loss in float."""
     images: int
 
 
 def fisher_traces(
-    network: QuantizedNetwork, batches: Iterable[Batch], *, progress: Progress | None = None
+    network: QuantizedNetwork,
+    batches: Iterable[Batch],
+    *,
+    loss: Loss = CROSS_ENTROPY,
+    progress: Progress | None = None,
 ) -> FisherTraces:
     """Return the Fisher traces of every weight and tensor of the float network.
 
     Args:
         network: Calibrated; nothing of it is changed.
         batches: Images and labels, gone through once, with one backward pass each.
+        loss: Whose gradients these are.
         progress: Called with (batches done, batches in all).
 
     Raises:
@@ -51,12 +57,12 @@ def fisher_traces(
     sources, readers = sources_of(network), layers_reading(network)
     weights = dict.fromkeys((layer.name for layer in network.layers), 0.0)
     activations = dict.fromkeys(readers, 0.0)
-    loss = 0.0
+    total_loss = 0.0
     for done, (images, labels) in enumerate(batches, start=1):
         with torch.enable_grad():
             taps = Taps(network, images)
-            batch_loss = taps.loss(labels)
-            loss += float(batch_loss.detach())
+            batch_loss = loss.total(taps.network_outputs, labels)
+            total_loss += float(batch_loss.detach())
             outputs = [taps.outputs[layer.name] for layer in network.layers]
             nodes = [node for node, value in taps.inputs.items() if value.requires_grad]
             gradients = torch.autograd.grad(
@@ -77,7 +83,7 @@ def fisher_traces(
     return FisherTraces(
         weights={name: total / count for name, total in weights.items()},
         activations={name: total / count for name, total in activations.items()},
-        base_loss=loss / count,
+        base_loss=total_loss / count,
         images=count,
     )
 
@@ -87,6 +93,7 @@ def fisher_sensitivity(
     batches: Iterable[Batch],
     bit_choices: Sequence[int],
     *,
+    loss: Loss = CROSS_ENTROPY,
     progress: Progress | None = None,
 ) -> SensitivityTable:
     """Estimate the rise of the loss as half the Fisher trace times the mean squared noise.
@@ -97,6 +104,7 @@ def fisher_sensitivity(
         network: Calibrated; nothing of it is changed.
         batches: Images and labels, gone through once.
         bit_choices: Widths.
+        loss: What rises.
         progress: Called with (batches done, batches in all).
 
     Raises:
@@ -106,7 +114,7 @@ def fisher_sensitivity(
     traces. Both reconstructed; FIT as published leaves out the factor one half.
     """
     started = time.perf_counter()
-    traces = fisher_traces(network, batches, progress=progress)
+    traces = fisher_traces(network, batches, loss=loss, progress=progress)
     rises: dict[TensorWidth, float] = {}
     for bits in bit_choices:
         for layer in network.layers:

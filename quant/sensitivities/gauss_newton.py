@@ -8,6 +8,7 @@ import torch
 
 from quant.capture.float_operators import layer_value
 from quant.network import QuantizedNetwork
+from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.progress import Progress
 from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.noise import activation_noise, weight_noise
@@ -20,6 +21,7 @@ def gauss_newton_sensitivity(
     batches: Iterable[Batch],
     bit_choices: Sequence[int],
     *,
+    loss: Loss = CROSS_ENTROPY,
     progress: Progress | None = None,
 ) -> SensitivityTable:
     """Estimate the rise of the loss from each image's derivative along the quantization error.
@@ -37,6 +39,8 @@ def gauss_newton_sensitivity(
         network: Calibrated; nothing of it is changed.
         batches: Images and labels, gone through once.
         bit_choices: Widths.
+        loss: What rises. Of one that is no logarithm of a probability the estimates rank tensors,
+            and their scale means nothing.
         progress: Called with (batches done, batches in all).
 
     Raises:
@@ -48,16 +52,16 @@ def gauss_newton_sensitivity(
     """
     started, batches = time.perf_counter(), keep_batches(batches)
     squares: dict[TensorWidth, float] = defaultdict(float)
-    loss = 0.0
+    total_loss = 0.0
     for done, (images, labels) in enumerate(batches, start=1):
-        loss += _add_batch(network, images, labels, bit_choices, squares)
+        total_loss += _add_batch(network, (images, labels), bit_choices, squares, loss)
         if progress:
             progress(done, len(batches))
     count = count_images(batches)
     return SensitivityTable(
         kind="gauss-newton",
         rises={part: total / (2 * count) for part, total in squares.items()},
-        base_loss=loss / count,
+        base_loss=total_loss / count,
         images=count,
         samples=count,
         seconds=time.perf_counter() - started,
@@ -66,19 +70,22 @@ def gauss_newton_sensitivity(
 
 def _add_batch(
     network: QuantizedNetwork,
-    images: torch.Tensor,
-    labels: torch.Tensor,
+    batch: Batch,
     bit_choices: Sequence[int],
     squares: dict[TensorWidth, float],
+    loss: Loss,
 ) -> float:
     """Add each image's squared derivative along each error, and return the summed loss."""
+    images, labels = batch
     with torch.enable_grad():
         taps = Taps(network, images)
-        loss = taps.loss(labels)
+        total = loss.total(taps.network_outputs, labels)
         # A frozen network's first layer may make values that no gradient reaches.
         wanted = {("output", name): value for name, value in taps.outputs.items()}
         wanted |= {("input", n): v for n, v in taps.inputs.items() if v.requires_grad}
-        gradients = dict(zip(wanted, torch.autograd.grad(loss, list(wanted.values())), strict=True))
+        gradients = dict(
+            zip(wanted, torch.autograd.grad(total, list(wanted.values())), strict=True)
+        )
     sources = sources_of(network)
     with torch.no_grad():
         for bits in bit_choices:
@@ -94,7 +101,7 @@ def _add_batch(
                     along += _products(error, gradients["input", node])
                 for layer in readers:
                     squares[layer.name, "activation", bits] += float(along.square().sum())
-    return float(loss.detach())
+    return float(total.detach())
 
 
 def _products(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

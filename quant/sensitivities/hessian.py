@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from quant.network import QuantizedNetwork
+from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.progress import Progress
 from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.noise import activation_noise, weight_noise
@@ -20,7 +21,7 @@ DRAWS = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HessianTraces:
-    """Traces of the mean cross-entropy's second derivatives, block by block."""
+    """Traces of the mean loss's second derivatives, block by block."""
 
     weights: Mapping[str, float]
     """By layer, over its weight."""
@@ -29,7 +30,7 @@ class HessianTraces:
     standard_errors: Mapping[str, float]
     """Of the weights' traces, from the spread over random vectors; NaN for a single one."""
     base_loss: float
-    """Mean cross-entropy in float."""
+    """Mean loss in float."""
     images: int
     samples: int
     """Images that went through the network, each random vector counted as another pass."""
@@ -39,6 +40,7 @@ def hessian_traces(
     network: QuantizedNetwork,
     batches: Iterable[Batch],
     *,
+    loss: Loss = CROSS_ENTROPY,
     draws: int = DRAWS,
     seed: int = 0,
     progress: Progress | None = None,
@@ -53,6 +55,7 @@ def hessian_traces(
     Args:
         network: Calibrated; nothing of it is changed.
         batches: Images and labels, gone through once.
+        loss: Whose second derivatives these are.
         draws: Random vectors for each block and batch.
         seed: Of the random vectors.
         progress: Called with (blocks done, blocks in all), each batch's counted anew.
@@ -67,12 +70,12 @@ def hessian_traces(
     names = _blocks(network)
     generator = torch.Generator().manual_seed(seed)
     found = torch.zeros(draws, len(names), dtype=torch.float64)
-    loss = 0.0
+    total_loss = 0.0
     for done, (images, labels) in enumerate(batches):
         with torch.enable_grad():
             taps = Taps(network, images)
-            batch_loss = taps.loss(labels)
-            loss += float(batch_loss.detach())
+            batch_loss = loss.total(taps.network_outputs, labels)
+            total_loss += float(batch_loss.detach())
             blocks: list[torch.Tensor] = [network.layer(la.name).weight for la in network.layers]
             blocks += [taps.inputs[node] for kind, node in names if kind == "input"]
             gradients = torch.autograd.grad(batch_loss, blocks, create_graph=True)
@@ -96,7 +99,7 @@ def hessian_traces(
             for tensor, readers in layers_reading(network).items()
         },
         standard_errors={layer.name: errors["weight", layer.name] for layer in network.layers},
-        base_loss=loss / count,
+        base_loss=total_loss / count,
         images=count,
         samples=count * (1 + draws * len(names)),
     )
@@ -107,6 +110,7 @@ def hessian_sensitivity(
     batches: Iterable[Batch],
     bit_choices: Sequence[int],
     *,
+    loss: Loss = CROSS_ENTROPY,
     draws: int = DRAWS,
     seed: int = 0,
     progress: Progress | None = None,
@@ -120,6 +124,7 @@ def hessian_sensitivity(
         network: Calibrated; nothing of it is changed.
         batches: Images and labels.
         bit_choices: Widths.
+        loss: Whose second derivatives these are.
         draws: Random vectors for each block and batch.
         seed: Of the random vectors.
         progress: Called with (blocks done, blocks in all), each batch's counted anew.
@@ -131,7 +136,7 @@ def hessian_sensitivity(
     activations after Dong et al. 2020, "HAWQ-V2", section 3.3.
     """
     started, batches = time.perf_counter(), keep_batches(batches)
-    traces = hessian_traces(network, batches, draws=draws, seed=seed, progress=progress)
+    traces = hessian_traces(network, batches, loss=loss, draws=draws, seed=seed, progress=progress)
     rises: dict[TensorWidth, float] = {}
     for bits in bit_choices:
         for layer in network.layers:

@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch.nn import functional
 
 from quant.allocation import Allocation, LayerBits
 from quant.layers import MAX_BITS, LayerSpec
 from quant.network import QuantizedNetwork
+from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.progress import Progress
 from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.table import SensitivityTable, TensorWidth
@@ -19,6 +19,7 @@ def measured_sensitivity(
     batches: Iterable[Batch],
     bit_choices: Sequence[int],
     *,
+    loss: Loss = CROSS_ENTROPY,
     progress: Progress | None = None,
 ) -> SensitivityTable:
     """Measure the loss with exactly one tensor at each bit choice, the rest at 8 bits.
@@ -27,6 +28,7 @@ def measured_sensitivity(
         network: Calibrated; its allocation is put back afterwards.
         batches: Images and labels; gone through once for each tensor and width.
         bit_choices: Widths to try.
+        loss: What rises.
         progress: Called with (losses done, losses in all).
 
     Raises:
@@ -40,13 +42,13 @@ def measured_sensitivity(
     rises: dict[TensorWidth, float] = {}
     passes = 1
     try:
-        base_loss = _loss(network, base, batches)
+        base_loss = _loss(network, base, batches, loss)
         for done, (parts, allocation) in enumerate(plan, start=1):
             same = allocation == base
-            loss = base_loss if same else _loss(network, allocation, batches)
+            found = base_loss if same else _loss(network, allocation, batches, loss)
             passes += not same
             for part in parts:
-                rises[part] = loss - base_loss
+                rises[part] = found - base_loss
             if progress:
                 progress(done, len(plan))
     finally:
@@ -83,9 +85,11 @@ def _variants(
 
 
 @torch.no_grad()
-def _loss(network: QuantizedNetwork, allocation: Allocation, batches: Sequence[Batch]) -> float:
+def _loss(
+    network: QuantizedNetwork, allocation: Allocation, batches: Sequence[Batch], loss: Loss
+) -> float:
     network.set_allocation(allocation)
     total = 0.0
     for images, labels in batches:
-        total += float(functional.cross_entropy(network(images), labels, reduction="sum"))
+        total += float(loss.total(network(images), labels))
     return total / count_images(batches)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 import torch
-from torch.nn import functional
 
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
+from quant.objective.outputs import Outputs
 
 
 class Taps:
@@ -23,11 +23,9 @@ class Taps:
         """By node that is read: float32 `[N, ...]`."""
         self.outputs: dict[str, torch.Tensor] = {}
         """By layer, before its activation: float32 `[N, ...]`."""
-        self.logits = network.float_logits(images, read=self._read, computed=self._keep_output)
-
-    def loss(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return the cross-entropy summed over the batch, a scalar."""
-        return functional.cross_entropy(self.logits, labels, reduction="sum")
+        self.network_outputs: Outputs = network.float_logits(
+            images, read=self._read, computed=self._keep_output
+        )
 
     def _read(self, node: str, value: torch.Tensor) -> torch.Tensor:
         if node not in self.inputs:

@@ -100,7 +100,7 @@ def test_practice_makes_few_evaluations_enough(capsys: pytest.CaptureFixture[str
             config = ppo if method == "ppo" else None
             winner = search_by(method, problem, seed=seed, config=config).candidates[0]
             evaluations = {e.allocation: e for e in problem.evaluator.evaluations}
-            best[method].append(evaluations[winner].accuracy)
+            best[method].append(evaluations[winner].score)
     with capsys.disabled():
         print(f"\nbest accuracy of 13 evaluations, 2 seeds: {best}")
     assert min(best["ppo"]) > max(best["random"])

@@ -67,7 +67,7 @@ def test_episode_through_make() -> None:
         keys, terminated, steps = set(info), False, 0
         while not terminated:
             assert observation in env.observation_space
-            assert info["accuracy"] is None
+            assert info["score"] is None
             legal = np.flatnonzero(env.get_wrapper_attr("action_masks")())
             observation, reward, terminated, truncated, info = env.step(rng.choice(legal))
             steps += 1

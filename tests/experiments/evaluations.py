@@ -28,12 +28,12 @@ def measurement(latency_ms: float) -> Measurement:
     )
 
 
-def difference(accuracy: float) -> PairedDifference:
+def difference(score: float) -> PairedDifference:
     """Return what an evaluation is beside a reference of accuracy 0.95 and loss 0.08."""
     return PairedDifference(
-        accuracy=accuracy - 0.95,
-        accuracy_se=0.004,
-        accuracy_unpaired_se=0.014,
+        score=score - 0.95,
+        score_se=0.004,
+        score_unpaired_se=0.014,
         loss=0.02,
         loss_se=0.003,
         loss_unpaired_se=0.03,
@@ -44,7 +44,7 @@ def evaluation(
     index: int,
     bits: Allocation,
     *,
-    accuracy: float,
+    score: float,
     latency_ms: float | None,
     model_bytes: int = 1000,
     practice: bool = False,
@@ -53,10 +53,10 @@ def evaluation(
     return Evaluation(
         allocation=bits,
         index=index,
-        accuracy=accuracy,
-        accuracy_se=0.01,
+        score=score,
+        score_se=0.01,
         loss=0.1,
-        beside_reference=None if latency_ms is None else difference(accuracy),
+        beside_reference=None if latency_ms is None else difference(score),
         model_bytes=model_bytes,
         measurement=None if latency_ms is None else measurement(latency_ms),
         error="" if latency_ms is not None else "did not build",

@@ -39,7 +39,7 @@ def make_run(root: Path, *, layers: tuple[str, ...] = ("first", "second")) -> Ru
     folder.write_json("layer_table.json", to_plain(table))
     with EventLog(folder.events) as events:
         for step, item in enumerate(done, start=1):
-            events.scalars({"evaluation/accuracy": item.accuracy}, step)
+            events.scalars({"evaluation/accuracy": item.score}, step)
             events.scalars({"practice/accuracy": 0.9, "practice/episodes": 8.0 * step}, 72 * step)
     budget = {"latency_ms": BUDGET.latency_ms, "model_bytes": BUDGET.model_bytes}
     folder.write_json("budget.json", {**budget, "reason": "as asked"})
@@ -60,10 +60,10 @@ def evaluations(layers: tuple[str, ...]) -> list[Evaluation]:
     mixed = dict.fromkeys(layers, LayerBits(weight_bits=4, activation_bits=4))
     mixed[layers[-1]] = LayerBits(weight_bits=2, activation_bits=8)
     made = [
-        evaluation(0, _uniform(layers, 8), accuracy=0.9912, latency_ms=0.1234, model_bytes=8000),
-        evaluation(1, _uniform(layers, 4), accuracy=0.9634, latency_ms=0.0712, model_bytes=4000),
-        evaluation(2, Allocation.of(mixed), accuracy=0.9756, latency_ms=0.0689, model_bytes=3500),
-        evaluation(3, _uniform(layers, 2), accuracy=0.1, latency_ms=None, model_bytes=2000),
+        evaluation(0, _uniform(layers, 8), score=0.9912, latency_ms=0.1234, model_bytes=8000),
+        evaluation(1, _uniform(layers, 4), score=0.9634, latency_ms=0.0712, model_bytes=4000),
+        evaluation(2, Allocation.of(mixed), score=0.9756, latency_ms=0.0689, model_bytes=3500),
+        evaluation(3, _uniform(layers, 2), score=0.1, latency_ms=None, model_bytes=2000),
     ]
     return [replace(item, proposer="ppo" if item.index == 2 else "uniform") for item in made]
 
@@ -73,7 +73,7 @@ def results(done: list[Evaluation]) -> dict[str, object]:
     chosen = done[2]
     assert chosen.measurement is not None
     rows = [
-        ResultRow(name="float", accuracy=0.9923, accuracy_se=0.004, model_bytes=32000),
+        ResultRow(name="float", score=0.9923, score_se=0.004, model_bytes=32000),
         _row("uniform 8", done[0]),
         _row("uniform 4", done[1]),
         _row("best found", chosen),
@@ -99,8 +99,9 @@ def _row(name: str, item: Evaluation) -> ResultRow:
     return quantized_row(
         name,
         item.allocation,
-        accuracy=item.accuracy,
-        accuracy_se=item.accuracy_se,
+        metric=item.metric,
+        score=item.score,
+        score_se=item.score_se,
         beside_reference=item.beside_reference,
         kept="trained",
         model_bytes=item.model_bytes,

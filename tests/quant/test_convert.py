@@ -13,8 +13,8 @@ from quant.deploy_graph import Add, AvgPool2d, Conv2d, DeployGraph, Linear, Quan
 from quant.errors import ConvertError
 from quant.integer import run_graph, run_op
 from quant.network import QuantizedNetwork
-from quant.retraining.accuracy import integer_accuracy
 from quant.retraining.finetune_config import FinetuneConfig
+from quant.retraining.integer_scores import integer_scores
 from quant.testing import (
     TinyBranchNet,
     TinyResidualNet,
@@ -173,16 +173,20 @@ def test_training_and_integers_choose_the_same_class(
     assert min(shares) >= 0.995
 
 
-def test_integer_accuracy_counts_correct_images(network: QuantizedNetwork, digits: Any) -> None:
+def test_integer_scores_count_correct_images(network: QuantizedNetwork, digits: Any) -> None:
     network.set_allocation(Allocation.uniform(network.layers, 8))
     graph = convert(network)
-    accuracy = integer_accuracy(graph, digits.test_images, digits.test_labels, batch=100)
+    scores = integer_scores(graph, digits.test_images, digits.test_labels, batch=100)
     logits = run_graph(graph, digits.test_images.numpy())
-    assert accuracy.correct == int((logits.argmax(1) == digits.test_labels.numpy()).sum())
-    assert accuracy.count == 700
-    assert accuracy.value == accuracy.correct / 700 > 0.95
-    assert accuracy.loss < 0.3
-    assert 0 < accuracy.standard_error < 0.01
+    assert scores.each is not None
+    assert (scores.each.numpy() == (logits.argmax(1) == digits.test_labels.numpy())).all()
+    found = scores.score
+    assert found.count == 700
+    assert found.value == pytest.approx(int(scores.each.sum()) / 700, abs=1e-12)
+    assert found.value > 0.95
+    assert found.loss < 0.3
+    assert found.standard_error is not None
+    assert 0 < found.standard_error < 0.01
 
 
 def test_one_layers_bits_change_only_its_weights(network: QuantizedNetwork) -> None:

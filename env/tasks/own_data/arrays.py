@@ -49,8 +49,8 @@ def read_arrays(given: Any, where: str) -> tuple[Array, Array]:
         raise DataError(f"{where}: expected (inputs, labels), found {_kind(given)}", RETURNS)
     if inputs.ndim < 2 or not labels.ndim or len(inputs) != len(labels) or not len(labels):
         raise DataError(
-            f"{where}: expected inputs [N, ...] and labels [N], found {list(inputs.shape)} and "
-            f"{list(labels.shape)}",
+            f"{where}: expected inputs [N, ...] and labels [N] or [N, ...], found "
+            f"{list(inputs.shape)} and {list(labels.shape)}",
             RETURNS,
         )
     return inputs, labels

@@ -11,16 +11,17 @@ from quant.errors import DataError
 
 _SHOWN = 4
 """Labels that a sentence names."""
+FLOATS_HINT = "for targets of floats choose --task.metric mse, or functions of your own"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Labels:
-    """The labels of all parts, as class numbers."""
+    """The labels of all parts, as they are learned."""
 
     numbers: dict[str, torch.Tensor]
-    """int64 `[N]` of each part."""
+    """int64 `[N]` of each part, or what the task's loss takes, `[N, ...]`."""
     classes: int
-    """Number of logits."""
+    """Number of logits, or of targets."""
     names: tuple[str, ...] = ()
     """What each number stands for, where the user's labels were others."""
     notes: tuple[str, ...] = ()
@@ -88,14 +89,18 @@ def _flat(labels: Array, where: str) -> Array:
     if labels.ndim == 2 and labels.dtype.kind in "biuf" and _is_one_hot(labels):
         labels = labels.argmax(1)
     if labels.ndim != 1:
-        raise DataError(f"{where}: expected one label for each input, found {list(labels.shape)}")
+        raise DataError(
+            f"{where}: expected one label for each input, found {list(labels.shape)}",
+            FLOATS_HINT if labels.dtype.kind == "f" else "",
+        )
     if labels.dtype.kind == "b":
         return labels.astype(np.int64)
     if labels.dtype.kind == "f":
         broken = ~np.isfinite(labels) | (labels != np.round(labels))
         if broken.any():
             raise DataError(
-                f"{where}: expected class numbers as labels, found {labels[broken.argmax()]:g}"
+                f"{where}: expected class numbers as labels, found {labels[broken.argmax()]:g}",
+                FLOATS_HINT,
             )
         return labels.astype(np.int64)
     if labels.dtype.kind not in "iuUS":

@@ -31,7 +31,7 @@ class KeptRetrainings:
             if self._known:
                 raise _other(path)
             self._keep(bench.all_8)
-        elif before.accuracy != bench.all_8.accuracy:
+        elif before.score != bench.all_8.score:
             raise _other(path)
 
     def get(self, allocation: Allocation, order: int) -> Retraining:

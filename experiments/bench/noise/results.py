@@ -16,6 +16,7 @@ from experiments.bench.noise.bootstrap import Floats
 from experiments.bench.noise.retraining import Retraining
 from experiments.bench.noise.seed_spread import SeedSpread, seed_spread
 from quant.layers import LayerSpec
+from quant.objective.metric import Metric
 
 _LEAST_LOSS = 1e-9
 """A loss of zero has no logarithm."""
@@ -28,10 +29,10 @@ Pair = tuple[Retraining, Retraining]
 class SeedSpreads:
     """Spreads over retraining seeds."""
 
-    accuracy: SeedSpread
-    """Of 0..1."""
+    score: SeedSpread
+    """Of the task's metric."""
     loss: SeedSpread
-    """Of the mean cross-entropy."""
+    """Of the mean loss."""
     log_loss: SeedSpread
     """Of its natural logarithm."""
 
@@ -40,11 +41,11 @@ class SeedSpreads:
 class ImageSpreads:
     """Standard errors over the images of the search split, means over retrainings."""
 
-    accuracy: float
-    """Of one network's accuracy."""
-    paired_accuracy: float
+    score: float | None
+    """Of one network's score; None where nobody knows it."""
+    paired_score: float | None
     """Of the difference from all-8, image by image."""
-    unpaired_accuracy: float
+    unpaired_score: float | None
     """Of the same difference, had the two been scored on different images."""
     paired_loss: float
     unpaired_loss: float
@@ -80,12 +81,17 @@ class NoiseBench:
     image_spreads: ImageSpreads
     trained: int
     """How many of the retrainings were kept."""
-    additive_accuracy: AdditiveModels
+    additive_score: AdditiveModels
     additive_log_loss: AdditiveModels
     """Of the losses' natural logarithms."""
     uniform: tuple[Pair, ...]
     """From many bits to few."""
     random: tuple[Pair, ...]
+
+    @property
+    def metric(self) -> Metric:
+        """What the scores are."""
+        return self.random[0][0].score.metric
 
 
 def summarise(
@@ -104,7 +110,7 @@ def summarise(
     return NoiseBench(
         task=task,
         seed=seed,
-        images=random[0][0].accuracy.count,
+        images=random[0][0].score.count,
         decisions=len(decisions),
         widths=sum(len(np.unique(column)) - 1 for column in choices.T),
         seed_spreads=spreads,
@@ -112,21 +118,21 @@ def summarise(
         uniform_seed_spreads=_seed_spreads(uniform),
         image_spreads=_image_spreads(random),
         trained=sum(row.kept == "trained" for pair in random for row in pair),
-        additive_accuracy=_fit(choices, accuracies(random), spreads.accuracy),
+        additive_score=_fit(choices, scores(random), spreads.score),
         additive_log_loss=_fit(choices, log_losses(random), spreads.log_loss),
         uniform=uniform,
         random=random,
     )
 
 
-def accuracies(pairs: tuple[Pair, ...]) -> Floats:
-    """Return accuracies 0..1, float64 `[allocations, 2]`."""
-    return np.array([[row.accuracy.value for row in pair] for pair in pairs])
+def scores(pairs: tuple[Pair, ...]) -> Floats:
+    """Return scores, float64 `[allocations, 2]`."""
+    return np.array([[row.score.value for row in pair] for pair in pairs])
 
 
 def losses(pairs: tuple[Pair, ...]) -> Floats:
-    """Return mean cross-entropies, float64 `[allocations, 2]`."""
-    return np.array([[row.accuracy.loss for row in pair] for pair in pairs])
+    """Return mean losses, float64 `[allocations, 2]`."""
+    return np.array([[row.score.loss for row in pair] for pair in pairs])
 
 
 def log_losses(pairs: tuple[Pair, ...]) -> Floats:
@@ -137,7 +143,7 @@ def log_losses(pairs: tuple[Pair, ...]) -> Floats:
 
 def _seed_spreads(pairs: tuple[Pair, ...]) -> SeedSpreads:
     return SeedSpreads(
-        accuracy=seed_spread(accuracies(pairs)),
+        score=seed_spread(scores(pairs)),
         loss=seed_spread(losses(pairs)),
         log_loss=seed_spread(log_losses(pairs)),
     )
@@ -155,9 +161,9 @@ def _image_spreads(pairs: tuple[Pair, ...]) -> ImageSpreads:
     rows = [row for pair in pairs for row in pair]
     differences = [row.beside_all_8 for row in rows]
     return ImageSpreads(
-        accuracy=_mean([row.accuracy.standard_error for row in rows]),
-        paired_accuracy=_mean([each.accuracy_se for each in differences]),
-        unpaired_accuracy=_mean([each.accuracy_unpaired_se for each in differences]),
+        score=_mean_known([row.score.standard_error for row in rows]),
+        paired_score=_mean_known([each.score_se for each in differences]),
+        unpaired_score=_mean_known([each.score_unpaired_se for each in differences]),
         paired_loss=_mean([each.loss_se for each in differences]),
         unpaired_loss=_mean([each.loss_unpaired_se for each in differences]),
     )
@@ -165,3 +171,8 @@ def _image_spreads(pairs: tuple[Pair, ...]) -> ImageSpreads:
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
+
+
+def _mean_known(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _mean(known) if known else None

@@ -13,7 +13,8 @@ from hardware.measuring.lock import training_lock
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.layers import MAX_BITS
-from quant.retraining.accuracy import Accuracy, ImageScores, integer_scores
+from quant.objective.scores import ImageScores, Score
+from quant.retraining.integer_scores import integer_scores
 from quant.retraining.paired import PairedDifference, paired
 from quant.retraining.retrained import Kept
 
@@ -22,7 +23,8 @@ from quant.retraining.retrained import Kept
 class BootstrapErrors:
     """Standard errors of a paired difference from images drawn again, 1,000 times."""
 
-    accuracy: float
+    score: float | None
+    """None of a metric that has no score of each image."""
     loss: float
 
 
@@ -33,7 +35,7 @@ class Retraining:
     allocation: Allocation
     order: int
     """Of the training images: 0 is the one that evaluations have."""
-    accuracy: Accuracy
+    score: Score
     beside_all_8: PairedDifference
     """Difference from all-8 in order 0."""
     beside_all_8_bootstrap: BootstrapErrors
@@ -69,13 +71,14 @@ class Bench:
         with training_lock():
             retrained = self._retrainer.retrain(network, seed=order_seed(setup.config.seed, order))
             graph = convert(network, setup.task.network)
-            scores = integer_scores(graph, setup.task.search.images, setup.task.search.labels)
+            search, objective = setup.task.search, setup.task.objective
+            scores = integer_scores(graph, search.images, search.labels, objective)
         seconds = time.perf_counter() - started
         self._all_8 = self._all_8 or scores
         return Retraining(
             allocation=allocation,
             order=order,
-            accuracy=scores.accuracy,
+            score=scores.score,
             beside_all_8=paired(scores, self._all_8),
             beside_all_8_bootstrap=bootstrap_errors(scores, self._all_8),
             kept=retrained.kept,
@@ -85,12 +88,12 @@ class Bench:
 
 def bootstrap_errors(candidate: ImageScores, reference: ImageScores) -> BootstrapErrors:
     """Return the standard errors of `paired` as samples of the images show them."""
-    differences = torch.stack(
-        [
-            candidate.correct.double() - reference.correct.double(),
-            candidate.loss.double() - reference.loss.double(),
-        ],
-        dim=1,
-    ).numpy()
-    accuracy, loss = np.std(bootstrap(differences, lambda drawn: drawn.mean(0)), axis=0, ddof=1)
-    return BootstrapErrors(accuracy=float(accuracy), loss=float(loss))
+    loss = _spread(candidate.loss, reference.loss)
+    if candidate.each is None or reference.each is None:
+        return BootstrapErrors(score=None, loss=loss)
+    return BootstrapErrors(score=_spread(candidate.each, reference.each), loss=loss)
+
+
+def _spread(candidate: torch.Tensor, reference: torch.Tensor) -> float:
+    differences = (candidate.double() - reference.double()).numpy()
+    return float(np.std(bootstrap(differences, lambda drawn: drawn.mean(0)), ddof=1))

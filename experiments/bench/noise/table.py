@@ -6,9 +6,10 @@ from rich.table import Table
 
 from experiments.bench.noise.additive import AdditiveModel
 from experiments.bench.noise.bootstrap import Floats
-from experiments.bench.noise.results import NoiseBench, accuracies, log_losses, losses
+from experiments.bench.noise.results import NoiseBench, log_losses, losses, scores
 from experiments.bench.noise.retraining import Retraining
 from experiments.bench.noise.seed_spread import SeedSpread
+from quant.objective.metric import Metric
 
 
 def draw_noise(bench: NoiseBench) -> Group:
@@ -17,10 +18,10 @@ def draw_noise(bench: NoiseBench) -> Group:
 
 
 def _draw_spreads(bench: NoiseBench) -> Table:
-    count = len(bench.random)
+    count, metric = len(bench.random), bench.metric
     table = _table(
-        ("standard deviation", "accuracy", "loss"),
-        f"{bench.task}, seed {bench.seed}: accuracy in percentage points and loss in nats, on "
+        ("standard deviation", metric.difference_heading, "loss"),
+        f"{bench.task}, seed {bench.seed}, on "
         f"{bench.images} images of the search split. Over seeds: each allocation retrained in two "
         f"orders of the same images, {count} random and {len(bench.uniform)} uniform ones; in "
         "brackets 95 % of bootstrap samples of the allocations. Over images and allocations: of "
@@ -35,17 +36,21 @@ def _draw_spreads(bench: NoiseBench) -> Table:
     ):
         if spreads is None:
             continue
-        table.add_row(name, _interval(spreads.accuracy, 100, 2), _interval(spreads.loss, 1, 4))
+        table.add_row(
+            name,
+            _interval(spreads.score, metric.factor, _digits(metric)),
+            _interval(spreads.loss, 1, 4),
+        )
     images = bench.image_spreads
-    table.add_row("over images, one network", f"{100 * images.accuracy:.2f}", "")
-    for name, accuracy, loss in (
-        ("paired", images.paired_accuracy, images.paired_loss),
-        ("unpaired", images.unpaired_accuracy, images.unpaired_loss),
+    table.add_row("over images, one network", metric.error(images.score), "")
+    for name, score, loss in (
+        ("paired", images.paired_score, images.paired_loss),
+        ("unpaired", images.unpaired_score, images.unpaired_loss),
     ):
-        table.add_row(f"over images, {name}", f"{100 * accuracy:.2f}", f"{loss:.4f}")
+        table.add_row(f"over images, {name}", metric.error(score), f"{loss:.4f}")
     table.add_row(
         "over allocations",
-        f"{100 * _deviation(accuracies(bench.random)):.2f}",
+        metric.error(_deviation(scores(bench.random))),
         f"{_deviation(losses(bench.random)):.4f}",
     )
     return table
@@ -56,14 +61,20 @@ def _interval(spread: SeedSpread, scale: float, digits: int) -> str:
     return f"{deviation:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
+def _digits(metric: Metric) -> int:
+    """Return how many digits of a score stand behind the point."""
+    return 2 if metric.is_share else 4
+
+
 def _deviation(figures: Floats) -> float:
     return float(figures.mean(1).std(ddof=1))
 
 
 def _draw_uniform(bench: NoiseBench) -> Table:
+    metric = bench.metric
     table = _table(
-        ("uniform", "accuracy", "loss", "change", "paired", "unpaired", "bootstrap"),
-        "accuracy in percent, its change from all-8 in points, with the change's standard error: "
+        ("uniform", metric.axis, "loss", "change", "paired", "unpaired", "bootstrap"),
+        f"{metric.name} and its change from all-8, with the change's standard error: "
         "paired, image by image (half an image at least); as if the two were scored on different "
         "images; and from 1,000 bootstrap samples of the images. Again: in another order of the "
         "training images",
@@ -76,14 +87,17 @@ def _draw_uniform(bench: NoiseBench) -> Table:
 
 def _uniform_cells(row: Retraining) -> list[str]:
     bits, difference = row.allocation.items[0][1].weight_bits, row.beside_all_8
+    metric, drawn = row.score.metric, row.beside_all_8_bootstrap
+    errors = (difference.score_se, difference.score_unpaired_se, drawn.score)
     return [
         f"{bits} bits" + (", again" if row.order else ""),
-        f"{100 * row.accuracy.value:.2f}",
-        f"{row.accuracy.loss:.4f}",
-        f"{100 * difference.accuracy:+.2f}",
-        f"{100 * difference.accuracy_se:.3f}",
-        f"{100 * difference.accuracy_unpaired_se:.3f}",
-        f"{100 * row.beside_all_8_bootstrap.accuracy:.3f}",
+        metric.number(row.score.value),
+        f"{row.score.loss:.4f}",
+        f"{metric.factor * difference.score:+.{_digits(metric)}f}",
+        *(
+            "n/a" if error is None else f"{metric.factor * error:.{_digits(metric) + 1}f}"
+            for error in errors
+        ),
     ]
 
 
@@ -96,9 +110,16 @@ def _draw_additive(bench: NoiseBench) -> Table:
         "effects make R2 low on any task, and more --pairs raise it. Noise: what the spread over "
         "seeds leaves in the mean of two retrainings",
     )
-    spreads, random = bench.seed_spreads, bench.random
+    spreads, random, metric = bench.seed_spreads, bench.random, bench.metric
     for name, models, spread, figures, scale, digits in (
-        ("accuracy", bench.additive_accuracy, spreads.accuracy, accuracies(random), 100, 2),
+        (
+            metric.name,
+            bench.additive_score,
+            spreads.score,
+            scores(random),
+            metric.factor,
+            _digits(metric),
+        ),
         ("log of loss", bench.additive_log_loss, spreads.log_loss, log_losses(random), 1, 4),
     ):
         for effects, model in (("widths", models.widths), ("noise power", models.noise_power)):

@@ -26,7 +26,7 @@ Problems = Callable[..., SearchProblem]
 
 
 def summary(evaluations: list[Evaluation]) -> list[tuple[Allocation, float, str]]:
-    return [(e.allocation, e.accuracy, e.proposer) for e in evaluations]
+    return [(e.allocation, e.score, e.proposer) for e in evaluations]
 
 
 def test_a_search_that_is_killed_goes_on_to_the_bit(problems: Problems, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_penalty_begins_at_the_threshold(problems: Problems) -> None:
         if config is never:
             assert score == pytest.approx(-np.log10(relative))
         else:
-            lost = problem.reference.accuracy - chain._validate(chain._network).value
+            lost = problem.reference.score - chain._validate(chain._network).value
             assert score == pytest.approx(-np.log10(relative) - 10.0 * max(0.0, lost))
     assert scores[1] <= scores[0]
 

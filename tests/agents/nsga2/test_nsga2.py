@@ -31,7 +31,7 @@ def test_only_children_inside_a_tight_budget_are_evaluated() -> None:
         assert problem.budget.allows(
             latency_ms=evaluation.latency_ms, model_bytes=evaluation.model_bytes, tolerance=1e-9
         )
-    best = {e.allocation: e.accuracy for e in problem.evaluator.evaluations}
+    best = {e.allocation: e.score for e in problem.evaluator.evaluations}
     uniform = Allocation.uniform(problem.layers, 2)
     assert best[answers[0]] > best[uniform], "it learns something"
 

@@ -52,8 +52,8 @@ def test_the_compiled_network_counts_what_the_integers_count(
     (here,) = evaluator(small_digits, device, "integers").evaluate([allocation])
     (there,) = evaluator(small_digits, device, "device").evaluate([allocation])
     assert here.error == there.error == ""
-    assert 0.3 < there.accuracy < 1.0
-    assert there.accuracy == here.accuracy
+    assert 0.3 < there.score < 1.0
+    assert there.score == here.score
     assert there.loss == pytest.approx(here.loss, abs=1e-9)
 
 
@@ -68,4 +68,4 @@ def test_a_candidate_that_cannot_run_is_a_value(
     allocation = random_allocation(small_digits.network.layers, np.random.default_rng(3))
     (evaluation,) = search.evaluate([allocation])
     assert "no kernel" in evaluation.error
-    assert evaluation.accuracy == 0.0
+    assert evaluation.score == 0.0

@@ -86,8 +86,8 @@ def test_differences_are_those_of_accuracy_and_loss(
     done = evaluate(make(small_digits, weights=weights), *BITS, 8)
     for item in done:
         assert item.beside_reference is not None
-        expected = item.accuracy - done[0].accuracy
-        assert item.beside_reference.accuracy == pytest.approx(expected)
+        expected = item.score - done[0].score
+        assert item.beside_reference.score == pytest.approx(expected)
         assert item.beside_reference.loss == pytest.approx(item.loss - done[0].loss)
         assert Evaluation.from_dict(json.loads(json.dumps(to_plain(item)))) == item
     errors = [one.loss_se for one in beside(done) if one is not None]

@@ -59,7 +59,7 @@ def test_evaluation_is_complete_and_survives_json(small_digits: SmallDigits) -> 
     evaluation = evaluator.evaluate([uniform(small_digits, 4)])[0]
     assert heard == evaluator.evaluations == [evaluation]
     assert (evaluation.index, evaluation.proposer, evaluation.practice) == (0, "somebody", False)
-    assert 0.5 < evaluation.accuracy <= 1.0
+    assert 0.5 < evaluation.score <= 1.0
     assert evaluation.measurement is not None
     assert evaluation.latency_ms == evaluation.measurement.median_ms
     assert evaluation.train_s > 0
@@ -114,7 +114,7 @@ def test_several_boards_measure_at_once_and_the_order_stays(small_digits: SmallD
     assert device.most_running == 2
     assert heard == found == two.evaluations
     for mine, theirs in zip(found, expected, strict=True):
-        same = ("allocation", "index", "accuracy", "loss", "measurement", "proposer")
+        same = ("allocation", "index", "score", "loss", "measurement", "proposer")
         assert [getattr(mine, name) for name in same] == [getattr(theirs, name) for name in same]
 
 
@@ -179,7 +179,7 @@ def test_same_seed_gives_the_same_evaluations(small_digits: SmallDigits) -> None
     runs = []
     for _ in range(2):
         evaluations = make(small_digits).evaluate([uniform(small_digits, b) for b in (8, 2)])
-        runs.append([(e.accuracy, e.loss, e.latency_ms) for e in evaluations])
+        runs.append([(e.score, e.loss, e.latency_ms) for e in evaluations])
     assert runs[0] == runs[1]
 
 
@@ -189,7 +189,7 @@ def test_training_that_diverges_is_a_value_and_leaves_no_trace(small_digits: Sma
     evaluation = evaluator.evaluate([uniform(small_digits, 8)])[0]
     assert evaluation.error
     assert evaluation.latency_ms is None
-    assert evaluation.accuracy == 0.0
+    assert evaluation.score == 0.0
     for name, value in evaluator.network.state_dict().items():
         assert torch.equal(value, before[name])
     read = Evaluation.from_dict(json.loads(json.dumps(to_plain(evaluation), allow_nan=False)))
@@ -203,7 +203,7 @@ def test_device_that_fails_a_candidate_is_a_value(
     monkeypatch.setattr(SimulatedDevice, "measure", lambda self, graph: failed)
     evaluation = make(small_digits).evaluate([uniform(small_digits, 8)])[0]
     assert evaluation.error == "timed out after 60 s"
-    assert evaluation.accuracy > 0.5
+    assert evaluation.score > 0.5
 
 
 def test_costs_are_what_the_converted_network_has(small_digits: SmallDigits) -> None:

@@ -12,12 +12,13 @@ from env.evaluating.evaluation import Evaluation
 from env.evaluating.reward import REWARD_TERMS, RewardConfig, reward
 from env.testing import tied_layers
 from quant.allocation import Allocation
+from quant.objective.metric import Metric
 
 REFERENCE = Evaluation(
     allocation=Allocation.uniform(tied_layers(), 8),
     index=0,
-    accuracy=0.97,
-    accuracy_se=0.01,
+    score=0.97,
+    score_se=0.01,
     loss=0.1,
     model_bytes=1000,
     predicted_ms=2.0,
@@ -36,7 +37,7 @@ REFERENCE = Evaluation(
 def test_zero_at_the_reference(
     accuracy: float, unit: float, weight: float, floor: float | None, latency_ms: float
 ) -> None:
-    reference = replace(REFERENCE, accuracy=accuracy, predicted_ms=latency_ms)
+    reference = replace(REFERENCE, score=accuracy, predicted_ms=latency_ms)
     config = RewardConfig(
         accuracy_unit=unit, latency_weight=weight, energy_weight=weight, accuracy_floor=floor
     )
@@ -47,7 +48,7 @@ def test_zero_at_the_reference(
 
 def test_terms() -> None:
     config = RewardConfig(latency_weight=1.0, accuracy_floor=0.96, floor_weight=10.0)
-    total, terms = reward(replace(REFERENCE, accuracy=0.95, predicted_ms=1.0), REFERENCE, config)
+    total, terms = reward(replace(REFERENCE, score=0.95, predicted_ms=1.0), REFERENCE, config)
     assert terms["accuracy"] == pytest.approx(-2.0)
     assert terms["latency"] == pytest.approx(math.log(2.0))
     assert terms["floor"] == pytest.approx(-10.0)
@@ -79,7 +80,7 @@ def test_failure_is_a_stated_value() -> None:
         {"accuracy_unit": 0.0},
         {"latency_weight": -1.0},
         {"energy_weight": -1.0},
-        {"accuracy_floor": 97.0},
+        {"accuracy_floor": -0.5},
         {"failure_reward": 1.0},
         {"failure_reward": math.nan},
     ],
@@ -92,11 +93,11 @@ def test_wrong_values_are_named(wrong: dict[str, float]) -> None:
 def test_the_inverse_question_pays_for_speed_above_the_floor_only() -> None:
     config = RewardConfig().asked_inversely(0.01)
     assert config.floor(REFERENCE) == pytest.approx(0.96)
-    inside, terms = reward(replace(REFERENCE, accuracy=0.961, predicted_ms=1.0), REFERENCE, config)
+    inside, terms = reward(replace(REFERENCE, score=0.961, predicted_ms=1.0), REFERENCE, config)
     assert inside == terms["latency"] == pytest.approx(math.log(2.0))
-    more_accurate, _ = reward(replace(REFERENCE, accuracy=0.99), REFERENCE, config)
+    more_accurate, _ = reward(replace(REFERENCE, score=0.99), REFERENCE, config)
     assert more_accurate == 0.0
-    outside, terms = reward(replace(REFERENCE, accuracy=0.95, predicted_ms=1.0), REFERENCE, config)
+    outside, terms = reward(replace(REFERENCE, score=0.95, predicted_ms=1.0), REFERENCE, config)
     assert terms["floor"] == pytest.approx(-10.0)
     assert outside < inside
 
@@ -104,3 +105,18 @@ def test_the_inverse_question_pays_for_speed_above_the_floor_only() -> None:
 def test_the_inverse_question_takes_energy_where_energy_was_weighed() -> None:
     config = RewardConfig(energy_weight=2.0).asked_inversely(0.01)
     assert (config.latency_weight, config.energy_weight, config.accuracy_weight) == (0.0, 2.0, 0.0)
+
+
+def test_less_of_an_error_is_better() -> None:
+    error = Metric(name="MSE", unit="", more_is_better=False)
+    reference = replace(REFERENCE, metric=error, score=0.05)
+    worse, better = (replace(reference, score=0.05 * factor) for factor in (1.01, 0.99))
+    # One percent is one unit, as one point of accuracy is.
+    assert reward(worse, reference, RewardConfig())[0] == pytest.approx(-1.0, rel=0.01)
+    assert reward(better, reference, RewardConfig())[0] == pytest.approx(1.0, rel=0.01)
+    floor = RewardConfig(accuracy_floor=0.052)
+    assert reward(worse, reference, floor)[1]["floor"] == 0.0
+    assert reward(replace(reference, score=0.06), reference, floor)[1]["floor"] < -100.0
+    asked = RewardConfig().asked_inversely(0.05)
+    assert reward(replace(worse, predicted_ms=1.0), reference, asked)[0] > 0.0
+    assert reward(replace(reference, score=0.056), reference, asked)[0] < 0.0

@@ -12,16 +12,21 @@ from hardware.store import Store, StoreError
 from quant.allocation import Allocation, LayerBits
 from quant.convert import convert
 from quant.network import QuantizedNetwork
+from quant.objective.loss import BINARY_CROSS_ENTROPY
+from quant.objective.metric import ACCURACY
+from quant.objective.metrics import F1, SQUARED_ERROR, TOP_1
+from quant.objective.objective import CLASSIFICATION, Objective
+from quant.objective.scorer import Scorer
+from quant.objective.scores import ImageScores, Score
 from quant.records.json_form import to_plain
-from quant.retraining.accuracy import Accuracy, ImageScores, score_images
 from quant.retraining.paired import PairedDifference, paired
 from quant.retraining.retrained import Retrained
 from tests.hardware.store_contract import Reopen, ResultStore, StoreContract
 
 DIFFERENCE = PairedDifference(
-    accuracy=-0.1,
-    accuracy_se=0.02,
-    accuracy_unpaired_se=0.05,
+    score=-0.1,
+    score_se=0.02,
+    score_unpaired_se=0.05,
     loss=0.3,
     loss_se=0.04,
     loss_unpaired_se=0.06,
@@ -29,9 +34,13 @@ DIFFERENCE = PairedDifference(
 KEPT = Retrained(kept="trained", start_loss=0.6, trained_loss=0.5)
 
 
+def score(correct: int, count: int) -> Score:
+    value = correct / count
+    return Score(metric=ACCURACY, value=value, standard_error=0.1, count=count, loss=0.5)
+
+
 def scored(correct: int = 1, count: int = 2) -> Scored:
-    accuracy = Accuracy(correct=correct, count=count, loss=0.5)
-    return Scored(accuracy=accuracy, beside_reference=DIFFERENCE, retraining=KEPT)
+    return Scored(score=score(correct, count), beside_reference=DIFFERENCE, retraining=KEPT)
 
 
 def test_every_change_of_a_layers_bits_changes_its_codes_and_the_stored_key(
@@ -71,15 +80,28 @@ def test_results_of_another_task_or_network_are_not_used(
 BITS = Allocation.of({"layer": LayerBits(weight_bits=8, activation_bits=8)})
 
 
-def made_up(count: int) -> ImageScores:
+def made_up(count: int, objective: Objective = CLASSIFICATION) -> ImageScores:
     generator = torch.Generator().manual_seed(count)
     logits = torch.randn(count, 10, generator=generator)
-    return score_images(logits, torch.randint(10, (count,), generator=generator))
+    if objective is not CLASSIFICATION:
+        return objective.score([(logits, (logits.flip(0) > 0).float())])
+    labels = torch.randint(10, (count,), generator=generator)
+    return CLASSIFICATION.score([(logits, labels)])
 
 
+def equal(one: torch.Tensor | None, two: torch.Tensor | None) -> bool:
+    return one is two if one is None or two is None else torch.equal(one, two)
+
+
+@pytest.mark.parametrize("scorer", [TOP_1, SQUARED_ERROR, F1])
 @pytest.mark.parametrize("count", [1, 8, 360, 1001])
-def test_scores_of_single_images_come_back_to_the_bit(tmp_path: Path, count: int) -> None:
-    scores = made_up(count)
+def test_scores_of_single_images_come_back_to_the_bit(
+    tmp_path: Path, count: int, scorer: Scorer
+) -> None:
+    objective = CLASSIFICATION
+    if scorer is not TOP_1:
+        objective = Objective(loss=BINARY_CROSS_ENTROPY, scorer=scorer)
+    scores = made_up(count, objective)
     with Store(tmp_path / "store.sqlite") as store:
         known = StoredAccuracies(store, {"task": "tiny"})
         assert known.get_scores(BITS) is None
@@ -87,9 +109,12 @@ def test_scores_of_single_images_come_back_to_the_bit(tmp_path: Path, count: int
         found = known.get_scores(BITS)
         assert StoredAccuracies(store, {"task": "other"}).get_scores(BITS) is None
     assert found is not None
-    assert torch.equal(found.correct, scores.correct)
+    assert (found.value, found.metric) == (scores.value, scorer.metric)
+    assert equal(found.each, scores.each)
+    assert equal(found.resampled, scores.resampled)
+    assert (found.each is None) == (scorer is F1) == (found.resampled is not None)
     assert torch.equal(found.loss, scores.loss)
-    assert paired(found, scores).accuracy_se == 0.0
+    assert paired(found, scores).score_se == 0.0
 
 
 @pytest.mark.parametrize(
@@ -111,7 +136,7 @@ def test_what_was_paired_with_nothing_is_not_found(tmp_path: Path) -> None:
         store.put(
             "evaluation",
             {"task": "tiny", "allocation": BITS.to_dict()},
-            to_plain(Accuracy(correct=1, count=2, loss=0.5)),
+            to_plain(score(1, 2)),
         )
         assert known.get(BITS) is None
         other = Allocation.of({"layer": LayerBits(weight_bits=7, activation_bits=8)})

@@ -42,7 +42,7 @@ def draw(count: int, seed: int) -> list[Allocation]:
 def error_of(model: PracticeEvaluator, allocations: list[Allocation]) -> float:
     truth = real().evaluate(allocations)
     guess = model.evaluate(allocations)
-    return float(np.mean([abs(t.accuracy - g.accuracy) for t, g in zip(truth, guess, strict=True)]))
+    return float(np.mean([abs(t.score - g.score) for t, g in zip(truth, guess, strict=True)]))
 
 
 def test_predictions_are_marked_and_cost_nothing_real() -> None:
@@ -71,14 +71,14 @@ def test_more_bits_are_never_predicted_to_be_worse() -> None:
         raised = dict(evaluation.allocation.items)
         raised[layer.name] = replace(raised[layer.name], weight_bits=8)
         higher = model.evaluate([Allocation.of(raised)])[0]
-        assert higher.accuracy >= evaluation.accuracy - 1e-12
+        assert higher.score >= evaluation.score - 1e-12
 
 
 def test_failed_evaluations_teach_nothing() -> None:
     model, unseen = practice(), draw(20, 5)
     before = error_of(model, unseen)
     for evaluation in real().evaluate(draw(5, 6)):
-        model.observe(replace(evaluation, accuracy=0.0, error="does not build", measurement=None))
+        model.observe(replace(evaluation, score=0.0, error="does not build", measurement=None))
     assert error_of(model, unseen) == before
 
 

@@ -54,7 +54,7 @@ def test_both_ways_of_rounding_are_scored(
     assert [(row["bits"], row["steps"], row["compensation_images"]) for row in rows] == [
         (bits, steps, images) for bits in (2, 4) for steps in (0, 3) for images in (0, 256)
     ]
-    nearest, compensated = (row["accuracy"]["loss"] for row in rows[:2])
+    nearest, compensated = (row["score"]["loss"] for row in rows[:2])
     assert compensated < 0.5 * nearest  # 2 bits, as they are
     assert "compensated" in capsys.readouterr().out
 

@@ -19,11 +19,11 @@ from quant.allocation import LayerBits
 from tests.experiments.evaluations import allocation, evaluation
 
 EVALUATIONS = [
-    evaluation(0, allocation(8), accuracy=0.95, latency_ms=1.0),
-    evaluation(1, allocation(6), accuracy=0.95, latency_ms=0.7),
-    evaluation(2, allocation(5, 4), accuracy=0.90, latency_ms=0.8),
-    evaluation(3, allocation(4), accuracy=0.92, latency_ms=0.5),
-    evaluation(4, allocation(3), accuracy=0.99, latency_ms=None),
+    evaluation(0, allocation(8), score=0.95, latency_ms=1.0),
+    evaluation(1, allocation(6), score=0.95, latency_ms=0.7),
+    evaluation(2, allocation(5, 4), score=0.90, latency_ms=0.8),
+    evaluation(3, allocation(4), score=0.92, latency_ms=0.5),
+    evaluation(4, allocation(3), score=0.99, latency_ms=None),
 ]
 
 
@@ -38,8 +38,8 @@ def test_pareto_csv_is_sorted_by_latency() -> None:
     rows = list(csv.DictReader(io.StringIO(pareto_csv(EVALUATIONS))))
     assert [row["index"] for row in rows] == ["3", "1"]
     assert rows[0]["bits"] == "4/8 4/8"
-    assert float(rows[0]["beside_reference_accuracy"]) == pytest.approx(-0.03)
-    assert float(rows[0]["beside_reference_accuracy_se"]) == 0.004
+    assert float(rows[0]["beside_reference_score"]) == pytest.approx(-0.03)
+    assert float(rows[0]["beside_reference_score_se"]) == 0.004
 
 
 def test_bits_matrix_has_a_row_for_weights_and_one_for_activations() -> None:
@@ -60,8 +60,8 @@ def test_figures_are_png_images_of_the_stated_size() -> None:
 def row(name: str, accuracy: float, latency_ms: float | None) -> dict[str, object]:
     return {
         "name": name,
-        "accuracy": accuracy,
-        "accuracy_se": 0.01,
+        "score": accuracy,
+        "score_se": 0.01,
         "latency_ms": latency_ms,
         "latency_iqr_ms": 0.02,
         "verdict": "stable",
@@ -98,8 +98,8 @@ def test_the_front_chart_of_a_finished_run_has_its_final_table() -> None:
 
 
 def test_what_lies_far_outside_is_hollow_and_on_the_edge() -> None:
-    guess = evaluation(5, allocation(2), accuracy=0.1, latency_ms=0.9)
-    slow = evaluation(6, allocation(2), accuracy=0.93, latency_ms=9.0)
+    guess = evaluation(5, allocation(2), score=0.1, latency_ms=0.9)
+    slow = evaluation(6, allocation(2), score=0.93, latency_ms=9.0)
     usual = [replace(item, index=7 + n) for n, item in enumerate(EVALUATIONS[:4] * 4)]
     chart = front_chart([*usual, guess, slow], ROWS)
     (hollow,) = (series for series in chart.series if series.hollow)

@@ -10,8 +10,8 @@ ALLOCATION = Allocation((("conv", LayerBits(weight_bits=4, activation_bits=8)),)
 
 def answer(accuracy: float, ratio: float) -> Answer:
     return Answer(
-        test_accuracy=accuracy,
-        test_accuracy_se=0.01,
+        test_score=accuracy,
+        test_score_se=0.01,
         latency_ms=2.0 * ratio,
         latency_iqr_ms=0.01,
         all_8_ms=2.0,

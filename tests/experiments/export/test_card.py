@@ -5,7 +5,8 @@ from dataclasses import replace
 from experiments.export.card import CardFacts, model_card
 from experiments.record.islands import ListedIsland
 from quant.allocation import Allocation, LayerBits
-from quant.retraining.accuracy import Accuracy
+from quant.objective.metric import ACCURACY
+from quant.objective.scores import Score
 
 FACTS = CardFacts(
     bundle={
@@ -22,9 +23,9 @@ FACTS = CardFacts(
     date="2026-01-01",
     retraining_steps=10,
     allocation=Allocation.of({"stem": LayerBits(weight_bits=4, activation_bits=8)}),
-    accuracy=Accuracy(correct=90, count=100, loss=0.3),
+    score=Score(metric=ACCURACY, value=0.90, standard_error=0.03, count=100, loss=0.3),
     kept="trained",
-    float_accuracy=0.91,
+    float_score=0.91,
     weight_bytes=1000,
     island_bytes=0,
     bundle_bytes=2000,

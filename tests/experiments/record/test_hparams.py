@@ -36,7 +36,7 @@ def test_settings_and_figures_are_read_back(tmp_path: Path) -> None:
     write_hparams(run)
     best = run.read_json("results.json")["rows"][-1]
     curves = read_curves(run.events)
-    assert curves["chosen/accuracy"].values == pytest.approx((best["accuracy"],))
+    assert curves["chosen/accuracy"].values == pytest.approx((best["score"],))
     assert curves["chosen/latency_ms"].values == pytest.approx((best["latency_ms"],))
     (file,) = run.events.glob("*.hparams")
     accumulator = EventAccumulator(str(file))

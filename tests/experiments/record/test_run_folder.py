@@ -38,7 +38,7 @@ def test_a_real_file_called_latest_is_left_alone(tmp_path: Path) -> None:
 def test_an_evaluation_is_on_the_disk_when_append_returns(tmp_path: Path) -> None:
     folder = RunFolder.create(config(tmp_path), "local", NOON)
     for index in range(2):
-        item = evaluation(index, allocation(4), accuracy=0.9, latency_ms=0.5)
+        item = evaluation(index, allocation(4), score=0.9, latency_ms=0.5)
         folder.append_evaluation(item)
         lines = (folder.path / "evaluations.jsonl").read_text().splitlines()
         assert [json.loads(line)["index"] for line in lines] == list(range(index + 1))

@@ -128,14 +128,14 @@ def test_numbers_are_those_of_results_json(tmp_path: Path) -> None:
     for row in expected:
         shown = rows[row["name"]]
         accuracy, _, error = shown[1].partition(" ± ")
-        assert float(accuracy) == pytest.approx(100 * row["accuracy"], abs=0.005)
-        assert float(error) == pytest.approx(100 * row["accuracy_se"], abs=0.005)
+        assert float(accuracy) == pytest.approx(100 * row["score"], abs=0.005)
+        assert float(error) == pytest.approx(100 * row["score_se"], abs=0.005)
         assert int(re.sub(r"\s", "", shown[6])) == row["model_bytes"]
         if row["latency_ms"] is None:
             assert shown[2:6] == ["-", "-", "-", "-"]
             continue
         paired = row["beside_reference"]
-        assert shown[2] == f"{100 * paired['accuracy']:+.2f} ± {100 * paired['accuracy_se']:.2f}"
+        assert shown[2] == f"{100 * paired['score']:+.2f} ± {100 * paired['score_se']:.2f}"
         assert shown[3] == row["kept"]
         assert float(shown[4]) == pytest.approx(row["latency_ms"], abs=5e-5)
         assert float(shown[5]) == pytest.approx(row["latency_iqr_ms"], abs=5e-5)

@@ -152,7 +152,7 @@ def test_a_search_goes_on_bit_identically(tmp_path: Path, method: str) -> None:
     process.kill()
     process.communicate()
     assert run_module.main(["--resume", str(folder)]) == DONE
-    figures = ("allocation", "accuracy", "loss", "beside_reference", "latency_ms", "proposer")
+    figures = ("allocation", "score", "loss", "beside_reference", "latency_ms", "proposer")
     first, second = rows(only_run(whole)), rows(folder)
     assert [[r[f] for f in figures] for r in first] == [[r[f] for f in figures] for r in second]
 

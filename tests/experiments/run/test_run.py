@@ -86,7 +86,7 @@ def test_the_best_is_inside_its_budget_and_no_uniform_inside_is_better(
     assert best["latency_ms"] <= 1.02 * limit_ms
     assert rows["uniform 8"]["inside_budget"] is False
     for name in ("uniform 8", "uniform 4"):
-        assert best["accuracy"] >= rows[name]["accuracy"] or not rows[name]["inside_budget"]
+        assert best["score"] >= rows[name]["score"] or not rows[name]["inside_budget"]
     assert best["source"] == "simulated"
     with (finished / "results.csv").open() as file:
         assert [row["name"] for row in csv.DictReader(file)] == list(rows)
@@ -122,7 +122,7 @@ def test_events_are_finite_and_hold_sb3_tags_and_ours(
         assert tag in curves
     for tag in ("train/loss", "rollout/ep_rew_mean", "time/fps", "practice/accuracy"):
         assert tag in curves
-    accuracies = tuple(float(str(line["accuracy"])) for line in lines)
+    accuracies = tuple(float(str(line["score"])) for line in lines)
     assert curves["evaluation/accuracy"].values == pytest.approx(accuracies)
     assert {"bits/best", "bits/chosen", "front/accuracy_latency"} <= image_tags(finished / "tb")
 
@@ -144,25 +144,25 @@ def test_every_evaluation_is_paired_with_the_reference_in_every_record(
 ) -> None:
     for line in lines:
         beside = line["beside_reference"]
-        assert beside["accuracy"] == pytest.approx(line["accuracy"] - lines[0]["accuracy"])
+        assert beside["score"] == pytest.approx(line["score"] - lines[0]["score"])
         assert beside["loss"] == pytest.approx(line["loss"] - lines[0]["loss"], abs=1e-6)
-        for name in ("accuracy", "loss"):
+        for name in ("score", "loss"):
             assert beside[f"{name}_se"] <= beside[f"{name}_unpaired_se"]
             assert (beside[f"{name}_se"] == 0) == (line["allocation"] == lines[0]["allocation"])
     rows = {row["name"]: row for row in json.loads((finished / "results.json").read_text())["rows"]}
     for row in rows.values():
-        expected = row["accuracy"] - rows["uniform 8"]["accuracy"]
-        assert row["beside_reference"]["accuracy"] == pytest.approx(expected)
+        expected = row["score"] - rows["uniform 8"]["score"]
+        assert row["beside_reference"]["score"] == pytest.approx(expected)
     with (finished / "results.csv").open() as file:
         for line in csv.DictReader(file):
-            expected = rows[line["name"]]["beside_reference"]["accuracy_se"]
-            assert float(line["beside_reference_accuracy_se"]) == expected
+            expected = rows[line["name"]]["beside_reference"]["score_se"]
+            assert float(line["beside_reference_score_se"]) == expected
     with (finished / "pareto.csv").open() as file:
         for line in csv.DictReader(file):
             expected = lines[int(line["index"])]["beside_reference"]["loss_se"]
             assert float(line["beside_reference_loss_se"]) == expected
     curves = read_curves(finished / "tb")
-    for name in ("accuracy", "loss"):
+    for name in ("score", "loss"):
         assert curves[f"evaluation/{name}_beside_reference_se"].values == pytest.approx(
             tuple(line["beside_reference"][f"{name}_se"] for line in lines)
         )
@@ -203,9 +203,9 @@ def test_evaluate_retrains_and_scores_on_the_test_split(
     assert "paired standard error" in printed
     rows = {row["name"]: row for row in document["rows"]}
     for row in rows.values():
-        expected = row["accuracy"] - rows["uniform 8"]["accuracy"]
-        assert row["beside_reference"]["accuracy"] == pytest.approx(expected)
-    assert rows["uniform 8"]["beside_reference"]["accuracy_se"] == 0.0
+        expected = row["score"] - rows["uniform 8"]["score"]
+        assert row["beside_reference"]["score"] == pytest.approx(expected)
+    assert rows["uniform 8"]["beside_reference"]["score_se"] == 0.0
     assert rows["float"]["beside_reference"]["loss_se"] > 0.0
     best = json.loads((finished / "best_allocation.json").read_text())
     assert document["allocations"]["best found"] == best
@@ -247,7 +247,7 @@ def test_the_same_seed_on_the_simulated_device_gives_the_same_run(
     assert run_module.main(arguments) == DONE
     text = (Path(arguments[-1]) / "latest" / "evaluations.jsonl").read_text()
     again = [json.loads(line) for line in text.splitlines()]
-    same = ("allocation", "accuracy", "loss", "beside_reference", "latency_ms", "proposer")
+    same = ("allocation", "score", "loss", "beside_reference", "latency_ms", "proposer")
     assert [[line[name] for name in same] for line in again] == [
         [line[name] for name in same] for line in lines
     ]

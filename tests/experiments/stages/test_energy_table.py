@@ -6,6 +6,7 @@ from rich.console import Console
 from env.decisions.budget import Budget
 from experiments.stages.results_table import ResultRow, draw_energies, quantized_row
 from hardware.energy.energy import Energy, modelled_energy
+from quant.objective.metric import ACCURACY
 from tests.experiments.evaluations import allocation, measurement
 
 
@@ -13,8 +14,9 @@ def row(name: str, energy: Energy | None) -> ResultRow:
     return quantized_row(
         name,
         allocation(4),
-        accuracy=0.9,
-        accuracy_se=0.01,
+        metric=ACCURACY,
+        score=0.9,
+        score_se=0.01,
         beside_reference=None,
         kept="",
         model_bytes=1000,

@@ -1,8 +1,11 @@
 import pytest
 
 from env.decisions.budget import Budget, BudgetConfig
-from env.errors import BudgetError
+from env.tasks import TaskConfig
+from experiments.errors import ConfigError
+from experiments.settings.run_config import RunConfig
 from experiments.stages.resource_budget import UniformFigures, decide_budget
+from quant.objective.metrics import SQUARED_ERROR
 
 STEEP = {
     8: UniformFigures(latency_ms=0.10, model_bytes=8000),
@@ -51,5 +54,8 @@ def test_an_accuracy_drop_alone_limits_no_resource() -> None:
     assert "at most 1 points" in decided.reason
     both = decide_budget(BudgetConfig(accuracy_drop=0.01, model_bytes=3000), STEEP)
     assert both.budget == Budget(model_bytes=3000)
-    with pytest.raises(BudgetError, match="less than 1"):
-        BudgetConfig(accuracy_drop=1.0)
+    with pytest.raises(ConfigError, match="accuracy_drop: expected less than 1"):
+        RunConfig(budget=BudgetConfig(accuracy_drop=1.0))
+    error = RunConfig(budget=BudgetConfig(accuracy_drop=1.5), task=TaskConfig(metric="mse"))
+    reason = decide_budget(error.budget, STEEP, SQUARED_ERROR.metric).reason
+    assert reason == "the fastest whose MSE is at most 348 % above uniform 8 bits'"

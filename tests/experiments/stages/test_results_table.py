@@ -16,28 +16,30 @@ from experiments.stages.results_table import (
     to_csv,
 )
 from quant.allocation import Allocation
-from quant.retraining.accuracy import Accuracy
+from quant.objective.metric import ACCURACY
+from quant.objective.scores import Score
 from quant.retraining.paired import PairedDifference
 from tests.experiments.evaluations import allocation, measurement
 
 BUDGET = Budget(latency_ms=0.5)
 DIFFERENCE = PairedDifference(
-    accuracy=-0.012,
-    accuracy_se=0.0031,
-    accuracy_unpaired_se=0.0283,
+    score=-0.012,
+    score_se=0.0031,
+    score_unpaired_se=0.0283,
     loss=0.0456,
     loss_se=0.0078,
     loss_unpaired_se=0.09,
 )
-WHOLE = Accuracy(correct=95, count=100, loss=0.2)
+WHOLE = Score(metric=ACCURACY, value=0.95, standard_error=0.03, count=100, loss=0.2)
 
 
 def row(name: str, bits: Allocation, latency_ms: float) -> ResultRow:
     return quantized_row(
         name,
         bits,
-        accuracy=0.9,
-        accuracy_se=0.02,
+        metric=ACCURACY,
+        score=0.9,
+        score_se=0.02,
         beside_reference=DIFFERENCE,
         kept="trained",
         model_bytes=400,
@@ -81,8 +83,9 @@ def test_the_terminal_table_names_split_source_and_every_row() -> None:
 def test_an_unstable_row_is_marked() -> None:
     unstable = ResultRow(
         name="best",
-        accuracy=0.9,
-        accuracy_se=0.01,
+        metric=ACCURACY,
+        score=0.9,
+        score_se=0.01,
         model_bytes=10,
         latency_ms=1.0,
         latency_iqr_ms=0.4,
@@ -99,9 +102,9 @@ def test_csv_holds_what_the_rows_hold() -> None:
     assert [row["name"] for row in read] == ["float", "uniform 8", "best"]
     assert read[0]["latency_ms"] == ""
     assert float(read[2]["latency_ms"]) == pytest.approx(0.509)
-    assert read[0]["beside_reference_accuracy_se"] == ""
-    assert float(read[2]["beside_reference_accuracy"]) == -0.012
-    assert float(read[2]["beside_reference_accuracy_se"]) == 0.0031
+    assert read[0]["beside_reference_score_se"] == ""
+    assert float(read[2]["beside_reference_score"]) == -0.012
+    assert float(read[2]["beside_reference_score_se"]) == 0.0031
     assert float(read[2]["beside_reference_loss"]) == 0.0456
 
 

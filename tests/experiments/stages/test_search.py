@@ -34,7 +34,7 @@ def test_a_reference_that_lost_to_float_is_told_before_the_search(
     short = ["--task.epochs", "3", "--output", str(tmp_path)]
     assert run_module.main([*run, *flags, *short]) == DONE
     results = json.loads((tmp_path / "latest" / files.RESULTS).read_text())
-    whole, reference = (row["accuracy"] for row in results["rows"][:2])
+    whole, reference = (row["score"] for row in results["rows"][:2])
     assert (whole - reference > 0.1) == ruined
     log = (tmp_path / "latest" / files.LOG).read_text()
     assert (SENTENCE in capsys.readouterr().out) == (SENTENCE in log) == ruined

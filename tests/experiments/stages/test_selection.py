@@ -12,7 +12,7 @@ from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from tests.experiments.evaluations import allocation, evaluation, measurement
 
-REFERENCE = evaluation(0, allocation(8), accuracy=0.95, latency_ms=1.0)
+REFERENCE = evaluation(0, allocation(8), score=0.95, latency_ms=1.0)
 
 
 class Clock:
@@ -29,11 +29,11 @@ class Clock:
 
 def test_more_accurate_first_then_faster_and_failures_never() -> None:
     evaluations = [
-        evaluation(1, allocation(2), accuracy=0.90, latency_ms=0.3),
-        evaluation(2, allocation(4), accuracy=0.94, latency_ms=0.6),
-        evaluation(3, allocation(5), accuracy=0.94, latency_ms=0.5),
-        evaluation(4, allocation(6), accuracy=0.99, latency_ms=None),
-        evaluation(-1, allocation(7), accuracy=0.99, latency_ms=0.1, practice=True),
+        evaluation(1, allocation(2), score=0.90, latency_ms=0.3),
+        evaluation(2, allocation(4), score=0.94, latency_ms=0.6),
+        evaluation(3, allocation(5), score=0.94, latency_ms=0.5),
+        evaluation(4, allocation(6), score=0.99, latency_ms=None),
+        evaluation(-1, allocation(7), score=0.99, latency_ms=0.1, practice=True),
     ]
     order = [item.index for item in rank(evaluations, REFERENCE, RewardConfig())]
     assert order == [3, 2, 1]
@@ -41,25 +41,25 @@ def test_more_accurate_first_then_faster_and_failures_never() -> None:
 
 def test_the_latest_evaluation_of_an_allocation_counts() -> None:
     twice = [
-        evaluation(1, allocation(4), accuracy=0.99, latency_ms=0.5),
-        evaluation(2, allocation(4), accuracy=0.91, latency_ms=0.5),
-        evaluation(3, allocation(3), accuracy=0.92, latency_ms=0.5),
+        evaluation(1, allocation(4), score=0.99, latency_ms=0.5),
+        evaluation(2, allocation(4), score=0.91, latency_ms=0.5),
+        evaluation(3, allocation(3), score=0.92, latency_ms=0.5),
     ]
     assert [item.index for item in rank(twice, REFERENCE, RewardConfig())] == [3, 2]
 
 
 def test_a_weight_on_latency_ranks_by_the_reward() -> None:
     evaluations = [
-        evaluation(1, allocation(6), accuracy=0.95, latency_ms=1.0),
-        evaluation(2, allocation(4), accuracy=0.94, latency_ms=0.5),
+        evaluation(1, allocation(6), score=0.95, latency_ms=1.0),
+        evaluation(2, allocation(4), score=0.94, latency_ms=0.5),
     ]
     by_reward = rank(evaluations, REFERENCE, RewardConfig(latency_weight=2.0))
     assert [item.index for item in by_reward] == [2, 1]
 
 
 def test_the_next_candidate_is_taken_when_the_measured_time_misses_the_budget() -> None:
-    first = evaluation(1, allocation(6), accuracy=0.96, latency_ms=0.50)
-    second = evaluation(2, allocation(4), accuracy=0.95, latency_ms=0.45)
+    first = evaluation(1, allocation(6), score=0.96, latency_ms=0.50)
+    second = evaluation(2, allocation(4), score=0.95, latency_ms=0.45)
     clock = Clock({first.allocation: 0.52, second.allocation: 0.45})
     choice = choose([first, second], Budget(latency_ms=0.50), clock)
     assert choice.evaluation is second
@@ -68,15 +68,15 @@ def test_the_next_candidate_is_taken_when_the_measured_time_misses_the_budget() 
 
 
 def test_two_percent_over_the_budget_is_inside() -> None:
-    only = evaluation(1, allocation(6), accuracy=0.96, latency_ms=0.50)
+    only = evaluation(1, allocation(6), score=0.96, latency_ms=0.50)
     clock = Clock({only.allocation: 0.5095})
     assert choose([only], Budget(latency_ms=0.50), clock).evaluation is only
 
 
 def test_what_is_far_outside_or_too_large_is_not_measured_again() -> None:
-    slow = evaluation(1, allocation(8), accuracy=0.97, latency_ms=0.90)
-    large = evaluation(2, allocation(7), accuracy=0.96, latency_ms=0.40, model_bytes=2000)
-    good = evaluation(3, allocation(4), accuracy=0.95, latency_ms=0.45)
+    slow = evaluation(1, allocation(8), score=0.97, latency_ms=0.90)
+    large = evaluation(2, allocation(7), score=0.96, latency_ms=0.40, model_bytes=2000)
+    good = evaluation(3, allocation(4), score=0.95, latency_ms=0.45)
     clock = Clock({good.allocation: 0.45})
     budget = Budget(latency_ms=0.50, model_bytes=1500)
     assert choose([slow, large, good], budget, clock).evaluation is good
@@ -84,7 +84,7 @@ def test_what_is_far_outside_or_too_large_is_not_measured_again() -> None:
 
 
 def test_nothing_inside_names_the_closest() -> None:
-    only = evaluation(1, allocation(6), accuracy=0.96, latency_ms=0.52)
+    only = evaluation(1, allocation(6), score=0.96, latency_ms=0.52)
     with pytest.raises(BudgetError, match=r"the closest took 0\.53 ms"):
         choose([only], Budget(latency_ms=0.50), Clock({only.allocation: 0.53}))
     with pytest.raises(BudgetError, match="nothing was evaluated"):
@@ -96,8 +96,8 @@ def by_accuracy(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
 
 
 def test_a_uniform_row_inside_never_outranks_the_best() -> None:
-    uniform = evaluation(1, allocation(4), accuracy=0.97, latency_ms=0.9)
-    found = evaluation(2, allocation(5), accuracy=0.96, latency_ms=0.4)
+    uniform = evaluation(1, allocation(4), score=0.97, latency_ms=0.9)
+    found = evaluation(2, allocation(5), score=0.96, latency_ms=0.4)
     choice = Choice(evaluation=found, measurement=measurement(0.4))
     budget, both = Budget(latency_ms=0.5), [uniform, found]
     inside = {uniform.allocation: measurement(0.45), found.allocation: measurement(0.4)}
@@ -107,8 +107,8 @@ def test_a_uniform_row_inside_never_outranks_the_best() -> None:
 
 
 def test_equal_accuracies_are_told_apart_by_the_times_that_are_shown() -> None:
-    slow = evaluation(1, allocation(6), accuracy=0.96, latency_ms=0.40)
-    fast = evaluation(2, allocation(4), accuracy=0.96, latency_ms=0.42)
+    slow = evaluation(1, allocation(6), score=0.96, latency_ms=0.40)
+    fast = evaluation(2, allocation(4), score=0.96, latency_ms=0.42)
     choice = Choice(evaluation=slow, measurement=measurement(0.43))
     timed = {slow.allocation: measurement(0.43), fast.allocation: measurement(0.41)}
     found = reconsider(choice, [slow, fast], Budget(latency_ms=0.5), timed, by_accuracy)
@@ -118,9 +118,9 @@ def test_equal_accuracies_are_told_apart_by_the_times_that_are_shown() -> None:
 
 def test_what_falls_below_the_accuracy_floor_is_never_placed_first() -> None:
     evaluations = [
-        evaluation(1, allocation(2), accuracy=0.9399, latency_ms=0.1),
-        evaluation(2, allocation(4), accuracy=0.94, latency_ms=0.6),
-        evaluation(3, allocation(6), accuracy=0.96, latency_ms=0.7),
+        evaluation(1, allocation(2), score=0.9399, latency_ms=0.1),
+        evaluation(2, allocation(4), score=0.94, latency_ms=0.6),
+        evaluation(3, allocation(6), score=0.96, latency_ms=0.7),
     ]
     config = RewardConfig().asked_inversely(0.01)
     assert [item.index for item in rank(evaluations, REFERENCE, config)] == [2, 3, 1]

@@ -24,7 +24,7 @@ def test_nothing_is_written_where_stderr_is_no_terminal(
     for quiet in (True, False):
         with LiveProgress(quiet=quiet) as progress:
             progress.stage("layer table", 1, 2)
-            item = evaluation(0, allocation(4), accuracy=0.9, latency_ms=0.5)
+            item = evaluation(0, allocation(4), score=0.9, latency_ms=0.5)
             progress.evaluation(1, 24, item, best=True)
     assert stream.getvalue() == ""
 
@@ -39,7 +39,7 @@ def test_a_terminal_sees_evaluations_and_the_best_so_far(monkeypatch: pytest.Mon
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "160")
     with LiveProgress(quiet=False) as progress:
-        item = evaluation(0, allocation(4), accuracy=0.9, latency_ms=0.5)
+        item = evaluation(0, allocation(4), score=0.9, latency_ms=0.5)
         progress.evaluation(1, 24, item, best=True)
     shown = stream.getvalue()
     assert "1/24" in shown

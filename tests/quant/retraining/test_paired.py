@@ -8,9 +8,11 @@ import torch
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.network import QuantizedNetwork
-from quant.retraining.accuracy import ImageScores, integer_accuracy, integer_scores
+from quant.objective.metric import ACCURACY
+from quant.objective.scores import ImageScores
 from quant.retraining.finetune_config import FinetuneConfig
-from quant.retraining.paired import PAIRED_COLUMNS, paired, paired_cells
+from quant.retraining.integer_scores import integer_scores
+from quant.retraining.paired import PAIRED_COLUMNS, PairedDifference, paired, paired_cells
 from quant.testing import retrain
 from tests.conftest import Digits
 
@@ -28,7 +30,15 @@ def scores_at(network: QuantizedNetwork, bits: int, digits: Digits) -> ImageScor
 
 
 def made_up(correct: list[int], loss: list[float]) -> ImageScores:
-    return ImageScores(correct=torch.tensor(correct).bool(), loss=torch.tensor(loss))
+    each = torch.tensor(correct).bool()
+    value = float(each.double().mean())
+    return ImageScores(metric=ACCURACY, value=value, each=each, loss=torch.tensor(loss))
+
+
+def errors(found: PairedDifference) -> tuple[float, float]:
+    assert found.score_se is not None
+    assert found.score_unpaired_se is not None
+    return found.score_se, found.score_unpaired_se
 
 
 @cache
@@ -53,17 +63,20 @@ def test_paired_errors_of_uniform_8_to_2_are_the_bootstraps_and_below_the_unpair
     reference, lines = scores[8], []
     for bits, one in scores.items():
         found = paired(one, reference)
+        paired_se, unpaired_se = errors(found)
         lines.append(
-            f"uniform {bits}: accuracy {100 * found.accuracy:+.2f} ± {100 * found.accuracy_se:.2f} "
-            f"(unpaired {100 * found.accuracy_unpaired_se:.2f}) points, loss {found.loss:+.4f} "
+            f"uniform {bits}: accuracy {100 * found.score:+.2f} ± {100 * paired_se:.2f} "
+            f"(unpaired {100 * unpaired_se:.2f}) points, loss {found.loss:+.4f} "
             f"± {found.loss_se:.4f} (unpaired {found.loss_unpaired_se:.4f})"
         )
-        assert found.accuracy == pytest.approx(one.accuracy.value - reference.accuracy.value)
-        assert found.loss == pytest.approx(one.accuracy.loss - reference.accuracy.loss)
-        rights = one.correct.double() - reference.correct.double()
+        assert found.score == pytest.approx(one.score.value - reference.score.value)
+        assert found.loss == pytest.approx(one.score.loss - reference.score.loss)
+        assert one.each is not None
+        assert reference.each is not None
+        rights = one.each.double() - reference.each.double()
         losses = one.loss.double() - reference.loss.double()
         for mine, unpaired, values in (
-            (found.accuracy_se, found.accuracy_unpaired_se, rights),
+            (paired_se, unpaired_se, rights),
             (found.loss_se, found.loss_unpaired_se, losses),
         ):
             assert mine < unpaired
@@ -82,8 +95,8 @@ def test_a_network_beside_itself_differs_by_nothing(
 ) -> None:
     first, again = (scores_at(network, 5, digits) for _ in range(2))
     found = paired(first, again)
-    assert (found.accuracy, found.accuracy_se, found.loss, found.loss_se) == (0, 0, 0, 0)
-    assert found.accuracy_unpaired_se > 0
+    assert (found.score, found.score_se, found.loss, found.loss_se) == (0, 0, 0, 0)
+    assert errors(found)[1] > 0
     assert found.loss_unpaired_se > 0
 
 
@@ -91,22 +104,22 @@ def test_networks_that_are_right_on_the_same_images_are_half_an_image_apart() ->
     count = 360
     correct = [1] * (count - 3) + [0] * 3
     found = paired(made_up(correct, [0.2] * count), made_up(correct, [0.1] * count))
-    assert found.accuracy == 0.0
-    assert found.accuracy_se == pytest.approx((0.5 / (count - 1) / count) ** 0.5)
-    assert found.accuracy_se < found.accuracy_unpaired_se
+    assert found.score == 0.0
+    assert found.score_se == pytest.approx((0.5 / (count - 1) / count) ** 0.5)
+    assert errors(found)[0] < errors(found)[1]
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_where_all_is_right_the_error_is_not_zero_and_not_above_the_unpaired(count: int) -> None:
     found = paired(made_up([1] * count, [0.2] * count), made_up([1] * count, [0.1] * count))
-    assert 0 < found.accuracy_se <= found.accuracy_unpaired_se
+    assert 0 < errors(found)[0] <= errors(found)[1]
 
 
 def test_a_covariance_below_zero_is_taken_as_zero() -> None:
     """Each network is right where the other is wrong."""
     first, second = made_up([1, 0] * 20, [0.1, 2.0] * 20), made_up([0, 1] * 20, [2.0, 0.1] * 20)
     found = paired(first, second)
-    assert found.accuracy_se == found.accuracy_unpaired_se
+    assert found.score_se == found.score_unpaired_se
     assert found.loss_se == found.loss_unpaired_se
 
 
@@ -118,14 +131,6 @@ def test_scores_of_other_images_are_refused() -> None:
 def test_cells_have_a_column_for_every_number_also_where_there_is_none() -> None:
     found = paired(made_up([1, 0, 1], [0.1, 0.9, 0.2]), made_up([1, 1, 1], [0.1, 0.2, 0.3]))
     cells = paired_cells(found)
-    assert cells["beside_reference_accuracy"] == pytest.approx(-1 / 3)
+    assert cells["beside_reference_score"] == pytest.approx(-1 / 3)
     assert tuple(cells) == PAIRED_COLUMNS == tuple(paired_cells(None))
     assert set(paired_cells(None).values()) == {None}
-
-
-def test_scores_summed_up_are_the_accuracy(network: QuantizedNetwork, digits: Digits) -> None:
-    network.set_allocation(Allocation.uniform(network.layers, 4))
-    graph = convert(network)
-    scores = integer_scores(graph, digits.test_images, digits.test_labels)
-    assert len(scores) == len(digits.test_labels)
-    assert scores.accuracy == integer_accuracy(graph, digits.test_images, digits.test_labels)

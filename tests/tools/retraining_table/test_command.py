@@ -76,7 +76,7 @@ def test_ours_is_what_the_main_job_does(tmp_path: Path) -> None:
             if evaluation.allocation == Allocation.uniform(setup.network.layers, bits):
                 trial = trials.retrained(bits, ours, SEED)
                 right = integer_hits(trial, search)
-                assert int(right.sum()) == round(evaluation.accuracy * len(search))
+                assert int(right.sum()) == round(evaluation.score * len(search))
                 assert evaluation.retraining is not None
                 assert trial.kept == evaluation.retraining.kept
                 kept.append(trial.kept)

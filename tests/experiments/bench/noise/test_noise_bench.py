@@ -36,7 +36,7 @@ def test_pairs_differ_by_the_order_alone_and_order_0_is_an_evaluation(folder: Pa
     assert [[row.order for row in pair] for pair in pairs] == [[0, 1]] * 2
     for first, second in pairs:
         assert first.allocation == second.allocation
-        assert first.accuracy.loss != second.accuracy.loss
+        assert first.score.loss != second.score.loss
     config = load_config(FLAGS)
     with LiveProgress(quiet=True) as progress:
         setup = set_up_network(config, progress)
@@ -52,18 +52,18 @@ def test_pairs_differ_by_the_order_alone_and_order_0_is_an_evaluation(folder: Pa
     )
     evaluations = evaluator.evaluate([first.allocation for first, _ in pairs])
     for evaluation, (first, _) in zip(evaluations, pairs, strict=True):
-        assert (evaluation.accuracy, evaluation.loss) == (first.accuracy.value, first.accuracy.loss)
+        assert (evaluation.score, evaluation.loss) == (first.score.value, first.score.loss)
 
 
 def test_the_document_has_what_is_printed(folder: Path) -> None:
     document = json.loads((folder / "noise.json").read_text())
     assert (document["decisions"], len(document["random"])) == (9, 2)
     eight, _, two = document["uniform"]
-    assert eight[0]["beside_all_8"]["accuracy_se"] == 0
+    assert eight[0]["beside_all_8"]["score_se"] == 0
     for row in two:
         paired, drawn = row["beside_all_8"], row["beside_all_8_bootstrap"]
-        assert 0 < paired["accuracy_se"] <= paired["accuracy_unpaired_se"]
-        assert drawn["accuracy"] == pytest.approx(paired["accuracy_se"], rel=0.1)
+        assert 0 < paired["score_se"] <= paired["score_unpaired_se"]
+        assert drawn["score"] == pytest.approx(paired["score_se"], rel=0.1)
         assert drawn["loss"] == pytest.approx(paired["loss_se"], rel=0.1)
     assert document["seed_spreads"]["loss"]["deviation"] > 0
     assert document["additive_log_loss"]["noise_power"]["r2"] is not None

@@ -6,7 +6,8 @@ import torch
 
 from experiments.bench.noise.retraining import bootstrap_errors
 from experiments.bench.noise.seed_spread import seed_spread
-from quant.retraining.accuracy import ImageScores
+from quant.objective.metric import ACCURACY
+from quant.objective.scores import ImageScores
 from quant.retraining.paired import paired
 
 
@@ -32,10 +33,15 @@ def test_the_bootstrap_agrees_with_the_paired_standard_error(changed: int) -> No
     right = hard < 0.9
     other = right.clone()
     other[torch.randperm(3000, generator=generator)[:changed]] ^= True
-    reference = ImageScores(correct=right, loss=hard)
-    candidate = ImageScores(correct=other, loss=hard + 0.1 * torch.rand(3000, generator=generator))
+    noise = 0.1 * torch.rand(3000, generator=generator)
+    reference, candidate = (
+        ImageScores(metric=ACCURACY, value=float(each.double().mean()), each=each, loss=loss)
+        for each, loss in ((right, hard), (other, hard + noise))
+    )
     errors, difference = bootstrap_errors(candidate, reference), paired(candidate, reference)
-    assert errors.accuracy == pytest.approx(difference.accuracy_se, rel=0.1)
+    assert errors.score == pytest.approx(difference.score_se, rel=0.1)
     assert errors.loss == pytest.approx(difference.loss_se, rel=0.1)
-    assert errors.accuracy < difference.accuracy_unpaired_se
+    assert errors.score is not None
+    assert difference.score_unpaired_se is not None
+    assert errors.score < difference.score_unpaired_se
     assert bootstrap_errors(candidate, reference) == errors

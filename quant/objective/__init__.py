@@ -1,0 +1,1 @@
+"""Objective: what a network is trained by, and what says how good it is."""

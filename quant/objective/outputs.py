@@ -1,0 +1,37 @@
+"""Outputs: what a network returns for a batch of images."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+
+Outputs: TypeAlias = torch.Tensor | tuple[torch.Tensor, ...]
+"""`[N, ...]`, or a tuple of such for a network with several outputs."""
+
+
+def join(parts: Sequence[Outputs]) -> Outputs:
+    """Return the outputs of several batches as those of one."""
+    if isinstance(parts[0], torch.Tensor):
+        return torch.cat([part for part in parts if isinstance(part, torch.Tensor)])
+    return tuple(torch.cat(each) for each in zip(*parts, strict=True))
+
+
+def pick(outputs: Outputs, images: torch.Tensor | slice) -> Outputs:
+    """Return the outputs of some images, by numbers int64 `[M]` or a slice."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs[images]
+    return tuple(each[images] for each in outputs)
+
+
+def has_gradient(outputs: Outputs) -> bool:
+    """Whether gradients can go through any of the outputs."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs.requires_grad
+    return any(each.requires_grad for each in outputs)
+
+
+def describe(outputs: Outputs) -> str:
+    """Return the shapes in words."""
+    if isinstance(outputs, torch.Tensor):
+        return str(list(outputs.shape))
+    return f"{len(outputs)} outputs {', '.join(str(list(each.shape)) for each in outputs)}"
