@@ -22,6 +22,8 @@ from quant.network import QuantizedNetwork
 from quant.objective.scores import Score
 
 _BATCH = 256
+_LEAST = 1e-9
+"""A loss of the user's may be below zero, where no logarithm is."""
 
 
 class AMEDChain:
@@ -113,7 +115,7 @@ class AMEDChain:
         cost = self._cost.predict(spending.allocation(self._columns))
         zeta = config.loss_weight * found.loss + config.cost_weight * cost
         zeta_8 = config.loss_weight * problem.reference.loss + config.cost_weight
-        return math.log10(zeta_8 / zeta) - config.penalty * max(
+        return math.log10(max(zeta_8, _LEAST) / max(zeta, _LEAST)) - config.penalty * max(
             0.0, threshold - metric.quality(found.value)
         )
 

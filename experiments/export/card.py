@@ -130,8 +130,11 @@ def _inputs(facts: CardFacts) -> str:
         )
         if known["geometry"]:
             lines.append(f"- size: {known['geometry']}")
-    labels = ", ".join(facts.bundle["labels"]) or "as the network was trained on"
-    return "\n".join([*lines, f"- outputs: one logit for each of: {labels}"])
+    labels = facts.bundle["labels"]
+    outputs = (
+        f"one logit for each of: {', '.join(labels)}" if labels else "as the network's in float"
+    )
+    return "\n".join([*lines, f"- outputs: {outputs}"])
 
 
 _FOLDERS = re.compile(r'File "[^"]*[/\\]([^"]+)"')

@@ -66,7 +66,7 @@ class Bundle:
         return prepared
 
     def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the logits `[N, classes]` of prepared inputs `[N, *input_shape]`.
+        """Return the outputs `[N, ...]` of prepared inputs `[N, *input_shape]`.
 
         Sequences may come as `[N, C, L]`.
 

@@ -224,7 +224,7 @@ def test_a_changed_helper_is_another_function(module: Path) -> None:
         ({"loss": "cut_loss"}, "gradients go through, found one that has none"),
         ({"loss": f"{NAME}:missing"}, "task.loss: my_own_functions has no function 'missing'"),
         ({"data": "holes"}, "expected finite targets, found NaN or infinity"),
-        ({"metric": "top1"}, r"regression, train: expected one label for each input, found \[40, 2\]"),
+        ({"metric": "top1"}, r"train: expected one label for each input, found \[40, 2\]"),
         ({"model": "several"}, r"expects a network with one output, found 2 outputs"),
     ],
 )
