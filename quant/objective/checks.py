@@ -3,11 +3,11 @@
 import torch
 
 from quant.errors import ObjectiveError
-from quant.objective.outputs import Outputs, describe
+from quant.objective.outputs import Outputs
 
 
-def one_output(name: str, outputs: Outputs, labels: torch.Tensor) -> torch.Tensor:
-    """Return a network's only output, of as many images as there are labels.
+def main_output(name: str, outputs: Outputs, labels: torch.Tensor) -> torch.Tensor:
+    """Return a network's first output, of as many images as there are labels.
 
     Args:
         name: Of the loss or metric.
@@ -15,16 +15,12 @@ def one_output(name: str, outputs: Outputs, labels: torch.Tensor) -> torch.Tenso
         labels: `[N, ...]`.
 
     Raises:
-        ObjectiveError: the network has several, or another number of images.
+        ObjectiveError: it is of another number of images.
     """
-    if not isinstance(outputs, torch.Tensor):
-        raise ObjectiveError(
-            f"{name} expects a network with one output, found {describe(outputs)}",
-            "name functions of your own, which get the tuple, with --task.loss and --task.metric",
-        )
-    if not outputs.ndim or len(outputs) != len(labels):
-        raise _misfit(name, "one output for each label", outputs, labels)
-    return outputs
+    main = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
+    if not main.ndim or len(main) != len(labels):
+        raise _misfit(name, "one output for each label", main, labels)
+    return main
 
 
 def class_scores(
@@ -41,7 +37,7 @@ def class_scores(
     Raises:
         ObjectiveError: the shapes or the labels' kind do not fit.
     """
-    logits = one_output(name, outputs, labels)
+    logits = main_output(name, outputs, labels)
     fits = logits.ndim > 1 and logits.shape[:1] + logits.shape[2:] == labels.shape
     if labels.is_floating_point() or not fits or (labels.ndim > 1 and not maps):
         shapes = "outputs [N, classes] and class numbers [N]"
@@ -57,7 +53,7 @@ def like_labels(name: str, outputs: Outputs, labels: torch.Tensor) -> torch.Tens
     Raises:
         ObjectiveError: it has another shape, or targets are no floats.
     """
-    found = one_output(name, outputs, labels)
+    found = main_output(name, outputs, labels)
     if found.shape != labels.shape or not labels.is_floating_point():
         raise _misfit(name, "targets of floats with the outputs' shape", found, labels)
     return found

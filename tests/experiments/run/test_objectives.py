@@ -64,7 +64,7 @@ def test_every_table_and_the_page_speak_of_the_metric(
         assert "whose MSE is at most 5.13 % above" in results["budget_reason"]
         assert -worse <= 0.0513 * eight
     else:
-        assert eight > 0.6
+        assert eight > 0.4  # background alone is 0.26
         assert "loses at most 5 points of uniform 8 bits' mIoU" in results["budget_reason"]
         assert worse <= 0.05
     assert all(row["score_se"] > 0 for row in rows.values())
@@ -98,8 +98,9 @@ def test_a_bundle_gives_maps_equal_to_the_bit(tmp_path: Path, task: list[str]) -
     command = [sys.executable, "run.py", str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=bundle, check=True)
     found = np.load(tmp_path / "y.npy")
-    assert found.ndim == 4
     np.testing.assert_array_equal(found, run_graph(retrain(setup, best)[0], images))
+    assert found.shape[0] == 5
+    assert found.ndim == 4
     assert str(found.shape[1:]) in done.stdout.splitlines()[0]
     name = setup.task.objective.metric.name
     assert f"- test {name} " in (bundle / "README.md").read_text()

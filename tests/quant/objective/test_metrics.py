@@ -117,6 +117,8 @@ def test_what_does_not_fit_is_told_in_one_sentence(
         scorer.part(torch.zeros(outputs), labels)
 
 
-def test_several_outputs_need_functions_of_the_users() -> None:
-    with pytest.raises(ObjectiveError, match=r"one output, found 2 outputs \[4, 3\], \[4, 2\]"):
-        TOP_1.part((torch.zeros(4, 3), torch.zeros(4, 2)), torch.zeros(4).long())
+def test_of_several_outputs_the_first_counts() -> None:
+    logits, labels = torch.eye(4), torch.tensor([0, 1, 2, 2])
+    found = Objective().score([((logits, torch.zeros(4, 2)), labels)])
+    assert found.value == 0.75
+    assert torch.equal(found.loss, Objective().score([(logits, labels)]).loss)

@@ -225,7 +225,10 @@ def test_a_changed_helper_is_another_function(module: Path) -> None:
         ({"loss": f"{NAME}:missing"}, "task.loss: my_own_functions has no function 'missing'"),
         ({"data": "holes"}, "expected finite targets, found NaN or infinity"),
         ({"metric": "top1"}, r"train: expected one label for each input, found \[40, 2\]"),
-        ({"model": "several"}, r"expects a network with one output, found 2 outputs"),
+        (
+            {"model": "several", "metric": "correlation"},
+            r"for outputs 2 outputs \[6, 2\], \[6, 3\]",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_in_one_sentence(
