@@ -162,8 +162,8 @@ def test_every_evaluation_is_paired_with_the_reference_in_every_record(
             expected = lines[int(line["index"])]["beside_reference"]["loss_se"]
             assert float(line["beside_reference_loss_se"]) == expected
     curves = read_curves(finished / "tb")
-    for name in ("score", "loss"):
-        assert curves[f"evaluation/{name}_beside_reference_se"].values == pytest.approx(
+    for tag, name in (("accuracy", "score"), ("loss", "loss")):
+        assert curves[f"evaluation/{tag}_beside_reference_se"].values == pytest.approx(
             tuple(line["beside_reference"][f"{name}_se"] for line in lines)
         )
 
