@@ -106,12 +106,12 @@ class AMEDChain:
             better, _ = self._retrainer.carry_on(
                 self._network, seed=order_seed(self._seed, self._samples)
             )
+            found = self._validate(better)
         except TrainingError:
             # Weights that these bits ruined are not carried on; accuracy counts as none at all, and
             # an error as e times the largest that costs nothing.
             self._network.load_state_dict(before)
             return -config.penalty * (max(0.0, threshold) if metric.is_share else 1.0)
-        found = self._validate(better)
         cost = self._cost.predict(spending.allocation(self._columns))
         zeta = config.loss_weight * found.loss + config.cost_weight * cost
         zeta_8 = config.loss_weight * problem.reference.loss + config.cost_weight

@@ -8,6 +8,8 @@ from quant.errors import TrainingError
 PERCENT = "%"
 _LEAST_SCORE = 1e-12
 """A score that cannot be better, where less is better, counts as this."""
+_LARGEST_EXPONENT = 700.0
+"""Of what floats hold: a model may predict anything of bits that nobody tried."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +101,7 @@ class Metric:
 
     def score(self, quality: float) -> float:
         """Return the score of a quality."""
-        return quality if self.more_is_better else math.exp(-quality)
+        return quality if self.more_is_better else math.exp(min(-quality, _LARGEST_EXPONENT))
 
     def number(self, score: float) -> str:
         """Return a score as it is shown, without its unit."""

@@ -20,6 +20,7 @@ def test_an_accuracy_is_its_own_quality_and_an_error_counts_by_its_logarithm() -
         assert ERROR.quality(error) - ERROR.quality(1.01 * error) == pytest.approx(0.01, rel=0.01)
         assert ERROR.score(ERROR.quality(error)) == pytest.approx(error)
     assert math.isfinite(ERROR.quality(0.0))
+    assert math.isfinite(ERROR.score(-1e6))
 
 
 def test_the_error_of_a_quality_is_a_share_of_an_error() -> None:
