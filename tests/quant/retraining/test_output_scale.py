@@ -8,7 +8,10 @@ from torch.nn import functional
 
 from quant.convert import convert
 from quant.network import QuantizedNetwork
+from quant.objective.loss import BINARY_CROSS_ENTROPY
+from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.output_scale import fit_output_scale
+from quant.retraining.retrainer import Retrainer
 from quant.testing import at_bits, prepare_calibrated
 from quant.torch_integer import integer_logits
 
@@ -39,3 +42,16 @@ def test_a_network_that_does_not_end_in_a_layer_stays_as_it_is() -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     assert fit_output_scale(network, images, lambda z: z.square().mean()) == 1.0
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_only_cross_entropy_of_classes_leaves_the_scale_to_be_fitted(
+    network: QuantizedNetwork, digits: Any
+) -> None:
+    config = FinetuneConfig(steps=1, batch_size=8, held_back_images=0, scale_images=64)
+    images, labels = digits.train_images, digits.train_labels
+    targets = functional.one_hot(labels, 10).float()
+    of_classes = Retrainer(network, images, labels, config)
+    of_others = Retrainer(network, images, targets, config, loss=BINARY_CROSS_ENTROPY)
+    assert of_classes.images_seen() - of_others.images_seen() == 64
+    at_bits(network, 4)
+    assert of_others.retrain(network, seed=0).kept == "trained"
