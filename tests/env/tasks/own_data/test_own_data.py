@@ -235,7 +235,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "beyond squares": (split(X * 1e30, Y), r"float32 can compute with, found values up to"),
     "beyond float32": (split(X.astype("float64") * 1e60, Y), r"found values up to \d"),
     "one number": (split(X * 0, Y), "inputs that differ, found the same number everywhere"),
-    "swapped": (split(Y, X), r"inputs \[N, ...\] and labels \[N\], found \[30\] and \[30, 3"),
+    "swapped": (split(Y, X), r"inputs \[N, ...\] and labels .*, found \[30\] and \[30, 3"),
     "five dimensions": (split(X[:, :, None], Y), r"\[N, C, H, W\], .* found \[30, 3, 1, 8, 8\]"),
     "other channels": (
         split(X[:, :2], Y),
@@ -271,6 +271,18 @@ def test_what_cannot_be_learned_from_is_one_sentence(mine: ModuleType, kind: str
     with pytest.raises((DataError, TaskError), match=message) as raised:
         load(mine, document)
     assert "\n" not in str(raised.value)
+
+
+def test_label_maps_and_pictures_are_targets(mine: ModuleType) -> None:
+    mine.network = lambda: nn.Conv2d(3, 3, 1)  # type: ignore[attr-defined]
+    maps = np.broadcast_to(Y[:, None, None], (40, 8, 8)).astype("uint8")
+    task = load(mine, split(X.transpose(0, 2, 3, 1), maps), metric="miou")
+    assert task.test.images.shape == (10, 3, 8, 8)
+    assert task.test.labels.dtype == torch.int64
+    assert (task.classes, task.test.labels.tolist()) == (3, maps[:10].tolist())
+    task = load(mine, split(X, X.astype("float64")), metric="mse")
+    assert torch.equal(task.test.labels, task.test.images)
+    assert task.test.labels.dtype == torch.float32
 
 
 def test_a_network_of_one_output_says_what_cross_entropy_needs(mine: ModuleType) -> None:
