@@ -1,6 +1,7 @@
 """Capture: a user's module becomes a NetworkGraph, through torch.export."""
 
 import copy
+import warnings
 from typing import Any
 
 import torch
@@ -53,7 +54,8 @@ def _export(module: nn.Module, example: torch.Tensor) -> Any:
     plain = copy.deepcopy(module).eval()
     pair = example[:1].repeat(2, *[1] * (example.ndim - 1))  # export specialises a batch of 1
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of PyTorch's own recurrent modules, at each export
             return torch.export.export(
                 plain, (pair,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
             )

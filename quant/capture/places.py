@@ -1,0 +1,19 @@
+"""Places: the module and the user's line of source behind an exported operator, for messages."""
+
+from torch import fx
+
+
+def where(node: fx.Node) -> str:
+    """Return the module and the user's source line behind an exported node."""
+    stack = node.meta.get("nn_module_stack") or {}
+    path, kind = next(reversed(list(stack.values())), ("", ""))
+    kind = getattr(kind, "__name__", str(kind)).rpartition(".")[2]
+    module = f"module {path or 'the network itself'} ({kind})" if kind else f"node {node.name}"
+    lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines()]
+    places = [line for line in lines if line.startswith("File ") and "/torch/" not in line]
+    return f"{module}, {places[-1]}" if places else module
+
+
+def operator_name(node: fx.Node) -> str:
+    """Return PyTorch's name of an exported operator, without its overload."""
+    return str(node.target).removeprefix("aten.").partition(".")[0].rstrip("_")
