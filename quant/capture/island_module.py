@@ -15,12 +15,10 @@ import torch
 from torch import fx, nn
 from torch.fx.node import map_aggregate
 
-from quant.capture.places import where
+from quant.capture.places import PLACE, place_of, where
 from quant.errors import CaptureError
 
 _aten = torch.ops.aten
-_PLACE = "stack_trace"
-"""Where torch.fx keeps a node's place, and carries it through further exports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ class _Writer:
     def add(self, node: fx.Node) -> None:
         copied = self._graph.node_copy(node, self._copy_of)
         copied.target = _functional(node.target)
-        copied.meta = {_PLACE: where(node)}
+        copied.meta = {PLACE: where(node)}
         self._copies[node.name] = copied
 
     def finish(self, last: fx.Node) -> IslandModule:
@@ -161,11 +159,6 @@ def is_number(node: fx.Node) -> bool:
     return isinstance(node.meta.get("val"), number)
 
 
-def place_of(node: fx.Node) -> str:
-    """Return where in the user's network a node of an island, exported again or not, is from."""
-    return str(node.meta.get(_PLACE) or "")
-
-
 def _times_the_batch(node: fx.Node) -> int:
     """Return how many times the batch's size the first size of a tensor is."""
     size = node.meta["val"].node.expr
@@ -210,6 +203,6 @@ def _rebuild(values: dict[str, Any], instructions: Sequence[_Instruction]) -> Is
         args, kwargs = map_aggregate((each.args, each.kwargs), value_of)
         made[each.name] = node = graph.create_node(each.op, target, args, kwargs, each.name)
         if each.place:
-            node.meta[_PLACE] = each.place
+            node.meta[PLACE] = each.place
     module = IslandModule(root, graph, class_name="FloatIsland")
     return module.train(values["training"])

@@ -2,6 +2,9 @@
 
 from torch import fx
 
+PLACE = "stack_trace"
+"""Where torch.fx keeps a node's place, and carries it through further exports."""
+
 
 def where(node: fx.Node) -> str:
     """Return the module and the user's source line behind an exported node."""
@@ -17,3 +20,8 @@ def where(node: fx.Node) -> str:
 def operator_name(node: fx.Node) -> str:
     """Return PyTorch's name of an exported operator, without its overload."""
     return str(node.target).removeprefix("aten.").partition(".")[0].rstrip("_")
+
+
+def place_of(node: fx.Node) -> str:
+    """Return what `where` said of a node of an island, exported again or not."""
+    return str(node.meta.get(PLACE) or "")

@@ -120,7 +120,8 @@ class Positions(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return images of the same shape."""
         places: torch.Tensor = self.table(torch.arange(x.shape[3]))
-        return x + places.t()[None, :, None, :]
+        moved: torch.Tensor = x + places.t()[None, :, None, :]
+        return moved
 
 
 class Recurrent(nn.Module):

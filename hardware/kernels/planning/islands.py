@@ -23,6 +23,7 @@ from hardware.errors import BuildError
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.context import PlanContext
+from hardware.kernels.planning.import_island import import_island
 from quant.deploy_graph import DeployGraph, DeployOp, DeployTensor, Dtype, FloatCall, RunIsland
 
 _PASSES = (
@@ -122,17 +123,12 @@ def _lower(
     island: _Module, shapes: tuple[tuple[int, ...], ...], target: KernelTarget
 ) -> tuple[_Call, ...]:
     try:
-        from tvm.relax.frontend.torch import from_exported_program
-
-        from quant.capture.island_program import export_island
-
-        program = export_island(island.module, shapes)
-        module = from_exported_program(
-            program, run_ep_decomposition=False, unwrap_unit_return_tuple=True
-        )
+        module = import_island(island.name, island.module, shapes)
         with target.tvm_target():
             module = tvm.transform.Sequential([make() for make in _PASSES])(module)
-    except Exception as error:  # the importer raises nearly anything
+    except BuildError:
+        raise
+    except Exception as error:  # TVM's passes raise nearly anything
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise BuildError(f"TVM cannot compile the float island {island.name}: {reason}") from error
     return _calls(island.name, module)
