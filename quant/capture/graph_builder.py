@@ -8,6 +8,7 @@ import torch
 from torch import fx, nn
 
 from quant.capture.batch_norm import fold_batch_norm
+from quant.capture.exported import argument, is_fixed, shape_of, where
 from quant.capture.float_island import FloatIsland
 from quant.capture.graph import (
     LayerParameters,
@@ -20,7 +21,6 @@ from quant.capture.graph_passes import check_nodes, drop_unread, fold_pads, fuse
 from quant.capture.island_module import island_module
 from quant.capture.lookup import CapturedLookup, is_pointwise
 from quant.capture.operator_groups import OperatorGroup, join_islands, join_lookups
-from quant.capture.places import where
 from quant.errors import CaptureError
 from quant.layers import LayerKind, LayerSpec
 
@@ -224,7 +224,7 @@ class GraphBuilder:
         if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
             return False
         batch, *sizes = value.shape if value.ndim else (1,)
-        return len(sizes) in (1, 2, 3) and all(map(_is_fixed, sizes)) and str(batch) == self._batch
+        return len(sizes) in (1, 2, 3) and all(map(is_fixed, sizes)) and str(batch) == self._batch
 
     def _is_number(self, node: fx.Node) -> bool:
         """Whether an exported node is a parameter or constant of one value."""
@@ -282,25 +282,3 @@ class GraphBuilder:
                 )
             )
         return tuple(specs)
-
-
-def argument(node: fx.Node, position: int, default: Any = None) -> Any:
-    """Return a positional argument of an exported node, or the operator's default."""
-    return node.args[position] if len(node.args) > position else default
-
-
-def shape_of(node: Any) -> tuple[int, ...]:
-    """Return the shape of an exported node's value, without the batch.
-
-    A sequence `[N, C, L]` is an image of one row, `(C, 1, L)`.
-    """
-    sizes = node.meta["val"].shape[1:]
-    if not all(map(_is_fixed, sizes)):
-        raise CaptureError(f"{where(node)}: the batch is not the first size of {list(sizes)}")
-    shape = tuple(int(size) for size in sizes)
-    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
-
-
-def _is_fixed(size: Any) -> bool:
-    """Whether a size does not depend on the batch; asking for its value would fix the batch."""
-    return str(size).isdecimal()

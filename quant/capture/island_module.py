@@ -15,7 +15,7 @@ import torch
 from torch import fx, nn
 from torch.fx.node import map_aggregate
 
-from quant.capture.places import PLACE, place_of, where
+from quant.capture.exported import PLACE, place_of, where
 from quant.errors import CaptureError
 
 _aten = torch.ops.aten

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from torch import fx
 
+from quant.capture.exported import operator_name
 from quant.capture.graph import Node, readers_of
-from quant.capture.places import operator_name
 
 _POINTWISE_KINDS = frozenset({"lookup", "clip", "add", "multiply"})
 """Operators that compute each value from those at its own place."""

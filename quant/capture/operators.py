@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import fx
 
+from quant.capture.exported import argument, shape_of, where
 from quant.capture.graph import Clip, Padding, Window
-from quant.capture.graph_builder import GraphBuilder, argument, shape_of
+from quant.capture.graph_builder import GraphBuilder
 from quant.capture.island_module import is_number
-from quant.capture.places import where
 from quant.errors import CaptureError
 
 _aten = torch.ops.aten

@@ -107,7 +107,8 @@ class Attention(nn.Module):
         n, t, c = x.shape
         q, k, v = self.queries(x).reshape(n, t, 3, 2, c // 2).permute(2, 0, 3, 1, 4).unbind(0)
         weights = (q @ k.transpose(-2, -1) * c**-0.5).softmax(-1)
-        return x + self.mixed((weights @ v).transpose(1, 2).reshape(n, t, c))
+        mixed: torch.Tensor = self.mixed((weights @ v).transpose(1, 2).reshape(n, t, c))
+        return x + mixed
 
 
 class Positions(nn.Module):

@@ -1,9 +1,35 @@
-"""Places: the module and the user's line of source behind an exported operator, for messages."""
+"""What a node of an exported program says of itself."""
+
+from typing import Any
 
 from torch import fx
 
+from quant.errors import CaptureError
+
 PLACE = "stack_trace"
 """Where torch.fx keeps a node's place, and carries it through further exports."""
+
+
+def argument(node: fx.Node, position: int, default: Any = None) -> Any:
+    """Return a positional argument of an exported node, or the operator's default."""
+    return node.args[position] if len(node.args) > position else default
+
+
+def shape_of(node: Any) -> tuple[int, ...]:
+    """Return the shape of an exported node's value, without the batch.
+
+    A sequence `[N, C, L]` is an image of one row, `(C, 1, L)`.
+    """
+    sizes = node.meta["val"].shape[1:]
+    if not all(map(is_fixed, sizes)):
+        raise CaptureError(f"{where(node)}: the batch is not the first size of {list(sizes)}")
+    shape = tuple(int(size) for size in sizes)
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
+
+
+def is_fixed(size: Any) -> bool:
+    """Whether a size does not depend on the batch; asking for its value would fix the batch."""
+    return str(size).isdecimal()
 
 
 def where(node: fx.Node) -> str:
