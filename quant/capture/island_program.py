@@ -1,4 +1,8 @@
-"""Islands as programs: exported for a compiler, in operators that it has and computes rightly."""
+"""Islands as programs: exported for a compiler, in operators that it has and computes rightly.
+
+What is rewritten here, TVM 0.27 lacks, computes wrongly, or computes by calls that a program of
+kernels cannot make.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,7 +12,6 @@ from torch import nn
 from torch.export import default_decompositions
 
 _aten = torch.ops.aten
-_END = 2**63 - 1
 
 
 @torch.no_grad()
@@ -23,7 +26,11 @@ def export_island(module: nn.Module, shapes: Sequence[tuple[int, ...]]) -> Any:
     """
     examples = tuple(torch.zeros(shape) for shape in shapes)
     program = torch.export.export(module, examples)
-    return program.run_decompositions({**default_decompositions(), **_DECOMPOSITIONS})
+    program = program.run_decompositions({**default_decompositions(), **_DECOMPOSITIONS})
+    for node in reversed(program.graph.nodes):
+        if node.op == "call_function" and not node.users:  # an assertion: no kernel raises
+            program.graph.erase_node(node)
+    return program
 
 
 def _select(x: torch.Tensor, dim: int, index: int) -> Any:
@@ -52,8 +59,69 @@ def _split_with_sizes(x: torch.Tensor, sizes: Sequence[int], dim: int = 0) -> li
     ]
 
 
+def _index(x: torch.Tensor, indices: Sequence[torch.Tensor | None]) -> Any:
+    """Take values at integers, as one choice along one axis.
+
+    The axes that are chosen from lie side by side; else it stays as it is.
+    """
+    axes = [axis for axis, index in enumerate(indices) if index is not None]
+    chosen = [index for index in indices if index is not None]
+    adjacent = axes == list(range(axes[0], axes[-1] + 1))
+    if not adjacent or any(index.dtype not in (torch.int64, torch.int32) for index in chosen):
+        return NotImplemented
+    chosen = list(torch.broadcast_tensors(*chosen))
+    before, sizes, after = (
+        x.shape[: axes[0]],
+        x.shape[axes[0] : axes[-1] + 1],
+        x.shape[axes[-1] + 1 :],
+    )
+    place = chosen[0] % sizes[0]
+    for index, size in zip(chosen[1:], sizes[1:], strict=True):
+        place = place * size + index % size
+    flat = x.reshape(*before, -1, *after)
+    taken = _aten.index_select.default(flat, axes[0], place.reshape(-1))
+    return taken.reshape(*before, *place.shape, *after)
+
+
+def _cumsum(x: torch.Tensor, dim: int, dtype: torch.dtype | None = None) -> Any:
+    if not x.is_floating_point():
+        return NotImplemented
+    size = x.shape[dim]
+    earlier = torch.arange(size)[:, None] <= torch.arange(size)[None, :]
+    return (x.movedim(dim, -1) @ earlier.to(x.dtype)).movedim(-1, dim)
+
+
+def _adaptive_max_pool(x: torch.Tensor, sizes: Sequence[int]) -> Any:
+    """Take the largest of each window; what wants to know where it lay is left without."""
+    rows, columns = (
+        [(place * size // count, -(-(place + 1) * size // count)) for place in range(count)]
+        for size, count in zip(x.shape[-2:], sizes, strict=True)
+    )
+    windows = [
+        x[..., top:bottom, left:right].amax((-2, -1))
+        for top, bottom in rows
+        for left, right in columns
+    ]
+    pooled = torch.stack(windows, -1).reshape(*x.shape[:-2], *sizes)
+    return pooled, torch.zeros(pooled.shape, dtype=torch.int64)
+
+
+def _extreme(value: Any, place: Any) -> Callable[..., Any]:
+    """Return what takes the extreme along an axis and its place."""
+
+    def decomposed(x: torch.Tensor, dim: int, keepdim: bool = False) -> Any:
+        return value(x, [dim], keepdim), place(x, dim, keepdim)
+
+    return decomposed
+
+
 _DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     _aten.select.int: _select,
     _aten.slice.Tensor: _slice,
     _aten.split_with_sizes.default: _split_with_sizes,
+    _aten.index.Tensor: _index,
+    _aten.cumsum.default: _cumsum,
+    _aten.adaptive_max_pool2d.default: _adaptive_max_pool,
+    _aten.max.dim: _extreme(_aten.amax.default, _aten.argmax.default),
+    _aten.min.dim: _extreme(_aten.amin.default, _aten.argmin.default),
 }

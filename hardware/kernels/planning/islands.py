@@ -34,6 +34,7 @@ _PASSES = (
     relax.transform.FuseTIR,
     relax.transform.DeadCodeElimination,
 )
+_CALL_TIR = tvm.ir.Op.get("relax.call_tir")
 _KEPT_ISLANDS = 64
 """Lowered islands that a process remembers: candidates differ in bits, not in their islands."""
 
@@ -144,8 +145,12 @@ def _calls(name: str, module: Any) -> tuple[_Call, ...]:
             if isinstance(value, relax.Var) and value in numbers:
                 numbers[binding.var] = numbers[value]
                 continue
-            if not isinstance(value, relax.Call) or value.op.name != "relax.call_tir":
-                raise BuildError(f"the float island {name} keeps {type(value).__name__} in Relax")
+            called = getattr(value, "op", None)
+            if called != _CALL_TIR:
+                raise BuildError(
+                    f"TVM cannot compile the float island {name} into kernels: it calls "
+                    f"{getattr(value, 'args', [called or type(value).__name__])[0]}"
+                )
             numbers[binding.var] = len(main.params) + len(calls)
             calls.append(_call(name, module, value, numbers))
     if numbers.get(main.body.body) != len(main.params) + len(calls) - 1:
@@ -168,10 +173,17 @@ def _call(name: str, module: Any, value: Any, numbers: Any) -> _Call:
             raise BuildError(f"the float island {name} has an argument that is no tensor")
     (made,) = value.ty_args
     shape, dtype = tuple(int(size) for size in made.shape.values), str(made.dtype)
+    function = module[value.args[0]]
+    written = function.buffer_map[function.params[-1]]
+    if tuple(int(size) for size in written.shape) != shape:
+        raise BuildError(
+            f"TVM cannot compile the float island {name}: its {value.args[0].name_hint} makes "
+            f"{list(written.shape)} where {list(shape)} is expected"
+        )
     if dtype not in get_args(Dtype):
         raise BuildError(f"the float island {name} keeps numbers of type {dtype}")
     return _Call(
-        code=tvm.ir.save_json(module[value.args[0]]),
+        code=tvm.ir.save_json(function),
         reads=tuple(reads),
         constants=tuple(constants),
         order=tuple(index + len(reads) * kind for kind, index in places),
