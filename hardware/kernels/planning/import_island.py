@@ -6,8 +6,6 @@ from typing import Any
 
 import tvm
 from tvm import relax
-from tvm.relax.frontend.torch import from_exported_program
-from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
 from hardware.errors import BuildError
 
@@ -24,6 +22,9 @@ def import_island(name: str, module: Any, shapes: tuple[tuple[int, ...], ...]) -
         BuildError: TVM lacks an operator of the island, or these arguments of one.
     """
     # Imported where there are islands: they import torch, which takes seconds.
+    from tvm.relax.frontend.torch import from_exported_program
+    from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
+
     from quant.capture.island_program import export_island
 
     program = export_island(module, shapes)

@@ -174,11 +174,11 @@ def _call(name: str, module: Any, value: Any, numbers: Any) -> _Call:
     (made,) = value.ty_args
     shape, dtype = tuple(int(size) for size in made.shape.values), str(made.dtype)
     function = module[value.args[0]]
-    written = function.buffer_map[function.params[-1]]
-    if tuple(int(size) for size in written.shape) != shape:
+    written = tuple(int(size) for size in function.params[-1].shape)
+    if written != shape:
         raise BuildError(
             f"TVM cannot compile the float island {name}: its {value.args[0].name_hint} makes "
-            f"{list(written.shape)} where {list(shape)} is expected"
+            f"{list(written)} where {list(shape)} is expected"
         )
     if dtype not in get_args(Dtype):
         raise BuildError(f"the float island {name} keeps numbers of type {dtype}")
