@@ -19,6 +19,11 @@ from quant.capture.exported import PLACE, place_of, where
 from quant.errors import CaptureError
 
 _aten = torch.ops.aten
+_RESHAPES = {
+    _aten.view.default: _aten.reshape.default,
+    _aten._unsafe_view.default: _aten.reshape.default,
+    _aten.view_as.default: _aten.reshape_as.default,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +176,13 @@ def _is_sequence(node: fx.Node) -> bool:
 
 
 def _functional(target: Any) -> Any:
-    """Return the operator that leaves its input alone: others may read the same tensor."""
+    """Return the operator that asks nothing of its input, and leaves it alone.
+
+    Others may read the same tensor; and it may lie in memory in another order than it did in the
+    user's network.
+    """
+    if target in _RESHAPES:
+        return _RESHAPES[target]
     name, _, overload = str(target).removeprefix("aten.").partition(".")
     if not name.endswith("_") or name.endswith("__"):
         return target

@@ -106,6 +106,84 @@ def _adaptive_max_pool(x: torch.Tensor, sizes: Sequence[int]) -> Any:
     return pooled, torch.zeros(pooled.shape, dtype=torch.int64)
 
 
+def _nearest(x: torch.Tensor, sizes: Sequence[int] | None, factors: Sequence[float] | None) -> Any:
+    """Choose pixels by PyTorch's own arithmetic in float32, which TVM rounds another way."""
+    for axis in (2, 3):
+        size = x.shape[axis]
+        if sizes is not None:
+            wanted, step = sizes[axis - 2], size / sizes[axis - 2]
+        else:
+            assert factors is not None
+            wanted, step = int(size * factors[axis - 2]), 1.0 / factors[axis - 2]
+        places = (torch.arange(wanted, dtype=torch.float32) * step).to(torch.int64)
+        x = _aten.index_select.default(x, axis, places.clamp(0, size - 1))
+    return x
+
+
+def _standardized(x: torch.Tensor, dims: list[int], epsilon: float) -> torch.Tensor:
+    """Take away the mean and divide by the deviation, one after the other.
+
+    TVM's norms take both from one pass, and lose the variance where the mean is much larger. The
+    mean is taken twice, as its own rounding would be divided by a deviation of nearly nothing.
+    """
+    near = x - x.mean(dims, keepdim=True)
+    centred = near - near.mean(dims, keepdim=True)
+    variance = (centred * centred).mean(dims, keepdim=True)
+    made: torch.Tensor = centred * (variance + epsilon).rsqrt()
+    return made
+
+
+def _scaled(
+    x: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    shape: Sequence[int],
+) -> torch.Tensor:
+    x = x if weight is None else x * weight.reshape(shape)
+    return x if bias is None else x + bias.reshape(shape)
+
+
+def _layer_norm(
+    x: torch.Tensor,
+    shape: Sequence[int],
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enable: bool = True,
+) -> Any:
+    made = _standardized(x, list(range(-len(shape), 0)), eps)
+    return _scaled(made, weight, bias, shape)
+
+
+def _group_norm(
+    x: torch.Tensor,
+    groups: int,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Any:
+    grouped = x.reshape(x.shape[0], groups, -1)
+    made = _standardized(grouped, [2], eps).reshape(x.shape)
+    return _scaled(made, weight, bias, (1, -1, *[1] * (x.ndim - 2)))
+
+
+def _instance_norm(
+    x: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    mean: torch.Tensor | None,
+    variance: torch.Tensor | None,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Any:
+    if not use_input_stats:
+        return NotImplemented  # a batch norm
+    return _group_norm(x, x.shape[1], weight, bias, eps)
+
+
 def _extreme(value: Any, place: Any) -> Callable[..., Any]:
     """Return what takes the extreme along an axis and its place."""
 
@@ -122,6 +200,10 @@ _DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     _aten.index.Tensor: _index,
     _aten.cumsum.default: _cumsum,
     _aten.adaptive_max_pool2d.default: _adaptive_max_pool,
+    _aten.upsample_nearest2d.vec: _nearest,
+    _aten.layer_norm.default: _layer_norm,
+    _aten.group_norm.default: _group_norm,
+    _aten.instance_norm.default: _instance_norm,
     _aten.max.dim: _extreme(_aten.amax.default, _aten.argmax.default),
     _aten.min.dim: _extreme(_aten.amin.default, _aten.argmin.default),
 }

@@ -89,7 +89,7 @@ def join_islands(
     """Join, in place, islands with what only they read or what alone reads them.
 
     In between, nothing is quantized. A lookup that is joined with an island becomes a part of it,
-    and so does a sum or a product of what islands made, such as a transformer's residual.
+    and so does a sum, a product or a ReLU of what islands made, such as a transformer's residual.
 
     Args:
         nodes: By name, in execution order.
@@ -111,8 +111,11 @@ def join_islands(
 
 def _takes_islands(node: Node, nodes: Mapping[str, Node]) -> bool:
     """Whether an operator with an integer form reads nothing but what islands made."""
-    islands = all(nodes[source].kind == "island" for source in node.inputs)
-    return node.kind in ("add", "multiply") and islands
+    if any(nodes[source].kind != "island" for source in node.inputs):
+        return False
+    if node.kind == "clip":
+        return len(readers_of(nodes.values())[node.inputs[0]]) == 1
+    return node.kind in ("add", "multiply")
 
 
 def _join_sources(

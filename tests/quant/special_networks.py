@@ -218,7 +218,7 @@ SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = 
     ),
     "batch norm first": (
         lambda: SpecialNet(nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3))),
-        ("batch_norm",),
+        ("batch_norm", "relu"),
     ),
     "three islands": (
         lambda: SpecialNet(

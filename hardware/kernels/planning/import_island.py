@@ -94,9 +94,15 @@ def _index_select(node: Any, importer: Any) -> Any:
     return importer.block_builder.emit(relax.op.take(x, index, axis, mode="clip"))
 
 
+def _embedding(node: Any, importer: Any) -> Any:
+    table, index = (importer.env[source] for source in node.args[:2])
+    return importer.block_builder.emit(relax.op.take(table, index, 0, mode="clip"))
+
+
 _OURS: dict[str, Callable[[Any, Any], Any]] = {
     "amax.default": _reduce(relax.op.max),
     "amin.default": _reduce(relax.op.min),
+    "embedding.default": _embedding,
     "index_select.default": _index_select,
 }
 """Operators that TVM's importer lacks or takes with a warning."""
