@@ -77,13 +77,14 @@ class GraphBuilder:
         What it makes may be a mask, a tuple, or a tensor of a shape that cannot travel as codes;
         then it becomes a part of each island that needs it.
         """
-        group = OperatorGroup(reason=reason)
+        group = OperatorGroup()
         for source in node.all_input_nodes:
             if source.name in self._loose:
                 group.take(self._loose[source.name])
             elif (name := self._own_name(source)) is not None and name not in group.inputs:
                 group.inputs.append(name)
         group.nodes.append(node)
+        group.reason = group.reason or reason
         if not group.inputs or not self._can_travel(node.meta["val"]):
             self._loose[node.name] = group
             return
@@ -186,6 +187,9 @@ class GraphBuilder:
 
     def finish(self) -> tuple[NetworkGraph, dict[str, LayerParameters]]:
         """Return the graph, activations fused, and its layers' folded parameters."""
+        read = drop_unread(list(self._nodes.values()), self._output)
+        self._nodes = {node.name: node for node in read}
+        self._groups = {name: self._groups[name] for name in self._groups if name in self._nodes}
         join_lookups(self._nodes, self._groups, self._exported, self._output)
         self._keep_output_in_float()
         join_islands(self._nodes, self._groups, self._exported, self._output)

@@ -26,7 +26,8 @@ class OperatorGroup:
         self.nodes += [node for node in other.nodes if node not in self.nodes]
         if inputs:
             self.inputs += [name for name in other.inputs if name not in self.inputs]
-        self.reason = self.reason or other.reason
+        if other.inputs:  # and is no constant
+            self.reason = self.reason or other.reason
 
     @property
     def operators(self) -> tuple[str, ...]:
