@@ -166,7 +166,7 @@ def _command(options: RunOptions) -> None:
 def _search(config: RunConfig, past: Resumed, places: Places) -> None:
     started = time.monotonic()
     folder, progress = places.folder, places.progress
-    setup = set_up_network(config, progress)
+    setup = set_up_network(config, progress, places.device)
     for note in setup.task.notes:
         _say(note)
     _logger.info("float network and calibration: %.1f s", time.monotonic() - started)

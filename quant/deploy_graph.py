@@ -16,7 +16,8 @@ WIDE_MIN, WIDE_MAX = -32768, 32767
 TABLE_SIZE = 256
 """Entries of a lookup's table: one for each 8-bit code."""
 
-Dtype = Literal["uint8", "int16", "float32"]
+Dtype = Literal["uint8", "int16", "float32", "bool", "int8", "int32", "int64", "float64"]
+"""Codes and floats; those after the first three only between the functions of a float island."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +35,9 @@ class DeployTensor:
     """What one code is worth: real value = `scale * (code - zero_point)`. No operator needs it, as
     the multipliers are made of it; other formats of a network do."""
     zero_point: int = 0
+    batched: bool = True
+    """False between the functions of a float island, whose tensors have any shape: the batch is in
+    it already, wherever it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from quant.capture.float_operators import as_images, layer_value, plain_value
 from quant.capture.graph import TRANSPARENT, WIDE_READERS, LayerParameters, NetworkGraph, Node
 from quant.capture.lookup import LOOKUP_BITS
 from quant.deploy_graph import WIDE_MAX, WIDE_MIN
-from quant.errors import AllocationError
+from quant.errors import AllocationError, CaptureError
 from quant.layers import INPUT_BITS, LayerSpec
 from quant.quantizer import (
     WIDTHS,
@@ -148,10 +148,19 @@ class QuantizedNetwork(nn.Module):
         Args:
             images: float32 `[N, C, H, W]`, a few hundred training images; kept for widths that
                 are initialised again later.
+
+        Raises:
+            CaptureError: an operator makes values of them that are no numbers.
         """
         self.keep_calibration_images(images)
         self.calibrated.fill_(True)
         values = self._float_values(images)
+        for node in self.graph.nodes:
+            if not values[node.name].isfinite().all():
+                raise CaptureError(
+                    f"expected finite numbers everywhere in the network, found NaN or infinity in "
+                    f"what {node.layer or node.name} makes of the calibration images"
+                )
         for position, stream in enumerate(self._streams):
             members = [n for n, s in self.graph.stream_of.items() if s == stream]
             self.stream_scales[position] = wide_scale([values[name] for name in members])

@@ -102,7 +102,7 @@ def _do_seed(plan: Plan, config: RunConfig, folder: CompareFolder, place: Workpl
     jobs = [job for job in plan.jobs if job.seed == config.seed and job not in rows]
     if not jobs and any(seed == config.seed for _, seed in references):
         return
-    setup = set_up_network(config, place.progress)
+    setup = set_up_network(config, place.progress, place.device)
     task = setup.task
     folder.write_json("split.json", {"test_images": len(task.test), "chance": guess_quality(setup)})
     times = folder.keep("times.json", SharedTimes, lambda: _measure_times(setup, place))

@@ -10,7 +10,9 @@ from env.tasks import Split, Task, float_module, load_task
 from env.tasks.objective.check import check_objective
 from env.tasks.task import HELD_OUT
 from experiments.settings.run_config import RunConfig
+from experiments.stages.buildable import check_buildable
 from experiments.terminal.progress import LiveProgress
+from hardware.device import Device
 from hardware.measuring.lock import training_lock
 from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork, prepare
@@ -80,15 +82,26 @@ class NetworkSetup:
         return sorted({*self.config.env.bit_choices, MAX_BITS})
 
 
-def set_up_network(config: RunConfig, progress: LiveProgress) -> NetworkSetup:
+def set_up_network(
+    config: RunConfig, progress: LiveProgress, device: Device | None = None
+) -> NetworkSetup:
     """Load the task, train the float network where no checkpoint is kept, and calibrate.
+
+    Args:
+        config: Names the task and its network.
+        progress: Shows the training.
+        device: What the network will be compiled for; asked first whether it can be.
 
     Raises:
         DataError: the float checkpoint is damaged.
         BitAllocError: loss or metric do not fit the network and the labels.
+        CaptureError: the network cannot be captured.
+        BuildError: the network cannot be compiled for the device.
     """
     task = load_task(config.task)
     check_objective(task, config.task.ignore_label)
+    if device is not None:
+        check_buildable(task, device)
     with training_lock():
         module = float_module(
             task,

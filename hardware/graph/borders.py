@@ -40,6 +40,8 @@ def border_code(graph: DeployGraph, tensor: str) -> int:
 
 def stored_shape(tensor: DeployTensor, batch: int) -> tuple[int, ...]:
     """Return the shape of a tensor with its border, batch first."""
+    if not tensor.batched:
+        return tensor.shape
     if len(tensor.shape) != 3:
         return (batch, *tensor.shape)
     height, width, channels = tensor.shape

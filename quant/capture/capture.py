@@ -1,11 +1,9 @@
 """Capture: a user's module becomes a NetworkGraph, through torch.export."""
 
-import copy
-from typing import Any
-
 import torch
 from torch import nn
 
+from quant.capture.export import export_module
 from quant.capture.graph import LayerParameters, NetworkGraph
 from quant.capture.graph_builder import GraphBuilder
 from quant.capture.operators import add_operator
@@ -29,7 +27,7 @@ def capture(
         CaptureError: the module cannot be exported, has several inputs or outputs, or has no layer
             that can be quantized.
     """
-    program = _export(module, example)
+    program = export_module(module, example)
     builder = GraphBuilder(program)
     for node in program.graph.nodes:
         if node.op == "placeholder":
@@ -42,24 +40,3 @@ def capture(
         elif node.op == "output":
             builder.set_output(node)
     return builder.finish()
-
-
-def _export(module: nn.Module, example: torch.Tensor) -> Any:
-    if example.ndim not in (2, 3, 4):
-        raise CaptureError(
-            "expected an example input [N, C, H, W], [N, C, L] or [N, F], found "
-            f"{list(example.shape)}"
-        )
-    plain = copy.deepcopy(module).eval()
-    pair = example[:1].repeat(2, *[1] * (example.ndim - 1))  # export specialises a batch of 1
-    try:
-        with torch.no_grad():
-            return torch.export.export(
-                plain, (pair,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
-            )
-    except Exception as error:
-        first = next((line for line in str(error).splitlines() if line.strip()), repr(error))
-        raise CaptureError(
-            f"{type(module).__name__} cannot be captured by torch.export: {first.strip()}",
-            "the forward pass must take one tensor and must not branch on values",
-        ) from error

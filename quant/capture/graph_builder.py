@@ -8,7 +8,8 @@ import torch
 from torch import fx, nn
 
 from quant.capture.batch_norm import fold_batch_norm
-from quant.capture.float_island import FloatIsland, island_module
+from quant.capture.exported import argument, is_fixed, shape_of, where
+from quant.capture.float_island import FloatIsland
 from quant.capture.graph import (
     LayerParameters,
     NetworkGraph,
@@ -17,6 +18,7 @@ from quant.capture.graph import (
     quantized_tensors,
 )
 from quant.capture.graph_passes import check_nodes, drop_unread, fold_pads, fuse_clips
+from quant.capture.island_module import island_module
 from quant.capture.lookup import CapturedLookup, is_pointwise
 from quant.capture.operator_groups import OperatorGroup, join_islands, join_lookups
 from quant.errors import CaptureError
@@ -39,6 +41,7 @@ class GraphBuilder:
             **signature.inputs_to_lifted_tensor_constants,
         }
         self._inputs = set(signature.user_inputs)
+        self._order = {node: place for place, node in enumerate(program.graph.nodes)}
         self._nodes: dict[str, Node] = {}
         self._parameters: dict[str, LayerParameters] = {}
         self._geometry: dict[str, dict[str, Any]] = {}
@@ -46,6 +49,7 @@ class GraphBuilder:
         self._exported: dict[str, fx.Node] = {}
         self._loose: dict[str, OperatorGroup] = {}
         self._groups: dict[str, OperatorGroup] = {}
+        self._batch = ""
         self._output = ""
 
     def add_placeholder(self, node: fx.Node) -> None:
@@ -54,6 +58,7 @@ class GraphBuilder:
             return
         if self._nodes:
             raise CaptureError(f"expected a network with one input, found a second, {node.name!r}")
+        self._batch = str(node.meta["val"].shape[0])
         self._add(Node(name=node.name, kind="input", inputs=(), shape=shape_of(node)))
 
     def add_node(
@@ -66,24 +71,21 @@ class GraphBuilder:
             Node(name=node.name, kind=kind, inputs=inputs, shape=shape_of(node), **attributes)
         )
 
-    def add_loose(self, node: fx.Node) -> None:
-        """Keep what is no float tensor of the network, for the float island that needs it."""
-        self._loose[node.name] = OperatorGroup(nodes=[node])
-
     def add_float(self, node: fx.Node, reason: str) -> None:
         """Add an operator without an integer form of its own: a lookup, or else a float island.
 
         What it makes may be a mask, a tuple, or a tensor of a shape that cannot travel as codes;
         then it becomes a part of each island that needs it.
         """
-        group = OperatorGroup(reason=reason)
+        group = OperatorGroup()
         for source in node.all_input_nodes:
             if source.name in self._loose:
                 group.take(self._loose[source.name])
             elif (name := self._own_name(source)) is not None and name not in group.inputs:
                 group.inputs.append(name)
         group.nodes.append(node)
-        if not group.inputs or not _can_travel(node.meta.get("val")):
+        group.reason = group.reason or reason
+        if not group.inputs or not self._can_travel(node.meta["val"]):
             self._loose[node.name] = group
             return
         self._groups[node.name] = group
@@ -185,9 +187,12 @@ class GraphBuilder:
 
     def finish(self) -> tuple[NetworkGraph, dict[str, LayerParameters]]:
         """Return the graph, activations fused, and its layers' folded parameters."""
+        read = drop_unread(list(self._nodes.values()), self._output)
+        self._nodes = {node.name: node for node in read}
+        self._groups = {name: self._groups[name] for name in self._groups if name in self._nodes}
         join_lookups(self._nodes, self._groups, self._exported, self._output)
         self._keep_output_in_float()
-        join_islands(self._nodes, self._groups, self._output)
+        join_islands(self._nodes, self._groups, self._exported, self._output)
         fused, output = fuse_clips(list(self._nodes.values()), self._output)
         nodes, folded = fold_pads(drop_unread(fused, output))
         for layer, added in folded.items():
@@ -218,6 +223,13 @@ class GraphBuilder:
         group.reason = f"the network's output is not quantized: {where(group.nodes[-1])}"
         self._nodes[node.name] = replace(node, kind="island")
 
+    def _can_travel(self, value: Any) -> bool:
+        """Whether a value is a batch of images, sequences or vectors of floats."""
+        if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
+            return False
+        batch, *sizes = value.shape if value.ndim else (1,)
+        return len(sizes) in (1, 2, 3) and all(map(is_fixed, sizes)) and str(batch) == self._batch
+
     def _is_number(self, node: fx.Node) -> bool:
         """Whether an exported node is a parameter or constant of one value."""
         value = self._state.get(self._state_names.get(node.name, ""))
@@ -238,7 +250,7 @@ class GraphBuilder:
 
     def _module(self, group: OperatorGroup) -> nn.Module:
         return island_module(
-            group.nodes,
+            sorted(group.nodes, key=self._order.__getitem__),
             group.inputs,
             lambda node: self._same_as.get(node.name, node.name),
             {placeholder: self._state[entry] for placeholder, entry in self._state_names.items()},
@@ -274,35 +286,3 @@ class GraphBuilder:
                 )
             )
         return tuple(specs)
-
-
-def _can_travel(value: Any) -> bool:
-    """Whether a value is a batch of images, sequences or vectors of floats."""
-    if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
-        return False
-    return value.ndim in (2, 3, 4) and not isinstance(value.shape[0], int)
-
-
-def argument(node: fx.Node, position: int, default: Any = None) -> Any:
-    """Return a positional argument of an exported node, or the operator's default."""
-    return node.args[position] if len(node.args) > position else default
-
-
-def shape_of(node: Any) -> tuple[int, ...]:
-    """Return the shape of an exported node's value, without the batch.
-
-    A sequence `[N, C, L]` is an image of one row, `(C, 1, L)`.
-    """
-    shape = tuple(int(size) for size in node.meta["val"].shape[1:])
-    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
-
-
-def where(node: fx.Node) -> str:
-    """Return the module and the user's source line behind an exported node."""
-    stack = node.meta.get("nn_module_stack") or {}
-    path, kind = next(reversed(list(stack.values())), ("", ""))
-    kind = getattr(kind, "__name__", str(kind)).rpartition(".")[2]
-    module = f"module {path or 'the network itself'} ({kind})" if kind else f"node {node.name}"
-    lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines()]
-    places = [line for line in lines if line.startswith("File ") and "/torch/" not in line]
-    return f"{module}, {places[-1]}" if places else module

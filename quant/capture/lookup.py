@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import fx, nn
 
-from quant.capture.float_island import operator_name
+from quant.capture.exported import operator_name
 from quant.deploy_graph import TABLE_SIZE
 
 LOOKUP_BITS = 8

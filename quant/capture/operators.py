@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import fx
 
+from quant.capture.exported import argument, shape_of, where
 from quant.capture.graph import Clip, Padding, Window
-from quant.capture.graph_builder import GraphBuilder, argument, shape_of, where
+from quant.capture.graph_builder import GraphBuilder
+from quant.capture.island_module import is_number
 from quant.errors import CaptureError
 
 _aten = torch.ops.aten
@@ -21,13 +23,10 @@ def add_operator(builder: GraphBuilder, node: fx.Node) -> None:
     Raises:
         CaptureError: the operator, or these arguments of it, have no integer form.
     """
-    if node.target in (_aten.sym_size.int, operator.mul, operator.getitem):
-        # Arithmetic on the batch size, seen again in the shape of the view that uses it, or a part
-        # of a tuple.
-        if node.target is operator.getitem:
-            raise CaptureError(f"a part of a tuple has no integer form: {where(node)}")
-        builder.add_loose(node)
-        return
+    if is_number(node) or node.meta.get("val") is None:
+        return  # the batch's size, made again where it is needed; or a check of types and sizes
+    if node.target is operator.getitem:
+        raise CaptureError(f"a part of a tuple has no integer form: {where(node)}")
     handler = _HANDLERS.get(node.target)
     if handler is None:
         raise CaptureError(f"the operator {node.target} has no integer form: {where(node)}")
@@ -91,7 +90,7 @@ def _clip(builder: GraphBuilder, node: fx.Node, low: Any, high: Any) -> None:
 
 def _add(builder: GraphBuilder, node: fx.Node) -> None:
     first, second = node.args[:2]
-    if not isinstance(first, fx.Node) or not isinstance(second, fx.Node) or node.kwargs:
+    if not _are_tensors(first, second) or node.kwargs:
         raise CaptureError(f"only the sum of two tensors is supported: {where(node)}")
     if shape_of(first) != shape_of(second):
         raise CaptureError(f"the sum of two shapes (broadcasting) is not supported: {where(node)}")
@@ -100,7 +99,7 @@ def _add(builder: GraphBuilder, node: fx.Node) -> None:
 
 def _multiply(builder: GraphBuilder, node: fx.Node) -> None:
     first, second = node.args[:2]
-    if not isinstance(first, fx.Node) or not isinstance(second, fx.Node):
+    if not _are_tensors(first, second):
         raise CaptureError(f"only the product of two tensors is supported: {where(node)}")
     shapes, result = (shape_of(first), shape_of(second)), shape_of(node)
     per_channel = (result[0], *(1 for _ in result[1:]))
@@ -216,6 +215,11 @@ def _refuse_pooling(node: fx.Node, refused: bool) -> None:
             f"pooling with ceil_mode, dilation, a divisor or uncounted padding is not supported: "
             f"{where(node)}"
         )
+
+
+def _are_tensors(*values: Any) -> bool:
+    """Whether arguments are computed tensors, and no numbers."""
+    return all(isinstance(value, fx.Node) and not is_number(value) for value in values)
 
 
 def _row(value: Any) -> tuple[int, int]:

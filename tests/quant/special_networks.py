@@ -83,6 +83,62 @@ def _padding(net: Function, x: torch.Tensor) -> torch.Tensor:
     return functional.pad(y, (2, 1, 0, 1))  # of wide codes
 
 
+class Attention(nn.Module):
+    """A transformer's layer over the pixels as tokens, with a learned position."""
+
+    def __init__(self, *, from_scratch: bool) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, 2, 12, 0.1, "gelu", batch_first=True)
+        self.first = nn.Parameter(torch.zeros(1, 1, 8))
+        self.queries, self.mixed = nn.Linear(8, 24), nn.Linear(8, 8)
+        self.from_scratch = from_scratch
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return images of the same shape, less their last token, for one that is learned."""
+        n, c, h, w = x.shape
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = torch.cat((self.first.expand(n, -1, -1), tokens[:, :-1]), 1)
+        tokens = self.scratch(tokens) if self.from_scratch else self.layer(tokens)
+        images: torch.Tensor = tokens.transpose(1, 2).reshape(n, c, h, w)
+        return images
+
+    def scratch(self, x: torch.Tensor) -> torch.Tensor:
+        """Attend as timm's networks do: three matrices in one, five sizes, products by hand."""
+        n, t, c = x.shape
+        q, k, v = self.queries(x).reshape(n, t, 3, 2, c // 2).permute(2, 0, 3, 1, 4).unbind(0)
+        weights = (q @ k.transpose(-2, -1) * c**-0.5).softmax(-1)
+        mixed: torch.Tensor = self.mixed((weights @ v).transpose(1, 2).reshape(n, t, c))
+        return x + mixed
+
+
+class Positions(nn.Module):
+    """Adds to each column of an image an embedding of its place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(IMAGE[2], 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return images of the same shape."""
+        places: torch.Tensor = self.table(torch.arange(x.shape[3]))
+        moved: torch.Tensor = x + places.t()[None, :, None, :]
+        return moved
+
+
+class Recurrent(nn.Module):
+    """A recurrent network over a sequence; its last state, or what it makes at each step."""
+
+    def __init__(self, network: nn.RNNBase, *, state: bool = False) -> None:
+        super().__init__()
+        self.network, self.state = network, state
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return `[N, C, L]`, or `[N, C, 1]`."""
+        made, state = self.network(x.permute(0, 2, 1))
+        hidden: torch.Tensor = state[0] if isinstance(state, tuple) else state
+        return hidden[-1].unsqueeze(2) if self.state else made.permute(0, 2, 1)
+
+
 SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = {
     "residual": (lambda: SpecialNet(Function(lambda n, x: torch.relu(n.first(x) + x))), ()),
     "dense": (
@@ -162,7 +218,7 @@ SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = 
     ),
     "batch norm first": (
         lambda: SpecialNet(nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3))),
-        ("batch_norm",),
+        ("batch_norm", "relu"),
     ),
     "three islands": (
         lambda: SpecialNet(
@@ -180,6 +236,45 @@ SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = 
             )
         ),
         ("tanh", "tanh"),
+    ),
+    "transformer layer": (
+        lambda: SpecialNet(Attention(from_scratch=False)),
+        (
+            *("layer_norm", "linear", "scaled_dot_product_attention", "linear", "add"),
+            *("linear", "gelu", "linear", "add", "layer_norm"),
+        ),
+    ),
+    "attention": (
+        lambda: SpecialNet(Attention(from_scratch=True)),
+        ("linear", "matmul", "mul", "softmax", "matmul", "linear", "add"),
+    ),
+    "gru": (lambda: SpecialNet(Recurrent(nn.GRU(8, 8, batch_first=True)), sequence=True), ("gru",)),
+    "lstm": (
+        lambda: SpecialNet(
+            Recurrent(nn.LSTM(8, 8, 2, batch_first=True, bidirectional=True), state=True),
+            sequence=True,
+        ),
+        ("lstm",),
+    ),
+    "rnn": (
+        lambda: SpecialNet(
+            Recurrent(nn.RNN(8, 8, nonlinearity="relu", batch_first=True)), sequence=True
+        ),
+        ("rnn_relu",),
+    ),
+    "volumes": (
+        lambda: SpecialNet(
+            nn.Sequential(
+                *(nn.Unflatten(1, (2, 4)), nn.Conv3d(2, 3, 3, padding=1), nn.BatchNorm3d(3)),
+                *(nn.ReLU(), nn.MaxPool3d(2), nn.Flatten(1, 2)),
+            ),
+            6,
+        ),
+        ("conv3d", "batch_norm", "relu", "max_pool3d"),
+    ),
+    "embedded positions": (
+        lambda: SpecialNet(Positions()),
+        ("arange", "embedding", "add"),
     ),
 }
 """What makes each network, and the operators that must stay in float, without moves of data."""

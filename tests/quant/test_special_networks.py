@@ -24,7 +24,11 @@ from tests.quant.special_networks import SPECIAL_NETWORKS
 
 Case = tuple[Any, tuple[str, ...]]
 """A network with islands, and the operators that stay in them."""
-MOVES = {"split", "chunk", "getitem", "sub", "mean"}
+MOVES = {
+    *("cat", "chunk", "contiguous", "expand", "flatten", "getitem", "mean", "permute", "reshape"),
+    *("select", "slice", "split", "squeeze", "sub", "t", "transpose", "unbind", "unflatten"),
+    *("unsqueeze", "view", "zeros"),
+}
 
 
 @pytest.fixture(params=list(SPECIAL_NETWORKS))

@@ -12,7 +12,7 @@ two functions:
 import hashlib
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,8 @@ from hardware.errors import BuildError
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.context import PlanContext
-from quant.deploy_graph import DeployGraph, DeployOp, DeployTensor, FloatCall, RunIsland
+from hardware.kernels.planning.import_island import import_island
+from quant.deploy_graph import DeployGraph, DeployOp, DeployTensor, Dtype, FloatCall, RunIsland
 
 _PASSES = (
     relax.transform.LegalizeOps,
@@ -33,6 +34,7 @@ _PASSES = (
     relax.transform.FuseTIR,
     relax.transform.DeadCodeElimination,
 )
+_CALL_TIR = tvm.ir.Op.get("relax.call_tir")
 _KEPT_ISLANDS = 64
 """Lowered islands that a process remembers: candidates differ in bits, not in their islands."""
 
@@ -46,13 +48,14 @@ class _Call:
     constants: tuple[npt.NDArray[Any], ...]
     order: tuple[int, ...]
     shape: tuple[int, ...]
+    dtype: Dtype
 
 
 def with_islands(graph: DeployGraph, batch: int, target: KernelTarget) -> DeployGraph:
     """Return the graph with the compiled functions of its float islands in their place.
 
     Raises:
-        BuildError: TVM cannot import an island, or it keeps other tensors than batches of floats.
+        BuildError: TVM cannot compile an island.
     """
     if not any(isinstance(op, RunIsland) for op in graph.ops):
         return graph
@@ -70,7 +73,7 @@ def with_islands(graph: DeployGraph, batch: int, target: KernelTarget) -> Deploy
             names.append(op.output if last else f"{op.name}/float{index}")
             if not last:
                 tensors[names[-1]] = DeployTensor(
-                    name=names[-1], shape=call.shape[1:], dtype="float32"
+                    name=names[-1], shape=call.shape, dtype=call.dtype, batched=False
                 )
             ops.append(
                 FloatCall(
@@ -121,21 +124,18 @@ def _lower(
     island: _Module, shapes: tuple[tuple[int, ...], ...], target: KernelTarget
 ) -> tuple[_Call, ...]:
     try:
-        from tvm.relax.frontend.torch import from_exported_program
-
-        from quant.capture.float_island import export_island
-
-        program = export_island(island.module, shapes)
-        module = from_exported_program(program, unwrap_unit_return_tuple=True)
+        module = import_island(island.name, island.module, shapes)
         with target.tvm_target():
             module = tvm.transform.Sequential([make() for make in _PASSES])(module)
-    except Exception as error:  # the importer raises nearly anything
+    except BuildError:
+        raise
+    except Exception as error:  # TVM's passes raise nearly anything
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise BuildError(f"TVM cannot compile the float island {island.name}: {reason}") from error
-    return _calls(island.name, module, shapes[0][0])
+    return _calls(island.name, module)
 
 
-def _calls(name: str, module: Any, batch: int) -> tuple[_Call, ...]:
+def _calls(name: str, module: Any) -> tuple[_Call, ...]:
     main = module["main"]
     numbers = {parameter: number for number, parameter in enumerate(main.params)}
     calls: list[_Call] = []
@@ -145,16 +145,20 @@ def _calls(name: str, module: Any, batch: int) -> tuple[_Call, ...]:
             if isinstance(value, relax.Var) and value in numbers:
                 numbers[binding.var] = numbers[value]
                 continue
-            if not isinstance(value, relax.Call) or value.op.name != "relax.call_tir":
-                raise BuildError(f"the float island {name} keeps {type(value).__name__} in Relax")
+            called = getattr(value, "op", None)
+            if called != _CALL_TIR:
+                raise BuildError(
+                    f"TVM cannot compile the float island {name} into kernels: it calls "
+                    f"{getattr(value, 'args', [called or type(value).__name__])[0]}"
+                )
             numbers[binding.var] = len(main.params) + len(calls)
-            calls.append(_call(name, module, value, numbers, batch))
+            calls.append(_call(name, module, value, numbers))
     if numbers.get(main.body.body) != len(main.params) + len(calls) - 1:
         raise BuildError(f"the float island {name} computes nothing that it returns")
     return tuple(calls)
 
 
-def _call(name: str, module: Any, value: Any, numbers: Any, batch: int) -> _Call:
+def _call(name: str, module: Any, value: Any, numbers: Any) -> _Call:
     reads: list[int] = []
     constants: list[npt.NDArray[Any]] = []
     places: list[tuple[int, int]] = []
@@ -168,16 +172,21 @@ def _call(name: str, module: Any, value: Any, numbers: Any, batch: int) -> _Call
         else:
             raise BuildError(f"the float island {name} has an argument that is no tensor")
     (made,) = value.ty_args
-    shape = tuple(int(size) for size in made.shape.values)
-    if str(made.dtype) != "float32" or not shape or shape[0] != batch:
+    shape, dtype = tuple(int(size) for size in made.shape.values), str(made.dtype)
+    function = module[value.args[0]]
+    written = tuple(int(size) for size in function.params[-1].shape)
+    if written != shape:
         raise BuildError(
-            f"the float island {name} keeps a tensor {shape} of {made.dtype} between its "
-            "functions, and only batches of float32 can be kept"
+            f"TVM cannot compile the float island {name}: its {value.args[0].name_hint} makes "
+            f"{list(written)} where {list(shape)} is expected"
         )
+    if dtype not in get_args(Dtype):
+        raise BuildError(f"the float island {name} keeps numbers of type {dtype}")
     return _Call(
-        code=tvm.ir.save_json(module[value.args[0]]),
+        code=tvm.ir.save_json(function),
         reads=tuple(reads),
         constants=tuple(constants),
         order=tuple(index + len(reads) * kind for kind, index in places),
         shape=shape,
+        dtype=cast(Dtype, dtype),
     )

@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+
 from hardware.graph.borders import border_code, stored_shape
 from hardware.graph.program_steps import Step
 from quant.deploy_graph import DeployGraph, DeployTensor, Flatten
-
-_ITEM_BYTES = {"uint8": 1, "int16": 2, "float32": 4}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,4 +101,4 @@ class _Pool:
 
 def tensor_bytes(tensor: DeployTensor, batch: int) -> int:
     """Return the bytes of one tensor, with its border, at a batch size."""
-    return prod(stored_shape(tensor, batch)) * _ITEM_BYTES[tensor.dtype]
+    return prod(stored_shape(tensor, batch)) * np.dtype(tensor.dtype).itemsize

@@ -179,12 +179,6 @@ def with_nan() -> nn.Module:
     return module
 
 
-def untracked() -> nn.Module:
-    module = base()
-    module[1] = nn.BatchNorm2d(4, track_running_stats=False)
-    return module
-
-
 def on_meta() -> nn.Module:
     with torch.device("meta"):
         return base()
@@ -208,7 +202,6 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "traced": (lambda: torch.jit.trace(base().eval(), IMAGES[:2]), "TorchScript program"),
     "without values": (on_meta, "without values, on the meta device"),
     "NaN": (with_nan, "NaN or infinity in 7.bias"),
-    "batch statistics": (untracked, "depends on the other inputs of its batch"),
     "a forgotten dropout": (
         lambda: Whole(lambda x: functional.dropout(x, 0.5)),
         "something else of the same inputs each time",
