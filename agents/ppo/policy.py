@@ -10,7 +10,6 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from agents.ppo.config import PPOConfig
 from env.bit_allocation import BitAllocationEnv
-from env.decisions.decisions import allocation_of
 from quant.allocation import Allocation
 
 
@@ -105,7 +104,7 @@ def policy_choice(model: Any, env: BitAllocationEnv, *, deterministic: bool = Tr
     while True:
         masks = env.action_masks()
         action, _ = model.predict(observation, action_masks=masks, deterministic=deterministic)
-        bits.append(env.bit_choices[int(action)])
+        bits.append(env.space.widths[int(action)])
         if len(bits) == len(env.decisions):
-            return allocation_of(env.layers, bits)
+            return env.space.allocation(bits)
         observation, *_ = env.step(action)

@@ -6,12 +6,13 @@ from functools import partial
 import torch
 from torch import nn
 
+from env.decisions.decisions import DecisionSpace
+from env.decisions.space import decision_space
 from env.tasks import Split, Task, float_module, load_task
 from env.tasks.task import HELD_OUT
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.progress import LiveProgress
 from hardware.measuring.lock import training_lock
-from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork, prepare
 from quant.retraining.accuracy import ImageScores, score_images
 from quant.retraining.finetune_config import FinetuneConfig
@@ -64,9 +65,19 @@ class NetworkSetup:
         return task.search_origin
 
     @property
+    def space(self) -> DecisionSpace:
+        """What may be decided of the network.
+
+        Raises:
+            LayerRuleError: a rule of the configuration does not fit the network.
+        """
+        env = self.config.env
+        return decision_space(self.network.layers, env.bit_choices, env.layer_rules)
+
+    @property
     def widths(self) -> list[int]:
-        """Widths that are measured: those that may be chosen, and 8 for the reference."""
-        return sorted({*self.config.env.bit_choices, MAX_BITS})
+        """Widths that are measured: those that may be chosen or are fixed, and 8."""
+        return list(self.space.measured_widths)
 
 
 def set_up_network(config: RunConfig, progress: LiveProgress) -> NetworkSetup:
