@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from quant.errors import AllocationError
-from quant.layers import FLOAT_BITS, INPUT_BITS, MAX_BITS, MIN_BITS, LayerSpec
+from quant.layers import FLOAT_BITS, INPUT_BITS, MAX_BITS, MIN_BITS, LayerSpec, width_name
 from quant.records.json_form import own_form
 
 ALLOCATION_SCHEMA = 1
@@ -33,6 +33,10 @@ class LayerBits:
                 continue
             if not MIN_BITS <= bits <= MAX_BITS:
                 raise AllocationError(f"{name} must be {MIN_BITS} to {MAX_BITS}, found {bits}")
+
+    def __str__(self) -> str:
+        """Return `4/8`, or `float/8`."""
+        return f"{width_name(self.weight_bits)}/{self.activation_bits}"
 
 
 @dataclass(frozen=True, slots=True)

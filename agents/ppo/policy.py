@@ -58,7 +58,7 @@ def make_model(
         "MlpPolicy",
         normalized,
         n_steps=n_steps,
-        batch_size=-(-rollout // config.minibatches),
+        batch_size=_batch_size(rollout, config.minibatches),
         n_epochs=config.epochs,
         learning_rate=lambda left: config.learning_rate * (0.1 + 0.9 * left),
         gamma=1.0,
@@ -70,6 +70,17 @@ def make_model(
         seed=seed,
         device="cpu",
     )
+
+
+def _batch_size(rollout: int, minibatches: int) -> int:
+    """Return the steps of a minibatch, at least two in each: one has no spread to divide by.
+
+    An episode can be a single step, where rules tie everything.
+    """
+    size = max(2, -(-rollout // minibatches))
+    while rollout % size == 1:
+        size += 1
+    return size
 
 
 def train(
