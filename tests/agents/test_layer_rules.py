@@ -107,7 +107,7 @@ def branches() -> QuantizedNetwork:
     return prepare_calibrated(TinyBranchNet().eval(), random_images(32, (3, 10, 12)))
 
 
-@settings(max_examples=4, deadline=None, derandomize=True)
+@settings(max_examples=2, deadline=None, derandomize=True)
 @given(seed=SEEDS)
 def test_methods_keep_rules_and_budget(branches: QuantizedNetwork, seed: int) -> None:
     check_all(seed, branches)
