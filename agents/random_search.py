@@ -5,7 +5,6 @@ import numpy as np
 from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.uniform import evaluate_uniform
 from env.bit_allocation import BitAllocationEnv
-from env.decisions.decisions import allocation_of
 from env.practice.scales import measured_over_predicted
 from quant.allocation import Allocation
 
@@ -19,9 +18,9 @@ def draw_allocation(env: BitAllocationEnv, rng: np.random.Generator) -> Allocati
     bits: list[int] = []
     while True:
         action = rng.choice(np.flatnonzero(env.action_masks()))
-        bits.append(env.bit_choices[int(action)])
+        bits.append(env.space.widths[int(action)])
         if len(bits) == len(env.decisions):
-            return allocation_of(env.layers, bits)
+            return env.space.allocation(bits)
         env.step(action)
 
 

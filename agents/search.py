@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import MEASURED_TOLERANCE, Budget
 from env.decisions.costs import model_bytes
+from env.decisions.decisions import DecisionSpace
 from env.evaluating.accounting import Ledger
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
@@ -37,8 +38,8 @@ class SearchProblem:
     use `prepare`, `train` and `table` and ask for nothing.
     """
 
-    layers: tuple[LayerSpec, ...]
-    bit_choices: tuple[int, ...]
+    space: DecisionSpace
+    """What may be decided, of which layers; every answer is one of its allocations."""
     budget: Budget
     """The resource budget (milliseconds, bytes, millijoules); the evaluation limit is the
     evaluator's."""
@@ -69,6 +70,11 @@ class SearchProblem:
     """Where a method may write TensorBoard events of its own."""
     state_folder: Path | None = None
     """Where a method may keep what it has learnt, for a run that is resumed."""
+
+    @property
+    def layers(self) -> tuple[LayerSpec, ...]:
+        """The network's layers, in execution order."""
+        return self.space.layers
 
     def seen(self) -> dict[Allocation, Evaluation]:
         """Return the latest evaluation of each allocation that was evaluated, in order."""
@@ -122,11 +128,15 @@ class Method:
 
 
 def rank_candidates(problem: SearchProblem) -> SearchResult:
-    """Return what was evaluated inside the budget, best first."""
+    """Return what was evaluated inside the budget, best first.
+
+    The reference is passed over where the user's rules leave some layer other widths.
+    """
     inside = [
         evaluation
         for evaluation in problem.evaluator.evaluations
         if problem.budget.admits(evaluation, tolerance=MEASURED_TOLERANCE)
+        and problem.space.admits(evaluation.allocation)
     ]
     ordered = rank(inside, problem.reference, problem.reward)
     return SearchResult(candidates=tuple(evaluation.allocation for evaluation in ordered))

@@ -1,4 +1,4 @@
-"""Uniform allocations: every layer at the same bits."""
+"""Uniform allocations: every layer at the same bits, as far as the user's rules leave them."""
 
 from agents.search import SearchProblem, SearchResult, rank_candidates
 from env.decisions.budget import MEASURED_TOLERANCE
@@ -11,12 +11,9 @@ def uniform_inside(problem: SearchProblem) -> list[Allocation]:
 
     Those that miss it by no more than the tolerance of measured times are kept: measuring decides.
     """
-    allocations = [
-        Allocation.uniform(problem.layers, bits) for bits in sorted(problem.bit_choices)[::-1]
-    ]
     return [
         allocation
-        for allocation in allocations
+        for allocation in problem.space.uniforms().values()
         if problem.budget.allows(
             latency_ms=problem.table.predict_ms(allocation),
             model_bytes=problem.bytes_of(allocation),

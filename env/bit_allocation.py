@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from env.decisions.bit_table import bit_table
 from env.decisions.budget import Budget
 from env.decisions.costs import cost_table, limits_of
-from env.decisions.decisions import allocation_of, decision_sequence
+from env.decisions.decisions import DecisionSpace
 from env.decisions.masks import BudgetMask, MaskState, Outlook
 from env.errors import ActionError, BudgetError
 from env.evaluating.evaluation import Evaluation
@@ -21,7 +20,7 @@ from env.practice.scales import Scales
 from env.sensitivity.sensitivities import Sensitivities
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
-from quant.layers import INPUT_BITS, LayerSpec
+from quant.layers import INPUT_BITS, width_name
 
 
 class Evaluates(Protocol):
@@ -37,14 +36,16 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
     ## Description
     An episode walks the layers of one network in execution order. Each step fixes one number: a
     layer's weight bits, then the bits of the tensor it reads. Tensors that several layers read are
-    decided once, at the first of them; the network's input has 8 bits and is never decided. The
+    decided once, at the first of them; the network's input has 8 bits and is never decided. What
+    the space has tied is decided once, at the first of it, and what it has fixed is no step. The
     finished Allocation goes to the evaluator, which retrains, compiles and measures it (or
     predicts that, in practice).
 
     ## Action Space
-    `Discrete(len(bit_choices))`: the index of a bit-width. `action_masks()` tells which of them
-    leave a completion inside the budget; any other raises `ActionError`. The budget is therefore
-    kept by construction, as far as the layer table tells the time.
+    `Discrete(len(space.widths))`: the index of a bit-width. `action_masks()` tells which of them
+    are in the decision's menu and leave a completion inside the budget; any other raises
+    `ActionError`. The budget is therefore kept by construction, as far as the layer table tells
+    the time.
 
     ## Observation Space
     `Box(-1, 1, float32)`; `observer.names` names every number: facts of the layer, which of its
@@ -77,8 +78,7 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
     def __init__(
         self,
         *,
-        layers: Sequence[LayerSpec],
-        bit_choices: Sequence[int],
+        space: DecisionSpace,
         budget: Budget,
         evaluator: Evaluates,
         table: LayerTable,
@@ -90,8 +90,7 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         """Prepare the masks and observations.
 
         Args:
-            layers: The network's layers, in execution order.
-            bit_choices: Widths that may be chosen, in increasing order.
+            space: What may be decided, of which layers.
             budget: What the allocation may use.
             evaluator: Called once at the end of every episode; may be replaced between episodes.
             table: Measured microseconds of every layer at every pair of choices and at 8 bits.
@@ -103,19 +102,18 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         Raises:
             BudgetError: no allocation meets the budget.
         """
-        self.layers = tuple(layers)
-        self.bit_choices = tuple(bit_choices)
-        self.decisions = decision_sequence(layers)
+        self.space = space
+        self.decisions = space.decisions
         self.evaluator = evaluator
         self.table = table
         self.sensitivities = sensitivities
         self.reference = reference
         self.reward_config = reward_config or RewardConfig()
         self.render_mode = render_mode
-        self.observer = Observer(layers, bit_choices, table, sensitivities)
+        self.observer = Observer(space, table, sensitivities)
         self.observation_space = self.observer.space
-        self.action_space = spaces.Discrete(len(self.bit_choices))
-        self._costs = cost_table(layers, table, bit_choices)
+        self.action_space = spaces.Discrete(len(space.widths))
+        self._costs = cost_table(space, table)
         self._bits: list[int] = []
         self._state: MaskState
         self._outlook: Outlook | None
@@ -153,30 +151,30 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         if self._outlook is None:
             raise ActionError("the episode is over", "call reset() before step()")
         index = int(action)
-        if not 0 <= index < len(self.bit_choices) or not self._outlook.legal[index]:
+        if not 0 <= index < len(self.space.widths) or not self._outlook.legal[index]:
             raise self._refusal(index)
-        bits = self.bit_choices[index]
+        bits = self.space.widths[index]
         self._state = self._mask.advance(self._state, bits)
         self._bits.append(bits)
         if len(self._bits) < len(self.decisions):
             self._outlook = self._mask.outlook(self._state)
             return self._observation(), 0.0, False, False, self._info(None, None)
         self._outlook = None
-        evaluation = self.evaluator.evaluate([allocation_of(self.layers, self._bits)])[0]
+        evaluation = self.evaluator.evaluate([self.space.allocation(self._bits)])[0]
         total, terms = reward(evaluation, self.reference, self.reward_config)
         return self._observation(), float(total), True, False, self._info(evaluation, terms)
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
-        """Return which actions are legal now, bool `[bit_choices]`; all after the last step."""
+        """Return which actions are legal now, bool `[widths]`; all after the last step."""
         if self._outlook is None:
-            return np.ones(len(self.bit_choices), dtype=np.bool_)
+            return np.ones(len(self.space.widths), dtype=np.bool_)
         return self._outlook.legal.copy()
 
     def render(self) -> str | None:
         """Return the table of bits decided so far as text."""
         if self.render_mode is None:
             return None
-        return bit_table(self.layers, self._bits)
+        return self.space.table(self._bits)
 
     def correct(self, scales: Scales) -> None:
         """Say how measured values compare with the layer table's, from the next episode on.
@@ -198,9 +196,9 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         if not isinstance(budget, Budget):
             raise BudgetError(f"expected a Budget, found {type(budget).__name__}")
         scaled = self._scales.correct(budget)
-        self._mask = BudgetMask(self.layers, self._costs, self.bit_choices, scaled)
+        self._mask = BudgetMask(self.space, self._costs, scaled)
         self._budget = budget
-        all8 = self._costs.total(Allocation.uniform(self.layers, INPUT_BITS))
+        all8 = self._costs.total(Allocation.uniform(self.space.layers, INPUT_BITS))
         smallest = self._mask.outlook(self._mask.start()).smallest
         # For each budgeted resource: the cheapest total and the distance from it to all-8.
         self._spans = {
@@ -249,12 +247,16 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
     def _refusal(self, index: int) -> ActionError:
         assert self._outlook is not None
         decision = self.decisions[len(self._bits)]
-        legal = [bits for bits, ok in zip(self.bit_choices, self._outlook.legal, strict=True) if ok]
-        found = f"action {index}"
-        if 0 <= index < len(self.bit_choices):
-            found += f" ({self.bit_choices[index]} bits)"
+        widths = self.space.widths
+        legal = [width_name(w) for w, ok in zip(widths, self._outlook.legal, strict=True) if ok]
+        found, reason = f"action {index}", "which is none"
+        if 0 <= index < len(widths):
+            found += f" ({width_name(widths[index])} bits)"
+            offered = widths[index] in decision.menu
+            reason = "which is not in its menu"
+            if offered:
+                reason = f"which the budget ({self._budget}) rules out"
         return ActionError(
-            f"expected one of {legal} bits for the {decision.kind}s of {decision.layer}, "
-            f"found {found}, which the budget ({self._budget}) rules out",
+            f"expected one of {', '.join(legal)} bits for {decision}, found {found}, {reason}",
             "use action_masks()",
         )

@@ -11,7 +11,6 @@ from gymnasium import spaces
 
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
-from env.decisions.decisions import bits_of
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
 from env.observation import ObservationVector
@@ -58,9 +57,9 @@ class SettlingEvaluator:
 class ContinuousActions(gym.Env[ObservationVector, npt.NDArray[np.float32]]):
     """A view of `BitAllocationEnv` without masks, for agents that act in real numbers.
 
-    An action in 0..1 is split evenly between the bit choices. Every choice is legal here, so that
-    the evaluator has to settle what the episode ends in; the last step's `info["executed"]` is the
-    episode as it was executed, for the agent to learn from.
+    An action in 0..1 is split evenly between the widths of the decision's menu. Every one of them
+    is legal here, so that the evaluator has to settle what the episode ends in; the last step's
+    `info["executed"]` is the episode as it was executed, for the agent to learn from.
     Source: Wang et al. 2019, "HAQ" (CVPR), section 3.1, for the action and the rounding.
     """
 
@@ -93,29 +92,35 @@ class ContinuousActions(gym.Env[ObservationVector, npt.NDArray[np.float32]]):
     ) -> tuple[ObservationVector, float, bool, bool, dict[str, Any]]:
         """Fix the next bit-width; the last step's info says what was executed."""
         share = float(action[0])
+        menu = self._env.decisions[len(self._actions)].menu
         self._actions.append(share)
-        observation, reward, ended, cut, info = self._env.step(np.int64(self._index(share)))
+        width = menu[_index(share, menu)]
+        observation, reward, ended, cut, info = self._env.step(self._action(width))
         info["executed"] = self._replay(info["evaluation"]) if ended else None
         return observation, reward, ended, cut, info
 
-    def _index(self, share: float) -> int:
-        choices = len(self._env.bit_choices)
-        return min(int(share * choices), choices - 1)
+    def _action(self, width: int) -> np.int64:
+        return np.int64(self._env.space.widths.index(width))
 
     def _replay(self, evaluation: Evaluation) -> Executed:
         """Walk the twin along the bits that were evaluated."""
-        choices = self._env.bit_choices
+        space = self._env.space
         observation, _ = self._twin.reset()
         observations, actions = [observation], []
-        for own, bits in zip(
-            self._actions, bits_of(self._env.decisions, evaluation.allocation), strict=True
+        for own, decision, bits in zip(
+            self._actions, space.decisions, space.bits_of(evaluation.allocation), strict=True
         ):
-            index = choices.index(bits)
-            actions.append(own if self._index(own) == index else (index + 0.5) / len(choices))
-            if len(actions) < len(self._env.decisions):
-                observation, *_ = self._twin.step(np.int64(index))
+            index, count = decision.menu.index(bits), len(decision.menu)
+            same = _index(own, decision.menu) == index
+            actions.append(own if same else (index + 0.5) / count)
+            if len(actions) < len(space.decisions):
+                observation, *_ = self._twin.step(self._action(bits))
             observations.append(observation)
         return Executed(
             observations=np.stack(observations),
             actions=np.array(actions, dtype=np.float32)[:, None],
         )
+
+
+def _index(share: float, menu: Sequence[int]) -> int:
+    return min(int(share * len(menu)), len(menu) - 1)

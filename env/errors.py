@@ -7,6 +7,10 @@ class TaskError(BitAllocError, ValueError):
     """Raised for a task that does not exist or cannot be loaded."""
 
 
+class LayerRuleError(BitAllocError, ValueError):
+    """Raised for a rule of `env.layers` that cannot be read, matches nothing, or contradicts."""
+
+
 class BudgetError(BitAllocError, ValueError):
     """Raised for a budget that no allocation can meet; names the smallest reachable value."""
 

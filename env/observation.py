@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from env.decisions.decisions import Decision, decision_sequence
-from env.sensitivity.sensitivities import Sensitivities
+from env.decisions.decisions import Decision, DecisionSpace, Part
+from env.sensitivity.sensitivities import Sensitivities, decision_rise
 from hardware.layers.table import LayerTable
-from quant.layers import INPUT_BITS, MAX_BITS, LayerSpec
+from quant.layers import INPUT_BITS, MAX_BITS, LayerSpec, width_name
 
 LAST_DECISIONS = 4
 """How many of the latest decisions are shown one by one; older ones only in the means."""
@@ -29,7 +29,7 @@ class _Resource:
         """Keep what tells a layer's value at a pair of bits."""
         self.value = value
         self.all8 = {layer.name: value(layer.name, INPUT_BITS, INPUT_BITS) for layer in layers}
-        self.shares_of: dict[tuple[Decision, int | None], list[float]] = {}
+        self.shares_of: dict[tuple[int, tuple[int, ...]], list[float]] = {}
         self._total = sum(self.all8.values())
 
     def share(self, names: Sequence[str]) -> float:
@@ -42,31 +42,23 @@ class Observer:
 
     def __init__(
         self,
-        layers: Sequence[LayerSpec],
-        bit_choices: Sequence[int],
+        space: DecisionSpace,
         table: LayerTable,
         sensitivities: Sensitivities,
     ) -> None:
         """Compute everything that does not change within an episode."""
-        self._layers = {layer.name: layer for layer in layers}
-        self._choices = tuple(bit_choices)
-        self._decisions = decision_sequence(layers)
-        self._readers: dict[str, list[str]] = {}
-        for layer in layers:
-            self._readers.setdefault(layer.tensor, []).append(layer.name)
-        self._inputs = {layer.tensor for layer in layers if layer.reads_input}
-        self._activation_step = {
-            decision.tensor: step
-            for step, decision in enumerate(self._decisions)
-            if decision.kind == "activation"
-        }
-        self._time = _Resource(table.layer_us, layers)
-        self._energy = _Resource(table.layer_uj, layers) if table.has_energies else None
-        self._parameters = sum(layer.parameters for layer in layers)
+        self._layers = {layer.name: layer for layer in space.layers}
+        self._choices = space.widths
+        self._decisions, self._parts, self._menu = space.decisions, space.parts, space.menu
+        self._step_of = space.step_of
+        self._touched = [self._touched_by(decision) for decision in space.decisions]
+        self._time = _Resource(table.layer_us, space.layers)
+        self._energy = _Resource(table.layer_uj, space.layers) if table.has_energies else None
+        self._parameters = sum(layer.parameters for layer in space.layers)
         scale = max((max(0.0, rise) for rise in sensitivities.values()), default=0.0)
         self._static = [
-            self._facts(decision) + self._sensitivity(decision, sensitivities, scale)
-            for decision in self._decisions
+            self._facts(step) + self._sensitivity(decision, sensitivities, scale)
+            for step, decision in enumerate(self._decisions)
         ]
         self.names = self._names()
         self.space = spaces.Box(-1.0, 1.0, (len(self.names),), np.float32)
@@ -84,9 +76,9 @@ class Observer:
             ),
             *(("share_of_energy",) if self._energy else ()),
             *("decides_weights", "decides_activations"),
-            *(f"sensitivity_{bits}" for bits in self._choices),
-            *(f"time_{bits}" for bits in self._choices),
-            *(f"energy_{bits}" for bits in self._choices if self._energy),
+            *(f"sensitivity_{width_name(bits)}" for bits in self._choices),
+            *(f"time_{width_name(bits)}" for bits in self._choices),
+            *(f"energy_{width_name(bits)}" for bits in self._choices if self._energy),
             *(f"last_{back}_bits" for back in range(1, LAST_DECISIONS + 1)),
             *("mean_weight_bits", "mean_activation_bits"),
             *(f"{name}_left" for name in self._budgeted),
@@ -104,9 +96,22 @@ class Observer:
         names = ("latency", "model_bytes", "energy")
         return names if self._energy else names[:2]
 
-    def _facts(self, decision: Decision) -> list[float]:
+    def _touched_by(self, decision: Decision) -> tuple[str, ...]:
+        """Return the layers that have a number which the decision decides."""
+        return tuple(
+            name
+            for name, parts in self._parts.items()
+            if any(part in decision.parts for part in parts)
+        )
+
+    def _facts(self, step: int) -> list[float]:
+        """Return what the decision's first layer is, and the shares of all that it decides."""
+        decision, touched = self._decisions[step], self._touched[step]
         layer = self._layers[decision.layer]
-        readers = self._readers[decision.tensor] if decision.kind == "activation" else [layer.name]
+        parameters = sum(
+            self._layers[name].parameters for name in {part.layer for part in decision.parts}
+        )
+        kinds = {part.kind for part in decision.parts}
         return [
             float(layer.kind == "conv2d"),
             float(layer.kind == "linear"),
@@ -117,11 +122,11 @@ class Observer:
             layer.stride[0] / 4.0,
             math.log10(max(1, layer.macs)) / 10.0,
             math.log10(max(1, layer.parameters)) / 8.0,
-            self._time.share(readers),
-            layer.parameters / max(1, self._parameters),
-            *([self._energy.share(readers)] if self._energy else []),
-            float(decision.kind == "weight"),
-            float(decision.kind == "activation"),
+            self._time.share(touched),
+            parameters / max(1, self._parameters),
+            *([self._energy.share(touched)] if self._energy else []),
+            float("weight" in kinds),
+            float("activation" in kinds),
         ]
 
     def _sensitivity(
@@ -130,58 +135,46 @@ class Observer:
         """Return each choice's loss rise as a share of the network's largest.
 
         The square root spreads the small values, among which most choices have to be told apart.
+        A width that is not in the decision's menu has 1.
         """
         if scale <= 0.0:
             return [0.0] * len(self._choices)
         return [
-            math.sqrt(max(0.0, sensitivities[decision.layer, decision.kind, bits]) / scale)
+            math.sqrt(max(0.0, decision_rise(sensitivities, decision, bits)) / scale)
+            if bits in decision.menu
+            else 1.0
             for bits in self._choices
         ]
 
-    def _shares(self, resource: "_Resource", step: int, bits: Sequence[int]) -> list[float]:
+    def _shares(self, resource: _Resource, step: int, bits: Sequence[int]) -> list[float]:
         """Return what each choice takes, as a share of twice the all-8 value, at most 1.
 
-        Bits that are not decided yet count at their cheapest.
+        Of all layers that the decision touches; numbers that are not decided yet count at their
+        cheapest. A width that is not in the decision's menu has 1.
         """
-        decision = self._decisions[step]
-        known: int | None
-        if decision.kind == "activation":
-            known = bits[-1]
-        elif decision.tensor in self._inputs:
-            known = INPUT_BITS
-        else:
-            decided = self._activation_step[decision.tensor]
-            known = bits[decided] if decided < step else None
-        key = (decision, known)
+        touched = self._touched[step]
+        offered = [
+            [self._widths(part, step, bits) for part in self._parts[name]] for name in touched
+        ]
+        key = (step, tuple(width[0] if len(width) == 1 else 0 for o in offered for width in o))
         if key not in resource.shares_of:
-            activations = decision.kind == "activation"
-            of_choice = self._of_activations if activations else self._of_weights
-            readers = (
-                self._readers[decision.tensor]
-                if decision.kind == "activation"
-                else [decision.layer]
-            )
-            twice = 2.0 * sum(resource.all8[name] for name in readers)
+            menu, twice = self._decisions[step].menu, 2.0 * sum(resource.all8[n] for n in touched)
             resource.shares_of[key] = [
-                min(1.0, of_choice(resource, decision, choice, known) / twice) if twice > 0 else 0.0
+                1.0
+                if choice not in menu
+                else min(1.0, _least(resource, touched, offered, choice) / twice)
+                if twice > 0
+                else 0.0
                 for choice in self._choices
             ]
         return resource.shares_of[key]
 
-    def _of_weights(
-        self, resource: "_Resource", decision: Decision, choice: int, known: int | None
-    ) -> float:
-        widths = self._choices if known is None else (known,)
-        return min(resource.value(decision.layer, choice, bits) for bits in widths)
-
-    def _of_activations(
-        self, resource: "_Resource", decision: Decision, choice: int, known: int | None
-    ) -> float:
-        assert known is not None
-        first, *others = self._readers[decision.tensor]
-        return resource.value(first, known, choice) + sum(
-            min(resource.value(name, bits, choice) for bits in self._choices) for name in others
-        )
+    def _widths(self, part: Part | None, step: int, bits: Sequence[int]) -> tuple[int, ...]:
+        """Return what a number may be by now; nothing where this step decides it."""
+        decided = None if part is None else self._step_of.get(part)
+        if decided == step:
+            return ()
+        return self._menu(part) if decided is None or decided > step else (bits[decided],)
 
     def observe(
         self,
@@ -222,12 +215,25 @@ class Observer:
 
     def _means(self, bits: Sequence[int]) -> list[float]:
         """Return the mean weight bits and activation bits decided so far, over 8; 0 for none."""
-        means = []
-        for kind in ("weight", "activation"):
-            chosen = [
-                width
-                for decision, width in zip(self._decisions, bits, strict=False)
-                if decision.kind == kind
-            ]
-            means.append(sum(chosen) / len(chosen) / MAX_BITS if chosen else 0.0)
-        return means
+        chosen: dict[str, list[int]] = {"weight": [], "activation": []}
+        for decision, width in zip(self._decisions, bits, strict=False):
+            for part in decision.parts:
+                chosen[part.kind].append(width)
+        return [sum(found) / len(found) / MAX_BITS if found else 0.0 for found in chosen.values()]
+
+
+def _least(
+    resource: _Resource,
+    layers: Sequence[str],
+    offered: Sequence[Sequence[tuple[int, ...]]],
+    choice: int,
+) -> float:
+    """Return the least that layers take with what is offered, or the choice where nothing is."""
+    return sum(
+        min(
+            resource.value(name, weight, activation)
+            for weight in weights or (choice,)
+            for activation in activations or (choice,)
+        )
+        for name, (weights, activations) in zip(layers, offered, strict=True)
+    )

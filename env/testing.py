@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from env.decisions.costs import model_bytes
-from env.decisions.decisions import allocation_of, bits_of, decision_sequence
-from env.errors import EvaluationLimitError
+from env.decisions.decisions import DecisionSpace, parts_of
+from env.decisions.layer_rules import LayerRule, parse_rules
+from env.decisions.space import decision_space
+from env.errors import EvaluationLimitError, LayerRuleError
 from env.evaluating.evaluation import Evaluation
-from env.sensitivity.sensitivities import Sensitivities
+from env.sensitivity.sensitivities import Sensitivities, decision_rise
 from hardware.energy.energy import MODELLED, Energy
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement
 from hardware.measuring.protocol import ProtocolConfig
 from quant.allocation import Allocation
-from quant.layers import LayerSpec
+from quant.layers import FLOAT_BITS, LayerSpec
 from quant.sensitivities import Orthogonality, SensitivityKind, SensitivityTable
 
 
@@ -56,13 +60,14 @@ def formula_table(layers: Sequence[LayerSpec], *, energies: bool = False) -> Lay
         energies: Add energies that grow with the weight bits faster than the times do.
     """
     widths = range(2, 9)
+    weights = (*widths, FLOAT_BITS)
     table = LayerTable(
         times_us={
             layer.name: {
                 (weight, activation): layer.macs
                 * (1.0 + 0.3 * weight + 0.2 * activation + 0.05 * (weight * activation * k % 7))
                 / 1e4
-                for weight in widths
+                for weight in weights
                 for activation in widths
             }
             for k, layer in enumerate(layers, start=1)
@@ -87,10 +92,45 @@ def formula_table(layers: Sequence[LayerSpec], *, energies: bool = False) -> Lay
 def formula_sensitivities(layers: Sequence[LayerSpec]) -> Sensitivities:
     """Return loss rises that shrink fourfold with every bit and differ between decisions."""
     return {
-        (decision.layer, decision.kind, bits): (1.0 + 2.0 * (k * 5 % 7)) * 4.0 ** (1 - bits)
-        for k, decision in enumerate(decision_sequence(layers))
+        (part.layer, part.kind, bits): (1.0 + 2.0 * (k * 5 % 7)) * 4.0 ** (1 - bits)
+        for k, part in enumerate(parts_of(layers))
         for bits in range(2, 9)
     }
+
+
+def random_rules(
+    layers: Sequence[LayerSpec],
+    bit_choices: Sequence[int],
+    rng: np.random.Generator,
+    widths: Sequence[int] = tuple(range(2, 9)),
+) -> tuple[LayerRule, ...]:
+    """Draw up to four rules that do not contradict each other: pins, menus, ties, and float.
+
+    Args:
+        layers: The network's.
+        bit_choices: Of what no rule names.
+        rng: Decides.
+        widths: What menus are drawn from.
+    """
+    names = [layer.name for layer in layers]
+    rules: tuple[LayerRule, ...] = ()
+    for _ in range(int(rng.integers(0, 5))):
+        some = rng.choice(names, size=int(rng.integers(1, 3))).tolist()
+        pattern = "*" if rng.random() < 0.2 else "+".join(dict.fromkeys(some))
+        first, second = (
+            ",".join(map(str, sorted({int(b) for b in rng.choice(widths, rng.integers(1, 5))})))
+            for _ in range(2)
+        )
+        first = str(rng.choice([first, "*", f"{first},float", "float"], p=[0.5, 0.2, 0.2, 0.1]))
+        menus = str(rng.choice([first, f"{first}/{second}", f"{first}/*"]))
+        tie = str(rng.choice(["", " tied", " paired"], p=[0.5, 0.3, 0.2]))
+        try:
+            found = (*rules, *parse_rules([f"{pattern}={menus}{tie}"]))
+            decision_space(layers, bit_choices, found)
+        except LayerRuleError:
+            continue
+        rules = found
+    return rules
 
 
 class FormulaSensitivities:
@@ -98,7 +138,7 @@ class FormulaSensitivities:
 
     def __init__(self, layers: Sequence[LayerSpec], rises: Sensitivities) -> None:
         """Keep the formula's rises of the loss, entered for every layer that reads a tensor."""
-        first = {d.tensor: d.layer for d in decision_sequence(layers) if d.kind == "activation"}
+        first = {part.tensor: part.layer for part in parts_of(layers) if part.kind == "activation"}
         self._layers = tuple(layer.name for layer in layers)
         self._rises = dict(rises) | {
             (layer.name, "activation", bits): rises[first[layer.tensor], "activation", bits]
@@ -133,7 +173,7 @@ class FormulaEvaluator:
 
     def __init__(
         self,
-        layers: Sequence[LayerSpec],
+        space: DecisionSpace,
         table: LayerTable,
         sensitivities: Sensitivities,
         *,
@@ -142,8 +182,7 @@ class FormulaEvaluator:
         limit: int = 1_000_000,
     ) -> None:
         """Keep the formula's parts."""
-        self._layers = tuple(layers)
-        self._decisions = decision_sequence(layers)
+        self._space = space
         self._table = table
         self._sensitivities = sensitivities
         self._scale = scale
@@ -171,18 +210,14 @@ class FormulaEvaluator:
     def accuracy(self, bits: Sequence[int]) -> float:
         """Return the accuracy of the decided bits, in the order of the decisions."""
         return 0.98 - self._scale * sum(
-            self._sensitivities[decision.layer, decision.kind, width]
-            for decision, width in zip(self._decisions, bits, strict=True)
+            decision_rise(self._sensitivities, decision, width)
+            for decision, width in zip(self._space.decisions, bits, strict=True)
         )
-
-    def allocation(self, bits: Sequence[int]) -> Allocation:
-        """Return the allocation of the decided bits."""
-        return allocation_of(self._layers, bits)
 
     def _evaluate(self, allocation: Allocation) -> Evaluation:
         if self.remaining <= 0:
             raise EvaluationLimitError(f"all {self.limit} evaluations are used up")
-        bits = bits_of(self._decisions, allocation)
+        bits = self._space.bits_of(allocation)
         predicted_ms = self._table.predict_ms(allocation)
         predicted_mj = self._table.predict_mj(allocation)
         evaluation = Evaluation(
@@ -191,7 +226,7 @@ class FormulaEvaluator:
             score=self.accuracy(bits),
             score_se=0.0,
             loss=0.0,
-            model_bytes=model_bytes(self._layers, allocation),
+            model_bytes=model_bytes(self._space.layers, allocation),
             measurement=None if self._practice else self._simulate(predicted_ms, predicted_mj),
             predicted_ms=predicted_ms,
             predicted_mj=predicted_mj,

@@ -79,7 +79,8 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         layers = setup.network.layers
         best.check(layers)
         _compare_tiles(folder, setup, device)
-        allocations = {**reported_uniform(layers, config.env.bit_choices), BEST_FOUND: best}
+        uniform = {uniform_name(bits): a for bits, a in reported_uniform(setup.space).items()}
+        allocations = {**uniform, BEST_FOUND: best}
         trained = {  # each by itself, all with the same seed
             name: retrain_and_score(
                 setup,

@@ -19,6 +19,7 @@ from experiments.record import files
 from experiments.record.environment_facts import environment_facts
 from experiments.record.hparams import write_hparams
 from experiments.record.islands import list_islands
+from experiments.record.layer_choices import list_choices
 from experiments.record.run_folder import RunFolder, open_run, write_config
 from experiments.record.run_lock import run_lock
 from experiments.report.command import write_report
@@ -180,6 +181,10 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
         _say(f"energy: {measured.table.energy_source} ({_meter_of(places.device)})")
     _say(f"search split: {setup.search_origin}")
     _say(f"budget: {measured.decided.budget}: {measured.decided.reason}")
+    if choices := list_choices(setup.space):
+        folder.write_json(files.LAYER_CHOICES, choices)
+        for choice in choices:
+            _say(f"layer {choice.layer}: {choice}")
     layers = setup.network.layers
     islands = list_islands(
         setup.network.graph.islands, measured.table, Allocation.uniform(layers, MAX_BITS)

@@ -23,7 +23,7 @@ from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.progress import LabelledProgress
 from hardware.tile_search.report import TileReport
-from quant.deploy_graph import Conv2d, DeployGraph, Linear
+from quant.deploy_graph import Conv2d, DeployGraph, Linear, RunIsland
 from quant.integer import run_graph
 
 _GIGA_INSTRUCTIONS_PER_S = 2.5
@@ -32,6 +32,8 @@ _ENERGY_PROGRAMS = 4
 """Enough for a model in which every program takes the same power."""
 _FAMILY = "formula"
 """What a layer table calls the kernels that a formula stands for."""
+_FLOAT_INSTRUCTIONS = 8.0
+"""For 32 products in float32 by AVX2: four multiply-adds, and as many loads."""
 _CALL_US = 0.25
 """Time of one operator that is not a layer, and of calling one that is."""
 _NOISE = 0.005
@@ -88,13 +90,14 @@ class SimulatedDevice(Closing):
     def identity(self, graph: DeployGraph) -> Any:
         """Return what the formula reads of a graph."""
         layers = [self._layer_facts(graph, op) for op in graph.layer_ops()]
-        return [layers, len(graph.ops)]
+        return [layers, len(graph.ops), *self._islands_us(graph).values()]
 
     def measure(self, graph: DeployGraph) -> MeasureResult:
         """Return the formula's time with pseudo-noise drawn from the graph's bits and shapes."""
         layers = [self._layer_facts(graph, op) for op in graph.layer_ops()]
         total_us = self._overhead_us(graph) + sum(simulated_layer_us(*facts) for facts in layers)
-        document = json.dumps([layers, self._protocol.repeats])
+        kept = list(self._islands_us(graph).values())
+        document = json.dumps([layers, *([kept] if kept else []), self._protocol.repeats])
         seed = int.from_bytes(hashlib.sha256(document.encode()).digest()[:8], "little")
         noise = np.random.default_rng(seed).standard_normal(self._protocol.repeats)
         values_us = total_us * (1.0 + _NOISE * np.clip(noise, -4.0, 4.0))
@@ -165,6 +168,7 @@ class SimulatedDevice(Closing):
         return LayerTable(
             times_us=times_us,
             overhead_us=self._overhead_us(graph),
+            islands_us=self._islands_us(graph),
             source=self.source,
             disturbed_share=0.0,
             families={layer: dict.fromkeys(choices, _FAMILY) for layer, choices in pairs.items()},
@@ -179,5 +183,21 @@ class SimulatedDevice(Closing):
         macs = self._protocol.batch * pixels * int(op.weight.size)
         return macs, op.weight_bits, op.activation_bits
 
+    def _islands_us(self, graph: DeployGraph) -> dict[str, float]:
+        """Return the formula's microseconds of each layer that is left in float."""
+        return {
+            op.name: 3 * _CALL_US  # with the way in and out
+            + self._protocol.batch
+            * prod(graph.tensors[op.output].shape[1:])
+            * op.module.weight.numel()
+            / _MACS_PER_BLOCK
+            * _FLOAT_INSTRUCTIONS
+            / (_GIGA_INSTRUCTIONS_PER_S * 1000.0)
+            for op in graph.ops
+            if isinstance(op, RunIsland) and op.layer
+        }
+
     def _overhead_us(self, graph: DeployGraph) -> float:
-        return _CALL_US * (len(graph.ops) - len(graph.layer_ops()))
+        islands_us = self._islands_us(graph)
+        others = len(graph.ops) - len(graph.layer_ops()) - 3 * len(islands_us)
+        return _CALL_US * others + sum(islands_us.values())

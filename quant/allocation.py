@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from quant.errors import AllocationError
-from quant.layers import INPUT_BITS, MAX_BITS, MIN_BITS, LayerSpec
+from quant.layers import FLOAT_BITS, INPUT_BITS, MAX_BITS, MIN_BITS, LayerSpec, width_name
 from quant.records.json_form import own_form
 
 ALLOCATION_SCHEMA = 1
@@ -16,20 +16,27 @@ class LayerBits:
     """The two bit-widths of one layer: its weights and the tensor it reads."""
 
     weight_bits: int
+    """2 to 8, or `FLOAT_BITS` for a layer that is computed in float32 and learns nothing."""
     activation_bits: int
 
     def __post_init__(self) -> None:
-        """Refuse widths outside 2..8.
+        """Refuse widths outside 2..8, but for weights in float.
 
         Raises:
-            AllocationError: a width is not an integer from 2 to 8.
+            AllocationError: a width is not an integer from 2 to 8, or weights' `FLOAT_BITS`.
         """
         for name in ("weight_bits", "activation_bits"):
             bits = getattr(self, name)
             if not isinstance(bits, int) or isinstance(bits, bool):
                 raise AllocationError(f"{name} must be an integer, found {bits!r}")
+            if name == "weight_bits" and bits == FLOAT_BITS:
+                continue
             if not MIN_BITS <= bits <= MAX_BITS:
                 raise AllocationError(f"{name} must be {MIN_BITS} to {MAX_BITS}, found {bits}")
+
+    def __str__(self) -> str:
+        """Return `4/8`, or `float/8`."""
+        return f"{width_name(self.weight_bits)}/{self.activation_bits}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,9 @@ from quant.deploy_graph import (
     RunIsland,
 )
 from quant.errors import ConvertError
+from quant.float_layer import float_layer
 from quant.integer_parameters import bias_codes, check_sums, weight_codes
+from quant.layers import FLOAT_BITS
 from quant.network import QuantizedNetwork
 
 _FLOAT_INPUT = "float_input"
@@ -168,9 +170,14 @@ class _Converter:
 
     def _layer(self, node: Node) -> None:
         spec, bits = self._graph.layer(node.layer), self._network.bits(node.layer)
+        module, image = self._network.layer(node.layer), self._flattened_image(node)
+        if bits.weight_bits == FLOAT_BITS:
+            source = self._float(node.inputs[0], narrow=True)
+            alone = float_layer(spec, module, image)
+            self._run_in_float(node, spec.name, (source,), alone, layer=spec.name)
+            return
         source = self._narrow(node.inputs[0])
         input_step, input_zero, levels = self._quantizer(node.inputs[0])
-        module, image = self._network.layer(node.layer), self._flattened_image(node)
         codes, steps = weight_codes(module, bits.weight_bits, image)
         unit = input_step * steps
         bias = bias_codes(module.bias, unit, spec.name)
@@ -323,10 +330,17 @@ class _Converter:
     def island(self, node: Node) -> None:
         """Emit a float island between its dequantizations and the quantization of its output."""
         module = copy.deepcopy(self._network.island(node.name)).eval().requires_grad_(False)
-        made = node.name if node.name == self._graph.output else f"{node.name}/float"
         sources = tuple(self._float(name) for name in node.inputs)
+        self._run_in_float(node, node.name, sources, module)
+
+    def _run_in_float(
+        self, node: Node, name: str, sources: tuple[str, ...], module: Any, layer: str = ""
+    ) -> None:
+        made = node.name if node.name == self._graph.output else f"{node.name}/float"
         self._tensor(made, node.shape, "float32", first=True)
-        self._ops.append(RunIsland(name=node.name, inputs=sources, output=made, module=module))
+        self._ops.append(
+            RunIsland(name=name, inputs=sources, output=made, module=module, layer=layer)
+        )
         if made == node.name:
             return
         scale, zero_point, low, high = self._scale(node)
@@ -341,16 +355,17 @@ class _Converter:
             )
         )
 
-    def _float(self, name: str) -> str:
-        """Return the float tensor of a node, dequantizing its codes once."""
-        floats = f"{name}/dequantized"
+    def _float(self, name: str, *, narrow: bool = False) -> str:
+        """Return the float tensor of a node, dequantizing its own or its narrow codes once."""
+        codes = self._narrow(name) if narrow else name
+        floats = f"{codes}/dequantized"
         if floats not in self._tensors:
             node = self._graph.by_name[name]
-            scale, zero_point, _, _ = self._scale(node)
+            scale, zero_point = (self._quantizer(name) if narrow else self._scale(node))[:2]
             self._tensor(floats, node.shape, "float32", first=True)
             self._ops.append(
                 Dequantize(
-                    input=name,
+                    input=codes,
                     output=floats,
                     multiplier=float(np.float32(scale)),
                     zero_point=zero_point,

@@ -130,6 +130,8 @@ class RunIsland:
     module: Any
     """A `torch.nn.Module` of channels-first float32 tensors, frozen. `quant.capture.float_island`
     exports it, and whoever compiles it agrees with it to 1e-5 relative."""
+    layer: str = ""
+    """The LayerSpec that was left in float; empty for operators without an integer form."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -303,12 +305,13 @@ class DeployGraph:
         """Return the size of the packed parameters.
 
         Each layer counts its weights at their bit-width (rounded up to whole bytes a layer) plus
-        8 bytes (int32 bias, float32 multiplier) an output channel.
+        8 bytes (int32 bias, float32 multiplier) an output channel; in float, 4 bytes a number.
         """
-        return sum(
-            (op.weight.size * op.weight_bits + 7) // 8 + 8 * op.weight.shape[0]
-            for op in self.layer_ops()
-        )
+        kept = [op.module for op in self.ops if isinstance(op, RunIsland) and op.layer]
+        total = sum(int(value.nbytes) for module in kept for value in module.state_dict().values())
+        for op in self.layer_ops():
+            total += (op.weight.size * op.weight_bits + 7) // 8 + 8 * op.weight.shape[0]
+        return total
 
 
 def read_names(op: DeployOp) -> tuple[str, ...]:

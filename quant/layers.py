@@ -6,8 +6,15 @@ from typing import Literal
 MIN_BITS = 2
 MAX_BITS = 8
 INPUT_BITS = 8  # the network's input is 8-bit, fixed (docs/integers.md, "Whose bits")
+FLOAT_BITS = 32
+"""Stands for the weights of a layer that is left in float; activations never have it."""
 
 LayerKind = Literal["conv2d", "linear"]
+
+
+def width_name(bits: int) -> str:
+    """Return a width as people write it."""
+    return "float" if bits == FLOAT_BITS else str(bits)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

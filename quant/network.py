@@ -14,7 +14,7 @@ from quant.capture.graph import TRANSPARENT, WIDE_READERS, LayerParameters, Netw
 from quant.capture.lookup import LOOKUP_BITS
 from quant.deploy_graph import WIDE_MAX, WIDE_MIN
 from quant.errors import AllocationError, CaptureError
-from quant.layers import INPUT_BITS, LayerSpec
+from quant.layers import FLOAT_BITS, INPUT_BITS, LayerSpec
 from quant.quantizer import (
     WIDTHS,
     ActivationQuantizer,
@@ -204,6 +204,8 @@ class QuantizedNetwork(nn.Module):
         self.trained_steps += 1
         now = int(self.trained_steps)
         for name, bits in self._bits.items():
+            if bits.weight_bits == FLOAT_BITS:
+                continue
             keep_positive(self.layer(name).quantizer)
             mark_trained(self.layer(name).quantizer, bits.weight_bits, now)
         for name, width in self._tensor_bits.items():
@@ -311,6 +313,8 @@ class QuantizedNetwork(nn.Module):
         """Return what a layer makes of its narrow input at its bits, before the activation."""
         spec, module = self.graph.layer(node.layer), self.layer(node.layer)
         bits = self.bits(node.layer)
+        if bits.weight_bits == FLOAT_BITS:  # and never trained, so that it is compiled once
+            return layer_value(spec, x, module.weight.detach(), module.bias.detach())
         weight = module.quantizer(module.weight, bits.weight_bits)
         input_step = self.tensor(spec.tensor).step(bits.activation_bits).detach()
         unit = input_step * module.quantizer.step(bits.weight_bits).detach()
@@ -401,7 +405,8 @@ class QuantizedNetwork(nn.Module):
         layers = [
             layer
             for layer in self.layers
-            if is_stale(self.layer(layer.name).quantizer, self._bits[layer.name].weight_bits, now)
+            if (bits := self._bits[layer.name].weight_bits) != FLOAT_BITS
+            and is_stale(self.layer(layer.name).quantizer, bits, now)
         ]
         stale = [n for n, b in self._tensor_bits.items() if is_stale(self.tensor(n), b, now)]
         names = [*stale, *(layer.name for layer in layers)]

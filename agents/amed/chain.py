@@ -44,9 +44,7 @@ class AMEDChain:
         self._cost = RelativeCost(problem, self._config.cost)
         self._rng = np.random.default_rng(seed)
         spending = spending_of(problem)
-        self._scores = ScoreMatrix(
-            len(spending.decisions), len(spending.bit_choices), self._config.temperature, self._rng
-        )
+        self._scores = ScoreMatrix(spending.choices, self._config.temperature, self._rng)
         self._columns = _widest(spending)
         self._tried: dict[tuple[int, ...], float] = {}
         self._samples = 0
@@ -153,4 +151,4 @@ class AMEDChain:
 
 def _widest(spending: Spending) -> Columns:
     """Return all-8, or what is nearest to it inside the budget."""
-    return spending.nearest(spending.columns(Allocation.uniform(spending.layers, INPUT_BITS)))
+    return spending.nearest(spending.columns(Allocation.uniform(spending.space.layers, INPUT_BITS)))

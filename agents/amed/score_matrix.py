@@ -21,13 +21,13 @@ Sampler = Literal["exact", "sharpened"]
 class ScoreMatrix:
     """Scores float64 `[decisions, choices]`; a decision's probabilities are the softmax of its row.
 
-    They start uniform in 0..1, as published.
+    They start uniform in 0..1, as published; minus infinity fills the rows of shorter menus.
     """
 
-    def __init__(
-        self, decisions: int, choices: int, temperature: float, rng: np.random.Generator
-    ) -> None:
-        self.scores = rng.random((decisions, choices))
+    def __init__(self, choices: Columns, temperature: float, rng: np.random.Generator) -> None:
+        """Draw the first scores; `choices` `[decisions]` says how many widths each menu has."""
+        self.scores = rng.random((len(choices), int(choices.max())))
+        self.scores[np.arange(self.scores.shape[1]) >= choices[:, None]] = -np.inf
         self._temperature = temperature
 
     def probabilities(self) -> npt.NDArray[np.float64]:
@@ -72,12 +72,13 @@ class ScoreMatrix:
             allowed: The filter, a hard constraint.
         """
         shares = self.probabilities()
+        last = np.isfinite(self.scores).sum(axis=1) - 1
         bounds = np.cumsum(shares, axis=1)
         draws: Any = rng.random((len(columns), 2))
         state = columns.copy()
         for row, (position, chance) in enumerate(draws):
             old = state[row]
-            new = min(int(np.searchsorted(bounds[row], position)), shares.shape[1] - 1)
+            new = min(int(np.searchsorted(bounds[row], position)), int(last[row]))
             if new == old or (
                 sampler == "sharpened" and chance * shares[row, old] >= shares[row, new]
             ):

@@ -38,8 +38,11 @@ class RelativeCost:
         self._problem = problem
         budgeted = tuple(RESOURCES[column] for column in sorted(limits_of(problem.budget)))
         self._kinds = (budgeted or ("latency",)) if kind == "budget" else (kind,)
+        costs = cost_table(problem.space, problem.table)
         self._proxies = {
-            kind: _proxy_pairs(problem, kind) for kind in self._kinds if kind not in RESOURCES
+            kind: proxy_costs(kind, problem.space, costs)
+            for kind in self._kinds
+            if kind not in RESOURCES
         }
         self._all8 = Allocation.uniform(problem.layers, INPUT_BITS)
 
@@ -89,8 +92,8 @@ def proxy_spending(problem: SearchProblem, kind: CostKind) -> Spending:
         BudgetError: energy is asked for and the layer table has none.
     """
     check_cost(kind, problem.table)
-    costs = cost_table(problem.layers, problem.table, problem.bit_choices)
-    proxies = None if kind in RESOURCES else _proxy_pairs(problem, kind)
+    costs = cost_table(problem.space, problem.table)
+    proxies = None if kind in RESOURCES else proxy_costs(kind, problem.space, costs)
     column = RESOURCES.index(kind) if kind in RESOURCES else 0
 
     def price_of(layer: str, pair: tuple[int, int]) -> int:
@@ -101,8 +104,4 @@ def proxy_spending(problem: SearchProblem, kind: CostKind) -> Spending:
         for layer, row in costs.pairs.items()
     }
     table = CostTable(pairs=pairs, fixed=np.zeros(3, dtype=np.int64))
-    return Spending(problem.layers, table, problem.bit_choices, Budget(latency_ms=_FREE_MS))
-
-
-def _proxy_pairs(problem: SearchProblem, kind: CostKind) -> dict[str, dict[tuple[int, int], int]]:
-    return proxy_costs(kind, problem.layers, sorted({*problem.bit_choices, INPUT_BITS}))
+    return Spending(problem.space, table, Budget(latency_ms=_FREE_MS))

@@ -11,14 +11,13 @@ import numpy.typing as npt
 from agents.search import SearchProblem
 from env.decisions.budget import Budget
 from env.decisions.costs import CostTable, cost_table, limits_of
-from env.decisions.decisions import allocation_of, bits_of, decision_sequence
+from env.decisions.decisions import DecisionSpace
 from env.decisions.masks import BudgetMask
 from env.errors import BudgetError
 from quant.allocation import Allocation
-from quant.layers import INPUT_BITS, LayerSpec
 
 Columns = npt.NDArray[np.int64]
-"""int64 `[decisions]`: the index of the bit choice of each decision, as `decision_sequence`."""
+"""int64 `[decisions]`: the place of each decision's width in its own menu."""
 Shares = npt.NDArray[np.float64]
 """float64 `[..., resources]`: cost over limit of every budgeted resource; 1 is the limit."""
 
@@ -26,53 +25,38 @@ Shares = npt.NDArray[np.float64]
 class Spending:
     """The costs of one network's allocations as shares of one budget."""
 
-    def __init__(
-        self,
-        layers: Sequence[LayerSpec],
-        costs: CostTable,
-        bit_choices: Sequence[int],
-        budget: Budget,
-    ) -> None:
+    def __init__(self, space: DecisionSpace, costs: CostTable, budget: Budget) -> None:
         """Prepare the table.
 
         Args:
-            layers: The network's layers.
-            costs: What they cost, in exact integers.
-            bit_choices: Widths that may be chosen, in increasing order.
+            space: What may be decided.
+            costs: What it costs, in exact integers.
             budget: The limits.
 
         Raises:
             BudgetError: no allocation meets the budget.
         """
-        self.layers = tuple(layers)
-        self.bit_choices = tuple(bit_choices)
-        self.decisions = decision_sequence(layers)
-        self._mask = BudgetMask(layers, costs, bit_choices, budget)
+        self.space = space
+        self.decisions = space.decisions
+        self.choices = np.array([len(decision.menu) for decision in space.decisions])
+        """int64 `[decisions]`: how many widths each menu has."""
+        self._mask = BudgetMask(space, costs, budget)
         limits = limits_of(budget) or {0: np.iinfo(np.int64).max}  # as the masks: time, unlimited
         self.resources = tuple(sorted(limits))
         self.limits = np.array([limits[index] for index in self.resources], dtype=np.int64)
         self._fixed = costs.fixed[list(self.resources)]
-        steps = {(d.layer, d.kind): step for step, d in enumerate(self.decisions)}
-        first = {d.tensor: d.layer for d in self.decisions if d.kind == "activation"}
-        # The network's input is no decision: its layers read column 0 of tables that repeat it.
-        self._weight_step = np.array([steps[layer.name, "weight"] for layer in layers])
-        self._tensor_step = np.array(
-            [-1 if la.reads_input else steps[first[la.tensor], "activation"] for la in layers]
-        )
-        pairs: npt.NDArray[np.int64] = np.array(
-            [
-                [
-                    [
-                        costs.pairs[layer.name][weight, INPUT_BITS if layer.reads_input else bits]
-                        for bits in bit_choices
-                    ]
-                    for weight in bit_choices
-                ]
-                for layer in layers
-            ]
-        )
+        # A number that is fixed is no decision: its layers read column 0 of tables of that width.
+        steps = [[-1 if s is None else s for s in space.steps(la.name)] for la in space.layers]
+        self._steps: Columns = np.array(steps, dtype=np.int64)
         # [layers, weight choices, activation choices, resources]
-        self._costs = pairs[..., list(self.resources)]
+        most = int(self.choices.max())
+        self._costs = np.zeros((len(space.layers), most, most, len(self.resources)), dtype=np.int64)
+        for row, layer in enumerate(space.layers):
+            weights, activations = (space.menu(part) for part in space.parts[layer.name])
+            for i, weight in enumerate(weights):
+                for j, bits in enumerate(activations):
+                    pair = costs.pairs[layer.name][weight, bits]
+                    self._costs[row, i, j] = pair[list(self.resources)]
 
     def shares(self, columns: Columns) -> Shares:
         """Return the share of each limit that rows of columns `[..., decisions]` use."""
@@ -86,30 +70,25 @@ class Spending:
 
     def _total(self, columns: Columns) -> npt.NDArray[np.int64]:
         """Return the exact costs of rows of columns, `[..., resources]`."""
-        weights, tensors = columns[..., self._weight_step], columns[..., self._tensor_step]
-        tensors = np.where(self._tensor_step < 0, 0, tensors)
-        each = self._costs[np.arange(len(self.layers)), weights, tensors]
+        weights, tensors = (np.where(steps < 0, 0, columns[..., steps]) for steps in self._steps.T)
+        each = self._costs[np.arange(len(self._steps)), weights, tensors]
         total: npt.NDArray[np.int64] = each.sum(axis=-2) + self._fixed
         return total
 
     def slopes(self, columns: Columns) -> Shares:
         """Return what a bit of each decision costs around `columns`, `[decisions, resources]`.
 
-        Fitted straight lines over all choices, with each layer's other width as it is; a width
-        that costs nothing, or gains by being wider, has 0.
+        Fitted straight lines over all choices, with every other decision as it is; a width that
+        costs nothing, or gains by being wider, has 0.
         """
-        widths = np.array(self.bit_choices, dtype=np.float64)
-        centred = widths - widths.mean()
-        everywhere = np.arange(len(self.layers))
-        tensors = np.where(self._tensor_step < 0, 0, columns[self._tensor_step])
-        by_weight = self._costs[everywhere, :, tensors] / self.limits
-        by_tensor = self._costs[everywhere, columns[self._weight_step]] / self.limits
         slopes = np.zeros((len(self.decisions), len(self.resources)))
-        for layer in everywhere:
-            slopes[self._weight_step[layer]] += centred @ by_weight[layer]
-            if self._tensor_step[layer] >= 0:
-                slopes[self._tensor_step[layer]] += centred @ by_tensor[layer]
-        per_bit: Shares = np.maximum(slopes / (centred @ centred), 0.0)
+        for step, decision in enumerate(self.decisions):
+            rows = np.repeat(columns[None, :], len(decision.menu), axis=0)
+            rows[:, step] = np.arange(len(decision.menu))
+            widths = np.array(decision.menu, dtype=np.float64)
+            centred = widths - widths.mean()
+            slopes[step] = centred @ self.shares(rows) / (centred @ centred)
+        per_bit: Shares = np.maximum(slopes, 0.0)
         return per_bit
 
     def nearest(self, columns: Columns) -> Columns:
@@ -122,22 +101,42 @@ class Spending:
             return columns
         state = self._mask.start()
         chosen = []
-        for wanted in columns:
-            legal = np.flatnonzero(self._mask.outlook(state).legal)
-            chosen.append(int(legal[np.abs(legal - wanted).argmin()]))
-            state = self._mask.advance(state, self.bit_choices[chosen[-1]])
+        for wanted, decision in zip(columns, self.decisions, strict=True):
+            legal = self._mask.outlook(state).legal
+            places = [
+                place
+                for place, bits in enumerate(decision.menu)
+                if legal[self.space.widths.index(bits)]
+            ]
+            chosen.append(min(places, key=lambda place: (abs(place - int(wanted)), place)))
+            state = self._mask.advance(state, decision.menu[chosen[-1]])
         return np.array(chosen, dtype=np.int64)
 
     def columns(self, allocation: Allocation) -> Columns:
         """Return the choices that end in an allocation, the nearest where it has another width."""
-        bits = bits_of(self.decisions, allocation)
-        choices = np.array(self.bit_choices)
-        nearest: Columns = np.abs(choices[None, :] - np.array(bits)[:, None]).argmin(axis=1)
-        return nearest
+        bits = self.space.bits_of(self.space.nearest(self.space.bits_of(allocation)))
+        return np.array(
+            [d.menu.index(width) for d, width in zip(self.decisions, bits, strict=True)],
+            dtype=np.int64,
+        )
+
+    def bits(self, columns: Columns) -> list[int]:
+        """Return the widths that the choices stand for."""
+        return [
+            decision.menu[int(column)]
+            for decision, column in zip(self.decisions, columns, strict=True)
+        ]
 
     def allocation(self, columns: Columns) -> Allocation:
         """Return the allocation that the choices make."""
-        return allocation_of(self.layers, [self.bit_choices[int(column)] for column in columns])
+        return self.space.allocation(self.bits(columns))
+
+    def spread(self, values: Sequence[Sequence[float]], missing: float) -> Shares:
+        """Return one row of values for each decision's menu, `[decisions, most choices]`."""
+        table: Shares = np.full((len(self.decisions), int(self.choices.max())), missing)
+        for row, of_menu in zip(table, values, strict=True):
+            row[: len(of_menu)] = of_menu
+        return table
 
 
 def spending_of(problem: SearchProblem) -> Spending:
@@ -146,8 +145,8 @@ def spending_of(problem: SearchProblem) -> Spending:
     A program takes so many times what the layer table adds up to; where with that nothing at all
     would fit, the table is believed as it is.
     """
-    costs = cost_table(problem.layers, problem.table, problem.bit_choices)
+    costs = cost_table(problem.space, problem.table)
     try:
-        return Spending(problem.layers, costs, problem.bit_choices, problem.corrected_budget())
+        return Spending(problem.space, costs, problem.corrected_budget())
     except BudgetError:
-        return Spending(problem.layers, costs, problem.bit_choices, problem.budget)
+        return Spending(problem.space, costs, problem.budget)

@@ -15,5 +15,5 @@ def search(problem: SearchProblem, config: HAWQConfig, *, seed: int) -> SearchRe
     chosen apart, from all choices, with activation traces as in HAWQ-V2.
     """
     rises = problem.sensitivities.table("hessian").rises
-    losses = layer_losses(problem.layers, problem.bit_choices, rises)
+    losses = layer_losses(problem.space, rises)
     return search_by_solving(problem, losses, solve_exact, name="hawq", cost=config.cost)

@@ -29,6 +29,6 @@ def search(problem: SearchProblem, config: MCKPConfig, *, seed: int) -> SearchRe
     activations are chosen with them.
     """
     rises = problem.sensitivities.table(config.sensitivity).rises
-    losses = layer_losses(problem.layers, problem.bit_choices, rises)
+    losses = layer_losses(problem.space, rises)
     solve = solve_greedy if config.solver == "greedy" else solve_exact
     return search_by_solving(problem, losses, solve, name="mckp", cost=config.cost)

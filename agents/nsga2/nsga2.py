@@ -72,7 +72,7 @@ def _breed(
             misses += 1
         if misses >= _PATIENCE:
             misses, strangers = 0, strangers + 1
-            columns = rng.integers(len(spending.bit_choices), size=len(spending.decisions))
+            columns = rng.integers(spending.choices)
             _enqueue(study, spending, spending.allocation(spending.nearest(columns)))
 
 
@@ -80,9 +80,12 @@ def _answer(
     problem: SearchProblem, trial: Any, study: Any, spending: Spending, cost: RelativeCost
 ) -> bool:
     """Tell the study what one child is worth; whether that took an evaluation."""
-    last = len(spending.bit_choices) - 1
     columns = np.array(
-        [trial.suggest_int(name, 0, last) for name in _names(spending)], dtype=np.int64
+        [
+            trial.suggest_int(name, 0, int(choices) - 1)
+            for name, choices in zip(_names(spending), spending.choices, strict=True)
+        ],
+        dtype=np.int64,
     )
     allocation = spending.allocation(columns)
     known = problem.seen().get(allocation)

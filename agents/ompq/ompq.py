@@ -12,7 +12,7 @@ from agents.solvers.cost_model import Losses
 from agents.solvers.exact import solve_relaxed
 from agents.solvers.greedy import Groups, pick_fresh
 from agents.solvers.solve_once import search_by_solving
-from env.decisions.decisions import decision_sequence
+from env.decisions.decisions import parts_of
 from quant.sensitivities import Orthogonality
 
 
@@ -73,16 +73,15 @@ def _losses(problem: SearchProblem, worth: Mapping[str, float]) -> Losses:
     for layer in problem.layers:
         readers.setdefault(layer.tensor, []).append(layer.name)
     of_tensor = {
-        decision.layer: float(np.mean([worth[name] for name in readers[decision.tensor]]))
-        for decision in decision_sequence(problem.layers)
-        if decision.kind == "activation"
+        part.layer: float(np.mean([worth[name] for name in readers[part.tensor]]))
+        for part in parts_of(problem.layers)
+        if part.kind == "activation"
     }
     return {
         layer.name: {
             (weight, activation): -worth[layer.name] * weight
             - of_tensor.get(layer.name, 0.0) * activation
-            for weight in problem.bit_choices
-            for activation in {*problem.bit_choices, 8}
+            for weight, activation in problem.space.pairs(layer.name)
         }
         for layer in problem.layers
     }
@@ -90,23 +89,31 @@ def _losses(problem: SearchProblem, worth: Mapping[str, float]) -> Losses:
 
 def _round(problem: ChoiceProblem, shares: list[np.ndarray]) -> Picks:
     picks: list[int] = []
-    activation_of: dict[str, float] = {}
+    known: dict[int, int] = {}  # what is decided once is rounded once
     for layer, share in zip(problem.layers, shares, strict=True):
-        weight, activation = share @ np.array(layer.pairs) / share.sum()
-        activation = activation_of.setdefault(layer.tensor, float(activation))
-        distances = [abs(w - weight) + 100.0 * abs(a - activation) for w, a in layer.pairs]
-        picks.append(int(np.argmin(distances)))
+        wanted = share @ np.array(layer.pairs) / share.sum()
+        possible = [row for row, pair in enumerate(layer.pairs) if _agrees(layer, pair, known)]
+        pick = min(possible, key=lambda row: float(np.abs(layer.pairs[row] - wanted).sum()))
+        known |= {
+            s: w for s, w in zip(layer.steps, layer.pairs[pick], strict=True) if s is not None
+        }
+        picks.append(pick)
     return tuple(picks)
 
 
 def _solve_uniform(problem: ChoiceProblem, exclude: Collection[Picks]) -> Picks | None:
-    """Return the best answer of those with one width for all activations but the input's."""
-    widths = {
-        pair[1] for layer in problem.layers if len(_widths(layer)) > 1 for pair in layer.pairs
-    }
+    """Return the best answer of those with one width for all activations but fixed ones.
+
+    A tensor with another menu has the width in it that is nearest.
+    """
+    menus: dict[int, list[int]] = {}
+    for layer in problem.layers:
+        if (step := layer.steps[1]) is not None:
+            menus[step] = sorted({pair[1] for pair in layer.pairs})
     answers = []
-    for width in sorted(widths or {0}):  # 0: every layer reads the input
-        kept = [_at_width(layer, width) for layer in problem.layers]
+    for width in sorted({width for menu in menus.values() for width in menu} or {0}):
+        held = {step: min(menu, key=lambda own: abs(own - width)) for step, menu in menus.items()}
+        kept = [_held_at(layer, held) for layer in problem.layers]
         narrowed = ChoiceProblem(layers=tuple(layer for layer, _ in kept), limits=problem.limits)
         inverse = [{old: new for new, old in enumerate(rows)} for _, rows in kept]
         known = {
@@ -119,18 +126,21 @@ def _solve_uniform(problem: ChoiceProblem, exclude: Collection[Picks]) -> Picks 
     return min(answers, key=problem.loss, default=None)
 
 
-def _widths(layer: LayerChoices) -> set[int]:
-    return {pair[1] for pair in layer.pairs}
-
-
-def _at_width(layer: LayerChoices, width: int) -> tuple[LayerChoices, list[int]]:
-    """Return the pairs of one activation width and where they were; fixed inputs stay."""
-    fixed = len(_widths(layer)) == 1
-    rows = [i for i, pair in enumerate(layer.pairs) if fixed or pair[1] == width]
+def _held_at(layer: LayerChoices, held: Mapping[int, int]) -> tuple[LayerChoices, list[int]]:
+    """Return the pairs that have the widths of some decisions, and where they were."""
+    rows = [row for row, pair in enumerate(layer.pairs) if _agrees(layer, pair, held)]
     return LayerChoices(
         layer=layer.layer,
-        tensor=layer.tensor,
+        steps=layer.steps,
         pairs=tuple(layer.pairs[row] for row in rows),
         losses=layer.losses[rows],
         costs=layer.costs[rows],
     ), rows
+
+
+def _agrees(layer: LayerChoices, pair: tuple[int, int], known: Mapping[int, int]) -> bool:
+    return all(
+        known.get(step, bits) == bits
+        for step, bits in zip(layer.steps, pair, strict=True)
+        if step is not None
+    )

@@ -10,7 +10,6 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from agents.ppo.config import PPOConfig
 from env.bit_allocation import BitAllocationEnv
-from env.decisions.decisions import allocation_of
 from quant.allocation import Allocation
 
 
@@ -59,7 +58,7 @@ def make_model(
         "MlpPolicy",
         normalized,
         n_steps=n_steps,
-        batch_size=-(-rollout // config.minibatches),
+        batch_size=_batch_size(rollout, config.minibatches),
         n_epochs=config.epochs,
         learning_rate=lambda left: config.learning_rate * (0.1 + 0.9 * left),
         gamma=1.0,
@@ -71,6 +70,17 @@ def make_model(
         seed=seed,
         device="cpu",
     )
+
+
+def _batch_size(rollout: int, minibatches: int) -> int:
+    """Return the steps of a minibatch, at least two in each: one has no spread to divide by.
+
+    An episode can be a single step, where rules tie everything.
+    """
+    size = max(2, -(-rollout // minibatches))
+    while rollout % size == 1:
+        size += 1
+    return size
 
 
 def train(
@@ -105,7 +115,7 @@ def policy_choice(model: Any, env: BitAllocationEnv, *, deterministic: bool = Tr
     while True:
         masks = env.action_masks()
         action, _ = model.predict(observation, action_masks=masks, deterministic=deterministic)
-        bits.append(env.bit_choices[int(action)])
+        bits.append(env.space.widths[int(action)])
         if len(bits) == len(env.decisions):
-            return allocation_of(env.layers, bits)
+            return env.space.allocation(bits)
         observation, *_ = env.step(action)

@@ -58,7 +58,7 @@ def search(problem: SearchProblem, config: PPOConfig, *, seed: int) -> SearchRes
     problem.evaluator.proposer = "ppo"
     probe = problem.make_env()
     practice = PracticeEvaluator(
-        problem.layers, problem.table, probe.sensitivities, problem.reference
+        problem.space, problem.table, probe.sensitivities, problem.reference
     )
     alternating = AlternatingEvaluator(
         problem.evaluator,

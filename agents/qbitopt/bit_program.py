@@ -44,8 +44,8 @@ def solve_bits(
     costs: Vector,
     limits: Vector,
     *,
-    low: float,
-    high: float,
+    low: Vector | float,
+    high: Vector | float,
     model: NoiseModel,
 ) -> Vector:
     """Return the bits, float64 `[tensors]`.
@@ -54,9 +54,9 @@ def solve_bits(
         weights: w, the loss for each unit of noise, `[tensors]`, above 0.
         costs: n, what one bit of each tensor costs, `[tensors, resources]`, 0 or more.
         limits: `[resources]`, on the sums of costs times bits.
-        low: Fewest bits; above 0 for the model `levels`. A limit that even these do not meet
-            gives every tensor that pays for it these.
-        high: Most bits.
+        low: Fewest bits, one or `[tensors]`, above 0 for the model `levels`. A limit that even
+            these do not meet gives every tensor that pays for it these.
+        high: Most bits, one or `[tensors]`.
         model: f.
     """
     resources = costs.shape[1]
@@ -98,7 +98,7 @@ def _smallest(
 
 
 def _best_bits(
-    weights: Vector, prices: Vector, low: float, high: float, model: NoiseModel
+    weights: Vector, prices: Vector, low: Vector | float, high: Vector | float, model: NoiseModel
 ) -> Vector:
     """Return what minimises `w f(b) + price b` for each tensor, within the bounds."""
     slope = 2.0 * math.log(2.0)

@@ -20,7 +20,7 @@ def round_into_budget(bits: Vector, losses: Vector, spending: Spending) -> Colum
     Args:
         bits: Real-valued, `[decisions]`.
         losses: What each choice costs in accuracy, falling from choice to choice,
-            `[decisions, choices]`.
+            `[decisions, choices]`; infinite behind the end of a menu.
         spending: The budget.
     """
     return _fill(_lower(floor_choices(bits, spending), losses, spending), losses, spending)
@@ -28,8 +28,10 @@ def round_into_budget(bits: Vector, losses: Vector, spending: Spending) -> Colum
 
 def floor_choices(bits: Vector, spending: Spending) -> Columns:
     """Return the widest choice up to each of some bits, at least the narrowest, `[decisions]`."""
-    choices = np.array(spending.bit_choices, dtype=np.float64)
-    below = np.searchsorted(choices, bits + _SMALLEST, side="right") - 1
+    below = [
+        np.searchsorted(decision.menu, wanted + _SMALLEST, side="right") - 1
+        for decision, wanted in zip(spending.decisions, bits, strict=True)
+    ]
     columns: Columns = np.maximum(below, 0).astype(np.int64)
     return columns
 
@@ -41,7 +43,7 @@ def neighbours(columns: Columns, losses: Vector, spending: Spending) -> list[Col
     """
     found: dict[tuple[int, ...], Columns] = {}
     for decision in range(len(columns)):
-        for choice in range(losses.shape[1]):
+        for choice in range(int(spending.choices[decision])):
             row = columns.copy()
             row[decision] = choice
             row = _fill(_lower(row, losses, spending, decision), losses, spending, decision)
@@ -56,7 +58,7 @@ def _lower(
 ) -> Columns:
     """Lower until inside; where single steps lead nowhere, take the nearest choices inside."""
     while not spending.inside(columns):
-        rows, changed = _variants(columns, losses.shape[1], -1, held)
+        rows, changed = _variants(columns, spending.choices, -1, held)
         over = np.maximum(spending.shares(columns) - 1.0, 0.0).sum()
         saved = over - np.maximum(spending.shares(rows) - 1.0, 0.0).sum(axis=-1)
         if not (saved > 0).any():
@@ -68,7 +70,7 @@ def _lower(
 
 def _fill(columns: Columns, losses: Vector, spending: Spending, held: int | None = None) -> Columns:
     while True:
-        rows, changed = _variants(columns, losses.shape[1], +1, held)
+        rows, changed = _variants(columns, spending.choices, +1, held)
         fits = spending.inside(rows)
         if not fits.any():
             return columns
@@ -79,11 +81,12 @@ def _fill(columns: Columns, losses: Vector, spending: Spending, held: int | None
 
 
 def _variants(
-    columns: Columns, choices: int, sign: int, held: int | None
+    columns: Columns, choices: Columns, sign: int, held: int | None
 ) -> tuple[Columns, Columns]:
     """Return all rows with one decision lower (sign -1) or higher (+1), and which it is."""
-    offered = np.arange(choices)[None, :]
+    offered = np.arange(int(choices.max()))[None, :]
     better = offered < columns[:, None] if sign < 0 else offered > columns[:, None]
+    better &= offered < choices[:, None]
     if held is not None:
         better[held] = False
     changed, choice = np.nonzero(better)

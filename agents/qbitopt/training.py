@@ -9,11 +9,12 @@ import torch
 
 from agents.costs.relative_cost import proxy_spending
 from agents.costs.spending import Columns, Shares, Spending, spending_of
-from agents.qbitopt.bit_program import NoiseModel, noise, solve_bits
+from agents.qbitopt.bit_program import NoiseModel, Vector, noise, solve_bits
 from agents.qbitopt.config import QBitOptConfig
 from agents.qbitopt.rounding import floor_choices, neighbours, round_into_budget
 from agents.search import SearchProblem
 from agents.training.training_file import TrainingFile
+from env.decisions.decisions import Part
 from hardware.measuring.lock import training_lock
 from quant.allocation import Allocation
 from quant.errors import TrainingError
@@ -103,9 +104,7 @@ class QBitOptTraining:
     def _losses(self, spending: Spending) -> Shares:
         """Return the noise of each choice times its weight, `[decisions, choices]`."""
         assert self._weights is not None
-        widths = np.array(spending.bit_choices, dtype=np.float64)
-        losses: Shares = self._weights[:, None] * noise(widths, self._config.noise_model)
-        return losses
+        return noise_losses(self._weights, spending, self._config.noise_model)
 
     def _observe(self) -> None:
         """Bring the running mean of the noise's weights up to date."""
@@ -139,7 +138,7 @@ class QBitOptTraining:
         return True
 
     def _bits(self) -> list[int]:
-        return [self._problem.bit_choices[int(column)] for column in self.columns]
+        return spending_of(self._problem).bits(self.columns)
 
     def _generator(self, use: int) -> torch.Generator:
         """Return a random generator of this seed, this round and this use of it."""
@@ -167,17 +166,29 @@ def noise_weights(network: QuantizedNetwork, traces: FisherTraces, spending: Spe
     Half the Fisher trace times `range^2 / 12`, the range being what eight bits were calibrated to:
     that of a smaller width is clipped, and would make narrow tensors look easy to narrow further.
     """
-    weights = []
-    for decision in spending.decisions:
-        if decision.kind == "weight":
-            steps = network.layer(decision.layer).quantizer.step(INPUT_BITS)
-            levels, trace = 2 * weight_limit(INPUT_BITS), traces.weights[decision.layer]
-        else:
-            steps = network.tensor(decision.tensor).step(INPUT_BITS)
-            levels, trace = 2**INPUT_BITS - 1, traces.activations[decision.tensor]
-        weights.append(0.5 * trace * step_noise(steps) * levels**2)
+    weights = [
+        sum(_noise_weight(network, traces, part) for part in decision.parts)
+        for decision in spending.decisions
+    ]
     found: Shares = np.maximum(np.array(weights), _SMALLEST_WEIGHT)
     return found
+
+
+def _noise_weight(network: QuantizedNetwork, traces: FisherTraces, part: Part) -> float:
+    if part.kind == "weight":
+        steps = network.layer(part.layer).quantizer.step(INPUT_BITS)
+        levels, trace = 2 * weight_limit(INPUT_BITS), traces.weights[part.layer]
+    else:
+        steps = network.tensor(part.tensor).step(INPUT_BITS)
+        levels, trace = 2**INPUT_BITS - 1, traces.activations[part.tensor]
+    return 0.5 * trace * step_noise(steps) * levels**2
+
+
+def noise_losses(weights: Shares, spending: Spending, model: NoiseModel) -> Shares:
+    """Return the noise of each choice times its weight, `[decisions, choices]`."""
+    menus = (np.array(decision.menu, dtype=np.float64) for decision in spending.decisions)
+    rows = [w * noise(menu, model) for w, menu in zip(weights, menus, strict=True)]
+    return spending.spread([row.tolist() for row in rows], missing=np.inf)
 
 
 def solve_columns(
@@ -195,17 +206,15 @@ def solve_columns(
         proxy: What the program pays with in place of the budget's own resources. Its limit is
             raised as far as bits that are rounded down keep the budget.
     """
-    choices = np.array(spending.bit_choices, dtype=np.float64)
-    losses = weights[:, None] * noise(choices, model)[None, :]
-    columns = spending.nearest(np.full(len(weights), len(choices) - 1, dtype=np.int64))
+    losses = noise_losses(weights, spending, model)
+    low, high = _bounds(spending)
+    columns = spending.nearest(spending.choices - 1)
     best, least = columns, float("inf")
     for _ in range(_LINEARISATIONS):
         if proxy is None:
             slopes = spending.slopes(columns)
-            fixed = spending.shares(columns) - choices[columns] @ slopes
-            bits = solve_bits(
-                weights, slopes, 1.0 - fixed, low=choices[0], high=choices[-1], model=model
-            )
+            fixed = spending.shares(columns) - np.array(spending.bits(columns)) @ slopes
+            bits = solve_bits(weights, slopes, 1.0 - fixed, low=low, high=high, model=model)
         else:
             bits = _widest_bits(weights, spending, model, proxy.slopes(columns))
         columns = round_into_budget(bits, losses, spending)
@@ -216,11 +225,18 @@ def solve_columns(
     return best
 
 
+def _bounds(spending: Spending) -> tuple[Vector, Vector]:
+    """Return the fewest and the most bits of each decision, `[decisions]`."""
+    ends = [(decision.menu[0], decision.menu[-1]) for decision in spending.decisions]
+    low, high = np.array(ends, dtype=np.float64).T
+    return low, high
+
+
 def _widest_bits(weights: Shares, spending: Spending, model: NoiseModel, slopes: Shares) -> Shares:
     """Return the program's answer under the largest limit of a proxy that keeps the budget."""
-    low, high = float(spending.bit_choices[0]), float(spending.bit_choices[-1])
-    below, above = low * slopes.sum(axis=0), high * slopes.sum(axis=0)
-    bits = np.full(len(weights), low)
+    low, high = _bounds(spending)
+    below, above = low @ slopes, high @ slopes
+    bits = low
     for _ in range(_PROXY_BISECTIONS):
         middle = (below + above) / 2
         tried = solve_bits(weights, slopes, middle, low=low, high=high, model=model)

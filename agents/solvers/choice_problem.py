@@ -1,8 +1,8 @@
 """ChoiceProblem: one pair of widths for every layer, least loss, costs within limits.
 
-A multiple-choice knapsack with ties: layers that read one tensor must agree on its bits. Every
-method that solves once builds one and hands it to a solver; nothing here knows where losses and
-costs come from.
+A multiple-choice knapsack with ties: layers that read one tensor must agree on its bits, and so
+must whatever else is decided once. Every method that solves once builds one and hands it to a
+solver; nothing here knows where losses and costs come from.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,8 +28,9 @@ class LayerChoices:
     """What one layer may be."""
 
     layer: str
-    tensor: str
-    """Layers that name the same one must choose the same activation bits."""
+    steps: tuple[int | None, int | None]
+    """Which decisions its weight and its activation bits are; None for a fixed width. What names
+    the same one, in this layer or another, has the same width."""
     pairs: tuple[Pair, ...]
     losses: Floats
     """`[pairs]`, additive over layers; what a tied tensor loses is in one of its readers."""
@@ -67,12 +68,26 @@ class ChoiceProblem:
         return ChoiceProblem(layers=self.layers, limits=np.asarray(limits, dtype=np.int64))
 
     @cached_property
-    def tied(self) -> Mapping[str, tuple[int, ...]]:
-        """For each tensor, the positions of the layers that read it."""
-        found: dict[str, list[int]] = {}
+    def shared(self) -> Mapping[int, tuple[tuple[int, int], ...]]:
+        """Each decision that several layers have: their positions, and which of their two."""
+        found: dict[int, dict[int, int]] = {}
         for position, layer in enumerate(self.layers):
-            found.setdefault(layer.tensor, []).append(position)
-        return {tensor: tuple(positions) for tensor, positions in found.items()}
+            for which, step in enumerate(layer.steps):
+                if step is not None:
+                    found.setdefault(step, {}).setdefault(position, which)
+        return {step: tuple(of.items()) for step, of in found.items() if len(of) > 1}
+
+    @cached_property
+    def tied(self) -> tuple[tuple[int, ...], ...]:
+        """Positions of layers that share decisions, directly or through others."""
+        group = list(range(len(self.layers)))
+        for places in self.shared.values():
+            members = {group[position] for position, _ in places}
+            group = [min(members) if one in members else one for one in group]
+        return tuple(
+            tuple(position for position, one in enumerate(group) if one == first)
+            for first in dict.fromkeys(group)
+        )
 
     def allocation(self, picks: Picks) -> Allocation:
         """Return the picks as an allocation."""

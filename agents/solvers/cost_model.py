@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 
 from agents.costs.cost_kind import RESOURCES, CostKind, check_cost
-from agents.costs.proxies import choice_pairs, proxy_costs
+from agents.costs.proxies import proxy_costs
 from agents.search import SearchProblem
 from agents.solvers.choice_problem import ChoiceProblem, Integers, LayerChoices, Picks
 from env.decisions.budget import Budget
 from env.decisions.costs import cost_table, limits_of
-from env.decisions.decisions import decision_sequence
-from env.sensitivity.sensitivities import Sensitivities
+from env.decisions.decisions import DecisionSpace, parts_of
+from env.sensitivity.sensitivities import Sensitivities, rise_of
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
 
@@ -31,18 +31,16 @@ Solve = Callable[[ChoiceProblem, Collection[Picks]], Picks | None]
 """Returns the best picks that are not among those excluded."""
 
 
-def layer_losses(
-    layers: Sequence[LayerSpec], bit_choices: Sequence[int], rises: Sensitivities
-) -> Losses:
+def layer_losses(space: DecisionSpace, rises: Sensitivities) -> Losses:
     """Return each layer's losses; what a tensor loses is counted at the first that reads it."""
-    first = {d.layer for d in decision_sequence(layers) if d.kind == "activation"}
+    first = {part.layer for part in parts_of(space.layers) if part.kind == "activation"}
     return {
         layer.name: {
-            (weight, activation): rises[layer.name, "weight", weight]
+            (weight, activation): rise_of(rises, layer.name, "weight", weight)
             + (rises[layer.name, "activation", activation] if layer.name in first else 0.0)
-            for weight, activation in choice_pairs(layer, bit_choices)
+            for weight, activation in space.pairs(layer.name)
         }
-        for layer in layers
+        for layer in space.layers
     }
 
 
@@ -63,7 +61,7 @@ class CostModel:
         self._problem = problem
         self._losses = losses
         check_cost(kind, problem.table)
-        self._costs = cost_table(problem.layers, problem.table, problem.bit_choices)
+        self._costs = cost_table(problem.space, problem.table)
         self._kind = kind
 
     def answer(self, solve: Solve, seen: Collection[Allocation] = ()) -> Allocation | None:
@@ -120,7 +118,7 @@ class CostModel:
             pairs = {layer.name: self._costs.pairs[layer.name] for layer in layers}
         else:
             column = 0
-            proxies = proxy_costs(self._kind, layers, self._problem.bit_choices)
+            proxies = proxy_costs(self._kind, self._problem.space, self._costs)
             pairs = {
                 name: {pair: np.array([cost]) for pair, cost in row.items()}
                 for name, row in proxies.items()
@@ -134,10 +132,10 @@ class CostModel:
         costs: Mapping[tuple[int, int], Integers],
         columns: Sequence[int] = (0,),
     ) -> LayerChoices:
-        pairs = choice_pairs(layer, self._problem.bit_choices)
+        pairs = self._problem.space.pairs(layer.name)
         return LayerChoices(
             layer=layer.name,
-            tensor=layer.tensor,
+            steps=self._problem.space.steps(layer.name),
             pairs=pairs,
             losses=np.array([self._losses[layer.name][pair] for pair in pairs]),
             costs=np.stack([costs[pair][list(columns)] for pair in pairs]).astype(np.int64),

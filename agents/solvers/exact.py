@@ -11,6 +11,8 @@ from agents.solvers.choice_problem import ChoiceProblem, Floats, Picks
 
 _LOSS_RANGE = 1e3
 """Losses are scaled to this range: HiGHS stops at an absolute gap of 1e-6."""
+_LEAST_LOSS = 1e-300
+"""In place of 0, where no choice loses anything."""
 _MISSES = 64
 """Solutions that miss a limit by less than the solver's tolerance, and are forbidden in turn."""
 
@@ -75,7 +77,7 @@ class _Program:
         self._starts = np.concatenate([[0], np.cumsum(sizes)])
         self.size = int(self._starts[-1])
         losses = np.concatenate([layer.losses - layer.losses.min() for layer in problem.layers])
-        self.objective = losses * (_LOSS_RANGE / max(float(losses.max()), np.finfo(float).tiny))
+        self.objective = losses * (_LOSS_RANGE / max(float(losses.max()), _LEAST_LOSS))
         # Costs as shares of their limits: picoseconds and bytes differ by nine digits.
         scale = np.maximum(np.abs(problem.limits), 1).astype(np.float64)
         costs = np.concatenate([layer.costs for layer in problem.layers])
@@ -84,19 +86,19 @@ class _Program:
         self.equal, self.equal_to = self._equalities()
 
     def _equalities(self) -> tuple[Any, Floats]:
-        """Say that each layer has one pair, and that tied layers have the same activation bits."""
+        """Say that each layer has one pair, and that what is decided once is the same."""
         rows: list[dict[int, float]] = []
         right: list[float] = []
         for position in range(len(self._problem.layers)):
             rows.append(dict.fromkeys(self._columns(position), 1.0))
             right.append(1.0)
-        for positions in self._problem.tied.values():
-            first = positions[0]
-            for other in positions[1:]:
-                widths = {pair[1] for p in (first, other) for pair in self._pairs(p)}
+        for places in self._problem.shared.values():
+            first, *others = places
+            for other in others:
+                widths = {pair[of] for p, of in (first, other) for pair in self._pairs(p)}
                 for width in sorted(widths):
-                    row = dict.fromkeys(self._columns(first, width), 1.0)
-                    row |= dict.fromkeys(self._columns(other, width), -1.0)
+                    row = dict.fromkeys(self._columns(*first, width), 1.0)
+                    row |= dict.fromkeys(self._columns(*other, width), -1.0)
                     rows.append(row)
                     right.append(0.0)
         return self._matrix(rows), np.array(right)
@@ -122,12 +124,13 @@ class _Program:
     def _pairs(self, position: int) -> tuple[tuple[int, int], ...]:
         return self._problem.layers[position].pairs
 
-    def _columns(self, position: int, width: int | None = None) -> list[int]:
+    def _columns(self, position: int, which: int = 0, width: int | None = None) -> list[int]:
+        """Return a layer's variables, or those of the pairs whose one number has a width."""
         start = int(self._starts[position])
         return [
             start + index
             for index, pair in enumerate(self._pairs(position))
-            if width is None or pair[1] == width
+            if width is None or pair[which] == width
         ]
 
     def _matrix(self, rows: list[dict[int, float]]) -> Any:

@@ -1,16 +1,18 @@
 """Greedy solution of a ChoiceProblem: from the least loss down into the limits, then filled up."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from agents.solvers.choice_problem import ChoiceProblem, Floats, Integers, Picks
+from agents.solvers.choice_problem import ChoiceProblem, Floats, Integers, LayerChoices, Picks
 from agents.solvers.exact import solve_exact
 from env.decisions.fronts import pareto_rows
 
 _MOST_OPTIONS = 256
-"""Combinations kept of layers that read one tensor, at each of its widths; evenly thinned."""
+"""Combinations kept of tied layers, at each width of what ties them; evenly thinned."""
 
 _LEAST_COST = 1e-12
 """Share of a limit that a step which costs nothing is taken to cost."""
@@ -18,7 +20,7 @@ _LEAST_COST = 1e-12
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TiedLayers:
-    """The layers that read one tensor, as one choice among combinations of their pairs."""
+    """Layers that share decisions, as one choice among combinations of their pairs."""
 
     positions: tuple[int, ...]
     picks: Integers
@@ -43,7 +45,7 @@ class Groups:
         self.problem = problem
         self._limits = problem.limits
         self._scale = np.maximum(np.abs(problem.limits), 1).astype(np.float64)
-        self.groups = tuple(_group(problem, positions) for positions in problem.tied.values())
+        self.groups = tuple(_group(problem, positions) for positions in problem.tied)
         self._rows = np.arange(len(self.groups))
         # All groups' options as one table, filled up with options that nobody takes.
         most = max(len(group.losses) for group in self.groups)
@@ -162,28 +164,68 @@ def pick_fresh(groups: Groups, answer: Picks | None, exclude: Collection[Picks])
 
 
 def _group(problem: ChoiceProblem, positions: tuple[int, ...]) -> TiedLayers:
-    """Combine the pairs of tied layers, width by width of the tensor they read."""
-    layers = [problem.layers[position] for position in positions]
-    widths = sorted({pair[1] for pair in layers[0].pairs})
-    parts = []
-    for width in widths:
-        picks = np.zeros((1, 0), dtype=np.int64)
-        losses = np.zeros(1)
-        costs = np.zeros((1, len(problem.limits)), dtype=np.int64)
-        for layer in layers:
-            at = np.array([i for i, pair in enumerate(layer.pairs) if pair[1] == width], dtype=int)
-            count = len(at)
-            picks = np.column_stack([np.repeat(picks, count, 0), np.tile(at, len(picks))])
-            losses = (losses[:, None] + layer.losses[at]).ravel()
-            costs = (costs[:, None, :] + layer.costs[at]).reshape(len(losses), -1)
-            keep = pareto_rows(np.column_stack([losses, costs]))
-            if len(layers) > 1 and len(keep) > _MOST_OPTIONS:
-                spread = np.linspace(0, len(keep) - 1, _MOST_OPTIONS).round().astype(int)
-                keep = keep[spread]
-            picks, losses, costs = picks[keep], losses[keep], costs[keep]
-        parts.append((picks, losses, costs))
-    picks, losses, costs = (np.concatenate([part[k] for part in parts]) for k in range(3))
-    keep = pareto_rows(np.column_stack([losses, costs]))
+    """Combine the pairs of tied layers, layer by layer, at each width of what ties them.
+
+    A decision that no later layer has is settled: of combinations that differ in it alone, those
+    that another one beats are left out.
+    """
+    last = {
+        step: position
+        for position in positions
+        for step in problem.layers[position].steps
+        if step is not None
+    }
+    width = len(problem.limits)
+    nothing = _Combined(np.zeros((1, 0), np.int64), np.zeros(1), np.zeros((1, width), np.int64))
+    tables: dict[tuple[tuple[int, int], ...], _Combined] = {(): nothing}
+    for position in positions:
+        layer, grown = problem.layers[position], defaultdict(list)
+        for known, combined in tables.items():
+            for bits, rows in _extensions(layer, dict(known)):
+                still = tuple(sorted((s, b) for s, b in bits.items() if last[s] > position))
+                grown[still].append(_extend(combined, layer, rows))
+        tables = {still: _unbeaten(parts, thin=bool(still)) for still, parts in grown.items()}
+    (all_of_it,) = tables.values()
     return TiedLayers(
-        positions=positions, picks=picks[keep], losses=losses[keep], costs=costs[keep]
+        positions=positions, picks=all_of_it.picks, losses=all_of_it.losses, costs=all_of_it.costs
     )
+
+
+class _Combined(NamedTuple):
+    """Combinations of the layers so far."""
+
+    picks: Integers
+    losses: Floats
+    costs: Integers
+
+
+def _extensions(
+    layer: LayerChoices, known: dict[int, int]
+) -> Iterator[tuple[dict[int, int], Integers]]:
+    """Yield widths of all decisions so far, and the layer's pairs that have them."""
+    found: dict[tuple[tuple[int, int], ...], list[int]] = {}
+    for row, pair in enumerate(layer.pairs):
+        own = {s: bits for s, bits in zip(layer.steps, pair, strict=True) if s is not None}
+        if all(known.get(step, bits) == bits for step, bits in own.items()):
+            found.setdefault(tuple({**known, **own}.items()), []).append(row)
+    for bits, rows in found.items():
+        yield dict(bits), np.array(rows, dtype=np.int64)
+
+
+def _extend(combined: _Combined, layer: LayerChoices, rows: Integers) -> _Combined:
+    count, before = len(rows), len(combined.losses)
+    losses = (combined.losses[:, None] + layer.losses[rows]).ravel()
+    return _Combined(
+        np.column_stack([np.repeat(combined.picks, count, 0), np.tile(rows, before)]),
+        losses,
+        (combined.costs[:, None, :] + layer.costs[rows]).reshape(len(losses), -1),
+    )
+
+
+def _unbeaten(parts: Sequence[_Combined], *, thin: bool) -> _Combined:
+    """Return what no other one beats in everything, as it is or evenly thinned."""
+    picks, losses, costs = (np.concatenate(column) for column in zip(*parts, strict=True))
+    keep = pareto_rows(np.column_stack([losses, costs]))
+    if thin and len(keep) > _MOST_OPTIONS:
+        keep = keep[np.linspace(0, len(keep) - 1, _MOST_OPTIONS).round().astype(int)]
+    return _Combined(picks[keep], losses[keep], costs[keep])

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from env.decisions.budget import Budget
+from env.decisions.decisions import DecisionSpace
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
-from quant.layers import INPUT_BITS, LayerSpec
+from quant.layers import FLOAT_BITS, INPUT_BITS, LayerSpec
 
 IntVector = npt.NDArray[np.int64]
 
@@ -47,8 +48,13 @@ class CostTable:
 
 
 def layer_bytes(layer: LayerSpec, weight_bits: int) -> int:
-    """Return one layer's share of `DeployGraph.weight_bytes`: packed weights and epilogue."""
+    """Return one layer's share of `DeployGraph.weight_bytes`: packed weights and epilogue.
+
+    In float: weights and biases of four bytes each.
+    """
     weights = layer.out_channels * layer.products
+    if weight_bits == FLOAT_BITS:
+        return 4 * (weights + layer.out_channels)
     return (weights * weight_bits + 7) // 8 + 8 * layer.out_channels
 
 
@@ -57,14 +63,12 @@ def model_bytes(layers: Sequence[LayerSpec], allocation: Allocation) -> int:
     return sum(layer_bytes(layer, allocation[layer.name].weight_bits) for layer in layers)
 
 
-def cost_table(
-    layers: Sequence[LayerSpec], table: LayerTable, bit_choices: Sequence[int]
-) -> CostTable:
-    """Collect the costs of every layer at every pair that may be chosen, and at 8 bits."""
-    widths = sorted({*bit_choices, INPUT_BITS})
+def cost_table(space: DecisionSpace, table: LayerTable) -> CostTable:
+    """Collect the costs of every layer at every pair that it may have, and at 8 bits."""
     pairs: dict[str, dict[tuple[int, int], IntVector]] = {}
-    for layer in layers:
-        inputs = [INPUT_BITS] if layer.reads_input else widths
+    for layer in space.layers:
+        menus = (space.menu(part) for part in space.parts[layer.name])
+        weights, activations = (sorted({*menu, INPUT_BITS}) for menu in menus)
         pairs[layer.name] = {
             (weight, activation): np.array(
                 [
@@ -74,8 +78,8 @@ def cost_table(
                 ],
                 dtype=np.int64,
             )
-            for weight in widths
-            for activation in inputs
+            for weight in weights
+            for activation in activations
         }
     fixed = np.array(
         [_up(table.overhead_us * UNITS_PER_US), 0, _up(table.overhead_uj * UNITS_PER_UJ)],

@@ -1,79 +1,227 @@
-"""Decisions: which numbers an episode fixes, and in which order."""
+"""DecisionSpace: which numbers an episode fixes, in which order, and what each may be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from env.errors import ActionError
 from quant.allocation import Allocation, LayerBits
-from quant.layers import INPUT_BITS, LayerSpec
+from quant.layers import FLOAT_BITS, INPUT_BITS, LayerSpec, width_name
 
 DecisionKind = Literal["weight", "activation"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
-    """One step of an episode: one bit-width to choose."""
+class Part:
+    """One number of an allocation: a layer's weight bits, or the bits of a tensor."""
 
     layer: str
-    """The layer whose turn it is; for activations, the first layer that reads the tensor."""
+    """Whose weights; for activations, the first layer that reads the tensor."""
     kind: DecisionKind
     tensor: str
-    """The quantized tensor the layer reads; an activation decision fixes its bits for all
-    layers that read it."""
+    """The quantized tensor the layer reads; its bits hold for all layers that read it."""
 
 
-def decision_sequence(layers: Sequence[LayerSpec]) -> tuple[Decision, ...]:
-    """List the decisions of an episode: for each layer its weights, then the tensor it reads.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """One step of an episode: one bit-width to choose, for one part or for all that are tied."""
 
-    A tensor that several layers read is decided once, at the first of them, and the network's
-    input never, because its 8 bits are fixed.
-    """
-    decided = {layer.tensor for layer in layers if layer.reads_input}
-    decisions: list[Decision] = []
-    for layer in layers:
-        decisions.append(Decision(layer=layer.name, kind="weight", tensor=layer.tensor))
-        if layer.tensor not in decided:
-            decided.add(layer.tensor)
-            decisions.append(Decision(layer=layer.name, kind="activation", tensor=layer.tensor))
-    return tuple(decisions)
+    parts: tuple[Part, ...]
+    """In the order of `parts_of`; the first says whose turn it is."""
+    menu: tuple[int, ...]
+    """Widths that may be chosen, at least two, in increasing order."""
+
+    @property
+    def layer(self) -> str:
+        """The layer whose turn it is."""
+        return self.parts[0].layer
+
+    @property
+    def kind(self) -> DecisionKind:
+        """Which of the layer's two numbers comes first."""
+        return self.parts[0].kind
+
+    def __str__(self) -> str:
+        """Return what is decided, in words."""
+        others = f" and what is tied to them ({len(self.parts)} widths in all)"
+        return f"the {self.kind}s of {self.layer}" + (others if len(self.parts) > 1 else "")
 
 
-def allocation_of(layers: Sequence[LayerSpec], bits: Sequence[int]) -> Allocation:
-    """Turn the chosen bits, in the order of `decision_sequence`, into an Allocation.
+@dataclass(frozen=True, kw_only=True)
+class DecisionSpace:
+    """All allocations that may be chosen; made by `decision_space`."""
 
-    Raises:
-        ActionError: too few or too many bits for the network's decisions.
-    """
-    decisions = decision_sequence(layers)
-    if len(bits) != len(decisions):
-        raise ActionError(f"expected {len(decisions)} decided bit-widths, found {len(bits)}")
-    weight_bits: dict[str, int] = {}
-    tensor_bits = {layer.tensor: INPUT_BITS for layer in layers if layer.reads_input}
-    for decision, width in zip(decisions, bits, strict=True):
-        if decision.kind == "weight":
-            weight_bits[decision.layer] = width
-        else:
-            tensor_bits[decision.tensor] = width
-    return Allocation(
-        tuple(
-            (
-                layer.name,
-                LayerBits(
-                    weight_bits=weight_bits[layer.name], activation_bits=tensor_bits[layer.tensor]
-                ),
+    layers: tuple[LayerSpec, ...]
+    bit_choices: tuple[int, ...]
+    """Widths of what no rule has a menu for, and those of the uniform allocations."""
+    decisions: tuple[Decision, ...]
+    """In the order of an episode."""
+    fixed: Mapping[Part, int]
+    """Parts that are not decided, with their width."""
+    rules: tuple[str, ...] = ()
+    """What the user said of single layers, for records."""
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """What some decision may be, in increasing order: the actions."""
+        return tuple(sorted({bits for decision in self.decisions for bits in decision.menu}))
+
+    @cached_property
+    def measured_widths(self) -> tuple[int, ...]:
+        """What a device must know: every integer width that may occur, and 8 for the reference."""
+        found = {*self.widths, *self.fixed.values(), INPUT_BITS}
+        return tuple(sorted(found - {FLOAT_BITS}))
+
+    @cached_property
+    def float_layers(self) -> tuple[str, ...]:
+        """Layers that may be, or are, left in float."""
+        menus = ((name, self.menu(weight)) for name, (weight, _) in self.parts.items())
+        return tuple(name for name, menu in menus if FLOAT_BITS in menu)
+
+    @cached_property
+    def step_of(self) -> Mapping[Part, int]:
+        """The step that decides each part; those that are fixed are absent."""
+        return {
+            part: step for step, decision in enumerate(self.decisions) for part in decision.parts
+        }
+
+    @cached_property
+    def parts(self) -> Mapping[str, tuple[Part, Part | None]]:
+        """The two parts of each layer; None for the network's input, whose bits are fixed."""
+        first: dict[str, str] = {}
+        for layer in self.layers:
+            first.setdefault(layer.tensor, layer.name)
+        return {
+            layer.name: (
+                Part(layer=layer.name, kind="weight", tensor=layer.tensor),
+                None
+                if layer.reads_input
+                else Part(layer=first[layer.tensor], kind="activation", tensor=layer.tensor),
             )
-            for layer in layers
+            for layer in self.layers
+        }
+
+    def menu(self, part: Part | None) -> tuple[int, ...]:
+        """Return the widths that one part may have; None stands for the network's input."""
+        if part is None:
+            return (INPUT_BITS,)
+        if part in self.fixed:
+            return (self.fixed[part],)
+        return self.decisions[self.step_of[part]].menu
+
+    def steps(self, layer: str) -> tuple[int | None, int | None]:
+        """Return which steps decide a layer's weight and activation bits; None for a fixed one."""
+        weight, activation = self.parts[layer]
+        return self.step_of.get(weight), self.step_of.get(activation) if activation else None
+
+    def pairs(self, layer: str) -> tuple[tuple[int, int], ...]:
+        """Return the (weight bits, activation bits) that a layer may have."""
+        weight, activation = self.parts[layer]
+        first, second = self.steps(layer)
+        if first is not None and first == second:
+            return tuple((bits, bits) for bits in self.menu(weight))
+        return tuple((w, a) for w in self.menu(weight) for a in self.menu(activation))
+
+    def bits_of(self, allocation: Allocation) -> tuple[int, ...]:
+        """Return the bits that an episode would have to choose to end in `allocation`."""
+        chosen = dict(allocation.items)
+        return tuple(_bits(chosen, decision.parts[0]) for decision in self.decisions)
+
+    def admits(self, allocation: Allocation) -> bool:
+        """Whether an allocation can be chosen: every width in its menu, what is tied equal."""
+        bits = self.bits_of(allocation)
+        offered = all(width in d.menu for width, d in zip(bits, self.decisions, strict=True))
+        return offered and self.allocation(bits) == allocation
+
+    def uniform(self, bits: int) -> Allocation:
+        """Return the allocation with the widths nearest to `bits`, the smaller of two."""
+        return self.nearest((bits,) * len(self.decisions))
+
+    def uniforms(self) -> dict[int, Allocation]:
+        """Return the different uniform allocations by the width that each is nearest to.
+
+        From many bits to few. Layers are left in float only where they have no other width.
+        """
+        found: dict[Allocation, int] = {}
+        for bits in reversed(self.bit_choices):
+            found.setdefault(self.uniform(bits), bits)
+        return {bits: allocation for allocation, bits in found.items()}
+
+    def nearest(self, bits: Sequence[int]) -> Allocation:
+        """Return the allocation of each decision's width that is nearest to `bits`."""
+        return self.allocation(
+            [
+                min(decision.menu, key=lambda choice: (abs(choice - wanted), choice))
+                for wanted, decision in zip(bits, self.decisions, strict=True)
+            ]
         )
-    )
+
+    def allocation(self, bits: Sequence[int]) -> Allocation:
+        """Turn the chosen bits, in the order of `decisions`, into an Allocation.
+
+        Raises:
+            ActionError: too few or too many bits for the network's decisions.
+        """
+        if len(bits) != len(self.decisions):
+            raise ActionError(
+                f"expected {len(self.decisions)} decided bit-widths, found {len(bits)}"
+            )
+        chosen = self.chosen(bits)
+        return Allocation(
+            tuple(
+                (
+                    name,
+                    LayerBits(
+                        weight_bits=chosen[weight],
+                        activation_bits=INPUT_BITS if activation is None else chosen[activation],
+                    ),
+                )
+                for name, (weight, activation) in self.parts.items()
+            )
+        )
+
+    def chosen(self, bits: Sequence[int]) -> dict[Part, int]:
+        """Return the width of each part that is fixed or decided by the first steps' bits."""
+        decided = {
+            part: width
+            for decision, width in zip(self.decisions, bits, strict=False)
+            for part in decision.parts
+        }
+        return {**self.fixed, **decided}
+
+    def table(self, bits: Sequence[int] = ()) -> str:
+        """Return one line for each layer as text; `-` stands for what is not decided yet.
+
+        Args:
+            bits: Decided so far, in the order of the decisions.
+        """
+        chosen = self.chosen(bits)
+        width = max(len("layer"), *(len(layer.name) for layer in self.layers))
+        lines = [f"{'layer':<{width}}  weights  activations"]
+        for name, (weight, activation) in self.parts.items():
+            first = width_name(chosen[weight]) if weight in chosen else "-"
+            second = INPUT_BITS if activation is None else chosen.get(activation, "-")
+            lines.append(f"{name:<{width}}  {first:>7}  {second:>11}")
+        return "\n".join(lines)
 
 
-def bits_of(decisions: Sequence[Decision], allocation: Allocation) -> tuple[int, ...]:
-    """Return the bits that an episode would have to choose to end in `allocation`."""
-    chosen = dict(allocation.items)
-    return tuple(
-        chosen[decision.layer].weight_bits
-        if decision.kind == "weight"
-        else chosen[decision.layer].activation_bits
-        for decision in decisions
-    )
+def parts_of(layers: Sequence[LayerSpec]) -> tuple[Part, ...]:
+    """List the numbers of an allocation: for each layer its weights, then the tensor it reads.
+
+    A tensor that several layers read stands once, at the first of them, and the network's input
+    never, because its 8 bits are fixed.
+    """
+    known = {layer.tensor for layer in layers if layer.reads_input}
+    parts: list[Part] = []
+    for layer in layers:
+        parts.append(Part(layer=layer.name, kind="weight", tensor=layer.tensor))
+        if layer.tensor not in known:
+            known.add(layer.tensor)
+            parts.append(Part(layer=layer.name, kind="activation", tensor=layer.tensor))
+    return tuple(parts)
+
+
+def _bits(chosen: Mapping[str, LayerBits], part: Part) -> int:
+    bits = chosen[part.layer]
+    return bits.weight_bits if part.kind == "weight" else bits.activation_bits

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from env.decisions.layer_rules import LayerRule, parse_rules
 from env.errors import TaskError
 from env.evaluating.reward import RewardConfig
 from env.evaluating.sensitivity_config import SensitivityConfig
@@ -17,6 +18,10 @@ class EnvConfig:
 
     bit_choices: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
     """Bit-widths that may be chosen, for weights and activations alike."""
+    layers: tuple[str, ...] = ()
+    """Rules for single layers: `stem=8/8` pins, `blocks.*.conv2=4,8/8` is a menu of its own,
+    `blocks.0.*=4,8 tied` one decision for all, `paired` one for weights and activations of each,
+    `head=float` leaves in float."""
     weights: Literal["reset", "shared"] = "reset"
     """`shared`: weights go on training from evaluation to evaluation. `reset`: each evaluation
     starts from the float checkpoint."""
@@ -33,7 +38,7 @@ class EnvConfig:
     """What counts how much."""
 
     def __post_init__(self) -> None:
-        """Refuse bit choices outside 2..8, too few, or named twice."""
+        """Refuse bit choices outside 2..8, too few, or named twice, and rules that are none."""
         for bits in self.bit_choices:
             if not MIN_BITS <= bits <= MAX_BITS:
                 raise TaskError(
@@ -47,3 +52,9 @@ class EnvConfig:
                 f"found {list(self.bit_choices)}"
             )
         check_ranges(self, "env.", TaskError)
+        parse_rules(self.layers)
+
+    @property
+    def layer_rules(self) -> tuple[LayerRule, ...]:
+        """The rules for single layers, as read."""
+        return parse_rules(self.layers)

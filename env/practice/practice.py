@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from env.decisions.costs import model_bytes
-from env.decisions.decisions import bits_of, decision_sequence
+from env.decisions.decisions import DecisionSpace
 from env.evaluating.evaluation import Evaluation
 from env.practice.scales import Scales, measured_over_predicted
-from env.sensitivity.sensitivities import Sensitivities
+from env.sensitivity.sensitivities import Sensitivities, decision_rise
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
-from quant.layers import MIN_BITS, LayerSpec
+from quant.layers import MIN_BITS
 
 _PRIOR_RISE = 0.01
 """Quality lost for each unit of log(1 + rise of the loss), before anything was evaluated."""
@@ -39,7 +39,7 @@ class PracticeEvaluator:
 
     def __init__(
         self,
-        layers: Sequence[LayerSpec],
+        space: DecisionSpace,
         table: LayerTable,
         sensitivities: Sensitivities,
         reference: Evaluation,
@@ -47,17 +47,16 @@ class PracticeEvaluator:
         """Start from the prior.
 
         Args:
-            layers: The network's layers.
+            space: What may be decided.
             table: Measured times.
             sensitivities: Rise of the loss of each (layer, kind, bits).
             reference: The all-8-bit evaluation.
         """
-        self._layers = tuple(layers)
-        self._decisions = decision_sequence(layers)
+        self._space = space
         self._table = table
         self._sensitivities = sensitivities
         self._reference = reference
-        count = len(self._decisions)
+        count = len(space.decisions)
         self._prior_mean = np.concatenate(
             [np.full(count, _PRIOR_RISE), np.full(count, _PRIOR_WIDTH), [0.0]]
         )
@@ -102,7 +101,7 @@ class PracticeEvaluator:
             score=min(1.0, max(0.0, score)) if metric.is_share else score,
             score_se=0.0,
             loss=math.nan,
-            model_bytes=model_bytes(self._layers, allocation),
+            model_bytes=model_bytes(self._space.layers, allocation),
             predicted_ms=self._table.predict_ms(allocation) * self.scales.latency,
             predicted_mj=None if predicted_mj is None else predicted_mj * self.scales.energy,
             practice=True,
@@ -112,10 +111,10 @@ class PracticeEvaluator:
         """Return `[2 * decisions + 1]`: log rises, widths, and 1 for the offset."""
         if (known := self._feature_of.get(allocation)) is not None:
             return known
-        bits = bits_of(self._decisions, allocation)
+        bits = self._space.bits_of(allocation)
         rises = [
-            math.log1p(max(0.0, self._sensitivities[decision.layer, decision.kind, width]))
-            for decision, width in zip(self._decisions, bits, strict=True)
+            math.log1p(max(0.0, decision_rise(self._sensitivities, decision, width)))
+            for decision, width in zip(self._space.decisions, bits, strict=True)
         ]
         widths = [2.0 ** (MIN_BITS - width) for width in bits]
         feature = np.array([*rises, *widths, 1.0])

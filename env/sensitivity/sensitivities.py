@@ -3,10 +3,22 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from env.decisions.decisions import Decision
+from quant.layers import FLOAT_BITS
 from quant.sensitivities import Orthogonality, SensitivityKind, SensitivityTable
 
 Sensitivities = Mapping[tuple[str, str, int], float]
 """`{(layer, "weight" | "activation", bits): rise of the mean cross-entropy}`."""
+
+
+def rise_of(rises: Sensitivities, layer: str, kind: str, bits: int) -> float:
+    """Return one tensor's rise of the loss; 0 for weights that are left in float."""
+    return 0.0 if bits == FLOAT_BITS else rises[layer, kind, bits]
+
+
+def decision_rise(rises: Sensitivities, decision: Decision, bits: int) -> float:
+    """Return the sum of the rises of all that a decision decides."""
+    return sum(rise_of(rises, part.layer, part.kind, bits) for part in decision.parts)
 
 
 class SensitivitySource(Protocol):

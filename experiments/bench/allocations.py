@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from env.decisions.decisions import allocation_of, decision_sequence
+from env.decisions.space import decision_space
 from experiments.errors import BenchError
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, MIN_BITS, LayerSpec
@@ -27,7 +27,8 @@ def random_allocations(
         BenchError: the network has fewer allocations.
     """
     rng = np.random.default_rng(seed)
-    decisions = decision_sequence(layers)
+    space = decision_space(layers, widths)
+    decisions = space.decisions
     if count > len(widths) ** len(decisions):
         raise BenchError(
             f"expected at most {len(widths) ** len(decisions)} different allocations of "
@@ -37,5 +38,5 @@ def random_allocations(
     found: dict[Allocation, None] = {}
     while len(found) < count:
         drawn = rng.integers(0, len(widths), len(decisions)).tolist()
-        found[allocation_of(layers, [widths[index] for index in drawn])] = None
+        found[space.allocation([widths[index] for index in drawn])] = None
     return list(found)

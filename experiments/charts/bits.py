@@ -12,27 +12,34 @@ _ROW = 26.0
 
 
 def bits_matrix(allocation: Allocation) -> npt.NDArray[np.int64]:
-    """Return the bits as int64 `[2, layers]`: weights, then activations."""
-    return np.array(
+    """Return the bits as int64 `[2, layers]`: weights, then activations; 9 stands for float."""
+    bits: npt.NDArray[np.int64] = np.array(
         [
             [bits.weight_bits for _, bits in allocation.items],
             [bits.activation_bits for _, bits in allocation.items],
         ],
         dtype=np.int64,
     )
+    return np.minimum(bits, MAX_BITS + 1)
 
 
 def bits_chart(allocation: Allocation, title: str) -> Chart:
     """Chart the bits as two marks for each layer, the first layer on top."""
     names = tuple(name for name, _ in allocation.items)
+    matrix = bits_matrix(allocation)
+    ticks = tuple(range(MIN_BITS, max(MAX_BITS, int(matrix.max())) + 1))
     rows = zip(
         (("weights", "blue", "s", 0.18), ("activations", "orange", "o", -0.18)),
-        bits_matrix(allocation),
+        matrix,
         strict=True,
     )
     return Chart(
         title=title,
-        x=Axis(label="bits", ticks=tuple(range(MIN_BITS, MAX_BITS + 1))),
+        x=Axis(
+            label="bits",
+            ticks=ticks,
+            names=tuple("float" if bits > MAX_BITS else str(bits) for bits in ticks),
+        ),
         y=Axis(label="", ticks=tuple(-place for place in range(len(names))), names=names),
         series=tuple(
             Series(

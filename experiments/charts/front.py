@@ -10,6 +10,7 @@ from env.decisions.fronts import pareto_mask
 from env.evaluating.evaluation import Evaluation
 from experiments.charts.chart import Axis, Chart, Limit, Mark, Series
 from quant.allocation import Allocation
+from quant.layers import FLOAT_BITS
 from quant.objective.metric import ACCURACY, Metric
 
 BEST_ROW = "best found"
@@ -31,7 +32,7 @@ def uniform_bits(allocation: Allocation) -> int | None:
     Activations must have them too, but for the tensor that the first layers read: its 8 are fixed.
     """
     weights = {bits.weight_bits for _, bits in allocation.items}
-    if len(weights) != 1:
+    if len(weights) != 1 or FLOAT_BITS in weights:
         return None
     (width,) = weights
     others = {bits.activation_bits for _, bits in allocation.items} - {width}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from experiments.charts.chart import Axis, Chart, Mark, Series
 from quant.allocation import LayerBits
+from quant.layers import MAX_BITS, width_name
 
 _SHOWN_LINES = 3
 
@@ -11,14 +12,17 @@ _SHOWN_LINES = 3
 def layer_times_chart(
     name: str, times_us: Mapping[tuple[int, int], float], chosen: LayerBits | None
 ) -> Chart:
-    """Chart a line for some activation bits over the weight bits, and the chosen pair as a star."""
+    """Chart a line for some activation bits over the weight bits, and the chosen pair as a star.
+
+    Float, where the layer may be left so, stands right of the widest integers.
+    """
     series = []
     for activation in _shown_bits(times_us):
         points = sorted((w, us) for (w, a), us in times_us.items() if a == activation)
         series.append(
             Series(
                 marks=tuple(
-                    Mark(x=float(w), y=us, tip=f"{w}/{activation} bits\n{us:.2f} µs")
+                    Mark(x=_place(w), y=us, tip=f"{width_name(w)}/{activation} bits\n{us:.2f} µs")
                     for w, us in points
                 ),
                 colour="orange" if activation <= 3 else "green" if activation <= 6 else "blue",
@@ -28,16 +32,25 @@ def layer_times_chart(
             )
         )
     if chosen is not None and (pair := (chosen.weight_bits, chosen.activation_bits)) in times_us:
-        tip = f"chosen: {pair[0]}/{pair[1]} bits, {times_us[pair]:.2f} µs"
-        mark = Mark(x=float(pair[0]), y=times_us[pair], tip=tip)
+        tip = f"chosen: {width_name(pair[0])}/{pair[1]} bits, {times_us[pair]:.2f} µs"
+        mark = Mark(x=_place(pair[0]), y=times_us[pair], tip=tip)
         series.append(Series(marks=(mark,), colour="star", name="chosen", marker="*", size=14.0))
+    weights = sorted({weight for weight, _ in times_us})
     return Chart(
         title=f"Microseconds of {name}",
-        x=Axis(label="weight bits", ticks=tuple(sorted({weight for weight, _ in times_us}))),
+        x=Axis(
+            label="weight bits",
+            ticks=tuple(_place(weight) for weight in weights),
+            names=tuple(map(width_name, weights)),
+        ),
         y=Axis(label="µs", from_zero=True),
         series=tuple(series),
         height=200.0,
     )
+
+
+def _place(weight_bits: int) -> float:
+    return float(min(weight_bits, MAX_BITS + 1))
 
 
 def _shown_bits(times_us: Mapping[tuple[int, int], float]) -> list[int]:

@@ -130,8 +130,7 @@ def _add_uniform(
 ) -> None:
     """Retrain and time the uniform allocations that every table and figure shows."""
     config = setup.config
-    for allocation in reported_uniform(setup.network.layers, config.env.bit_choices).values():
-        bits = max(layer.weight_bits for _, layer in allocation.items)
+    for bits, allocation in reported_uniform(setup.space).items():
         if (bits, config.seed) in known:
             continue
         timed = time_beside_all_8(allocation, setup, place.device)
@@ -160,6 +159,7 @@ def _comparison(
         test_images=split["test_images"],
         settings={
             "bit_choices": list(base.env.bit_choices),
+            "layers": list(base.env.layers),
             "finetune": asdict(base.env.finetune),
             "final": asdict(base.final),
             "protocol": asdict(base.protocol),

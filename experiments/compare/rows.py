@@ -48,7 +48,7 @@ class Answer:
     def bits(self) -> str:
         """`weights/activations` of each layer in order."""
         items = Allocation.from_dict(self.allocation).items
-        return " ".join(f"{b.weight_bits}/{b.activation_bits}" for _, b in items)
+        return " ".join(str(bits) for _, bits in items)
 
 
 _ANSWER = tuple(field.name for field in fields(Answer))

@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.record.islands import ListedIsland
 from quant.allocation import Allocation
+from quant.layers import width_name
 from quant.objective.scores import Score
 from quant.retraining.retrained import Kept
 
@@ -161,7 +162,7 @@ def _islands(islands: Sequence[ListedIsland]) -> list[str]:
 def _bits(allocation: Allocation) -> str:
     lines = ["| layer | weights | activations |", "|---|---|---|"]
     lines += [
-        f"| {name} | {bits.weight_bits} | {bits.activation_bits} |"
+        f"| {name} | {width_name(bits.weight_bits)} | {bits.activation_bits} |"
         for name, bits in allocation.items
     ]
     return "\n".join(lines)

@@ -165,7 +165,7 @@ def _write_card(
         island_bytes=sum(
             value.nbytes
             for op in final.graph.ops
-            if isinstance(op, RunIsland)
+            if isinstance(op, RunIsland) and not op.layer
             for value in op.module.state_dict().values()
         ),
         bundle_bytes=_size(made),

@@ -16,6 +16,7 @@ from experiments.errors import RunFolderError
 from experiments.record import files
 from experiments.record.curves import Curve, read_curves
 from experiments.record.islands import ListedIsland
+from experiments.record.layer_choices import LayerChoice
 from experiments.record.lines import whole_lines
 from hardware.energy.energy import NO_METER
 from hardware.layers.table import LayerTable
@@ -148,6 +149,10 @@ class RunRecord:
         files.ISLANDS, lambda text: from_plain(tuple[ListedIsland, ...], json.loads(text)), ()
     )
     """What stays in float; none where everything has an integer form."""
+    layer_choices = _File(
+        files.LAYER_CHOICES, lambda text: from_plain(tuple[LayerChoice, ...], json.loads(text)), ()
+    )
+    """What the rules for single layers leave each; none where no rule is given."""
     evaluations = _File(
         files.EVALUATIONS,
         lambda text: tuple(Evaluation.from_dict(json.loads(line)) for line in whole_lines(text)),
@@ -221,6 +226,12 @@ class RunRecord:
     def budget_ms(self) -> float | None:
         """The latency budget, where the run has decided one."""
         return None if self.budget is None else self.budget["latency_ms"]
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """What the user said of single layers."""
+        env = self.config.get("env")
+        return tuple(env.get("layers") or ()) if isinstance(env, dict) else ()
 
     @property
     def best(self) -> Allocation | None:

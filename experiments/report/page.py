@@ -17,6 +17,7 @@ from experiments.charts.svg import chart_svg
 from experiments.record.run_record import RunRecord
 from hardware.energy.energy import MODELLED, NO_METER
 from hardware.layers.table import PairTable
+from quant.layers import width_name
 from quant.objective.metric import ACCURACY
 
 _SHOWN_LAYERS = 9
@@ -33,7 +34,7 @@ def render(records: Sequence[RunRecord]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {"digits": _digits, "plain": _plain, "without": _without}
+    pages.filters |= {"digits": _digits, "plain": _plain, "without": _without, "width": width_name}
     pages.globals |= {
         "BEST_ROW": BEST_ROW,
         "MODELLED": MODELLED,

@@ -6,10 +6,11 @@ from functools import partial
 from typing import Any
 
 from agents.search import SearchProblem, SearchResult
+from env.decisions.decisions import DecisionSpace
 from env.evaluating.accounting import TABLE_ROW
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.ranking import rank
-from experiments.stages.measured import graph_of
+from experiments.stages.measured import graph_of, reference_and_uniforms
 from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.results_table import ResultRow, float_row, quantized_row
 from experiments.stages.selection import Choice, choose, reconsider
@@ -17,7 +18,6 @@ from experiments.stages.side_by_side import time_side_by_side
 from hardware.device import Device
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
-from quant.layers import MAX_BITS, LayerSpec
 from quant.progress import Progress
 
 _REPORTED_BITS = (8, 6, 4)
@@ -59,16 +59,10 @@ def uniform_name(bits: int) -> str:
     return f"uniform {bits}"
 
 
-def reported_uniform(
-    layers: Sequence[LayerSpec], bit_choices: Sequence[int]
-) -> dict[str, Allocation]:
-    """Return the uniform allocations of a run's tables by name, all-8 always among them."""
-    choices = {*bit_choices, MAX_BITS}
-    return {
-        uniform_name(bits): Allocation.uniform(layers, bits)
-        for bits in _REPORTED_BITS
-        if bits in choices
-    }
+def reported_uniform(space: DecisionSpace) -> dict[int, Allocation]:
+    """Return the uniform allocations of a run's tables by bits, all-8 always among them."""
+    known = reference_and_uniforms(space)
+    return {bits: known[bits] for bits in _REPORTED_BITS if bits in known}
 
 
 def conclude(
@@ -84,13 +78,15 @@ def conclude(
         BudgetError: nothing that was evaluated is inside the budget as measured.
         HardwareLostError: the device is gone.
     """
-    uniform = reported_uniform(problem.layers, problem.bit_choices)
+    uniform = reported_uniform(problem.space)
     _evaluate_missing(problem, result, list(uniform.values()))
 
     order = partial(rank, reference=problem.reference, config=problem.reward)
-    candidates = order(problem.evaluator.evaluations)
-    latest = {item.allocation: item for item in candidates}
-    beside = [bits for bits in _all_uniform(problem) if bits in latest]
+    evaluated = order(problem.evaluator.evaluations)
+    candidates = [item for item in evaluated if problem.space.admits(item.allocation)]
+    latest = {item.allocation: item for item in evaluated}
+    known = reference_and_uniforms(problem.space).values()
+    beside = [bits for bits in known if bits in latest]
     timed: dict[Allocation, Measurement] = {}
 
     def measure(allocation: Allocation) -> Measurement:
@@ -104,19 +100,12 @@ def conclude(
     beside_reference = problem.evaluator.beside_reference(whole)
     rows = [float_row(problem.layers, whole.score, beside_reference)]
     rows += [
-        _row(name, latest[bits], timed[bits], problem)
-        for name, bits in uniform.items()
-        if bits in latest
+        _row(uniform_name(bits), latest[allocation], timed[allocation], problem)
+        for bits, allocation in uniform.items()
+        if allocation in latest
     ]
     rows.append(_row(BEST_FOUND, choice.evaluation, choice.measurement, problem))
     return Conclusion(choice=choice, rows=tuple(rows))
-
-
-def _all_uniform(problem: SearchProblem) -> list[Allocation]:
-    return [
-        Allocation.uniform(problem.layers, bits)
-        for bits in sorted({*problem.bit_choices, MAX_BITS}, reverse=True)
-    ]
 
 
 def _row(

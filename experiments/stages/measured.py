@@ -1,23 +1,25 @@
 """Measured: what the device says of a network before a search, and the budget made of it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 from env.decisions.costs import cost_table
+from env.decisions.decisions import DecisionSpace
 from env.decisions.masks import BudgetMask
 from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.resource_budget import DecidedBudget, UniformFigures, decide_budget
 from experiments.stages.side_by_side import time_side_by_side
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
+from hardware.layers.float_layers import with_float_layers
 from hardware.layers.table import LayerTable
 from hardware.store import Store
 from hardware.stored_device import StoredDevice
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
-from quant.layers import MAX_BITS, LayerSpec
+from quant.layers import FLOAT_BITS, MAX_BITS
 from quant.network import QuantizedNetwork
 
 
@@ -57,9 +59,7 @@ def measure_device(
     table, uniform = measure_times(setup, device, store, progress)
     decided = decide_budget(setup.config.budget, uniform, setup.task.objective.metric)
     # Before anything is trained: a budget that nobody can meet is the user's to mend.
-    layers = setup.network.layers
-    costs = cost_table(layers, table, setup.config.env.bit_choices)
-    BudgetMask(layers, costs, setup.config.env.bit_choices, decided.budget)
+    BudgetMask(setup.space, cost_table(setup.space, table), decided.budget)
     return Measured(table=table, decided=decided)
 
 
@@ -75,13 +75,21 @@ def measure_times(
         BuildError: a uniform allocation cannot be measured on this device.
         HardwareLostError: the device is gone.
     """
-    network = setup.network
+    network, space = setup.network, setup.space
     table = StoredDevice(device, store, setup.config.protocol).layer_table(
         graph_of(network), setup.widths, partial(progress.stage, "layer table")
     )
-    graphs = {
-        bits: graph_of(network, Allocation.uniform(network.layers, bits)) for bits in setup.widths
-    }
+    if kept := space.float_layers:
+        all_8 = dict(Allocation.uniform(space.layers, MAX_BITS).items)
+        in_float = {name: replace(all_8[name], weight_bits=FLOAT_BITS) for name in kept}
+        beside = StoredDevice(device, store, setup.config.protocol).layer_table(
+            graph_of(network, Allocation.of(all_8 | in_float)),
+            [MAX_BITS],
+            partial(progress.stage, "layers in float"),
+        )
+        table = with_float_layers(table, beside, kept)
+    allocations = reference_and_uniforms(space)
+    graphs = {bits: graph_of(network, one) for bits, one in allocations.items()}
     timed = time_side_by_side(
         device, graphs, progress=partial(progress.stage, "uniform allocations")
     )
@@ -93,11 +101,23 @@ def measure_times(
         )
         for bits, measurement in timed.items()
     }
-    return anchor_table(table, network.layers, uniform), uniform
+    return anchor_table(table, allocations, uniform), uniform
+
+
+def reference_and_uniforms(space: DecisionSpace) -> dict[int, Allocation]:
+    """Return all-8, which everything is compared with, and the uniform allocations by bits.
+
+    Rules for single layers hold for the uniform ones: where they leave a layer no such width, it
+    has the nearest. They do not hold for all-8.
+    """
+    all_8 = {MAX_BITS: Allocation.uniform(space.layers, MAX_BITS)}
+    return all_8 | {bits: one for bits, one in space.uniforms().items() if bits != MAX_BITS}
 
 
 def anchor_table(
-    table: LayerTable, layers: Sequence[LayerSpec], uniform: Mapping[int, UniformFigures]
+    table: LayerTable,
+    allocations: Mapping[int, Allocation],
+    uniform: Mapping[int, UniformFigures],
 ) -> LayerTable:
     """Scale the table so that it predicts what the cheapest uniform allocation takes now.
 
@@ -107,12 +127,12 @@ def anchor_table(
     impossible.
     """
     fastest = min(uniform, key=lambda bits: uniform[bits].latency_ms)
-    predicted_ms = table.predict_ms(Allocation.uniform(layers, fastest))
+    predicted_ms = table.predict_ms(allocations[fastest])
     table = table.scale_times(uniform[fastest].latency_ms / predicted_ms)
     energies = {bits: item.energy_mj for bits, item in uniform.items() if item.energy_mj}
     if not energies:
         return table
     frugal = min(energies, key=lambda bits: energies[bits])
-    predicted_mj = table.predict_mj(Allocation.uniform(layers, frugal))
+    predicted_mj = table.predict_mj(allocations[frugal])
     assert predicted_mj is not None
     return table.with_scaled_energies(energies[frugal] / predicted_mj)

@@ -6,6 +6,8 @@ from functools import partial
 import torch
 from torch import nn
 
+from env.decisions.decisions import DecisionSpace
+from env.decisions.space import decision_space
 from env.tasks import Split, Task, float_module, load_task
 from env.tasks.objective.check import check_objective
 from env.tasks.task import HELD_OUT
@@ -14,7 +16,6 @@ from experiments.stages.buildable import check_buildable
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.measuring.lock import training_lock
-from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork, prepare
 from quant.objective.objective import Objective
 from quant.objective.scores import ImageScores
@@ -77,9 +78,19 @@ class NetworkSetup:
         return task.search_origin
 
     @property
+    def space(self) -> DecisionSpace:
+        """What may be decided of the network.
+
+        Raises:
+            LayerRuleError: a rule of the configuration does not fit the network.
+        """
+        env = self.config.env
+        return decision_space(self.network.layers, env.bit_choices, env.layer_rules)
+
+    @property
     def widths(self) -> list[int]:
-        """Widths that are measured: those that may be chosen, and 8 for the reference."""
-        return sorted({*self.config.env.bit_choices, MAX_BITS})
+        """Widths that are measured: those that may be chosen or are fixed, and 8."""
+        return list(self.space.measured_widths)
 
 
 def set_up_network(

@@ -39,7 +39,7 @@ def pareto_csv(evaluations: Sequence[Evaluation]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for item in kept:
-        bits = " ".join(f"{b.weight_bits}/{b.activation_bits}" for _, b in item.allocation.items)
+        bits = " ".join(str(bits) for _, bits in item.allocation.items)
         writer.writerow(
             [
                 item.index,

@@ -75,7 +75,8 @@ def _inverse(drop: float, metric: Metric) -> str:
 
 def _default(uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
     all_8 = uniform[ALL_8]
-    bits = min(uniform, key=lambda width: uniform[width].latency_ms)
+    narrower = {bits: figures for bits, figures in uniform.items() if bits != ALL_8} or uniform
+    bits = min(narrower, key=lambda width: narrower[width].latency_ms)
     fastest_ms = uniform[bits].latency_ms
     if fastest_ms <= (1 - _LEAST_GAIN) * all_8.latency_ms:
         latency_ms = fastest_ms + _SHARE * (all_8.latency_ms - fastest_ms)
@@ -84,8 +85,9 @@ def _default(uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
             f"to 8 bits ({all_8.latency_ms:.4f} ms)"
         )
         return DecidedBudget(budget=Budget(latency_ms=latency_ms), reason=reason)
-    smallest = min(figures.model_bytes for figures in uniform.values())
-    model_bytes = int(smallest + _SHARE * (all_8.model_bytes - smallest))
+    smallest = min(figures.model_bytes for figures in narrower.values())
+    # Layers that are left in float can make it larger than all-8.
+    model_bytes = int(smallest + _SHARE * max(0, all_8.model_bytes - smallest))
     reason = (
         f"bits buy no time on this device (uniform {bits} bits takes {fastest_ms:.4f} ms, 8 bits "
         f"{all_8.latency_ms:.4f} ms), so model bytes are the budget, by the same rule"

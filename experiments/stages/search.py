@@ -160,7 +160,7 @@ def _problem(
     state_folder: Path,
 ) -> SearchProblem:
     """Put together what the methods may look at."""
-    config, layers, ledger = setup.config, setup.network.layers, Ledger()
+    config, space, ledger = setup.config, setup.space, Ledger()
     sensitivities = StoredSensitivities(
         setup.network,
         setup.task.train,
@@ -173,8 +173,7 @@ def _problem(
 
     def make_env() -> BitAllocationEnv:
         return BitAllocationEnv(
-            layers=layers,
-            bit_choices=config.env.bit_choices,
+            space=space,
             budget=measured.decided.budget,
             evaluator=evaluator,
             table=measured.table,
@@ -184,8 +183,7 @@ def _problem(
         )
 
     return SearchProblem(
-        layers=layers,
-        bit_choices=config.env.bit_choices,
+        space=space,
         budget=measured.decided.budget,
         evaluator=evaluator,
         table=measured.table,

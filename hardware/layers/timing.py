@@ -218,10 +218,10 @@ def _covering(
 ) -> list[_Timed]:
     """Return programs in which every kernel of every layer runs, `_CONTEXTS` times if possible."""
     seen: Counter[tuple[str, Hashable]] = Counter()
-    programs = []
+    programs: list[_Timed] = []
     for chosen in spread_choices(graph, bit_choices, equal_bits=equal_bits, seed=_SEED):
         uses = [(layer, kernels[layer][pair]) for layer, pair in chosen.items()]
-        if all(seen[use] >= _CONTEXTS for use in uses):
+        if programs and all(seen[use] >= _CONTEXTS for use in uses):
             continue
         seen.update(uses)
         programs.append(_Timed(with_random_codes(graph, chosen, _SEED), chosen))

@@ -19,6 +19,7 @@ from quant.calibration import sample_windows
 from quant.capture.float_operators import layer_value
 from quant.capture.graph import Node
 from quant.errors import TrainingError
+from quant.layers import FLOAT_BITS
 from quant.network import QuantizedNetwork
 from quant.quantizer import weight_limit
 
@@ -69,7 +70,7 @@ def compensate(network: QuantizedNetwork, images: torch.Tensor) -> None:
     for node in network.graph.nodes:
         for part in parts:
             part.wanted[node.name] = network.float_value(node, part.wanted, part.images)
-        if node.layer:
+        if node.layer and network.bits(node.layer).weight_bits != FLOAT_BITS:
             _fit(network, node, parts)
         for part in parts:
             part.found[node.name] = network.quantized_value(node, part.found, part.images)

@@ -11,6 +11,8 @@ import torch
 from agents.search import SearchProblem
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
+from env.decisions.layer_rules import parse_rules
+from env.decisions.space import decision_space
 from env.evaluating.accounting import Ledger
 from env.evaluating.env_config import EnvConfig
 from env.evaluating.evaluation import Evaluation
@@ -51,6 +53,7 @@ class Problems:
         limit: int,
         share: float | None = 0.35,
         bytes_share: float | None = None,
+        rules: Sequence[str] = (),
         past: Sequence[Evaluation] = (),
         state_folder: Path | None = None,
         log_folder: Path | None = None,
@@ -62,6 +65,7 @@ class Problems:
         )
         device = SimulatedDevice(ProtocolConfig(repeats=5))
         layers = self.network.layers
+        space = decision_space(layers, CHOICES, parse_rules(rules))
         graphs = {bits: self._graph(bits) for bits in (2, 8)}
         table = measure_layer_table(device, graphs[8], CHOICES)
         small, large = (table.predict_ms(Allocation.uniform(layers, bits)) for bits in (2, 8))
@@ -86,8 +90,7 @@ class Problems:
 
         def make_env() -> BitAllocationEnv:
             return BitAllocationEnv(
-                layers=layers,
-                bit_choices=CHOICES,
+                space=space,
                 budget=budget,
                 evaluator=evaluator,
                 table=table,
@@ -96,8 +99,7 @@ class Problems:
             )
 
         return SearchProblem(
-            layers=layers,
-            bit_choices=CHOICES,
+            space=space,
             budget=budget,
             evaluator=evaluator,
             table=table,

@@ -5,6 +5,8 @@ from pathlib import Path
 from agents.search import SearchProblem
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
+from env.decisions.decisions import DecisionSpace
+from env.decisions.space import decision_space
 from env.evaluating.evaluation import Evaluation
 from env.testing import (
     FormulaEvaluator,
@@ -16,6 +18,7 @@ from hardware.layers.table import LayerTable
 
 CHOICES = (2, 4, 6, 8)
 LAYERS = tied_layers()
+SPACE = decision_space(LAYERS, CHOICES)
 SENSITIVITIES = formula_sensitivities(LAYERS)
 
 
@@ -25,23 +28,25 @@ def formula_problem(
     reference: Evaluation,
     budget: Budget,
     log_folder: Path | None,
+    space: DecisionSpace | None = None,
 ) -> SearchProblem:
     """Return the problem; `table` is what a method knows, `evaluator` what is true."""
 
+    space = space or SPACE
+    rises = formula_sensitivities(space.layers)
+
     def make_env() -> BitAllocationEnv:
         return BitAllocationEnv(
-            layers=LAYERS,
-            bit_choices=CHOICES,
+            space=space,
             budget=budget,
             evaluator=evaluator,
             table=table,
-            sensitivities=SENSITIVITIES,
+            sensitivities=rises,
             reference=reference,
         )
 
     return SearchProblem(
-        layers=LAYERS,
-        bit_choices=CHOICES,
+        space=space,
         budget=budget,
         evaluator=evaluator,  # type: ignore[arg-type]
         table=table,
@@ -49,7 +54,7 @@ def formula_problem(
         make_env=make_env,
         prepare=None,  # type: ignore[arg-type]
         retrainer=None,  # type: ignore[arg-type]
-        sensitivities=FormulaSensitivities(LAYERS, SENSITIVITIES),
+        sensitivities=FormulaSensitivities(space.layers, rises),
         train=None,  # type: ignore[arg-type]
         search=None,  # type: ignore[arg-type]
         log_folder=log_folder,

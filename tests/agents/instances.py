@@ -7,11 +7,11 @@ import numpy as np
 from agents.costs.spending import Spending
 from env.decisions.budget import Budget
 from env.decisions.costs import cost_table, model_bytes
-from env.testing import conv_layer
+from env.decisions.space import decision_space
+from env.testing import conv_layer, random_rules
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
-from quant.layers import LayerSpec
-from quant.testing import random_allocation
+from quant.layers import FLOAT_BITS, LayerSpec
 
 
 def random_layers(rng: np.random.Generator) -> tuple[LayerSpec, ...]:
@@ -31,9 +31,9 @@ def random_table(layers: Sequence[LayerSpec], rng: np.random.Generator) -> Layer
         times_us={
             layer.name: {
                 (weight, activation): float(
-                    rng.uniform(0.2, 3.0) + (weight + activation) * rng.uniform(0.0, 1.0)
+                    rng.uniform(0.2, 3.0) + (weight % 23 + activation) * rng.uniform(0.0, 1.0)
                 )
-                for weight in range(2, 9)
+                for weight in (*range(2, 9), FLOAT_BITS)
                 for activation in range(2, 9)
             }
             for layer in layers
@@ -45,25 +45,26 @@ def random_table(layers: Sequence[LayerSpec], rng: np.random.Generator) -> Layer
 
 
 def random_spending(seed: int) -> tuple[Spending, Budget, LayerTable]:
-    """A spending whose budget some allocation meets, often only just."""
+    """A spending whose budget some allocation meets, often only just; half of them with rules."""
     rng = np.random.default_rng(seed)
     layers = random_layers(rng)
     table = random_table(layers, rng)
     choices = sorted(rng.choice(range(2, 9), size=int(rng.integers(2, 8)), replace=False).tolist())
-    some = random_allocation(layers, rng, choices)
+    space = decision_space(layers, choices, random_rules(layers, choices, rng))
+    some = space.allocation([int(rng.choice(decision.menu)) for decision in space.decisions])
     slack = float(rng.choice([1.0, 1.05, 1.5])) + 1e-5
     which = rng.integers(3)
     budget = Budget(
         latency_ms=None if which == 1 else table.predict_ms(some) * slack,
         model_bytes=None if which == 0 else int(model_bytes(layers, some) * slack),
     )
-    return Spending(layers, cost_table(layers, table, choices), choices, budget), budget, table
+    return Spending(space, cost_table(space, table), budget), budget, table
 
 
 def allows(budget: Budget, spending: Spending, table: LayerTable, allocation: Allocation) -> bool:
     """Whether the budget itself allows an allocation, by the table."""
     return budget.allows(
         latency_ms=table.predict_ms(allocation),
-        model_bytes=model_bytes(spending.layers, allocation),
+        model_bytes=model_bytes(spending.space.layers, allocation),
         tolerance=1e-12,
     )

@@ -75,7 +75,7 @@ class SearchContract:
         assert problem.evaluator.remaining >= 0
         assert answers
         for answer in answers:
-            answer.check(problem.layers, problem.bit_choices)
+            assert problem.space.admits(answer)
             assert inside(problem, answer, measured.get(answer))
 
     def test_the_uniform_ones_are_evaluated_first_and_the_best_is_answered_first(

@@ -14,7 +14,7 @@ from env.testing import (
     formula_table,
 )
 from quant.allocation import Allocation
-from tests.agents.formula_problem import LAYERS, SENSITIVITIES, formula_problem
+from tests.agents.formula_problem import LAYERS, SENSITIVITIES, SPACE, formula_problem
 from tests.agents.search_contract import proposed_by, search_by
 
 TABLE = formula_table(LAYERS, energies=True)
@@ -26,7 +26,7 @@ QUICK = PPOConfig(
 def make_problem(log_folder: Path) -> SearchProblem:
     """A formula whose programs take a tenth more energy than their parts, and no more time."""
     truth = TABLE.with_scaled_energies(1.1)
-    evaluator = FormulaEvaluator(LAYERS, truth, SENSITIVITIES, scale=0.02, practice=False, limit=7)
+    evaluator = FormulaEvaluator(SPACE, truth, SENSITIVITIES, scale=0.02, practice=False, limit=7)
     reference = evaluator.evaluate([Allocation.uniform(LAYERS, 8)])[0]
     most, least = (truth.predict_mj(Allocation.uniform(LAYERS, bits)) for bits in (8, 2))
     assert most is not None

@@ -18,7 +18,7 @@ from env.testing import (
     formula_table,
 )
 from quant.allocation import Allocation
-from tests.agents.formula_problem import LAYERS, SENSITIVITIES, formula_problem
+from tests.agents.formula_problem import LAYERS, SENSITIVITIES, SPACE, formula_problem
 from tests.agents.search_contract import MakeProblem, SearchContract, proposed_by, search_by
 
 TABLE = formula_table(LAYERS)
@@ -44,7 +44,7 @@ def make_problem(
     """A formula in place of network and device; `slowdown` is what the table does not know."""
     truth = TABLE.scale_times(slowdown)
     evaluator = FormulaEvaluator(
-        LAYERS, truth, SENSITIVITIES, scale=0.02, practice=False, limit=limit
+        SPACE, truth, SENSITIVITIES, scale=0.02, practice=False, limit=limit
     )
     evaluator.proposer = "reference"
     reference = evaluator.evaluate([Allocation.uniform(LAYERS, 8)])[0]

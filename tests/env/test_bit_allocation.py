@@ -11,6 +11,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check
 
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
+from env.decisions.space import decision_space
 from env.errors import ActionError, BudgetError
 from env.evaluating.env_config import EnvConfig
 from env.evaluating.evaluator import Evaluator
@@ -28,12 +29,12 @@ def arguments(
     budget: Budget, render_mode: str | None = None, *, energies: bool = False
 ) -> dict[str, Any]:
     layers = tied_layers()
+    space = decision_space(layers, CHOICES)
     table = formula_table(layers, energies=energies)
     sensitivities = formula_sensitivities(layers)
-    evaluator = FormulaEvaluator(layers, table, sensitivities)
+    evaluator = FormulaEvaluator(space, table, sensitivities)
     return {
-        "layers": layers,
-        "bit_choices": CHOICES,
+        "space": space,
         "budget": budget,
         "evaluator": evaluator,
         "table": table,
@@ -103,8 +104,7 @@ def test_the_last_step_says_whether_the_retraining_was_kept(small_digits: SmallD
         limit=2,
     )
     env = BitAllocationEnv(
-        layers=layers,
-        bit_choices=CHOICES,
+        space=decision_space(layers, CHOICES),
         budget=Budget(),
         evaluator=evaluator,
         table=small_digits.table,
@@ -124,7 +124,7 @@ def test_illegal_action_is_refused_with_what_is_legal() -> None:
     env = BitAllocationEnv(**arguments(Budget(model_bytes=350)))
     env.reset()
     illegal = int(np.flatnonzero(~env.action_masks())[-1])
-    with pytest.raises(ActionError, match=r"expected one of \[2.*\] bits for the weights of stem"):
+    with pytest.raises(ActionError, match=r"expected one of 2, .* bits for the weights of stem"):
         env.step(np.int64(illegal))
     with pytest.raises(ActionError, match="action 9"):
         env.step(np.int64(9))
@@ -175,7 +175,7 @@ def test_observation_follows_the_decisions() -> None:
     assert seen["last_2_bits"] == 3 / 8
     assert seen["decides_activations"] == 1.0
     assert seen["mean_weight_bits"] == pytest.approx(3.5 / 8)
-    layers, table = env.layers, env.table
+    layers, table = env.space.layers, env.table
     # `first` at the chosen 4 bits of weights, `down` at its fastest.
     expected = table.layer_us("first", 4, 6) + min(table.layer_us("down", w, 6) for w in CHOICES)
     all8 = table.layer_us("first", 8, 8) + table.layer_us("down", 8, 8)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from env.decisions.decisions import bits_of, decision_sequence
+from env.decisions.space import decision_space
 from experiments.bench.noise.additive import (
     AdditiveModel,
     fit_additive,
@@ -17,6 +17,7 @@ from experiments.bench.noise.retraining import Retraining
 from experiments.bench.noise.seed_spread import SeedSpread, seed_spread
 from quant.layers import LayerSpec
 from quant.objective.metric import Metric
+from quant.quantizer import WIDTHS
 
 _LEAST_LOSS = 1e-9
 """A loss of zero has no logarithm."""
@@ -103,15 +104,15 @@ def summarise(
     seed: int,
 ) -> NoiseBench:
     """Return what pairs of retrainings of one network show."""
-    decisions = decision_sequence(layers)
-    choices = np.array([bits_of(decisions, first.allocation) for first, _ in random])
+    space = decision_space(layers, WIDTHS)
+    choices = np.array([space.bits_of(first.allocation) for first, _ in random])
     trained = tuple(pair for pair in random if any(row.kept == "trained" for row in pair))
     spreads = _seed_spreads(random)
     return NoiseBench(
         task=task,
         seed=seed,
         images=random[0][0].score.count,
-        decisions=len(decisions),
+        decisions=len(space.decisions),
         widths=sum(len(np.unique(column)) - 1 for column in choices.T),
         seed_spreads=spreads,
         trained_seed_spreads=_seed_spreads(trained) if trained else None,

@@ -24,7 +24,7 @@ def cheap(columns: Columns) -> bool:
 
 
 def matrix() -> ScoreMatrix:
-    scores = ScoreMatrix(DECISIONS, CHOICES, 0.5, np.random.default_rng(1))
+    scores = ScoreMatrix(np.full(DECISIONS, CHOICES), 0.5, np.random.default_rng(1))
     scores.scores *= 0.7  # so that the rarest state of the squares is still drawn
     return scores
 
@@ -76,7 +76,7 @@ def test_only_what_was_chosen_learns() -> None:
 
 
 def test_probabilities_follow_the_temperature() -> None:
-    scores = ScoreMatrix(1, 2, 0.5, np.random.default_rng(0))
+    scores = ScoreMatrix(np.array([2]), 0.5, np.random.default_rng(0))
     scores.scores[:] = [[0.0, 1.0]]
     assert scores.probabilities()[0, 1] == pytest.approx(1 / (1 + np.exp(-2.0)))
 
@@ -86,9 +86,9 @@ def test_probabilities_follow_the_temperature() -> None:
 def test_the_chain_never_leaves_a_budget(seed: int, sampler: Sampler) -> None:
     spending, _, _ = random_spending(seed)
     rng = np.random.default_rng(seed)
-    choices = len(spending.bit_choices)
-    scores = ScoreMatrix(len(spending.decisions), choices, 0.2, rng)
-    state = spending.nearest(rng.integers(choices, size=len(spending.decisions)))
+    scores = ScoreMatrix(spending.choices, 0.2, rng)
+    state = spending.nearest(rng.integers(spending.choices))
     for _ in range(2):
         state = scores.sample(state, rng, sampler, lambda row: bool(spending.inside(row)))
         assert spending.inside(state)
+        assert (state < spending.choices).all()

@@ -5,13 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.costs.spending import Spending
+from quant.layers import FLOAT_BITS
 from tests.agents.instances import allows, random_spending
 
 SEEDS = st.integers(0, 2**32 - 1)
 
 
 def any_columns(spending: Spending, rng: np.random.Generator, rows: int) -> np.ndarray:
-    return rng.integers(len(spending.bit_choices), size=(rows, len(spending.decisions)))
+    return rng.integers(spending.choices, size=(rows, len(spending.decisions)))
 
 
 @settings(max_examples=500, deadline=None)
@@ -22,7 +23,7 @@ def test_nearest_is_inside_and_leaves_alone_what_is(seed: int) -> None:
     for columns in wanted:
         nearest = spending.nearest(columns)
         allocation = spending.allocation(nearest)
-        allocation.check(spending.layers, spending.bit_choices)
+        assert spending.space.admits(allocation)
         assert spending.inside(nearest)
         assert allows(budget, spending, table, allocation)
         assert (spending.columns(allocation) == nearest).all()
@@ -52,8 +53,11 @@ def test_slopes_are_exact_where_costs_are_straight_lines(seed: int) -> None:
     columns = any_columns(spending, np.random.default_rng(seed), 1)[0]
     slopes = spending.slopes(columns)[:, spending.resources.index(1)]
     assert budget.model_bytes is not None
-    layers = {layer.name: layer for layer in spending.layers}
+    layers = {layer.name: layer for layer in spending.space.layers}
     for decision, slope in zip(spending.decisions, slopes, strict=True):
-        weights = layers[decision.layer].out_channels * layers[decision.layer].products
-        expected = weights / 8 if decision.kind == "weight" else 0.0
-        assert abs(slope * budget.model_bytes - expected) <= 1.0  # bytes are rounded up
+        if FLOAT_BITS in decision.menu:
+            continue  # four bytes for a bias too
+        named = [layers[part.layer] for part in decision.parts if part.kind == "weight"]
+        expected = sum(layer.out_channels * layer.products for layer in named) / 8
+        rounded = len(named) + 1e-6  # up to whole bytes of each layer
+        assert abs(slope * budget.model_bytes - expected) <= rounded

@@ -31,7 +31,7 @@ QUICK = HAQConfig(warm_up_episodes=2, hidden=(16,), batch_size=16)
 def test_lowering_ends_inside_and_never_raises_where_it_can_lower(seed: int) -> None:
     spending, budget, table = random_spending(seed)
     rng = np.random.default_rng(seed)
-    columns = rng.integers(len(spending.bit_choices), size=len(spending.decisions))
+    columns = rng.integers(spending.choices)
     found = lower(columns, spending)
     assert spending.inside(found)
     assert allows(budget, spending, table, spending.allocation(found))

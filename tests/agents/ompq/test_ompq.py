@@ -37,7 +37,7 @@ def bits_problem(limit: int) -> ChoiceProblem:
         layers=tuple(
             LayerChoices(
                 layer=name,
-                tensor=name,
+                steps=("ab".index(name), None),
                 pairs=tuple((bits, 8) for bits in (2, 4, 8)),
                 losses=np.array([-worth * bits for bits in (2, 4, 8)]),
                 costs=np.array([[2], [4], [8]]),

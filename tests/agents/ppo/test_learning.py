@@ -10,7 +10,7 @@ from agents.ppo.config import PPOConfig
 from agents.ppo.policy import make_model, policy_choice, train
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
-from env.decisions.decisions import bits_of, decision_sequence
+from env.decisions.space import decision_space
 from env.evaluating.reward import RewardConfig, reward
 from env.testing import FormulaEvaluator, conv_layer, formula_sensitivities, formula_table
 from quant.allocation import Allocation
@@ -33,8 +33,9 @@ def problem(
         for k, channels in enumerate((3, 6, 5, 4))
     )
     table, sensitivities = formula_table(layers), formula_sensitivities(layers)
+    space = decision_space(layers, CHOICES)
     # At this scale two-bit weights cost up to two points: the optimum is neither end.
-    evaluator = FormulaEvaluator(layers, table, sensitivities, scale=0.005, practice=False)
+    evaluator = FormulaEvaluator(space, table, sensitivities, scale=0.005, practice=False)
     budget = Budget()
     if budget_share is not None:
         slow, fast = (table.predict_ms(Allocation.uniform(layers, bits)) for bits in (8, 2))
@@ -43,8 +44,7 @@ def problem(
 
     def make_env() -> BitAllocationEnv:
         return BitAllocationEnv(
-            layers=layers,
-            bit_choices=CHOICES,
+            space=space,
             budget=budget,
             evaluator=evaluator,
             table=table,
@@ -61,8 +61,8 @@ def ranked(
 ) -> tuple[list[tuple[int, ...]], list[float]]:
     """Return every allocation inside the budget and its reward, best first."""
     rewards = {}
-    for bits in itertools.product(CHOICES, repeat=len(decision_sequence(env.layers))):
-        evaluation = evaluator.evaluate([evaluator.allocation(bits)])[0]
+    for bits in itertools.product(CHOICES, repeat=len(env.decisions)):
+        evaluation = evaluator.evaluate([env.space.allocation(bits)])[0]
         if env.budget.allows(
             latency_ms=evaluation.latency_ms, model_bytes=evaluation.model_bytes, tolerance=1e-12
         ):
@@ -101,7 +101,7 @@ def learn(
         before = len(evaluator.evaluations)
         train(model, episodes, config)
         assert len(evaluator.evaluations) - before == episodes
-        ranks.append(order.index(bits_of(env.decisions, policy_choice(model, env))))
+        ranks.append(order.index(env.space.bits_of(policy_choice(model, env))))
         random_ranks.append(min(map(order.index, random_choices(env, episodes, seed))))
     line = (
         f"{len(order)} allocations, {episodes} episodes: the policy is the optimum for "

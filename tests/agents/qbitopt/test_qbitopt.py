@@ -20,6 +20,7 @@ from agents.search import SearchProblem
 from agents.uniform import evaluate_uniform
 from env.decisions.budget import Budget
 from env.decisions.costs import cost_table
+from env.decisions.space import decision_space
 from env.errors import TaskError
 from env.evaluating.evaluation import Evaluation
 from env.testing import formula_table, tied_layers
@@ -45,7 +46,7 @@ def test_solutions_are_inside_and_nothing_can_be_raised(seed: int, model: NoiseM
     assert spending.inside(columns)
     assert allows(budget, spending, table, spending.allocation(columns))
     for decision, column in enumerate(columns):
-        for higher in range(column + 1, len(spending.bit_choices)):
+        for higher in range(column + 1, int(spending.choices[decision])):
             raised = columns.copy()
             raised[decision] = higher
             assert not spending.inside(raised)
@@ -55,16 +56,13 @@ def test_solutions_are_inside_and_nothing_can_be_raised(seed: int, model: NoiseM
 def test_close_to_the_best_of_all_allocations(share: float) -> None:
     """Five layers with tied tensors, 4**8 allocations: within a tenth of the least noise."""
     layers, choices = tied_layers(), (2, 4, 6, 8)
-    table = formula_table(layers)
+    table, space = formula_table(layers), decision_space(layers, choices)
     fast, slow = (
-        Spending(layers, cost_table(layers, table, choices), choices, Budget())._total(
-            np.full(8, column)
-        )[0]
-        / 1e9
+        Spending(space, cost_table(space, table), Budget())._total(np.full(8, column))[0] / 1e9
         for column in (0, 3)
     )
     budget = Budget(latency_ms=fast + share * (slow - fast))
-    spending = Spending(layers, cost_table(layers, table, choices), choices, budget)
+    spending = Spending(space, cost_table(space, table), budget)
     weights = np.array([3.0, 0.5, 8.0, 1.0, 0.2, 6.0, 2.0, 0.1])
     losses = weights[:, None] * noise(np.array(choices, dtype=np.float64), "levels")
     rows = np.array(list(itertools.product(range(4), repeat=8)))

@@ -99,7 +99,7 @@ def instance(limit: float, resource: Resource) -> ChoiceProblem:
         layers=tuple(
             LayerChoices(
                 layer=f"l{k}",
-                tensor=f"t{TIED.get(k, k)}",
+                steps=(2 * k, 2 * TIED.get(k, k) + 1),
                 pairs=((4, 4), (8, 8)),
                 losses=np.array([GAINS[k], 0.0]),
                 costs=np.array([[round(low[k] / _UNIT)], [round(high[k] / _UNIT)]]),

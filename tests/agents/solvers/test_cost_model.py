@@ -18,6 +18,8 @@ from agents.ompq.config import OMPQConfig
 from agents.solvers.cost_model import CostModel, layer_losses
 from agents.solvers.exact import solve_exact
 from env.decisions.budget import Budget
+from env.decisions.costs import cost_table
+from env.decisions.space import decision_space
 from env.errors import BudgetError, TaskError
 from env.testing import formula_sensitivities, formula_table, tied_layers
 from quant.allocation import Allocation
@@ -26,24 +28,25 @@ from tests.agents.search_contract import search_by
 
 SOLVERS = {"mckp": mckp.solve_greedy, "hawq": solve_exact, "ompq": ompq.solve_rounded}
 LAYERS = tied_layers()
+SPACE = decision_space(LAYERS, (2, 4, 6, 8))
 
 
 def random_losses(spending: Any, rng: np.random.Generator) -> Any:
     rises = {
         (layer.name, kind, bits): float(rng.uniform(0.5, 1.5)) * 4.0**-bits * (1 + 9 * rng.random())
-        for layer in spending.layers
+        for layer in spending.space.layers
         for kind in ("weight", "activation")
         for bits in range(2, 9)
     }
-    return layer_losses(spending.layers, spending.bit_choices, rises)
+    return layer_losses(spending.space, rises)
 
 
 def case(seed: int) -> tuple[Any, Any, Budget]:
     """Return the spending of a random problem, the problem's parts and its budget."""
     spending, budget, table = random_spending(seed)
     parts = SimpleNamespace(
-        layers=spending.layers,
-        bit_choices=spending.bit_choices,
+        space=spending.space,
+        layers=spending.space.layers,
         budget=budget,
         table=table,
         evaluator=SimpleNamespace(evaluations=[]),
@@ -62,7 +65,7 @@ def test_every_answer_is_inside_the_budget(seed: int) -> None:
     found = {name: model.answer(solve) for name, solve in SOLVERS.items()}
     for allocation in found.values():
         assert allocation is not None
-        allocation.check(spending.layers, spending.bit_choices)
+        assert spending.space.admits(allocation)
         assert allows(budget, spending, parts.table, allocation)
     loss = {
         name: sum(losses[layer][b.weight_bits, b.activation_bits] for layer, b in a.items)
@@ -84,8 +87,8 @@ def test_whatever_a_method_looks_at_it_keeps_the_budget(seed: int, kind: CostKin
 
 def make_parts(budget: Budget, **options: Any) -> Any:
     return SimpleNamespace(
+        space=SPACE,
         layers=LAYERS,
-        bit_choices=(2, 4, 6, 8),
         budget=budget,
         table=formula_table(LAYERS),
         evaluator=SimpleNamespace(evaluations=[]),
@@ -97,7 +100,7 @@ def make_parts(budget: Budget, **options: Any) -> Any:
 def test_looking_at_the_budgets_own_resource_is_looking_at_the_budget() -> None:
     table = formula_table(LAYERS)
     budget = Budget(latency_ms=1.05 * table.predict_ms(Allocation.uniform(LAYERS, 4)))
-    losses = layer_losses(LAYERS, (2, 4, 6, 8), formula_sensitivities_of_all())
+    losses = layer_losses(SPACE, formula_sensitivities_of_all())
     answers = {
         kind: CostModel(make_parts(budget), losses, kind).answer(solve_exact)
         for kind in ("budget", "latency", "bops", "model_bytes", "mean_bits")
@@ -113,7 +116,7 @@ def formula_sensitivities_of_all() -> Any:
 
 
 def test_a_tied_tensors_loss_counts_once() -> None:
-    losses = layer_losses(LAYERS, (2, 8), formula_sensitivities_of_all())
+    losses = layer_losses(decision_space(LAYERS, (2, 8)), formula_sensitivities_of_all())
     rises = formula_sensitivities_of_all()
     assert losses["first"][2, 8] == rises["first", "weight", 2] + rises["first", "activation", 8]
     assert losses["down"][2, 8] == rises["down", "weight", 2]
@@ -121,11 +124,13 @@ def test_a_tied_tensors_loss_counts_once() -> None:
 
 
 def test_proxies_are_bit_operations_and_bits_of_all_numbers() -> None:
-    bops = proxy_costs("bops", LAYERS, (2, 4))
+    space = decision_space(LAYERS, (2, 4))
+    costs = cost_table(space, formula_table(LAYERS))
+    bops = proxy_costs("bops", space, costs)
     head = LAYERS[-1]
     assert bops["head"][2, 4] == head.macs * 8
     assert bops["stem"][4, 8] == LAYERS[0].macs * 32
-    bits = proxy_costs("mean_bits", LAYERS, (2, 4))
+    bits = proxy_costs("mean_bits", space, costs)
     assert bits["head"][2, 4] == 2 * head.parameters + 4 * 3 * 8 * 8
     first, down = (next(la for la in LAYERS if la.name == name) for name in ("first", "down"))
     assert bits["first"][2, 4] - 2 * first.parameters == 4 * 4 * 8 * 8
@@ -158,7 +163,7 @@ def test_methods_take_every_cost_on_digits(problems: Any, method: str, cost: Cos
     assert own
     assert problem.ledger.training_samples > 0
     for evaluation in own:
-        evaluation.allocation.check(problem.layers, problem.bit_choices)
+        assert problem.space.admits(evaluation.allocation)
         assert evaluation.latency_ms is not None
         assert evaluation.latency_ms <= problem.budget.latency_ms * 1.02
         if method == "ompq":

@@ -23,11 +23,12 @@ GREEDY_GAINS = (
 
 
 def agree(problem: ChoiceProblem, picks: Picks) -> bool:
-    """Whether layers that read one tensor chose the same bits for it."""
-    chosen: dict[str, int] = {}
+    """Whether what is decided once is the same wherever it stands."""
+    chosen: dict[int, int] = {}
     return all(
-        chosen.setdefault(layer.tensor, layer.pairs[pick][1]) == layer.pairs[pick][1]
+        step is None or chosen.setdefault(step, bits) == bits
         for layer, pick in zip(problem.layers, picks, strict=True)
+        for step, bits in zip(layer.steps, layer.pairs[pick], strict=True)
     )
 
 
@@ -60,23 +61,46 @@ def test_greedy_is_within_one_per_cent_of_the_optima(
     assert gain(problem, picks) == pytest.approx(known, abs=5e-7)
 
 
+def steps_of(rng: np.random.Generator) -> tuple[int | None, int | None]:
+    """Weights and activations from overlapping decisions, so that ties go every way."""
+    weight, activation = (int(rng.integers(low, low + 5)) for low in (0, 2))
+    return (None if rng.random() < 0.1 else weight, None if rng.random() < 0.1 else activation)
+
+
+def layer_of(
+    name: str,
+    steps: tuple[int | None, int | None],
+    menus: dict[int, tuple[int, ...]],
+    rng: np.random.Generator,
+    resources: int,
+) -> LayerChoices:
+    first, second = ((8,) if step is None else menus[step] for step in steps)
+    pairs = tuple(itertools.product(first, second))
+    if steps[0] is not None and steps[0] == steps[1]:
+        pairs = tuple((bits, bits) for bits in first)
+    return LayerChoices(
+        layer=name,
+        steps=steps,
+        pairs=pairs,
+        losses=rng.uniform(-1, 5, len(pairs)),
+        costs=rng.integers(1, 10**9, (len(pairs), resources)),
+    )
+
+
 def random_problem(seed: int) -> tuple[ChoiceProblem, list[Picks]]:
     """Return a small problem with ties, and all its solutions, best first."""
     rng = np.random.default_rng(seed)
     resources = int(rng.integers(1, 3))
-    pairs = tuple(itertools.product((2, 5), (3, 8)))
+    menus: dict[int, tuple[int, ...]] = {
+        step: ((2, 5), (3, 8), (5,), (2, 4, 8))[rng.integers(4)] for step in range(7)
+    }
     layers = tuple(
-        LayerChoices(
-            layer=f"l{k}",
-            tensor=str(rng.choice(["a", "b", "c"])),
-            pairs=pairs,
-            losses=rng.uniform(-1, 5, len(pairs)),
-            costs=rng.integers(1, 10**9, (len(pairs), resources)),
-        )
+        layer_of(f"l{k}", steps_of(rng), menus, rng, resources)
         for k in range(int(rng.integers(2, 5)))
     )
     free = ChoiceProblem(layers=layers, limits=np.full(resources, 10**12))
-    every = [p for p in itertools.product(range(4), repeat=len(layers)) if agree(free, p)]
+    rows = [range(len(layer.pairs)) for layer in layers]
+    every = [picks for picks in itertools.product(*rows) if agree(free, picks)]
     problem = free.with_limits(free.cost(every[int(rng.integers(len(every)))]))
     found = [picks for picks in every if problem.inside(picks)]
     return problem, sorted(found, key=problem.loss)
@@ -134,12 +158,12 @@ def test_without_limits_every_solver_takes_the_least_loss() -> None:
         layers=tuple(
             LayerChoices(
                 layer=layer.layer,
-                tensor=layer.layer,
+                steps=(2 * k, 2 * k + 1),
                 pairs=layer.pairs,
                 losses=layer.losses,
                 costs=layer.costs[:, :0],
             )
-            for layer in problem.layers
+            for k, layer in enumerate(problem.layers)
         ),
         limits=np.zeros(0, dtype=np.int64),
     )
@@ -157,14 +181,14 @@ def test_options_above_the_hull_are_passed_by() -> None:
     """From cost 10 to 5 the loss rises by 4, to 0 by 5: half the way is a poor bargain."""
     layer = LayerChoices(
         layer="l",
-        tensor="l",
+        steps=(0, None),
         pairs=((2, 8), (4, 8), (8, 8)),
         losses=np.array([5.0, 4.0, 0.0]),
         costs=np.array([[0], [5], [10]]),
     )
     other = LayerChoices(
         layer="m",
-        tensor="m",
+        steps=(1, None),
         pairs=((2, 8), (8, 8)),
         losses=np.array([4.5, 0.0]),
         costs=np.array([[0], [10]]),

@@ -28,9 +28,7 @@ def test_a_stopped_search_goes_on_with_the_same_allocations(problems: Any, metho
 def test_the_answer_comes_first_and_the_next_best_in_order(problems: Any) -> None:
     problem = problems(limit=8, share=0.3)
     search_by("hawq", problem)
-    losses = layer_losses(
-        problem.layers, problem.bit_choices, problem.sensitivities.table("hessian").rises
-    )
+    losses = layer_losses(problem.space, problem.sensitivities.table("hessian").rises)
     own = [e.allocation for e in problem.evaluator.evaluations if e.proposer == "hawq"]
     totals = [
         sum(losses[name][bits.weight_bits, bits.activation_bits] for name, bits in a.items)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from env.decisions.costs import cost_table, model_bytes
-from env.decisions.decisions import allocation_of, decision_sequence
+from env.decisions.space import decision_space
 from env.errors import EvaluationLimitError
 from env.evaluating.env_config import EnvConfig
 from env.evaluating.evaluation import Evaluation
@@ -209,10 +209,11 @@ def test_device_that_fails_a_candidate_is_a_value(
 def test_costs_are_what_the_converted_network_has(small_digits: SmallDigits) -> None:
     """Bytes equal the graph's; picoseconds equal the table's prediction."""
     layers, network = small_digits.network.layers, small_digits.network.clone()
-    costs = cost_table(layers, small_digits.table, (2, 3, 4, 5, 6, 7, 8))
-    count = len(decision_sequence(layers))
+    space = decision_space(layers, (2, 3, 4, 5, 6, 7, 8))
+    costs = cost_table(space, small_digits.table)
+    count = len(space.decisions)
     for bits in ([2, 3, 4, 5, 6, 7, 8, 2, 3], [8] * count, [2] * count):
-        allocation = allocation_of(layers, bits)
+        allocation = space.allocation(bits)
         network.set_allocation(allocation)
         graph_bytes = convert(network).weight_bytes()
         picoseconds, total_bytes, _ = costs.total(allocation)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from env.decisions.space import decision_space
 from env.evaluating.env_config import EnvConfig
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
@@ -135,7 +136,8 @@ def test_practice_predicts_scores_of_the_metric(
         overhead_us=1.0,
         source="simulated",
     )
-    practice = PracticeEvaluator(network.layers, times, table.rises, evaluations[0])
+    space = decision_space(network.layers, widths)
+    practice = PracticeEvaluator(space, times, table.rises, evaluations[0])
     for one in evaluations:
         practice.observe(one)
     predicted = practice.evaluate([one.allocation for one in evaluations])

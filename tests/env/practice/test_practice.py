@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from env.decisions.decisions import allocation_of, decision_sequence
+from env.decisions.space import decision_space
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
 from env.practice.alternating import AlternatingEvaluator
@@ -22,21 +22,22 @@ SENSITIVITIES = {
     part: rise * (1.0 + len(part[0]) % 3 / 2) / 4
     for part, rise in formula_sensitivities(LAYERS).items()
 }
-COUNT = len(decision_sequence(LAYERS))
+SPACE = decision_space(LAYERS, range(2, 9))
+COUNT = len(SPACE.decisions)
 
 
 def real() -> FormulaEvaluator:
-    return FormulaEvaluator(LAYERS, TABLE, SENSITIVITIES, scale=0.03, practice=False)
+    return FormulaEvaluator(SPACE, TABLE, SENSITIVITIES, scale=0.03, practice=False)
 
 
 def practice() -> PracticeEvaluator:
     reference = real().evaluate([Allocation.uniform(LAYERS, 8)])[0]
-    return PracticeEvaluator(LAYERS, TABLE, SENSITIVITIES, reference)
+    return PracticeEvaluator(SPACE, TABLE, SENSITIVITIES, reference)
 
 
 def draw(count: int, seed: int) -> list[Allocation]:
     rng = np.random.default_rng(seed)
-    return [allocation_of(LAYERS, rng.integers(2, 9, COUNT).tolist()) for _ in range(count)]
+    return [SPACE.allocation(rng.integers(2, 9, COUNT).tolist()) for _ in range(count)]
 
 
 def error_of(model: PracticeEvaluator, allocations: list[Allocation]) -> float:
@@ -102,9 +103,9 @@ def test_measured_times_scale_the_predicted_ones() -> None:
 
 def test_measured_energies_scale_the_predicted_ones() -> None:
     table = formula_table(LAYERS, energies=True)
-    evaluator = FormulaEvaluator(LAYERS, table, SENSITIVITIES, scale=0.03, practice=False)
+    evaluator = FormulaEvaluator(SPACE, table, SENSITIVITIES, scale=0.03, practice=False)
     reference = evaluator.evaluate([Allocation.uniform(LAYERS, 8)])[0]
-    model = PracticeEvaluator(LAYERS, table, SENSITIVITIES, reference)
+    model = PracticeEvaluator(SPACE, table, SENSITIVITIES, reference)
     for evaluation, factor in zip(evaluator.evaluate(draw(3, 8)), (1.1, 1.3, 9.0), strict=True):
         measurement = evaluation.measurement
         assert measurement is not None
@@ -123,7 +124,7 @@ def test_measured_energies_scale_the_predicted_ones() -> None:
 
 
 def limited(limit: int) -> FormulaEvaluator:
-    return FormulaEvaluator(LAYERS, TABLE, SENSITIVITIES, scale=0.03, practice=False, limit=limit)
+    return FormulaEvaluator(SPACE, TABLE, SENSITIVITIES, scale=0.03, practice=False, limit=limit)
 
 
 def test_real_episodes_come_after_the_warm_up_and_then_at_intervals() -> None:
