@@ -90,7 +90,7 @@ def test_a_network_that_cannot_be_captured_is_named(capsys: pytest.CaptureFixtur
     assert run_command(command) == USER_MISTAKE
     printed = capsys.readouterr().err
     assert "Curved cannot be captured" in printed
-    assert "must not branch on values" in printed
+    assert "decides by values that it computed" in printed
     assert "Traceback" not in printed
 
 

@@ -59,14 +59,6 @@ def maps():
     found[:, 0] = 9
     return {"train": (inputs[:15], found[:15]), "test": (inputs[15:], found[15:])}
 
-def tuple_loss(outputs, targets):
-    first, second = outputs
-    return functional.mse_loss(first, targets) + second.square().mean()
-
-def first_error(outputs, targets):
-    return (outputs[0] - targets).abs().mean(1)
-first_error.more_is_better = False
-
 def close(outputs, targets):
     return ((outputs - targets).abs() < 1).all(1)
 close.more_is_better, close.unit = True, "%"
@@ -156,7 +148,6 @@ def task_of(
         ("f1", "", "network", "labels"),
         ("close", "l1", "network", "regression"),
         ("correlation", "l1_of_each", "network", "regression"),
-        ("first_error", "tuple_loss", "several", "regression"),
     ],
 )
 def test_networks_are_trained_by_the_loss_and_scored_by_the_metric(
