@@ -154,8 +154,7 @@ def _islands(islands: Sequence[ListedIsland]) -> list[str]:
     ]
     for island in islands:
         reason = _FOLDERS.sub(r'File "\1"', island.reason).replace("|", r"\|")
-        operators = ", ".join(island.operators)
-        lines.append(f"| {island.name} | {operators} | {island.percent} | {reason} |")
+        lines.append(f"| {island.name} | {island.contents} | {island.percent} | {reason} |")
     return lines
 
 

@@ -1,5 +1,6 @@
 """The float islands of a network: what stays in float, why, and what share of the time it takes."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,7 +31,13 @@ class ListedIsland:
     def __str__(self) -> str:
         """Return one line."""
         share = "" if self.share is None else f", {self.percent} of the time at 8 bits"
-        return f"float island {self.name} ({', '.join(self.operators)}){share}: {self.reason}"
+        return f"float island {self.name} ({self.contents}){share}: {self.reason}"
+
+    @property
+    def contents(self) -> str:
+        """The operators for people, each once: `linear x 4`."""
+        counts = Counter(self.operators)
+        return ", ".join(name if n == 1 else f"{name} x {n}" for name, n in counts.items())
 
     @property
     def percent(self) -> str:

@@ -101,6 +101,8 @@ class _Writer:
     def add(self, node: fx.Node) -> None:
         copied = self._graph.node_copy(node, self._copy_of)
         copied.target = _functional(node.target)
+        if copied.target is _aten.copy.default:  # has no derivative
+            copied.target, copied.args = _aten.expand_as.default, (copied.args[1], copied.args[0])
         copied.meta = {PLACE: where(node)}
         self._copies[node.name] = copied
 

@@ -20,5 +20,6 @@ def test_each_island_has_its_reason_and_its_share_of_the_time() -> None:
     ]
     timed, untimed = list_islands(islands, table, all_8)
     assert str(timed) == "float island silu (silu), 25.0 % of the time at 8 bits: no integer form"
+    assert replace(timed, operators=("linear", "gelu", "linear")).contents == "linear x 2, gelu"
     assert (untimed.us, untimed.share) == (None, None)
     assert list_islands(islands, table.scale_times(2.0), all_8)[0].us == 2.0 * quarter_us
