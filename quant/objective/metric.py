@@ -40,8 +40,8 @@ class Metric:
 
     @property
     def title(self) -> str:
-        """Name at the beginning of a line."""
-        return self.name[0].upper() + self.name[1:]
+        """Name at the beginning of a line: `Accuracy`, but `mIoU` as people write it."""
+        return self.name if self.name != self.name.lower() else self.name.capitalize()
 
     @property
     def heading(self) -> str:
