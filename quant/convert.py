@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from quant.capture.graph import Node
+from quant.capture.graph import GraphOutput, Node
 from quant.capture.lookup import table_values
 from quant.deploy_graph import (
     WIDE_MAX,
@@ -18,6 +18,7 @@ from quant.deploy_graph import (
     Conv2d,
     DeployGraph,
     DeployOp,
+    DeployOutput,
     DeployTensor,
     Dequantize,
     Epilogue,
@@ -70,12 +71,25 @@ class _Converter:
                 self._layer(node)
             else:
                 _EMIT[node.kind](self, node)
+        returned = tuple(self._returned(output) for output in self._graph.returned)
+        first, *others = dict.fromkeys(output.tensor for output in returned)
         return DeployGraph(
             network=self._name,
             input=_FLOAT_INPUT,
-            output=self._graph.output,
+            output=first,
             tensors=self._tensors,
             ops=tuple(self._ops),
+            kept=tuple(others),
+            returned=returned,
+        )
+
+    def _returned(self, output: GraphOutput) -> DeployOutput:
+        node = self._graph.by_name[output.node]
+        return DeployOutput(
+            name=output.name,
+            tensor=self._float(node.inputs[0]) if node.kind == "output" else node.name,
+            shape=output.shape,
+            channels_last=bool(node.layer) and len(node.shape) > 1,
         )
 
     def _tensor(
@@ -183,7 +197,7 @@ class _Converter:
             "input_zero_point": input_zero,
             "epilogue": self._epilogue(node, bias, unit),
         }
-        if node.name == self._graph.output:
+        if node.name in self._graph.output_nodes:
             common["output"] = self._tensor(node.name, node.shape, "float32")
         else:
             common["output"] = self._output(node)
@@ -204,7 +218,7 @@ class _Converter:
     def _epilogue(
         self, node: Node, bias: npt.NDArray[np.int32], unit: npt.NDArray[np.float64]
     ) -> Epilogue:
-        if node.name == self._graph.output:
+        if node.name in self._graph.output_nodes:
             return Epilogue(bias=bias, multiplier=unit.astype(np.float32), logits=True)
         scale, zero_point, low, high = self._scale(node)
         return Epilogue(
@@ -323,7 +337,7 @@ class _Converter:
     def island(self, node: Node) -> None:
         """Emit a float island between its dequantizations and the quantization of its output."""
         module = copy.deepcopy(self._network.island(node.name)).eval().requires_grad_(False)
-        made = node.name if node.name == self._graph.output else f"{node.name}/float"
+        made = node.name if node.name in self._graph.output_nodes else f"{node.name}/float"
         sources = tuple(self._float(name) for name in node.inputs)
         self._tensor(made, node.shape, "float32", first=True)
         self._ops.append(RunIsland(name=node.name, inputs=sources, output=made, module=module))
@@ -340,6 +354,9 @@ class _Converter:
                 clip_max=high,
             )
         )
+
+    def output(self, node: Node) -> None:
+        self._float(node.inputs[0])
 
     def _float(self, name: str) -> str:
         """Return the float tensor of a node, dequantizing its codes once."""
@@ -374,6 +391,7 @@ _EMIT = {
     "concat": _Converter.concat,
     "pad": _Converter.pad,
     "island": _Converter.island,
+    "output": _Converter.output,
 }
 
 

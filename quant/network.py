@@ -10,11 +10,19 @@ from quant.allocation import Allocation, LayerBits
 from quant.calibration import sample_values, sample_windows, wide_scale
 from quant.capture.capture import capture
 from quant.capture.float_operators import as_images, layer_value, plain_value
-from quant.capture.graph import TRANSPARENT, WIDE_READERS, LayerParameters, NetworkGraph, Node
+from quant.capture.graph import (
+    TRANSPARENT,
+    WIDE_READERS,
+    GraphOutput,
+    LayerParameters,
+    NetworkGraph,
+    Node,
+)
 from quant.capture.lookup import LOOKUP_BITS
 from quant.deploy_graph import WIDE_MAX, WIDE_MIN
 from quant.errors import AllocationError
 from quant.layers import INPUT_BITS, LayerSpec
+from quant.outputs import main_output
 from quant.quantizer import (
     WIDTHS,
     ActivationQuantizer,
@@ -201,23 +209,28 @@ class QuantizedNetwork(nn.Module):
             keep_positive(self.tensor(name))
             mark_trained(self.tensor(name), width, now)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits, float32 `[N, classes]`."""
-        if self.allocation is None:
-            return self._float_values(x)[self.graph.output]
-        return self.quantized_values(x)[self.graph.output]
+    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """Return what the user's network returns: a tensor, or several as in `graph.outputs`."""
+        values = self._float_values(x) if self.allocation is None else self.quantized_values(x)
+        found = tuple(self._returned(output, values) for output in self.graph.returned)
+        return found if len(found) > 1 else found[0]
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the main output (see `main_output`), float32 `[N, classes]` of a classifier."""
+        values = self._float_values(x) if self.allocation is None else self.quantized_values(x)
+        return self._returned(self._main, values)
 
     def float_logits(
         self, x: torch.Tensor, *, read: Tap | None = None, computed: Tap | None = None
     ) -> torch.Tensor:
-        """Return logits in float, whatever the allocation; taps see what layers do.
+        """Return the main output in float, whatever the allocation; taps see what layers do.
 
         Args:
             x: float32 `[N, C, H, W]`.
             read: Given (node, its value) for each layer that reads it.
             computed: Given (layer, its output before the activation).
         """
-        return self._float_values(x, read, computed)[self.graph.output]
+        return self._returned(self._main, self._float_values(x, read, computed))
 
     def quantized_values(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return each node's fake-quantized value: wide where it travels wide, else narrow.
@@ -248,8 +261,8 @@ class QuantizedNetwork(nn.Module):
             node: A node of the graph.
             value: Of any shape; a tensor's step is the same everywhere.
         """
-        if node.name == self.graph.output or node.kind in TRANSPARENT:
-            return value  # logits are not quantized, codes are only moved
+        if node.name in self.graph.output_nodes or node.kind in TRANSPARENT:
+            return value  # outputs are not quantized, codes are only moved
         if node.clip is not None and node.clip.maximum is not None:
             value = value.clamp(max=node.clip.maximum)
         clipped = node.clip is not None  # at zero, by the clip of codes
@@ -308,6 +321,14 @@ class QuantizedNetwork(nn.Module):
         # Straight-through: the integer bias is a multiple of the accumulator's unit.
         bias = module.bias + ((module.bias / unit).round() * unit - module.bias).detach()
         return layer_value(spec, x, weight, bias)
+
+    @property
+    def _main(self) -> GraphOutput:
+        return self.graph.returned[main_output(self.graph.outputs)]
+
+    def _returned(self, output: GraphOutput, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        value = values[output.node]
+        return value.reshape(len(value), *output.shape)
 
     def _node_value(
         self, node: Node, values: dict[str, torch.Tensor], x: torch.Tensor

@@ -118,7 +118,7 @@ class AMEDChain:
         """Score the present bits on the search split, in fake quantization."""
         count = self._config.validation_images
         images, labels = self._problem.search.images[:count], self._problem.search.labels[:count]
-        logits = torch.cat([network(part) for part in images.split(_BATCH)])
+        logits = torch.cat([network.logits(part) for part in images.split(_BATCH)])
         return score_logits(logits, labels)
 
     def _enter(self, samples: int) -> None:

@@ -26,6 +26,7 @@ from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.errors import ConvertError, TrainingError
 from quant.network import QuantizedNetwork
+from quant.outputs import main_output
 from quant.retraining.accuracy import ImageScores, integer_scores, score_images
 from quant.retraining.loop import Augment
 from quant.retraining.paired import PairedDifference, paired
@@ -296,8 +297,15 @@ class Evaluator:
         if self._config.accuracy_on == "integers":
             return integer_scores(graph, images, labels)
         # In parts, so that each stays inside the device's limit for one request.
-        logits = [self.device.run(graph, part.numpy()) for part in images.split(_SCORED_TOGETHER)]
-        return score_images(torch.from_numpy(np.concatenate(logits)), labels)
+        logits = [self._run_main(graph, part) for part in images.split(_SCORED_TOGETHER)]
+        return score_images(torch.cat(logits), labels)
+
+    def _run_main(self, graph: DeployGraph, images: torch.Tensor) -> torch.Tensor:
+        """Return the main output of the compiled network."""
+        returned = self.device.run(graph, images.numpy())
+        if isinstance(returned, tuple):
+            returned = returned[main_output(graph.outputs)]
+        return torch.from_numpy(returned)
 
     def _record(self, trained: "_Trained", result: MeasureResult) -> Evaluation:
         allocation, scored = trained.allocation, trained.scored

@@ -130,7 +130,13 @@ def _inputs(facts: CardFacts) -> str:
         if known["geometry"]:
             lines.append(f"- size: {known['geometry']}")
     labels = ", ".join(facts.bundle["labels"]) or "as the network was trained on"
-    return "\n".join([*lines, f"- outputs: one logit for each of: {labels}"])
+    outputs = facts.bundle["outputs"]
+    if len(outputs) == len(outputs[0]["shape"]) == 1:
+        return "\n".join([*lines, f"- outputs: one logit for each of: {labels}"])
+    for output in outputs:
+        shape = ", ".join(["N", *map(str, output["shape"])])
+        lines.append(f"- output `{output['name']}`: float32 `[{shape}]`")
+    return "\n".join(lines)
 
 
 _FOLDERS = re.compile(r'File "[^"]*[/\\]([^"]+)"')

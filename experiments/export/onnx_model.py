@@ -10,6 +10,7 @@ Float islands are written operator by operator, in float32 (see `onnx_island`).
 Images are channels-first, as ONNX has them.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -92,19 +93,38 @@ class _Builder:
             if emit is None:
                 raise NotInOnnxError(f"{type(op).__name__} has no counterpart in ONNX")
             emit(self, op)
-        source, result = (self._graph.tensors[n] for n in (self._graph.input, self._graph.output))
+        self._return()
+        entry = _apart(self._graph.input, self._graph.outputs)
+        source = self._graph.tensors[self._graph.input]
         return helper.make_model(
             helper.make_graph(
                 self._nodes,
                 self._graph.network,
-                [helper.make_tensor_value_info(source.name, kinds.FLOAT, [batch, *source.shape])],
-                [helper.make_tensor_value_info(result.name, kinds.FLOAT, [batch, *result.shape])],
+                [helper.make_tensor_value_info(entry, kinds.FLOAT, [batch, *source.shape])],
+                [
+                    helper.make_tensor_value_info(output.name, kinds.FLOAT, [batch, *output.shape])
+                    for output in self._graph.returned
+                ],
                 self._constants,
             ),
             opset_imports=[helper.make_opsetid("", self._opset)],
             ir_version=_IR_VERSION[self._opset],
             producer_name="bitalloc",
         )
+
+    def _return(self) -> None:
+        """Give the outputs the names and shapes that the user's network gives them."""
+        taken = set(self._graph.outputs)
+        for value in self._constants:
+            value.name = _apart(value.name, taken)
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                names[:] = [_apart(name, taken) for name in names]
+        for output in self._graph.returned:
+            shape = np.array([0, *output.shape], np.int64)  # 0: the batch as it is
+            shape_name = self._constant(f"{output.name}/shape", shape)
+            source = _apart(output.tensor, taken)
+            self._node("Reshape", [source, shape_name], output.name)
 
     def quantize_input(self, op: QuantizeInput) -> None:
         self._round(op.input, op.output, op.clip_min, op.clip_max)
@@ -261,6 +281,11 @@ class _Builder:
     def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
         node = self._onnx.helper.make_node(kind, inputs, [output], name=output, **attributes)
         self._nodes.append(node)
+
+
+def _apart(name: str, taken: Collection[str]) -> str:
+    """Return another name for a value inside that is called as an output is."""
+    return f"{name}/inside" if name in taken else name
 
 
 def _window(op: MaxPool2d | AvgPool2d) -> dict[str, list[int]]:

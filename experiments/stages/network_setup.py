@@ -1,5 +1,6 @@
 """Network set-up: the task's data, its float network, and the calibrated network made of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,6 +14,7 @@ from experiments.terminal.progress import LiveProgress
 from hardware.measuring.lock import training_lock
 from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork, prepare
+from quant.outputs import main_tensor
 from quant.retraining.accuracy import ImageScores, score_images
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.retrainer import Retrainer
@@ -87,8 +89,10 @@ def set_up_network(config: RunConfig, progress: LiveProgress) -> NetworkSetup:
     return NetworkSetup(config=config, task=task, module=module, network=network)
 
 
-def float_scores(module: nn.Module, split: Split) -> ImageScores:
-    """Return what the float network makes of each image of one split."""
+def float_scores(
+    module: nn.Module | Callable[[torch.Tensor], torch.Tensor], split: Split
+) -> ImageScores:
+    """Return what the float network makes of each image of one split, by its main output."""
     with torch.no_grad(), training_lock():
-        logits = torch.cat([module(images) for images in split.images.split(_BATCH)])
+        logits = torch.cat([main_tensor(module(images)) for images in split.images.split(_BATCH)])
     return score_images(logits, split.labels)

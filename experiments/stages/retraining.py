@@ -58,7 +58,7 @@ def retrain_float_and_score(
 ) -> ImageScores:
     """Retrain the float network by as many steps, and score it: the like-for-like of `retrain`."""
     network, _ = _retrain_network(setup, None, progress)
-    return float_scores(network, split)
+    return float_scores(network.logits, split)
 
 
 def _retrain_network(

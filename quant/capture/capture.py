@@ -26,8 +26,8 @@ def capture(
         The graph and the folded float parameters by layer name.
 
     Raises:
-        CaptureError: the module cannot be exported, has several inputs or outputs, or has no layer
-            that can be quantized.
+        CaptureError: the module cannot be exported, has several inputs, returns what is no batch of
+            floats, or has no layer that can be quantized.
     """
     program = _export(module, example)
     builder = GraphBuilder(program)
@@ -40,7 +40,7 @@ def capture(
             except CaptureError as error:
                 builder.add_float(node, error.message)
         elif node.op == "output":
-            builder.set_output(node)
+            builder.set_outputs(node, program.call_spec.out_spec)
     return builder.finish()
 
 
@@ -58,6 +58,12 @@ def _export(module: nn.Module, example: torch.Tensor) -> Any:
                 plain, (pair,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
             )
     except Exception as error:
+        if "Constraints violated (batch)" in str(error):
+            raise CaptureError(
+                f"{type(module).__name__} cannot be captured: its forward pass fixes the size of "
+                "the batch, or makes a tensor of that size alone",
+                "write x.shape[0] for len(x), and return what is computed of x",
+            ) from error
         first = next((line for line in str(error).splitlines() if line.strip()), repr(error))
         raise CaptureError(
             f"{type(module).__name__} cannot be captured by torch.export: {first.strip()}",

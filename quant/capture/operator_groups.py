@@ -1,12 +1,13 @@
 """Groups of exported operators: what lookups and float islands compute, and how they are joined."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from torch import fx
 
+from quant.capture.exported import where
 from quant.capture.float_island import operator_name
-from quant.capture.graph import Node, readers_of
+from quant.capture.graph import GraphOutput, Node, readers_of
 
 _POINTWISE_KINDS = frozenset({"lookup", "clip", "add", "multiply"})
 """Operators that compute each value from those at its own place."""
@@ -42,7 +43,7 @@ def join_lookups(
     nodes: dict[str, Node],
     groups: dict[str, OperatorGroup],
     exported: Mapping[str, fx.Node],
-    output: str,
+    outputs: Collection[str],
 ) -> None:
     """Join, in place, what computes one value from one other: `x * sigmoid(x)` is one lookup.
 
@@ -50,7 +51,7 @@ def join_lookups(
         nodes: By name, in execution order.
         groups: Of lookups and islands, by name.
         exported: What each node was captured from.
-        output: Name of the network's output.
+        outputs: Names of the nodes that the network returns.
     """
     for name in list(nodes):
         node = nodes[name]
@@ -60,7 +61,7 @@ def join_lookups(
         if not lookups and node.kind != "multiply":
             continue
         readers = readers_of(nodes.values())
-        taken = [s for s in lookups if len(readers[s]) == 1 and s != output]
+        taken = [s for s in lookups if len(readers[s]) == 1 and s not in outputs]
         read = dict.fromkeys(
             origin
             for source in node.inputs
@@ -82,7 +83,47 @@ def join_lookups(
         nodes[name] = Node(name=name, kind="lookup", inputs=(origin,), shape=node.shape)
 
 
-def join_islands(nodes: dict[str, Node], groups: dict[str, OperatorGroup], output: str) -> None:
+def return_floats(
+    nodes: dict[str, Node],
+    groups: dict[str, OperatorGroup],
+    exported: Mapping[str, fx.Node],
+    outputs: Iterable[GraphOutput],
+) -> tuple[GraphOutput, ...]:
+    """End every output in float32, in place.
+
+    It is what a layer or an island computes, where nothing reads that inside the network. A product
+    or a function of one value that nothing reads becomes an island. All else stays codes, which an
+    operator of its own dequantizes.
+
+    Args:
+        nodes: By name, in execution order.
+        groups: Of lookups and islands, by name.
+        exported: What each node was captured from.
+        outputs: With the nodes that compute them.
+
+    Returns:
+        The outputs, with the nodes that end them.
+    """
+    readers = readers_of(nodes.values())
+    ended = []
+    for output in outputs:
+        node = nodes[output.node]
+        unread, end = not readers[node.name], node.name
+        if unread and node.kind in ("lookup", "multiply"):
+            if node.name not in groups:
+                alone = [exported[node.name]]
+                groups[node.name] = OperatorGroup(nodes=alone, inputs=list(node.inputs))
+            group = groups[node.name]
+            group.reason = f"the network's output is not quantized: {where(group.nodes[-1])}"
+            nodes[node.name] = replace(node, kind="island")
+        elif not unread or node.kind not in ("linear", "conv2d", "island"):
+            end = f"{node.name}/output"
+            nodes[end] = Node(name=end, kind="output", inputs=(node.name,), shape=node.shape)
+        ended.append(replace(output, node=end))
+    return tuple(ended)
+
+
+def join_islands(nodes: dict[str, Node], groups: dict[str, OperatorGroup]) -> None:
     """Join, in place, islands with what only they read or what alone reads them.
 
     In between, nothing is quantized; a lookup that is joined with an island becomes a part of it.
@@ -91,7 +132,7 @@ def join_islands(nodes: dict[str, Node], groups: dict[str, OperatorGroup], outpu
         readers = readers_of(nodes.values())
         group, kind = OperatorGroup(), nodes[name].kind
         for source in nodes[name].inputs:
-            alone = source in groups and len(readers[source]) == 1 and source != output
+            alone = source in groups and len(readers[source]) == 1
             if alone and "island" in (kind, nodes[source].kind):
                 kind = "island"
                 group.take(groups.pop(source))

@@ -99,7 +99,7 @@ def _loss(
     teacher_weight: float,
 ) -> torch.Tensor:
     images, labels, key = data.batch(positions, passed)
-    logits: torch.Tensor = network(images)
+    logits = network.logits(images)
     taught = data.taught(images, key) if teacher_weight > 0 else None
     return training_loss(logits, labels, taught, teacher_weight)
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from quant.errors import TrainingError
+from quant.outputs import main_tensor
 from quant.progress import Progress
 from quant.records.ranges import Count, Natural, Positive, at_least, check_ranges
 from quant.retraining.loop import (
@@ -58,6 +59,9 @@ def train_float(
 ) -> TrainingResult:
     """Train a float module in place with SGD and a cosine schedule.
 
+    Of several outputs the main one is trained (see `main_tensor`); what a module returns beside it
+    in training alone, as for an auxiliary loss, is left as it is.
+
     Args:
         module: The network; its initial weights are the caller's.
         images: Training images, float32 `[N, C, H, W]`.
@@ -87,7 +91,7 @@ def train_float(
         _, picked = next(batches)
         batch = augment(images[picked], generator) if augment else images[picked]
         optimizer.zero_grad(set_to_none=True)
-        loss = functional.cross_entropy(module(batch), labels[picked])
+        loss = functional.cross_entropy(main_tensor(module(batch)), labels[picked])
         losses.append(check_finite(loss))
         loss.backward()
         optimizer.step()

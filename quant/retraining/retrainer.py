@@ -201,7 +201,7 @@ class Retrainer:
         if not len(labels) or not self.config.steps:
             return None
         network.eval()
-        logits = torch.cat([network(part) for part in images.split(_TOGETHER)])
+        logits = torch.cat([network.logits(part) for part in images.split(_TOGETHER)])
         return float(functional.cross_entropy(logits, labels))
 
 

@@ -87,5 +87,5 @@ def _loss(network: QuantizedNetwork, allocation: Allocation, batches: Sequence[B
     network.set_allocation(allocation)
     total = 0.0
     for images, labels in batches:
-        total += float(functional.cross_entropy(network(images), labels, reduction="sum"))
+        total += float(functional.cross_entropy(network.logits(images), labels, reduction="sum"))
     return total / count_images(batches)

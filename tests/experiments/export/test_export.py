@@ -118,6 +118,7 @@ def test_an_own_network_with_islands_goes_all_the_way(
     best = Allocation.from_dict(folder.read_json("best_allocation.json"))
     graph, images = retrain(setup, best)[0], data()["test"][0]
     here = Workbench(config.device_target, 1).run(graph, images)
+    assert isinstance(here, np.ndarray)
     np.save(tmp_path / "x.npy", images)
     run = [sys.executable, *map(str, (bundle / "run.py", tmp_path / "x.npy", tmp_path / "y.npy"))]
     subprocess.run(run, check=True, cwd=tmp_path, capture_output=True)

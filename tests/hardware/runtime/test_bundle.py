@@ -48,7 +48,7 @@ def _bundle(graph: DeployGraph, folder: Path, kernels: Path, **target: object) -
     config = TargetConfig(kernel_cache=str(kernels), tune_s=0.0, **target)  # type: ignore[arg-type]
     document = write_program(graph, config, folder)
     document |= {
-        "version": 1,
+        "version": 2,
         "labels": [],
         "preprocessing": {"largest": 2.0, "mean": [0.0], "deviation": [1.0]},
     }
