@@ -217,8 +217,11 @@ class QuantizedNetwork(nn.Module):
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Return the main output (see `main_output`), float32 `[N, classes]` of a classifier."""
-        values = self._float_values(x) if self.allocation is None else self.quantized_values(x)
-        return self._returned(self._main, values)
+        returned = self(x)
+        found: torch.Tensor = returned
+        if isinstance(returned, tuple):
+            found = returned[main_output(self.graph.outputs)]
+        return found
 
     def float_logits(
         self, x: torch.Tensor, *, read: Tap | None = None, computed: Tap | None = None
@@ -230,7 +233,8 @@ class QuantizedNetwork(nn.Module):
             read: Given (node, its value) for each layer that reads it.
             computed: Given (layer, its output before the activation).
         """
-        return self._returned(self._main, self._float_values(x, read, computed))
+        main = self.graph.returned[main_output(self.graph.outputs)]
+        return self._returned(main, self._float_values(x, read, computed))
 
     def quantized_values(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return each node's fake-quantized value: wide where it travels wide, else narrow.
@@ -321,10 +325,6 @@ class QuantizedNetwork(nn.Module):
         # Straight-through: the integer bias is a multiple of the accumulator's unit.
         bias = module.bias + ((module.bias / unit).round() * unit - module.bias).detach()
         return layer_value(spec, x, weight, bias)
-
-    @property
-    def _main(self) -> GraphOutput:
-        return self.graph.returned[main_output(self.graph.outputs)]
 
     def _returned(self, output: GraphOutput, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         value = values[output.node]

@@ -187,7 +187,7 @@ def test_another_machine_and_another_shape_are_refused(
     for folder, expected in [
         (changed(machine="riscv64"), "this bundle is for riscv64"),
         (changed(cpu_features=["sse2", "amx_wonder"]), "needs a CPU with amx_wonder"),
-        (changed(version=2), "expected a bundle of version 1, found 2"),
+        (changed(version=1), "expected a bundle of version 2, found 1"),
     ]:
         with pytest.raises(BundleError, match=expected):
             Bundle(folder)
