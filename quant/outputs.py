@@ -20,9 +20,19 @@ def named_outputs(returned: Any) -> dict[str, Any]:
     """Return what a forward pass returned, one entry for each leaf of its tuples and dictionaries.
 
     None, which stands for an output that is not computed, is left out.
+
+    Raises:
+        CaptureError: two would have the same name.
     """
     paths, _ = _pytree.tree_flatten_with_path(returned)
-    return {_name(path): value for path, value in paths if value is not None}
+    named: dict[str, Any] = {}
+    for path, value in paths:
+        name = _name(path)
+        if name in named:
+            raise CaptureError(f"expected outputs of different names, found two called {name!r}")
+        if value is not None:
+            named[name] = value
+    return named
 
 
 def main_output(names: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """Capture: a user's module becomes a NetworkGraph, through torch.export."""
 
 import copy
+import re
 from typing import Any
 
 import torch
@@ -63,6 +64,12 @@ def _export(module: nn.Module, example: torch.Tensor) -> Any:
                 f"{type(module).__name__} cannot be captured: its forward pass fixes the size of "
                 "the batch, or makes a tensor of that size alone",
                 "write x.shape[0] for len(x), and return what is computed of x",
+            ) from error
+        if unknown := re.search(r"Found <class '([^']+)'> in output", str(error)):
+            raise CaptureError(
+                f"expected {type(module).__name__} to return tensors, in tuples, dictionaries or "
+                f"named tuples, found {unknown[1].rpartition('.')[2]}",
+                "return its tensors in one of those",
             ) from error
         first = next((line for line in str(error).splitlines() if line.strip()), repr(error))
         raise CaptureError(

@@ -102,6 +102,7 @@ def test_an_output_behind_an_activation_is_codes_times_their_step() -> None:
         (lambda n, x: (n.stem(x), n.norm.weight), r"'output.1'.*float32 \[3\]"),
         (lambda n, x: (n.stem(x), 3), "'output.1'.*found int"),
         (lambda n, x: None, "returns tensors, found none"),
+        (lambda n, x: {"a": [n.stem(x)], "a.0": n.last(x)}, "two called 'a.0'"),
         (lambda n, x: n.stem(x).view(len(x), -1), "fixes the size of the batch"),
         (lambda n, x: (n.stem(x), torch.ones(len(x), 4)), "fixes the size of the batch"),
     ],
@@ -115,13 +116,31 @@ def test_what_is_no_batch_of_floats_is_refused(
         capture(net, random_images(1, IMAGE))
 
 
+@torch.no_grad()
+def test_a_sequence_is_returned_as_one() -> None:
+    torch.manual_seed(0)
+    layers = (nn.Conv1d(5, 8, 3, padding=1), nn.ReLU(), nn.Conv1d(8, 4, 1))
+    images = random_images(32, (5, 20))
+    for net in (nn.Sequential(*layers), nn.Sequential(*layers, nn.ReLU(), nn.MaxPool1d(2))):
+        network = prepare_calibrated(net, images)
+        expected = net.eval()(images)
+        assert network.graph.returned[0].shape == expected.shape[1:]
+        network.set_allocation(None)
+        torch.testing.assert_close(network(images), expected, rtol=1e-5, atol=1e-5)
+        network.set_allocation(Allocation.uniform(network.layers, 8))
+        graph = convert(network)
+        found = integer_logits(graph, images)
+        assert float((found - expected).abs().max()) < 0.05 * float(expected.abs().max())
+        assert found.shape == network(images).shape
+
+
 @dataclass
 class Unknown:
     logits: torch.Tensor
 
 
 def test_a_class_that_pytorch_does_not_know_is_refused() -> None:
-    with pytest.raises(CaptureError, match="Unknown"):
+    with pytest.raises(CaptureError, match=r"EndingNet to return tensors.*found Unknown"):
         capture(EndingNet(lambda n, x: Unknown(n.logits(x))), random_images(1, IMAGE))
     with pytest.raises(CaptureError, match="returns tensors, found Unknown"):
         main_tensor(Unknown(torch.zeros(1)))
