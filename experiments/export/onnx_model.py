@@ -10,13 +10,13 @@ Float islands are written operator by operator, in float32 (see `onnx_island`).
 Images are channels-first, as ONNX has them.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from experiments.export.onnx_island import NotInOnnxError, write_island
+from experiments.export.onnx_outputs import inner_name, set_apart, write_output
 from experiments.export.onnx_types import narrow
 from quant.deploy_graph import (
     WIDE_MAX,
@@ -93,8 +93,10 @@ class _Builder:
             if emit is None:
                 raise NotInOnnxError(f"{type(op).__name__} has no counterpart in ONNX")
             emit(self, op)
-        self._return()
-        entry = _apart(self._graph.input, self._graph.outputs)
+        set_apart(self._graph.outputs, self._nodes, self._constants)
+        for output in self._graph.returned:
+            write_output(output, self._graph.outputs, self._node, self._constant)
+        entry = inner_name(self._graph.input, self._graph.outputs)
         source = self._graph.tensors[self._graph.input]
         return helper.make_model(
             helper.make_graph(
@@ -111,20 +113,6 @@ class _Builder:
             ir_version=_IR_VERSION[self._opset],
             producer_name="bitalloc",
         )
-
-    def _return(self) -> None:
-        """Give the outputs the names and shapes that the user's network gives them."""
-        taken = set(self._graph.outputs)
-        for value in self._constants:
-            value.name = _apart(value.name, taken)
-        for node in self._nodes:
-            for names in (node.input, node.output):
-                names[:] = [_apart(name, taken) for name in names]
-        for output in self._graph.returned:
-            shape = np.array([0, *output.shape], np.int64)  # 0: the batch as it is
-            shape_name = self._constant(f"{output.name}/shape", shape)
-            source = _apart(output.tensor, taken)
-            self._node("Reshape", [source, shape_name], output.name)
 
     def quantize_input(self, op: QuantizeInput) -> None:
         self._round(op.input, op.output, op.clip_min, op.clip_max)
@@ -281,11 +269,6 @@ class _Builder:
     def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
         node = self._onnx.helper.make_node(kind, inputs, [output], name=output, **attributes)
         self._nodes.append(node)
-
-
-def _apart(name: str, taken: Collection[str]) -> str:
-    """Return another name for a value inside that is called as an output is."""
-    return f"{name}/inside" if name in taken else name
 
 
 def _window(op: MaxPool2d | AvgPool2d) -> dict[str, list[int]]:

@@ -1,8 +1,10 @@
 """Network set-up: the task's data, its float network, and the calibrated network made of it."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +16,7 @@ from experiments.terminal.progress import LiveProgress
 from hardware.measuring.lock import training_lock
 from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork, prepare
-from quant.outputs import main_tensor
+from quant.outputs import main_output, main_tensor, named_outputs
 from quant.retraining.accuracy import ImageScores, score_images
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.retrainer import Retrainer
@@ -66,6 +68,18 @@ class NetworkSetup:
         return task.search_origin
 
     @property
+    def outputs(self) -> str:
+        """What the network returns, and what of it counts; empty where it is one tensor always."""
+        names, task = self.network.graph.outputs, self.task
+        trained_here = task.weights is None and task.recipe.epochs
+        training = _training_outputs(self.module, task) if trained_here else {}
+        beside = len(training) > 1 and not set(names).issuperset(training)
+        if len(names) == 1 and not beside:
+            return ""
+        only = "; what it returns in training alone is not trained" if beside else ""
+        return f"{', '.join(names)}: {names[main_output(names)]} is trained and scored{only}"
+
+    @property
     def widths(self) -> list[int]:
         """Widths that are measured: those that may be chosen, and 8 for the reference."""
         return sorted({*self.config.env.bit_choices, MAX_BITS})
@@ -87,6 +101,13 @@ def set_up_network(config: RunConfig, progress: LiveProgress) -> NetworkSetup:
         network = prepare(module, task.example)
         network.calibrate(task.train.images[: config.env.calibration_images])
     return NetworkSetup(config=config, task=task, module=module, network=network)
+
+
+@torch.no_grad()
+def _training_outputs(module: nn.Module, task: Task) -> dict[str, Any]:
+    """Return what a network returns while it is trained; it and all draws stay as they are."""
+    with torch.random.fork_rng():
+        return named_outputs(copy.deepcopy(module).train()(task.train.images[:2]))
 
 
 def float_scores(

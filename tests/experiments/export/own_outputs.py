@@ -24,6 +24,18 @@ def network() -> EndingNet:
     return EndingNet(_detect)
 
 
+def auxiliary() -> EndingNet:
+    """Logits, and others beside them in training alone."""
+    return EndingNet(
+        lambda n, x: (n.logits(x), n.locate(n.stem(x).mean((2, 3)))) if n.training else n.logits(x)
+    )
+
+
+def one() -> EndingNet:
+    """Logits alone."""
+    return EndingNet(EndingNet.logits)
+
+
 def data() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Noise that is brighter in one of three channels."""
     rng = np.random.default_rng(0)

@@ -133,11 +133,14 @@ def test_an_own_network_with_islands_goes_all_the_way(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_network_of_several_outputs_goes_all_the_way(tmp_path: Path) -> None:
+def test_a_network_of_several_outputs_goes_all_the_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     functions = own_outputs.__name__
     own = ("--task.name", "own", "--task.model", f"{functions}:network", "--task.epochs", "2")
     flags = [*FLAGS, *own, "--task.data", f"{functions}:data", "--output", str(tmp_path)]
     assert run_module.main(flags) == DONE
+    assert "logits is trained and scored" in capsys.readouterr().out
     run, bundle = tmp_path / "latest", tmp_path / "bundle"
     assert evaluate_main([str(run), "--quiet"]) == DONE
     assert main([str(run), "--output", str(bundle), "--quiet"]) == DONE
