@@ -22,7 +22,6 @@ from quant.capture.lookup import LOOKUP_BITS
 from quant.deploy_graph import WIDE_MAX, WIDE_MIN
 from quant.errors import AllocationError
 from quant.layers import INPUT_BITS, LayerSpec
-from quant.outputs import main_output
 from quant.quantizer import (
     WIDTHS,
     ActivationQuantizer,
@@ -220,7 +219,7 @@ class QuantizedNetwork(nn.Module):
         returned = self(x)
         found: torch.Tensor = returned
         if isinstance(returned, tuple):
-            found = returned[main_output(self.graph.outputs)]
+            found = returned[self.graph.returned.index(self.graph.main)]
         return found
 
     def float_logits(
@@ -233,8 +232,7 @@ class QuantizedNetwork(nn.Module):
             read: Given (node, its value) for each layer that reads it.
             computed: Given (layer, its output before the activation).
         """
-        main = self.graph.returned[main_output(self.graph.outputs)]
-        return self._returned(main, self._float_values(x, read, computed))
+        return self._returned(self.graph.main, self._float_values(x, read, computed))
 
     def quantized_values(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return each node's fake-quantized value: wide where it travels wide, else narrow.

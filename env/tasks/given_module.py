@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from env.errors import TaskError
 from env.tasks.own_function import call_function
+from quant.outputs import main_tensor
 
 _KEY = "task.model"
 _WRAPPERS = (nn.DataParallel, DistributedDataParallel, AveragedModel)
@@ -90,22 +91,22 @@ def try_module(module: nn.Module, inputs: torch.Tensor, name: str) -> Any:
     return output
 
 
-def outputs_of(output: Any, name: str) -> int | None:
-    """Return how many classes a network's output has room for, None where it is no tensor.
+def outputs_of(output: Any, name: str) -> int:
+    """Return how many classes a network's main output has room for.
 
     Raises:
-        TaskError: it is a tensor, and not `[N, classes]`.
+        CaptureError: it is no tensor.
+        TaskError: it is not `[N, classes]`.
     """
-    if not isinstance(output, torch.Tensor):
-        return None
-    if output.ndim != 2:
-        sizes = ", ".join(map(str, output.shape[1:]))
+    main = main_tensor(output)
+    if main.ndim != 2:
+        sizes = ", ".join(map(str, main.shape[1:]))
         raise TaskError(
             f"expected the network {name} to return [N, classes] for labels [N], found "
             f"[N{', ' if sizes else ''}{sizes}]",
             "end it in a pooling, a Flatten and a Linear layer",
         )
-    return int(output.shape[1])
+    return int(main.shape[1])
 
 
 def without_parametrizations(module: nn.Module) -> nn.Module:

@@ -70,13 +70,13 @@ def _with_own_model(task: Task, model: str) -> Task:
     example = task.train.images[:2]
     maker = partial(make_given_module, model, example)
     outputs = outputs_of(try_module(maker(), example, model), model)
-    if outputs is not None and outputs < task.classes:
+    if outputs < task.classes:
         raise TaskError(
             f"task.model: expected {model} to have an output for each of {task.classes} classes, "
             f"found {outputs}"
         )
     notes = task.notes
-    if outputs is not None and outputs > task.classes:
+    if outputs > task.classes:
         notes += (f"labels: of the network's {outputs} outputs the data use {task.classes}",)
     return replace(task, network=model, make_module=maker, notes=notes)
 

@@ -17,6 +17,7 @@ from env.errors import TaskError
 from env.tasks import Task, TaskConfig, float_module, load_task
 from quant.errors import CaptureError
 from quant.network import prepare
+from tests.quant.output_networks import EndingNet
 
 IMAGES = torch.rand(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(40) % 3
@@ -223,6 +224,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "two inputs": (lambda: nn.Bilinear(3, 3, 3), r"cannot take inputs .*input2"),
     "maps": (lambda: nn.Conv2d(3, 3, 1), r"return \[N, classes\] .* found \[N, 3, 8, 8\]"),
+    "maps before the logits": (
+        lambda: EndingNet(lambda n, x: (n.last(n.features(x)), n.logits(x))),
+        r"return \[N, classes\] .* found \[N, 6, 8, 8\]",
+    ),
+    "no tensor": (lambda: EndingNet(lambda n, x: {"logits": 3}), "returns tensors, found dict"),
     "too few outputs": (
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)),
         "as the network has 2 outputs",
