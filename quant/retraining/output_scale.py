@@ -27,7 +27,7 @@ LossOfLogits = Callable[[torch.Tensor], torch.Tensor]
 def fit_output_scale(network: QuantizedNetwork, images: torch.Tensor, loss: LossOfLogits) -> float:
     """Scale the logits so that their loss is least, in place, and return the factor.
 
-    A network that does not end in a layer is left as it is: 1.
+    A network whose output no layer gives, or that has several, is left as it is: 1.
 
     Args:
         network: With an allocation set.
@@ -35,10 +35,10 @@ def fit_output_scale(network: QuantizedNetwork, images: torch.Tensor, loss: Loss
         loss: Of their logits; has one least value along the factor, as cross-entropy and the
             divergence from a teacher have.
     """
-    head = network.graph.by_name[network.graph.output].layer
-    if not head:
+    ends = [network.graph.by_name[output.node].layer for output in network.graph.returned]
+    if len(ends) > 1 or not ends[0]:
         return 1.0
-    logits = network(images)
+    (head,), logits = ends, network(images)
     factor = _least(lambda by: float(loss(logits * by)))
     module = network.layer(head)
     for value in (module.weight, module.bias, module.quantizer.steps):
