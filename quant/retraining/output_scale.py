@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import torch
 
+from quant.layers import FLOAT_BITS
 from quant.network import QuantizedNetwork
 
 _LARGEST = 4.0
@@ -27,7 +28,8 @@ LossOfLogits = Callable[[torch.Tensor], torch.Tensor]
 def fit_output_scale(network: QuantizedNetwork, images: torch.Tensor, loss: LossOfLogits) -> float:
     """Scale the logits so that their loss is least, in place, and return the factor.
 
-    A network that does not end in a layer is left as it is: 1.
+    A network that does not end in a layer, or in one that is left in float and learns nothing, is
+    left as it is: 1.
 
     Args:
         network: With an allocation set.
@@ -36,7 +38,7 @@ def fit_output_scale(network: QuantizedNetwork, images: torch.Tensor, loss: Loss
             divergence from a teacher have.
     """
     head = network.graph.by_name[network.graph.output].layer
-    if not head:
+    if not head or (network.allocation and network.bits(head).weight_bits == FLOAT_BITS):
         return 1.0
     logits = network(images)
     factor = _least(lambda by: float(loss(logits * by)))

@@ -1,12 +1,15 @@
 """The scale of the logits: fitted to what the loss asks for, and no code moves."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from quant.allocation import Allocation
 from quant.convert import convert
+from quant.layers import FLOAT_BITS
 from quant.network import QuantizedNetwork
 from quant.objective.loss import BINARY_CROSS_ENTROPY
 from quant.retraining.finetune_config import FinetuneConfig
@@ -55,3 +58,14 @@ def test_only_cross_entropy_of_classes_leaves_the_scale_to_be_fitted(
     assert of_classes.images_seen() - of_others.images_seen() == 64
     at_bits(network, 4)
     assert of_others.retrain(network, seed=0).kept == "trained"
+
+
+def test_a_head_that_is_left_in_float_stays_as_it_is(network: QuantizedNetwork) -> None:
+    head = network.layers[-1].name
+    bits = dict(Allocation.uniform(network.layers, 4).items)
+    bits[head] = replace(bits[head], weight_bits=FLOAT_BITS)
+    network.set_allocation(Allocation.of(bits))
+    before = network.layer(head).weight.clone()
+    images = torch.rand(16, *network.layers[0].input_shape)
+    assert fit_output_scale(network, images, lambda z: z.square().mean()) == 1.0
+    assert torch.equal(network.layer(head).weight, before)
