@@ -89,18 +89,7 @@ class DecisionSpace:
     @cached_property
     def parts(self) -> Mapping[str, tuple[Part, Part | None]]:
         """The two parts of each layer; None for the network's input, whose bits are fixed."""
-        first: dict[str, str] = {}
-        for layer in self.layers:
-            first.setdefault(layer.tensor, layer.name)
-        return {
-            layer.name: (
-                Part(layer=layer.name, kind="weight", tensor=layer.tensor),
-                None
-                if layer.reads_input
-                else Part(layer=first[layer.tensor], kind="activation", tensor=layer.tensor),
-            )
-            for layer in self.layers
-        }
+        return _parts_by_layer(self.layers)
 
     def menu(self, part: Part | None) -> tuple[int, ...]:
         """Return the widths that one part may have; None stands for the network's input."""
@@ -212,14 +201,23 @@ def parts_of(layers: Sequence[LayerSpec]) -> tuple[Part, ...]:
     A tensor that several layers read stands once, at the first of them, and the network's input
     never, because its 8 bits are fixed.
     """
-    known = {layer.tensor for layer in layers if layer.reads_input}
-    parts: list[Part] = []
+    pairs = _parts_by_layer(layers).values()
+    return tuple(dict.fromkeys(part for pair in pairs for part in pair if part is not None))
+
+
+def _parts_by_layer(layers: Sequence[LayerSpec]) -> dict[str, tuple[Part, Part | None]]:
+    first: dict[str, str] = {}
     for layer in layers:
-        parts.append(Part(layer=layer.name, kind="weight", tensor=layer.tensor))
-        if layer.tensor not in known:
-            known.add(layer.tensor)
-            parts.append(Part(layer=layer.name, kind="activation", tensor=layer.tensor))
-    return tuple(parts)
+        first.setdefault(layer.tensor, layer.name)
+    return {
+        layer.name: (
+            Part(layer=layer.name, kind="weight", tensor=layer.tensor),
+            None
+            if layer.reads_input
+            else Part(layer=first[layer.tensor], kind="activation", tensor=layer.tensor),
+        )
+        for layer in layers
+    }
 
 
 def _bits(chosen: Mapping[str, LayerBits], part: Part) -> int:
