@@ -92,11 +92,9 @@ def _round(problem: ChoiceProblem, shares: list[np.ndarray]) -> Picks:
     known: dict[int, int] = {}  # what is decided once is rounded once
     for layer, share in zip(problem.layers, shares, strict=True):
         wanted = share @ np.array(layer.pairs) / share.sum()
-        possible = [row for row, pair in enumerate(layer.pairs) if _agrees(layer, pair, known)]
+        possible = [row for row, pair in enumerate(layer.pairs) if layer.agrees(pair, known)]
         pick = min(possible, key=lambda row: float(np.abs(layer.pairs[row] - wanted).sum()))
-        known |= {
-            s: w for s, w in zip(layer.steps, layer.pairs[pick], strict=True) if s is not None
-        }
+        known |= layer.decided(layer.pairs[pick])
         picks.append(pick)
     return tuple(picks)
 
@@ -128,7 +126,7 @@ def _solve_uniform(problem: ChoiceProblem, exclude: Collection[Picks]) -> Picks 
 
 def _held_at(layer: LayerChoices, held: Mapping[int, int]) -> tuple[LayerChoices, list[int]]:
     """Return the pairs that have the widths of some decisions, and where they were."""
-    rows = [row for row, pair in enumerate(layer.pairs) if _agrees(layer, pair, held)]
+    rows = [row for row, pair in enumerate(layer.pairs) if layer.agrees(pair, held)]
     return LayerChoices(
         layer=layer.layer,
         steps=layer.steps,
@@ -136,11 +134,3 @@ def _held_at(layer: LayerChoices, held: Mapping[int, int]) -> tuple[LayerChoices
         losses=layer.losses[rows],
         costs=layer.costs[rows],
     ), rows
-
-
-def _agrees(layer: LayerChoices, pair: tuple[int, int], known: Mapping[int, int]) -> bool:
-    return all(
-        known.get(step, bits) == bits
-        for step, bits in zip(layer.steps, pair, strict=True)
-        if step is not None
-    )

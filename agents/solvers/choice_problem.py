@@ -37,6 +37,14 @@ class LayerChoices:
     costs: Integers
     """`[pairs, resources]`, exact and additive."""
 
+    def decided(self, pair: Pair) -> dict[int, int]:
+        """Return the width that a pair gives each of the layer's decisions."""
+        return {step: bits for step, bits in zip(self.steps, pair, strict=True) if step is not None}
+
+    def agrees(self, pair: Pair, known: Mapping[int, int]) -> bool:
+        """Whether a pair has the widths of those decisions that are known."""
+        return all(known.get(step, bits) == bits for step, bits in self.decided(pair).items())
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChoiceProblem:

@@ -205,9 +205,8 @@ def _extensions(
     """Yield widths of all decisions so far, and the layer's pairs that have them."""
     found: dict[tuple[tuple[int, int], ...], list[int]] = {}
     for row, pair in enumerate(layer.pairs):
-        own = {s: bits for s, bits in zip(layer.steps, pair, strict=True) if s is not None}
-        if all(known.get(step, bits) == bits for step, bits in own.items()):
-            found.setdefault(tuple({**known, **own}.items()), []).append(row)
+        if layer.agrees(pair, known):
+            found.setdefault(tuple({**known, **layer.decided(pair)}.items()), []).append(row)
     for bits, rows in found.items():
         yield dict(bits), np.array(rows, dtype=np.int64)
 
