@@ -74,13 +74,17 @@ def paired(candidate: "ImageScores", reference: "ImageScores") -> PairedDifferen
             f"expected scores of the reference's {len(reference)} images, found {len(candidate)}"
         )
     losses, losses_8 = candidate.loss.double(), reference.loss.double()
-    of_score = _score_errors(candidate, reference)
+    difference, own = _of_scores(candidate, reference)
+    of_score: tuple[float | None, float | None] = (None, None)
+    error, error_8 = candidate.standard_error, reference.standard_error
+    if own is not None and error is not None and error_8 is not None:
+        of_score = _capped(own, error, error_8)
     of_loss = _capped(
         error_of_mean(losses - losses_8), error_of_mean(losses), error_of_mean(losses_8)
     )
     same = bool((losses == losses_8).all())
     return PairedDifference(
-        score=_difference(candidate, reference),
+        score=difference,
         score_se=0.0 if same else of_score[0],
         score_unpaired_se=of_score[1],
         loss=float((losses - losses_8).mean()),
@@ -89,28 +93,17 @@ def paired(candidate: "ImageScores", reference: "ImageScores") -> PairedDifferen
     )
 
 
-def _difference(candidate: "ImageScores", reference: "ImageScores") -> float:
-    if candidate.each is None or reference.each is None:
-        return candidate.value - reference.value
-    return float((candidate.each.double() - reference.each.double()).mean())
-
-
-def _score_errors(
-    candidate: "ImageScores", reference: "ImageScores"
-) -> tuple[float | None, float | None]:
-    """Return the paired and the unpaired standard error; None where a score has none."""
-    error, error_8 = candidate.standard_error, reference.standard_error
-    if error is None or error_8 is None:
-        return None, None
+def _of_scores(candidate: "ImageScores", reference: "ImageScores") -> tuple[float, float | None]:
+    """Return the difference and its paired standard error; None where a score has none."""
     if candidate.each is not None and reference.each is not None:
         shares = not candidate.each.is_floating_point()
         differences = candidate.each.double() - reference.each.double()
-        own = error_of_mean(differences, least=_LEAST_SQUARES if shares else 0.0)
-    else:
-        assert candidate.resampled is not None
-        assert reference.resampled is not None
-        own = float((candidate.resampled - reference.resampled).std())
-    return _capped(own, error, error_8)
+        least = _LEAST_SQUARES if shares else 0.0
+        return float(differences.mean()), error_of_mean(differences, least=least)
+    difference = candidate.value - reference.value
+    if candidate.resampled is None or reference.resampled is None:
+        return difference, None
+    return difference, float((candidate.resampled - reference.resampled).std())
 
 
 def _capped(own: float, candidate: float, reference: float) -> tuple[float, float]:
