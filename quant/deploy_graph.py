@@ -133,6 +133,11 @@ class RunIsland:
     layer: str = ""
     """The LayerSpec that was left in float; empty for operators without an integer form."""
 
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of what it reads beside its inputs, in float32."""
+        return sum(int(value.nbytes) for value in self.module.state_dict().values())
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Requantize:
@@ -307,11 +312,12 @@ class DeployGraph:
         Each layer counts its weights at their bit-width (rounded up to whole bytes a layer) plus
         8 bytes (int32 bias, float32 multiplier) an output channel; in float, 4 bytes a number.
         """
-        kept = [op.module for op in self.ops if isinstance(op, RunIsland) and op.layer]
-        total = sum(int(value.nbytes) for module in kept for value in module.state_dict().values())
-        for op in self.layer_ops():
-            total += (op.weight.size * op.weight_bits + 7) // 8 + 8 * op.weight.shape[0]
-        return total
+        integers: int = sum(
+            (op.weight.size * op.weight_bits + 7) // 8 + 8 * op.weight.shape[0]
+            for op in self.layer_ops()
+        )
+        islands = (op for op in self.ops if isinstance(op, RunIsland))
+        return integers + sum(island.parameter_bytes for island in islands if island.layer)
 
 
 def read_names(op: DeployOp) -> tuple[str, ...]:

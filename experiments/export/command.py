@@ -163,10 +163,9 @@ def _write_card(
         float_score=setup.float_scores(setup.task.test).value,
         weight_bytes=final.graph.weight_bytes(),
         island_bytes=sum(
-            value.nbytes
+            op.parameter_bytes
             for op in final.graph.ops
             if isinstance(op, RunIsland) and not op.layer
-            for value in op.module.state_dict().values()
         ),
         bundle_bytes=_size(made),
         islands=record.islands,
