@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from env.errors import TaskError
 from env.tasks.given_module import without_parametrizations
 from env.tasks.task import Split, Task
 from quant.errors import DataError
-from quant.network import prepare
+from quant.network import QuantizedNetwork, prepare
 from quant.objective.loss import CROSS_ENTROPY
 from quant.progress import Progress
 from quant.records.atomic_file import atomic_file
@@ -26,6 +27,9 @@ from quant.retraining.float_training import train_float
 
 _CHECKPOINT_VERSION = 1
 KEY = "key"
+
+Check = Callable[[QuantizedNetwork], None]
+"""Raises where a captured network cannot be worked with."""
 
 
 def checkpoint_folder() -> Path:
@@ -41,12 +45,15 @@ def checkpoint_path(task: Task, seed: int) -> Path:
     return checkpoint_folder() / f"{task.name}-{network}-s{seed}-{digest}.safetensors"
 
 
-def float_module(task: Task, seed: int, *, progress: Progress | None = None) -> nn.Module:
+def float_module(
+    task: Task, seed: int, *, check: Check | None = None, progress: Progress | None = None
+) -> nn.Module:
     """Return the trained float network, from its checkpoint where there is one.
 
     Args:
         task: What to train.
         seed: Seeds the initial weights and the order of the images.
+        check: Called with the captured network before it is trained, where it is.
         progress: Called with (steps done, steps in all) while it trains.
 
     Raises:
@@ -59,11 +66,13 @@ def float_module(task: Task, seed: int, *, progress: Progress | None = None) -> 
     if task.weights is not None:
         module.load_state_dict(task.weights.state, strict=False)
     elif task.recipe.epochs:
-        _train(task, module, seed, progress)
+        _train(task, module, seed, check, progress)
     return without_parametrizations(module)
 
 
-def _train(task: Task, module: nn.Module, seed: int, progress: Progress | None) -> None:
+def _train(
+    task: Task, module: nn.Module, seed: int, check: Check | None, progress: Progress | None
+) -> None:
     """Train a network in place, or take the weights of its checkpoint."""
     path, key = checkpoint_path(task, seed), _key(task, seed)
     if path.exists() and (state := _read(path, key)) is not None:
@@ -74,7 +83,7 @@ def _train(task: Task, module: nn.Module, seed: int, progress: Progress | None) 
             f"expected a network to train, found every parameter of {task.network} frozen",
             "take it as it is with --task.epochs 0, or unfreeze what is to be trained",
         )
-    _check_captured(task)
+    _check_captured(task, check)
     train_float(
         module,
         task.train.images,
@@ -88,10 +97,12 @@ def _train(task: Task, module: nn.Module, seed: int, progress: Progress | None) 
     _write(path, module.state_dict(), key)
 
 
-def _check_captured(task: Task) -> None:
+def _check_captured(task: Task, check: Check | None) -> None:
     """Refuse a network that cannot be quantized before it is trained, not afterwards."""
     with torch.random.fork_rng(devices=[]):
-        prepare(without_parametrizations(task.make_module()), task.example)
+        network = prepare(without_parametrizations(task.make_module()), task.example)
+        if check is not None:
+            check(network)
 
 
 def _key(task: Task, seed: int) -> str:

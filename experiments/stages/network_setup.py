@@ -101,7 +101,7 @@ def set_up_network(
     Args:
         config: Names the task and its network.
         progress: Shows the training.
-        device: What the network will be compiled for; asked first whether it can be.
+        device: What the network will be compiled for; asked whether it can be, before a training.
 
     Raises:
         DataError: the float checkpoint is damaged.
@@ -111,16 +111,21 @@ def set_up_network(
     """
     task = load_task(config.task)
     check_objective(task, config.task.ignore_label)
-    if device is not None:
-        check_buildable(task, device)
+
+    def check(network: QuantizedNetwork) -> None:
+        if device is not None:
+            check_buildable(network, task.train.images, device)
+
     with training_lock():
         module = float_module(
             task,
             config.seed,
+            check=check,
             progress=partial(progress.stage, "float network"),
         )
         network = prepare(module, task.example)
         network.calibrate(task.train.images[: config.env.calibration_images])
+    check(network)
     return NetworkSetup(config=config, task=task, module=module, network=network)
 
 
