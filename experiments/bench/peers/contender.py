@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from experiments.errors import BenchError
 from hardware.kernels.planning.family_limits import FamilyShare
+from quant.layers import FLOAT_BITS
 
 Engine = Literal["bitalloc", "onnxruntime", "openvino", "torch", "tvm"]
 ENGINES: Mapping[Engine, str] = {
@@ -19,8 +20,7 @@ ENGINES: Mapping[Engine, str] = {
 """Every engine and what people call it."""
 
 Bits = int | Literal["mixed"]
-"""A bit-width, 32 for float32, or `mixed` where the layers differ."""
-FLOAT_BITS = 32
+"""A bit-width, `FLOAT_BITS` for float32, or `mixed` where the layers differ."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

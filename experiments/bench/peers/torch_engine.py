@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from experiments.bench.peers.contender import FLOAT_BITS, Contender
+from experiments.bench.peers.contender import Contender
+from quant.layers import FLOAT_BITS
 
 
 def torch_contender(module: nn.Module, image: torch.Tensor) -> Contender:

@@ -3,9 +3,10 @@
 import torch
 from torch import nn
 
-from experiments.bench.peers.contender import FLOAT_BITS, Contender
+from experiments.bench.peers.contender import Contender
 from hardware.target import TargetConfig
 from hardware.worker.program.ordinary_tvm import build_ordinary
+from quant.layers import FLOAT_BITS
 
 
 def tvm_contender(module: nn.Module, image: torch.Tensor, target: TargetConfig) -> Contender:

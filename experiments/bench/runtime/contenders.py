@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from experiments.bench.peers.bitalloc_engine import bitalloc_contenders
-from experiments.bench.peers.contender import FLOAT_BITS, Contender, Engine, import_engine
+from experiments.bench.peers.contender import Contender, Engine, import_engine
 from experiments.bench.peers.onnx_files import write_onnx_files
 from experiments.bench.peers.onnxruntime_engine import onnxruntime_contender
 from experiments.bench.peers.openvino_engine import openvino_contender
@@ -17,6 +17,7 @@ from experiments.bench.peers.tvm_engine import tvm_contender
 from experiments.bench.runtime.results import INT8
 from hardware.target import TargetConfig
 from quant.allocation import Allocation
+from quant.layers import FLOAT_BITS
 from quant.network import QuantizedNetwork
 
 _CONTENDERS = {"bitalloc": 6, "onnxruntime": 2, "openvino": 2, "torch": 1, "tvm": 1}

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.bench.peers.contender import ENGINES, FLOAT_BITS, Bits, Engine
+from experiments.bench.peers.contender import ENGINES, Bits, Engine
 from experiments.errors import RunFolderError
+from quant.layers import FLOAT_BITS
 
 
 def runtime_markdown(document: Mapping[str, Any]) -> str:

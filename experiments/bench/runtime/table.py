@@ -8,7 +8,6 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from experiments.bench.peers.contender import FLOAT_BITS
 from experiments.bench.runtime.results import (
     NetworkRuntimes,
     RuntimeBench,
@@ -16,6 +15,7 @@ from experiments.bench.runtime.results import (
     best_int8_peer,
 )
 from experiments.bench.runtime.rounds import SLOW_MS, SLOW_REPEATS
+from quant.layers import FLOAT_BITS
 
 _SATURATES = (
     "Without VNNI the peers' int8 saturates: two products summed in 16 bits (docs/integers.md). "

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from experiments.bench.peers.bitalloc_engine import calibrate_network, mixed_allocation
-from experiments.bench.peers.contender import FLOAT_BITS, Contender, import_engine
+from experiments.bench.peers.contender import Contender, import_engine
 from experiments.bench.peers.onnx_files import INPUT, write_onnx_files
 from experiments.bench.peers.onnxruntime_engine import onnxruntime_contender
 from experiments.bench.peers.openvino_engine import openvino_contender
@@ -16,6 +16,7 @@ from experiments.bench.runtime.contenders import check_engines, contenders_of, c
 from experiments.bench.standard_networks import STANDARD_NETWORKS, example_images, make_network
 from experiments.errors import BenchError
 from hardware.target import TargetConfig
+from quant.layers import FLOAT_BITS
 
 
 def test_networks_are_the_same_for_one_seed_and_their_values_do_not_fade() -> None:
