@@ -180,6 +180,8 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
     if measured.table.has_energies:
         _say(f"energy: {measured.table.energy_source} ({_meter_of(places.device)})")
     _say(f"search split: {setup.search_origin}")
+    if setup.outputs:
+        _say(f"outputs: {setup.outputs}")
     _say(f"budget: {measured.decided.budget}: {measured.decided.reason}")
     if choices := list_choices(setup.space):
         folder.write_json(files.LAYER_CHOICES, choices)

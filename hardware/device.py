@@ -14,6 +14,7 @@ from hardware.graph.random_codes import BitPair
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.progress import LabelledProgress
+from hardware.runtime.returned import Returned
 from hardware.tile_search.report import TileReport
 from quant.deploy_graph import DeployGraph
 
@@ -93,8 +94,8 @@ class Device(Protocol):
             HardwareLostError: the device is gone (never for a candidate's own failure).
         """
 
-    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Run one candidate on `x`, float32 `[N, C, H, W]`, and return its output."""
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> Returned:
+        """Run one candidate on `x`, float32 `[N, C, H, W]`, and return what it returns."""
 
     def bench(self) -> AbstractContextManager[Bench]:
         """Lend what the layers of a network are measured with."""

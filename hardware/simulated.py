@@ -22,7 +22,9 @@ from hardware.measuring.energy_gauge import EnergyGauge
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.progress import LabelledProgress
+from hardware.runtime.returned import Returned, joined
 from hardware.tile_search.report import TileReport
+from hardware.wire.returned import returned_parts
 from quant.deploy_graph import Conv2d, DeployGraph, Linear, RunIsland
 from quant.integer import run_graph
 
@@ -121,9 +123,11 @@ class SimulatedDevice(Closing):
         assert measurement.energy is not None
         return measurement.energy, measurement.median_ms
 
-    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> Returned:
         """Run the integer reference."""
-        return run_graph(graph, x).astype(np.float32)
+        values: dict[str, npt.NDArray[Any]] = {}
+        run_graph(graph, x, keep=values)
+        return joined([[part.astype(np.float32) for part in returned_parts(graph, values)]])
 
     @contextmanager
     def bench(self) -> Iterator[Self]:

@@ -17,6 +17,7 @@ from hardware.measure_layers import digest_tiles, measure_layer_table
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.progress import LabelledProgress
+from hardware.runtime.returned import Returned
 from hardware.store import Store
 from quant.deploy_graph import DeployGraph
 from quant.records.json_form import from_plain, to_plain
@@ -81,7 +82,7 @@ class StoredDevice(Closing):
             self._store.put("measurement", key, to_plain(result.measurement))
         return result
 
-    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> Returned:
         """Run a graph on the device."""
         return self._device.run(graph, x)
 

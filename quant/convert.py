@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from quant.capture.graph import Node
+from quant.capture.graph import GraphOutput, Node
 from quant.capture.lookup import table_values
 from quant.deploy_graph import (
     WIDE_MAX,
@@ -18,6 +18,7 @@ from quant.deploy_graph import (
     Conv2d,
     DeployGraph,
     DeployOp,
+    DeployOutput,
     DeployTensor,
     Dequantize,
     Epilogue,
@@ -72,13 +73,32 @@ class _Converter:
                 self._layer(node)
             else:
                 _EMIT[node.kind](self, node)
+        returned = tuple(self._returned(output) for output in self._graph.returned)
+        first, *others = dict.fromkeys(output.tensor for output in returned)
         return DeployGraph(
             network=self._name,
             input=_FLOAT_INPUT,
-            output=self._graph.output,
+            output=first,
             tensors=self._tensors,
             ops=tuple(self._ops),
+            kept=tuple(others),
+            returned=returned,
         )
+
+    def _returned(self, output: GraphOutput) -> DeployOutput:
+        node = self._graph.by_name[output.node]
+        return DeployOutput(
+            name=output.name,
+            tensor=self._float(node.inputs[0]) if node.kind == "output" else node.name,
+            shape=output.shape,
+            channels_last=self._is_channels_last(node),
+        )
+
+    def _is_channels_last(self, node: Node) -> bool:
+        """Whether a kernel of ours makes an image; what is left in float has channels first."""
+        if not node.layer or len(node.shape) == 1:
+            return False
+        return self._network.bits(node.layer).weight_bits != FLOAT_BITS
 
     def _tensor(
         self,
@@ -190,7 +210,7 @@ class _Converter:
             "input_zero_point": input_zero,
             "epilogue": self._epilogue(node, bias, unit),
         }
-        if node.name == self._graph.output:
+        if node.name in self._graph.output_nodes:
             common["output"] = self._tensor(node.name, node.shape, "float32")
         else:
             common["output"] = self._output(node)
@@ -211,7 +231,7 @@ class _Converter:
     def _epilogue(
         self, node: Node, bias: npt.NDArray[np.int32], unit: npt.NDArray[np.float64]
     ) -> Epilogue:
-        if node.name == self._graph.output:
+        if node.name in self._graph.output_nodes:
             return Epilogue(bias=bias, multiplier=unit.astype(np.float32), logits=True)
         scale, zero_point, low, high = self._scale(node)
         return Epilogue(
@@ -336,7 +356,7 @@ class _Converter:
     def _run_in_float(
         self, node: Node, name: str, sources: tuple[str, ...], module: Any, layer: str = ""
     ) -> None:
-        made = node.name if node.name == self._graph.output else f"{node.name}/float"
+        made = node.name if node.name in self._graph.output_nodes else f"{node.name}/float"
         self._tensor(made, node.shape, "float32", first=True)
         self._ops.append(
             RunIsland(name=name, inputs=sources, output=made, module=module, layer=layer)
@@ -354,6 +374,9 @@ class _Converter:
                 clip_max=high,
             )
         )
+
+    def output(self, node: Node) -> None:
+        self._float(node.inputs[0])
 
     def _float(self, name: str, *, narrow: bool = False) -> str:
         """Return the float tensor of a node, dequantizing its own or its narrow codes once."""
@@ -389,6 +412,7 @@ _EMIT = {
     "concat": _Converter.concat,
     "pad": _Converter.pad,
     "island": _Converter.island,
+    "output": _Converter.output,
 }
 
 

@@ -286,6 +286,19 @@ DeployOp = (
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeployOutput:
+    """One of the tensors that the user's network returns."""
+
+    name: str
+    """What the user's forward pass calls it (see `quant.outputs`)."""
+    tensor: str
+    shape: tuple[int, ...]
+    """As the user's network returns it, without the batch."""
+    channels_last: bool
+    """Whether the tensor is an image of a layer's sums, which a program holds channels-last."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DeployGraph:
     """Operators in execution order, with every tensor they name."""
@@ -294,13 +307,22 @@ class DeployGraph:
     """What the network is called, for messages and file names."""
     input: str
     output: str
+    """The tensor that a run gives; the first one that the network returns."""
     tensors: dict[str, DeployTensor]
     ops: tuple[DeployOp, ...] = field(default_factory=tuple)
     zeros: tuple[str, ...] = ()
     """Tensors of zeros that no operator writes: those that a part of a network reads beside its
     input."""
     kept: tuple[str, ...] = ()
-    """Tensors that must exist beside the output: those that more than a part of a network reads."""
+    """Tensors that must exist beside the output: those that more than a part of a network reads,
+    and the network's other outputs."""
+    returned: tuple[DeployOutput, ...] = ()
+    """What the user's network returns, in its order; empty for a part of a network."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What the user calls the tensors that the network returns."""
+        return tuple(output.name for output in self.returned)
 
     def layer_ops(self) -> tuple[Conv2d | Linear, ...]:
         """Return the quantized layers' operators, in order."""

@@ -10,11 +10,18 @@ from quant.allocation import Allocation, LayerBits
 from quant.calibration import sample_values, sample_windows, wide_scale
 from quant.capture.capture import capture
 from quant.capture.float_operators import as_images, layer_value, plain_value
-from quant.capture.graph import TRANSPARENT, WIDE_READERS, LayerParameters, NetworkGraph, Node
+from quant.capture.graph import (
+    TRANSPARENT,
+    WIDE_READERS,
+    LayerParameters,
+    NetworkGraph,
+    Node,
+)
 from quant.capture.lookup import LOOKUP_BITS
 from quant.deploy_graph import WIDE_MAX, WIDE_MIN
 from quant.errors import AllocationError, CaptureError
 from quant.layers import FLOAT_BITS, INPUT_BITS, LayerSpec
+from quant.outputs import Outputs, several
 from quant.quantizer import (
     WIDTHS,
     ActivationQuantizer,
@@ -212,23 +219,22 @@ class QuantizedNetwork(nn.Module):
             keep_positive(self.tensor(name))
             mark_trained(self.tensor(name), width, now)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits, float32 `[N, classes]`."""
-        if self.allocation is None:
-            return self._float_values(x)[self.graph.output]
-        return self.quantized_values(x)[self.graph.output]
+    def forward(self, x: torch.Tensor) -> Outputs:
+        """Return what the user's network returns: a tensor, or several as in `graph.outputs`."""
+        values = self._float_values(x) if self.allocation is None else self.quantized_values(x)
+        return self._outputs(values)
 
-    def float_logits(
+    def float_outputs(
         self, x: torch.Tensor, *, read: Tap | None = None, computed: Tap | None = None
-    ) -> torch.Tensor:
-        """Return logits in float, whatever the allocation; taps see what layers do.
+    ) -> Outputs:
+        """Return what `forward` does in float, whatever the allocation; taps see what layers do.
 
         Args:
             x: float32 `[N, C, H, W]`.
             read: Given (node, its value) for each layer that reads it.
             computed: Given (layer, its output before the activation).
         """
-        return self._float_values(x, read, computed)[self.graph.output]
+        return self._outputs(self._float_values(x, read, computed))
 
     def quantized_values(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return each node's fake-quantized value: wide where it travels wide, else narrow.
@@ -259,8 +265,8 @@ class QuantizedNetwork(nn.Module):
             node: A node of the graph.
             value: Of any shape; a tensor's step is the same everywhere.
         """
-        if node.name == self.graph.output or node.kind in TRANSPARENT:
-            return value  # logits are not quantized, codes are only moved
+        if node.name in self.graph.output_nodes or node.kind in TRANSPARENT:
+            return value  # outputs are not quantized, codes are only moved
         if node.clip is not None and node.clip.maximum is not None:
             value = value.clamp(max=node.clip.maximum)
         clipped = node.clip is not None  # at zero, by the clip of codes
@@ -284,8 +290,8 @@ class QuantizedNetwork(nn.Module):
             node: A node of the graph.
             values: Float values by node.
             x: The network's input, read by the input node only.
-            read: As in `float_logits`.
-            computed: As in `float_logits`.
+            read: As in `float_outputs`.
+            computed: As in `float_outputs`.
         """
         if node.kind == "input":
             value = as_images(x)
@@ -321,6 +327,11 @@ class QuantizedNetwork(nn.Module):
         # Straight-through: the integer bias is a multiple of the accumulator's unit.
         bias = module.bias + ((module.bias / unit).round() * unit - module.bias).detach()
         return layer_value(spec, x, weight, bias)
+
+    def _outputs(self, values: Mapping[str, torch.Tensor]) -> Outputs:
+        found = ((values[output.node], output.shape) for output in self.graph.returned)
+        shaped = (value.reshape(len(value), *shape) for value, shape in found)
+        return several(shaped, self.graph.outputs)
 
     def _node_value(
         self, node: Node, values: dict[str, torch.Tensor], x: torch.Tensor

@@ -27,6 +27,7 @@ from quant.deploy_graph import (
     RunIsland,
     read_names,
 )
+from quant.outputs import NamedTensors, main_tensor
 
 Codes = torch.Tensor
 """Integers in a float tensor, channels-first; between the operators of an island, floats."""
@@ -35,9 +36,14 @@ _EXACT_FLOAT32 = 2**24
 """Float32 sums of integers are exact while every partial sum stays below this."""
 
 
-@torch.no_grad()
 def integer_logits(graph: DeployGraph, images: torch.Tensor) -> torch.Tensor:
-    """Return logits float32 `[N, classes]`, equal to `quant.integer.run_graph` to the bit.
+    """Return the main output, float32 `[N, classes]` of a classifier (see `integer_outputs`)."""
+    return main_tensor(integer_outputs(graph, images))
+
+
+@torch.no_grad()
+def integer_outputs(graph: DeployGraph, images: torch.Tensor) -> NamedTensors:
+    """Return what the network returns, equal to `quant.integer.run_graph` to the bit.
 
     Codes are held channels-first in float tensors; convolutions run in float64, or in float32
     where every partial sum is below 2**24, and are exact either way.
@@ -47,7 +53,8 @@ def integer_logits(graph: DeployGraph, images: torch.Tensor) -> torch.Tensor:
     with torch.backends.nnpack.flags(enabled=False):
         for op in graph.ops:
             values[op.output] = _RUN[type(op)](op, *(values[name] for name in read_names(op)))
-    return values[graph.output]
+    found = (values[each.tensor].reshape(len(images), *each.shape) for each in graph.returned)
+    return NamedTensors(found, graph.outputs)
 
 
 def _rescale(op: QuantizeInput | Requantize | Multiply | AvgPool2d, x: Codes) -> Codes:

@@ -28,6 +28,7 @@ from quant.errors import ConvertError, TrainingError
 from quant.network import QuantizedNetwork
 from quant.objective.objective import CLASSIFICATION, Objective
 from quant.objective.scores import ImageScores
+from quant.outputs import Outputs, several
 from quant.retraining.integer_scores import integer_scores
 from quant.retraining.loop import Augment
 from quant.retraining.paired import PairedDifference, paired
@@ -307,10 +308,13 @@ class Evaluator:
             return integer_scores(graph, images, labels, self._objective)
         # In parts, so that each stays inside the device's limit for one request.
         parts = zip(images.split(_SCORED_TOGETHER), labels.split(_SCORED_TOGETHER), strict=True)
-        return self._objective.score(
-            (torch.from_numpy(self.device.run(graph, part.numpy())), wanted)
-            for part, wanted in parts
-        )
+        return self._objective.score((self._run(graph, part), wanted) for part, wanted in parts)
+
+    def _run(self, graph: DeployGraph, images: torch.Tensor) -> Outputs:
+        """Return what the compiled network returns."""
+        returned = self.device.run(graph, images.numpy())
+        arrays = returned if isinstance(returned, tuple) else (returned,)
+        return several(map(torch.from_numpy, arrays), graph.outputs)
 
     def _record(self, trained: "_Trained", result: MeasureResult) -> Evaluation:
         allocation, scored = trained.allocation, trained.scored

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from env.errors import TaskError
 from env.tasks.own_function import call_function
+from quant.outputs import main_tensor
 
 _KEY = "task.model"
 _WRAPPERS = (nn.DataParallel, DistributedDataParallel, AveragedModel)
@@ -58,12 +59,11 @@ def make_given_module(name: str, example: torch.Tensor) -> nn.Module:
     return module
 
 
-def try_module(module: nn.Module, inputs: torch.Tensor, name: str) -> torch.Tensor | None:
-    """Return what a network makes of two inputs, in evaluation mode: the first of its outputs.
-
-    None where that is no tensor.
+def try_module(module: nn.Module, inputs: torch.Tensor, name: str) -> torch.Tensor:
+    """Return what a network makes of two inputs, in evaluation mode: its main output.
 
     Raises:
+        CaptureError: that is no tensor.
         TaskError: it fails on them, or makes something else of them each time.
     """
     module.eval()
@@ -84,12 +84,11 @@ def try_module(module: nn.Module, inputs: torch.Tensor, name: str) -> torch.Tens
             "mode too",
             "functional.dropout needs training=self.training; noise belongs into training alone",
         )
-    first = output[0] if isinstance(output, tuple | list) and output else output
-    return first if isinstance(first, torch.Tensor) else None
+    return main_tensor(output)
 
 
 def outputs_of(output: torch.Tensor | None, name: str) -> int | None:
-    """Return how many classes of images a network's output has room for, None where there is none.
+    """Return how many classes a network's main output has room for, None where there is none.
 
     Raises:
         TaskError: it is not `[N, classes]`.

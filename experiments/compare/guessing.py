@@ -4,7 +4,7 @@ import torch
 
 from experiments.stages.network_setup import NetworkSetup
 from quant.objective.metric import ACCURACY
-from quant.objective.outputs import Outputs
+from quant.outputs import NamedTensors, Outputs, as_outputs
 
 _IMAGES = 256
 
@@ -19,7 +19,7 @@ def guess_quality(setup: NetworkSetup) -> float:
     if objective.metric == ACCURACY:
         return 1.0 / task.classes
     with torch.no_grad():
-        outputs = setup.module(task.train.images[:_IMAGES])
+        outputs = as_outputs(setup.module(task.train.images[:_IMAGES]))
     guesses = (
         (_mean_for(outputs, len(labels)), labels) for labels in task.test.labels.split(_IMAGES)
     )
@@ -29,6 +29,9 @@ def guess_quality(setup: NetworkSetup) -> float:
 def _mean_for(outputs: Outputs, count: int) -> Outputs:
     """Return the mean over the images, for each of `count`."""
     if isinstance(outputs, torch.Tensor):
-        mean = outputs.mean(0, keepdim=True)
-        return mean.expand(count, *mean.shape[1:])
-    return tuple(each.mean(0, keepdim=True).expand(count, *each.shape[1:]) for each in outputs)
+        return _mean_of(outputs, count)
+    return NamedTensors((_mean_of(each, count) for each in outputs), outputs.names)
+
+
+def _mean_of(tensor: torch.Tensor, count: int) -> torch.Tensor:
+    return tensor.mean(0, keepdim=True).expand(count, *tensor.shape[1:])

@@ -131,11 +131,13 @@ def _inputs(facts: CardFacts) -> str:
         )
         if known["geometry"]:
             lines.append(f"- size: {known['geometry']}")
-    labels = facts.bundle["labels"]
-    outputs = (
-        f"one logit for each of: {', '.join(labels)}" if labels else "as the network's in float"
-    )
-    return "\n".join([*lines, f"- outputs: {outputs}"])
+    labels, outputs = facts.bundle["labels"], facts.bundle["outputs"]
+    if labels and len(outputs) == len(outputs[0]["shape"]) == 1:
+        return "\n".join([*lines, f"- outputs: one logit for each of: {', '.join(labels)}"])
+    for output in outputs:
+        shape = ", ".join(["N", *map(str, output["shape"])])
+        lines.append(f"- output `{output['name']}`: float32 `[{shape}]`")
+    return "\n".join(lines)
 
 
 _FOLDERS = re.compile(r'File "[^"]*[/\\]([^"]+)"')

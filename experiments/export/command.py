@@ -29,7 +29,7 @@ from hardware.worker.write_bundle import write_program
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph, RunIsland
 
-_VERSION = 1
+_VERSION = 2
 _ONNX = "model.onnx"
 _RUN = Path(__file__).with_name("run_template.py")
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.export.onnx_island import NotInOnnxError, write_island
+from experiments.export.onnx_outputs import inner_name, set_apart, write_output
 from experiments.export.onnx_types import narrow
 from quant.deploy_graph import (
     WIDE_MAX,
@@ -92,13 +93,20 @@ class _Builder:
             if emit is None:
                 raise NotInOnnxError(f"{type(op).__name__} has no counterpart in ONNX")
             emit(self, op)
-        source, result = (self._graph.tensors[n] for n in (self._graph.input, self._graph.output))
+        set_apart(self._graph.outputs, self._nodes, self._constants)
+        for output in self._graph.returned:
+            write_output(output, self._graph.outputs, self._node, self._constant)
+        entry = inner_name(self._graph.input, self._graph.outputs)
+        source = self._graph.tensors[self._graph.input]
         return helper.make_model(
             helper.make_graph(
                 self._nodes,
                 self._graph.network,
-                [helper.make_tensor_value_info(source.name, kinds.FLOAT, [batch, *source.shape])],
-                [helper.make_tensor_value_info(result.name, kinds.FLOAT, [batch, *result.shape])],
+                [helper.make_tensor_value_info(entry, kinds.FLOAT, [batch, *source.shape])],
+                [
+                    helper.make_tensor_value_info(output.name, kinds.FLOAT, [batch, *output.shape])
+                    for output in self._graph.returned
+                ],
                 self._constants,
             ),
             opset_imports=[helper.make_opsetid("", self._opset)],

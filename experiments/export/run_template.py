@@ -1,4 +1,7 @@
-"""Run this bundle: python run.py INPUTS.npy (float32, prepared as README.md says, [N, ...])."""
+"""Run this bundle: python run.py INPUTS.npy [OUTPUTS.npy] (float32 as README.md says, [N, ...]).
+
+Several outputs are written as OUTPUTS.npz, by name.
+"""
 
 import sys
 
@@ -8,13 +11,18 @@ from hardware.runtime.loader import Bundle
 
 bundle = Bundle(__file__.rpartition("/")[0] or ".")
 inputs = np.load(sys.argv[1]) if len(sys.argv) > 1 else np.zeros((1, *bundle.input_shape), "f4")
-outputs = bundle.run(inputs)
-for number, row in enumerate(outputs):
-    if row.ndim == 1:
+found = bundle.run(inputs)
+if isinstance(found, tuple) or found.ndim != 2:
+    every = found if isinstance(found, tuple) else (found,)
+    for name, values in zip(bundle.outputs, every, strict=True):
+        print(name, values.shape, f"from {values.min():.4f} to {values.max():.4f}")
+else:
+    for number, row in enumerate(found):
         best = int(row.argmax())
         print(number, bundle.labels[best] if bundle.labels else best, f"{row[best]:.4f}")
-    else:
-        print(number, row.shape, f"{row.min():.4f} to {row.max():.4f}")
 print(f"{bundle.time_ms():.4f} ms for one, median")
-if len(sys.argv) > 2:
-    np.save(sys.argv[2], outputs)
+if len(sys.argv) > 2 and isinstance(found, tuple):
+    named = dict(zip(bundle.outputs, found, strict=True))
+    np.savez(sys.argv[2].removesuffix(".npy"), allow_pickle=False, **named)
+elif len(sys.argv) > 2:
+    np.save(sys.argv[2], found)

@@ -1,7 +1,9 @@
 """Network set-up: the task's data, its float network, and the calibrated network made of it."""
 
+import copy
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,6 +21,7 @@ from hardware.measuring.lock import training_lock
 from quant.network import QuantizedNetwork, prepare
 from quant.objective.objective import Objective
 from quant.objective.scores import ImageScores
+from quant.outputs import as_outputs, main_output, named_outputs
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.retrainer import Retrainer
 
@@ -88,6 +91,24 @@ class NetworkSetup:
         return decision_space(self.network.layers, env.bit_choices, env.layer_rules)
 
     @property
+    def outputs(self) -> str:
+        """What the network returns, and what of it counts; empty where it is one tensor always."""
+        names, task = self.network.graph.outputs, self.task
+        trained_here = task.weights is None and task.recipe.epochs
+        training = _training_outputs(self.module, task) if trained_here else {}
+        beside = len(training) > 1 and not set(names).issuperset(training)
+        if len(names) == 1 and not beside:
+            return ""
+        own = {"trained": task.objective.loss.source, "scored": task.objective.scorer.source}
+        said = [verb for verb, source in own.items() if not source]
+        said = [f"{names[main_output(names)]} is {' and '.join(said)}"] if said else []
+        if any(own.values()):
+            said.append("your functions get all of them")
+        if beside and not own["trained"]:
+            said.append("what it returns in training alone is not trained")
+        return f"{', '.join(names)}: {'; '.join(said)}"
+
+    @property
     def widths(self) -> list[int]:
         """Widths that are measured: those that may be chosen or are fixed, and 8."""
         return list(self.space.measured_widths)
@@ -133,4 +154,11 @@ def module_scores(module: nn.Module, split: Split, objective: Objective) -> Imag
     """Return what a network that runs in float makes of each image of one split."""
     parts = zip(split.images.split(_BATCH), split.labels.split(_BATCH), strict=True)
     with torch.no_grad(), training_lock():
-        return objective.score((module(images), labels) for images, labels in parts)
+        return objective.score((as_outputs(module(images)), labels) for images, labels in parts)
+
+
+@torch.no_grad()
+def _training_outputs(module: nn.Module, task: Task) -> dict[str, Any]:
+    """Return what a network returns while it is trained; it and all draws stay as they are."""
+    with torch.random.fork_rng():
+        return named_outputs(copy.deepcopy(module).train()(task.train.images[:2]))

@@ -1,5 +1,6 @@
 """The check before every timing: a fast wrong kernel must never earn a reward."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,13 +57,13 @@ def describe_difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> 
     )
 
 
-def describe_island_difference(
+def describe_program_difference(
     graph: DeployGraph,
     x: npt.NDArray[Any],
-    found: npt.NDArray[Any],
-    made: dict[str, npt.NDArray[Any]],
+    found: Mapping[str, npt.NDArray[Any]],
+    made: Mapping[str, npt.NDArray[Any]],
 ) -> str:
-    """Return one sentence on where a program with float islands is wrong, empty where it is right.
+    """Return one sentence on where a program is wrong, empty where it is right.
 
     Floats may differ in their last digits, and a code next to a tie may then round the other way.
     So what the program's islands made is put into the reference, where everything else must come
@@ -71,11 +72,11 @@ def describe_island_difference(
     Args:
         graph: The converted network.
         x: The input.
-        found: The program's output.
+        found: The program's outputs, by tensor.
         made: What each island made in the program, by tensor.
     """
     values: dict[str, npt.NDArray[Any]] = {}
-    expected = run_graph(graph, x, keep=values, given=made)
+    run_graph(graph, x, keep=values, given=made)
     for op in graph.ops:
         if not isinstance(op, RunIsland):
             continue
@@ -83,4 +84,8 @@ def describe_island_difference(
         error = float(np.abs(made[op.output] - should).max(initial=0.0))
         if not error <= _ISLAND_TOLERANCE * float(np.abs(should).max(initial=0.0)):
             return f"wrong result: the float island {op.name} is off by {error:.2g}"
-    return describe_difference(found, expected.astype(found.dtype))
+    sentences = (
+        describe_difference(output, values[name].astype(output.dtype))
+        for name, output in found.items()
+    )
+    return next(filter(None, sentences), "")

@@ -25,6 +25,7 @@ from hardware.layers.timing import ProgramTiming, time_layers
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.progress import LabelledProgress
+from hardware.runtime.returned import Returned
 from hardware.tile_search.report import TileReport
 from hardware.tile_search.search import search_tiles
 from hardware.wire.built import Built
@@ -135,18 +136,18 @@ class WorkerBench(ABC):
         except BuildError as error:
             return MeasureResult(error=str(error), measure_s=time.perf_counter() - started)
 
-    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Run one candidate on `x`, float32 `[N, C, H, W]`, and return its float32 output.
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> Returned:
+        """Run one candidate on `x`, float32 `[N, C, H, W]`, and return what it returns, in float32.
 
         Raises:
             BuildError: the candidate cannot be built or run.
             HardwareLostError: the machine is gone.
         """
         try:
-            output: npt.NDArray[np.float32] = self._ask("run", graph, x)
+            returned: Returned = self._ask("run", graph, x)
         except BuildError as error:
             raise BuildError(f"{graph.network} cannot be run: {error}") from None
-        return output
+        return returned
 
     def search_tiles(
         self,

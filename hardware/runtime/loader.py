@@ -14,8 +14,9 @@ import numpy.typing as npt
 from hardware.runtime.checksums import BundleError, compare_sums
 from hardware.runtime.constants import read_constant
 from hardware.runtime.linked import LinkedProgram
+from hardware.runtime.returned import Returned, as_returned, joined
 
-_VERSION = 1
+_VERSION = 2
 
 
 class Bundle:
@@ -36,11 +37,14 @@ class Bundle:
             )
         _check_machine(document["machine"], document["cpu_features"])
         self.labels: list[str] = document["labels"]
-        """What each output stands for; empty where nobody said."""
+        """What each logit stands for; empty where nobody said."""
         self.preprocessing: dict[str, Any] | None = document["preprocessing"]
         """`(pixel / largest - mean) / deviation`; None where nobody said."""
         self.input_shape: tuple[int, ...] = tuple(document["input_shape"])
         """`(C, H, W)`, `(F,)`, or `(C, 1, L)` for sequences."""
+        self.outputs: tuple[str, ...] = tuple(each["name"] for each in document["outputs"])
+        """What the network calls what it returns."""
+        self._returned: list[dict[str, Any]] = document["outputs"]
         weights = (place / "weights.bin").read_bytes()
         constants = [
             read_constant(entry, weights[entry["offset"] : entry["offset"] + entry["bytes"]])
@@ -65,10 +69,11 @@ class Bundle:
         prepared: npt.NDArray[np.float32] = (scaled - mean) / deviation
         return prepared
 
-    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the outputs `[N, ...]` of prepared inputs `[N, *input_shape]`.
+    def run(self, x: npt.NDArray[np.float32]) -> Returned:
+        """Return what the network returns for prepared inputs `[N, *input_shape]`, N at least 1.
 
-        Sequences may come as `[N, C, L]`.
+        That is logits `[N, classes]` for a classifier, and a tuple in the order of `outputs` where
+        there are several. Sequences may come as `[N, C, L]`.
 
         Raises:
             BundleError: the inputs have another shape.
@@ -80,7 +85,18 @@ class Bundle:
                 f"expected inputs of shape (N, {', '.join(map(str, self.input_shape))}), "
                 f"found {x.shape}"
             )
-        return np.concatenate([self._program.run(x[i : i + 1]) for i in range(len(x))])
+        return joined([self._run_one(x[i : i + 1]) for i in range(len(x))])
+
+    def _run_one(self, x: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+        self._program.run(x)
+        return [
+            as_returned(
+                self._program.value(each["tensor"]),
+                each["shape"],
+                channels_last=each["channels_last"],
+            )
+            for each in self._returned
+        ]
 
     def time_ms(self, loops: int = 100, repeats: int = 20) -> float:
         """Return the median milliseconds of one execution, over `repeats` means of `loops`."""

@@ -12,12 +12,7 @@ import tvm
 
 from hardware.errors import BuildError
 from hardware.facts import MachineFacts
-from hardware.graph.agreement import (
-    describe_difference,
-    describe_island_difference,
-    fixed_input,
-    reference_output,
-)
+from hardware.graph.agreement import describe_program_difference, fixed_input
 from hardware.graph.borders import with_borders
 from hardware.graph.island_times import island_times
 from hardware.graph.random_codes import BitPair
@@ -31,8 +26,10 @@ from hardware.kernels.schedule.schedule import make_schedule
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import RulerReading, read_ruler_us, settle
 from hardware.measuring.timing import Timing, time_program
+from hardware.runtime.returned import Returned, joined
 from hardware.target import TargetConfig
 from hardware.wire.built import Built
+from hardware.wire.returned import output_tensors, returned_parts
 from hardware.wire.tile_task import TileTask
 from hardware.worker.program.cross_link import find_cross_linker
 from hardware.worker.program.linking import Link, link_program
@@ -180,7 +177,7 @@ class Workbench:
         """
         self.program.time_repeats(loops, 1)
 
-    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> Returned:
         """Run a graph on any number of images, in executions of the target's batch size.
 
         Args:
@@ -188,20 +185,21 @@ class Workbench:
             x: float32 `[N, C, H, W]` or `[N, F]`; a last incomplete batch is filled up with zeros.
 
         Returns:
-            float32 `[N, ...]`.
+            What the network returns, float32 `[N, ...]`.
         """
         self.build(graph, check=False)
-        assert self._program is not None
+        program = self.program
         if x.ndim == 3:  # sequences are images of one row
             x = x[:, :, None, :]
-        outputs = []
-        for start in range(0, len(x), self._batch):
+        parts = []
+        for start in range(0, max(1, len(x)), self._batch):
             images = x[start : start + self._batch]
             missing = self._batch - len(images)
             padded = np.concatenate([images, np.zeros((missing, *x.shape[1:]), x.dtype)])
-            outputs.append(self._program.run(padded)[: len(images)])
-        shape = (0, *graph.tensors[graph.output].shape)
-        return np.concatenate([np.zeros(shape, np.float32), *outputs]).astype(np.float32)
+            tensors = output_tensors(graph, program.run(padded), program.value)
+            found = returned_parts(graph, tensors)
+            parts.append([output[: len(images)].astype(np.float32) for output in found])
+        return joined(parts)
 
     def compile_kernels(
         self,
@@ -283,12 +281,10 @@ class Workbench:
     def _wrong(self, graph: DeployGraph, program: Runnable) -> str:
         """Compare a program with the integer reference; return what differs, in one sentence."""
         x = fixed_input(graph, self._batch)
-        found = program.run(x)
-        islands = [op for op in graph.ops if isinstance(op, RunIsland)]
-        if not islands:
-            return describe_difference(found, reference_output(graph, x))
-        made = {op.output: program.value(op.output) for op in islands}
-        return describe_island_difference(graph, x, found, made)
+        found = output_tensors(graph, program.run(x), program.value)
+        islands = [op.output for op in graph.ops if isinstance(op, RunIsland)]
+        made = {name: program.value(name) for name in islands}
+        return describe_program_difference(graph, x, found, made)
 
     def _context(self, graph: DeployGraph, schedule: ChooseSchedule | None = None) -> PlanContext:
         return PlanContext(

@@ -1,6 +1,7 @@
 """Writing the parts of a bundle that run: library, weights, loader (see `hardware.runtime`)."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def write_program(graph: DeployGraph, config: TargetConfig, folder: Path) -> dic
         "cpu": target.mcpu,
         "cpu_features": list(_CPU_FEATURES[target.family]),
         "input_shape": list(graph.tensors[graph.input].shape),
+        "outputs": [asdict(output) for output in graph.returned],
         "constants": entries,
     }
 

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from quant.capture.alone import check_alone
 from quant.capture.export import export_module
 from quant.capture.graph import LayerParameters, NetworkGraph
 from quant.capture.graph_builder import GraphBuilder
@@ -24,8 +25,8 @@ def capture(
         The graph and the folded float parameters by layer name.
 
     Raises:
-        CaptureError: the module cannot be exported, has several inputs or outputs, or has no layer
-            that can be quantized.
+        CaptureError: the module cannot be exported, has several inputs, returns what is no batch of
+            floats, or has no layer that can be quantized.
     """
     program = export_module(module, example)
     builder = GraphBuilder(program)
@@ -38,5 +39,7 @@ def capture(
             except CaptureError as error:
                 builder.add_float(node, error.message)
         elif node.op == "output":
-            builder.set_output(node)
+            builder.set_outputs(node, program.call_spec.out_spec)
+    # Now that the outputs are tensors: a mean over the batch was refused as what it is.
+    check_alone(module, program, example.shape[1:])
     return builder.finish()

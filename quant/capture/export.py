@@ -5,6 +5,7 @@ import copy
 import inspect
 import io
 import logging
+import re
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ import torch
 from torch import fx, nn
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from quant.capture.alone import check_alone
 from quant.capture.exported import argument, operator_name, where
 from quant.errors import CaptureError
 
@@ -33,7 +33,7 @@ def export_module(module: nn.Module, example: torch.Tensor) -> Any:
         example: One input, float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`.
 
     Raises:
-        CaptureError: it cannot be exported, or does not compute the same for every image each time.
+        CaptureError: it cannot be exported, or does not compute the same each time.
     """
     if example.ndim not in (2, 3, 4):
         raise CaptureError(
@@ -55,7 +55,6 @@ def export_module(module: nn.Module, example: torch.Tensor) -> Any:
     for node in program.graph.nodes:
         if node.op == "call_function":
             _refuse_chance(node)
-    check_alone(plain, program, example.shape[1:])
     return program
 
 
@@ -98,6 +97,12 @@ def _explained(error: Exception, network: str) -> CaptureError:
             f"{network} cannot be captured: its forward pass fixes the size of the batch, or makes "
             "a tensor of that size alone",
             "write x.shape[0] for len(x), and return what is computed of x",
+        )
+    if unknown := re.search(r"Found <class '([^']+)'> in output", str(error)):
+        return CaptureError(
+            f"expected {network} to return tensors, in tuples, dictionaries or named tuples, found "
+            f"{unknown[1].rpartition('.')[2]}",
+            "return its tensors in one of those",
         )
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
     return CaptureError(

@@ -31,7 +31,7 @@ def plain_value(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         return torch.cat(inputs, dim=1)
     if node.kind == "flatten":
         return inputs[0].flatten(1)
-    if node.kind == "clip":
+    if node.kind in ("clip", "output"):
         return inputs[0]
     if node.padding is not None:
         (above, left), (below, right) = node.padding.before, node.padding.after

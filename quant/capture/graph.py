@@ -25,10 +25,13 @@ NodeKind = Literal[
     "lookup",
     "pad",
     "island",
+    "output",
 ]
 TRANSPARENT: frozenset[str] = frozenset({"max_pool", "flatten", "concat", "pad"})
 """Operators that move or pick codes: input and output share one quantizer."""
-WIDE_READERS: frozenset[str] = frozenset({"add", "avg_pool", "clip", "multiply", "island"})
+_INTO_FLOAT: frozenset[str] = frozenset({"island", "output"})
+"""Operators that dequantize what they read."""
+WIDE_READERS: frozenset[str] = frozenset({"add", "avg_pool", "clip", "multiply"}) | _INTO_FLOAT
 """Operators that read wide codes (docs/integers.md, "Between layers")."""
 
 
@@ -76,6 +79,18 @@ class Node:
     """What kind `pad` puts around its input."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GraphOutput:
+    """One of the tensors that the network returns."""
+
+    name: str
+    """What the user's forward pass calls it (see `quant.outputs`)."""
+    node: str
+    """Whose value it is, in float32."""
+    shape: tuple[int, ...]
+    """As the user's network returns it, without the batch."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LayerParameters:
     """Folded float parameters of one layer, as captured."""
@@ -91,7 +106,8 @@ class NetworkGraph:
     """Nodes in execution order and what follows from their connections."""
 
     nodes: tuple[Node, ...]
-    output: str
+    returned: tuple[GraphOutput, ...]
+    """What the network returns, in the user's order."""
     layers: tuple[LayerSpec, ...]
     islands: tuple[FloatIsland, ...] = ()
     """What stays in float, in execution order."""
@@ -102,6 +118,16 @@ class NetworkGraph:
     def by_name(self) -> dict[str, Node]:
         """Nodes by name."""
         return {node.name: node for node in self.nodes}
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What the user calls the tensors that the network returns."""
+        return tuple(output.name for output in self.returned)
+
+    @cached_property
+    def output_nodes(self) -> frozenset[str]:
+        """The nodes whose values are returned: nothing quantizes them, and no node reads them."""
+        return frozenset(output.node for output in self.returned)
 
     @cached_property
     def readers(self) -> dict[str, tuple[Node, ...]]:
@@ -121,7 +147,7 @@ class NetworkGraph:
             if node.kind == "input":
                 continue  # 8-bit codes, whoever reads them
             moved = self.tensor_of[node.name] == self.input  # codes of the input, moved
-            readers = WIDE_READERS - {"island"} if moved else WIDE_READERS
+            readers = WIDE_READERS - _INTO_FLOAT if moved else WIDE_READERS
             needs = node.kind == "add" or any(
                 reader.kind in readers or (reader.kind in TRANSPARENT and reader.name in wide)
                 for reader in self.readers[node.name]

@@ -11,6 +11,7 @@ from quant.capture.batch_norm import fold_batch_norm
 from quant.capture.exported import argument, is_fixed, shape_of, where
 from quant.capture.float_island import FloatIsland
 from quant.capture.graph import (
+    GraphOutput,
     LayerParameters,
     NetworkGraph,
     Node,
@@ -20,7 +21,14 @@ from quant.capture.graph import (
 from quant.capture.graph_passes import check_nodes, drop_unread, fold_pads, fuse_clips
 from quant.capture.island_module import island_module
 from quant.capture.lookup import CapturedLookup, is_pointwise
-from quant.capture.operator_groups import OperatorGroup, join_islands, join_lookups
+from quant.capture.operator_groups import (
+    OperatorGroup,
+    end_outputs,
+    join_islands,
+    join_lookups,
+    keep_in_float,
+)
+from quant.capture.outputs import exported_outputs
 from quant.errors import CaptureError
 from quant.layers import LayerKind, LayerSpec
 
@@ -49,8 +57,8 @@ class GraphBuilder:
         self._exported: dict[str, fx.Node] = {}
         self._loose: dict[str, OperatorGroup] = {}
         self._groups: dict[str, OperatorGroup] = {}
+        self._returned: list[GraphOutput] = []
         self._batch = ""
-        self._output = ""
 
     def add_placeholder(self, node: fx.Node) -> None:
         """Take the network's input; parameters are placeholders too and are read where used."""
@@ -88,16 +96,9 @@ class GraphBuilder:
         if not group.inputs or not self._can_travel(node.meta["val"]):
             self._loose[node.name] = group
             return
-        self._groups[node.name] = group
-        alone = group.nodes == [node]
-        self._add(
-            Node(
-                name=node.name,
-                kind="lookup" if alone and is_pointwise(node, self._is_number) else "island",
-                inputs=tuple(group.inputs),
-                shape=shape_of(node),
-            )
-        )
+        self._add_island(node, group)
+        if group.nodes == [node] and is_pointwise(node, self._is_number):
+            self._nodes[node.name] = replace(self._nodes[node.name], kind="lookup")
 
     def add_mean(self, node: fx.Node, attributes: dict[str, Any]) -> None:
         """Add a mean over height and width that drops them: a pooling and a flatten."""
@@ -151,12 +152,21 @@ class GraphBuilder:
         """Take an operator that changes nothing in evaluation mode."""
         self._same_as[node.name] = self.source(node, node.args[0])
 
-    def set_output(self, node: fx.Node) -> None:
-        """Take the program's end."""
-        results = node.args[0]
-        if not isinstance(results, tuple | list) or len(results) != 1:
-            raise CaptureError("expected a network with one output tensor, found several")
-        self._output = self.source(node, results[0])
+    def set_outputs(self, node: fx.Node, structure: Any) -> None:
+        """Take the program's end.
+
+        Args:
+            node: Its results.
+            structure: How the user's forward pass returns them.
+        """
+        for name, value, shape in exported_outputs(node, structure, self._batch):
+            loose = self._loose.get(value.name)
+            if loose is not None and loose.inputs:
+                self._add_island(value, loose)
+            source = self._own_name(value)
+            if source is None:
+                raise CaptureError(f"the output {name!r} is not computed from the network's input")
+            self._returned.append(GraphOutput(name=name, node=source, shape=shape))
 
     def source(self, node: fx.Node, value: Any) -> str:
         """Return the name of the node of ours behind an argument of an exported node."""
@@ -187,21 +197,23 @@ class GraphBuilder:
 
     def finish(self) -> tuple[NetworkGraph, dict[str, LayerParameters]]:
         """Return the graph, activations fused, and its layers' folded parameters."""
-        read = drop_unread(list(self._nodes.values()), self._output)
+        returned = {output.node for output in self._returned}
+        read = drop_unread(list(self._nodes.values()), returned)
         self._nodes = {node.name: node for node in read}
         self._groups = {name: self._groups[name] for name in self._groups if name in self._nodes}
-        join_lookups(self._nodes, self._groups, self._exported, self._output)
-        self._keep_output_in_float()
-        join_islands(self._nodes, self._groups, self._exported, self._output)
-        fused, output = fuse_clips(list(self._nodes.values()), self._output)
-        nodes, folded = fold_pads(drop_unread(fused, output))
+        join_lookups(self._nodes, self._groups, self._exported, returned)
+        keep_in_float(self._nodes, self._groups, self._exported, returned)
+        join_islands(self._nodes, self._groups, self._exported, returned)
+        outputs = end_outputs(self._nodes, self._returned)
+        fused = fuse_clips(list(self._nodes.values()))
+        nodes, folded = fold_pads(drop_unread(fused, [output.node for output in outputs]))
         for layer, added in folded.items():
             rows, columns = self._geometry[layer]["padding"]
             self._geometry[layer]["padding"] = (rows + added[0], columns + added[1])
-        check_nodes(nodes, output)
+        check_nodes(nodes)
         graph = NetworkGraph(
             nodes=tuple(nodes),
-            output=output,
+            returned=outputs,
             layers=self._layer_specs(nodes),
             islands=tuple(self._island(node.name) for node in nodes if node.kind == "island"),
             lookups=tuple(self._lookup(node.name) for node in nodes if node.kind == "lookup"),
@@ -211,17 +223,10 @@ class GraphBuilder:
     def _add(self, node: Node) -> None:
         self._nodes[node.name] = node
 
-    def _keep_output_in_float(self) -> None:
-        """Make an output that would be codes a float island: logits are not quantized."""
-        node = self._nodes[self._output]
-        if node.kind not in ("lookup", "multiply"):
-            return
-        if node.name not in self._groups:
-            exported = self._exported[node.name]
-            self._groups[node.name] = OperatorGroup(nodes=[exported], inputs=list(node.inputs))
-        group = self._groups[node.name]
-        group.reason = f"the network's output is not quantized: {where(group.nodes[-1])}"
-        self._nodes[node.name] = replace(node, kind="island")
+    def _add_island(self, node: fx.Node, group: OperatorGroup) -> None:
+        self._groups[node.name] = group
+        inputs = tuple(group.inputs)
+        self._add(Node(name=node.name, kind="island", inputs=inputs, shape=shape_of(node)))
 
     def _can_travel(self, value: Any) -> bool:
         """Whether a value is a batch of images, sequences or vectors of floats."""

@@ -1,34 +1,30 @@
 """Passes over captured nodes: fuse activations and pads, drop what is not read, refuse others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from quant.capture.graph import WIDE_READERS, NetworkGraph, Node, readers_of
 from quant.errors import CaptureError
 
-_READ_ANY = frozenset({"island", "multiply"})
+_READ_ANY = frozenset({"island", "multiply", "output"})
 """Readers of wide codes that read the network's 8-bit ones as well."""
 
 
-def fuse_clips(nodes: Sequence[Node], output: str) -> tuple[list[Node], str]:
-    """Move each ReLU into the operator before it, where nothing else reads that operator.
-
-    Returns:
-        The nodes and the output's name, which changes when the output was a fused activation.
-    """
+def fuse_clips(nodes: Sequence[Node]) -> list[Node]:
+    """Move each ReLU into the operator before it, where nothing else reads that operator."""
     fused: dict[str, Node] = {}
     renamed: dict[str, str] = {}
     readers = readers_of(nodes)
     for node in nodes:
         inputs = tuple(renamed.get(name, name) for name in node.inputs)
-        if node.kind == "clip" and len(readers[node.inputs[0]]) == 1 and node.inputs[0] != output:
+        if node.kind == "clip" and len(readers[node.inputs[0]]) == 1:
             producer = _behind_moves(fused[inputs[0]], fused, readers)
             if producer.kind in ("conv2d", "linear", "add", "multiply") and not producer.clip:
                 fused[producer.name] = replace(producer, clip=node.clip)
                 renamed[node.name] = inputs[0]
                 continue
         fused[node.name] = replace(node, inputs=inputs)
-    return list(fused.values()), renamed.get(output, output)
+    return list(fused.values())
 
 
 def _behind_moves(
@@ -69,16 +65,16 @@ def fold_pads(nodes: Sequence[Node]) -> tuple[list[Node], dict[str, tuple[int, i
     return kept, added
 
 
-def drop_unread(nodes: Sequence[Node], output: str) -> list[Node]:
-    """Drop nodes that the output does not depend on; the input stays."""
-    needed = {output, nodes[0].name}
+def drop_unread(nodes: Sequence[Node], outputs: Iterable[str]) -> list[Node]:
+    """Drop nodes that no output depends on; the input stays."""
+    needed = {*outputs, nodes[0].name}
     for node in reversed(nodes):
         if node.name in needed:
             needed.update(node.inputs)
     return [node for node in nodes if node.name in needed]
 
 
-def check_nodes(nodes: Sequence[Node], output: str) -> None:
+def check_nodes(nodes: Sequence[Node]) -> None:
     """Refuse graphs that have operators of the right kinds in places with no integer form.
 
     Raises:
@@ -86,15 +82,9 @@ def check_nodes(nodes: Sequence[Node], output: str) -> None:
     """
     by_name = {node.name: node for node in nodes}
     readers = readers_of(nodes)
-    last = by_name[output]
     if not any(node.layer for node in nodes):
         raise CaptureError("expected at least one Conv2d or Linear layer, found none")
-    if last.kind not in ("linear", "conv2d", "island") or last.clip or readers[output]:
-        raise CaptureError(
-            f"expected the network to end in a Linear or Conv2d layer, found {last.kind} "
-            f"({last.name})"
-        )
-    graph = NetworkGraph(nodes=tuple(nodes), output=output, layers=())
+    graph = NetworkGraph(nodes=tuple(nodes), returned=(), layers=())
     first = graph.tensor_of[nodes[0].name]
     for node in nodes:
         joined = graph.tensor_of[node.name] == first and node.name in graph.wide

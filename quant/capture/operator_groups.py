@@ -1,12 +1,12 @@
 """Groups of exported operators: what lookups and float islands compute, and how they are joined."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from torch import fx
 
-from quant.capture.exported import operator_name
-from quant.capture.graph import Node, readers_of
+from quant.capture.exported import operator_name, where
+from quant.capture.graph import GraphOutput, Node, readers_of
 
 _POINTWISE_KINDS = frozenset({"lookup", "clip", "add", "multiply"})
 """Operators that compute each value from those at its own place."""
@@ -41,7 +41,7 @@ def join_lookups(
     nodes: dict[str, Node],
     groups: dict[str, OperatorGroup],
     exported: Mapping[str, fx.Node],
-    output: str,
+    outputs: Collection[str],
 ) -> None:
     """Join, in place, what computes one value from one other: `x * sigmoid(x)` is one lookup.
 
@@ -49,7 +49,7 @@ def join_lookups(
         nodes: By name, in execution order.
         groups: Of lookups and islands, by name.
         exported: What each node was captured from.
-        output: Name of the network's output.
+        outputs: Names of the nodes that the network returns.
     """
     for name in list(nodes):
         node = nodes[name]
@@ -59,7 +59,7 @@ def join_lookups(
         if not lookups and node.kind != "multiply":
             continue
         readers = readers_of(nodes.values())
-        taken = [s for s in lookups if len(readers[s]) == 1 and s != output]
+        taken = [s for s in lookups if len(readers[s]) == 1 and s not in outputs]
         read = dict.fromkeys(
             origin
             for source in node.inputs
@@ -81,11 +81,61 @@ def join_lookups(
         nodes[name] = Node(name=name, kind="lookup", inputs=(origin,), shape=node.shape)
 
 
+def keep_in_float(
+    nodes: dict[str, Node],
+    groups: dict[str, OperatorGroup],
+    exported: Mapping[str, fx.Node],
+    outputs: Iterable[str],
+) -> None:
+    """Make, in place, islands of outputs that nothing reads and that would be codes otherwise.
+
+    Args:
+        nodes: By name, in execution order.
+        groups: Of lookups and islands, by name.
+        exported: What each node was captured from.
+        outputs: Names of the nodes that the network returns.
+    """
+    readers = readers_of(nodes.values())
+    for name in outputs:
+        node = nodes[name]
+        if readers[name] or node.kind not in ("lookup", "multiply"):
+            continue
+        if name not in groups:
+            groups[name] = OperatorGroup(nodes=[exported[name]], inputs=list(node.inputs))
+        group = groups[name]
+        group.reason = f"the network's output is not quantized: {where(group.nodes[-1])}"
+        nodes[name] = replace(node, kind="island")
+
+
+def end_outputs(nodes: dict[str, Node], outputs: Iterable[GraphOutput]) -> tuple[GraphOutput, ...]:
+    """End every output in float32, in place.
+
+    It is what a layer or an island computes, where nothing reads that inside the network. All else
+    stays codes, which an operator of its own dequantizes.
+
+    Args:
+        nodes: By name, in execution order.
+        outputs: With the nodes that compute them.
+
+    Returns:
+        The outputs, with the nodes that end them.
+    """
+    readers = readers_of(nodes.values())
+    ended = []
+    for output in outputs:
+        node, end = nodes[output.node], output.node
+        if readers[node.name] or node.kind not in ("linear", "conv2d", "island"):
+            end = f"{node.name}/output"
+            nodes[end] = Node(name=end, kind="output", inputs=(node.name,), shape=node.shape)
+        ended.append(replace(output, node=end))
+    return tuple(ended)
+
+
 def join_islands(
     nodes: dict[str, Node],
     groups: dict[str, OperatorGroup],
     exported: Mapping[str, fx.Node],
-    output: str,
+    outputs: Collection[str],
 ) -> None:
     """Join, in place, islands with what only they read or what alone reads them.
 
@@ -96,37 +146,41 @@ def join_islands(
         nodes: By name, in execution order.
         groups: Of lookups and islands, by name.
         exported: What each node was captured from.
-        output: Name of the network's output.
+        outputs: Names of the nodes that the network returns.
     """
     joined = True
     while joined:  # each time, what was joined leaves other islands with one reader
         joined = False
         for name in list(nodes):
-            if _takes_islands(nodes[name], nodes):
+            if _takes_islands(nodes[name], nodes, outputs):
                 node = exported[name]
                 groups[name] = OperatorGroup(nodes=[node], inputs=list(nodes[name].inputs))
                 nodes[name] = replace(nodes[name], kind="island")
             if name in groups:
-                joined |= _join_sources(name, nodes, groups, output)
+                joined |= _join_sources(name, nodes, groups, outputs)
 
 
-def _takes_islands(node: Node, nodes: Mapping[str, Node]) -> bool:
+def _takes_islands(node: Node, nodes: Mapping[str, Node], outputs: Collection[str]) -> bool:
     """Whether an operator with an integer form reads nothing but what islands made."""
     if any(nodes[source].kind != "island" for source in node.inputs):
         return False
     if node.kind == "clip":
-        return len(readers_of(nodes.values())[node.inputs[0]]) == 1
+        (source,) = node.inputs
+        return source not in outputs and len(readers_of(nodes.values())[source]) == 1
     return node.kind in ("add", "multiply")
 
 
 def _join_sources(
-    name: str, nodes: dict[str, Node], groups: dict[str, OperatorGroup], output: str
+    name: str,
+    nodes: dict[str, Node],
+    groups: dict[str, OperatorGroup],
+    outputs: Collection[str],
 ) -> bool:
     """Join an island or lookup with those that it alone reads; return whether there were any."""
     readers = readers_of(nodes.values())
     group, kind, joined = OperatorGroup(), nodes[name].kind, False
     for source in nodes[name].inputs:
-        alone = source in groups and len(readers[source]) == 1 and source != output
+        alone = source in groups and len(readers[source]) == 1 and source not in outputs
         if alone and "island" in (kind, nodes[source].kind):
             kind, joined = "island", True
             group.take(groups.pop(source))

@@ -15,6 +15,7 @@ from quant.capture.island_module import is_number
 from quant.errors import CaptureError
 
 _aten = torch.ops.aten
+_ADAPTIVE_MAXIMA = (_aten.adaptive_max_pool2d.default, _aten.adaptive_max_pool1d.default)
 
 
 def add_operator(builder: GraphBuilder, node: fx.Node) -> None:
@@ -26,7 +27,8 @@ def add_operator(builder: GraphBuilder, node: fx.Node) -> None:
     if is_number(node) or node.meta.get("val") is None:
         return  # the batch's size, made again where it is needed; or a check of types and sizes
     if node.target is operator.getitem:
-        raise CaptureError(f"a part of a tuple has no integer form: {where(node)}")
+        _part(builder, node)
+        return
     handler = _HANDLERS.get(node.target)
     if handler is None:
         raise CaptureError(f"the operator {node.target} has no integer form: {where(node)}")
@@ -125,13 +127,26 @@ def _avg_pool(builder: GraphBuilder, node: fx.Node) -> None:
 
 
 def _adaptive_avg_pool(builder: GraphBuilder, node: fx.Node) -> None:
-    source, target = shape_of(node.args[0]), shape_of(node)
+    window = _adaptive_window(node, node.args[0])
+    builder.add_node(node, "avg_pool", [node.args[0]], window=window)
+
+
+def _part(builder: GraphBuilder, node: fx.Node) -> None:
+    """Add the maxima of an adaptive pooling, which comes with their places."""
+    parts, index = node.args
+    if index or not isinstance(parts, fx.Node) or parts.target not in _ADAPTIVE_MAXIMA:
+        raise CaptureError(f"a part of a tuple has no integer form: {where(node)}")
+    source = parts.args[0]
+    builder.add_node(node, "max_pool", [source], window=_adaptive_window(node, source))
+
+
+def _adaptive_window(node: fx.Node, read: Any) -> Window:
+    source, target = shape_of(read), shape_of(node)
     if source[1] % target[1] or source[2] % target[2]:
         raise CaptureError(
             f"adaptive pooling from {source[1:]} to {target[1:]} does not divide: {where(node)}"
         )
-    window = _whole_window(source[1] // target[1], source[2] // target[2])
-    builder.add_node(node, "avg_pool", [node.args[0]], window=window)
+    return _whole_window(source[1] // target[1], source[2] // target[2])
 
 
 def _mean(builder: GraphBuilder, node: fx.Node) -> None:
@@ -261,6 +276,9 @@ _HANDLERS: dict[Any, Callable[[GraphBuilder, fx.Node], None]] = {
     _aten.flatten.using_ints: _flatten,
     _aten.view.default: _flatten,
     _aten.reshape.default: _flatten,
+    _aten.squeeze.default: _flatten,
+    _aten.squeeze.dim: _flatten,
+    _aten.squeeze.dims: _flatten,
     _aten.cat.default: _concat,
     _aten.pad.default: _pad,
     _aten.constant_pad_nd.default: _constant_pad,

@@ -3,11 +3,11 @@
 import torch
 
 from quant.errors import ObjectiveError
-from quant.objective.outputs import Outputs
+from quant.outputs import Outputs, main_tensor
 
 
 def main_output(name: str, outputs: Outputs, labels: torch.Tensor) -> torch.Tensor:
-    """Return a network's first output, of as many images as there are labels.
+    """Return a network's main output, of as many images as there are labels.
 
     Args:
         name: Of the loss or metric.
@@ -17,7 +17,7 @@ def main_output(name: str, outputs: Outputs, labels: torch.Tensor) -> torch.Tens
     Raises:
         ObjectiveError: it is of another number of images.
     """
-    main = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
+    main = main_tensor(outputs)
     if not main.ndim or len(main) != len(labels):
         raise _misfit(name, "one output for each label", main, labels)
     return main

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from quant.objective.checks import class_scores, like_labels
-from quant.objective.outputs import Outputs
+from quant.outputs import Outputs, main_tensor
 
 _IGNORED = -100
 """Label that nothing has: none is ignored where nobody names one."""
@@ -36,24 +36,28 @@ def distance(outputs: Outputs, taught: Outputs) -> torch.Tensor:
     return torch.stack(parts).mean()
 
 
+def main_distance(outputs: Outputs, taught: Outputs) -> torch.Tensor:
+    """Return the `distance` of the main output, where the loss looks at no other."""
+    return distance(main_tensor(outputs), main_tensor(taught))
+
+
 def divergence(outputs: Outputs, taught: Outputs) -> torch.Tensor:
     """Return the Kullback-Leibler divergence from a teacher's classes, the mean over images.
 
     Of maps the mean over their pixels, too.
 
     Args:
-        outputs: Logits `[N, C]` or `[N, C, ...]`.
+        outputs: Logits `[N, C]` or `[N, C, ...]`; of several outputs the main one.
         taught: The teacher's.
 
     Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2, at
     temperature 1.
     """
-    assert isinstance(outputs, torch.Tensor)
-    assert isinstance(taught, torch.Tensor)
+    logits, teacher = main_tensor(outputs), main_tensor(taught)
     total = functional.kl_div(
-        outputs.log_softmax(1), taught.log_softmax(1), log_target=True, reduction="sum"
+        logits.log_softmax(1), teacher.log_softmax(1), log_target=True, reduction="sum"
     )
-    return total / (outputs.numel() / outputs.shape[1])
+    return total / (logits.numel() / logits.shape[1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -134,7 +138,7 @@ def cross_entropy(ignored: int) -> Loss:
 
 
 CROSS_ENTROPY = cross_entropy(_IGNORED)
-MEAN_SQUARED_ERROR = Loss(name="mse", each=squared_errors)
+MEAN_SQUARED_ERROR = Loss(name="mse", each=squared_errors, teach=main_distance)
 """Of targets with the outputs' shape, the mean over all values of an image."""
-BINARY_CROSS_ENTROPY = Loss(name="bce", each=_binary_cross_entropies)
+BINARY_CROSS_ENTROPY = Loss(name="bce", each=_binary_cross_entropies, teach=main_distance)
 """Of logits and targets 0..1 of one shape, the mean over all values of an image."""

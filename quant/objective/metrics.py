@@ -7,8 +7,8 @@ import torch
 from quant.objective.checks import class_scores, like_labels
 from quant.objective.loss import squared_errors
 from quant.objective.metric import ACCURACY, Metric
-from quant.objective.outputs import Outputs
 from quant.objective.scorer import EachImage, Sums
+from quant.outputs import Outputs
 
 _TOP = 5
 

@@ -9,9 +9,9 @@ from quant.errors import TrainingError
 from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.objective.metric import Metric
 from quant.objective.metrics import TOP_1
-from quant.objective.outputs import Outputs
 from quant.objective.scorer import Scorer
 from quant.objective.scores import ImageScores
+from quant.outputs import Outputs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

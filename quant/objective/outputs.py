@@ -1,26 +1,24 @@
-"""Outputs: what a network returns for a batch of images."""
+"""What is done with the outputs of batches, of one tensor or several."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import torch
 
-Outputs: TypeAlias = torch.Tensor | tuple[torch.Tensor, ...]
-"""`[N, ...]`, or a tuple of such for a network with several outputs."""
+from quant.outputs import NamedTensors, Outputs
 
 
 def join(parts: Sequence[Outputs]) -> Outputs:
     """Return the outputs of several batches as those of one."""
     if isinstance(parts[0], torch.Tensor):
         return torch.cat([part for part in parts if isinstance(part, torch.Tensor)])
-    return tuple(torch.cat(each) for each in zip(*parts, strict=True))
+    return NamedTensors(map(torch.cat, zip(*parts, strict=True)), parts[0].names)
 
 
 def pick(outputs: Outputs, images: torch.Tensor | slice) -> Outputs:
     """Return the outputs of some images, by numbers int64 `[M]` or a slice."""
     if isinstance(outputs, torch.Tensor):
         return outputs[images]
-    return tuple(each[images] for each in outputs)
+    return NamedTensors((each[images] for each in outputs), outputs.names)
 
 
 def has_gradient(outputs: Outputs) -> bool:

@@ -8,8 +8,9 @@ import torch
 
 from quant.errors import BitAllocError
 from quant.objective.metric import Metric
-from quant.objective.outputs import Outputs, join, pick
+from quant.objective.outputs import join, pick
 from quant.objective.resampling import resample
+from quant.outputs import Outputs
 
 Compute = Callable[[Outputs, torch.Tensor], torch.Tensor]
 """From the outputs and labels of some images."""

@@ -157,7 +157,7 @@ def _fit(network: QuantizedNetwork, node: Node, parts: list[_Part]) -> None:
     module.weight.copy_(rounded.reshape(module.weight.shape))
     found = _mean_by_channel(_outputs(network, node, parts))
     module.bias.add_(wanted - found)
-    if node.name not in network.graph.wide and node.name != network.graph.output:
+    if node.name not in network.graph.wide and node.name not in network.graph.output_nodes:
         module.bias.add_(_last_move(network, node, parts))
 
 

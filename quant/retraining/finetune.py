@@ -8,7 +8,7 @@ from torch import nn
 
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
-from quant.objective.outputs import Outputs
+from quant.outputs import Outputs
 from quant.progress import Progress
 from quant.retraining.descent import descent_for
 from quant.retraining.finetune_config import FinetuneConfig

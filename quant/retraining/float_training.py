@@ -10,6 +10,7 @@ from torch import nn
 
 from quant.errors import TrainingError
 from quant.objective.loss import CROSS_ENTROPY, Loss
+from quant.outputs import as_outputs
 from quant.progress import Progress
 from quant.records.ranges import Count, Natural, Positive, at_least, check_ranges
 from quant.retraining.loop import (
@@ -59,6 +60,9 @@ def train_float(
 ) -> TrainingResult:
     """Train a float module in place with SGD and a cosine schedule.
 
+    Of several outputs the main one is trained (see `main_tensor`); what a module returns beside it
+    in training alone, as for an auxiliary loss, is left as it is.
+
     Args:
         module: The network; its initial weights are the caller's.
         images: Training images, float32 `[N, C, H, W]`.
@@ -89,7 +93,7 @@ def train_float(
         _, picked = next(batches)
         batch = augment(images[picked], generator) if augment else images[picked]
         optimizer.zero_grad(set_to_none=True)
-        found = loss.mean(module(batch), labels[picked])
+        found = loss.mean(as_outputs(module(batch)), labels[picked])
         losses.append(check_finite(found))
         found.backward()
         optimizer.step()

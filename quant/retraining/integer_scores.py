@@ -5,7 +5,8 @@ import torch
 from quant.deploy_graph import DeployGraph
 from quant.objective.objective import CLASSIFICATION, Objective
 from quant.objective.scores import ImageScores
-from quant.torch_integer import integer_logits
+from quant.outputs import several
+from quant.torch_integer import integer_outputs
 
 
 def integer_scores(
@@ -26,4 +27,6 @@ def integer_scores(
         batch: Images computed at a time.
     """
     batches = zip(images.split(batch), labels.split(batch), strict=True)
-    return objective.score((integer_logits(graph, part), wanted) for part, wanted in batches)
+    return objective.score(
+        (several(integer_outputs(graph, part), graph.outputs), wanted) for part, wanted in batches
+    )

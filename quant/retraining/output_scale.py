@@ -28,8 +28,8 @@ LossOfLogits = Callable[[torch.Tensor], torch.Tensor]
 def fit_output_scale(network: QuantizedNetwork, images: torch.Tensor, loss: LossOfLogits) -> float:
     """Scale the logits so that their loss is least, in place, and return the factor.
 
-    A network that does not end in a layer, or in one that is left in float and learns nothing, is
-    left as it is: 1.
+    A network is left as it is (1) that has several outputs, or one that no layer gives, or a layer
+    that is left in float and learns nothing.
 
     Args:
         network: With an allocation set.
@@ -37,15 +37,19 @@ def fit_output_scale(network: QuantizedNetwork, images: torch.Tensor, loss: Loss
         loss: Of their logits; has one least value along the factor, as cross-entropy and the
             divergence from a teacher have.
     """
-    head = network.graph.by_name[network.graph.output].layer
-    if not head or (network.allocation and network.bits(head).weight_bits == FLOAT_BITS):
+    ends = [network.graph.by_name[output.node].layer for output in network.graph.returned]
+    if len(ends) > 1 or not ends[0] or _learns_nothing(network, ends[0]):
         return 1.0
-    logits = network(images)
+    (head,), logits = ends, network(images)
     factor = _least(lambda by: float(loss(logits * by)))
     module = network.layer(head)
     for value in (module.weight, module.bias, module.quantizer.steps):
         value.mul_(factor)
     return factor
+
+
+def _learns_nothing(network: QuantizedNetwork, layer: str) -> bool:
+    return bool(network.allocation) and network.bits(layer).weight_bits == FLOAT_BITS
 
 
 def _least(value: Callable[[float], float]) -> float:

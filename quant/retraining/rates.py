@@ -51,7 +51,7 @@ def output_deviations(network: QuantizedNetwork, images: torch.Tensor) -> dict[s
         return value
 
     with torch.no_grad():
-        network.float_logits(images, computed=note)
+        network.float_outputs(images, computed=note)
     return found
 
 

@@ -8,7 +8,7 @@ import torch
 from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
-from quant.objective.outputs import Outputs
+from quant.outputs import Outputs
 from quant.progress import Progress
 from quant.retraining.compensation import compensate
 from quant.retraining.finetune import finetune, training_loss
@@ -198,7 +198,7 @@ class Retrainer:
         labels = self._data.first_labels(self.config.scale_images)
         weight = self.config.teacher_weight
         if weight and self._taught is None:
-            self._taught = self._checkpoint.float_logits(images)
+            self._taught = self._checkpoint.float_outputs(images)
         taught, loss = self._taught, self._loss
         fit_output_scale(
             network, images, lambda logits: training_loss(logits, labels, taught, loss, weight)

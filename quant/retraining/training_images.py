@@ -3,7 +3,7 @@
 import torch
 
 from quant.network import QuantizedNetwork
-from quant.objective.outputs import Outputs
+from quant.outputs import Outputs
 from quant.retraining.finetune_config import FinetuneConfig, held_back_count
 from quant.retraining.loop import Augment
 
@@ -100,7 +100,7 @@ class TrainingImages:
         if key not in self._outputs:
             if len(self._outputs) == self._batches_kept:
                 del self._outputs[next(iter(self._outputs))]  # the oldest
-            self._outputs[key] = self._teacher.float_logits(images)
+            self._outputs[key] = self._teacher.float_outputs(images)
         return self._outputs[key]
 
     def _view(self, image: torch.Tensor, number: int, view: int) -> torch.Tensor:

@@ -66,7 +66,9 @@ def fisher_traces(
             outputs = [taps.outputs[layer.name] for layer in network.layers]
             nodes = [node for node, value in taps.inputs.items() if value.requires_grad]
             gradients = torch.autograd.grad(
-                batch_loss, [*outputs, *(taps.inputs[node] for node in nodes)]
+                batch_loss,
+                [*outputs, *(taps.inputs[node] for node in nodes)],
+                materialize_grads=True,  # zeros where the loss is not of this output
             )
         at_outputs = gradients[: len(outputs)]
         at_inputs = dict(zip(nodes, gradients[len(outputs) :], strict=True))

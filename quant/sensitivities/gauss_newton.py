@@ -83,9 +83,9 @@ def _add_batch(
         # A frozen network's first layer may make values that no gradient reaches.
         wanted = {("output", name): value for name, value in taps.outputs.items()}
         wanted |= {("input", n): v for n, v in taps.inputs.items() if v.requires_grad}
-        gradients = dict(
-            zip(wanted, torch.autograd.grad(total, list(wanted.values())), strict=True)
-        )
+        # Zeros where the loss is not of this output.
+        found = torch.autograd.grad(total, list(wanted.values()), materialize_grads=True)
+        gradients = dict(zip(wanted, found, strict=True))
     sources = sources_of(network)
     with torch.no_grad():
         for bits in bit_choices:

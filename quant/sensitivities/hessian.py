@@ -78,7 +78,9 @@ def hessian_traces(
             total_loss += float(batch_loss.detach())
             blocks: list[torch.Tensor] = [network.layer(la.name).weight for la in network.layers]
             blocks += [taps.inputs[node] for kind, node in names if kind == "input"]
-            gradients = torch.autograd.grad(batch_loss, blocks, create_graph=True)
+            gradients = torch.autograd.grad(
+                batch_loss, blocks, create_graph=True, materialize_grads=True
+            )
             for position, (gradient, block) in enumerate(zip(gradients, blocks, strict=True)):
                 for draw in range(draws):
                     curvature = _curvature(gradient, block, generator)
@@ -193,6 +195,8 @@ def _blocks(network: QuantizedNetwork) -> list[tuple[str, str]]:
 
 def _curvature(gradient: torch.Tensor, block: torch.Tensor, generator: torch.Generator) -> float:
     """Return `v' H v` of one block for random signs v."""
+    if not gradient.requires_grad:  # the loss is not of what this block is computed for
+        return 0.0
     signs = torch.randint(0, 2, block.shape, generator=generator, dtype=block.dtype) * 2 - 1
     (product,) = torch.autograd.grad(
         gradient, block, grad_outputs=signs, retain_graph=True, materialize_grads=True

@@ -61,7 +61,7 @@ def orthogonality(
             progress(len(grams), len(names))
         return value
 
-    network.float_logits(images, computed=take)
+    network.float_outputs(images, computed=take)
     matrix = _similarities([grams[name] for name in names])
     return Orthogonality(
         layers=names,

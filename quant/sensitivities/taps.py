@@ -6,7 +6,7 @@ import torch
 
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
-from quant.objective.outputs import Outputs
+from quant.outputs import Outputs
 
 
 class Taps:
@@ -23,7 +23,7 @@ class Taps:
         """By node that is read: float32 `[N, ...]`."""
         self.outputs: dict[str, torch.Tensor] = {}
         """By layer, before its activation: float32 `[N, ...]`."""
-        self.network_outputs: Outputs = network.float_logits(
+        self.network_outputs: Outputs = network.float_outputs(
             images, read=self._read, computed=self._keep_output
         )
 

@@ -7,7 +7,7 @@ import torch
 from env.errors import TaskError
 from env.tasks.task import Split, Task
 from quant.errors import DataError
-from quant.objective.outputs import Outputs
+from quant.outputs import as_outputs, main_tensor
 
 _IMAGES = 256
 """Images that loss and metric are tried on: a metric may need some of each class."""
@@ -30,10 +30,11 @@ def check_objective(task: Task, ignored: int) -> None:
     module = task.make_module().eval()
     images, labels = search.images[:_IMAGES], search.labels[:_IMAGES]
     with torch.no_grad():
-        parts = [module(part) for part in images.split(_TOGETHER)]
+        parts = [as_outputs(module(part)) for part in images.split(_TOGETHER)]
     batches = list(zip(parts, labels.split(_TOGETHER), strict=True))
     for name, split in (("training", task.train), ("search", search), ("test", task.test)):
-        _check_classes(parts[0], split, name, ignored)
+        if isinstance(parts[0], torch.Tensor) or not objective.loss.source:
+            _check_classes(main_tensor(parts[0]), split, name, ignored)
     losses = torch.cat([objective.loss.each(*batch) for batch in batches])
     if not bool(torch.isfinite(losses).all()):
         raise TaskError(
@@ -41,16 +42,16 @@ def check_objective(task: Task, ignored: int) -> None:
             f"network, found {float(losses.mean()):.4g} in the mean",
             "look for inputs out of all proportion, and for what the loss divides by",
         )
-    objective.loss.mean(module(images[:2]), labels[:2])
+    objective.loss.mean(as_outputs(module(images[:2])), labels[:2])
     value = objective.scorer.whole([objective.scorer.part(*batch) for batch in batches]).value
     if math.isfinite(value):  # an untrained network may have no score
         objective.metric.check(value)
 
 
-def _check_classes(outputs: Outputs, split: Split, name: str, ignored: int) -> None:
+def _check_classes(outputs: torch.Tensor, split: Split, name: str, ignored: int) -> None:
     """Refuse class numbers that the network has no output for."""
     labels = split.labels
-    if not isinstance(outputs, torch.Tensor) or labels.is_floating_point() or outputs.ndim < 2:
+    if labels.is_floating_point() or outputs.ndim < 2:
         return
     if outputs.shape[2:] != labels.shape[1:]:
         return  # no classes; the loss or the metric says so

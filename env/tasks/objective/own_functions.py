@@ -16,8 +16,9 @@ from env.tasks.own_function import find_function
 from quant.errors import BitAllocError
 from quant.objective.loss import Loss
 from quant.objective.metric import Metric
-from quant.objective.outputs import Outputs, describe, has_gradient, pick
+from quant.objective.outputs import describe, has_gradient, pick
 from quant.objective.scorer import WholeSet
+from quant.outputs import Outputs
 
 Function = Callable[[Outputs, torch.Tensor], Any]
 

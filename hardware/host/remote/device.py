@@ -20,6 +20,7 @@ from hardware.host.worker_bench import Call
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.measurement import MeasurementSource
 from hardware.measuring.protocol import ProtocolConfig
+from hardware.runtime.returned import Returned
 from hardware.target import TargetConfig
 from quant.deploy_graph import DeployGraph
 
@@ -109,8 +110,8 @@ class RpcDevice(Closing):
         with self.bench() as bench:
             return bench.measure(graph)
 
-    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Run one candidate on `x`, float32 `[N, C, H, W]`, and return its float32 output.
+    def run(self, graph: DeployGraph, x: npt.NDArray[np.float32]) -> Returned:
+        """Run one candidate on `x`, float32 `[N, C, H, W]`, and return what it returns, in float32.
 
         Raises:
             BuildError: the candidate cannot be built or run.

@@ -17,6 +17,7 @@ from env.errors import TaskError
 from env.tasks import Task, TaskConfig, float_module, load_task
 from quant.errors import CaptureError
 from quant.network import prepare
+from tests.quant.output_networks import EndingNet
 
 IMAGES = torch.rand(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(40) % 3
@@ -145,7 +146,7 @@ def test_networks_as_they_are_given_compute_what_they_did(
     assert all(value.dtype == torch.float32 for value in made.parameters())
     assert not any("_orig" in name or "module." in name for name in made.state_dict())
     captured = prepare(made, IMAGES[:1])
-    torch.testing.assert_close(captured.float_logits(IMAGES), made(IMAGES), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(captured.float_outputs(IMAGES), made(IMAGES), rtol=1e-4, atol=1e-4)
 
 
 def test_what_shapes_the_weights_does_so_in_training(
@@ -216,6 +217,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "two inputs": (lambda: nn.Bilinear(3, 3, 3), r"cannot take inputs .*input2"),
     "maps": (lambda: nn.Conv2d(3, 3, 1), r"return \[N, classes\] .* found \[N, 3, 8, 8\]"),
+    "maps before the logits": (
+        lambda: EndingNet(lambda n, x: (n.last(n.features(x)), n.logits(x))),
+        r"return \[N, classes\] .* found \[N, 6, 8, 8\]",
+    ),
+    "no tensor": (lambda: EndingNet(lambda n, x: {"logits": 3}), "returns tensors, found dict"),
     "too few outputs": (
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)),
         "as the network has 2 outputs",

@@ -16,6 +16,7 @@ FACTS = CardFacts(
         "cpu": "cortex-a72",
         "labels": [],
         "preprocessing": None,
+        "outputs": [{"name": "output", "shape": [3]}],
     },
     results={"rows": [], "best": {"measurement": {"device": "a board", "source": "measured"}}},
     best="best found",
@@ -49,6 +50,15 @@ def test_islands_are_listed_without_the_folders_of_who_wrote_them() -> None:
     assert row == f"| silu | silu, mul | 12.5 % | {reason} |"
     assert "/home" not in card
     assert "island" not in model_card(FACTS)
+
+
+def test_outputs_that_are_no_logits_have_names_and_shapes() -> None:
+    outputs = [{"name": "boxes", "shape": [4]}, {"name": "mask", "shape": [2, 8, 8]}]
+    card = model_card(replace(FACTS, bundle={**FACTS.bundle, "outputs": outputs}))
+    assert "- output `boxes`: float32 `[N, 4]`\n- output `mask`: float32 `[N, 2, 8, 8]`" in card
+    assert "one logit for each of" not in card
+    bundle = {**FACTS.bundle, "labels": ["a", "b", "c"]}
+    assert "one logit for each of: a, b, c" in model_card(replace(FACTS, bundle=bundle))
 
 
 def test_a_missing_onnx_model_has_its_sentence() -> None:

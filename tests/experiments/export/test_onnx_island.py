@@ -19,7 +19,7 @@ from quant.capture.capture import capture
 from quant.capture.float_island import run_island
 from quant.capture.graph_builder import GraphBuilder
 from quant.capture.operators import add_operator
-from quant.deploy_graph import DeployGraph, DeployTensor, RunIsland
+from quant.deploy_graph import DeployGraph, DeployOutput, DeployTensor, RunIsland
 from quant.errors import CaptureError
 from quant.testing import random_images, shake_batch_norm
 
@@ -72,9 +72,17 @@ def islands(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> list[DeployGra
         }
         op = RunIsland(name=node.name, inputs=node.inputs, output=node.name, module=island.module)
         (source,) = node.inputs
+        output = DeployOutput(
+            name="output", tensor=node.name, shape=tensors[node.name].shape, channels_last=False
+        )
         found.append(
             DeployGraph(
-                network="island", input=source, output=node.name, tensors=tensors, ops=(op,)
+                network="island",
+                input=source,
+                output=node.name,
+                tensors=tensors,
+                ops=(op,),
+                returned=(output,),
             )
         )
     return found

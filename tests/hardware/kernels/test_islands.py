@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hardware.errors import BuildError
-from hardware.graph.agreement import describe_island_difference, fixed_input
+from hardware.graph.agreement import describe_program_difference, fixed_input
 from hardware.graph.island_times import island_times
 from hardware.graph.program_steps import Step
 from hardware.host.worker_client import WorkerClient
@@ -74,11 +74,14 @@ def test_a_wrong_island_and_a_wrong_code_are_both_found(config: TargetConfig) ->
     output = run_graph(graph, x, keep=values)
     (island,) = (op for op in graph.ops if isinstance(op, RunIsland))
     made = {island.output: values[island.output]}
-    assert describe_island_difference(graph, x, output, made) == ""
+    found = {graph.output: output}
+    assert describe_program_difference(graph, x, found, made) == ""
     wrong = made[island.output].copy()
     wrong.flat[3] += 1e-4 * np.abs(wrong).max()
-    assert "float island" in describe_island_difference(graph, x, output, {island.output: wrong})
-    assert "outputs differ" in describe_island_difference(graph, x, output + 1, made)
+    assert "float island" in describe_program_difference(graph, x, found, {island.output: wrong})
+    assert "outputs differ" in describe_program_difference(
+        graph, x, {graph.output: output + 1}, made
+    )
 
 
 def test_what_tvm_cannot_import_is_the_candidates_failure(config: TargetConfig) -> None:

@@ -48,7 +48,7 @@ def _bundle(graph: DeployGraph, folder: Path, kernels: Path, **target: object) -
     config = TargetConfig(kernel_cache=str(kernels), tune_s=0.0, **target)  # type: ignore[arg-type]
     document = write_program(graph, config, folder)
     document |= {
-        "version": 1,
+        "version": 2,
         "labels": [],
         "preprocessing": {"largest": 2.0, "mean": [0.0], "deviation": [1.0]},
     }
@@ -187,7 +187,7 @@ def test_another_machine_and_another_shape_are_refused(
     for folder, expected in [
         (changed(machine="riscv64"), "this bundle is for riscv64"),
         (changed(cpu_features=["sse2", "amx_wonder"]), "needs a CPU with amx_wonder"),
-        (changed(version=2), "expected a bundle of version 1, found 2"),
+        (changed(version=1), "expected a bundle of version 2, found 1"),
     ]:
         with pytest.raises(BundleError, match=expected):
             Bundle(folder)

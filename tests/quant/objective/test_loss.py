@@ -13,6 +13,7 @@ from quant.objective.loss import (
     distance,
     divergence,
 )
+from quant.outputs import NamedTensors
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(6, 3, generator=GENERATOR)
@@ -62,6 +63,8 @@ def test_the_distance_has_no_scale_and_each_output_counts_the_same() -> None:
     found = float(distance(MAPS, taught))
     assert float(distance(100 * MAPS, 100 * taught)) == pytest.approx(found, rel=1e-5)
     other = float(distance(LOGITS, LOGITS + 1))
-    both = distance((100 * MAPS, LOGITS), (100 * taught, LOGITS + 1))
+    both = distance(
+        NamedTensors((100 * MAPS, LOGITS), "ab"), NamedTensors((100 * taught, LOGITS + 1), "ab")
+    )
     assert float(both) == pytest.approx((found + other) / 2, rel=1e-5)
     assert float(distance(MAPS, torch.ones_like(MAPS))) < float("inf")  # a constant teacher

@@ -8,6 +8,7 @@ from quant.objective.loss import MEAN_SQUARED_ERROR
 from quant.objective.metrics import F1, SQUARED_ERROR, TOP_1, TOP_5, mean_overlap
 from quant.objective.objective import Objective
 from quant.objective.scorer import Scorer
+from quant.outputs import NamedTensors
 from quant.retraining.paired import paired
 
 IGNORED = 255
@@ -117,8 +118,12 @@ def test_what_does_not_fit_is_told_in_one_sentence(
         scorer.part(torch.zeros(outputs), labels)
 
 
-def test_of_several_outputs_the_first_counts() -> None:
+@pytest.mark.parametrize(
+    "names", [("logits", "boxes"), ("output.0", "output.1"), ("boxes", "logits")]
+)
+def test_of_several_outputs_the_main_one_counts(names: tuple[str, str]) -> None:
     logits, labels = torch.eye(4), torch.tensor([0, 1, 2, 2])
-    found = Objective().score([((logits, torch.zeros(4, 2)), labels)])
+    tensors = [logits, torch.zeros(4, 2)] if names[1] != "logits" else [torch.zeros(4, 2), logits]
+    found = Objective().score([(NamedTensors(tensors, names), labels)])
     assert found.value == 0.75
     assert torch.equal(found.loss, Objective().score([(logits, labels)]).loss)

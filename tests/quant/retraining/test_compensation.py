@@ -13,6 +13,7 @@ from quant.convert import convert
 from quant.errors import TrainingError
 from quant.layers import INPUT_BITS
 from quant.network import QuantizedNetwork
+from quant.outputs import main_tensor
 from quant.quantizer import weight_limit
 from quant.retraining.compensation import compensate, round_compensated
 from quant.retraining.finetune_config import FinetuneConfig, images_seen
@@ -46,7 +47,7 @@ def test_other_images_lose_less(
         for layer in network.layers
     }
     network.set_allocation(Allocation.of(chosen))
-    expected = network.float_logits(digits.test_images).detach()
+    expected = main_tensor(network.float_outputs(digits.test_images)).detach()
     nearest = squared_error(network, digits.test_images, expected)
     compensate(network, digits.train_images[:128])
     assert squared_error(network, digits.test_images, expected) < 0.8 * nearest
@@ -59,7 +60,7 @@ def test_every_kind_of_layer_is_fitted(make: type[nn.Module], shape: tuple[int, 
     torch.manual_seed(0)
     images = random_images(96, shape)
     network = at_bits(prepare_calibrated(make().eval(), images), 4)
-    expected = network.float_logits(images).detach()
+    expected = main_tensor(network.float_outputs(images)).detach()
     nearest = squared_error(network, images, expected)
     compensate(network, images)
     assert squared_error(network, images, expected) < 0.9 * nearest

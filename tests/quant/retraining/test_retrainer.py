@@ -9,6 +9,7 @@ from torch import nn
 
 from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
+from quant.outputs import Outputs
 from quant.retraining.compensation import compensate
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.loop import Augment
@@ -99,13 +100,13 @@ def note_what_the_teacher_sees(retrainer: Retrainer) -> list[int]:
     """Return the numbers of images that the teacher looks at together from now on."""
     asked: list[int] = []
     teacher = retrainer._data._teacher
-    float_logits = teacher.float_logits
+    float_outputs = teacher.float_outputs
 
-    def noted(x: torch.Tensor, **taps: Any) -> torch.Tensor:
+    def noted(x: torch.Tensor, **taps: Any) -> Outputs:
         asked.append(len(x))
-        return float_logits(x, **taps)
+        return float_outputs(x, **taps)
 
-    teacher.float_logits = noted  # type: ignore[method-assign]
+    teacher.float_outputs = noted  # type: ignore[method-assign]
     return asked
 
 

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from quant.network import QuantizedNetwork
+from quant.outputs import main_tensor
 from quant.sensitivities.batches import Batch, batches_of
 from quant.testing import prepare_calibrated, random_images
 
@@ -50,5 +51,5 @@ def loss_moved(
         module = moved.layer(weight)
         del module._parameters["weight"]
         module.weight = network.layer(weight).weight.detach() + by  # type: ignore[assignment]
-    logits = moved.float_logits(images, read=lambda n, v: v + by if n == read else v)
-    return functional.cross_entropy(logits, labels, reduction="sum")
+    logits = moved.float_outputs(images, read=lambda n, v: v + by if n == read else v)
+    return functional.cross_entropy(main_tensor(logits), labels, reduction="sum")

@@ -9,6 +9,7 @@ import torch
 from quant.allocation import Allocation
 from quant.errors import BitAllocError
 from quant.network import QuantizedNetwork
+from quant.outputs import main_tensor
 from quant.records.json_form import from_plain, to_plain
 from quant.sensitivities import (
     SensitivityTable,
@@ -45,7 +46,7 @@ def read_node(network: QuantizedNetwork, layer: str) -> str:
 
 def read_values(network: QuantizedNetwork, layer: str, images: torch.Tensor) -> torch.Tensor:
     seen: dict[str, torch.Tensor] = {}
-    network.float_logits(images, read=lambda n, v: seen.setdefault(n, v))
+    network.float_outputs(images, read=lambda n, v: seen.setdefault(n, v))
     return seen[read_node(network, layer)].detach()
 
 
@@ -215,7 +216,7 @@ def test_gauss_newton_foresees_small_rises() -> None:
     network = small_network()
     images = random_images(3000, seed=5)
     with torch.no_grad():
-        start = network.float_logits(images).log_softmax(1)
+        start = main_tensor(network.float_outputs(images)).log_softmax(1)
         labels = torch.multinomial(
             start.exp(), 1, generator=torch.Generator().manual_seed(0)
         ).flatten()
@@ -224,7 +225,7 @@ def test_gauss_newton_foresees_small_rises() -> None:
         for layer in LAYERS:
             twin = network.clone()
             twin.layer(layer).weight.add_(weight_noise(network, layer, 5))
-            moved = twin.float_logits(images).log_softmax(1)
+            moved = main_tensor(twin.float_outputs(images)).log_softmax(1)
             # The expected rise over labels drawn from the network is a Kullback-Leibler distance.
             rise = float((start.exp() * (start - moved)).sum(1).mean())
             assert table.rises[layer, "weight", 5] == pytest.approx(rise, rel=0.1)

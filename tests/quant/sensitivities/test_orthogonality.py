@@ -25,7 +25,7 @@ def test_matrix_is_the_direct_computation(centred: bool) -> None:
         features[layer] = flat - flat.mean(0) if centred else flat
         return value
 
-    network.float_logits(torch.cat([images for images, _ in batches]), computed=keep)
+    network.float_outputs(torch.cat([images for images, _ in batches]), computed=keep)
     assert found.layers == tuple(features) == ("stem", "inner", "skip", "head")
     for i, x in enumerate(features.values()):
         for j, y in enumerate(features.values()):

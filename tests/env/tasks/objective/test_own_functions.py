@@ -11,6 +11,7 @@ from env.errors import TaskError
 from env.tasks import Task, TaskConfig, float_module, load_task
 from env.tasks.objective.check import check_objective
 from quant.errors import BitAllocError, DataError, ObjectiveError
+from quant.outputs import as_outputs
 from quant.retraining.paired import paired
 
 CODE = """
@@ -58,6 +59,14 @@ def maps():
     found = (inputs[:, 0] > 0.5).long()
     found[:, 0] = 9
     return {"train": (inputs[:15], found[:15]), "test": (inputs[15:], found[15:])}
+
+def tuple_loss(outputs, targets):
+    first, second = outputs
+    return functional.mse_loss(first, targets) + second.square().mean()
+
+def first_error(outputs, targets):
+    return (outputs[0] - targets).abs().mean(1)
+first_error.more_is_better = False
 
 def close(outputs, targets):
     return ((outputs - targets).abs() < 1).all(1)
@@ -148,6 +157,7 @@ def task_of(
         ("f1", "", "network", "labels"),
         ("close", "l1", "network", "regression"),
         ("correlation", "l1_of_each", "network", "regression"),
+        ("first_error", "tuple_loss", "several", "regression"),
     ],
 )
 def test_networks_are_trained_by_the_loss_and_scored_by_the_metric(
@@ -157,7 +167,7 @@ def test_networks_are_trained_by_the_loss_and_scored_by_the_metric(
     scores = []
     for trained in (task.make_module(), float_module(task, 0)):
         with torch.no_grad():
-            batches = [(trained(task.test.images), task.test.labels)]
+            batches = [(as_outputs(trained(task.test.images)), task.test.labels)]
         scores.append(task.objective.score(batches))
     before, after = (one.score for one in scores)
     assert after.loss < before.loss
