@@ -315,6 +315,12 @@ class QuantizedNetwork(nn.Module):
         """Return what a layer's node reads: narrow, named and added as by `quantized_value`."""
         return self._narrow(node.inputs[0], values)
 
+    def accumulator_unit(self, layer: str) -> torch.Tensor:
+        """Return what one code of a layer's sums is worth, float32 `[out]`, without a gradient."""
+        bits, module = self.bits(layer), self.layer(layer)
+        input_step = self.tensor(self.graph.layer(layer).tensor).step(bits.activation_bits).detach()
+        return input_step * module.quantizer.step(bits.weight_bits).detach()
+
     def layer_output(self, node: Node, x: torch.Tensor) -> torch.Tensor:
         """Return what a layer makes of its narrow input at its bits, before the activation."""
         spec, module = self.graph.layer(node.layer), self.layer(node.layer)
@@ -322,8 +328,7 @@ class QuantizedNetwork(nn.Module):
         if bits.weight_bits == FLOAT_BITS:  # and never trained, so that it is compiled once
             return layer_value(spec, x, module.weight.detach(), module.bias.detach())
         weight = module.quantizer(module.weight, bits.weight_bits)
-        input_step = self.tensor(spec.tensor).step(bits.activation_bits).detach()
-        unit = input_step * module.quantizer.step(bits.weight_bits).detach()
+        unit = self.accumulator_unit(node.layer)
         # Straight-through: the integer bias is a multiple of the accumulator's unit.
         bias = module.bias + ((module.bias / unit).round() * unit - module.bias).detach()
         return layer_value(spec, x, weight, bias)

@@ -22,7 +22,7 @@ class AMEDConfig:
     """Times that bits are sampled during the training; at least once before each evaluation."""
     finetune: FinetuneConfig = field(
         default_factory=lambda: FinetuneConfig(
-            steps=10, compensation_images=64, held_back_images=256
+            steps=10, compensation_images=64, scale_images=256, held_back_images=256
         )
     )
     """Training at the bits of each sample. The weights are carried on and never reset."""

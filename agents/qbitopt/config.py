@@ -24,7 +24,7 @@ class QBitOptConfig:
     """Further rounds of training with the bits as they are."""
     finetune: FinetuneConfig = field(
         default_factory=lambda: FinetuneConfig(
-            steps=20, compensation_images=64, held_back_images=256
+            steps=20, compensation_images=64, scale_images=256, held_back_images=256
         )
     )
     """Training of one round; its learning rates fall to zero within the round and start again."""

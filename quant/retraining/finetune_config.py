@@ -63,10 +63,10 @@ class FinetuneConfig:
     """Training images over which weights are rounded so that their errors cancel, before the first
     step (see `quant.retraining.compensation`); 0: none. With no steps at all, quantization after
     training."""
-    scale_images: Natural = 256
-    """Training images over which the scale of the logits is fitted after the last step, by the loss
-    of the training (see `quant.retraining.output_scale`), where that is cross-entropy of classes of
-    images; 0: it stays what it was."""
+    scale_images: Natural = 1024
+    """Training images over which a scale and an offset of each logit are fitted, by the loss of the
+    training, before the first step and after the last (see `quant.retraining.logit_fit`), where
+    that is cross-entropy of classes of images; 0: they stay what they are."""
     held_back_images: Natural = 1000
     """Training images, a fifth of all at most, that are not trained on: where the loss on them is
     not lower after the steps than before, the network is put back to where it began. 0 keeps the
@@ -96,15 +96,17 @@ class FinetuneConfig:
 def images_seen(config: FinetuneConfig, count: int) -> int:
     """Return how many of `count` training images one retraining looks at, repeats counted.
 
-    Those that weights are rounded over, those that the logits' scale is fitted to and those held
-    back, which are scored before and after, are among them; the teacher's logits of a batch are
-    computed once a run and are not.
+    Those that weights are rounded over, those that logits are fitted to and those held back, which
+    are scored before and after, are among them; the teacher's logits of a batch are computed once a
+    run and are not.
     """
     held_back = held_back_count(config, count)
-    passes, steps = divmod(config.steps, -(-(count - held_back) // config.batch_size))
-    trained_on = passes * (count - held_back) + steps * config.batch_size
-    judged = 2 * held_back + min(config.scale_images, count - held_back) if config.steps else 0
-    return trained_on + judged + min(config.compensation_images, count - held_back)
+    there = count - held_back
+    passes, steps = divmod(config.steps, -(-there // config.batch_size))
+    trained_on = passes * there + steps * config.batch_size
+    fitted = min(config.scale_images, there)
+    looks = 2 if config.steps else int(fitted > 0)
+    return trained_on + looks * (fitted + held_back) + min(config.compensation_images, there)
 
 
 def held_back_count(config: FinetuneConfig, count: int) -> int:

@@ -11,14 +11,15 @@ import torch
 from quant.network import QuantizedNetwork
 from quant.retraining.finetune_config import FinetuneConfig
 
-_WEIGHT_SHARE = 0.02
+_WEIGHT_SHARE = 0.008
 """Of the root mean square of an output channel's weights, in a step, at full reach. Over 60 steps
-along a cosine a weight that always moves the same way moves by 0.6 of it: over a code of 2 bits."""
-_BIAS_SHARE = 0.004
+along a cosine a weight that always moves the same way moves by a quarter of it. At twice that, 2
+bits of a depthwise network lose more than they gain; half of it gains less."""
+_BIAS_SHARE = 0.00025
 """Of the standard deviation of a layer's outputs, at full reach. A tensor that is mostly one value,
 as images with an empty background, has that value rounded the same way everywhere: a small move of
 a bias can turn all of them to the next code, which no gradient foresees."""
-_STEP_SHARE = 0.002
+_STEP_SHARE = 0.000125
 """Of a quantizer's step, at full reach; it decides the codes of a background as biases do."""
 _ROUGH = 3
 """Power of the reach that biases and steps move by: where little is to be mended they must hold
@@ -26,11 +27,11 @@ still, while weights, each of which changes little, find it."""
 _LEAST_CHANNEL = 0.1
 """Channels with smaller weights than this share of their tensor's move as if they had it."""
 
-_FULL_REACH_AT = 0.67
+_FULL_REACH_AT = 0.27
 """Share of the loss that is the bits' doing at which values move furthest."""
-_LEAST_REACH = 0.02
-_UNKNOWN_REACH = 0.3
-"""Without held-back images: right for 3 bits of a depthwise network, too short for 2."""
+_LEAST_REACH = 0.05
+_UNKNOWN_REACH = 0.75
+"""Without held-back images: right for 3 bits of a depthwise network."""
 
 Rates = dict[str, torch.Tensor]
 """By the names of `named_parameters`, shaped as the parameters."""

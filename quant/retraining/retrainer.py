@@ -1,6 +1,7 @@
 """Retrainer: training that never hurts. What it reached is kept only where it is better."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -8,13 +9,20 @@ import torch
 from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
-from quant.outputs import Outputs
+from quant.outputs import Outputs, main_tensor
 from quant.progress import Progress
 from quant.retraining.compensation import compensate
 from quant.retraining.finetune import finetune, training_loss
 from quant.retraining.finetune_config import FinetuneConfig, held_back_count, images_seen
+from quant.retraining.logit_fit import (
+    LogitFit,
+    apply_fit,
+    as_integers,
+    fit_logits,
+    logit_layer,
+    may_be_fitted,
+)
 from quant.retraining.loop import Augment
-from quant.retraining.output_scale import fit_output_scale
 from quant.retraining.rates import output_deviations, reach_of
 from quant.retraining.retrained import Retrained
 from quant.retraining.training_images import TrainingImages
@@ -22,7 +30,7 @@ from quant.retraining.training_images import TrainingImages
 _DEVIATION_IMAGES = 256
 """Images that the deviations of the layers' outputs are taken from."""
 _TOGETHER = 250
-"""Held-back images scored at once."""
+"""Images scored at once."""
 
 
 class Retrainer:
@@ -54,7 +62,7 @@ class Retrainer:
             augment: What changed images in the float training.
         """
         if loss.name != CROSS_ENTROPY.name or labels.ndim > 1:
-            config = replace(config, scale_images=0)  # other losses than of logits fix their scale
+            config = replace(config, scale_images=0)  # other outputs than logits mean what they are
         self.config = config
         self._loss = loss
         self._checkpoint = network.clone()
@@ -62,7 +70,8 @@ class Retrainer:
         self._count = len(images)
         self._data = TrainingImages(images, labels, config, self._checkpoint, augment)
         self._deviations: dict[str, float] | None = None
-        self._taught: Outputs | None = None
+        self._logit_layer = logit_layer(network.graph) if config.scale_images else ""
+        self._taught: torch.Tensor | None = None
         self._float_loss: float | None = None
 
     def images_seen(self, *, carried_on: bool = False) -> int:
@@ -94,9 +103,8 @@ class Retrainer:
             TrainingError: weights or values are not finite before the first step; or after, where
                 no images are held back.
         """
-        self._compensate(network)
+        start_loss = self._start(network)
         start = network.copy_state()
-        start_loss = self._held_back_loss(network)
         retrained = self._train(network, start_loss, seed, progress)
         if retrained.kept == "start":
             network.load_state_dict(start)
@@ -120,13 +128,12 @@ class Retrainer:
             TrainingError: as for `retrain`.
         """
         if self.config.steps and not self.config.held_back_images:
-            self._compensate(network)
+            self._start(network)
             return network, self._train(network, None, seed, None)
         fresh = self._checkpoint.clone()
         fresh.set_allocation(network.allocation)
         nearest_loss = self._held_back_loss(fresh)
-        self._compensate(fresh)
-        retrained = self._train(network, self._held_back_loss(fresh), seed, None)
+        retrained = self._train(network, self._start(fresh), seed, None)
         if retrained.kept == "trained":
             return network, retrained
         reached = retrained.trained_loss
@@ -134,9 +141,11 @@ class Retrainer:
             self.reset(network)
         return fresh, retrained
 
-    def _compensate(self, network: QuantizedNetwork) -> None:
+    def _start(self, network: QuantizedNetwork) -> float | None:
+        """Bring a network to where training starts from, and return the held-back loss."""
         if self.config.compensation_images and network.allocation is not None:
             compensate(network, self._data.first(self.config.compensation_images))
+        return self._settle(network)
 
     def _train(
         self,
@@ -167,8 +176,7 @@ class Retrainer:
                 loss=self._loss,
                 progress=progress,
             ).loss
-            self._fit_scale(network)
-            trained_loss = self._held_back_loss(network)
+            trained_loss = self._settle(network)
         except TrainingError:
             network.eval()
             if start_loss is None:
@@ -191,22 +199,49 @@ class Retrainer:
         return self._deviations
 
     @torch.no_grad()
-    def _fit_scale(self, network: QuantizedNetwork) -> None:
-        if not self.config.scale_images:
-            return
-        images = self._data.first(self.config.scale_images)
-        labels = self._data.first_labels(self.config.scale_images)
-        weight = self.config.teacher_weight
+    def _settle(self, network: QuantizedNetwork) -> float | None:
+        """Fit the logits where that lowers the held-back loss, and return that loss.
+
+        None where nothing is held back, or nothing will be compared with it.
+        """
+        layer = self._logit_layer
+        if not may_be_fitted(network, layer):
+            return self._held_back_loss(network)
+        network.eval()
+        fit, (images, labels) = self._logit_fit(network), self._data.held_back
+        if not len(labels):
+            apply_fit(network, layer, fit)
+            return None
+        logits, applied = _in_parts(network, images), as_integers(network, layer, fit)
+        loss, fitted = (
+            float(self._loss.each(each, labels).mean()) for each in (logits, applied.of(logits))
+        )
+        if fitted < loss:
+            apply_fit(network, layer, fit)
+        return min(fitted, loss) if self.config.steps else None
+
+    def _logit_fit(self, network: QuantizedNetwork) -> LogitFit:
+        count, weight = self.config.scale_images, self.config.teacher_weight
+        images, labels = self._data.first(count), self._data.first_labels(count)
         if weight and self._taught is None:
-            self._taught = self._checkpoint.float_outputs(images)
+            self._taught = _in_parts(self._checkpoint.float_outputs, images)
         taught, loss = self._taught, self._loss
-        fit_output_scale(
-            network, images, lambda logits: training_loss(logits, labels, taught, loss, weight)
+        return fit_logits(
+            _in_parts(network, images),
+            lambda logits: training_loss(logits, labels, taught, loss, weight),
         )
 
+    @torch.no_grad()
     def _float_held_back_loss(self) -> float | None:
+        """Return the loss that no bits are to blame for: in float, the logits fitted."""
         if self._float_loss is None:
-            self._float_loss = self._held_back_loss(self._checkpoint)
+            loss = self._held_back_loss(self._checkpoint)
+            if loss is not None and self._logit_layer:
+                images, labels = self._data.held_back
+                fit = self._logit_fit(self._checkpoint)
+                logits = fit.of(_in_parts(self._checkpoint, images))
+                loss = min(loss, float(self._loss.each(logits, labels).mean()))
+            self._float_loss = loss
         return self._float_loss
 
     @torch.no_grad()
@@ -219,6 +254,11 @@ class Retrainer:
         parts = zip(images.split(_TOGETHER), labels.split(_TOGETHER), strict=True)
         losses = [self._loss.each(network(part), wanted) for part, wanted in parts]
         return float(torch.cat(losses).mean())
+
+
+def _in_parts(network: Callable[[torch.Tensor], Outputs], images: torch.Tensor) -> torch.Tensor:
+    """Return the logits of all images, `[N, classes]`."""
+    return torch.cat([main_tensor(network(part)) for part in images.split(_TOGETHER)])
 
 
 def _finite(loss: float | None) -> float | None:

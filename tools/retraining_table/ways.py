@@ -36,13 +36,14 @@ def ways(rival_batch: int) -> tuple[Way, ...]:
         rival_batch: Images in a step of the recipe at absolute rates.
     """
     ours = EnvConfig().finetune
-    nearest = replace(ours, steps=0, compensation_images=0)
+    compensated = replace(ours, steps=0, scale_images=0)
+    nearest = replace(compensated, compensation_images=0)
     return (
         Way(name=NEAREST, title="nearest", variants=(nearest,), judged_on_8_bits=True),
         Way(
             name=COMPENSATED,
             title="compensated",
-            variants=(replace(ours, steps=0),),
+            variants=(compensated,),
             judged_on_8_bits=True,
         ),
         Way(name=OURS, title="retrained", variants=(ours,), judged_on_8_bits=True),

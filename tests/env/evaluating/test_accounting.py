@@ -21,8 +21,10 @@ from quant.testing import retrain
 from tests.conftest import Digits
 from tests.env.conftest import SmallDigits
 
-QUICK = FinetuneConfig(steps=4, batch_size=32, compensation_images=16, held_back_images=50)
-SEEN = 4 * 32 + 16 + 256 + 2 * 50
+QUICK = FinetuneConfig(
+    steps=4, batch_size=32, compensation_images=16, scale_images=64, held_back_images=50
+)
+SEEN = 4 * 32 + 16 + 2 * (64 + 50)
 """Images of one retraining below: trained on, compensated over, scaled by, scored twice."""
 
 

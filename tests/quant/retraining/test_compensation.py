@@ -122,7 +122,7 @@ def test_sums_of_what_was_seen_lose_less(seed: int, inputs: int, bits: int) -> N
 def test_retraining_starts_from_compensated_weights(network: QuantizedNetwork, digits: Any) -> None:
     at_bits(network, 4)
     other = network.clone()
-    config = FinetuneConfig(steps=0, compensation_images=64, held_back_images=0)
+    config = FinetuneConfig(steps=0, compensation_images=64, scale_images=0, held_back_images=0)
     retrain(network, digits.train_images, digits.train_labels, config, seed=0)
     compensate(other, digits.train_images[:64])
     for one, two in zip(network.parameters(), other.parameters(), strict=True):
@@ -133,7 +133,7 @@ def test_retraining_starts_from_compensated_weights(network: QuantizedNetwork, d
 
 def test_a_float_network_stays_as_it_is(network: QuantizedNetwork, digits: Any) -> None:
     before = network.clone()
-    config = FinetuneConfig(steps=0, compensation_images=64, held_back_images=0)
+    config = FinetuneConfig(steps=0, compensation_images=64, scale_images=0, held_back_images=0)
     retrain(network, digits.train_images, digits.train_labels, config, seed=0)
     for one, two in zip(network.parameters(), before.parameters(), strict=True):
         assert torch.equal(one, two)
