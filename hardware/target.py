@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from hardware.board_presets import PRESETS, BoardName
 from hardware.errors import TargetError
-from quant.records.ranges import Count, Positive, at_least, check_ranges
+from quant.records.ranges import Count, Seconds, at_least, check_ranges
 
 KernelFamily = Literal["avx512-vnni", "avx-vnni", "avx2", "arm-dot", "neon", "generic"]
 """Names of the groups of kernels: by the instructions that multiply."""
@@ -36,9 +36,9 @@ class TargetConfig:
     """HOST:PORT of the board itself, instead of a tracker."""
     boards: Count = 1
     """Boards of the key that may be used at once; needs a tracker."""
-    reconnect_s: Positive = 120.0
+    reconnect_s: Seconds = 120.0
     """How long a board that does not answer is tried again before the run saves and stops."""
-    busy_s: Positive = 1800.0
+    busy_s: Seconds = 1800.0
     """How long to wait for a board that somebody else uses."""
     mcpu: str = ""
     """LLVM CPU name; empty means this machine's own."""

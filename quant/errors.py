@@ -36,7 +36,7 @@ class DataError(BitAllocError, ValueError):
     """Raised for a data set or checkpoint that is missing, truncated or not what it claims."""
 
 
-class TrainingError(BitAllocError, RuntimeError):
+class TrainingError(BitAllocError, ValueError):
     """Raised for settings that cannot train, and when the loss stops being a number."""
 
 

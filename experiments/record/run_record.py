@@ -18,6 +18,7 @@ from experiments.record.curves import Curve, read_curves
 from experiments.record.islands import ListedIsland
 from experiments.record.layer_choices import LayerChoice
 from experiments.record.lines import whole_lines
+from experiments.settings.strict_yaml import read_yaml
 from hardware.energy.energy import NO_METER
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
@@ -77,7 +78,7 @@ def _document_from(content: bytes) -> dict[str, Any]:
 
 
 def _config_from(content: bytes) -> Mapping[str, Any]:
-    found = yaml.safe_load(content)
+    found = read_yaml(content)
     return found if isinstance(found, dict) else {}
 
 

@@ -1,7 +1,7 @@
 """Config keys: the dotted names of a tree of dataclasses, and what a wrong one was meant to be."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -24,6 +24,37 @@ def dotted_values(config: Any) -> dict[str, Any]:
         else:
             values[field.name] = value
     return values
+
+
+def in_sections(document: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return a document with its dotted keys, `env.finetune.steps: 30`, in their sections.
+
+    An empty section is left out: it has the defaults.
+
+    Raises:
+        ConfigError: a key is there twice, once in its section and once dotted.
+    """
+    made: dict[str, Any] = {}
+    for key, value in document.items():
+        section, dot, rest = key.partition(".")
+        inner = {rest: value} if dot else value
+        if isinstance(inner, dict) and isinstance(made.get(section, {}), dict):
+            _merge(made.setdefault(section, {}), in_sections(inner, where), section, where)
+        elif section in made:
+            raise ConfigError(f"{section} is there twice, in {where}")
+        else:
+            made[section] = inner
+    return made
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any], section: str, where: str) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value, f"{section}.{key}", where)
+        elif key in into:
+            raise ConfigError(f"{section}.{key} is there twice, in {where}")
+        else:
+            into[key] = value
 
 
 def closest(name: str, names: Iterable[str]) -> str:

@@ -9,9 +9,10 @@ import yaml
 
 from experiments.errors import ConfigError
 from experiments.settings.before import as_meant_then
-from experiments.settings.keys import dotted_keys, dotted_values, unknown_key
+from experiments.settings.keys import dotted_keys, dotted_values, in_sections, unknown_key
 from experiments.settings.run_config import RunConfig
-from quant.errors import BitAllocError
+from experiments.settings.strict_yaml import read_yaml
+from quant.errors import BitAllocError, TrainingError
 from quant.records.json_form import to_plain
 
 _SCHEMA_KEY = "config_schema"
@@ -56,14 +57,16 @@ def read_config_file(file: Path) -> RunConfig:
         ConfigError: not there, not YAML, or not a configuration; names the dotted key.
     """
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        if file.exists() and not file.is_file():
+            raise ConfigError(f"cannot read the configuration {file}: it is no regular file")
+        document = read_yaml(file.read_bytes())
+    except OSError as error:
         raise ConfigError(
             f"cannot read the configuration {file}: {error}", "give an existing file to --config"
         ) from None
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
-        raise ConfigError(f"{file} is not YAML: {reason}") from None
+        raise ConfigError(f"{file} is not YAML as configurations have it: {reason}") from None
     if document is None:
         document = {}
     if not isinstance(document, dict):
@@ -72,6 +75,7 @@ def read_config_file(file: Path) -> RunConfig:
         )
     schema = document.pop(_SCHEMA_KEY, _CONFIG_SCHEMA)
     _check_schema(schema, file)
+    document = _as_people_write(in_sections(document, str(file)))
     document = as_meant_then(document, schema)
     try:
         # JSON, because in its strict mode a list is a tuple but a text is never a number.
@@ -84,6 +88,22 @@ def config_to_yaml(config: RunConfig) -> str:
     """Return the whole configuration as YAML; `read_config_file` gives it back equal."""
     document = {_SCHEMA_KEY: _CONFIG_SCHEMA, **to_plain(config)}
     return yaml.safe_dump(document, sort_keys=False, default_flow_style=None)
+
+
+def _as_people_write(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document without sections that are left empty, and `~/` as a folder."""
+    sections = {name.partition(".")[0] for name in dotted_keys(RunConfig()) if "." in name}
+    return {
+        key: _with_home(value)
+        for key, value in document.items()
+        if value is not None or key not in sections
+    }
+
+
+def _with_home(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_home(inner) for key, inner in value.items()}
+    return str(Path(value).expanduser()) if str(value).startswith("~/") else value
 
 
 def _check_schema(found: object, file: Path) -> None:
@@ -101,6 +121,8 @@ def _from_pydantic(error: pydantic.ValidationError, file: Path) -> BitAllocError
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"][1:])
     cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, TrainingError):  # of several sections, so that it cannot name its own
+        return ConfigError(f"{key}.{cause.message}, in {file}", cause.hint)
     if isinstance(cause, BitAllocError):
         return ConfigError(f"{cause.message}, in {file}", cause.hint)
     if first["type"] == "unexpected_keyword_argument":

@@ -7,7 +7,7 @@ from hardware.energy.energy import MODELLED, NO_METER
 from hardware.energy.open_meter import WHAT_TO_CONNECT
 from hardware.energy.window import ATTEMPTS, LEAST_IDLE_SAMPLES, LEAST_SAMPLES, WindowPlan
 from hardware.errors import TargetError
-from quant.records.ranges import Count, Positive, check_ranges, more_than
+from quant.records.ranges import Count, Seconds, check_ranges, more_than
 
 MeterKind = Literal["none", "auto", "rapl", "ina3221", "pmic", "external", "modelled"]
 
@@ -26,13 +26,13 @@ class EnergyConfig:
     """Of an external meter: a file that its program appends `timestamp,watts` to."""
     external_on: Literal["host", "board"] = "host"
     """Where an external meter of a board is read: on this machine, or on the board itself."""
-    interval_s: Positive = 0.1
+    interval_s: Seconds = 0.1
     """Time between two runs of the command; the window is at least 30 of them long."""
     modelled_w: Annotated[float | None, more_than(0)] = None
     """Watts of the modelled source."""
-    window_s: Positive = 3.0
+    window_s: Seconds = 3.0
     """Shortest time that a program is run again and again while the meter is read."""
-    idle_s: Positive = 1.0
+    idle_s: Seconds = 1.0
     """Shortest look at the idle device before it."""
     layer_programs: Count = 12
     """Whole programs whose windows the layers' energies are told apart by."""

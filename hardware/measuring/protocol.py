@@ -5,7 +5,7 @@ from typing import Annotated
 
 from hardware.errors import TargetError
 from quant.records.json_form import EXACT
-from quant.records.ranges import Count, Natural, Positive, at_least, check_ranges
+from quant.records.ranges import Count, Natural, Positive, Seconds, at_least, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +20,7 @@ class ProtocolConfig:
     """Executions in one repeat are calibrated to take at least this long."""
     batch: Count = 1
     """Images in one execution."""
-    timeout_s: Positive = 60.0
+    timeout_s: Seconds = 60.0
     """Wall-clock limit for building and timing one candidate, enforced on the caller's side."""
 
     __pydantic_config__ = EXACT

@@ -32,12 +32,19 @@ def within(least: float, most: float) -> Range:
     return Range(f"{least} to {most}", lambda value: least <= value <= most)
 
 
-Count = Annotated[int, at_least(1)]
-Natural = Annotated[int, at_least(0)]
+_MOST = 10_000_000
+"""Of anything that is counted: nobody waits for more, and a slip of the keys is told at once."""
+Count = Annotated[int, within(1, _MOST)]
+Natural = Annotated[int, within(0, _MOST)]
 Positive = Annotated[float, more_than(0)]
 NotNegative = Annotated[float, Range("0 or more", lambda value: value >= 0)]
+Seconds = Annotated[float, within(0.001, 1_000_000)]
 Share = Annotated[float, within(0, 1)]
 PositiveShare = Annotated[float, Range("more than 0, up to 1", lambda value: 0 < value <= 1)]
+
+
+_SHOWN = 40
+"""Characters of a refused value."""
 
 
 def check_ranges(config: Any, prefix: str, error: type[BitAllocError]) -> None:
@@ -55,4 +62,6 @@ def check_ranges(config: Any, prefix: str, error: type[BitAllocError]) -> None:
         value = getattr(config, field.name)
         for known in getattr(field.type, "__metadata__", ()):
             if isinstance(known, Range) and value is not None and not known.admits(value):
-                raise error(f"{prefix}{field.name}: expected {known.words}, found {value}")
+                found = str(value)
+                short = found if len(found) <= _SHOWN else f"{found[:_SHOWN]}..."
+                raise error(f"{prefix}{field.name}: expected {known.words}, found {short}")
