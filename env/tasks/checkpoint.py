@@ -78,7 +78,13 @@ def _train(
     if path.exists() and (state := _read(path, key)) is not None:
         module.load_state_dict(state)
         return
-    if not any(value.requires_grad for value in module.parameters()):
+    parameters = list(module.parameters())
+    if not parameters:
+        raise TaskError(
+            f"expected a network to train, found {task.network} without parameters",
+            "keep its layers in a ModuleList or ModuleDict: PyTorch sees none in plain ones",
+        )
+    if not any(value.requires_grad for value in parameters):
         raise TaskError(
             f"expected a network to train, found every parameter of {task.network} frozen",
             "take it as it is with --task.epochs 0, or unfreeze what is to be trained",
@@ -169,4 +175,6 @@ def _read(path: Path, key: str) -> dict[str, torch.Tensor] | None:
 def _write(path: Path, state: dict[str, Any], key: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as made:  # so that racing runs agree
-        save_file({k: v.contiguous() for k, v in state.items()}, made, metadata={KEY: key})
+        # Weights that two layers share are kept twice: safetensors takes none that share memory.
+        apart = {k: v.clone(memory_format=torch.contiguous_format) for k, v in state.items()}
+        save_file(apart, made, metadata={KEY: key})
