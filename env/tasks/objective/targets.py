@@ -25,20 +25,33 @@ def are_classes(labels: Array, loss: str, output: torch.Tensor | None) -> bool:
     return loss == CROSS_ENTROPY.name and of_images
 
 
-def targets_of(parts: Mapping[str, Array], loss: str, ignored: int, where: str) -> Labels:
+def targets_of(
+    parts: Mapping[str, Array],
+    loss: str,
+    ignored: int,
+    where: str,
+    output: torch.Tensor | None = None,
+) -> Labels:
     """Return label maps as int64, and everything else as the loss takes it.
 
     Args:
         parts: Targets `[N, ...]` of each part. A loss of the user's gets integers as int64 and
-            floats as float32; a float for each image is `[N, 1]`, like the network's output.
+            floats as float32; a float for each image is `[N, 1]`, or `[N]` where the network's
+            output is.
         loss: Its name.
         ignored: Label that is no class, in label maps.
         where: Whose they are, for messages.
+        output: What the network made of some images; None where that is `[N, outputs]`.
 
     Raises:
         DataError: floats where classes are expected, or values that are no finite numbers.
     """
     found = {part: _targets(labels, loss, f"{where}, {part}") for part, labels in parts.items()}
+    if output is not None and output.ndim == 1:
+        found = {
+            part: targets[:, 0] if targets.shape[1:] == (1,) else targets
+            for part, targets in found.items()
+        }
     return Labels(
         numbers=found, classes=max(_outputs_for(targets, ignored) for targets in found.values())
     )
@@ -63,7 +76,7 @@ def _targets(labels: Array, loss: str, where: str) -> torch.Tensor:
 def _outputs_for(targets: torch.Tensor, ignored: int) -> int:
     """Return how many outputs a network of the catalogue gets for targets."""
     if targets.is_floating_point():
-        return targets.shape[1]
+        return targets.shape[1] if targets.ndim > 1 else 1
     if targets.ndim == 1:
         return 1 + int(targets.max())
     return 1 + int(torch.where(targets == ignored, 0, targets).max())
