@@ -7,7 +7,7 @@ from torch import nn
 from quant.allocation import Allocation
 from quant.calibration import sample_windows
 from quant.convert import convert
-from quant.errors import AllocationError, CaptureError
+from quant.errors import AllocationError
 from quant.network import QuantizedNetwork, prepare
 from quant.quantizer import STALE_AFTER_STEPS, ActivationQuantizer, WeightQuantizer, keep_positive
 from quant.retraining.finetune_config import FinetuneConfig
@@ -160,6 +160,6 @@ class PooledInput(nn.Module):
         return torch.relu(x)
 
 
-def test_an_input_read_wide_through_a_pool_is_refused() -> None:
-    with pytest.raises(CaptureError, match="reads the network's input"):
-        prepare(PooledInput(), images(1))
+def test_an_input_read_wide_through_a_pool_is_pooled_in_float() -> None:
+    network = prepare(PooledInput(), images(1))
+    assert [island.operators for island in network.graph.islands] == [("max_pool2d",)]
