@@ -47,11 +47,10 @@ def targets_of(
         DataError: floats where classes are expected, or values that are no finite numbers.
     """
     found = {part: _targets(labels, loss, f"{where}, {part}") for part, labels in parts.items()}
-    if output is not None and output.ndim == 1:
-        found = {
-            part: targets[:, 0] if targets.shape[1:] == (1,) else targets
-            for part, targets in found.items()
-        }
+    if output is not None:
+        found = {part: _shaped(targets, loss, output) for part, targets in found.items()}
+    for part, targets in found.items():
+        _check_maps(targets, ignored, f"{where}, {part}")
     return Labels(
         numbers=found, classes=max(_outputs_for(targets, ignored) for targets in found.values())
     )
@@ -71,6 +70,31 @@ def _targets(labels: Array, loss: str, where: str) -> torch.Tensor:
     if not bool(torch.isfinite(targets).all()):
         raise DataError(f"{where}: expected finite targets, found NaN or infinity")
     return targets[:, None] if targets.ndim == 1 else targets
+
+
+def _shaped(targets: torch.Tensor, loss: str, output: torch.Tensor) -> torch.Tensor:
+    """Return targets with a channel where the loss wants one, without it where it does not."""
+    wanted = output.ndim - (loss == CROSS_ENTROPY.name)
+    if loss not in (CROSS_ENTROPY.name, *_FLOAT_LOSSES) and output.ndim > 1:
+        return targets  # the user's loss knows
+    if targets.ndim == wanted - 1:
+        return targets.unsqueeze(1)
+    alone = [axis for axis in (1, -1) if targets.ndim > 1 and targets.shape[axis] == 1]
+    return targets.squeeze(alone[0]) if alone and targets.ndim == wanted + 1 else targets
+
+
+def _check_maps(targets: torch.Tensor, ignored: int, where: str) -> None:
+    """Refuse label maps of one class: of masks of 0 and 255 nothing else counts."""
+    if targets.is_floating_point() or targets.ndim < 3:
+        return
+    different = targets.unique()
+    if len(different[different != ignored]) < 2:
+        found = " and ".join(map(str, different.tolist()))
+        raise DataError(
+            f"{where}: expected label maps of two classes or more beside {ignored}, which does not "
+            f"count, found {found}",
+            "divide masks of 0 and 255 by 255, or name another --task.ignore-label",
+        )
 
 
 def _outputs_for(targets: torch.Tensor, ignored: int) -> int:
