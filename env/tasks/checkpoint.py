@@ -27,6 +27,8 @@ from quant.retraining.float_training import train_float
 
 _CHECKPOINT_VERSION = 1
 KEY = "key"
+_NOT_THE_USERS = ("torch", __name__.partition(".")[0])
+"""Packages whose classes change with a version alone."""
 
 Check = Callable[[QuantizedNetwork], None]
 """Raises where a captured network cannot be worked with."""
@@ -140,7 +142,10 @@ def _loss_key(task: Task) -> dict[str, str]:
 
 def _code(module: nn.Module) -> str:
     """Return what a network is made of: a user may change it and leave its shapes."""
-    return f"{module!r}\n{source_of(type(module))}"
+    kinds = dict.fromkeys(map(type, module.modules()))
+    own = [kind for kind in kinds if kind.__module__.partition(".")[0] not in _NOT_THE_USERS]
+    parts = [source_of(kind) for kind in own if kind is not type(module)]
+    return "\n".join([repr(module), source_of(type(module)), *parts])
 
 
 def source_of(thing: Any) -> str:
