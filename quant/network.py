@@ -32,6 +32,8 @@ from quant.quantizer import (
     mark_trained,
 )
 
+_ATTRIBUTES = frozenset(dir(nn.ModuleDict()))
+"""Names that no entry of a module dictionary can have, for example `values` and `to`."""
 Tap = Callable[[str, torch.Tensor], torch.Tensor]
 """Given a name and a value on its way, returns what goes on in its place."""
 
@@ -455,4 +457,5 @@ class QuantizedNetwork(nn.Module):
 
 
 def _key(name: str) -> str:
-    return name.replace(".", "/")
+    key = name.replace(".", "/")
+    return f"{key}/" if key in _ATTRIBUTES else key

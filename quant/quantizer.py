@@ -32,6 +32,9 @@ zero or below would get no gradient to come back."""
 _DEAD_CHANNEL_SHARE = 1e-4
 """Channels whose weights are smaller than this share of the layer's largest are quantized as if
 they reached it: an exact scale for zeros would push their bias out of int32."""
+_DEAD_LAYER = 0.01
+"""Largest weight that a layer of zeros is quantized for: a part may begin with its bias alone, and
+training may move the rest."""
 
 
 def weight_limit(bits: int) -> int:
@@ -118,7 +121,9 @@ class WeightQuantizer(nn.Module):
         flat = weight.detach().reshape(weight.shape[0], -1)
         limit = weight_limit(bits)
         largest = flat.abs().amax(1)
-        largest = largest.clamp_min(max(float(largest.max()) * _DEAD_CHANNEL_SHARE, _SMALLEST_STEP))
+        of_layer = float(largest.max())
+        least = of_layer * _DEAD_CHANNEL_SHARE if of_layer > _SMALLEST_STEP else _DEAD_LAYER
+        largest = largest.clamp_min(max(least, _SMALLEST_STEP))
         best, chosen = torch.full_like(largest, torch.inf), largest / limit
         for share in _CLIPPING_SHARES:
             step = (largest * share / limit)[:, None]

@@ -27,6 +27,8 @@ from quant.retraining.float_training import train_float
 
 _CHECKPOINT_VERSION = 1
 KEY = "key"
+_NOT_THE_USERS = ("torch", __name__.partition(".")[0])
+"""Packages whose classes change with a version alone."""
 
 Check = Callable[[QuantizedNetwork], None]
 """Raises where a captured network cannot be worked with."""
@@ -78,7 +80,13 @@ def _train(
     if path.exists() and (state := _read(path, key)) is not None:
         module.load_state_dict(state)
         return
-    if not any(value.requires_grad for value in module.parameters()):
+    parameters = list(module.parameters())
+    if not parameters:
+        raise TaskError(
+            f"expected a network to train, found {task.network} without parameters",
+            "keep its layers in a ModuleList or ModuleDict: PyTorch sees none in plain ones",
+        )
+    if not any(value.requires_grad for value in parameters):
         raise TaskError(
             f"expected a network to train, found every parameter of {task.network} frozen",
             "take it as it is with --task.epochs 0, or unfreeze what is to be trained",
@@ -134,7 +142,10 @@ def _loss_key(task: Task) -> dict[str, str]:
 
 def _code(module: nn.Module) -> str:
     """Return what a network is made of: a user may change it and leave its shapes."""
-    return f"{module!r}\n{source_of(type(module))}"
+    kinds = dict.fromkeys(map(type, module.modules()))
+    own = [kind for kind in kinds if kind.__module__.partition(".")[0] not in _NOT_THE_USERS]
+    parts = [source_of(kind) for kind in own if kind is not type(module)]
+    return "\n".join([repr(module), source_of(type(module)), *parts])
 
 
 def source_of(thing: Any) -> str:
@@ -169,4 +180,6 @@ def _read(path: Path, key: str) -> dict[str, torch.Tensor] | None:
 def _write(path: Path, state: dict[str, Any], key: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as made:  # so that racing runs agree
-        save_file({k: v.contiguous() for k, v in state.items()}, made, metadata={KEY: key})
+        # Weights that two layers share are kept twice: safetensors takes none that share memory.
+        apart = {k: v.clone(memory_format=torch.contiguous_format) for k, v in state.items()}
+        save_file(apart, made, metadata={KEY: key})

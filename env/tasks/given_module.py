@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from env.errors import TaskError
 from env.tasks.own_function import call_function
+from quant.capture.export import TOKENS_HINT, check_inputs
 from quant.outputs import main_tensor
 
 _KEY = "task.model"
@@ -63,10 +64,11 @@ def try_module(module: nn.Module, inputs: torch.Tensor, name: str) -> torch.Tens
     """Return what a network makes of two inputs, in evaluation mode: its main output.
 
     Raises:
-        CaptureError: that is no tensor.
+        CaptureError: that is no tensor, or the network needs several inputs.
         TaskError: it fails on them, or makes something else of them each time.
     """
     module.eval()
+    check_inputs(module)
     pair = inputs[[0, -1]]
     shape = f"[N, {', '.join(map(str, inputs.shape[1:]))}]"
     try:
@@ -76,7 +78,9 @@ def try_module(module: nn.Module, inputs: torch.Tensor, name: str) -> torch.Tens
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise TaskError(
             f"the network {name} cannot take inputs {shape}: {reason}",
-            "give inputs [N, C, H, W], [N, C, L] or [N, F] as the network reads them",
+            TOKENS_HINT
+            if "'indices'" in reason
+            else "give inputs [N, C, H, W], [N, C, L] or [N, F] as the network reads them",
         ) from error
     if not _alike(output, again):
         raise TaskError(

@@ -70,7 +70,7 @@ def own_task(
     if are_classes(given["train"], loss, output):
         labels = class_numbers(given, outputs_of(output, model), name)
     else:
-        labels = targets_of(given, loss, ignored, name)
+        labels = targets_of(given, loss, ignored, name, output)
     preprocessing = _preprocessing(layout.move(first[:1]), largest, layout, normalisation)
     splits = {
         part: Split(images=_normal(layout.move(inputs), preprocessing), labels=labels.numbers[part])

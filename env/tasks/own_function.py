@@ -4,6 +4,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from torch import nn
+
 from env.errors import TaskError
 from quant.errors import BitAllocError
 
@@ -31,6 +33,11 @@ def find_function(name: str, key: str) -> Callable[..., Any]:
     function = getattr(module, function_name, None)
     if not callable(function):
         raise TaskError(f"{key}: {module_name} has no function {function_name!r}")
+    if isinstance(function, nn.Module):
+        raise TaskError(
+            f"{key}: expected {name} to be a function that returns a network, found a network",
+            f"def make(): return {function_name}",
+        )
     return function  # type: ignore[no-any-return]
 
 

@@ -37,18 +37,40 @@ def write_island(
 
     known = island_shapes(op.module, [(1, *shape) for shape in shapes])
     writer = Writer(f"{op.name}/island", known, write_node, write_constant)
-    inputs = iter(op.inputs)
+    inputs, fixed = iter(op.inputs), _fixed(op.module)
     for node in op.module.graph.nodes:
         writer.begin(node)
         if node.op == "placeholder":
             writer.values[node] = next(inputs)
-        elif node.op == "get_attr":
-            value = getattr(op.module, node.target).detach().numpy()
-            writer.values[node] = writer.constant(value)
+        elif node in fixed:
+            array = fixed[node].numpy()
+            read = any(user not in fixed for user in node.users)
+            if read and array.dtype.kind != "b":
+                writer.values[node] = writer.constant(array)
         elif node.op == "output":
             write_node("Identity", [writer.name(node.args[0])], op.output)
         else:
             writer.values[node] = _write_call(writer, node, op.name)
+
+
+def _fixed(module: Any) -> dict[Any, Any]:
+    """Return the tensors that are made of nothing but constants, as positions are, by node."""
+    from torch.fx.node import map_arg
+
+    fixed: dict[Any, Any] = {}
+    for node in module.graph.nodes:
+        if node.op == "get_attr":
+            fixed[node] = getattr(module, node.target).detach()
+        elif _makes_a_tensor(node) and all(read in fixed for read in node.all_input_nodes):
+            arguments = map_arg((node.args, node.kwargs), fixed.__getitem__)
+            fixed[node] = node.target(*arguments[0], **arguments[1])
+    return fixed
+
+
+def _makes_a_tensor(node: Any) -> bool:
+    if node.op != "call_function" or _is_plain(node.target):
+        return False
+    return [str(returned.type) for returned in node.target._schema.returns] == ["Tensor"]
 
 
 def _write_call(writer: Writer, node: Any, island: str) -> Any:

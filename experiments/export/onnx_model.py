@@ -266,8 +266,11 @@ class _Builder:
         self._constants.append(self._onnx.numpy_helper.from_array(value, name))
         return name
 
-    def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
-        node = self._onnx.helper.make_node(kind, inputs, [output], name=output, **attributes)
+    def _node(
+        self, kind: str, inputs: list[str], output: str | list[str], **attributes: Any
+    ) -> None:
+        outputs = [output] if isinstance(output, str) else output
+        node = self._onnx.helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes)
         self._nodes.append(node)
 
 

@@ -78,6 +78,42 @@ def _axes(kind: str) -> Write:
     return lambda to, given: to.emit(kind, [given["self"], to.constant(as_list(given["dim"]))])
 
 
+def _expand(to: Writer, given: Given) -> str:
+    sizes = [1 if size == -1 else size for size in given["size"]]  # in ONNX both sides broadcast
+    return to.emit("Expand", [given["self"], to.sizes(sizes)])
+
+
+def _filled(value: float) -> Write:
+    def write(to: Writer, given: Given) -> str:
+        return to.emit("Expand", [to.constant(value), to.sizes(given["size"])])
+
+    return write
+
+
+def _select(to: Writer, given: Given) -> str:
+    dim, index = given["dim"], given["index"]
+    expect(isinstance(index, int), "it selects by the batch size")
+    return _emit_selected(to, given["self"], dim, index)
+
+
+def _emit_selected(to: Writer, value: Any, dim: int, index: int) -> str:
+    part = _emit_slice(to, value, dim, index, index + 1 if index != -1 else _END, 1)
+    return to.emit("Squeeze", [part, to.constant([dim])])
+
+
+def _unbind(to: Writer, given: Given) -> list[str]:
+    count = to.shape(given["self"])[given["dim"]]
+    return [_emit_selected(to, given["self"], given["dim"], place) for place in range(count)]
+
+
+def _unflatten(to: Writer, given: Given) -> str:
+    rank = len(to.shape(given["self"]))
+    dim = given["dim"] % rank
+    expect(dim == rank - 1, "it parts another size than the last")
+    expect(all(isinstance(size, int) for size in given["sizes"]), "it parts by the batch size")
+    return to.emit("Reshape", [given["self"], to.constant([0] * dim + list(given["sizes"]))])
+
+
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
@@ -114,22 +150,28 @@ MOVES: dict[str, Write] = {
     "aten.cat.default": _cat,
     "aten.chunk.default": _parts,
     "aten.constant_pad_nd.default": _pad,
+    "aten.expand.default": _expand,
     "aten.flatten.using_ints": _flatten,
     "aten.pad.default": _pad,
+    "aten.ones.default": _filled(1.0),
     "aten.permute.default": _permute,
     "aten.pixel_shuffle.default": lambda to, given: to.emit(
         "DepthToSpace", [given["self"]], blocksize=given["upscale_factor"], mode="CRD"
     ),
     "aten.reshape.default": _reshape,
+    "aten.select.int": _select,
     "aten.slice.Tensor": _slice,
     "aten.split.Tensor": _parts,
     "aten.split_with_sizes.default": _parts,
     "aten.squeeze.dim": _axes("Squeeze"),
     "aten.squeeze.dims": _axes("Squeeze"),
     "aten.transpose.int": _transpose,
+    "aten.unbind.int": _unbind,
+    "aten.unflatten.int": _unflatten,
     "aten.unsqueeze.default": _axes("Unsqueeze"),
     "aten.upsample_bilinear2d.vec": _upsample("linear"),
     "aten.upsample_nearest2d.vec": _upsample("nearest"),
     "aten.view.default": _reshape,
+    "aten.zeros.default": _filled(0.0),
 }
 """By PyTorch's name and overload."""

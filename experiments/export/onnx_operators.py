@@ -1,6 +1,7 @@
 """PyTorch's operators in ONNX's: those that float islands are made of.
 
-Those that only move values are in `onnx_moves`.
+Those that only move values are in `onnx_moves`, recurrent networks and attention in
+`onnx_sequences`.
 Source: onnx.ai/onnx/operators, version 21; PyTorch's native_functions.yaml for the names.
 """
 
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from experiments.export.onnx_moves import MOVES
+from experiments.export.onnx_sequences import SEQUENCES
 from experiments.export.onnx_writer import Given, Write, Writer, as_list, expect
 
 
@@ -201,6 +203,7 @@ def _scale_and_shift(to: Writer, given: Given, size: tuple[int, ...]) -> tuple[A
 
 OPERATORS: dict[str, Write] = {
     **MOVES,
+    **SEQUENCES,
     "aten.abs.default": _unary("Abs"),
     "aten.adaptive_avg_pool2d.default": _adaptive_avg_pool,
     "aten.add.Scalar": _binary("Add"),
@@ -209,6 +212,7 @@ OPERATORS: dict[str, Write] = {
     "aten.amin.default": _reduce("ReduceMin"),
     "aten.avg_pool2d.default": _pool,
     "aten.batch_norm.default": _batch_norm,
+    "aten.bmm.default": lambda to, given: to.emit("MatMul", [given["self"], given["mat2"]]),
     "aten.clamp.default": _clip("min", "max"),
     "aten.clamp_max.default": _clip(None, "max"),
     "aten.clamp_min.default": _clip("min", None),

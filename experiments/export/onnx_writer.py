@@ -50,6 +50,30 @@ class Writer:
         self._write_node(kind, names, output, **attributes)
         return output
 
+    def emit_several(
+        self, kind: str, inputs: list[Any], count: int, **attributes: Any
+    ) -> list[str]:
+        """Write an operator that makes several values; None leaves an input out."""
+        outputs = [self._new() for _ in range(count)]
+        names = ["" if value is None else self.name(value) for value in inputs]
+        self._write_node(kind, names, outputs, **attributes)
+        return outputs
+
+    def sizes(self, sizes: Sequence[Any]) -> str:
+        """Return the name of a shape, int64 `[rank]`, of which the batch's size may be one."""
+        if all(isinstance(size, int) for size in sizes):
+            return self.constant(list(sizes))
+        parts = []
+        for size in sizes:
+            if isinstance(size, int):
+                parts.append(self.constant([size]))
+                continue
+            if str(size.target) != "aten.sym_size.int":
+                raise Unwritable("the batch size is multiplied in its shape")
+            source, axis = size.args
+            parts.append(self.emit("Shape", [source], start=axis, end=axis + 1))
+        return self.emit("Concat", parts, axis=0)
+
     def constant(self, value: Any) -> str:
         """Write a constant and return its name: integers as int64, all else as float32."""
         array = np.asarray(value)

@@ -1,6 +1,5 @@
 """Network set-up: the task's data, its float network, and the calibrated network made of it."""
 
-import copy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from experiments.stages.buildable import check_buildable
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.measuring.lock import training_lock
+from quant.capture.export import own_copy
 from quant.network import QuantizedNetwork, prepare
 from quant.objective.objective import Objective
 from quant.objective.scores import ImageScores
@@ -161,4 +161,4 @@ def module_scores(module: nn.Module, split: Split, objective: Objective) -> Imag
 def _training_outputs(module: nn.Module, task: Task) -> dict[str, Any]:
     """Return what a network returns while it is trained; it and all draws stay as they are."""
     with torch.random.fork_rng():
-        return named_outputs(copy.deepcopy(module).train()(task.train.images[:2]))
+        return named_outputs(own_copy(module).train()(task.train.images[:2]))

@@ -1,6 +1,5 @@
 """Whether what a network answers to an image depends on that image alone."""
 
-import copy
 from typing import Any
 
 import torch
@@ -20,14 +19,13 @@ def check_alone(module: nn.Module, program: Any, shape: tuple[int, ...]) -> None
     """Refuse a network that looks at the other images of a batch: a board gives it one at a time.
 
     Args:
-        module: The network; it is copied.
+        module: The network, in evaluation mode.
         program: The same, exported.
         shape: Of its input, without the batch.
 
     Raises:
         CaptureError: it fails, or an operator, which is named, mixes images.
     """
-    module = copy.deepcopy(module).eval()
     images = torch.randn(_BATCH, *shape, generator=torch.Generator().manual_seed(0))
     try:
         together, alone = tree_leaves(module(images)), tree_leaves(module(images[:1]))

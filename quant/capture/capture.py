@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from quant.capture.alone import check_alone
-from quant.capture.export import export_module
+from quant.capture.export import export_module, own_copy
 from quant.capture.graph import LayerParameters, NetworkGraph
 from quant.capture.graph_builder import GraphBuilder
 from quant.capture.operators import add_operator
@@ -28,6 +28,7 @@ def capture(
         CaptureError: the module cannot be exported, has several inputs, returns what is no batch of
             floats, or has no layer that can be quantized.
     """
+    module = own_copy(module).eval()
     program = export_module(module, example)
     builder = GraphBuilder(program)
     for node in program.graph.nodes:

@@ -8,28 +8,43 @@ import logging
 import re
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import fx, nn
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+from torch.utils._pytree import tree_leaves
 
 from quant.capture.exported import argument, operator_name, where
 from quant.errors import CaptureError
 
 _NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent), "<")
 """How the files of frames begin that say nothing to the user."""
+TOKENS_HINT = (
+    "inputs travel as 8-bit codes: look tokens up beforehand, and give their vectors as [N, C, L]"
+)
 _DROPOUTS = frozenset({"dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"})
 _RECURRENT = frozenset({"gru", "lstm", "rnn_relu", "rnn_tanh"})
 
 
+def own_copy(module: nn.Module) -> nn.Module:
+    """Return a copy of a network, also where a forward pass left computed tensors behind in it."""
+    left = {
+        id(value): value.detach()
+        for part in module.modules()
+        for value in tree_leaves(vars(part))
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    }
+    return copy.deepcopy(module, left)
+
+
 def export_module(module: nn.Module, example: torch.Tensor) -> Any:
-    """Return a module in evaluation mode as an exported program whose batch is not fixed.
+    """Return a module as an exported program whose batch is not fixed.
 
     Args:
-        module: The float network; it is copied.
+        module: The float network, in evaluation mode.
         example: One input, float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`.
 
     Raises:
@@ -40,14 +55,11 @@ def export_module(module: nn.Module, example: torch.Tensor) -> Any:
             "expected an example input [N, C, H, W], [N, C, L] or [N, F], found "
             f"{list(example.shape)}"
         )
-    _check_inputs(module)
-    plain = copy.deepcopy(module).eval()
+    check_inputs(module)
     pair = example[:1].repeat(2, *[1] * (example.ndim - 1))  # export specialises a batch of 1
     try:
-        with torch.no_grad(), _quiet():
-            program = torch.export.export(
-                plain, (pair,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
-            )
+        with torch.no_grad(), _quiet(), _in_float32():
+            program = torch.export.export(module, (pair,), dynamic_shapes=_batch_first(module))
             if any(map(_writes_into_a_view, program.graph.nodes)):
                 program = program.run_decompositions({})
     except Exception as error:
@@ -55,10 +67,16 @@ def export_module(module: nn.Module, example: torch.Tensor) -> Any:
     for node in program.graph.nodes:
         if node.op == "call_function":
             _refuse_chance(node)
+            _refuse_tokens(node, program.graph_signature.user_inputs)
     return program
 
 
-def _check_inputs(module: nn.Module) -> None:
+def check_inputs(module: nn.Module) -> None:
+    """Refuse a network that needs more than one input.
+
+    Raises:
+        CaptureError: it does.
+    """
     parameters = inspect.signature(module.forward).parameters.values()
     needed = [p.name for p in parameters if p.default is p.empty and p.kind < p.VAR_POSITIONAL]
     if len(needed) > 1:
@@ -67,6 +85,26 @@ def _check_inputs(module: nn.Module) -> None:
             f"({', '.join(needed)})",
             "concatenate the inputs along the channels and split them in the forward pass",
         )
+
+
+def _batch_first(module: nn.Module) -> Any:
+    """Return which size of the input is not fixed, in the form of the forward pass's arguments."""
+    sizes = {0: torch.export.Dim("batch", min=1)}
+    first = next(iter(inspect.signature(module.forward).parameters.values()))
+    return ((sizes,),) if first.kind == first.VAR_POSITIONAL else (sizes,)
+
+
+@contextlib.contextmanager
+def _in_float32() -> Iterator[None]:
+    """Take autocast for what it is on a board, nothing: else its operators are hidden in one."""
+    autocast = torch.autocast
+    kept = autocast.__enter__, autocast.__exit__
+    autocast.__enter__ = lambda self: self  # type: ignore[method-assign]
+    autocast.__exit__ = lambda self, *error: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        autocast.__enter__, autocast.__exit__ = kept  # type: ignore[method-assign]
 
 
 @contextlib.contextmanager
@@ -152,3 +190,21 @@ def _refuse_chance(node: fx.Node) -> None:
             f"answers are equal: {where(node)}",
             "pass training=self.training to dropouts, and draw only where self.training is set",
         )
+
+
+def _refuse_tokens(node: fx.Node, inputs: Collection[str]) -> None:
+    """Refuse a table that is read at the places that the network's input names."""
+    if operator_name(node) != "embedding" or not _is_made_of(node.args[1], inputs):
+        return
+    raise CaptureError(
+        "expected an input of values to compute with, found one of numbers that an embedding looks "
+        f"up: {where(node)}",
+        TOKENS_HINT,
+    )
+
+
+def _is_made_of(value: Any, inputs: Collection[str]) -> bool:
+    """Whether a tensor is computed from the network's input, and not from its sizes alone."""
+    if not isinstance(value, fx.Node) or not isinstance(value.meta.get("val"), torch.Tensor):
+        return False
+    return value.name in inputs or any(_is_made_of(read, inputs) for read in value.all_input_nodes)

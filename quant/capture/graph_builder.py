@@ -18,7 +18,7 @@ from quant.capture.graph import (
     NodeKind,
     quantized_tensors,
 )
-from quant.capture.graph_passes import check_nodes, drop_unread, fold_pads, fuse_clips
+from quant.capture.graph_passes import check_places, drop_unread, fold_pads, fuse_clips
 from quant.capture.island_module import island_module
 from quant.capture.lookup import CapturedLookup, is_pointwise
 from quant.capture.operator_groups import (
@@ -27,6 +27,7 @@ from quant.capture.operator_groups import (
     join_islands,
     join_lookups,
     keep_in_float,
+    keep_misplaced_in_float,
 )
 from quant.capture.outputs import exported_outputs
 from quant.errors import CaptureError
@@ -103,6 +104,8 @@ class GraphBuilder:
     def add_mean(self, node: fx.Node, attributes: dict[str, Any]) -> None:
         """Add a mean over height and width that drops them: a pooling and a flatten."""
         source = self.source(node, node.args[0])
+        if self._nodes[source].kind == "input":
+            raise CaptureError(f"the mean of the network's input, its 8-bit codes: {where(node)}")
         pooled = Node(
             name=f"{node.name}_pooled",
             kind="avg_pool",
@@ -203,6 +206,7 @@ class GraphBuilder:
         self._groups = {name: self._groups[name] for name in self._groups if name in self._nodes}
         join_lookups(self._nodes, self._groups, self._exported, returned)
         keep_in_float(self._nodes, self._groups, self._exported, returned)
+        keep_misplaced_in_float(self._nodes, self._groups, self._exported)
         join_islands(self._nodes, self._groups, self._exported, returned)
         outputs = end_outputs(self._nodes, self._returned)
         fused = fuse_clips(list(self._nodes.values()))
@@ -210,7 +214,7 @@ class GraphBuilder:
         for layer, added in folded.items():
             rows, columns = self._geometry[layer]["padding"]
             self._geometry[layer]["padding"] = (rows + added[0], columns + added[1])
-        check_nodes(nodes)
+        check_places(nodes)
         graph = NetworkGraph(
             nodes=tuple(nodes),
             returned=outputs,

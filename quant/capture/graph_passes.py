@@ -3,11 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from quant.capture.graph import WIDE_READERS, NetworkGraph, Node, readers_of
+from quant.capture.graph import TRANSPARENT, WIDE_READERS, NetworkGraph, Node, readers_of
 from quant.errors import CaptureError
 
+_MOVES = frozenset({"flatten", "max_pool", "pad"})
+"""Operators that a clip commutes with: it is one of maxima, and leaves zeros as they are."""
 _READ_ANY = frozenset({"island", "multiply", "output"})
 """Readers of wide codes that read the network's 8-bit ones as well."""
+_READS_INPUT = (
+    "an addition, average pooling or activation reads the network's input, which travels as 8-bit "
+    "codes"
+)
+# Channels-last flattening permutes the features; only a Linear's columns can take that back.
+_FLATTENED = "an image that is flattened is read by other operators than Linear layers"
 
 
 def fuse_clips(nodes: Sequence[Node]) -> list[Node]:
@@ -30,11 +38,8 @@ def fuse_clips(nodes: Sequence[Node]) -> list[Node]:
 def _behind_moves(
     node: Node, nodes: Mapping[str, Node], readers: Mapping[str, Sequence[Node]]
 ) -> Node:
-    """Return the operator behind max poolings and pads that alone read it.
-
-    A clip commutes with maxima, and leaves zeros as they are.
-    """
-    while node.kind in ("max_pool", "pad") and len(readers[node.inputs[0]]) == 1:
+    """Return the operator behind moves that alone read it."""
+    while node.kind in _MOVES and len(readers[node.inputs[0]]) == 1:
         node = nodes[node.inputs[0]]
     return node
 
@@ -74,36 +79,42 @@ def drop_unread(nodes: Sequence[Node], outputs: Iterable[str]) -> list[Node]:
     return [node for node in nodes if node.name in needed]
 
 
-def check_nodes(nodes: Sequence[Node]) -> None:
-    """Refuse graphs that have operators of the right kinds in places with no integer form.
+def misplaced(nodes: Sequence[Node]) -> dict[str, str]:
+    """Return why nodes cannot be computed in integers where they are, by their names.
+
+    Args:
+        nodes: In execution order, activations fused.
+    """
+    graph = NetworkGraph(nodes=tuple(nodes), returned=(), layers=())
+    reasons = {node.name: _misplaced(node, graph) for node in nodes}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def check_places(nodes: Sequence[Node]) -> None:
+    """Refuse networks without a layer, and operators that are misplaced.
 
     Raises:
-        CaptureError: naming the operator.
+        CaptureError: saying which.
     """
-    by_name = {node.name: node for node in nodes}
-    readers = readers_of(nodes)
     if not any(node.layer for node in nodes):
         raise CaptureError("expected at least one Conv2d or Linear layer, found none")
-    graph = NetworkGraph(nodes=tuple(nodes), returned=(), layers=())
-    first = graph.tensor_of[nodes[0].name]
-    for node in nodes:
-        joined = graph.tensor_of[node.name] == first and node.name in graph.wide
-        reads = nodes[0].name in node.inputs and node.kind in WIDE_READERS - _READ_ANY
-        if not joined and not reads:
-            continue
-        raise CaptureError(
-            "an addition, average pooling or activation reads the network's input, which travels "
-            "as 8-bit codes",
-            "put a Conv2d or Linear layer first",
-        )
-    for node in nodes:
-        if node.kind == "flatten" and by_name[node.inputs[0]].shape[1:] != (1, 1):
-            _check_flatten(node, readers[node.name])
+    for name, reason in misplaced(nodes).items():
+        raise CaptureError(f"{reason}: {name}", "put a Conv2d or Linear layer before it")
 
 
-def _check_flatten(node: Node, readers: Sequence[Node]) -> None:
-    # Channels-last flattening permutes the features; only a Linear's columns can take that back.
-    if other := [reader.name for reader in readers if reader.kind != "linear"]:
-        raise CaptureError(
-            f"{node.name}: flattened images must be read by Linear layers, found {other[0]}"
-        )
+def _misplaced(node: Node, graph: NetworkGraph) -> str:
+    """Return why a node has no integer form where it is, empty where it has one."""
+    read = [graph.by_name[name] for name in node.inputs]
+    if node.kind in WIDE_READERS - _READ_ANY and graph.nodes[0] in read:
+        return _READS_INPUT
+    if node.kind in TRANSPARENT and any(_is_wide_input(graph, value) for value in (node, *read)):
+        return _READS_INPUT
+    if node.kind != "flatten" or read[0].shape[1:] == (1, 1):
+        return ""
+    others = [reader for reader in graph.readers[node.name] if reader.kind != "linear"]
+    return _FLATTENED if others else ""
+
+
+def _is_wide_input(graph: NetworkGraph, node: Node) -> bool:
+    """Whether a value shares the quantizer of the network's input, and is read as wide codes."""
+    return graph.tensor_of[node.name] == graph.input and node.name in graph.wide

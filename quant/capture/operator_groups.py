@@ -7,6 +7,7 @@ from torch import fx
 
 from quant.capture.exported import operator_name, where
 from quant.capture.graph import GraphOutput, Node, readers_of
+from quant.capture.graph_passes import fuse_clips, misplaced
 
 _POINTWISE_KINDS = frozenset({"lookup", "clip", "add", "multiply"})
 """Operators that compute each value from those at its own place."""
@@ -107,6 +108,32 @@ def keep_in_float(
         nodes[name] = replace(node, kind="island")
 
 
+def keep_misplaced_in_float(
+    nodes: dict[str, Node],
+    groups: dict[str, OperatorGroup],
+    exported: Mapping[str, fx.Node],
+) -> None:
+    """Make, in place, islands of what has no integer form only because of where it is.
+
+    Args:
+        nodes: By name, in execution order.
+        groups: Of lookups and islands, by name.
+        exported: What each node was captured from.
+    """
+    while found := {
+        name: reason
+        for name, reason in misplaced(fuse_clips(list(nodes.values()))).items()
+        if name in exported
+    }:
+        name, reason = next(iter(found.items()))  # of others, that may have been the cause
+        groups[name] = OperatorGroup(
+            nodes=[exported[name]],
+            inputs=list(nodes[name].inputs),
+            reason=f"{reason}: {where(exported[name])}",
+        )
+        nodes[name] = replace(nodes[name], kind="island", window=None, padding=None, clip=None)
+
+
 def end_outputs(nodes: dict[str, Node], outputs: Iterable[GraphOutput]) -> tuple[GraphOutput, ...]:
     """End every output in float32, in place.
 
@@ -179,7 +206,7 @@ def _join_sources(
     """Join an island or lookup with those that it alone reads; return whether there were any."""
     readers = readers_of(nodes.values())
     group, kind, joined = OperatorGroup(), nodes[name].kind, False
-    for source in nodes[name].inputs:
+    for source in dict.fromkeys(nodes[name].inputs):
         alone = source in groups and len(readers[source]) == 1 and source not in outputs
         if alone and "island" in (kind, nodes[source].kind):
             kind, joined = "island", True

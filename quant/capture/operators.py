@@ -208,6 +208,12 @@ def _pad_zeros(builder: GraphBuilder, node: fx.Node) -> None:
     builder.add_node(node, "pad", [node.args[0]], padding=padding)
 
 
+def _cast(builder: GraphBuilder, node: fx.Node) -> None:
+    if node.meta["val"].dtype != node.args[0].meta["val"].dtype:  # type: ignore[union-attr]
+        raise CaptureError(f"a cast to another type: {where(node)}")
+    builder.pass_through(node)
+
+
 def _window(node: fx.Node) -> Window:
     row = node.meta["val"].ndim == 3
     pair = _row if row else _pair
@@ -287,4 +293,9 @@ _HANDLERS: dict[Any, Callable[[GraphBuilder, fx.Node], None]] = {
     _aten.contiguous.default: GraphBuilder.pass_through,
     _aten.clone.default: GraphBuilder.pass_through,
     _aten.alias.default: GraphBuilder.pass_through,
+    _aten.detach.default: GraphBuilder.pass_through,
+    _aten.to.dtype: _cast,
+    _aten.to.dtype_layout: _cast,
+    _aten.to.device: _cast,
+    _aten._to_copy.default: _cast,
 }

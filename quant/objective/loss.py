@@ -114,13 +114,13 @@ def squared_errors(outputs: Outputs, targets: torch.Tensor) -> torch.Tensor:
         ObjectiveError: targets are of another shape, or no floats.
     """
     found = like_labels("mse", outputs, targets)
-    return (found - targets).square().flatten(1).mean(1)
+    return (found - targets).square().reshape(len(targets), -1).mean(1)
 
 
 def _binary_cross_entropies(outputs: Outputs, targets: torch.Tensor) -> torch.Tensor:
     found = like_labels("the loss bce", outputs, targets)
     losses = functional.binary_cross_entropy_with_logits(found, targets, reduction="none")
-    return losses.flatten(1).mean(1)
+    return losses.reshape(len(targets), -1).mean(1)
 
 
 def cross_entropy(ignored: int) -> Loss:

@@ -50,10 +50,10 @@ def _mean_overlap(sums: torch.Tensor) -> torch.Tensor:
 
 def _label_counts(outputs: Outputs, targets: torch.Tensor) -> torch.Tensor:
     """Return each image's right positives, and half its found and true ones, `[N, 2]`."""
-    found = like_labels("the metric f1", outputs, targets) > 0
-    true = targets > 0.5
-    right = (found & true).flatten(1).sum(1)
-    either = (found.flatten(1).sum(1) + true.flatten(1).sum(1)) / 2
+    found = (like_labels("the metric f1", outputs, targets) > 0).reshape(len(targets), -1)
+    true = (targets > 0.5).reshape(len(targets), -1)
+    right = (found & true).sum(1)
+    either = (found.sum(1) + true.sum(1)) / 2
     return torch.stack([right.double(), either.double()], 1)
 
 

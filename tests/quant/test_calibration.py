@@ -7,7 +7,7 @@ from torch import nn
 from quant.allocation import Allocation
 from quant.calibration import sample_windows
 from quant.convert import convert
-from quant.errors import AllocationError, CaptureError
+from quant.errors import AllocationError
 from quant.network import QuantizedNetwork, prepare
 from quant.quantizer import STALE_AFTER_STEPS, ActivationQuantizer, WeightQuantizer, keep_positive
 from quant.retraining.finetune_config import FinetuneConfig
@@ -89,6 +89,18 @@ def test_a_dead_channel_still_converts_with_its_bias() -> None:
     assert layer.epilogue.bias[2] * unit.item() == pytest.approx(0.7, rel=1e-3)
 
 
+def test_a_layer_of_zeros_still_converts_with_its_bias() -> None:
+    first = biased(0.7)
+    with torch.no_grad():
+        first.weight.zero_()
+    network = calibrated(small_network(first))
+    for bits in (2, 8):
+        network.set_allocation(uniform(network, bits))
+        layer = convert(network).layer_ops()[0]
+        unit = network.tensor(network.graph.input).step(8) * network.layer("0").quantizer.step(bits)
+        assert layer.epilogue.bias * unit.detach().numpy() == pytest.approx(0.7, rel=1e-3)
+
+
 def test_a_tensor_that_was_always_zero_still_converts() -> None:
     network = calibrated(small_network(biased(-1e3)))
     network.set_allocation(uniform(network, 4))
@@ -160,6 +172,6 @@ class PooledInput(nn.Module):
         return torch.relu(x)
 
 
-def test_an_input_read_wide_through_a_pool_is_refused() -> None:
-    with pytest.raises(CaptureError, match="reads the network's input"):
-        prepare(PooledInput(), images(1))
+def test_an_input_read_wide_through_a_pool_is_pooled_in_float() -> None:
+    network = prepare(PooledInput(), images(1))
+    assert [island.operators for island in network.graph.islands] == [("max_pool2d",)]

@@ -80,6 +80,42 @@ def test_writing_into_a_part_of_a_tensor_is_taken() -> None:
         torch.testing.assert_close(prepare(module, images)(images), module(images))
 
 
+class _Leaves(SpecialNet):
+    """Keeps what it computed, as users do to look at it."""
+
+    seen: Any = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = {"features": [self.stem(x)]}
+        return super().forward(x)
+
+
+def test_a_network_that_keeps_what_it_computed_is_taken() -> None:
+    module, images = _Leaves(nn.ReLU()).eval(), random_images(4, IMAGE)
+    expected = module(images)  # with gradients: what is kept is no leaf
+    torch.testing.assert_close(prepare(module, images)(images), expected)
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_autocast_hides_no_layer(enabled: bool) -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = _apply(torch.relu)
+
+        def forward(self, *images: torch.Tensor) -> torch.Tensor:
+            with torch.autocast("cpu", torch.bfloat16, enabled):
+                made: torch.Tensor = self.inner(images[0])
+            return made.float()
+
+    module, images = Mixed().eval(), random_images(4, IMAGE)
+    network = prepare(module, images)
+    assert [layer.name for layer in network.layers] == ["inner.stem", "inner.classifier"]
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), module.inner(images))
+    assert torch.autocast("cpu").__enter__.__name__ == "__enter__"
+
+
 def _early(x: torch.Tensor) -> torch.Tensor:
     return x if x.max() > 1 else x * 2
 
@@ -97,6 +133,10 @@ REFUSED: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
     "noise": (lambda x: x + torch.randn_like(x), "randn_like draws random numbers"),
     "item": (lambda x: x / x[0, 0, 0, 0].item(), "item.default makes a number"),
     "mean over the batch": (lambda x: x - x.mean(0, keepdim=True), "mean mixes them"),
+    "tokens": (
+        lambda x: functional.embedding(x[:, 0, 0].long() % 4, torch.ones(4, 8)).mT[..., None],
+        "numbers that an embedding looks up",
+    ),
     "size of the batch": (lambda x: x / x.size(0), "div mixes them"),
     "statistics of the batch": (
         lambda x: functional.batch_norm(x, None, None, training=True),

@@ -1,6 +1,7 @@
 """Inputs and labels as arrays, whatever the user's function returns them as."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,14 +37,18 @@ def read_arrays(given: Any, where: str) -> tuple[Array, Array]:
     if isinstance(given, tuple | list) and len(given) == 2:
         inputs, labels = (_array(value, where) for value in given)
     elif isinstance(given, DataLoader):
-        batches = [[_array(value, where) for value in _pair(batch, where)] for batch in given]
+        batches = [
+            [_array(value, where) for value in _pair(batch, where)]
+            for batch in _examples(given, "batch", where)
+        ]
         inputs, labels = (
             _joined(np.concatenate, part, where) for part in zip(*batches, strict=True)
         )
     elif hasattr(given, "__getitem__") and hasattr(given, "__len__") and len(given):
         if isinstance(given, Mapping | str | bytes | np.ndarray | torch.Tensor):
             raise DataError(f"{where}: expected (inputs, labels), found {_kind(given)}", RETURNS)
-        examples = [_pair(given[index], where) for index in range(len(given))]
+        numbered = (given[index] for index in range(len(given)))
+        examples = [_pair(example, where) for example in _examples(numbered, "example", where)]
         inputs, labels = (_array(list(part), where) for part in zip(*examples, strict=True))
     else:
         raise DataError(f"{where}: expected (inputs, labels), found {_kind(given)}", RETURNS)
@@ -84,6 +89,28 @@ def as_inputs(inputs: Array, where: str) -> tuple[torch.Tensor, float]:
     return torch.from_numpy(np.ascontiguousarray(inputs, np.float32) / np.float32(scale)), scale
 
 
+def _examples(given: Iterable[Any], called: str, where: str) -> Iterator[Any]:
+    """Yield what the user's data set makes, one after the other.
+
+    Raises:
+        DataError: it raises, for example because a file is missing.
+    """
+    made = iter(given)
+    for number in itertools.count():
+        try:
+            example = next(made)
+        except StopIteration:
+            return
+        except Exception as error:  # a user's data set may fail in any way
+            reason = next(iter(str(error).strip().splitlines()), "")
+            raise DataError(
+                f"{where}: {called} {number} raised {type(error).__name__}"
+                f"{': ' if reason else ''}{reason}",
+                RETURNS,
+            ) from error
+        yield example
+
+
 def _pair(example: Any, where: str) -> Sequence[Any]:
     if not isinstance(example, tuple | list) or len(example) != 2:
         raise DataError(
@@ -95,8 +122,8 @@ def _pair(example: Any, where: str) -> Sequence[Any]:
 def _array(value: Any, where: str) -> Array:
     """Return a value as an array in this machine's byte order."""
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+        value = value.detach().to_dense() if value.layout != torch.strided else value
+        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy(force=True)
     elif isinstance(value, list | tuple) and value and not np.isscalar(value[0]):
         value = _joined(np.stack, [_array(one, where) for one in value], where)
     elif not isinstance(value, np.ndarray | list | tuple | Image.Image | int | float | str) and (
@@ -104,9 +131,16 @@ def _array(value: Any, where: str) -> Array:
     ):
         raise DataError(f"{where}: expected arrays or tensors, found {_kind(value)}", RETURNS)
     array = np.asarray(value)
+    if array.dtype.kind == "O" and array.size:
+        array = np.array(array.tolist()) if _are_alike(array.ravel()) else array
     if array.dtype.kind == "O":
         raise DataError(f"{where}: expected numbers, found objects of Python", RETURNS)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _are_alike(objects: Array) -> bool:
+    """Whether Python's objects, as pandas keeps them, are all strings or all numbers."""
+    return any(all(isinstance(one, kind) for one in objects) for kind in (str, int | float))
 
 
 def _joined(join: Any, parts: Iterable[Array], where: str) -> Array:

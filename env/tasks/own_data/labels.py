@@ -88,10 +88,14 @@ def _flat(labels: Array, where: str) -> Array:
         labels = labels.reshape(len(labels))
     if labels.ndim == 2 and labels.dtype.kind in "biuf" and _is_one_hot(labels):
         labels = labels.argmax(1)
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "replace")
     if labels.ndim != 1:
+        hint = FLOATS_HINT if labels.dtype.kind == "f" else ""
+        if labels.dtype.kind in "biuf" and ((labels == 0) | (labels == 1)).all():
+            hint = "for several labels of an input choose --task.metric f1"
         raise DataError(
-            f"{where}: expected one label for each input, found {list(labels.shape)}",
-            FLOATS_HINT if labels.dtype.kind == "f" else "",
+            f"{where}: expected one label for each input, found {list(labels.shape)}", hint
         )
     if labels.dtype.kind == "b":
         return labels.astype(np.int64)
@@ -103,7 +107,7 @@ def _flat(labels: Array, where: str) -> Array:
                 FLOATS_HINT,
             )
         return labels.astype(np.int64)
-    if labels.dtype.kind not in "iuUS":
+    if labels.dtype.kind not in "iuU":
         raise DataError(f"{where}: expected class numbers as labels, found {labels.dtype}")
     return labels
 

@@ -1,6 +1,7 @@
 """Reading a file of weights without running anything in it; what is none is one sentence."""
 
 import pickle
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -47,7 +48,8 @@ def read_document(file: Path) -> Any:
         if head[8:9] == b"{" and int.from_bytes(head[:8], "little") > 1:
             return load_file(file)
         unknown = get_unsafe_globals_in_checkpoint(file) if head.startswith(b"PK") else []
-        with safe_globals([(_stand_in(name), name) for name in unknown]):
+        with warnings.catch_warnings(), safe_globals([(_stand_in(n), n) for n in unknown]):
+            warnings.simplefilter("ignore")  # torch's, of how files of before were written
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         # torch advises here to run what is in the file: nobody should.
@@ -100,6 +102,8 @@ def _check_archive(file: Path) -> None:
         raise DataError(
             f"{file} is damaged: its end is missing", "copy or download it again"
         ) from None
+    if not any(name.endswith(".pkl") for name in inside) and "archive_format" not in inside:
+        raise DataError(f"{file} is an archive of other files, not of torch.save", _WANTED)
     if "constants.pkl" in inside or any(name.startswith("code/") for name in inside):
         raise DataError(
             f"{file} is a TorchScript program, not a state dict",

@@ -99,10 +99,29 @@ def _embedding(node: Any, importer: Any) -> Any:
     return importer.block_builder.emit(relax.op.take(table, index, 0, mode="clip"))
 
 
+def _grid_sample(node: Any, importer: Any) -> Any:
+    """Sample as PyTorch does, whose grids have the two coordinates last: TVM's have them first."""
+    x, grid, method, padding, corners = node.args
+    first = importer.block_builder.emit(relax.op.permute_dims(importer.env[grid], [0, 3, 1, 2]))
+    sampled = relax.op.image.grid_sample(
+        importer.env[x],
+        first,
+        method=_METHODS[method],
+        layout="NCHW",
+        padding_mode=_PADDINGS[padding],
+        align_corners=bool(corners),
+    )
+    return importer.block_builder.emit(sampled)
+
+
+_METHODS = ("bilinear", "nearest", "bicubic")
+_PADDINGS = ("zeros", "border", "reflection")
+"""By PyTorch's numbers."""
 _OURS: dict[str, Callable[[Any, Any], Any]] = {
     "amax.default": _reduce(relax.op.max),
     "amin.default": _reduce(relax.op.min),
     "embedding.default": _embedding,
+    "grid_sampler_2d.default": _grid_sample,
     "index_select.default": _index_select,
 }
 """Operators that TVM's importer lacks or takes with a warning."""

@@ -73,6 +73,13 @@ def frozen(*, whole: bool) -> nn.Module:
     return module
 
 
+def shared() -> nn.Module:
+    parts = list(base())
+    second = nn.Conv2d(4, 4, 3, padding=1)
+    second.weight = parts[3].weight  # type: ignore[assignment]
+    return nn.Sequential(*parts[:4], second, *parts[4:])
+
+
 def hooked() -> nn.Module:
     module = base()
     module[3].register_forward_hook(lambda part, given, made: made * 2)
@@ -121,6 +128,7 @@ TAKEN: dict[str, Callable[[], nn.Module]] = {
     ),
     "a part lazy": with_part(lambda part: nn.LazyConv2d(4, 3, padding=1)),
     "in training mode": lambda: base().train(),
+    "weights that two layers share": shared,
 }
 
 
@@ -147,6 +155,17 @@ def test_networks_as_they_are_given_compute_what_they_did(
     assert not any("_orig" in name or "module." in name for name in made.state_dict())
     captured = prepare(made, IMAGES[:1])
     torch.testing.assert_close(captured.float_outputs(IMAGES), made(IMAGES), rtol=1e-4, atol=1e-4)
+
+
+def test_what_two_layers_share_they_share_in_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    module = float_module(task_of(monkeypatch, shared, epochs=1), 0)
+    again = float_module(task_of(monkeypatch, shared, epochs=1), 0)
+    assert isinstance(module, nn.Sequential)
+    assert module[3].weight is module[4].weight
+    assert torch.equal(module(IMAGES), again(IMAGES)), "kept as it was trained"
 
 
 def test_what_shapes_the_weights_does_so_in_training(
@@ -215,7 +234,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: nn.Conv2d(5, 3, 1),
         r"cannot take inputs \[N, 3, 8, 8\]: .*channels",
     ),
-    "two inputs": (lambda: nn.Bilinear(3, 3, 3), r"cannot take inputs .*input2"),
+    "two inputs": (lambda: nn.Bilinear(3, 3, 3), r"one input, found Bilinear.forward\(input1, in"),
+    "tokens": (
+        lambda: nn.Sequential(nn.Flatten(), nn.Embedding(9, 3)),
+        "indices.*look tokens up beforehand",
+    ),
     "maps": (lambda: nn.Conv2d(3, 3, 1), r"return \[N, classes\] .* found \[N, 3, 8, 8\]"),
     "maps before the logits": (
         lambda: EndingNet(lambda n, x: (n.last(n.features(x)), n.logits(x))),
@@ -245,6 +268,10 @@ def test_a_frozen_network_is_not_trained(monkeypatch: pytest.MonkeyPatch, tmp_pa
     with pytest.raises(TaskError, match="every parameter of my_given:model frozen") as raised:
         float_module(task, 0)
     assert "--task.epochs 0" in raised.value.hint
+    task = task_of(monkeypatch, lambda: nn.Sequential(nn.AvgPool2d(8), nn.Flatten()), epochs=1)
+    with pytest.raises(TaskError, match="my_given:model without parameters") as raised:
+        float_module(task, 0)
+    assert "ModuleList" in raised.value.hint
 
 
 def test_a_network_is_captured_before_it_is_trained(
@@ -258,6 +285,11 @@ def test_a_network_is_captured_before_it_is_trained(
         float_module(task, 0, progress=lambda done, _: steps.append(done))
     assert not steps
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_network_in_place_of_its_function_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TaskError, match="a function that returns a network, found a network"):
+        task_of(monkeypatch, base())
 
 
 def test_another_task_takes_no_network_of_other_images(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,17 @@ from torch import nn
 def model():
     return nn.Sequential(nn.Flatten(), nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 3))
 
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(12, 3)
+
+    def forward(self, x):
+        return self.layer(x) * 2
+
+def blocks():
+    return nn.Sequential(nn.Flatten(), Block())
+
 def narrow():
     return nn.Sequential(nn.Linear(2, 3))
 
@@ -103,6 +114,13 @@ def test_a_changed_network_or_changed_data_is_trained_again(module: Path) -> Non
     sys.modules.pop("my_own_task")
     module.write_text(CODE.replace("default_rng(0)", "default_rng(1)"))
     assert len({before, other, checkpoint_path(own(), 0)}) == 3
+
+
+def test_a_changed_part_of_a_network_is_trained_again(module: Path) -> None:
+    before = checkpoint_path(own("my_own_task:blocks"), 0)
+    sys.modules.pop("my_own_task")
+    module.write_text(CODE.replace("self.layer(x) * 2", "self.layer(x) * 3"))
+    assert checkpoint_path(own("my_own_task:blocks"), 0) != before
 
 
 @pytest.mark.parametrize(

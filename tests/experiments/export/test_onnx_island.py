@@ -45,6 +45,40 @@ class Calls(nn.Module):
         return x
 
 
+class States(nn.Module):
+    """The mean of what a recurrent network makes of tokens, and its last state."""
+
+    def __init__(self, network: nn.RNNBase) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return vectors for tokens."""
+        made, state = self.network(x)
+        hidden: torch.Tensor = state[0] if isinstance(state, tuple) else state
+        return torch.cat((made.mean(1), hidden[-1]), 1)
+
+
+def tokens(x: torch.Tensor) -> torch.Tensor:
+    return x.flatten(2).transpose(1, 2)
+
+
+def steps(x: torch.Tensor) -> torch.Tensor:
+    return tokens(x)[:, :5]
+
+
+def heads(x: torch.Tensor) -> torch.Tensor:
+    """Attend as timm's networks do, behind a learned token, to what came before."""
+    n, t, c = x.shape
+    x = torch.cat((torch.ones(1, 1, c).expand(n, -1, -1), x), 1)
+    parts = torch.cat((x, x, x), 2).reshape(n, t + 1, 3, 2, c // 2).permute(2, 0, 3, 1, 4)
+    q, k, v = parts.unbind(0)
+    seen = torch.linspace(-1, 0, t + 1).expand(t + 1, t + 1)
+    made = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+    made = made + functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=0.3)
+    return made.transpose(1, 2).reshape(n, t + 1, c)[:, -1]
+
+
 def add_without_products(builder: GraphBuilder, node: fx.Node) -> None:
     if node.target is torch.ops.aten.mul.Tensor:
         raise CaptureError("the test keeps it in float")
@@ -131,6 +165,15 @@ FUNCTIONS: dict[str, tuple[Function, ...]] = {
         nn.Linear(8, 5),
         lambda x: x.permute(0, 2, 1).reshape(x.shape[0], 5, 6, 9),
     ),
+    "heads": (tokens, heads),
+    "transformer": (
+        tokens,
+        nn.TransformerEncoderLayer(8, 2, 12, 0.1, batch_first=True),
+        lambda x: x[:, 0],
+    ),
+    "gru": (steps, States(nn.GRU(8, 5, 2, batch_first=True, bidirectional=True))),
+    "lstm": (steps, States(nn.LSTM(8, 5, 2, batch_first=True, bidirectional=True))),
+    "rnn": (steps, States(nn.RNN(8, 5, batch_first=True, bias=False, nonlinearity="relu"))),
     "vector": (torch.tanh, lambda x: x.mean((2, 3)), nn.Softmax(1)),
     "uneven pooling": (nn.AdaptiveAvgPool2d((4, 5)), torch.tanh),
     "pooling": (
@@ -154,7 +197,10 @@ FUNCTIONS: dict[str, tuple[Function, ...]] = {
 }
 
 
-QUICK = ("sigmoids", "units", "transposed", "norms", "parts", "attention", "pooling", "padding")
+QUICK = (
+    *("sigmoids", "units", "transposed", "norms", "parts", "attention", "pooling", "padding"),
+    *("heads", "transformer", "gru", "lstm", "rnn"),
+)
 """Run every time; each takes a third of a second."""
 
 

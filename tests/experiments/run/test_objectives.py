@@ -2,24 +2,15 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from experiments import evaluate as evaluate_module
 from experiments import run as run_module
-from experiments.export import command as export_module
 from experiments.record.curves import read_curves
-from experiments.record.run_folder import open_run
-from experiments.stages.network_setup import set_up_network
-from experiments.stages.retraining import retrain
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
-from experiments.terminal.progress import LiveProgress
-from quant.allocation import Allocation
-from quant.torch_integer import integer_logits
+from tests.experiments.export.all_the_way import goes_all_the_way
 from tests.experiments.run import own_objectives
 
 OWN = own_objectives.__name__
@@ -84,26 +75,16 @@ def test_every_table_and_the_page_speak_of_the_metric(
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("task", [AUTOENCODER, SEGMENTATION])
 def test_a_bundle_gives_maps_equal_to_the_bit(tmp_path: Path, task: list[str]) -> None:
-    runs, bundle = tmp_path / "runs", tmp_path / "bundle"
+    runs = tmp_path / "runs"
     budget = ["--budget.latency-ratio", "1.5"]
     assert run_module.main([*SHORT, *LOCAL, *task, *budget, "--output", str(runs)]) == DONE
     evaluations = (runs / "latest" / "evaluations.jsonl").read_text().splitlines()
     assert not any(json.loads(line)["error"] for line in evaluations)
-    assert export_module.main([str(runs / "latest"), "--output", str(bundle), "--quiet"]) == DONE
-    folder, config = open_run(runs / "latest", finished=True)
-    setup = set_up_network(config, LiveProgress(quiet=True))
-    best = Allocation.from_dict(folder.read_json("best_allocation.json"))
-    images = setup.task.test.images[:5]
-    np.save(tmp_path / "x.npy", images.numpy())
-    command = [sys.executable, "run.py", str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=bundle, check=True)
-    found = np.load(tmp_path / "y.npy")
-    expected = integer_logits(retrain(setup, best)[0], images)
-    np.testing.assert_array_equal(found, expected.numpy())
-    assert found.ndim == 4
-    assert str(found.shape) in done.stdout.splitlines()[0]
+    setup, printed = goes_all_the_way(runs / "latest", tmp_path)
+    height, width = setup.task.test.labels.shape[-2:]
+    assert f", {height}, {width}) from " in printed.splitlines()[0]
     name = setup.task.objective.metric.name
-    assert f"- test {name} " in (bundle / "README.md").read_text()
+    assert f"- test {name} " in (tmp_path / "bundle" / "README.md").read_text()
 
 
 def test_what_does_not_fit_is_told_before_anything_is_trained(

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
 
 from hardware.errors import BuildError
 from hardware.graph.agreement import describe_program_difference, fixed_input
@@ -18,9 +20,12 @@ from hardware.kernels.planning.islands import with_islands
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
+from quant.allocation import Allocation
+from quant.convert import convert
 from quant.deploy_graph import DeployOp, Dequantize, FloatCall, QuantizeInput, RunIsland
 from quant.integer import run_graph
-from quant.testing import random_images
+from quant.testing import prepare_calibrated, random_images
+from quant.torch_integer import integer_outputs
 from tests.hardware.island_graphs import converted
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
@@ -95,6 +100,35 @@ def test_what_tvm_cannot_import_is_the_candidates_failure(config: TargetConfig) 
     ops = [replace(op, module=Odd()) if isinstance(op, RunIsland) else op for op in graph.ops]
     with pytest.raises(BuildError, match="cannot compile the float island conv_transpose2d"):
         Workbench(config, 1).build(replace(graph, ops=tuple(ops)))
+
+
+def test_samples_of_a_grid_are_pytorchs(config: TargetConfig) -> None:
+    grid = torch.rand(1, 6, 7, 2, generator=torch.Generator().manual_seed(0)) * 3 - 1.5
+
+    class Sampled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x, places = self.layer(x), grid.expand(x.shape[0], -1, -1, -1)
+            samples = [
+                functional.grid_sample(x, places, mode, padding, align_corners=corners)
+                for mode, padding, corners in (
+                    ("bilinear", "zeros", False),
+                    ("bilinear", "border", True),
+                    ("nearest", "reflection", False),
+                )
+            ]
+            return torch.cat(samples, 1)
+
+    images = random_images(16, (3, 8, 8))
+    network = prepare_calibrated(Sampled().eval(), images)
+    network.set_allocation(Allocation.uniform(network.layers, 8))
+    graph = convert(network)
+    found = Workbench(config, 1).run(graph, images[:2].numpy())
+    (expected,) = integer_outputs(graph, images[:2])
+    np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-5)
 
 
 def test_islands_are_timed_inside_the_program(config: TargetConfig) -> None:

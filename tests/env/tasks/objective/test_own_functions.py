@@ -34,6 +34,9 @@ def several():
 def network():
     return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
 
+def flat():
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))
+
 def convolution():
     return nn.Conv2d(1, 3, 3, padding=1)
 
@@ -47,6 +50,9 @@ def regression():
 
 def single():
     return _data(lambda x: x[:, 0].astype("float64"))
+
+def labels_of_one():
+    return _data(lambda x: (x.sum(1) > 0).astype("int64"))
 
 def labels():
     return _data(lambda x: (x[:, :2] > 0).astype("int64"))
@@ -158,6 +164,8 @@ def task_of(
         ("close", "l1", "network", "regression"),
         ("correlation", "l1_of_each", "network", "regression"),
         ("first_error", "tuple_loss", "several", "regression"),
+        ("mse", "", "flat", "single"),
+        ("f1", "", "flat", "labels_of_one"),
     ],
 )
 def test_networks_are_trained_by_the_loss_and_scored_by_the_metric(

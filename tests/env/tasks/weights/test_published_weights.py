@@ -281,7 +281,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a pipe": (os.mkfifo, "it is no regular file"),
     "a folder": (Path.mkdir, "it is a folder"),
     "nowhere": (lambda file: None, "no such file"),
-    "numpy": (lambda file: np.savez(file.open("wb"), a=np.ones(3)), "is damaged, or"),
+    "numpy": (lambda file: np.savez(file.open("wb"), a=np.ones(3)), "an archive of other files"),
     "a plain pickle": (lambda file: file.write_bytes(pickle.dumps(Net())), "is damaged, or holds"),
     "half a file": (halved, "is damaged: its end is missing"),
     "a damaged safetensors": (cut_safetensors, "is damaged, or no file of safetensors"),
