@@ -24,7 +24,7 @@ from quant.deploy_graph import RunIsland
 from tests.experiments.export.test_export import FLAGS
 
 RULES = ["conv1.0=8/8", "conv2.0=float/8", "conv3.0+conv4.0=4,8/4,8 tied", "fc=float"]
-# A convolution in float takes many times as long as the whole network at 8 bits.
+# A convolution in float takes several times as long as the whole network at 8 bits.
 BUDGET = ["--budget.latency-ratio", "1000", "--env.layers"]
 
 
