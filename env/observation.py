@@ -196,7 +196,7 @@ class Observer:
             float32 `[len(names)]`. After the last decision the last decision's facts stay.
         """
         step = min(len(bits), len(self._decisions) - 1)
-        last = [width / MAX_BITS for width in reversed(bits[-LAST_DECISIONS:])]
+        last = [_share_of_8(width) for width in reversed(bits[-LAST_DECISIONS:])]
         last += [0.0] * (LAST_DECISIONS - len(last))
         progress = len(bits) / len(self._decisions)
         angles = [math.pi * progress * 2**period for period in range(_POSITION_PERIODS)]
@@ -215,11 +215,19 @@ class Observer:
 
     def _means(self, bits: Sequence[int]) -> list[float]:
         """Return the mean weight bits and activation bits decided so far, over 8; 0 for none."""
-        chosen: dict[str, list[int]] = {"weight": [], "activation": []}
+        chosen: dict[str, list[float]] = {"weight": [], "activation": []}
         for decision, width in zip(self._decisions, bits, strict=False):
             for part in decision.parts:
-                chosen[part.kind].append(width)
-        return [sum(found) / len(found) / MAX_BITS if found else 0.0 for found in chosen.values()]
+                chosen[part.kind].append(_share_of_8(width))
+        return [sum(found) / len(found) if found else 0.0 for found in chosen.values()]
+
+
+def _share_of_8(width: int) -> float:
+    """Return a width as a share of 8 bits, of which float has 1.
+
+    As 32 bits it would drown the other layers in every mean; what it costs is in what is left.
+    """
+    return min(width, MAX_BITS) / MAX_BITS
 
 
 def _least(

@@ -84,8 +84,16 @@ class Allocation:
         """Return the number of layers."""
         return len(self.items)
 
+    @property
+    def in_float(self) -> tuple[str, ...]:
+        """The layers that are left in float."""
+        return tuple(name for name, bits in self.items if bits.weight_bits == FLOAT_BITS)
+
     def mean_bits(self) -> tuple[float, float]:
-        """Return the unweighted mean of weight bits and of activation bits over layers."""
+        """Return the unweighted mean of weight bits and of activation bits over layers.
+
+        The weights of a layer in float count as the 32 bits that they take.
+        """
         count = max(1, len(self.items))
         return (
             sum(bits.weight_bits for _, bits in self.items) / count,

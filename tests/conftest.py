@@ -1,5 +1,7 @@
 """Fixtures for every folder: handwritten digits and a small network trained on them."""
 
+import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -19,6 +21,17 @@ class Digits:
     train_labels: torch.Tensor
     test_images: torch.Tensor
     test_labels: torch.Tensor
+
+
+@pytest.fixture
+def heeds_interrupts() -> Iterator[None]:
+    """SIGINT interrupts this process and its children, also in a background job of a shell.
+
+    A shell starts such a job with SIGINT ignored, and what it starts inherits that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

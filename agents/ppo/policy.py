@@ -1,8 +1,10 @@
 """The PPO model: how it is made, trained for a number of episodes, and asked for its choice."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
+import numpy as np
 from sb3_contrib import MaskablePPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
@@ -102,20 +104,45 @@ def episodes_trained(model: Any) -> int:
     return int(model.num_timesteps) // steps
 
 
-def policy_choice(model: Any, env: BitAllocationEnv, *, deterministic: bool = True) -> Allocation:
-    """Return the allocation that the policy ends in, without evaluating it.
+def policy_choice(model: Any, env: BitAllocationEnv) -> Allocation:
+    """Return the allocation of the policy's most probable actions, without evaluating it.
 
     Args:
         model: The trained model.
-        env: An environment of the same problem; it is reset and left at its last step.
-        deterministic: Take the most probable action at every step, or sample from the policy.
+        env: An environment of the same problem; it is reset.
     """
-    observation, _ = env.reset()
-    bits: list[int] = []
-    while True:
-        masks = env.action_masks()
-        action, _ = model.predict(observation, action_masks=masks, deterministic=deterministic)
-        bits.append(env.space.widths[int(action)])
-        if len(bits) == len(env.decisions):
-            return env.space.allocation(bits)
-        observation, *_ = env.step(action)
+    return _play(model, env, 1, deterministic=True)[0]
+
+
+def policy_samples(model: Any, env: BitAllocationEnv, count: int) -> list[Allocation]:
+    """Return allocations that the policy draws, without evaluating them.
+
+    Args:
+        model: The trained model.
+        env: An environment of the same problem; it is reset.
+        count: How many; some may be equal.
+    """
+    return _play(model, env, count, deterministic=False)
+
+
+def _play(
+    model: Any, env: BitAllocationEnv, count: int, *, deterministic: bool
+) -> list[Allocation]:
+    """Play episodes side by side, so that the policy is asked once for a step of all of them."""
+    env.reset()  # once: with new scales or a new budget it prepares the masks anew
+    episodes = [copy(env) for _ in range(count)]  # share everything that no episode changes
+    observations = [episode.reset()[0] for episode in episodes]
+    bits: list[list[int]] = [[] for _ in episodes]
+    for step in range(len(env.decisions)):
+        actions, _ = model.predict(
+            np.stack(observations),
+            action_masks=np.stack([episode.action_masks() for episode in episodes]),
+            deterministic=deterministic,
+        )
+        for decided, action in zip(bits, actions, strict=True):
+            decided.append(env.space.widths[int(action)])
+        if step + 1 < len(env.decisions):  # the last step would evaluate
+            observations = [
+                episode.step(action)[0] for episode, action in zip(episodes, actions, strict=True)
+            ]
+    return [env.space.allocation(decided) for decided in bits]

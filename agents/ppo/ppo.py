@@ -8,7 +8,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.ppo.config import PPOConfig
-from agents.ppo.policy import episodes_trained, make_model, policy_choice, train
+from agents.ppo.policy import episodes_trained, make_model, policy_choice, policy_samples, train
 from agents.ppo.policy_file import PolicyFile, SavePolicy
 from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.training.episode_log import EpisodeLog
@@ -115,7 +115,7 @@ def _evaluate_final(
     env.evaluator = practice
     env.correct(practice.scales)
     choice = policy_choice(model, env)
-    samples = [policy_choice(model, env, deterministic=False) for _ in range(_FINAL_SAMPLES)]
+    samples = policy_samples(model, env, _FINAL_SAMPLES)
     seen = problem.seen()
     candidates = [a for a in dict.fromkeys([choice, *samples, *practised]) if a not in seen]
     if choice in candidates and evaluator.remaining > 0:

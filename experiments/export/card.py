@@ -60,7 +60,7 @@ def model_card(facts: CardFacts) -> str:
     weight_bits, activation_bits = facts.allocation.mean_bits()
     parts = [
         f"# {bundle['network']} for {bundle['task']}, {weight_bits:.1f} / {activation_bits:.1f} "
-        "bits\n",
+        f"bits{' (float counts as 32)' if facts.allocation.in_float else ''}\n",
         "A network with integer weights and activations whose bit-widths were searched layer by "
         f"layer with BitAlloc, compiled for {bundle['machine']} (`{bundle['cpu']}`).\n",
         "## Run it\n",

@@ -39,7 +39,7 @@ _METRICS = {
     "chosen/energy_mj": "energy of the chosen (mJ)",
     "chosen/energy_modelled_mj": "energy of the chosen, modelled (mJ)",
     "chosen/model_bytes": "bytes of the chosen",
-    "chosen/mean_weight_bits": "mean weight bits of the chosen",
+    "chosen/mean_weight_bits": "mean weight bits of the chosen (float: 32)",
     "chosen/mean_activation_bits": "mean activation bits of the chosen",
 }
 """Tags that no other writer of a run has, as is the score's: the figures of the final table, timed

@@ -17,7 +17,7 @@ from experiments.charts.svg import chart_svg
 from experiments.record.run_record import RunRecord
 from hardware.energy.energy import MODELLED, NO_METER
 from hardware.layers.table import PairTable
-from quant.layers import width_name
+from quant.layers import FLOAT_BITS, width_name
 from quant.objective.metric import ACCURACY
 
 _SHOWN_LAYERS = 9
@@ -37,9 +37,11 @@ def render(records: Sequence[RunRecord]) -> str:
     pages.filters |= {"digits": _digits, "plain": _plain, "without": _without, "width": width_name}
     pages.globals |= {
         "BEST_ROW": BEST_ROW,
+        "FLOAT_BITS": FLOAT_BITS,
         "MODELLED": MODELLED,
         "NO_METER": NO_METER,
         "SHOWN_LAYERS": _SHOWN_LAYERS,
+        "any_in_float": lambda evaluations: any(e.allocation.in_float for e in evaluations),
         "beside": _beside,
         "legend_keys": _legend_keys,
         "median": statistics.median,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.plugins.scalar import metadata
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from experiments.charts.chart import Chart
@@ -17,6 +18,8 @@ from experiments.charts.draw import draw_chart, png_bytes
 from hardware.closing import Closing
 
 _SUFFIX = ".bitalloc"
+_MEAN = "mean_weight_bits"
+_MEAN_IS = "Mean over the layers; the weights of one in float count as 32 bits."
 
 
 class EventLog(Closing):
@@ -37,7 +40,11 @@ class EventLog(Closing):
     def scalars(self, values: Mapping[str, float | None], step: int) -> None:
         """Write one point for each tag; a value that is None or not finite is left out."""
         kept = [
-            Summary.Value(tag=tag, simple_value=float(value))
+            Summary.Value(
+                tag=tag,
+                simple_value=float(value),
+                metadata=_metadata(tag),
+            )
             for tag, value in values.items()
             if value is not None and np.isfinite(value)
         ]
@@ -60,3 +67,11 @@ class EventLog(Closing):
 
     def _add(self, summary: Summary, step: int) -> None:
         self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+
+def _metadata(tag: str) -> SummaryMetadata | None:
+    """Return what TensorBoard says beside a scalar that needs it."""
+    if not tag.endswith(_MEAN):
+        return None
+    made: SummaryMetadata = metadata.create_summary_metadata(tag, _MEAN_IS)
+    return made

@@ -41,8 +41,10 @@ class ResultRow:
     """Median of the repeats."""
     latency_iqr_ms: float | None = None
     weight_bits: float | None = None
-    """Unweighted mean over the layers."""
+    """Unweighted mean over the layers; one in float counts as 32."""
     activation_bits: float | None = None
+    in_float: tuple[str, ...] = ()
+    """Layers that are left in float; the float network's are not named."""
     inside_budget: bool | None = None
     """By the measured latency, with the measured tolerance, and by the model's bytes."""
     energy_mj: float | None = None
@@ -105,6 +107,7 @@ def quantized_row(
         latency_iqr_ms=None if measurement is None else measurement.iqr_ms,
         weight_bits=weight_bits,
         activation_bits=activation_bits,
+        in_float=allocation.in_float,
         inside_budget=budget.allows(
             latency_ms=latency_ms,
             model_bytes=model_bytes,
@@ -137,6 +140,10 @@ def draw_table(rows: Sequence[ResultRow], budget: Budget, split: str) -> Table:
     caption += f", median and IQR; budget: {budget}"
     if any(row.verdict.startswith("unstable") for row in rows):
         caption += "\n* unstable: the machine was busy, or the repeats disagree"
+    if any(row.in_float for row in rows):
+        caption += "\nbits are means over the layers; weights in float count as 32"
+    if (last := rows[-1]).in_float:
+        caption += f"; in float in {last.name}: {', '.join(last.in_float)}"
     table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
     table.add_column("", no_wrap=True)
     for name in (metric.heading, "latency ms", "IQR ms", "bytes", "bits w/a", "inside"):
@@ -218,7 +225,9 @@ def to_csv(rows: Sequence[ResultRow]) -> str:
     )
     writer.writeheader()
     writer.writerows(
-        asdict(row) | {"metric": row.metric.name} | paired_cells(row.beside_reference)
+        asdict(row)
+        | {"metric": row.metric.name, "in_float": " ".join(row.in_float)}
+        | paired_cells(row.beside_reference)
         for row in rows
     )
     return buffer.getvalue()

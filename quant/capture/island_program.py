@@ -4,6 +4,7 @@ What is rewritten here, TVM 0.27 lacks, computes wrongly, or computes by calls t
 kernels cannot make.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,8 +26,11 @@ def export_island(module: nn.Module, shapes: Sequence[tuple[int, ...]]) -> Any:
         shapes: Of its inputs, batch included.
     """
     examples = tuple(torch.zeros(shape) for shape in shapes)
-    program = torch.export.export(module, examples)
-    program = program.run_decompositions({**default_decompositions(), **_DECOMPOSITIONS})
+    with warnings.catch_warnings():
+        # torch warns of its own tree specification when it copies a program.
+        warnings.simplefilter("ignore", FutureWarning)
+        program = torch.export.export(module, examples)
+        program = program.run_decompositions({**default_decompositions(), **_DECOMPOSITIONS})
     for node in reversed(program.graph.nodes):
         if node.op == "call_function" and not node.users:  # an assertion: no kernel raises
             program.graph.erase_node(node)

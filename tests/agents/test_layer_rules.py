@@ -114,6 +114,7 @@ def test_methods_keep_rules_and_budget(branches: QuantizedNetwork, seed: int) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)  # ten minutes and more of a core that has nothing else to do
 @settings(max_examples=500, deadline=None, derandomize=True)
 @given(seed=SEEDS)
 def test_methods_keep_rules_and_budget_500_times(branches: QuantizedNetwork, seed: int) -> None:

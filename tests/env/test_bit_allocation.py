@@ -11,6 +11,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check
 
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
+from env.decisions.layer_rules import parse_rules
 from env.decisions.space import decision_space
 from env.errors import ActionError, BudgetError
 from env.evaluating.env_config import EnvConfig
@@ -18,6 +19,7 @@ from env.evaluating.evaluator import Evaluator
 from env.practice.scales import Scales
 from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
 from quant.allocation import Allocation
+from quant.layers import FLOAT_BITS
 from quant.records.json_form import to_plain
 from quant.retraining.finetune_config import FinetuneConfig
 from tests.env.conftest import SmallDigits
@@ -162,6 +164,22 @@ def test_measured_times_move_the_masks() -> None:
     assert slowest[0] <= budget.latency_ms
     assert slowest[1] <= budget.latency_ms / 1.25
     assert slowest[2] == slowest[1], "a scale with which nothing fits is ignored"
+
+
+def test_a_layer_in_float_does_not_drown_the_others_in_the_observed_means() -> None:
+    layers = tied_layers()
+    space = decision_space(layers, CHOICES, parse_rules(["first=float/*", "second=4,float/8"]))
+    env = BitAllocationEnv(**arguments(Budget()) | {"space": space})
+    names = env.observer.names
+    assert {"sensitivity_float", "time_float"} <= set(names)
+    env.reset()
+    seen = {}
+    for decision, bits in zip(env.decisions, (4, 4, FLOAT_BITS), strict=False):
+        observation, *_ = env.step(np.int64(space.widths.index(bits)))
+        assert bits in decision.menu
+        seen = dict(zip(names, observation.tolist(), strict=True))
+    assert seen["last_1_bits"] == 1.0
+    assert seen["mean_weight_bits"] == pytest.approx((4 / 8 + 1) / 2)
 
 
 def test_observation_follows_the_decisions() -> None:

@@ -20,17 +20,26 @@ BUDGET = Budget(latency_ms=0.09)
 WIDTHS = (2, 4, 8)
 
 
-def make_run(root: Path, *, layers: tuple[str, ...] = ("first", "second")) -> RunFolder:
-    """Write a finished, simulated run: four evaluations, one of them failed."""
+def make_run(
+    root: Path, *, layers: tuple[str, ...] = ("first", "second"), last_weights: int = 2
+) -> RunFolder:
+    """Write a finished, simulated run: four evaluations, one of them failed.
+
+    Args:
+        root: Where runs are.
+        layers: Of the network.
+        last_weights: Bits of the last layer's weights in the best; `FLOAT_BITS` is in the table.
+    """
     root.mkdir(parents=True, exist_ok=True)
     folder = RunFolder.create(RunConfig(output=str(root)), "simulated", now=0.0)
     begin(folder)
-    done = evaluations(layers)
+    done = evaluations(layers, last_weights)
     for item in done:
         folder.append_evaluation(item)
     table = LayerTable(
         times_us={
-            layer: {(w, a): 3.0 + w + 0.5 * a for w in WIDTHS for a in WIDTHS} for layer in layers
+            layer: {(w, a): 3.0 + w + 0.5 * a for w in {*WIDTHS, last_weights} for a in WIDTHS}
+            for layer in layers
         },
         overhead_us=1.25,
         source="simulated",
@@ -55,10 +64,10 @@ def begin(folder: RunFolder) -> None:
     folder.write_json("environment.json", facts)
 
 
-def evaluations(layers: tuple[str, ...]) -> list[Evaluation]:
+def evaluations(layers: tuple[str, ...], last_weights: int = 2) -> list[Evaluation]:
     """Return uniform 8 and 4, one with mixed bits, and one that failed."""
     mixed = dict.fromkeys(layers, LayerBits(weight_bits=4, activation_bits=4))
-    mixed[layers[-1]] = LayerBits(weight_bits=2, activation_bits=8)
+    mixed[layers[-1]] = LayerBits(weight_bits=last_weights, activation_bits=8)
     made = [
         evaluation(0, _uniform(layers, 8), score=0.9912, latency_ms=0.1234, model_bytes=8000),
         evaluation(1, _uniform(layers, 4), score=0.9634, latency_ms=0.0712, model_bytes=4000),

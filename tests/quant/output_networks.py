@@ -22,7 +22,7 @@ class EndingNet(nn.Module):
 
     def __init__(self, function: Callable[["EndingNet", torch.Tensor], Any]) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.stem: nn.Module = nn.Conv2d(3, 8, 3, padding=1)
         self.conv = nn.Conv2d(8, 8, 3, padding=1)
         self.last = nn.Conv2d(8, 6, 1)
         self.classify, self.locate = nn.Linear(8, 3), nn.Linear(8, 4)
@@ -65,7 +65,7 @@ def _silu_inside(net: EndingNet, x: torch.Tensor) -> Any:
 
 def _boxes(net: EndingNet, x: torch.Tensor) -> torch.Tensor:
     grid: torch.Tensor = net.last(net.features(x))
-    return grid.view(x.shape[0], 2, 3, 8, 10).permute(0, 1, 3, 4, 2)
+    return grid.view(x.shape[0], 2, 3, *grid.shape[2:]).permute(0, 1, 3, 4, 2)
 
 
 def _twice(net: EndingNet, x: torch.Tensor) -> Any:

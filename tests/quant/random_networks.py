@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as f
 
+from tests.quant.output_networks import ENDINGS, EndingNet
+
 IMAGE = (3, 8, 8)
 CHANNELS = 8
 
@@ -205,22 +207,27 @@ UNSUPPORTED: dict[str, Callable[[Image], Image]] = {
 """What must be refused in one sentence."""
 
 
-class RandomNetwork(nn.Module):
-    """A stem, operators, pooling and a classifier."""
+class _Body(nn.Module):
+    """Operators, one after the other."""
 
-    def __init__(self, body: list[nn.Module]) -> None:
+    def __init__(self, parts: list[nn.Module]) -> None:
         super().__init__()
-        self.stem, self.body = nn.Conv2d(3, 8, 3, padding=1), nn.ModuleList(body)
-        self.classifier = nn.Linear(8, 4)
+        self.parts = nn.ModuleList(parts)
 
     def forward(self, x: Image) -> Image:
-        """Return logits `[N, 4]`."""
-        x = self.stem(x).relu()
-        for part in self.body:
+        """Return `[N, 8, H, W]`, for H and W of at least 4."""
+        for part in self.parts:
             x = part(x)
             x = x if min(x.shape[2:]) >= 4 else f.pad(x, (0, 4, 0, 4))
-        logits: Image = self.classifier(x.mean((2, 3)))
-        return logits
+        return x
+
+
+class RandomNetwork(EndingNet):
+    """A stem, operators, a convolution, and an ending."""
+
+    def __init__(self, body: list[nn.Module], ending: str) -> None:
+        super().__init__(ENDINGS[ending][0] if ending else EndingNet.logits)
+        self.stem = nn.Sequential(self.stem, nn.ReLU(), _Body(body))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,6 +237,8 @@ class Case:
     operators: tuple[str, ...]
     refused: str | None
     """The one of its operators that must be refused."""
+    ending: str
+    """One of `ENDINGS`; empty for logits."""
     seed: int
 
     def make(self) -> RandomNetwork:
@@ -238,11 +247,13 @@ class Case:
         body = [SUPPORTED[name]() for name in self.operators]
         if self.refused is not None:
             body.insert(self.seed % (len(body) + 1), Function(UNSUPPORTED[self.refused]))
-        return RandomNetwork(body).eval()
+        return RandomNetwork(body, self.ending).eval()
 
 
 def random_cases(count: int, seed: int, *, operators: int = 7) -> Iterator[Case]:
     """Yield networks; each third one has an operator that must be refused.
+
+    Half of the others have an ending that users bring, several outputs among them.
 
     Args:
         count: How many.
@@ -251,6 +262,7 @@ def random_cases(count: int, seed: int, *, operators: int = 7) -> Iterator[Case]
     """
     rng = np.random.default_rng(seed)
     taken, refused = _deal(list(SUPPORTED), rng), _deal(list(UNSUPPORTED), rng)
+    endings = _deal(list(ENDINGS), np.random.default_rng(seed))
     for number in range(count):
         bad = next(refused) if number % 3 == 2 else None
         size = operators if bad is None else 2
@@ -258,7 +270,8 @@ def random_cases(count: int, seed: int, *, operators: int = 7) -> Iterator[Case]
             names = tuple(next(taken) for _ in range(size))
         else:
             names = tuple(str(name) for name in rng.choice(list(SUPPORTED), size))
-        yield Case(operators=names, refused=bad, seed=seed * 1000 + number)
+        ending = next(endings) if number % 2 and bad is None else ""
+        yield Case(operators=names, refused=bad, ending=ending, seed=seed * 1000 + number)
 
 
 def _deal(names: list[str], rng: np.random.Generator) -> Iterator[str]:

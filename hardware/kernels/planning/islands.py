@@ -1,8 +1,8 @@
-"""Float islands: TVM compiles them as they are, into calls that a program makes in their place.
+"""Float islands: TVM compiles them into calls that a program makes in their place.
 
 An island comes as a PyTorch module. TVM imports it, fuses what it can, and leaves a few functions
-in float32; each becomes one operator of the graph, with tensors of its own in between. An island of
-two functions:
+in float32; what sums in them gets a schedule of ours. Each becomes one operator of the graph, with
+tensors of its own in between. An island of two functions:
 
     before    RunIsland "act"   x -> y
     after     FloatCall         x -> act/float0
@@ -24,9 +24,10 @@ from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.context import PlanContext
 from hardware.kernels.planning.import_island import import_island
+from hardware.kernels.planning.schedule_floats import schedule_floats
 from quant.deploy_graph import DeployGraph, DeployOp, DeployTensor, Dtype, FloatCall, RunIsland
 
-_PASSES = (
+PASSES = (
     relax.transform.LegalizeOps,
     relax.transform.FoldConstant,
     relax.transform.AnnotateTIROpPattern,
@@ -34,6 +35,7 @@ _PASSES = (
     relax.transform.FuseTIR,
     relax.transform.DeadCodeElimination,
 )
+"""From operators to functions of TensorIR."""
 _CALL_TIR = tvm.ir.Op.get("relax.call_tir")
 _KEPT_ISLANDS = 64
 """Lowered islands that a process remembers: candidates differ in bits, not in their islands."""
@@ -126,7 +128,7 @@ def _lower(
     try:
         module = import_island(island.name, island.module, shapes)
         with target.tvm_target():
-            module = tvm.transform.Sequential([make() for make in _PASSES])(module)
+            module = tvm.transform.Sequential([make() for make in PASSES])(module)
     except BuildError:
         raise
     except Exception as error:  # TVM's passes raise nearly anything
@@ -183,7 +185,7 @@ def _call(name: str, module: Any, value: Any, numbers: Any) -> _Call:
     if dtype not in get_args(Dtype):
         raise BuildError(f"the float island {name} keeps numbers of type {dtype}")
     return _Call(
-        code=tvm.ir.save_json(function),
+        code=tvm.ir.save_json(schedule_floats(function)),
         reads=tuple(reads),
         constants=tuple(constants),
         order=tuple(index + len(reads) * kind for kind, index in places),

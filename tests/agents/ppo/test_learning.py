@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agents.ppo.config import PPOConfig
-from agents.ppo.policy import make_model, policy_choice, train
+from agents.ppo.policy import make_model, policy_choice, policy_samples, train
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
 from env.decisions.space import decision_space
@@ -109,6 +109,23 @@ def learn(
         f"{random_ranks.count(0)} (ranks {random_ranks})"
     )
     return ranks, random_ranks, line
+
+
+def test_samples_are_legal_differ_and_evaluate_nothing() -> None:
+    make_env, evaluator = problem(input_only=False, budget_share=1 / 3)
+    env = make_env()
+    model = make_model(make_env, PPOConfig(), seed=0)
+    before = len(evaluator.evaluations)
+    env.step(env.action_masks().argmax())  # an episode that has begun is left
+    found = policy_samples(model, env, 40)
+    assert len(found) == 40
+    assert len(set(found)) > 30
+    assert len(evaluator.evaluations) == before
+    for allocation in found:
+        assert env.budget.allows(
+            latency_ms=env.table.predict_ms(allocation), model_bytes=0, tolerance=1e-12
+        )
+    assert policy_choice(model, env) == policy_choice(model, env)
 
 
 def test_deterministic_policy_is_the_optimum(capsys: pytest.CaptureFixture[str]) -> None:

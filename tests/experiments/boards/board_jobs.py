@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -89,7 +88,7 @@ class Job:
         try:
             return self.process.wait(timeout=_LIMIT_S)
         except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGINT)
+            self.process.terminate()
             raise AssertionError(f"the run does not end: {self.told()[-3000:]}") from None
 
     def resume(self) -> int:

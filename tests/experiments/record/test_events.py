@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from experiments.charts.bits import bits_chart
 from experiments.errors import RunFolderError
@@ -30,6 +31,18 @@ def test_two_event_files_of_one_second_are_both_read(tmp_path: Path) -> None:
         with EventLog(tmp_path / tag.split("/")[0]) as log:
             log.scalars({tag: 1.0}, 0)
     assert set(read_curves(tmp_path)) == {"first/value", "second/value"}
+
+
+def test_a_mean_of_weight_bits_says_what_float_counts_as(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as log:
+        log.scalars({"best/mean_weight_bits": 18.0, "best/reward": 0.5}, 1)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert events.Scalars("best/mean_weight_bits")[0].value == 18.0
+    assert set(read_curves(tmp_path)) == {"best/mean_weight_bits", "best/reward"}
+    found = events.SummaryMetadata("best/mean_weight_bits")
+    assert found.plugin_data.plugin_name == "scalars"
+    assert "float count as 32" in found.summary_description
 
 
 def test_a_folder_without_events_is_an_error(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from experiments.record.islands import ListedIsland
 from experiments.report.command import main, write_report
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from quant.allocation import Allocation, LayerBits
+from quant.layers import FLOAT_BITS
 from quant.records.json_form import to_plain
 from quant.retraining.retrained import Retrained
 from tests.experiments.run_folders import begin, evaluations, make_run
@@ -105,6 +106,17 @@ def test_float_islands_are_listed_with_their_reason_and_share(tmp_path: Path) ->
     assert "Float islands" in page.headings
     assert ["silu", "silu, mul", "2.50", "25.0 %", "no <integer> form"] in page.rows
     assert ["tanh", "silu, mul", "-", "-", "no <integer> form"] in page.rows
+
+
+def test_a_layer_in_float_is_called_so_and_counts_as_32_in_a_mean(tmp_path: Path) -> None:
+    page = write_report([make_run(tmp_path, last_weights=FLOAT_BITS).path]).read_text()
+    assert "float as 32" in page
+    assert page.count("weights of a layer in float count as 32") == 3  # bits, results, evaluations
+    assert "<td>18.0/6.0</td>" in page
+    assert '<td class="b32">float</td>' in page
+    assert '<th scope="col">float/8</th>' in page
+    assert "32/8" not in page
+    assert "count as 32" not in write_report([make_run(tmp_path / "other").path]).read_text()
 
 
 def test_the_page_loads_nothing(tmp_path: Path) -> None:

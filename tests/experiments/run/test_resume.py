@@ -117,6 +117,7 @@ def test_a_run_killed_at_twenty_random_moments_ends_complete(tmp_path: Path) -> 
         assert log.count(f"evaluation {index} by ") <= 1, "an evaluation was paid for twice"
 
 
+@pytest.mark.usefixtures("heeds_interrupts")
 @pytest.mark.parametrize(
     "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT]
 )

@@ -15,7 +15,7 @@ from experiments.stages.results_table import (
     quantized_row,
     to_csv,
 )
-from quant.allocation import Allocation
+from quant.allocation import Allocation, LayerBits
 from quant.objective.metric import ACCURACY
 from quant.objective.scores import Score
 from quant.retraining.paired import PairedDifference
@@ -95,6 +95,18 @@ def test_an_unstable_row_is_marked() -> None:
     shown = text([unstable])
     assert "1.0000*" in shown
     assert "unstable" in shown
+
+
+def test_a_mean_that_layers_in_float_are_in_says_what_they_count_as() -> None:
+    assert "float count" not in text(rows())
+    bits = {**dict(allocation(4).items), "second": LayerBits(weight_bits=32, activation_bits=6)}
+    made = [*rows(), row("best found", Allocation.of(bits), 0.4)]
+    shown = text(made)
+    assert "18.0/7.0" in shown
+    assert "weights in float count as 32" in shown
+    assert "in float in best found: second" in " ".join(shown.split())
+    (*_, last) = csv.DictReader(io.StringIO(to_csv(made)))
+    assert last["in_float"] == "second"
 
 
 def test_csv_holds_what_the_rows_hold() -> None:

@@ -105,6 +105,7 @@ def test_a_candidates_own_error_leaves_the_worker_alive(client: WorkerClient) ->
     assert is_alive(pid or 0)
 
 
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_an_interrupted_call_leaves_no_reply_behind(client: WorkerClient) -> None:
     client.ensure_started()
     interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
