@@ -14,7 +14,7 @@ from experiments.settings.keys import closest, dotted_values
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
-from quant.records.ranges import check_ranges, within
+from quant.records.ranges import at_least, at_most, check_ranges, within
 from quant.retraining.finetune_config import FinetuneConfig
 
 _MOST_SEEDS = 2**32
@@ -50,7 +50,7 @@ class RunConfig:
 
     method: str = "ppo"
     """How allocations are searched."""
-    evaluations: Annotated[int, within(1, 1_000_000)] = 24
+    evaluations: Annotated[int, at_least(1), at_most(1_000_000)] = 24
     """Evaluation limit: how many allocations are retrained and measured, the uniform ones
     included."""
     seed: Annotated[int, within(0, _MOST_SEEDS - 1)] = 0

@@ -27,6 +27,11 @@ def more_than(bound: float) -> Range:
     return Range(f"more than {bound}", lambda value: value > bound)
 
 
+def at_most(most: float) -> Range:
+    """Return the range up to `most`."""
+    return Range(f"at most {most}", lambda value: value <= most)
+
+
 def within(least: float, most: float) -> Range:
     """Return the range from `least` to `most`, both in it."""
     return Range(f"{least} to {most}", lambda value: least <= value <= most)
@@ -34,11 +39,11 @@ def within(least: float, most: float) -> Range:
 
 _MOST = 10_000_000
 """Of anything that is counted: nobody waits for more, and a slip of the keys is told at once."""
-Count = Annotated[int, within(1, _MOST)]
-Natural = Annotated[int, within(0, _MOST)]
+Count = Annotated[int, at_least(1), at_most(_MOST)]
+Natural = Annotated[int, at_least(0), at_most(_MOST)]
 Positive = Annotated[float, more_than(0)]
 NotNegative = Annotated[float, Range("0 or more", lambda value: value >= 0)]
-Seconds = Annotated[float, within(0.001, 1_000_000)]
+Seconds = Annotated[float, at_least(0.001), at_most(1_000_000)]
 Share = Annotated[float, within(0, 1)]
 PositiveShare = Annotated[float, Range("more than 0, up to 1", lambda value: 0 < value <= 1)]
 

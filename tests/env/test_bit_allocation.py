@@ -101,7 +101,7 @@ def test_the_last_step_says_whether_the_retraining_was_kept(small_digits: SmallD
         small_digits.device,
         small_digits.task.train,
         small_digits.task.search,
-        EnvConfig(finetune=FinetuneConfig(steps=30, held_back_images=200)),
+        EnvConfig(finetune=FinetuneConfig(steps=30, scale_images=0, held_back_images=200)),
         seed=0,
         limit=2,
     )

@@ -52,7 +52,7 @@ def test_every_preset_says_what_can_run_there() -> None:
         ({"board": "rpi4", "server": "pi:1", "key": "k"}, "target.server: expected either"),
         ({"board": "rpi4", "server": "pi:1", "boards": 2}, "target.boards: 2 boards need a tra"),
         ({"boards": 0}, "target.boards: expected at least 1, found 0"),
-        ({"reconnect_s": 0.0}, "target.reconnect_s: expected more than 0, found 0.0"),
+        ({"reconnect_s": 0.0}, "target.reconnect_s: expected at least 0.001, found 0.0"),
     ],
 )
 def test_half_of_a_board_is_refused(given: dict[str, object], message: str) -> None:

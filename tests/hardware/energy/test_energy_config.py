@@ -20,7 +20,7 @@ from tests.hardware.energy.sensor_trees import rapl_tree, set_rapl
         ({"command": "a"}, "energy.command describes an external meter.*--energy.meter external"),
         ({"meter": "modelled"}, "named together.*--energy.modelled-w 3.5"),
         ({"meter": "auto", "modelled_w": 2.0}, "named together, found energy.meter auto"),
-        ({"window_s": 0.0}, "energy.window_s: expected more than 0, found 0"),
+        ({"window_s": 0.0}, "energy.window_s: expected at least 0.001, found 0"),
         ({"layer_programs": 0}, "energy.layer_programs: expected at least 1"),
     ],
 )

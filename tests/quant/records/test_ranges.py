@@ -27,7 +27,7 @@ def test_values_in_their_ranges_are_taken() -> None:
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"samples": 0}, "settings.samples: expected 1 to 10000000, found 0"),
+        ({"samples": 0}, "settings.samples: expected at least 1, found 0"),
         ({"rate": 0.0}, "settings.rate: expected more than 0, found 0.0"),
         ({"rate": math.nan}, "settings.rate: expected more than 0, found nan"),
         ({"averaging": 1.5}, "settings.averaging: expected more than 0, up to 1, found 1.5"),

@@ -87,7 +87,7 @@ def test_what_was_retrained_is_not_retrained_again(
 @pytest.mark.parametrize(
     ("flags", "line", "told"),
     [
-        (["--env.finetune.steps", "3"], "", "all-8 comes out otherwise"),
+        (["--env.finetune.scale-images", "0"], "", "all-8 comes out otherwise"),
         ([], "{}\n", "expected a retraining in line 11"),
     ],
 )
