@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from env.decisions.budget import Budget
 from experiments.record import files
@@ -14,6 +16,7 @@ from experiments.record.run_folder import RunFolder, open_run
 from experiments.report.command import write_report
 from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
+from experiments.settings.started_commands import ENERGY_COMMAND, check_started
 from experiments.stages.conclusion import BEST_FOUND, reported_uniform, uniform_name
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import NetworkSetup, set_up_network
@@ -45,6 +48,8 @@ class EvaluateOptions:
     """Folder of a finished run, such as runs/latest."""
     tune: bool = True
     """Give every layer the tile that the run's search chose; without, the default tile."""
+    energy_command: Annotated[str, tyro.conf.arg(name=ENERGY_COMMAND, metavar="COMMAND")] = ""
+    """The command of the run's external energy meter, named again: it is started here."""
     quiet: bool = False
     """Show no live progress line."""
 
@@ -154,6 +159,7 @@ def _compare_tiles(folder: RunFolder, setup: NetworkSetup, device: Device) -> No
 
 def _command(options: EvaluateOptions) -> None:
     folder, config = open_run(options.run, finished=True)
+    check_started(config, options.energy_command, options.run)
     config = replace(config, quiet=options.quiet or config.quiet, tune=config.tune and options.tune)
     rows, budget = evaluate(folder, config)
     print_results(rows, budget, "test")

@@ -23,10 +23,11 @@ from experiments.record.layer_choices import list_choices
 from experiments.record.run_folder import RunFolder, open_run, write_config
 from experiments.record.run_lock import run_lock
 from experiments.report.command import write_report
-from experiments.settings.command_line import path_flag, run_typed
+from experiments.settings.command_line import flag_value, path_flag, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command, read_base
 from experiments.settings.load import check_resumable
 from experiments.settings.run_config import RunConfig
+from experiments.settings.started_commands import ENERGY_COMMAND, check_started
 from experiments.stages.conclusion import Conclusion, conclude
 from experiments.stages.event_log import EventLog
 from experiments.stages.measured import Measured, graph_of, measure_device
@@ -151,7 +152,12 @@ def _work(config: RunConfig, folder: RunFolder, past: Resumed) -> None:
 
 def _base(arguments: Sequence[str]) -> RunConfig:
     path = path_flag("--resume", "the folder of a run", arguments)
-    return read_base(arguments) if path is None else open_run(path)[1]
+    if path is None:
+        return read_base(arguments)
+    _, config = open_run(path)
+    named = flag_value(f"--{ENERGY_COMMAND}", "a command", arguments)
+    check_started(config, named or "", path)
+    return config
 
 
 def _command(options: RunOptions) -> None:

@@ -81,15 +81,25 @@ def path_flag(flag: str, what: str, arguments: Sequence[str]) -> Path | None:
     Raises:
         ConfigError: the flag has no value.
     """
-    path = None
+    value = flag_value(flag, what, arguments)
+    return None if value is None else Path(value)
+
+
+def flag_value(flag: str, what: str, arguments: Sequence[str]) -> str | None:
+    """Return the text after a flag, None without it.
+
+    Raises:
+        ConfigError: the flag has no value.
+    """
+    found = None
     for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         name, equals, value = argument.partition("=")
         if name == flag:
             value = value if equals else following
             if not value or value.startswith("--"):
                 raise ConfigError(f"{flag}: expected {what}, found nothing")
-            path = Path(value)
-    return path
+            found = value
+    return found
 
 
 def parse_options(
