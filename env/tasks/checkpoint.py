@@ -5,7 +5,8 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from quant.retraining.float_training import train_float
 
 _CHECKPOINT_VERSION = 1
 KEY = "key"
+_DIGEST = "digest"
 _NOT_THE_USERS = ("torch", __name__.partition(".")[0])
 """Packages whose classes change with a version alone."""
 
@@ -59,7 +61,7 @@ def float_module(
         progress: Called with (steps done, steps in all) while it trains.
 
     Raises:
-        DataError: the checkpoint is truncated or damaged.
+        DataError: the checkpoint is truncated or damaged, or cannot be written.
         CaptureError: the network has operators with no integer form, and is not trained.
         TaskError: it has nothing to train.
     """
@@ -92,6 +94,7 @@ def _train(
             "take it as it is with --task.epochs 0, or unfreeze what is to be trained",
         )
     _check_captured(task, check)
+    _check_kept(path)
     train_float(
         module,
         task.train.images,
@@ -167,19 +170,56 @@ def data_digest(split: Split) -> str:
 def _read(path: Path, key: str) -> dict[str, torch.Tensor] | None:
     try:
         with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get(KEY) != key:
+            metadata = file.metadata() or {}
+            if metadata.get(KEY) != key:
                 return None
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise DataError(
-            f"expected a float checkpoint at {path}, found a damaged file ({error})",
-            f"delete it, and it is trained again: rm {path}",
-        ) from error
+        raise _damaged(path, str(error)) from error
+    if _DIGEST in metadata and metadata[_DIGEST] != _state_digest(state):  # older ones have none
+        raise _damaged(path, "its weights are not those that were written")
+    return state
 
 
-def _write(path: Path, state: dict[str, Any], key: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as made:  # so that racing runs agree
-        # Weights that two layers share are kept twice: safetensors takes none that share memory.
-        apart = {k: v.clone(memory_format=torch.contiguous_format) for k, v in state.items()}
-        save_file(apart, made, metadata={KEY: key})
+def _damaged(path: Path, why: str) -> DataError:
+    return DataError(
+        f"expected a float checkpoint at {path}, found a damaged file ({why})",
+        f"delete it, and it is trained again: rm {path}",
+    )
+
+
+def _state_digest(state: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _write(path: Path, state: dict[str, torch.Tensor], key: str) -> None:
+    # Weights that two layers share are kept twice: safetensors takes none that share memory.
+    apart = {k: v.clone(memory_format=torch.contiguous_format) for k, v in state.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as made:  # so that racing runs agree
+            save_file(apart, made, metadata={KEY: key, _DIGEST: _state_digest(apart)})
+    except (SafetensorError, OSError) as error:
+        raise _cannot_keep(path, error) from error
+
+
+def _check_kept(path: Path) -> None:
+    """Refuse a folder that cannot take the checkpoint before hours of training are spent on it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _cannot_keep(path, error) from error
+
+
+def _cannot_keep(path: Path, error: Exception) -> DataError:
+    reason = getattr(error, "strerror", None) or error
+    return DataError(
+        f"cannot write the float checkpoint {path}: {reason}",
+        "make room or the folder writable, or name another one by the variable XDG_CACHE_HOME",
+    )

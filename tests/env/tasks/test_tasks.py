@@ -99,6 +99,29 @@ def test_truncated_checkpoint_says_what_helps(quick: Task) -> None:
     assert str(path) in str(caught.value)
 
 
+def test_a_checkpoint_with_a_flipped_bit_is_not_used(quick: Task) -> None:
+    """Its header is whole and its weights are numbers: only a digest can tell."""
+    float_module(quick, 0)
+    path = checkpoint_path(quick, 0)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="its weights are not those that were written"):
+        float_module(quick, 0)
+
+
+def test_a_place_that_takes_no_checkpoint_is_told_before_training(
+    quick: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    steps: list[int] = []
+    with pytest.raises(DataError, match="cannot write the float checkpoint") as caught:
+        float_module(quick, 0, progress=lambda done, _: steps.append(done))
+    assert "XDG_CACHE_HOME" in str(caught.value.hint)
+    assert not steps
+
+
 def test_resnet_8_ties_the_shortcut_to_the_first_convolution() -> None:
     network = prepare(cifar_resnet(8, width=4).eval(), torch.zeros(2, 3, 16, 16))
     tensors = {layer.name: layer.tensor for layer in network.layers}
