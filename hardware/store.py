@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -12,10 +13,14 @@ from typing import Any, Literal
 from hardware.closing import Closing
 from quant.errors import BitAllocError
 
-STORE_SCHEMA = 1
+STORE_SCHEMA = 2
+"""1 had no checksums; such a file is read, and gets them for what is added."""
 _APPLICATION_ID = 0x42_41_4C_43  # "BALC": tells our files from other programs' SQLite files
 _BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another run's transaction; each takes milliseconds."""
+
+_ROW = "kind = ? AND digest = ? AND key = ?"
+_logger = logging.getLogger(__name__)
 
 ResultKind = Literal["measurement", "evaluation", "image-scores", "layer-table", "sensitivity"]
 
@@ -32,6 +37,8 @@ def canonical_json(document: Mapping[str, Any]) -> str:
 class Store(Closing):
     """Results by kind and key. The digest is an index; the whole key is compared on a hit.
 
+    A document that is not as it was written is none: it is dropped, and measured again.
+
     Write-ahead logging lets any number of runs read while one writes. A row is on disk when `put`
     returns (`synchronous=FULL`): a killed process and a lost mains supply keep it.
 
@@ -42,6 +49,7 @@ class Store(Closing):
     def __init__(self, path: Path) -> None:
         """Open `path`, creating the file and its folder when they are missing."""
         self.path = path
+        self._dropped = 0
         with self._name_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             # Autocommit: each statement is a transaction, so nothing is ever left half written.
@@ -57,23 +65,26 @@ class Store(Closing):
     def get(self, kind: ResultKind, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the document stored under exactly this key, or None."""
         text = canonical_json(key)
+        row = (kind, _digest(text), text)
         with self._name_errors():
-            row = self._connection.execute(
-                "SELECT document FROM results WHERE kind = ? AND digest = ? AND key = ?",
-                (kind, _digest(text), text),
+            found = self._connection.execute(
+                f"SELECT document, checksum FROM results WHERE {_ROW}", row
             ).fetchone()
-        if row is None:
+        if found is None:
             return None
-        document: dict[str, Any] = json.loads(row[0])
+        document = _whole(kind, text, *found)
+        if document is None:
+            self._drop(row)
         return document
 
     def put(self, kind: ResultKind, key: Mapping[str, Any], document: Mapping[str, Any]) -> None:
         """Store a document; the first one under a key stays, since both are true."""
-        text = canonical_json(key)
+        text, written = canonical_json(key), json.dumps(document)
+        checksum = _checksum(kind, text, written)
         with self._name_errors():
             self._connection.execute(
-                "INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?, ?)",
-                (kind, _digest(text), text, json.dumps(document), time.time()),
+                "INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?, ?, ?)",
+                (kind, _digest(text), text, written, time.time(), checksum),
             )
 
     def count(self, kind: ResultKind) -> int:
@@ -98,12 +109,36 @@ class Store(Closing):
         (schema,) = execute("PRAGMA user_version").fetchone()
         if tables and application != _APPLICATION_ID:
             raise self._unusable("a SQLite file of another program")
-        if tables and schema != STORE_SCHEMA:
+        if tables and schema not in (1, STORE_SCHEMA):
             raise self._unusable(f"schema {schema}, written by another version")
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = FULL")
         if not tables:
             self._create()
+        elif schema == 1:
+            self._add_checksums()
+
+    def _drop(self, row: tuple[str, str, str]) -> None:
+        """Forget a damaged row, and say so at the first."""
+        with self._name_errors():
+            self._connection.execute(f"DELETE FROM results WHERE {_ROW}", row)
+        self._dropped += 1
+        if self._dropped == 1:
+            _logger.warning(
+                "%s holds results that are not as they were written: each is dropped where it is "
+                "met, and measured again",
+                self.path,
+            )
+
+    def _add_checksums(self) -> None:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")  # another run may be about to do the same
+        try:
+            if execute("PRAGMA user_version").fetchone() == (1,):
+                execute("ALTER TABLE results ADD COLUMN checksum TEXT")
+                execute(f"PRAGMA user_version = {STORE_SCHEMA}")
+        finally:
+            execute("COMMIT")
 
     def _create(self) -> None:
         # One transaction, so that two runs that start together make one store.
@@ -116,6 +151,7 @@ class Store(Closing):
                 key TEXT NOT NULL,
                 document TEXT NOT NULL,
                 created_s REAL NOT NULL,
+                checksum TEXT,
                 PRIMARY KEY (kind, digest, key)
             );
             PRAGMA application_id = {_APPLICATION_ID};
@@ -147,6 +183,29 @@ class Store(Closing):
                 f"the result store {self.path} cannot be made: {error.strerror}",
                 "give a writable place with room: --store PATH",
             ) from error
+
+
+def _checksum(kind: str, key: str, document: str) -> str:
+    return _digest("\n".join((kind, key, document)))
+
+
+def _whole(kind: str, key: str, written: Any, checksum: str | None) -> dict[str, Any] | None:
+    """Return a document that is as it was written, None for others.
+
+    Of those that older versions wrote, without a checksum, all that can be seen is whether they are
+    documents.
+    """
+    try:
+        if checksum is not None and checksum != _checksum(kind, key, written):
+            return None
+        document = json.loads(written, parse_constant=_refuse_constant)
+    except (TypeError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _digest(text: str) -> str:

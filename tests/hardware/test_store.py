@@ -1,3 +1,4 @@
+import hashlib
 import multiprocessing
 import sqlite3
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hardware.store import Store, StoreError
+from hardware.store import Store, StoreError, canonical_json
 from tests.hardware.store_contract import Reopen, ResultStore, StoreContract
 
 
@@ -99,6 +100,66 @@ def test_a_place_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be made"):
         Store(tmp_path / "file" / "store.sqlite")
+
+
+KEY = {"a": 1}
+BEFORE = """
+    CREATE TABLE results (
+        kind TEXT NOT NULL, digest TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL,
+        created_s REAL NOT NULL, PRIMARY KEY (kind, digest, key)
+    );
+    PRAGMA application_id = 1111575619;
+    PRAGMA user_version = 1;
+"""
+
+
+def write_document(path: Path, document: object) -> None:
+    """Replace the only document, as a flipped bit or another program would."""
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE results SET document = ?", (document,))
+    raw.close()
+
+
+@pytest.mark.parametrize(
+    "document", ['{"ms": 0.4}', '{"ms": 0.', "[1]", '{"ms": NaN}', b"\xff\xfe", 3]
+)
+def test_a_document_that_changed_is_none_and_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, document: object
+) -> None:
+    path = tmp_path / "store.sqlite"
+    with Store(path) as store:
+        store.put("measurement", KEY, {"ms": 0.5})
+    write_document(path, document)
+    with Store(path) as store:
+        assert store.get("measurement", KEY) is None
+        assert store.get("measurement", KEY) is None
+        store.put("measurement", KEY, {"ms": 0.6})
+        assert store.get("measurement", KEY) == {"ms": 0.6}
+    (said,) = caplog.messages
+    assert str(path) in said
+
+
+@pytest.mark.parametrize(("document", "found"), [('{"ms": 0.4}', {"ms": 0.4}), ("[1]", None)])
+def test_a_store_of_before_is_read_and_gets_checksums(
+    tmp_path: Path, document: str, found: dict[str, float] | None
+) -> None:
+    path = tmp_path / "store.sqlite"
+    with sqlite3.connect(path) as raw:
+        raw.executescript(BEFORE)
+    raw.close()
+    text = canonical_json(KEY)
+    with sqlite3.connect(path) as raw:
+        row = ("measurement", hashlib.sha256(text.encode()).hexdigest(), text, document, 0.0)
+        raw.execute("INSERT INTO results VALUES (?, ?, ?, ?, ?)", row)
+    raw.close()
+    for _ in range(2):
+        with Store(path) as store:
+            assert store.get("measurement", KEY) == found
+    with Store(path) as store:
+        store.put("evaluation", KEY, {"score": 1.0})
+    write_document(path, '{"score": 0.0}')
+    with Store(path) as store:
+        assert store.get("evaluation", KEY) is None
 
 
 class _Measurements:
