@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hardware.runtime.checksums import write_sums
 from hardware.target import TargetConfig
 from hardware.worker.write_bundle import write_program
+from quant.deploy_graph import DeployOutput
 from quant.integer import run_graph
 from tests.emulated_board.board import EmulatedBoard
 from tests.emulated_board.rpc_board import cross_tools
@@ -26,12 +28,15 @@ def test_a_bundle_runs_on_the_board(
 ) -> None:
     monkeypatch.setenv("PATH", f"{cross_tools(board, tmp_path / 'bin')}:{os.environ['PATH']}")
     graph = digits_like((8, 4, 6, 3, 2))
+    shape = graph.tensors[graph.output].shape
+    logits = DeployOutput(name="output", tensor=graph.output, shape=shape, channels_last=False)
+    graph = replace(graph, returned=(logits,))
     folder = tmp_path / "bundle"
     folder.mkdir()
     config = TargetConfig(board=preset, kernel_cache=str(tmp_path / "kernels"), tune_s=0.0)  # type: ignore[arg-type]
     document = write_program(graph, config, folder)
     assert document["machine"] == "aarch64"
-    document |= {"version": 1, "labels": ["zero", "one"] * 5, "preprocessing": None}
+    document |= {"version": 2, "labels": ["zero", "one"] * 5, "preprocessing": None}
     (folder / "bundle.json").write_text(json.dumps(document))
     (folder / "run.py").write_bytes(RUN.read_bytes())
     write_sums(folder)
