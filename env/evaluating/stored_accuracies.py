@@ -4,7 +4,6 @@ Only for evaluations that all start from the same weights: with weights shared b
 evaluations, an accuracy depends on every evaluation before it.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ from quant.network import QuantizedNetwork
 from quant.objective.scores import ImageScores, Score
 from quant.records.json_form import from_plain, to_plain
 from quant.records.source_digest import digest_of_folder
+from quant.records.state_digest import state_digest
 from quant.retraining.paired import PairedDifference
 from quant.retraining.retrained import Retrained
 
@@ -35,11 +35,7 @@ class Scored:
 
 def network_digest(network: QuantizedNetwork) -> str:
     """Return a digest of a network's weights, steps and scales."""
-    digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        digest.update(value.detach().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return state_digest(network.state_dict())
 
 
 @cache

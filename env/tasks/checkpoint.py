@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from quant.network import QuantizedNetwork, prepare
 from quant.objective.loss import CROSS_ENTROPY
 from quant.progress import Progress
 from quant.records.atomic_file import atomic_file
+from quant.records.state_digest import state_digest
 from quant.retraining.float_training import train_float
 
 _CHECKPOINT_VERSION = 1
@@ -176,7 +177,7 @@ def _read(path: Path, key: str) -> dict[str, torch.Tensor] | None:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise _damaged(path, str(error)) from error
-    if _DIGEST in metadata and metadata[_DIGEST] != _state_digest(state):  # older ones have none
+    if _DIGEST in metadata and metadata[_DIGEST] != state_digest(state):  # older ones have none
         raise _damaged(path, "its weights are not those that were written")
     return state
 
@@ -188,21 +189,13 @@ def _damaged(path: Path, why: str) -> DataError:
     )
 
 
-def _state_digest(state: Mapping[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(state.items()):
-        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
 def _write(path: Path, state: dict[str, torch.Tensor], key: str) -> None:
     # Weights that two layers share are kept twice: safetensors takes none that share memory.
     apart = {k: v.clone(memory_format=torch.contiguous_format) for k, v in state.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as made:  # so that racing runs agree
-            save_file(apart, made, metadata={KEY: key, _DIGEST: _state_digest(apart)})
+            save_file(apart, made, metadata={KEY: key, _DIGEST: state_digest(apart)})
     except (SafetensorError, OSError) as error:
         raise _cannot_keep(path, error) from error
 
