@@ -208,14 +208,11 @@ class Retrainer:
         if not may_be_fitted(network, layer):
             return self._held_back_loss(network)
         network.eval()
-        fit, (images, labels) = self._logit_fit(network), self._data.held_back
-        if not len(labels):
+        fit = self._logit_fit(network)
+        if not len(self._data.held_back[1]):
             apply_fit(network, layer, fit)
             return None
-        logits, applied = _in_parts(network, images), as_integers(network, layer, fit)
-        loss, fitted = (
-            float(self._loss.each(each, labels).mean()) for each in (logits, applied.of(logits))
-        )
+        loss, fitted = self._with_and_without(as_integers(network, layer, fit), network)
         if fitted < loss:
             apply_fit(network, layer, fit)
         return min(fitted, loss) if self.config.steps else None
@@ -231,16 +228,26 @@ class Retrainer:
             lambda logits: training_loss(logits, labels, taught, loss, weight),
         )
 
+    def _with_and_without(
+        self, fit: LogitFit, network: Callable[[torch.Tensor], Outputs]
+    ) -> tuple[float, float]:
+        """Return the held-back losses of a network's logits as they are, and fitted."""
+        images, labels = self._data.held_back
+        logits = _in_parts(network, images)
+        loss, fitted = (
+            float(self._loss.each(each, labels).mean()) for each in (logits, fit.of(logits))
+        )
+        return loss, fitted
+
     @torch.no_grad()
     def _float_held_back_loss(self) -> float | None:
         """Return the loss that no bits are to blame for: in float, the logits fitted."""
         if self._float_loss is None:
             loss = self._held_back_loss(self._checkpoint)
             if loss is not None and self._logit_layer:
-                images, labels = self._data.held_back
                 fit = self._logit_fit(self._checkpoint)
-                logits = fit.of(_in_parts(self._checkpoint, images))
-                loss = min(loss, float(self._loss.each(logits, labels).mean()))
+                _, fitted = self._with_and_without(fit, self._checkpoint)
+                loss = min(loss, fitted)
             self._float_loss = loss
         return self._float_loss
 
