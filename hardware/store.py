@@ -49,7 +49,7 @@ class Store(Closing):
     def __init__(self, path: Path) -> None:
         """Open `path`, creating the file and its folder when they are missing."""
         self.path = path
-        self._dropped = 0
+        self._has_dropped = False
         with self._name_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             # Autocommit: each statement is a transaction, so nothing is ever left half written.
@@ -122,8 +122,8 @@ class Store(Closing):
         """Forget a damaged row, and say so at the first."""
         with self._name_errors():
             self._connection.execute(f"DELETE FROM results WHERE {_ROW}", row)
-        self._dropped += 1
-        if self._dropped == 1:
+        if not self._has_dropped:
+            self._has_dropped = True
             _logger.warning(
                 "%s holds results that are not as they were written: each is dropped where it is "
                 "met, and measured again",
