@@ -29,8 +29,6 @@ def dotted_values(config: Any) -> dict[str, Any]:
 def in_sections(document: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return a document with its dotted keys, `env.finetune.steps: 30`, in their sections.
 
-    An empty section is left out: it has the defaults.
-
     Raises:
         ConfigError: a key is there twice, once in its section and once dotted.
     """
