@@ -72,6 +72,12 @@ class FinetuneConfig:
     not lower after the steps than before, the network is put back to where it began. 0 keeps the
     trained one whatever became of it."""
 
+    range_test: bool = True
+    """Once a run, at 4 bits everywhere, whether large moves leave the held-back images a clearly
+    lower loss than what the bits' damage asks for (see `quant.retraining.range_test`); then all
+    retrainings move so far. Not where `learning_rate` says how far, nor where nothing is held
+    back."""
+
     def __post_init__(self) -> None:
         """Refuse values that cannot train.
 
@@ -84,6 +90,11 @@ class FinetuneConfig:
                 "learning_rate: expected a rate for the optimizer sgd, found none",
                 "name one, or leave the optimizer adam, which needs none",
             )
+
+    @property
+    def tests_range(self) -> bool:
+        """Whether there is a range test: where rates are found and something judges it."""
+        return self.range_test and self.learning_rate is None and self.held_back_images > 0
 
     @property
     def absolute_step_rate(self) -> float | None:

@@ -21,3 +21,6 @@ class Retrained:
     compared."""
     trained_loss: float | None = None
     """The same after the last step; None, too, where the training did not stay finite."""
+    reach: float | None = None
+    """How far values moved (see `quant.retraining.rates.reach_of` and `range_test`); None without
+    steps and in records of before."""

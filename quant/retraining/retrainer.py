@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from quant.allocation import Allocation
 from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
@@ -22,7 +23,8 @@ from quant.retraining.logit_fit import (
     logit_layer,
     may_be_fitted,
 )
-from quant.retraining.loop import Augment
+from quant.retraining.loop import Augment, TrainingResult
+from quant.retraining.range_test import RANGE_BITS, find_least_reach
 from quant.retraining.rates import output_deviations, reach_of
 from quant.retraining.retrained import Retrained
 from quant.retraining.training_images import TrainingImages
@@ -31,13 +33,14 @@ _DEVIATION_IMAGES = 256
 """Images that the deviations of the layers' outputs are taken from."""
 _TOGETHER = 250
 """Images scored at once."""
+_RANGE_SEED = 0
 
 
 class Retrainer:
     """Retrains a network at one allocation after another; made once for a run.
 
     What all allocations share is computed once and kept: which images are held back, the float
-    network's outputs, and how much each layer's outputs vary.
+    network's outputs, how much each layer's outputs vary, and how far values may move.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Retrainer:
         self._logit_layer = logit_layer(network.graph) if config.scale_images else ""
         self._taught: torch.Tensor | None = None
         self._float_loss: float | None = None
+        self._least_reach: float | None = None
 
     def images_seen(self, *, carried_on: bool = False) -> int:
         """Return how many training images one retraining looks at, repeats counted.
@@ -163,33 +167,69 @@ class Retrainer:
                 f"expected a finite loss before retraining, found {start_loss}",
                 "look for weights or inputs that are not finite, or out of all proportion",
             )
-        trained_loss = loss = None
+        reach, trained_loss, loss = self._reach(start_loss), None, None
         try:
-            reach = reach_of(start_loss, self._float_held_back_loss())
-            loss = finetune(
-                network,
-                self._data,
-                config,
-                self._spread(),
-                reach,
-                seed=seed,
-                loss=self._loss,
-                progress=progress,
-            ).loss
+            loss = self._finetune(network, reach, seed, progress).loss
             trained_loss = self._settle(network)
         except TrainingError:
             network.eval()
             if start_loss is None:
                 raise
         if start_loss is None:
-            return Retrained(kept="trained", loss=loss)
+            return Retrained(kept="trained", loss=loss, reach=reach)
         better = trained_loss is not None and trained_loss < start_loss
         return Retrained(
             loss=loss,
             kept="trained" if better else "start",
             start_loss=start_loss,
             trained_loss=_finite(trained_loss),
+            reach=reach,
         )
+
+    def _finetune(
+        self,
+        network: QuantizedNetwork,
+        reach: float,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> TrainingResult:
+        return finetune(
+            network,
+            self._data,
+            self.config,
+            self._spread(),
+            reach,
+            seed=seed,
+            loss=self._loss,
+            progress=progress,
+        )
+
+    def _reach(self, start_loss: float | None) -> float:
+        """Return how far values move from a start of this loss, as the range test has it."""
+        if self._least_reach is None:
+            self._least_reach = self._test_range()
+        return max(self._least_reach, reach_of(start_loss, self._float_held_back_loss()))
+
+    def _test_range(self) -> float:
+        """Do the range test, which depends on nothing that was trained before."""
+        if not self.config.tests_range:
+            return 0.0
+        start = self._checkpoint.clone()
+        start.set_allocation(Allocation.uniform(start.layers, RANGE_BITS))
+        start_loss = _finite(self._start(start))
+        if start_loss is None:
+            return 0.0
+        damage_reach = reach_of(start_loss, self._float_held_back_loss())
+
+        def held_back_loss(least_reach: float) -> float | None:
+            network = start.clone()
+            try:
+                self._finetune(network, max(least_reach, damage_reach), _RANGE_SEED)
+                return self._settle(network)
+            except TrainingError:
+                return None
+
+        return find_least_reach(held_back_loss, start_loss)
 
     def _spread(self) -> dict[str, float]:
         if self._deviations is None:
