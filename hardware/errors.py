@@ -19,6 +19,10 @@ class HardwareLostError(BitAllocError, RuntimeError):
     """Raised when the device cannot be brought back: the run saves and stops with exit code 3."""
 
 
+class UnbelievableError(HardwareLostError):
+    """Raised for a time or an energy that cannot be true, where it came in twice in a row."""
+
+
 class BoardLostError(HardwareLostError):
     """Raised when a board does not answer or its session ended; it is tried again for a while."""
 

@@ -5,13 +5,15 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from hardware.closing import Closing
 from quant.errors import BitAllocError
+
+T = TypeVar("T")
 
 STORE_SCHEMA = 2
 """1 had no checksums; such a file is read, and gets them for what is added."""
@@ -77,9 +79,33 @@ class Store(Closing):
             self._drop(row)
         return document
 
+    def read(
+        self, kind: ResultKind, key: Mapping[str, Any], form: Callable[[dict[str, Any]], T]
+    ) -> T | None:
+        """Return what `form` makes of the document under this key, or None.
+
+        A document that `form` refuses with ValueError, such as one of times that are no numbers, is
+        dropped as a damaged one is.
+        """
+        document = self.get(kind, key)
+        if document is None:
+            return None
+        try:
+            return form(document)
+        except ValueError:
+            text = canonical_json(key)
+            self._drop((kind, _digest(text), text))
+            return None
+
     def put(self, kind: ResultKind, key: Mapping[str, Any], document: Mapping[str, Any]) -> None:
-        """Store a document; the first one under a key stays, since both are true."""
-        text, written = canonical_json(key), json.dumps(document)
+        """Store a document; the first one under a key stays, since both are true.
+
+        One with a number that is none (NaN, infinity) is not kept: nobody could read it.
+        """
+        try:
+            text, written = canonical_json(key), json.dumps(document, allow_nan=False)
+        except ValueError:
+            return
         checksum = _checksum(kind, text, written)
         with self._name_errors():
             self._connection.execute(

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, model_serializer
@@ -113,8 +114,18 @@ class Evaluation:
     def from_dict(cls, document: Any) -> "Evaluation":
         """Read the form of JSON, of this version or an older one.
 
+        An evaluation whose measurement cannot be believed, as of a board whose clock told no
+        numbers, is one that failed.
+
         Raises:
             ValueError: the document is of another form.
         """
         lacking = ("metric", "beside_reference", "retraining", "predicted_mj", "training_samples")
-        return from_plain(cls, document, lacking=lacking)
+        read = partial(from_plain, cls, lacking=lacking)
+        try:
+            return read(document)
+        except ValueError as error:
+            if not isinstance(document, dict) or document.get("measurement") is None:
+                raise
+            failed = {"error": f"its measurement cannot be believed: {error}", "measurement": None}
+            return read({**document, **failed})

@@ -12,7 +12,7 @@ from typing import Any
 
 import quant
 from env.evaluating.packed_scores import pack_scores, unpack_scores
-from hardware.store import Store, StoreError
+from hardware.store import Store
 from quant.allocation import Allocation
 from quant.network import QuantizedNetwork
 from quant.objective.scores import ImageScores, Score
@@ -65,10 +65,7 @@ class StoredAccuracies:
 
         What an earlier version kept, which was paired with nothing, is not found.
         """
-        found = self._store.get("evaluation", self._whole(allocation))
-        if found is None or found.get("beside_reference") is None:
-            return None
-        return from_plain(Scored, found)
+        return self._store.read("evaluation", self._whole(allocation), _scored)
 
     def put(self, allocation: Allocation, scored: Scored) -> None:
         """Keep what a retraining came to; where it was paired with nothing, it is not kept."""
@@ -76,20 +73,8 @@ class StoredAccuracies:
             self._store.put("evaluation", self._whole(allocation), to_plain(scored))
 
     def get_scores(self, allocation: Allocation) -> ImageScores | None:
-        """Return what an equal retraining made of each image, or None.
-
-        Raises:
-            StoreError: the document is damaged.
-        """
-        found = self._store.get("image-scores", self._whole(allocation))
-        try:
-            return None if found is None else unpack_scores(found)
-        except ValueError as error:
-            path = self._store.path
-            raise StoreError(
-                f"the scores of single images in {path} are damaged: {error}",
-                f"move it away, and a new one is made: mv {path} {path}.old",
-            ) from None
+        """Return what an equal retraining made of each image, or None."""
+        return self._store.read("image-scores", self._whole(allocation), unpack_scores)
 
     def put_scores(self, allocation: Allocation, scores: ImageScores) -> None:
         """Keep what a retraining made of each image."""
@@ -97,3 +82,7 @@ class StoredAccuracies:
 
     def _whole(self, allocation: Allocation) -> dict[str, Any]:
         return {**self._key, "allocation": allocation.to_dict()}
+
+
+def _scored(document: Mapping[str, Any]) -> Scored | None:
+    return from_plain(Scored, document) if document.get("beside_reference") is not None else None

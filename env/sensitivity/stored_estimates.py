@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -59,9 +60,9 @@ class StoredEstimates:
             "code": code_digest(),
             "torch": version("torch"),
         }
-        found = self._store.get("sensitivity", key)
+        found = self._store.read("sensitivity", key, partial(from_plain, form))
         if found is not None:
-            return from_plain(form, found)
+            return found
         with training_lock():
             made = make()
         _logger.info(

@@ -1,6 +1,5 @@
 """python -m experiments.bench: how soon candidates are programs, how good, noisy and fast."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from experiments.bench.turnaround import draw_turnaround, measure_turnaround
 from experiments.errors import RunFolderError
 from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
-from quant.records.json_form import to_plain
+from quant.records.json_form import json_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +99,7 @@ def _show(table: RenderableType, document: object, file: Path | None) -> None:
     if file is None:
         return
     try:
-        file.write_text(json.dumps(to_plain(document), indent=2) + "\n", encoding="utf-8")
+        file.write_text(json_text(document, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise RunFolderError(f"cannot write {file}: {error.strerror or error}") from None
     print(f"written to {file}")

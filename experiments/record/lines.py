@@ -1,12 +1,11 @@
 """Files that grow by one line of JSON at a time; a line is on the disk before it counts."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from experiments.errors import cannot_write
-from quant.records.json_form import to_plain
+from quant.records.json_form import json_text
 
 
 def append_line(path: Path, document: Any) -> None:
@@ -17,7 +16,7 @@ def append_line(path: Path, document: Any) -> None:
     """
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(to_plain(document)) + "\n")
+            file.write(json_text(document) + "\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -16,7 +16,7 @@ from experiments.record.run_record import RunRecord
 from experiments.settings.load import config_to_yaml, read_config_file
 from experiments.settings.run_config import RunConfig
 from quant.records.atomic_file import atomic_file, write_atomically
-from quant.records.json_form import to_plain
+from quant.records.json_form import json_text
 
 _LATEST = "latest"
 _PACKAGES = ("quant", "hardware", "env", "agents", "experiments")
@@ -94,7 +94,7 @@ class RunFolder:
 
     def write_json(self, name: str, document: Any) -> Path:
         """Write a document, or what has one, as indented JSON."""
-        return self.write_text(name, json.dumps(to_plain(document), indent=2))
+        return self.write_text(name, json_text(document, indent=2))
 
     def read_json(self, name: str) -> Any:
         """Read a JSON document of the run.

@@ -54,6 +54,9 @@ class _File(Generic[T, Missing]):
             found = self._parse(path.read_bytes())
         except FileNotFoundError:
             pass
+        except _NoNumberError as error:
+            # A device of before could write such a file; the rest of the run is still worth a look.
+            record.left_out.append(f"{path}: holds {error}, which is no number: it is left out")
         except OSError as error:
             raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from None
         except (KeyError, TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
@@ -65,13 +68,25 @@ class _File(Generic[T, Missing]):
         return found
 
 
+class _NoNumberError(ValueError):
+    """Raised for NaN and infinities, which JSON does not have."""
+
+
+def _json(content: bytes | str) -> Any:
+    return json.loads(content, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise _NoNumberError(name)
+
+
 def _reason(error: Exception) -> str:
     """Return an error as text; what cannot be decoded would quote the whole file."""
     return str(error) if isinstance(error, UnicodeDecodeError) else repr(error)
 
 
 def _document_from(content: bytes) -> dict[str, Any]:
-    found = json.loads(content)
+    found = _json(content)
     if not isinstance(found, dict):
         raise ValueError(f"expected a JSON object, found {type(found).__name__}")
     return found
@@ -91,7 +106,7 @@ def _budget_from(content: bytes) -> Mapping[str, Any]:
 def _sensitivities_from(content: bytes) -> "SensitivityTable":
     from quant.sensitivities import SensitivityTable  # brings torch: two seconds of a report
 
-    return from_plain(SensitivityTable, json.loads(content))
+    return from_plain(SensitivityTable, _json(content))
 
 
 def _results_from(content: bytes) -> Mapping[str, Any]:
@@ -139,7 +154,7 @@ class RunRecord:
     """What the run ran on."""
     tiles = _File(files.TILES, _document_from, None)
     """What the tile search did; None for a run from before there was one."""
-    table = _File(files.TABLE, lambda text: from_plain(LayerTable, json.loads(text)), None)
+    table = _File(files.TABLE, lambda text: from_plain(LayerTable, _json(text)), None)
     """What each layer takes at each pair of bits."""
     sensitivity = _File(files.SENSITIVITIES, _sensitivities_from, None)
     """How much the loss rises with each tensor at each width; None where the method makes no
@@ -147,11 +162,11 @@ class RunRecord:
     budget = _File(files.BUDGET, _budget_from, None)
     """The limits `latency_ms`, `model_bytes` and `energy_mj`, and the `reason` for them."""
     islands = _File(
-        files.ISLANDS, lambda text: from_plain(tuple[ListedIsland, ...], json.loads(text)), ()
+        files.ISLANDS, lambda text: from_plain(tuple[ListedIsland, ...], _json(text)), ()
     )
     """What stays in float; none where everything has an integer form."""
     layer_choices = _File(
-        files.LAYER_CHOICES, lambda text: from_plain(tuple[LayerChoice, ...], json.loads(text)), ()
+        files.LAYER_CHOICES, lambda text: from_plain(tuple[LayerChoice, ...], _json(text)), ()
     )
     """What the rules for single layers leave each; none where no rule is given."""
     evaluations = _File(
@@ -168,6 +183,8 @@ class RunRecord:
     def __init__(self, path: Path) -> None:
         """Use a folder; nothing is read yet, and `open` looks at it first."""
         self.path = path
+        self.left_out: list[str] = []
+        """Files that cannot be used, in a sentence each, as far as they were asked for."""
 
     @classmethod
     def open(cls, path: Path, *, finished: bool = False) -> "RunRecord":

@@ -1,5 +1,6 @@
 """python -m experiments.report RUN...: run folders as one HTML page."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,8 @@ def write_report(runs: Sequence[Path], output: Path | None = None) -> Path:
     if output is None:
         output = records[0].path / files.REPORT if len(records) == 1 else Path(files.REPORT)
     page = render(records)
+    for sentence in (sentence for record in records for sentence in record.left_out):
+        print(sentence, file=sys.stderr)
     try:
         write_atomically(output, page)
     except OSError as error:

@@ -91,7 +91,7 @@ def conclude(
 
     def measure(allocation: Allocation) -> Measurement:
         graphs = {bits: graph_of(setup.network, bits) for bits in [*beside, allocation]}
-        timed.update(time_side_by_side(device, graphs, progress=progress))
+        timed.update(time_side_by_side(device, graphs, table=problem.table, progress=progress))
         return timed[allocation]
 
     choice = choose(candidates, problem.budget, measure)

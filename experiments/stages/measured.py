@@ -91,7 +91,7 @@ def measure_times(
     allocations = reference_and_uniforms(space)
     graphs = {bits: graph_of(network, one) for bits, one in allocations.items()}
     timed = time_side_by_side(
-        device, graphs, progress=partial(progress.stage, "uniform allocations")
+        device, graphs, table=table, progress=partial(progress.stage, "uniform allocations")
     )
     uniform = {
         bits: UniformFigures(

@@ -37,18 +37,24 @@ def read_resumed(folder: Path) -> Resumed:
         RunFolderError: a file is damaged in a way that no killed run leaves behind.
     """
     record = RunRecord(folder)
-    if record.budget is None:
+    limits, table = record.budget, record.table
+    if record.left_out:
+        raise RunFolderError(
+            f"{folder} cannot go on: {record.left_out[0]}",
+            f"start a new run with --config {folder / files.CONFIG}",
+        )
+    if limits is None:
         return Resumed()
-    if record.table is None:
+    if table is None:
         raise RunFolderError(
             f"expected {files.TABLE} beside {files.BUDGET} in {folder}, found none",
             f"the run cannot go on; start a new one with --config {folder / files.CONFIG}",
         )
-    limits = {name: value for name, value in record.budget.items() if name != "reason"}
-    decided = DecidedBudget(budget=Budget(**limits), reason=record.budget["reason"])
+    budget = {name: value for name, value in limits.items() if name != "reason"}
+    decided = DecidedBudget(budget=Budget(**budget), reason=limits["reason"])
     return Resumed(
         evaluations=read_evaluations(folder),
-        measured=Measured(table=record.table, decided=decided),
+        measured=Measured(table=table, decided=decided),
     )
 
 

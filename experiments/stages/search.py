@@ -27,6 +27,7 @@ from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.places import Places
 from experiments.stages.recorder import Recorder
 from hardware.errors import BuildError
+from hardware.layers.table import LayerTable
 from hardware.measuring.host_facts import standing_facts
 from hardware.stored_device import StoredDevice
 from quant.allocation import Allocation
@@ -70,7 +71,7 @@ def search(
     weights = SharedWeights(places.folder.path)
     recorder = Recorder(config, measured, places, past)
     started = time.monotonic()
-    evaluator = _evaluator(setup, places, past, weights, recorder)
+    evaluator = _evaluator(setup, places, past, weights, recorder, measured.table)
     evaluator.proposer = "reference"
     reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
     if reference.error:
@@ -120,6 +121,7 @@ def _evaluator(
     past: Sequence[Evaluation],
     weights: SharedWeights,
     recorder: Recorder,
+    table: LayerTable,
 ) -> Evaluator:
     """Return an evaluator that writes each evaluation's weights to the disk, then its record."""
     config = setup.config
@@ -133,7 +135,7 @@ def _evaluator(
 
     evaluator = Evaluator(
         setup.network.clone(),
-        StoredDevice(places.device, places.store, config.protocol),
+        StoredDevice(places.device, places.store, config.protocol, table),
         setup.task.train,
         setup.task.search,
         config.env,

@@ -5,6 +5,8 @@ from typing import TypeVar
 
 from hardware.device import Device, MeasureResult
 from hardware.errors import BuildError
+from hardware.layers.expected import measure_expected
+from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement
 from quant.deploy_graph import DeployGraph
 from quant.progress import Progress
@@ -22,6 +24,7 @@ def time_side_by_side(
     graphs: Mapping[Name, DeployGraph],
     *,
     rounds: int = ROUNDS,
+    table: LayerTable | None = None,
     progress: Progress | None = None,
 ) -> dict[Name, Measurement]:
     """Measure every graph once a round and return each one's middle stable measurement.
@@ -34,6 +37,7 @@ def time_side_by_side(
         device: Where to measure.
         graphs: Converted networks by name.
         rounds: Number of rounds that all take part in.
+        table: What each measurement is held against; None for nothing.
         progress: Called with (measurements done, measurements in all).
 
     Raises:
@@ -48,7 +52,11 @@ def time_side_by_side(
             names = [name for name in names if not _is_settled(taken[name])]
             total += len(names)
         for name in names:
-            taken[name].append(_measurement(device.measure(graphs[name]), name))
+            graph = graphs[name]
+            result = (
+                device.measure(graph) if table is None else measure_expected(device, graph, table)
+            )
+            taken[name].append(_measurement(result, name))
             done += 1
             if progress is not None:
                 progress(done, total)

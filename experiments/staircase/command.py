@@ -1,6 +1,5 @@
 """python -m experiments.staircase: what bits buy on a device, layer by layer."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +28,7 @@ from hardware.open_device import open_device
 from hardware.tile_search.report import TileReport
 from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS, MIN_BITS
+from quant.records.json_form import json_text
 
 _SHAPES = {"standard": STANDARD_SHAPES, "small": SMALL_SHAPES}
 
@@ -95,7 +95,7 @@ def _command(options: StaircaseOptions) -> None:
     print(tiles.sentence)
     _show(staircase, all_pairs=options.all_pairs)
     if options.json is not None:
-        text = json.dumps(staircase.to_dict(options.typed), indent=2) + "\n"
+        text = json_text(staircase.to_dict(options.typed), indent=2) + "\n"
         _write(options.json, text.encode())
     if options.figure is not None:
         _write(options.figure, png_bytes(draw_chart(speedup_chart(staircase)))[0])

@@ -33,6 +33,16 @@ class Energy:
     samples: int | None = None
     """Readings of power in the window; None for counters and models."""
 
+    def __post_init__(self) -> None:
+        """Refuse blocks that are no energies: a board, a store or a folder may say anything.
+
+        Raises:
+            ValueError: a block is not finite, or their mean is not above 0.
+        """
+        known = [*self.blocks_mj, *([] if self.idle_w is None else [self.idle_w])]
+        if not self.blocks_mj or not all(map(math.isfinite, known)) or self.gross_mj <= 0:
+            raise ValueError(f"blocks_mj: expected energies above 0, found {list(self.blocks_mj)}")
+
     @property
     def gross_mj(self) -> float:
         """Millijoules of one execution, with everything that draws power beside it."""

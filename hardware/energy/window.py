@@ -74,24 +74,33 @@ def measure_energy(
         if took_s >= _ENOUGH * window_s:
             break
     samples = _samples(meter, blocks)
+    read = [idle.joules, *(block.joules for block in blocks)]
+    if not all(map(math.isfinite, read)):
+        raise MeterError(
+            f"expected joules from the {meter.source} meter ({meter.what}), found {read}",
+            "look at what it prints, or at its wires",
+        )
     if sum(block.joules for block in blocks) <= 0.0:
         raise MeterError(
             f"the {meter.source} meter ({meter.what}) did not move in {took_s:.1f} s of work",
             "is it connected to what runs the program? A slow one needs a longer energy.window_s",
         )
     idle_w = idle.joules / idle.seconds
-    return Energy(
-        source=meter.source,
-        what=meter.what,
-        blocks_mj=tuple(
-            1000.0 * (block.joules - idle_w * (block.seconds - block.work_s)) / loops
-            for block in blocks
-        ),
-        idle_w=idle_w,
-        loops=plan.blocks * loops,
-        window_s=took_s,
-        samples=samples,
-    )
+    try:
+        return Energy(
+            source=meter.source,
+            what=meter.what,
+            blocks_mj=tuple(
+                1000.0 * (block.joules - idle_w * (block.seconds - block.work_s)) / loops
+                for block in blocks
+            ),
+            idle_w=idle_w,
+            loops=plan.blocks * loops,
+            window_s=took_s,
+            samples=samples,
+        )
+    except ValueError as error:
+        raise MeterError(f"the {meter.source} meter ({meter.what}): {error}") from None
 
 
 def _samples(meter: Meter, blocks: Sequence[Span]) -> int | None:

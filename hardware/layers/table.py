@@ -1,5 +1,6 @@
 """LayerTable: time and energy of each layer at each bit pair, and the rest as its own row."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeVar
@@ -50,6 +51,22 @@ class LayerTable:
     energies_uj: PairTable[float] = field(default_factory=dict)
     """Gross microjoules of each layer at each bit pair (see `hardware.layers.energy`); empty where
     there is no meter."""
+
+    def __post_init__(self) -> None:
+        """Refuse times and energies that are no numbers: a store or a folder may hold anything.
+
+        Raises:
+            ValueError: names the first place.
+        """
+        whole = {"overhead_us": self.overhead_us, "overhead_uj": self.overhead_uj}
+        for place, value in [
+            *whole.items(),
+            *self.islands_us.items(),
+            *_entries(self.times_us),
+            *_entries(self.energies_uj),
+        ]:
+            if not math.isfinite(value):
+                raise ValueError(f"{place}: expected a finite number, found {value}")
 
     def layer_us(self, layer: str, weight_bits: int, activation_bits: int) -> float:
         """Return the measured time of one layer at one bit pair."""
@@ -106,6 +123,10 @@ class LayerTable:
     @model_serializer(mode="wrap")
     def _document(self, plain: Plain) -> dict[str, Any]:
         return {"unit": "microseconds", **plain(self)}
+
+
+def _entries(table: PairTable[float]) -> list[tuple[str, float]]:
+    return [(layer, value) for layer, row in table.items() for value in row.values()]
 
 
 def _times(table: PairTable[float], factor: float) -> PairTable[float]:

@@ -1,5 +1,6 @@
 """Measurement: every repeat of one program on one device, with its verdict and machine facts."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -51,6 +52,17 @@ class Measurement:
     """Machine facts: CPU model, features, governor, frequency, load, versions."""
     energy: Annotated[Energy, GetPydanticSchema(own_form)] | None = None
     """What one execution takes; None where there is no meter."""
+
+    def __post_init__(self) -> None:
+        """Refuse repeats that are no times: a store or a folder may hold anything.
+
+        Raises:
+            ValueError: names the first such value.
+        """
+        wrong = [value for value in self.values_ms if not 0 < value < math.inf]
+        if wrong or not self.values_ms:
+            found = wrong[0] if wrong else "none"
+            raise ValueError(f"values_ms: expected times above 0, found {found}")
 
     @property
     def energy_mj(self) -> float | None:

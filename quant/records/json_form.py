@@ -1,6 +1,7 @@
 """JSON forms: values as documents that JSON can write, and documents as dataclasses again."""
 
 import json
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
@@ -38,6 +39,23 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return a value, or what has a form, as JSON, which has no NaN: null stands in its place."""
+    plain = to_plain(value)
+    try:
+        return json.dumps(plain, indent=indent, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(plain), indent=indent, allow_nan=False)
+
+
+def _finite(plain: Any) -> Any:
+    if isinstance(plain, dict):
+        return {name: _finite(value) for name, value in plain.items()}
+    if isinstance(plain, list):
+        return [_finite(value) for value in plain]
+    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
 def from_plain(

@@ -182,3 +182,20 @@ class TestStore(StoreContract):
                 yield _Measurements(store)
 
         return opened
+
+
+def test_numbers_that_are_none_are_not_kept(tmp_path: Path) -> None:
+    with Store(tmp_path / "store.sqlite") as store:
+        store.put("evaluation", {"bits": 4}, {"loss": float("nan")})
+        assert store.get("evaluation", {"bits": 4}) is None
+
+
+def test_what_its_reader_refuses_is_dropped(tmp_path: Path) -> None:
+    def refuse(document: object) -> None:
+        raise ValueError("no times")
+
+    with Store(tmp_path / "store.sqlite") as store:
+        store.put("evaluation", {"bits": 4}, {"times": [0]})
+        assert store.read("evaluation", {"bits": 4}, dict) == {"times": [0]}
+        assert store.read("evaluation", {"bits": 4}, refuse) is None
+        assert store.get("evaluation", {"bits": 4}) is None

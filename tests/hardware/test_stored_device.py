@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hardware.device import MeasureResult
-from hardware.errors import BuildError
+from hardware.errors import BuildError, UnbelievableError
 from hardware.facts import MeasurementFacts
 from hardware.layers.table import LayerTable
 from hardware.measure_layers import choose_tiles
@@ -157,3 +157,63 @@ def test_a_layer_table_of_other_tiles_is_measured_again(tmp_path: Path) -> None:
     wrapped.layer_table(graph, [2, 8])
     wrapped.layer_table(graph, [2, 8])
     assert device.measured == 2
+
+
+class SlippingDevice(CountingDevice):
+    """Its clock is wrong by a factor in its first measurements."""
+
+    def __init__(self, factor: float, slips: int) -> None:
+        super().__init__()
+        self.factor, self.slips = factor, slips
+
+    def measure(self, graph: DeployGraph) -> MeasureResult:
+        result = super().measure(graph)
+        assert result.measurement is not None
+        if self.measured > self.slips:
+            return result
+        values = tuple(self.factor * value for value in result.measurement.values_ms)
+        return replace(result, measurement=replace(result.measurement, values_ms=values))
+
+
+def beside_table(device: CountingDevice, path: Path) -> StoredDevice:
+    table = CountingDevice().time_layers(digits_like(), (2, 4, 8))
+    return StoredDevice(device, Store(path / "store.sqlite"), PROTOCOL, table)
+
+
+@pytest.mark.parametrize("factor", [1 / 50, 50])
+def test_what_no_table_expects_is_measured_once_more(tmp_path: Path, factor: float) -> None:
+    slipping = SlippingDevice(factor, slips=1)
+    result = beside_table(slipping, tmp_path).measure(digits_like())
+    assert slipping.measured == 2
+    assert result.measurement is not None
+    true = CountingDevice().measure(digits_like()).measurement
+    assert true is not None
+    assert result.measurement.median_ms == true.median_ms
+
+
+@pytest.mark.parametrize("factor", [1 / 50, 50])
+def test_twice_what_no_table_expects_is_a_clock_not_to_be_believed(
+    tmp_path: Path, factor: float
+) -> None:
+    with pytest.raises(UnbelievableError, match="by the layer table, found"):
+        beside_table(SlippingDevice(factor, slips=2), tmp_path).measure(digits_like())
+
+
+def test_what_a_store_has_is_held_against_the_table_too(tmp_path: Path) -> None:
+    stored(SlippingDevice(50, slips=1), tmp_path).measure(digits_like())  # kept: no table was there
+    device = CountingDevice()
+    assert not beside_table(device, tmp_path).measure(digits_like()).cached
+    assert device.measured == 1
+    assert beside_table(device, tmp_path).measure(digits_like()).cached
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_times_that_are_none_are_no_measurement(value: float) -> None:
+    true = CountingDevice().measure(digits_like()).measurement
+    assert true is not None
+    with pytest.raises(ValueError, match="expected times above 0, found"):
+        replace(true, values_ms=(1.0, value))
+    table = CountingDevice().time_layers(digits_like(), (8,))
+    if value != value or value > 1:
+        with pytest.raises(ValueError, match="overhead_us: expected a finite number"):
+            replace(table, overhead_us=value)

@@ -63,7 +63,13 @@ class BoardEnergy:
         )
         if "error" in found:
             raise HardwareLostError(found["error"], found["hint"])
-        return Energy.from_dict(found)
+        try:
+            return Energy.from_dict(found)
+        except (ValueError, KeyError, TypeError) as error:
+            raise HardwareLostError(
+                f"expected the energy of a program from the board's meter, found {error}",
+                "look at the board's meter: python -m experiments.boards doctor",
+            ) from None
 
     @property
     def _settings(self) -> str:

@@ -52,16 +52,29 @@ class Stamps:
     def steps_us(self) -> npt.NDArray[np.float64]:
         """Return microseconds `[executions, steps]`, less what a stamp takes."""
         times = self.times.numpy()
-        return steps_us(times[: min(int(self.counter.numpy()[0]), len(times))])
+        taken = times[: min(int(self.counter.numpy()[0]), len(times))]
+        return steps_us(stamped_times_us(taken))
 
 
-def steps_us(times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return microseconds `[executions, steps]`, less what a stamp takes.
+def stamped_times_us(times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return stamps as microseconds since each execution's first, `[executions, steps + 2]`.
 
     Args:
         times: `[executions, steps + 2, 2]`, seconds and nanoseconds.
     """
-    seconds = times[:, :, 0] - times[:, :1, 0]
-    apart = np.diff(seconds * NANOSECONDS_A_SECOND + times[:, :, 1], axis=1) / 1000.0
+    since = times - times[:, :1]
+    made: npt.NDArray[np.float64] = (
+        since[:, :, 0] * NANOSECONDS_A_SECOND + since[:, :, 1]
+    ) / 1000.0
+    return made
+
+
+def steps_us(times_us: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return microseconds `[executions, steps]`, less what a stamp takes.
+
+    Args:
+        times_us: As `stamped_times_us` returns them.
+    """
+    apart = np.diff(times_us, axis=1)
     steps: npt.NDArray[np.float64] = apart[:, 1:] - np.median(apart[:, 0])
     return steps

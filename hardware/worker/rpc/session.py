@@ -3,7 +3,7 @@
 import itertools
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,8 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.board import names
-from hardware.errors import BoardLostError, BuildError, HardwareLostError
-from hardware.facts import MachineFacts, MomentFacts, OpenedSession, TimedRepeats
+from hardware.errors import (
+    BoardLostError,
+    BuildError,
+    HardwareLostError,
+    UnbelievableError,
+)
+from hardware.facts import MachineFacts, MomentFacts, OpenedSession
 from hardware.worker.rpc.address import Address
 from hardware.worker.rpc.tracker import open_connection
 
@@ -48,7 +53,7 @@ class BoardSession:
                 f"{address} serves TVM RPC but not BitAlloc's functions",
                 "start it with: python -m hardware.board, or with the packed file",
             ) from None
-        self.opened: OpenedSession = json.loads(str(self._guard(lambda: opened(limit_s))))
+        self.opened: OpenedSession = _document(str(self._guard(lambda: opened(limit_s))), address)
         """`pid` and `name` of the session and the board, and `last_end` of the session before."""
         self.facts: MachineFacts = self._json(names.FACTS)
         """What the board is."""
@@ -60,6 +65,11 @@ class BoardSession:
             )
         if threads > 1:
             self._call("runtime.config_threadpool", 1, threads)
+
+    @property
+    def name(self) -> str:
+        """What the board is called, for sentences."""
+        return f"board {self.opened.get('name')} at {self._address}"
 
     def rearm(self) -> None:
         """Tell the board that this host is alive, and will be heard of again within the limit."""
@@ -101,11 +111,11 @@ class BoardSession:
         """Return a tensor that a loaded program keeps, as its last run left it."""
         return self._array(names.VALUE, name, tensor)
 
-    def time(self, name: str, loops: int, repeats: int) -> TimedRepeats:
-        """Time a loaded program: `values_ms`, and `wall_s` and `cpu_s` of the board."""
+    def time(self, name: str, loops: int, repeats: int) -> Mapping[str, Any]:
+        """Time a loaded program; return what the board says (see `TimedRepeats`), unseen."""
         self.rearm()
-        timed: TimedRepeats = self._json(names.TIME, name, loops, repeats)
-        return timed
+        timed = self._json(names.TIME, name, loops, repeats)
+        return timed if isinstance(timed, dict) else {}
 
     def stamps(self, name: str, executions: int) -> npt.NDArray[np.int64]:
         """Run a loaded program with stamps; int64 `[executions, stamps, 2]`."""
@@ -129,7 +139,7 @@ class BoardSession:
         return array
 
     def _json(self, function: str, *arguments: Any) -> Any:
-        return json.loads(str(self._call(function, *arguments)))
+        return _document(str(self._call(function, *arguments)), self._address)
 
     def _call(self, function: str, *arguments: Any) -> Any:
         return self._guard(lambda: self._remote.get_function(function)(*arguments))
@@ -150,6 +160,25 @@ class BoardSession:
             except (RuntimeError, OSError):
                 raise BoardLostError(f"the session with {self._address} ended: {text}") from None
             raise BuildError(f"on the board: {text}") from None
+
+
+def _document(text: str, address: Address) -> Any:
+    """Return what a board answered in JSON.
+
+    Raises:
+        UnbelievableError: it is none, or holds a number that is none.
+    """
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no number")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except ValueError as error:
+        raise UnbelievableError(
+            f"expected numbers and texts from {address}, found {error}",
+            "is it BitAlloc's own agent, of this version? python -m hardware.board --pack FILE.pyz",
+        ) from None
 
 
 def _last_line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """One run as its files tell it: what is missing, what is damaged, what was being written."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from experiments.errors import RunFolderError
 from experiments.record import files
 from experiments.record.lines import append_line, cut_torn_line, whole_lines
 from experiments.record.run_record import RunRecord
+from experiments.report.command import write_report
+from experiments.stages.resume import read_resumed
 from tests.experiments.run_folders import make_run
 
 
@@ -86,3 +89,36 @@ def test_a_folder_in_place_of_the_lines_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / files.EVALUATIONS).mkdir()
     with pytest.raises(RunFolderError, match=f"cannot write .*{files.EVALUATIONS}"):
         cut_torn_line(tmp_path / files.EVALUATIONS)
+
+
+def test_a_file_that_holds_no_number_is_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a board whose clock told NaN left it, in versions that believed it."""
+    run = make_run(tmp_path)
+    table = (run.path / files.TABLE).read_text()
+    (run.path / files.TABLE).write_text(table.replace("1.25", "NaN"))
+    write_report([run.path])
+    assert f"{files.TABLE}: holds NaN, which is no number" in capsys.readouterr().err
+    with pytest.raises(RunFolderError, match=r"cannot go on: .*layer_table\.json: holds NaN"):
+        read_resumed(run.path)
+
+
+def test_an_evaluation_whose_times_are_none_has_failed(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    first, *others = (run.path / files.EVALUATIONS).read_text().splitlines()
+    document = json.loads(first)
+    document["measurement"]["values_ms"][0] = float("nan")
+    lines = [json.dumps(document), *others]
+    (run.path / files.EVALUATIONS).write_text("\n".join(lines) + "\n")
+    read = run.record.evaluations[0]
+    assert (read.measurement, read.latency_ms) == (None, None)
+    assert "cannot be believed: measurement: " in read.error
+    write_report([run.path])
+
+
+def test_no_file_holds_what_is_no_number(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    run.write_json("made.json", {"rows": [1.0, float("inf"), {"loss": float("nan")}]})
+    text = (run.path / "made.json").read_text()
+    assert json.loads(text) == {"rows": [1.0, None, {"loss": None}]}
