@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from env.decisions.budget import Budget
+from experiments.errors import RunFolderError
 from experiments.record import files
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.report.command import write_report
@@ -18,8 +19,9 @@ from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
 from experiments.settings.started_commands import ENERGY_COMMAND, check_started
 from experiments.stages.conclusion import BEST_FOUND, reported_uniform, uniform_name
-from experiments.stages.measured import graph_of
+from experiments.stages.measured import graph_of, reference_and_uniforms
 from experiments.stages.network_setup import NetworkSetup, set_up_network
+from experiments.stages.resource_budget import DecidedBudget
 from experiments.stages.results_table import ResultRow, float_row, print_results, quantized_row
 from experiments.stages.retraining import retrain_and_score, retrain_float_and_score
 from experiments.stages.side_by_side import time_side_by_side
@@ -68,9 +70,15 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         config: The run's configuration; its `final` section says how long to retrain.
 
     Returns:
-        The rows of the table, on the test split, and the run's budget.
+        The rows of the table, on the test split, and the run's budget: what of it is a share is
+        one of what was measured beside.
     """
-    budget = Budget(**folder.read_json(files.RESULTS)["budget"])
+    limits = folder.record.budget
+    if limits is None:
+        raise RunFolderError(
+            f"expected the budget of the run in {folder.path / files.BUDGET}, found none",
+            "evaluate needs the whole folder of a finished run",
+        )
     best = Allocation.from_dict(folder.read_json(files.BEST_ALLOCATION))
     with (
         # A fresh folder, so that every kernel is generated and compiled again.
@@ -98,12 +106,20 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         longer = retrain_float_and_score(
             setup, setup.task.test, partial(progress.stage, f"retraining {FLOAT}")
         )
+        decided = DecidedBudget.from_dict(limits)
+        known = reference_and_uniforms(setup.space)
+        # Uniform allocations that have no row, but that a limit is a share of; bits decide times.
+        shared = {*decided.latency_shares, *decided.energy_shares}
+        beside = {uniform_name(bits): graph_of(setup.network, known[bits]) for bits in shared}
         timed = time_side_by_side(
             device,
-            {name: final.graph for name, final in trained.items()},
+            beside | {name: final.graph for name, final in trained.items()},
             progress=partial(progress.stage, "measuring"),
         )
         facts = dict(device.facts())
+    budget = decided.beside(
+        {bits: timed[uniform_name(bits)] for bits in known if uniform_name(bits) in timed}
+    )
     whole = setup.float_scores(setup.task.test)
     reference = trained[uniform_name(MAX_BITS)].scores
     rows = [
@@ -133,7 +149,7 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         "retraining": {name: final.retraining for name, final in trained.items()},
         "rows": rows,
         "allocations": allocations,
-        "measurements": timed,
+        "measurements": {name: timed[name] for name in trained},
     }
     folder.write_json(files.TEST_RESULTS, document)
     return rows, budget

@@ -208,6 +208,7 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
         searched.problem,
         searched.result,
         setup,
+        measured.decided,
         places.device,  # not the store: what is reported is measured now
         partial(progress.stage, "side by side"),
     )
@@ -257,7 +258,12 @@ def _write_conclusion(
     events.chart(f"front/{best.metric.name}_latency", front, step)
     for missed in conclusion.choice.missed:
         _say(f"passed over: {missed} as measured, outside the budget")
-    print_results(conclusion.rows, budget, "search")
+    if (beside := conclusion.choice.budget) != budget:
+        _say(
+            f"the budget beside the chosen allocation is {beside}: it is made of what uniform "
+            "allocations take, and they were timed again with it"
+        )
+    print_results(conclusion.rows, beside, "search")
     _say(f"{len(evaluations)} evaluations in {seconds / 60:.1f} minutes")
 
 

@@ -99,8 +99,12 @@ def _config_from(content: bytes) -> Mapping[str, Any]:
 
 def _budget_from(content: bytes) -> Mapping[str, Any]:
     document = _document_from(content)
-    limits = {name: value for name, value in document.items() if name != "reason"}
-    return {**asdict(from_plain(Budget, limits)), "reason": document["reason"]}
+    shares = {
+        name: from_plain(dict[int, float], document.pop(name, {}))
+        for name in ("latency_shares", "energy_shares")
+    }
+    reason = document.pop("reason")
+    return {**asdict(from_plain(Budget, document)), "reason": reason, **shares}
 
 
 def _sensitivities_from(content: bytes) -> "SensitivityTable":
@@ -160,7 +164,8 @@ class RunRecord:
     """How much the loss rises with each tensor at each width; None where the method makes no
     environment, and as long as it has made none."""
     budget = _File(files.BUDGET, _budget_from, None)
-    """The limits `latency_ms`, `model_bytes` and `energy_mj`, and the `reason` for them."""
+    """The limits `latency_ms`, `model_bytes` and `energy_mj`, the `reason` for them, and what they
+    are shares of."""
     islands = _File(
         files.ISLANDS, lambda text: from_plain(tuple[ListedIsland, ...], _json(text)), ()
     )

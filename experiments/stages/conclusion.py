@@ -6,14 +6,16 @@ from functools import partial
 from typing import Any
 
 from agents.search import SearchProblem, SearchResult
+from env.decisions.budget import Budget
 from env.decisions.decisions import DecisionSpace
 from env.evaluating.accounting import TABLE_ROW
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.ranking import rank
 from experiments.stages.measured import graph_of, reference_and_uniforms
 from experiments.stages.network_setup import NetworkSetup
+from experiments.stages.resource_budget import DecidedBudget
 from experiments.stages.results_table import ResultRow, float_row, quantized_row
-from experiments.stages.selection import Choice, choose, reconsider
+from experiments.stages.selection import Beside, Choice, choose, reconsider
 from experiments.stages.side_by_side import time_side_by_side
 from hardware.device import Device
 from hardware.measuring.measurement import Measurement
@@ -43,6 +45,7 @@ class Conclusion:
                 "allocation": best.allocation,
                 "measurement": self.choice.measurement,
             },
+            "budget_beside": self.choice.budget,
             "missed_the_budget": [
                 {
                     "allocation": item.allocation,
@@ -69,6 +72,7 @@ def conclude(
     problem: SearchProblem,
     result: SearchResult,
     setup: NetworkSetup,
+    decided: DecidedBudget,
     device: Device,
     progress: Progress,
 ) -> Conclusion:
@@ -85,32 +89,32 @@ def conclude(
     evaluated = order(problem.evaluator.evaluations)
     candidates = [item for item in evaluated if problem.space.admits(item.allocation)]
     latest = {item.allocation: item for item in evaluated}
-    known = reference_and_uniforms(problem.space).values()
-    beside = [bits for bits in known if bits in latest]
+    known = reference_and_uniforms(problem.space)
+    shared = {*decided.latency_shares, *decided.energy_shares}
+    beside = [one for bits, one in known.items() if one in latest or bits in shared]
     timed: dict[Allocation, Measurement] = {}
 
-    def measure(allocation: Allocation) -> Measurement:
+    def measure(allocation: Allocation) -> Beside:
         graphs = {bits: graph_of(setup.network, bits) for bits in [*beside, allocation]}
         timed.update(time_side_by_side(device, graphs, table=problem.table, progress=progress))
-        return timed[allocation]
+        uniform = {bits: timed[one] for bits, one in known.items() if one in timed}
+        return Beside(measurement=timed[allocation], budget=decided.beside(uniform))
 
     choice = choose(candidates, problem.budget, measure)
-    choice = reconsider(choice, candidates, problem.budget, timed, order)
+    choice = reconsider(choice, candidates, timed, order)
     whole = setup.float_search_scores()
     beside_reference = problem.evaluator.beside_reference(whole)
     rows = [float_row(problem.layers, whole.score, beside_reference)]
     rows += [
-        _row(uniform_name(bits), latest[allocation], timed[allocation], problem)
+        _row(uniform_name(bits), latest[allocation], timed[allocation], choice.budget)
         for bits, allocation in uniform.items()
         if allocation in latest
     ]
-    rows.append(_row(BEST_FOUND, choice.evaluation, choice.measurement, problem))
+    rows.append(_row(BEST_FOUND, choice.evaluation, choice.measurement, choice.budget))
     return Conclusion(choice=choice, rows=tuple(rows))
 
 
-def _row(
-    name: str, evaluation: Evaluation, measurement: Measurement, problem: SearchProblem
-) -> ResultRow:
+def _row(name: str, evaluation: Evaluation, measurement: Measurement, budget: Budget) -> ResultRow:
     return quantized_row(
         name,
         evaluation.allocation,
@@ -121,7 +125,7 @@ def _row(
         kept=evaluation.kept,
         model_bytes=evaluation.model_bytes,
         measurement=measurement,
-        budget=problem.budget,
+        budget=budget,
     )
 
 

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from env.decisions.budget import Budget, BudgetConfig
+from hardware.measuring.measurement import Measurement
 from quant.objective.metric import ACCURACY, Metric
-from quant.records.json_form import EXACT
+from quant.records.json_form import EXACT, from_plain
 
 ALL_8 = 8
 _SHARE = 1 / 3
@@ -28,12 +30,72 @@ class UniformFigures:
     __pydantic_config__ = EXACT
 
 
+Shares = Mapping[int, float]
+"""`{bits: share}`: a limit that is made of what uniform allocations take, such as `{8: 0.7}`; empty
+for one that is absolute."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecidedBudget:
-    """The limits of a run, and one line that says where they come from."""
+    """The limits of a run, and one line that says where they come from.
+
+    A limit that is a share is one of a reference *timed beside the candidate*: a machine that is
+    slower now than when the run began is slower for both.
+    """
 
     budget: Budget
+    """As the uniform allocations were measured when it was decided."""
     reason: str
+    latency_shares: Shares = field(default_factory=dict)
+    energy_shares: Shares = field(default_factory=dict)
+
+    def beside(self, uniform: Mapping[int, Measurement]) -> Budget:
+        """Return the limits that the uniform allocations, measured now, make.
+
+        Args:
+            uniform: By bits; those in the shares among them.
+        """
+        latency_ms = _sum(
+            self.latency_shares, {bits: item.median_ms for bits, item in uniform.items()}
+        )
+        energy_mj = _sum(
+            self.energy_shares, {bits: item.energy_mj for bits, item in uniform.items()}
+        )
+        return replace(
+            self.budget,
+            latency_ms=self.budget.latency_ms if latency_ms is None else latency_ms,
+            energy_mj=self.budget.energy_mj if energy_mj is None else energy_mj,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the form of JSON, which has a name for each limit."""
+        shares = {"latency_shares": self.latency_shares, "energy_shares": self.energy_shares}
+        return {**asdict(self.budget), "reason": self.reason, **shares}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "DecidedBudget":
+        """Read the form of JSON; limits of older versions are absolute.
+
+        Raises:
+            ValueError: it is of another form.
+        """
+        shares = {
+            name: from_plain(dict[int, float], document.get(name, {}))
+            for name in ("latency_shares", "energy_shares")
+        }
+        limits = {
+            name: value
+            for name, value in document.items()
+            if name not in shares and name != "reason"
+        }
+        return cls(budget=from_plain(Budget, limits), reason=document["reason"], **shares)
+
+
+def _sum(shares: Shares, figures: Mapping[int, float | None]) -> float | None:
+    """Return the sum of the shares; None for no share, or where a figure is not known."""
+    found = [(share, figures.get(bits)) for bits, share in shares.items()]
+    known = [share * figure for share, figure in found if figure is not None]
+    return sum(known) if known and len(known) == len(found) else None
 
 
 def decide_budget(
@@ -52,16 +114,21 @@ def decide_budget(
             return _default(uniform)
         return DecidedBudget(budget=Budget(), reason=_inverse(config.accuracy_drop, metric))
     latency_ms, model_bytes, energy_mj = config.latency_ms, config.model_bytes, config.energy_mj
+    latency_shares, energy_shares = {}, {}
     if config.latency_ratio is not None:
         latency_ms = config.latency_ratio * all_8.latency_ms
+        latency_shares = {ALL_8: config.latency_ratio}
     if config.model_bytes_ratio is not None:
         model_bytes = int(config.model_bytes_ratio * all_8.model_bytes)
     if config.energy_ratio is not None:
         assert all_8.energy_mj is not None  # the configuration was refused otherwise
         energy_mj = config.energy_ratio * all_8.energy_mj
+        energy_shares = {ALL_8: config.energy_ratio}
     return DecidedBudget(
         budget=Budget(latency_ms=latency_ms, model_bytes=model_bytes, energy_mj=energy_mj),
         reason="as asked for",
+        latency_shares=latency_shares,
+        energy_shares=energy_shares,
     )
 
 
@@ -84,7 +151,11 @@ def _default(uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
             f"a third of the way from uniform {bits} bits ({fastest_ms:.4f} ms) "
             f"to 8 bits ({all_8.latency_ms:.4f} ms)"
         )
-        return DecidedBudget(budget=Budget(latency_ms=latency_ms), reason=reason)
+        return DecidedBudget(
+            budget=Budget(latency_ms=latency_ms),
+            reason=reason,
+            latency_shares={bits: 1 - _SHARE, ALL_8: _SHARE},
+        )
     smallest = min(figures.model_bytes for figures in narrower.values())
     # Layers that are left in float can make it larger than all-8.
     model_bytes = int(smallest + _SHARE * max(0, all_8.model_bytes - smallest))

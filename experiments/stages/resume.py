@@ -1,11 +1,10 @@
 """Resumed: what a run that was stopped or killed left in its folder."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from env.decisions.budget import Budget
 from env.evaluating.evaluation import Evaluation
 from experiments.errors import RunFolderError
 from experiments.record import files
@@ -50,8 +49,7 @@ def read_resumed(folder: Path) -> Resumed:
             f"expected {files.TABLE} beside {files.BUDGET} in {folder}, found none",
             f"the run cannot go on; start a new one with --config {folder / files.CONFIG}",
         )
-    budget = {name: value for name, value in limits.items() if name != "reason"}
-    decided = DecidedBudget(budget=Budget(**budget), reason=limits["reason"])
+    decided = DecidedBudget.from_dict(limits)
     return Resumed(
         evaluations=read_evaluations(folder),
         measured=Measured(table=table, decided=decided),
@@ -101,5 +99,4 @@ def write_measured(folder: RunFolder, measured: Measured) -> None:
         RunFolderError: the disk is full or read-only.
     """
     folder.write_json(files.TABLE, measured.table)
-    budget = measured.decided.budget
-    folder.write_json(files.BUDGET, {**asdict(budget), "reason": measured.decided.reason})
+    folder.write_json(files.BUDGET, measured.decided.to_dict())

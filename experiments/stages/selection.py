@@ -9,7 +9,16 @@ from env.evaluating.evaluation import Evaluation
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 
-Measure = Callable[[Allocation], Measurement]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """An allocation timed again, and the budget as what was timed beside it makes it."""
+
+    measurement: Measurement
+    budget: Budget
+
+
+Measure = Callable[[Allocation], Beside]
 """Times an allocation again, now."""
 
 
@@ -42,36 +51,52 @@ class Choice:
 
     evaluation: Evaluation
     measurement: Measurement
+    budget: Budget
+    """That decided with it."""
     missed: tuple[Missed, ...] = ()
 
 
 def choose(candidates: Sequence[Evaluation], budget: Budget, measure: Measure) -> Choice:
     """Return the first candidate that is inside the budget as measured again.
 
+    What an earlier minute found far outside is measured again only where nothing else is inside:
+    that minute may have been a slow one.
+
     Args:
         candidates: Best first.
-        budget: The budget; what is measured may exceed it by `MEASURED_TOLERANCE`.
+        budget: As it was decided; what is measured may exceed its limits, or those that `measure`
+            returns, by `MEASURED_TOLERANCE`.
         measure: Times a candidate again.
 
     Raises:
         BudgetError: no candidate is inside the budget; names the closest.
     """
     missed: list[Missed] = []
-    for candidate in candidates:
-        if not budget.allows(latency_ms=0.0, energy_mj=0.0, model_bytes=candidate.model_bytes):
-            continue
-        if candidate.measurement is not None and _hopeless(candidate, budget):
-            missed.append(Missed.by(candidate.allocation, candidate.measurement))
-            continue
-        measurement = measure(candidate.allocation)
-        again = replace(candidate, measurement=measurement)
-        if budget.admits(again, tolerance=MEASURED_TOLERANCE):
-            return Choice(evaluation=candidate, measurement=measurement, missed=tuple(missed))
-        missed.append(Missed.by(candidate.allocation, measurement))
+    small = [
+        candidate
+        for candidate in candidates
+        if budget.allows(latency_ms=0.0, energy_mj=0.0, model_bytes=candidate.model_bytes)
+    ]
+    near = [candidate for candidate in small if not _outside(candidate, budget, _FAR)]
+    far = [candidate for candidate in small if candidate not in near]
+    again = [candidate for candidate in far if not _outside(candidate, budget, _HOPELESS)]
+    for candidate in [*near, *again]:
+        found = measure(candidate.allocation)
+        timed = replace(candidate, measurement=found.measurement)
+        if found.budget.admits(timed, tolerance=MEASURED_TOLERANCE):
+            passed_over = [*(_missed(other) for other in far if candidate in near), *missed]
+            return Choice(
+                evaluation=candidate,
+                measurement=found.measurement,
+                budget=found.budget,
+                missed=tuple(passed_over),
+            )
+        missed.append(Missed.by(candidate.allocation, found.measurement))
+    missed += [_missed(candidate) for candidate in far if candidate not in again]
     closest = min(missed, key=lambda item: _excess(item, budget), default=None)
-    found = "nothing was evaluated" if closest is None else f"the closest took {closest}"
+    found_most = "nothing was evaluated" if closest is None else f"the closest took {closest}"
     raise BudgetError(
-        f"no evaluated allocation is inside the budget ({budget}); {found}",
+        f"no evaluated allocation is inside the budget ({budget}); {found_most}",
         "raise the budget, or allow more evaluations with --evaluations",
     )
 
@@ -79,7 +104,6 @@ def choose(candidates: Sequence[Evaluation], budget: Budget, measure: Measure) -
 def reconsider(
     choice: Choice,
     candidates: Sequence[Evaluation],
-    budget: Budget,
     timed: Mapping[Allocation, Measurement],
     rank: Callable[[Sequence[Evaluation]], Sequence[Evaluation]],
 ) -> Choice:
@@ -91,7 +115,6 @@ def reconsider(
     Args:
         choice: The result of `choose`.
         candidates: What was evaluated.
-        budget: The budget.
         timed: The last side-by-side measurements, of the chosen allocation among others.
         rank: Orders evaluations, best first.
     """
@@ -100,7 +123,7 @@ def reconsider(
         for candidate in candidates
         if candidate.allocation in timed
     )
-    inside = [item for item in again if budget.admits(item, tolerance=MEASURED_TOLERANCE)]
+    inside = [item for item in again if choice.budget.admits(item, tolerance=MEASURED_TOLERANCE)]
     if not inside:
         return choice
     best = rank(inside)[0].allocation
@@ -108,18 +131,25 @@ def reconsider(
     return replace(choice, evaluation=evaluation, measurement=timed[best])
 
 
-_HOPELESS_EXCESS = 0.10
-"""Timings of one program repeat to a few percent; this far outside none needs another one."""
+_FAR = 0.10
+"""Timings of one program repeat to a few percent, unless the machine changes its speed."""
+_HOPELESS = 1.0
+"""Shared machines take up to 1.9 times as long for minutes, and not more."""
 
 
-def _hopeless(candidate: Evaluation, budget: Budget) -> bool:
-    """Whether a quiet machine measured the candidate far outside the budget already."""
+def _outside(candidate: Evaluation, budget: Budget, excess: float) -> bool:
+    """Whether a machine that was quiet measured the candidate so far outside the budget."""
     measurement = candidate.measurement
     return (
         measurement is not None
         and measurement.verdict.stable
-        and not budget.admits(candidate, tolerance=_HOPELESS_EXCESS)
+        and not budget.admits(candidate, tolerance=excess)
     )
+
+
+def _missed(candidate: Evaluation) -> Missed:
+    assert candidate.measurement is not None  # else nothing says that it is outside
+    return Missed.by(candidate.allocation, candidate.measurement)
 
 
 def _excess(item: Missed, budget: Budget) -> float:

@@ -3,7 +3,6 @@
 import json
 import math
 import threading
-import time
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -75,7 +74,7 @@ def test_limit_is_kept_and_counted(small_digits: SmallDigits) -> None:
 
 
 class TwoBoards(SimulatedDevice):
-    """Measures two candidates at once, and the first ones slowly."""
+    """Measures two candidates at once: the first one until another one has begun."""
 
     parallel = 2
 
@@ -84,6 +83,7 @@ class TwoBoards(SimulatedDevice):
         self.running = self.most_running = self.started = 0
         self.lost_at = lost_at
         self._lock = threading.Lock()
+        self._another = threading.Event()
 
     def measure(self, graph: DeployGraph) -> MeasureResult:
         with self._lock:
@@ -91,7 +91,9 @@ class TwoBoards(SimulatedDevice):
             self.started += 1
             self.running += 1
             self.most_running = max(self.most_running, self.running)
-        time.sleep(0.6 if number == 0 else 0.2)
+        if number:
+            self._another.set()
+        self._another.wait(30.0)
         with self._lock:
             self.running -= 1
         if number == self.lost_at:

@@ -8,7 +8,7 @@ import torch
 
 from env.evaluating.packed_scores import pack_scores
 from env.evaluating.stored_accuracies import Scored, StoredAccuracies, network_digest
-from hardware.store import Store, StoreError
+from hardware.store import Store
 from quant.allocation import Allocation, LayerBits
 from quant.convert import convert
 from quant.network import QuantizedNetwork
@@ -121,12 +121,17 @@ def test_scores_of_single_images_come_back_to_the_bit(
     ("field", "value"),
     [("count", 359), ("correct", "AAAA"), ("loss", "no base64!"), ("loss", None), ("count", "x")],
 )
-def test_damaged_scores_are_told_in_one_sentence(tmp_path: Path, field: str, value: object) -> None:
+def test_damaged_scores_are_missing_and_made_again(
+    tmp_path: Path, field: str, value: object, caplog: pytest.LogCaptureFixture
+) -> None:
     with Store(tmp_path / "store.sqlite") as store:
         key = {"task": "tiny", "allocation": BITS.to_dict()}
         store.put("image-scores", key, pack_scores(made_up(360)) | {field: value})
-        with pytest.raises(StoreError, match=r"scores of single images in .* are damaged"):
-            StoredAccuracies(store, {"task": "tiny"}).get_scores(BITS)
+        known = StoredAccuracies(store, {"task": "tiny"})
+        assert known.get_scores(BITS) is None
+        assert "not as they were written" in caplog.text
+        known.put_scores(BITS, made_up(360))
+        assert known.get_scores(BITS) is not None
 
 
 def test_what_was_paired_with_nothing_is_not_found(tmp_path: Path) -> None:

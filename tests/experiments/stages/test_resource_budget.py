@@ -1,11 +1,14 @@
+import json
+
 import pytest
 
 from env.decisions.budget import Budget, BudgetConfig
 from env.tasks import TaskConfig
 from experiments.errors import ConfigError
 from experiments.settings.run_config import RunConfig
-from experiments.stages.resource_budget import UniformFigures, decide_budget
+from experiments.stages.resource_budget import DecidedBudget, UniformFigures, decide_budget
 from quant.objective.metrics import SQUARED_ERROR
+from tests.experiments.evaluations import measurement
 
 STEEP = {
     8: UniformFigures(latency_ms=0.10, model_bytes=8000),
@@ -59,3 +62,24 @@ def test_an_accuracy_drop_alone_limits_no_resource() -> None:
     error = RunConfig(budget=BudgetConfig(accuracy_drop=1.5), task=TaskConfig(metric="mse"))
     reason = decide_budget(error.budget, STEEP, SQUARED_ERROR.metric).reason
     assert reason == "the fastest whose MSE is at most 348 % above uniform 8 bits'"
+
+
+def test_a_share_is_one_of_what_is_timed_beside() -> None:
+    """On a machine that is now 1.5 times slower, and the other way round for an absolute limit."""
+    slower = {bits: measurement(1.5 * figures.latency_ms) for bits, figures in STEEP.items()}
+    default = decide_budget(BudgetConfig(), STEEP)
+    assert default.beside(slower).latency_ms == pytest.approx(1.5 * 0.06)
+    ratio = decide_budget(BudgetConfig(latency_ratio=0.8, model_bytes=3000), STEEP)
+    assert ratio.beside(slower).latency_ms == pytest.approx(1.5 * 0.08)
+    assert ratio.beside(slower).model_bytes == 3000
+    absolute = decide_budget(BudgetConfig(latency_ms=0.5), STEEP)
+    assert absolute.beside(slower) == absolute.budget
+    without_8 = {2: slower[2]}
+    assert ratio.beside(without_8) == ratio.budget
+
+
+def test_a_decided_budget_is_read_back_and_that_of_before_is_absolute() -> None:
+    decided = decide_budget(BudgetConfig(), STEEP)
+    assert DecidedBudget.from_dict(json.loads(json.dumps(decided.to_dict()))) == decided
+    before = {"latency_ms": 0.06, "model_bytes": None, "energy_mj": None, "reason": "as asked"}
+    assert DecidedBudget.from_dict(before).latency_shares == {}

@@ -7,8 +7,7 @@ from env.errors import BudgetError
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.ranking import rank
 from env.evaluating.reward import RewardConfig
-from experiments.stages.selection import Choice, choose, reconsider
-from hardware.measuring.measurement import Measurement
+from experiments.stages.selection import Beside, Choice, choose, reconsider
 from quant.allocation import Allocation
 from tests.experiments.evaluations import allocation, evaluation, measurement
 
@@ -18,13 +17,16 @@ REFERENCE = evaluation(0, allocation(8), score=0.95, latency_ms=1.0)
 class Clock:
     """Times allocations by a table and remembers which it was asked for."""
 
-    def __init__(self, latency_ms: dict[Allocation, float]) -> None:
+    def __init__(self, latency_ms: dict[Allocation, float], limit_ms: float = 0.5) -> None:
         self.latency_ms = latency_ms
+        self.limit_ms = limit_ms
         self.asked: list[Allocation] = []
 
-    def __call__(self, bits: Allocation) -> Measurement:
+    def __call__(self, bits: Allocation) -> Beside:
         self.asked.append(bits)
-        return measurement(self.latency_ms[bits])
+        return Beside(
+            measurement=measurement(self.latency_ms[bits]), budget=Budget(latency_ms=self.limit_ms)
+        )
 
 
 def test_more_accurate_first_then_faster_and_failures_never() -> None:
@@ -91,6 +93,25 @@ def test_nothing_inside_names_the_closest() -> None:
         choose([], Budget(latency_ms=0.50), Clock({}))
 
 
+def test_a_machine_that_is_slower_now_is_slower_for_the_budget_too() -> None:
+    only = evaluation(1, allocation(6), score=0.96, latency_ms=0.49)
+    slower = Clock({only.allocation: 0.70}, limit_ms=0.71)
+    choice = choose([only], Budget(latency_ms=0.50), slower)
+    assert choice.budget == Budget(latency_ms=0.71)
+
+
+def test_what_a_slow_minute_found_outside_is_timed_again_before_anybody_is_refused() -> None:
+    slow_minute = evaluation(1, allocation(6), score=0.96, latency_ms=0.70)
+    hopeless = evaluation(2, allocation(8), score=0.97, latency_ms=1.20)
+    near = evaluation(3, allocation(4), score=0.95, latency_ms=0.51)
+    clock = Clock({slow_minute.allocation: 0.48, near.allocation: 0.53})
+    choice = choose([hopeless, slow_minute, near], Budget(latency_ms=0.50), clock)
+    assert choice.evaluation is slow_minute
+    assert clock.asked == [near.allocation, slow_minute.allocation]
+    with pytest.raises(BudgetError, match=r"the closest took 1\.2 ms"):
+        choose([hopeless], Budget(latency_ms=0.50), clock)
+
+
 def by_accuracy(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     return rank(evaluations, REFERENCE, RewardConfig())
 
@@ -98,20 +119,20 @@ def by_accuracy(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
 def test_a_uniform_row_inside_never_outranks_the_best() -> None:
     uniform = evaluation(1, allocation(4), score=0.97, latency_ms=0.9)
     found = evaluation(2, allocation(5), score=0.96, latency_ms=0.4)
-    choice = Choice(evaluation=found, measurement=measurement(0.4))
-    budget, both = Budget(latency_ms=0.5), [uniform, found]
+    choice = Choice(evaluation=found, measurement=measurement(0.4), budget=Budget(latency_ms=0.5))
+    both = [uniform, found]
     inside = {uniform.allocation: measurement(0.45), found.allocation: measurement(0.4)}
-    assert reconsider(choice, both, budget, inside, by_accuracy).evaluation is uniform
+    assert reconsider(choice, both, inside, by_accuracy).evaluation is uniform
     outside = {**inside, uniform.allocation: measurement(0.52)}
-    assert reconsider(choice, both, budget, outside, by_accuracy).evaluation is found
+    assert reconsider(choice, both, outside, by_accuracy).evaluation is found
 
 
 def test_equal_accuracies_are_told_apart_by_the_times_that_are_shown() -> None:
     slow = evaluation(1, allocation(6), score=0.96, latency_ms=0.40)
     fast = evaluation(2, allocation(4), score=0.96, latency_ms=0.42)
-    choice = Choice(evaluation=slow, measurement=measurement(0.43))
+    choice = Choice(evaluation=slow, measurement=measurement(0.43), budget=Budget(latency_ms=0.5))
     timed = {slow.allocation: measurement(0.43), fast.allocation: measurement(0.41)}
-    found = reconsider(choice, [slow, fast], Budget(latency_ms=0.5), timed, by_accuracy)
+    found = reconsider(choice, [slow, fast], timed, by_accuracy)
     assert found.evaluation is fast
     assert found.measurement.median_ms == pytest.approx(0.41)
 
