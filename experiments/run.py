@@ -123,7 +123,7 @@ def _work(config: RunConfig, folder: RunFolder, past: Resumed) -> None:
             with (
                 Store(store_path) as store,
                 closing(
-                    open_device(config.device_target, config.protocol, config.energy)
+                    open_device(config.device_target, config.protocol, config.energy, store)
                 ) as device,
                 LiveProgress(quiet=config.quiet) as progress,
                 EventLog(folder.events) as events,

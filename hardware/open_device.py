@@ -3,15 +3,20 @@
 from hardware.errors import TargetError
 from hardware.host.local.device import LocalDevice
 from hardware.host.remote.device import RpcDevice
+from hardware.kept_ruler import KeptRuler
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.energy_gauge import open_gauge
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
+from hardware.store import Store
 from hardware.target import TargetConfig
 
 
 def open_device(
-    config: TargetConfig, protocol: ProtocolConfig, energy: EnergyConfig | None = None
+    config: TargetConfig,
+    protocol: ProtocolConfig,
+    energy: EnergyConfig | None = None,
+    store: Store | None = None,
 ) -> LocalDevice | RpcDevice | SimulatedDevice:
     """Return the device of `config.runner`; the caller closes it.
 
@@ -19,6 +24,7 @@ def open_device(
         config: Names the device.
         protocol: How programs are timed.
         energy: The meter that is read beside; None for none.
+        store: Knows how fast this machine was before, and is told; None for nobody.
 
     Raises:
         TargetError: the meter is not there, or is asked for where nothing runs.
@@ -26,7 +32,7 @@ def open_device(
     if config.remote:
         return RpcDevice(config, protocol, energy)
     if config.runner != "simulated":
-        return LocalDevice(config, protocol, energy)
+        return LocalDevice(config, protocol, energy, None if store is None else KeptRuler(store))
     if energy is None or not energy.known:
         return SimulatedDevice(protocol)
     if energy.meter != "modelled":

@@ -24,7 +24,9 @@ _BUSY_TIMEOUT_S = 30.0
 _ROW = "kind = ? AND digest = ? AND key = ?"
 _logger = logging.getLogger(__name__)
 
-ResultKind = Literal["measurement", "evaluation", "image-scores", "layer-table", "sensitivity"]
+ResultKind = Literal[
+    "measurement", "evaluation", "image-scores", "layer-table", "sensitivity", "ruler"
+]
 
 
 class StoreError(BitAllocError, ValueError):
@@ -102,16 +104,13 @@ class Store(Closing):
 
         One with a number that is none (NaN, infinity) is not kept: nobody could read it.
         """
-        try:
-            text, written = canonical_json(key), json.dumps(document, allow_nan=False)
-        except ValueError:
-            return
-        checksum = _checksum(kind, text, written)
-        with self._name_errors():
-            self._connection.execute(
-                "INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?, ?, ?)",
-                (kind, _digest(text), text, written, time.time(), checksum),
-            )
+        self._insert("IGNORE", kind, key, document)
+
+    def replace(
+        self, kind: ResultKind, key: Mapping[str, Any], document: Mapping[str, Any]
+    ) -> None:
+        """Store a document in place of the one under its key: what is true changes with time."""
+        self._insert("REPLACE", kind, key, document)
 
     def count(self, kind: ResultKind) -> int:
         """Return how many results of a kind the store holds."""
@@ -143,6 +142,24 @@ class Store(Closing):
             self._create()
         elif schema == 1:
             self._add_checksums()
+
+    def _insert(
+        self,
+        otherwise: Literal["IGNORE", "REPLACE"],
+        kind: ResultKind,
+        key: Mapping[str, Any],
+        document: Mapping[str, Any],
+    ) -> None:
+        try:
+            text, written = canonical_json(key), json.dumps(document, allow_nan=False)
+        except ValueError:
+            return
+        checksum = _checksum(kind, text, written)
+        with self._name_errors():
+            self._connection.execute(
+                f"INSERT OR {otherwise} INTO results VALUES (?, ?, ?, ?, ?, ?)",
+                (kind, _digest(text), text, written, time.time(), checksum),
+            )
 
     def _drop(self, row: tuple[str, str, str]) -> None:
         """Forget a damaged row, and say so at the first."""

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from hardware.closing import Closing
 from hardware.device import Bench, Device, MeasureResult
 from hardware.errors import BuildError, UnbelievableError
+from hardware.expected import check_expected, measure_expected
 from hardware.facts import MachineFacts
-from hardware.layers.expected import check_expected, measure_expected
 from hardware.layers.table import LayerTable
 from hardware.measure_layers import digest_tiles, measure_layer_table
 from hardware.measuring.measurement import Measurement, MeasurementSource

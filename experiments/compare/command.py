@@ -84,7 +84,7 @@ def compare(
     with (
         run_lock(path),
         Store(Path(base.store) if base.store else path / "store.sqlite") as store,
-        closing(open_device(base.device_target, base.protocol, base.energy)) as device,
+        closing(open_device(base.device_target, base.protocol, base.energy, store)) as device,
     ):
         if (path / files.ENVIRONMENT).exists():
             check_same_machine(folder, device.facts())

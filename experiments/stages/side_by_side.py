@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from hardware.device import Device, MeasureResult
 from hardware.errors import BuildError
-from hardware.layers.expected import measure_expected
+from hardware.expected import measure_expected
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement
 from quant.deploy_graph import DeployGraph

@@ -12,6 +12,7 @@ from hardware.facts import MachineFacts
 from hardware.host.attempt import Attempt
 from hardware.host.worker_bench import Call, WorkerBench
 from hardware.host.worker_client import WorkerClient, WorkerLostError
+from hardware.kept_ruler import KeptRuler
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.energy_gauge import open_gauge
 from hardware.measuring.host_facts import moment_facts, standing_facts
@@ -43,7 +44,11 @@ class LocalDevice(WorkerBench, Closing):
     parallel = 1
 
     def __init__(
-        self, config: TargetConfig, protocol: ProtocolConfig, energy: EnergyConfig | None = None
+        self,
+        config: TargetConfig,
+        protocol: ProtocolConfig,
+        energy: EnergyConfig | None = None,
+        ruler: KeptRuler | None = None,
     ) -> None:
         """Remember the target and how to time; the worker starts with the first call.
 
@@ -51,6 +56,7 @@ class LocalDevice(WorkerBench, Closing):
             config: Kernels and their tiles.
             protocol: How programs are timed.
             energy: The meter that is read beside; None for none.
+            ruler: How fast the machine was before; None for nobody who knows.
 
         Raises:
             TargetError: the meter is not there or cannot be read.
@@ -60,7 +66,8 @@ class LocalDevice(WorkerBench, Closing):
         self.name = str(standing_facts()["cpu"])
         self._gauge = open_gauge(energy)
         self._worker = WorkerClient(config, protocol.batch)
-        self._best_ruler_us = math.inf
+        self._ruler = ruler
+        self._best_ruler_us = math.inf if ruler is None else ruler.best_us()
         self._patience_s = _PATIENCE_S
 
     def facts(self) -> MachineFacts:
@@ -110,7 +117,7 @@ class LocalDevice(WorkerBench, Closing):
         with timing_lock():
             wait_s = min(self._patience_s, patience_s)
             value, reading = call(method, *arguments, self._best_ruler_us, wait_s)
-        self._best_ruler_us = reading.best_us
+        self._best_ruler_us = self._note(reading)
         # A machine that stays disturbed must not cost the whole patience at every timing.
         self._patience_s = (
             max(self._patience_s / 2, _LEAST_PATIENCE_S)
@@ -124,6 +131,12 @@ class LocalDevice(WorkerBench, Closing):
             before=before,
             after=moment_facts(),
         )
+
+    def _note(self, reading: RulerReading) -> float:
+        """Return the ruler of the machine at its best, after a reading."""
+        if self._ruler is None:
+            return reading.best_us
+        return self._ruler.note(min(reading.before_us, reading.after_us))
 
     def energy(self, call: Call, one_ms: float) -> Energy | None:
         """Return the energy of one execution, read here while the worker executes.

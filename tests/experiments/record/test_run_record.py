@@ -111,7 +111,7 @@ def test_an_evaluation_whose_times_are_none_has_failed(tmp_path: Path) -> None:
     document["measurement"]["values_ms"][0] = float("nan")
     lines = [json.dumps(document), *others]
     (run.path / files.EVALUATIONS).write_text("\n".join(lines) + "\n")
-    read = list(run.record.evaluations)[0]
+    read = next(iter(run.record.evaluations))
     assert read.latency_ms is None
     assert "cannot be believed: measurement: " in read.error
     write_report([run.path])
