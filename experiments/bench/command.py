@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from experiments.bench.noise.bench import NoiseOptions, bench_noise
 from experiments.bench.noise.table import draw_noise
@@ -20,6 +20,7 @@ from experiments.bench.turnaround import draw_turnaround, measure_turnaround
 from experiments.errors import RunFolderError
 from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
+from experiments.terminal.tables import print_whole
 from quant.records.json_form import json_text
 
 
@@ -95,7 +96,7 @@ def _markdown(options: MarkdownOptions) -> None:
 
 
 def _show(table: RenderableType, document: object, file: Path | None) -> None:
-    Console().print(table)
+    print_whole(table)
     if file is None:
         return
     try:

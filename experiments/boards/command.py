@@ -13,6 +13,7 @@ from experiments.errors import ConfigError
 from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.terminal.exit_codes import DONE, HARDWARE_LOST, USER_MISTAKE
+from experiments.terminal.tables import print_whole
 from hardware.target import host_and_port
 from hardware.worker.rpc.address import Address, usual_tracker
 
@@ -63,7 +64,7 @@ def _list(options: ListOptions) -> None:
     for item in keys:
         counts = (len(item.addresses), item.free, item.waiting)
         table.add_row(item.key, *map(str, counts), ", ".join(item.addresses))
-    Console().print(table if keys else f"the tracker at {text} knows no board yet")
+    print_whole(table if keys else f"the tracker at {text} knows no board yet")
 
 
 def _examine(options: DoctorOptions) -> int:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from agents.methods import METHODS
 from experiments.charts.draw import draw_chart, png_bytes
@@ -33,6 +32,7 @@ from experiments.stages.measured import graph_of, measure_times
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.resume import check_same_machine
 from experiments.terminal.progress import LiveProgress
+from experiments.terminal.tables import print_whole
 from hardware.device import Device
 from hardware.measure_layers import choose_tiles
 from hardware.open_device import open_device
@@ -188,9 +188,7 @@ def _command(options: CompareOptions) -> None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         CompareFolder(options.json.parent).write_json(options.json.name, comparison)
         _write_figures(comparison, options.json.with_suffix(""))
-    console = Console()
-    console.print(draw_answers(comparison))
-    console.print(draw_costs(comparison))
+    print_whole(draw_answers(comparison), draw_costs(comparison))
     print(f"written to {path}")
 
 

@@ -14,6 +14,7 @@ from tyro import _errors as refusals  # tyro's one way to a refusal that is no d
 from experiments.errors import ConfigError
 from experiments.settings.keys import dotted_keys, unknown_key
 from experiments.terminal.exit_codes import run_command
+from experiments.terminal.streams import patient_streams
 from quant.errors import BitAllocError
 
 _FORMER = {
@@ -67,7 +68,8 @@ def run_typed(
             default = {"default": one.defaults(rest, command_line(module, arguments))}
         return one.work(parse_options(one.options, rest, program, **default))
 
-    return run_command(work)
+    with patient_streams():
+        return run_command(work)
 
 
 def command_line(module: str, arguments: Sequence[str]) -> str:

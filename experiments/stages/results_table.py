@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from env.decisions.budget import MEASURED_TOLERANCE, Budget
+from experiments.terminal.tables import print_whole
 from hardware.energy.energy import MODELLED, NO_METER, UNSTABLE_ERROR
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
@@ -208,12 +208,8 @@ def draw_energies(rows: Sequence[ResultRow]) -> Table | None:
 
 def print_results(rows: Sequence[ResultRow], budget: Budget, split: str) -> None:
     """Print the tables of scores, times and energies on stdout."""
-    console = Console()
-    console.print(draw_table(rows, budget, split))
-    if (differences := draw_differences(rows)) is not None:
-        console.print(differences)
-    if (energies := draw_energies(rows)) is not None:
-        console.print(energies)
+    tables = (draw_table(rows, budget, split), draw_differences(rows), draw_energies(rows))
+    print_whole(*(table for table in tables if table is not None))
 
 
 def to_csv(rows: Sequence[ResultRow]) -> str:

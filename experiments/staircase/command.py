@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console, RenderableType
 
 from experiments.charts.draw import draw_chart, png_bytes
 from experiments.errors import ConfigError, RunFolderError
@@ -21,6 +20,7 @@ from experiments.staircase.notes import notes
 from experiments.staircase.staircase import Staircase, measure_staircase
 from experiments.staircase.tables import draw_pairs, draw_widths
 from experiments.terminal.progress import LiveProgress
+from experiments.terminal.tables import print_whole
 from hardware.device import Device
 from hardware.layers.shapes import SMALL_SHAPES, STANDARD_SHAPES, standard_graph
 from hardware.measure_layers import choose_tiles
@@ -129,20 +129,12 @@ def _graphs(shapes: str | None, config: RunConfig, progress: LiveProgress) -> li
 
 
 def _show(staircase: Staircase, *, all_pairs: bool) -> None:
-    _print_whole(draw_widths(staircase))
+    print_whole(draw_widths(staircase))
     if all_pairs:
-        _print_whole(draw_pairs(staircase))
+        print_whole(draw_pairs(staircase))
     for note in notes(staircase):
         print(note)
     print(f"\n{staircase.sentence}")
-
-
-def _print_whole(table: RenderableType) -> None:
-    """Print a table at its full width: a narrow terminal wraps its lines, and nothing is cut."""
-    console = Console()
-    needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
-    console.width = max(console.width, needed)
-    console.print(table)
 
 
 def _write(file: Path, content: bytes) -> None:
