@@ -1,6 +1,7 @@
 """python -m experiments.run: the main job, from a network to the bits it should have here."""
 
 import logging
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -117,7 +118,8 @@ def resume(path: Path, config: RunConfig, command: str) -> RunFolder:
 
 def _work(config: RunConfig, folder: RunFolder, past: Resumed) -> None:
     print(f"run folder: {folder.path}", flush=True)
-    store_path = Path(config.store) if config.store else Path(config.output) / "store.sqlite"
+    # Beside the folder, and not by `output`: the folder may have been moved, or be elsewhere.
+    store_path = Path(config.store) if config.store else folder.path.parent / "store.sqlite"
     with folder.log():
         try:
             with (
@@ -145,8 +147,8 @@ def _work(config: RunConfig, folder: RunFolder, past: Resumed) -> None:
         except BaseException as error:
             _logger.error("the run ended early: %r", error)
             if isinstance(error, KeyboardInterrupt | HardwareLostError):
-                resume_with = f"python -m experiments.run --resume {folder.path}"
-                print(f"go on with: {resume_with}", file=sys.stderr)
+                resume_with = ["python", "-m", "experiments.run", "--resume", str(folder.path)]
+                print(f"go on with: {shlex.join(resume_with)}", file=sys.stderr)
             raise
 
 

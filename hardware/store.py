@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -206,7 +207,8 @@ class Store(Closing):
     def _unusable(self, found: str) -> StoreError:
         return StoreError(
             f"expected a result store of schema {STORE_SCHEMA}, found {found} at {self.path}",
-            f"move it away, and a new one is made: mv {self.path} {self.path}.old",
+            "move it away, and a new one is made: "
+            + shlex.join(["mv", str(self.path), f"{self.path}.old"]),
         )
 
     @contextmanager

@@ -5,10 +5,10 @@ import inspect
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -23,7 +23,8 @@ from quant.errors import DataError
 from quant.network import QuantizedNetwork, prepare
 from quant.objective.loss import CROSS_ENTROPY
 from quant.progress import Progress
-from quant.records.atomic_file import atomic_file
+from quant.records.atomic_file import PART, atomic_file
+from quant.records.disk import probe, remove_leftovers, what_helps
 from quant.records.state_digest import state_digest
 from quant.retraining.float_training import train_float
 
@@ -185,7 +186,7 @@ def _read(path: Path, key: str) -> dict[str, torch.Tensor] | None:
 def _damaged(path: Path, why: str) -> DataError:
     return DataError(
         f"expected a float checkpoint at {path}, found a damaged file ({why})",
-        f"delete it, and it is trained again: rm {path}",
+        f"delete it, and it is trained again: rm {quote(str(path))}",
     )
 
 
@@ -204,15 +205,17 @@ def _check_kept(path: Path) -> None:
     """Refuse a folder that cannot take the checkpoint before hours of training are spent on it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        remove_leftovers(path.parent, f"{PART}*")
+        refused = probe(path.parent)
     except OSError as error:
-        raise _cannot_keep(path, error) from error
+        refused = error
+    if refused is not None:
+        raise _cannot_keep(path, refused) from None
 
 
 def _cannot_keep(path: Path, error: Exception) -> DataError:
     reason = getattr(error, "strerror", None) or error
     return DataError(
         f"cannot write the float checkpoint {path}: {reason}",
-        "make room or the folder writable, or name another one by the variable XDG_CACHE_HOME",
+        what_helps(error, "the variable XDG_CACHE_HOME"),
     )

@@ -17,7 +17,7 @@ from experiments.bench.runtime.table import draw_runtime
 from experiments.bench.standard_networks import NetworkName
 from experiments.bench.table_check import check_table, draw_table_check
 from experiments.bench.turnaround import draw_turnaround, measure_turnaround
-from experiments.errors import RunFolderError
+from experiments.errors import cannot_write
 from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.terminal.tables import print_whole
@@ -102,5 +102,5 @@ def _show(table: RenderableType, document: object, file: Path | None) -> None:
     try:
         file.write_text(json_text(document, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise RunFolderError(f"cannot write {file}: {error.strerror or error}") from None
+        raise cannot_write(file, error, "--json FILE") from None
     print(f"written to {file}")

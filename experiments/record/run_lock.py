@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments.errors import RunFolderError
+from experiments.errors import RunFolderError, cannot_write
 from experiments.record import files
 
 
@@ -20,9 +20,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     try:
         file = path.open("a", encoding="utf-8")
     except OSError as error:
-        raise RunFolderError(
-            f"cannot write {path}: {error.strerror}", "choose a writable folder"
-        ) from None
+        raise cannot_write(path, error) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,7 +12,7 @@ import yaml
 
 from env.decisions.budget import Budget
 from env.evaluating.evaluation import Evaluation
-from experiments.errors import RunFolderError
+from experiments.errors import RunFolderError, new_run_with
 from experiments.record import files
 from experiments.record.curves import Curve, read_curves
 from experiments.record.islands import ListedIsland
@@ -62,7 +62,7 @@ class _File(Generic[T, Missing]):
         except (KeyError, TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
             raise RunFolderError(
                 f"{path}: a file of the run is damaged or of another version: {_reason(error)}",
-                f"start a new run with --config {record.path / files.CONFIG}",
+                new_run_with(record.path / files.CONFIG),
             ) from None
         record.__dict__[self._attribute] = found  # from now on before this descriptor
         return found

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from experiments.errors import ConfigError, RunFolderError
+from experiments.errors import ConfigError, cannot_write
 from experiments.record import files
 from experiments.record.run_record import RunRecord
 from experiments.report.page import render
@@ -60,8 +60,5 @@ def write_report(runs: Sequence[Path], output: Path | None = None) -> Path:
     try:
         write_atomically(output, page)
     except OSError as error:
-        raise RunFolderError(
-            f"cannot write {output}: {error.strerror or error}",
-            "choose another file with --output",
-        ) from None
+        raise cannot_write(output, error, "--output FILE") from None
     return output

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from env.evaluating.evaluation import Evaluation
-from experiments.errors import RunFolderError
+from experiments.errors import RunFolderError, new_run_with
 from experiments.record import files
 from experiments.record.lines import cut_torn_line
 from experiments.record.run_folder import RunFolder
@@ -40,14 +40,14 @@ def read_resumed(folder: Path) -> Resumed:
     if record.left_out:
         raise RunFolderError(
             f"{folder} cannot go on: {record.left_out[0]}",
-            f"start a new run with --config {folder / files.CONFIG}",
+            new_run_with(folder / files.CONFIG),
         )
     if limits is None:
         return Resumed()
     if table is None:
         raise RunFolderError(
             f"expected {files.TABLE} beside {files.BUDGET} in {folder}, found none",
-            f"the run cannot go on; start a new one with --config {folder / files.CONFIG}",
+            "the run cannot go on; " + new_run_with(folder / files.CONFIG),
         )
     decided = DecidedBudget.from_dict(limits)
     return Resumed(
@@ -81,14 +81,14 @@ def check_same_machine(folder: RunFolder, facts: Mapping[str, Any]) -> None:
         raise RunFolderError(
             f"expected what the run was measured on in {folder.path / files.ENVIRONMENT}, found "
             "nothing",
-            f"start a new run with --config {folder.path / files.CONFIG}",
+            new_run_with(folder.path / files.CONFIG),
         )
     for name in _MACHINE:
         if before.get(name) != facts.get(name):
             raise RunFolderError(
                 f"{folder.path} was measured with {name} {before.get(name)!r}, found "
                 f"{facts.get(name)!r} now; one run never mixes two machines",
-                f"start a new run with --config {folder.path / files.CONFIG}",
+                new_run_with(folder.path / files.CONFIG),
             )
 
 

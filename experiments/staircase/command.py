@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments.charts.draw import draw_chart, png_bytes
-from experiments.errors import ConfigError, RunFolderError
+from experiments.errors import ConfigError, RunFolderError, cannot_write
 from experiments.settings.command_line import run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.settings.run_config import RunConfig
@@ -141,5 +141,5 @@ def _write(file: Path, content: bytes) -> None:
     try:
         file.write_bytes(content)
     except OSError as error:
-        raise RunFolderError(f"cannot write {file}: {error.strerror or error}") from None
+        raise cannot_write(file, error, "--json or --figure FILE") from None
     print(f"written to {file}")

@@ -1,6 +1,5 @@
 """Exit codes: how a command tells its caller what happened, and errors become one sentence."""
 
-import errno
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -9,15 +8,17 @@ from types import FrameType
 
 from hardware.errors import HardwareLostError
 from quant.errors import BitAllocError
+from quant.records.disk import CLOSED, FULL
 
 DONE = 0
 USER_MISTAKE = 2
 HARDWARE_LOST = 3
 INTERRUPTED = 130
 
-
-_DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT)
-"""Errors of the file system that the user can mend, whichever file met them."""
+_FULL_HINT = (
+    "free the disk, or name another place: --output, or the variables XDG_CACHE_HOME, TMPDIR"
+)
+_CLOSED_HINT = "let this user read it, or write it where it is to be written"
 
 
 def run_command(command: Callable[[], int | None]) -> int:
@@ -36,12 +37,14 @@ def run_command(command: Callable[[], int | None]) -> int:
         _tell(error)
         return USER_MISTAKE
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        if error.errno not in (*FULL, *CLOSED):
             raise
-        print(
-            f"error: cannot write {error.filename or 'a file'}: {error.strerror}", file=sys.stderr
-        )
-        print("hint: free the disk or change --output", file=sys.stderr)
+        # Which file it was says more than we know: it may be one that was only read.
+        found = error.filename or "a file"
+        if error.errno in FULL:
+            _tell(BitAllocError(f"cannot write {found}: {error.strerror}", _FULL_HINT))
+        else:
+            _tell(BitAllocError(f"cannot open {found}: {error.strerror}", _CLOSED_HINT))
         return USER_MISTAKE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

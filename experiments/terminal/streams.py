@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 _PLAIN = {
     **{"±": "+-", "―": "-", "–": "-", "—": "-", "…": "...", "×": "x", "·": ".", "→": "->"},  # noqa: RUF001
@@ -49,8 +49,8 @@ def patient_streams() -> Iterator[None]:
     before = sys.stdout, sys.stderr
     for stream in before:
         with suppress(AttributeError, ValueError):  # a test's or a notebook's may be anything
-            stream.reconfigure(errors=_ERRORS)  # type: ignore[union-attr]
-    sys.stdout, sys.stderr = (_Stream(stream) for stream in before)  # type: ignore[assignment]
+            cast(Any, stream).reconfigure(errors=_ERRORS)
+    sys.stdout, sys.stderr = (cast(Any, _Stream(stream)) for stream in before)
     try:
         yield
     finally:

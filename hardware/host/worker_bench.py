@@ -4,6 +4,7 @@ Machines differ in how their worker is reached, in what a timing waits for and i
 meter. What a worker is asked for is the same, and stands here.
 """
 
+import logging
 import math
 import time
 from abc import ABC, abstractmethod
@@ -31,6 +32,8 @@ from hardware.tile_search.search import search_tiles
 from hardware.wire.built import Built
 from hardware.wire.tile_task import TileTask
 from quant.deploy_graph import DeployGraph
+
+_logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -195,8 +198,7 @@ class WorkerBench(ABC):
 
     def check(self, graph: DeployGraph) -> Mapping[str, str]:
         """Build a graph, compare its result with the integer reference, return its families."""
-        built: Built = self._ask("build", graph)
-        return built.families
+        return self.hold(lambda call: _build(call, graph)).families
 
     def sample(self, graph: DeployGraph, protocol: ProtocolConfig) -> ProgramTiming:
         """Time a graph that was checked before, and its layers inside it."""
@@ -216,7 +218,7 @@ class WorkerBench(ABC):
         """Build a graph and return its energy and the milliseconds of one execution."""
 
         def work(call: Call) -> tuple[Energy, float]:
-            call("build", graph)
+            _build(call, graph)
             one_ms: float = self._time(call).value.median_ms
             energy = self.energy(call, one_ms)
             assert energy is not None
@@ -226,7 +228,7 @@ class WorkerBench(ABC):
 
     def _measure(self, call: Call, graph: DeployGraph) -> MeasureResult:
         started = time.perf_counter()
-        built: Built = call("build", graph)
+        built = _build(call, graph)
         build_s = time.perf_counter() - started - built.check_s
         attempt, discarded = time_again_if_disturbed(lambda: self._time(call))
         timing = attempt.value
@@ -254,3 +256,13 @@ class WorkerBench(ABC):
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         return self.hold(lambda call: call(method, *arguments))
+
+
+def _build(call: Call, graph: DeployGraph) -> Built:
+    built: Built = call("build", graph)
+    for folder in built.wrong_kernels:
+        _logger.warning(
+            "a kernel of the cache computed wrongly and was compiled again: the wrong one is in %s",
+            folder,
+        )
+    return built

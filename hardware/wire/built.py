@@ -14,3 +14,5 @@ class Built:
     """Running it once and computing the integer reference."""
     families: Mapping[str, str]
     """`{layer: kernel family}`."""
+    wrong_kernels: tuple[str, ...] = ()
+    """Folders of cached kernels that computed wrongly; others were compiled in their place."""

@@ -74,11 +74,17 @@ def _answer(bench: Any, method: str, arguments: tuple[Any, ...]) -> tuple[str, A
 
 def _portable(error: Exception) -> Exception:
     """Return an exception that unpickles anywhere: the project's own, or one that quotes it."""
-    from hardware.errors import HardwareLostError
+    from hardware.errors import HardwareLostError, TargetError
     from quant.errors import BitAllocError
+    from quant.records.disk import CLOSED, FULL, what_helps
 
     if isinstance(error, BitAllocError):
         return error
+    if isinstance(error, OSError) and error.errno in (*FULL, *CLOSED):
+        return TargetError(
+            f"cannot write {error.filename or 'a file'}: {error.strerror}",
+            what_helps(error, "the variable TMPDIR, for what is linked"),
+        )
     return HardwareLostError(f"the measuring process cannot work: {_one_line(error)}")
 
 

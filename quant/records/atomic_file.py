@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PART = ".part-"
+"""What the names of files begin with that are being made."""
+
 
 @contextmanager
 def atomic_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
@@ -19,7 +22,7 @@ def atomic_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
         durable: Whether the content is on the disk before it replaces what is there, so that not
             even a power cut leaves half of it.
     """
-    made = path.with_name(f".part-{secrets.token_hex(4)}-{path.name}")
+    made = path.with_name(f"{PART}{secrets.token_hex(4)}-{path.name}")
     try:
         yield made
         if durable:

@@ -7,6 +7,7 @@
             kernel.so                   to load; not for another architecture
         .k_1229b410e663638f31bd3c5e-*/  one that is being made; renamed when it is complete
         .old-*/                         a broken one, moved aside and deleted
+        k_1229b410e663638f31bd3c5e.wrong/    one that computed wrongly, for people to look at
 
 A folder is used only where its key is equal and its files are what `key.json` says. Otherwise it
 is made again.
@@ -22,21 +23,26 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import tvm
 from tvm.support import cc
 
-from hardware.errors import BuildError, ToolchainError
+from hardware.errors import BuildError, TargetError, ToolchainError
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.target import TargetConfig
+from quant.records.disk import probe, remove_leftovers, what_helps
 
 _OBJECT, _LIBRARY = "kernel.o", "kernel.so"
 
 _LOADED: dict[tuple[Path, str], Any] = {}
 """Every library this process has loaded, by folder and key: none is ever unloaded, since programs
 hold pointers into it."""
+
+_NAMES: set[Path] = set()
+"""What they were loaded by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +64,9 @@ class KernelCache:
         """Open the folder that the configuration names; it is made with the first kernel."""
         self.folder = cache_folder(config.kernel_cache, "kernels")
         self.counts = CacheCounts()
+        self._found: set[str] = set()  # documents of kernels that nobody compiled here
         self._target = KernelTarget.of(config)
+        remove_leftovers(self.folder, ".k_*-*", ".old-*")
 
     def load(self, plans: Iterable[KernelPlan]) -> list[Any]:
         """Return the TVM runtime modules that hold the plans' symbols, each module once.
@@ -87,18 +95,50 @@ class KernelCache:
                 self._make(plan)
         return [self.folder / symbol / _OBJECT for symbol in unique]
 
+    def compile_again(self, plans: Iterable[KernelPlan]) -> list[str]:
+        """Set aside the kernels that were found on the disk, and compile them again.
+
+        For a program that computes wrongly: files can be what `key.json` says and still be wrong,
+        as those of a compiler that was broken then.
+
+        Returns:
+            For each kernel that is another one now, where the wrong one lies; empty where all were
+            compiled by this process, or come out as they were.
+
+        Raises:
+            BuildError: a kernel cannot be compiled.
+            ToolchainError: a kernel must be compiled and there is no C++ compiler to link it.
+        """
+        others = []
+        for plan in {plan.document: plan for plan in plans}.values():
+            folder = self.folder / plan.symbol
+            if plan.document not in self._found:
+                continue
+            self._found.remove(plan.document)
+            _LOADED.pop((folder, plan.document), None)
+            aside = folder.with_name(f"{plan.symbol}.wrong")
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+            self._compile(folder, plan)
+            if _digest(folder / _OBJECT) == _digest(aside / _OBJECT):
+                shutil.rmtree(aside, ignore_errors=True)
+            else:
+                others.append(str(aside))
+        return others
+
     def _load(self, plan: KernelPlan) -> Any:
         folder = self.folder / plan.symbol
         loaded = (folder, plan.document)
         if loaded not in _LOADED:
             self._make(plan)
-            _LOADED[loaded] = tvm.runtime.load_module(str(folder / _LIBRARY))
+            _LOADED[loaded] = _load_library(folder / _LIBRARY)
         return _LOADED[loaded]
 
     def _make(self, plan: KernelPlan) -> None:
         """Compile a kernel that is not on the disk."""
         folder = self.folder / plan.symbol
         if _is_whole(folder, plan, self._target):
+            self._found.add(plan.document)
             self.counts = replace(self.counts, hits=self.counts.hits + 1)
         else:
             self._compile(folder, plan)
@@ -123,7 +163,8 @@ def compile_entry(folder: Path, plan: KernelPlan, target: KernelTarget) -> None:
     """Compile one kernel into a folder of its own, in place of what is there.
 
     Raises:
-        BuildError: the kernel cannot be compiled, or the folder cannot be written.
+        BuildError: the kernel cannot be compiled.
+        TargetError: the folder cannot be written.
         ToolchainError: there is no C++ compiler to link it.
     """
     if target.native and cc.get_cc() is None:
@@ -131,13 +172,35 @@ def compile_entry(folder: Path, plan: KernelPlan, target: KernelTarget) -> None:
             "expected a C++ compiler to link kernels with, found none on PATH",
             "install g++ or clang, or set CXX",
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{plan.symbol}-", dir=folder.parent))
     try:
-        _write_entry(made, plan, target)
-        _publish(made, folder, plan, target)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # LLVM ends the process where the disk is full, and the linker only says that it failed.
+        if (refused := probe(folder.parent)) is not None:
+            raise refused
+        made = Path(tempfile.mkdtemp(prefix=f".{plan.symbol}-", dir=folder.parent))
+        try:
+            _write_entry(made, plan, target)
+            _publish(made, folder, plan, target)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    except OSError as error:
+        raise _cannot_write(folder.parent, error) from None
+
+
+def _cannot_write(folder: Path, error: OSError) -> TargetError:
+    return TargetError(
+        f"cannot write the kernel cache {folder}: {error.strerror or error}",
+        what_helps(error, "--target.kernel-cache FOLDER, or the variable XDG_CACHE_HOME"),
+    )
+
+
+def _load_library(library: Path) -> Any:
+    if library not in _NAMES:
+        _NAMES.add(library)
+        return tvm.runtime.load_module(str(library))
+    # The loader knows libraries by the name they were loaded by, whatever is there now.
+    with tempfile.TemporaryDirectory(prefix="bitalloc-kernel-") as folder:
+        return tvm.runtime.load_module(str(shutil.copy(library, folder)))
 
 
 def _files(target: KernelTarget) -> tuple[str, ...]:
@@ -173,7 +236,7 @@ def _publish(made: Path, folder: Path, plan: KernelPlan, target: KernelTarget) -
             folder.rename(aside / "entry")
         shutil.rmtree(aside, ignore_errors=True)
     raise BuildError(
-        f"kernel folder {folder} cannot be written", "check its permissions, or delete it"
+        f"kernel folder {folder} cannot be replaced", f"delete it: rm -r {quote(str(folder))}"
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hardware.errors import TargetError
 from hardware.kernels.compiling.cache import cache_folder
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.family import Family
@@ -20,6 +21,7 @@ from hardware.kernels.schedule.schedule import Schedule, candidates, make_schedu
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import TargetConfig
 from quant.records.atomic_file import write_atomically
+from quant.records.disk import what_helps
 
 _SHARED_DEPTH = 32
 """Family depths from which one choice serves all. Measured over 11 shapes: what depth 32 chooses
@@ -70,8 +72,14 @@ class TileChoices:
         """
         key = self.key(geometry, family)
         document = {"key": json.loads(key), "tile": _shape(schedule), "measured": dict(measured)}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._file(key), json.dumps(document, indent=1))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._file(key), json.dumps(document, indent=1))
+        except OSError as error:
+            raise TargetError(
+                f"cannot write the tile choices {self.folder}: {error.strerror or error}",
+                what_helps(error, "--target.tile-choices FOLDER, or the variable XDG_CACHE_HOME"),
+            ) from None
         self._known[key] = _shape(schedule)
 
     def key(self, geometry: Geometry, family: Family) -> str:

@@ -1,6 +1,8 @@
 """The cache of compiled kernels: found, missed, damaged, mistaken, raced for."""
 
 import json
+import os
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 import hardware.kernels
-from hardware.errors import BuildError, ToolchainError
+from hardware.errors import BuildError, TargetError, ToolchainError
 from hardware.kernels.compiling import cache as cache_module
 from hardware.kernels.compiling.cache import KernelCache, cache_folder
 from hardware.kernels.compiling.plan import KernelPlan
@@ -160,3 +162,32 @@ def test_the_kernels_own_digest_is_that_of_their_folder() -> None:
     folder = Path(str(hardware.kernels.__file__)).parent
     assert (folder / "families").is_dir()
     assert source_digest() == digest_of_folder(folder)
+
+
+def test_a_place_that_cannot_be_written_is_named_with_what_moves_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TargetError) as refused:
+        _open(tmp_path / "file" / "kernels").load([_plan()])
+    assert refused.value.message.startswith(f"cannot write the kernel cache {tmp_path}/file/")
+    assert "--target.kernel-cache FOLDER, or the variable XDG_CACHE_HOME" in refused.value.hint
+
+
+def test_a_full_disk_is_no_fault_of_a_kernel(tmp_path: Path) -> None:
+    """The compiler would end the process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(TargetError, match="cannot write the kernel cache"):
+            _open(tmp_path).load([_plan(41)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_killed_processes_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, new = (tmp_path / f".k_0123-{name}" for name in ("old", "new"))
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "kernel.o").write_text("")
+    os.utime(old, (0, 0))
+    _open(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == [new.name]

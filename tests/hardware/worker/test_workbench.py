@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tvm
 
 from hardware.errors import BuildError
 from hardware.graph.agreement import fixed_input
 from hardware.graph.random_codes import layer_alone
+from hardware.kernels.compiling.cache import compile_entry
+from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.plan_step import plan_step
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
@@ -118,3 +121,26 @@ def test_identity_follows_code_and_shapes_and_not_values(benches: Any) -> None:
     one = bench.identity(layer_alone(graph, "layer2", (8, 8), 0))
     assert one != bench.identity(layer_alone(graph, "layer2", (2, 2), 0))
     assert one != bench.identity(layer_alone(graph, "layer3", (8, 8), 0))
+
+
+def test_a_cached_kernel_that_computes_wrongly_is_set_aside_and_compiled_again(
+    tmp_path: Path,
+) -> None:
+    """Its key and its files agree: as a compiler that was broken then left it."""
+    config, graph = TargetConfig(kernel_cache=str(tmp_path), tune_s=0.0), digits_like()
+    first = Workbench(config, 1)
+    plan = first._plan(first._ready(graph)).plans[0]
+
+    def mirrored(symbol: str) -> Any:
+        text = plan.build(symbol).script()
+        assert "+ v_2] = " in text
+        return tvm.script.from_source(text.replace("+ v_2] = ", "+ (7 - v_2)] = "))
+
+    entry = tmp_path / plan.symbol
+    compile_entry(entry, replace(plan, build=mirrored), KernelTarget.of(config))
+    built = first.build(graph)
+    assert built.wrong_kernels == (f"{entry}.wrong",)
+    x = fixed_input(graph, 1)
+    assert np.array_equal(first.program.run(x), run_graph(graph, x))
+    assert Workbench(config, 1).build(graph).wrong_kernels == ()
+    assert (tmp_path / f"{plan.symbol}.wrong" / "key.json").exists()
