@@ -18,6 +18,9 @@ DOT_PRODUCT: tuple[KernelFamily, ...] = ("avx512-vnni", "avx-vnni", "arm-dot")
 convolutions, and where a layer waits for memory."""
 
 
+_LAST_PORT = 65535
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TargetConfig:
     """The device that measures, and the kernels it gets."""
@@ -117,6 +120,8 @@ def host_and_port(text: str, where: str = "") -> tuple[str, int]:
         TargetError: it is something else.
     """
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
-        raise TargetError(f"{where}expected HOST:PORT, found {text!r}")
+    if not host or "/" in text or not port.isdecimal():
+        raise TargetError(f"{where}expected HOST:PORT, found {text!r}", "such as 192.168.0.7:9090")
+    if not 1 <= int(port) <= _LAST_PORT:
+        raise TargetError(f"{where}expected a port from 1 to {_LAST_PORT}, found {port}")
     return host, int(port)

@@ -4,7 +4,8 @@ Stable-Baselines3 writes its own file in the same folder; none of these tags is 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from experiments.charts.chart import Chart
 from experiments.charts.draw import draw_chart, png_bytes
+from experiments.errors import cannot_write
 from hardware.closing import Closing
 
 _SUFFIX = ".bitalloc"
@@ -58,15 +60,34 @@ class EventLog(Closing):
         self._add(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 
     def flush(self) -> None:
-        """Bring everything written so far onto the disk."""
-        self._writer.flush()
+        """Bring everything written so far onto the disk.
+
+        Raises:
+            RunFolderError: the disk is full or read-only.
+        """
+        with self._named():
+            self._writer.flush()
 
     def close(self) -> None:
-        """Close the event file."""
-        self._writer.close()
+        """Close the event file.
+
+        Raises:
+            RunFolderError: the disk is full or read-only.
+        """
+        with self._named():
+            self._writer.close()
 
     def _add(self, summary: Summary, step: int) -> None:
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+        with self._named():
+            self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Name the folder where the writer's thread met the disk's end."""
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(Path(self._writer.get_logdir()), error) from None
 
 
 def _metadata(tag: str) -> SummaryMetadata | None:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -28,7 +29,7 @@ def run_command(command: Callable[[], int | None]) -> int:
     is a defect of ours and is raised with its traceback.
     """
     try:
-        with _terminate_as_interrupt():
+        with _terminate_as_interrupt(), _quiet_threads():
             return command() or DONE
     except HardwareLostError as error:
         _tell(error)
@@ -61,6 +62,26 @@ def _terminate_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Let a thread that meets the disk's end die without a traceback.
+
+    A writer's own thread cannot end the command: whoever hands it the next piece hears of it.
+    """
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        error = arguments.exc_value
+        if not (isinstance(error, OSError) and error.errno in (*FULL, *CLOSED)):
+            before(arguments)
+
+    before = threading.excepthook
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _tell(error: BitAllocError) -> None:

@@ -5,6 +5,7 @@ Nothing here imports TVM or torch.
 
 import os
 import pickle
+import re
 import signal
 import socket
 import subprocess
@@ -24,6 +25,8 @@ _START_LIMIT_S = 120.0
 """Limit for a new process to load TVM; it takes two seconds on an idle machine."""
 _START_ATTEMPTS = 3
 _TAIL_BYTES = 4000
+_LAST_WORDS_S = 2.0
+_REASON = re.compile(r"error|exception|exit\b|killed|not found|cannot|denied", re.IGNORECASE)
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -133,6 +136,12 @@ class WorkerClient:
         process, connection = self._process, self._connection
         assert process is not None
         assert connection is not None
+        # Not `send`: it would pass an island's torch tensors as handles of shared memory, which
+        # only relatives of this process may open.
+        try:
+            command = pickle.dumps((method, arguments), pickle.HIGHEST_PROTOCOL)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise BuildError(f"cannot be handed to the measuring process: {error}") from None
         # Killing from a timer covers a send to a worker that does not read, as well as the wait.
         expired = threading.Event()
 
@@ -144,9 +153,7 @@ class WorkerClient:
         timer.daemon = True
         timer.start()
         try:
-            # Not `send`: it would pass an island's torch tensors as handles of shared memory, which
-            # only relatives of this process may open.
-            connection.send_bytes(pickle.dumps((method, arguments), pickle.HIGHEST_PROTOCOL))
+            connection.send_bytes(command)
             kind, value = connection.recv()
         except (EOFError, OSError):
             timer.cancel()
@@ -169,8 +176,11 @@ class WorkerClient:
     def _obituary(self) -> str:
         """Return how the worker ended: its signal or exit code, and its last words."""
         assert self._process is not None
-        self._process.kill()  # no effect on the dead; ends one that only closed its socket
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_LAST_WORDS_S)  # it may still be saying why
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # it only closed its socket
+            code = self._process.wait()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return f" ({how}){self._last_words()}"
 
@@ -182,7 +192,7 @@ class WorkerClient:
         self._output.seek(max(0, size - _TAIL_BYTES))
         lines = self._output.read().decode(errors="replace").strip().splitlines()
         # LLVM's aborts and Python's exceptions say "error"; a crash leaves a bare list of frames.
-        reasons = [line.strip() for line in lines if "error" in line.lower()]
+        reasons = [line.strip() for line in lines if _REASON.search(line)]
         return f": {reasons[-1]}" if reasons else ""
 
 

@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 _CONNECT_LIMIT_S = 45.0
 """Limit for connecting, compiling and running the reference kernel; an emulated board takes 5 s."""
+_ANSWER_S = 10.0
+"""A board that is there answers within it, an emulated one too."""
 _WATCHDOG_S = 5.0
 """A board waits so much longer than this side before it ends a session that hears nothing."""
 _ATTEMPTS = 2
@@ -189,7 +191,9 @@ class Lane:
 
     def _connect(self) -> SessionEnd:
         watchdog_s = self._limit_s + _WATCHDOG_S
-        found: Connected = self._ask("connect", watchdog_s)
+        # A port that accepts and says nothing more must not be waited for longer than a board.
+        limit_s = min(_CONNECT_LIMIT_S, max(_ANSWER_S, self._config.reconnect_s))
+        found: Connected = self._ask("connect", watchdog_s, limit_s=limit_s)
         opened, facts = found["opened"], found["facts"]
         self._session_pid = opened["pid"]
         end = opened["last_end"]
@@ -207,9 +211,9 @@ class Lane:
         self.board = {**facts, "name": opened["name"]}
         return end
 
-    def _ask(self, method: str, *arguments: Any) -> Any:
+    def _ask(self, method: str, *arguments: Any, limit_s: float = _CONNECT_LIMIT_S) -> Any:
         try:
-            return self._worker.call(method, *arguments, limit_s=_CONNECT_LIMIT_S)
+            return self._worker.call(method, *arguments, limit_s=limit_s)
         except BuildError as error:  # no candidate is there yet
             raise BoardLostError(str(error)) from None
 

@@ -1,5 +1,6 @@
 """The tracker: which boards it knows, and a session with one of them."""
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from hardware.worker.rpc.address import Address
 
 _SERVER = "server:"
 _LIMIT_S = 10.0
+_PLAIN = re.compile("refused|resolve|timed out|failed to connect|mismatch|in use", re.IGNORECASE)
+"""What TVM's own sentences are about; others are of its insides."""
+_OTHER_SERVICE = "is it the port of another service?"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +96,14 @@ def _keys(tracker: Any, address: Address) -> list[TrackedKey]:
     ]
 
 
+def _in_words(error: Exception) -> str:
+    """Return what TVM says of a connection where people can read it, else that it is no RPC."""
+    for line in str(error).splitlines():
+        if isinstance(error, RuntimeError) and _PLAIN.search(line) and "::" not in line:
+            return f": {line.strip()}"
+    return " as TVM RPC does"
+
+
 @contextmanager
 def _answering(who: str) -> Iterator[None]:
     """Turn the errors of a connection into one sentence that names the other side."""
@@ -99,6 +111,8 @@ def _answering(who: str) -> Iterator[None]:
         yield
     except BoardLostError:
         raise
-    except (OSError, RuntimeError) as error:
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BoardLostError(f"{who} does not answer: {line}") from None
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise BoardLostError(f"{who} does not answer: {reason}") from None
+    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        raise BoardLostError(f"{who} does not answer{_in_words(error)}", _OTHER_SERVICE) from None
