@@ -50,8 +50,9 @@ class CardFacts:
     islands: Sequence[ListedIsland]
     """What stays in float."""
     onnx: bool
-    why_no_onnx: str = ""
-    """Why there is no ONNX model, in one sentence; empty where nobody wanted one."""
+    about_onnx: str = ""
+    """What ONNX Runtime makes of the ONNX model, or why there is none, in one sentence; empty where
+    nobody wanted one."""
 
 
 def model_card(facts: CardFacts) -> str:
@@ -86,12 +87,13 @@ def model_card(facts: CardFacts) -> str:
             "`model.onnx` has the same integer weights in standard operators (QuantizeLinear, "
             "DequantizeLinear), for other tools; a code may differ by one where a float32 sum "
             "falls beside the middle of two.\n",
+            f"{facts.about_onnx}\n",
             _SATURATING,
         ]
         if facts.islands:
             parts.append("\nThe float islands are in it as operators in float32.\n")
-    elif facts.why_no_onnx:
-        parts += ["\n## No ONNX model\n", f"{facts.why_no_onnx}\n"]
+    elif facts.about_onnx:
+        parts += ["\n## No ONNX model\n", f"{facts.about_onnx}\n"]
     return "\n".join(parts) + "\n"
 
 

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import tyro
 
 from experiments.errors import RunFolderError
 from experiments.export.card import CardFacts, model_card
+from experiments.export.onnx_agreement import IMAGES, onnx_agreement
 from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import import_onnx, onnx_model
 from experiments.export.onnx_types import Opset
@@ -74,7 +76,8 @@ def export(
         progress: Where the stages are shown.
 
     Returns:
-        Why there is no ONNX model, in one sentence; empty where there is, or nobody wanted one.
+        What ONNX Runtime makes of the ONNX model, or why there is none, in one sentence; empty
+        where nobody wanted one.
 
     Raises:
         BitAllocError: the folder is there, nothing links for the target, or onnx is missing.
@@ -102,12 +105,14 @@ def export(
         made.mkdir()
         progress.stage("bundle", 0, 1, "compiling")
         _write_parts(made, setup, graph, allocation)
-        why_no_onnx = "" if opset is None else _write_onnx(made, graph, opset)
-        _write_card(made, folder, setup, final, allocation, why_no_onnx)
+        about_onnx = ""
+        if opset is not None:
+            about_onnx = _write_onnx(made, graph, opset, setup.task.test.images[:IMAGES])
+        _write_card(made, folder, setup, final, allocation, about_onnx)
         write_sums(made)
         made.replace(output)
         progress.stage("bundle", 1, 1)
-    return why_no_onnx
+    return about_onnx
 
 
 def _write_parts(
@@ -132,13 +137,13 @@ def _write_parts(
     shutil.copyfile(_RUN, made / "run.py")
 
 
-def _write_onnx(made: Path, graph: DeployGraph, opset: int) -> str:
-    """Write the ONNX model; return why that cannot be done, or nothing."""
+def _write_onnx(made: Path, graph: DeployGraph, opset: int, images: torch.Tensor) -> str:
+    """Write the ONNX model; return what it is worth, or why there is none, in one sentence."""
     try:
         (made / _ONNX).write_bytes(onnx_model(graph, opset=opset))
     except NotInOnnxError as error:
         return f"There is no ONNX model: {error.message}."
-    return ""
+    return f"{onnx_agreement(made / _ONNX, graph, images)}."
 
 
 def _write_card(
@@ -147,7 +152,7 @@ def _write_card(
     setup: NetworkSetup,
     final: FinalNetwork,
     allocation: Allocation,
-    why_no_onnx: str,
+    about_onnx: str,
 ) -> None:
     bundle, record = RunFolder(made), folder.record
     facts = CardFacts(
@@ -170,7 +175,7 @@ def _write_card(
         bundle_bytes=_size(made),
         islands=record.islands,
         onnx=(made / _ONNX).is_file(),
-        why_no_onnx=why_no_onnx,
+        about_onnx=about_onnx,
     )
     bundle.write_text("README.md", model_card(facts))
 
@@ -185,8 +190,8 @@ def _command(options: ExportOptions) -> None:
     if opset is not None:
         import_onnx()  # what is missing is said before anything is retrained
     with LiveProgress(quiet=options.quiet or config.quiet) as progress:
-        why_no_onnx = export(folder, config, options.output, opset=opset, progress=progress)
+        about_onnx = export(folder, config, options.output, opset=opset, progress=progress)
     print(f"bundle of {_size(options.output):,} bytes: {options.output}")
-    if why_no_onnx:
-        print(why_no_onnx)
+    if about_onnx:
+        print(about_onnx)
     print(f"run it with: python {options.output / 'run.py'} INPUTS.npy")
