@@ -1,6 +1,5 @@
 """python -m experiments.export RUN --output DIR: the chosen allocation as a folder that runs."""
 
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,14 +25,12 @@ from experiments.stages.conclusion import BEST_FOUND
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.retraining import FinalNetwork, retrain_and_score
 from experiments.terminal.progress import LiveProgress
-from hardware.runtime.checksums import write_sums
-from hardware.worker.write_bundle import write_program
+from hardware.worker.write_bundle import write_program, write_sums
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph, RunIsland
 
 _VERSION = 2
 _ONNX = "model.onnx"
-_RUN = Path(__file__).with_name("run_template.py")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +131,6 @@ def _write_parts(
     bundle = RunFolder(made)
     bundle.write_json("bundle.json", document)
     bundle.write_json("allocation.json", allocation)
-    shutil.copyfile(_RUN, made / "run.py")
 
 
 def _write_onnx(made: Path, graph: DeployGraph, opset: int, images: torch.Tensor) -> str:
