@@ -17,6 +17,7 @@ from experiments.export.onnx_agreement import IMAGES, onnx_agreement
 from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import import_onnx, onnx_model
 from experiments.export.onnx_types import Opset
+from experiments.export.signature import sign, try_key
 from experiments.record import files
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.command_line import Command, RunPath, run_typed
@@ -48,6 +49,9 @@ class ExportOptions:
     """Write an ONNX model, too."""
     onnx_opset: Opset = 25
     """Version of the ONNX model's operators; 25 is the first with types of two bits."""
+    sign_with: Annotated[Path | None, tyro.conf.arg(metavar="KEY")] = None
+    """Sign the bundle with this SSH key, by ssh-keygen; the public one of a key in ssh-agent will
+    do."""
     quiet: bool = False
     """Show no live progress line."""
 
@@ -59,7 +63,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def export(
-    folder: RunFolder, config: RunConfig, output: Path, *, opset: int | None, progress: LiveProgress
+    folder: RunFolder,
+    config: RunConfig,
+    output: Path,
+    *,
+    opset: int | None,
+    key: Path | None,
+    progress: LiveProgress,
 ) -> str:
     """Retrain a run's best allocation and write it as a bundle.
 
@@ -70,6 +80,7 @@ def export(
         config: The run's configuration.
         output: The bundle's folder, which must not exist.
         opset: Version of the ONNX model's operators; None for no ONNX model.
+        key: What the bundle is signed with; None for no signature.
         progress: Where the stages are shown.
 
     Returns:
@@ -77,7 +88,8 @@ def export(
         where nobody wanted one.
 
     Raises:
-        BitAllocError: the folder is there, nothing links for the target, or onnx is missing.
+        BitAllocError: the folder is there, nothing links for the target, onnx is missing, or the
+            key cannot sign.
     """
     if output.exists():
         raise RunFolderError(
@@ -105,8 +117,10 @@ def export(
         about_onnx = ""
         if opset is not None:
             about_onnx = _write_onnx(made, graph, opset, setup.task.test.images[:IMAGES])
-        _write_card(made, folder, setup, final, allocation, about_onnx)
+        _write_card(made, folder, setup, final, allocation, about_onnx, signed=key is not None)
         write_sums(made)
+        if key is not None:
+            sign(made, key)
         made.replace(output)
         progress.stage("bundle", 1, 1)
     return about_onnx
@@ -149,6 +163,8 @@ def _write_card(
     final: FinalNetwork,
     allocation: Allocation,
     about_onnx: str,
+    *,
+    signed: bool,
 ) -> None:
     bundle, record = RunFolder(made), folder.record
     facts = CardFacts(
@@ -172,6 +188,7 @@ def _write_card(
         islands=record.islands,
         onnx=(made / _ONNX).is_file(),
         about_onnx=about_onnx,
+        signed=signed,
     )
     bundle.write_text("README.md", model_card(facts))
 
@@ -185,8 +202,17 @@ def _command(options: ExportOptions) -> None:
     opset = options.onnx_opset if options.onnx else None
     if opset is not None:
         import_onnx()  # what is missing is said before anything is retrained
+    if options.sign_with is not None:
+        try_key(options.sign_with)
     with LiveProgress(quiet=options.quiet or config.quiet) as progress:
-        about_onnx = export(folder, config, options.output, opset=opset, progress=progress)
+        about_onnx = export(
+            folder,
+            config,
+            options.output,
+            opset=opset,
+            key=options.sign_with,
+            progress=progress,
+        )
     print(f"bundle of {_size(options.output):,} bytes: {options.output}")
     if about_onnx:
         print(about_onnx)

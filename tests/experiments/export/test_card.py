@@ -31,6 +31,7 @@ FACTS = CardFacts(
     island_bytes=0,
     bundle_bytes=2000,
     islands=[],
+    signed=False,
     onnx=False,
 )
 ISLAND = ListedIsland(
