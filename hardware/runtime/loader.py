@@ -18,6 +18,8 @@ from hardware.runtime.linked import LinkedProgram
 from hardware.runtime.returned import Returned, as_returned, joined
 from hardware.runtime.run import BundleError, check_files
 
+_LONGEST_REASON = 200
+
 
 class Bundle:
     """A network at its bits, ready to run; not safe for two threads."""
@@ -49,10 +51,12 @@ class Bundle:
         constants = _read_constants(weights, document.constants)
         try:
             self._program = LinkedProgram(place / "program.so", constants)
+            # Kernels compare the shapes of what they are given when they are called.
+            self._program.run(np.zeros(self._program.input_shape, np.float32))
         except Exception as error:  # TVM's types of errors are made from names in C++
-            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
             raise BundleError(
-                f"{place / 'program.so'} cannot be loaded here: {reason}; export the bundle again, "
+                f"{place / 'program.so'} cannot be run here: {reason}; export the bundle again, "
                 "for this target"
             ) from None
         self._returned = document.outputs or (_only_output(self._program),)

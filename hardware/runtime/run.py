@@ -37,6 +37,7 @@ CODE = (".py", ".pyc", ".pyd", ".pyw", ".so", ".dll", ".dylib", ".pth")
 PACKAGES = "pip install apache-tvm==0.27.0.post1 apache-tvm-ffi==0.1.14.post0 numpy"
 USER_MISTAKE = 2
 _DIGITS = 64
+_LONGEST_NAME = 255
 _SIGN_TIMEOUT_S = 60.0
 
 
@@ -59,6 +60,8 @@ def check_files(folder: Path, verify_key: Path | None = None) -> dict[str, bytes
             executed; or the signature is missing or is not of these keys and sums.
     """
     try:
+        if not (folder / SUMS).is_file():
+            raise FileNotFoundError
         sums = (folder / SUMS).read_bytes()
         lines = sums.decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -85,8 +88,8 @@ def check_files(folder: Path, verify_key: Path | None = None) -> dict[str, bytes
 
 def _sum_and_name(line: str, file: Path) -> tuple[str, str]:
     digest, separator, name = line.partition("  ")
-    inside = name and not name.startswith("/") and ".." not in name.split("/")
-    if not separator or len(digest) != _DIGITS or not inside or "\0" in name:
+    inside = not name.startswith("/") and ".." not in name.split("/") and "\0" not in name
+    if not separator or len(digest) != _DIGITS or not inside or not 0 < len(name) <= _LONGEST_NAME:
         raise BundleError(
             f"{file} is damaged: expected a sum and a name, found {line[:100]!r}; export the "
             "bundle again"
