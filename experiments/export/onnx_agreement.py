@@ -32,7 +32,7 @@ def onnx_agreement(file: Path, graph: DeployGraph, images: torch.Tensor) -> str:
     except ImportError:
         return (
             "`model.onnx` was not compared with the integer reference: the package onnxruntime is "
-            "not installed here"
+            "not installed here (pip install onnxruntime, and export again)"
         )
     onnxruntime.set_default_logger_severity(3)  # what it optimizes away is no news
     version = f"ONNX Runtime {onnxruntime.__version__} at its default settings"

@@ -13,18 +13,22 @@ import torch
 from torch import nn
 
 from experiments.export.onnx_agreement import agreement_db, onnx_agreement
+from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import onnx_model
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph, RunIsland
 from quant.integer import run_graph
-from quant.testing import prepare_calibrated, random_images
+from quant.testing import prepare_calibrated, random_allocation, random_images
 from tests.experiments.export.test_onnx_island import FUNCTIONS, add_without_products
+from tests.quant.random_networks import IMAGE, random_cases
 from tests.quant.special_networks import SPECIAL_NETWORKS, SpecialNet
 
 NEAR_DB = 75.0
 """A single code that fell over an edge stays above it in these networks, and an operator that was
 quantized below: the transposed convolution had 20 to 71 dB."""
+SAFE = 7
+"""Bits of weights whose products ONNX Runtime adds without saturation on every x86 CPU."""
 NETWORKS = ("in place", "silu", "transposed", "three islands", "functional convolution", "gru")
 IN_FRONT: dict[str, Callable[[], nn.Module]] = {
     "product": lambda: nn.Sequential(nn.Flatten(1), nn.Linear(512, 6), nn.Unflatten(1, (6, 1, 1))),
@@ -49,7 +53,7 @@ def _check(graph: DeployGraph, images: torch.Tensor, opset: int) -> None:
     assert agreement_db(graph, images, [found]) > NEAR_DB
 
 
-@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("bits", [2, 4, SAFE])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_are_computed_as_they_are(name: str, bits: int) -> None:
     torch.manual_seed(0)
@@ -64,7 +68,7 @@ def _in_float(body: nn.Module, channels: int) -> tuple[DeployGraph, torch.Tensor
         mock.patch("quant.capture.graph_builder.is_pointwise", return_value=False),
         mock.patch("quant.capture.capture.add_operator", add_without_products),
     ):
-        graph = _graph(module, 8)
+        graph = _graph(module, SAFE)
     return graph, random_images(32, module.input_shape, seed=3)
 
 
@@ -92,6 +96,33 @@ def test_every_operator_of_islands_is_left_in_float() -> None:
                 _check(graph, images, 21)
                 checked += 1
     assert checked > 40
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_random_networks_are_as_near_as_without_the_optimizer() -> None:
+    plain = onnxruntime.SessionOptions()
+    plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    images, compared = random_images(16, IMAGE, seed=5), 0
+    for case in random_cases(100, seed=2, operators=3):
+        if case.refused is not None:
+            continue
+        network = prepare_calibrated(case.make(), random_images(16, IMAGE))
+        rng = np.random.default_rng(case.seed)
+        network.set_allocation(random_allocation(network.layers, rng, range(2, SAFE + 1)))
+        graph = convert(network)
+        try:
+            model = onnx_model(graph, opset=25)
+        except NotInOnnxError:
+            continue
+        near_db = []
+        for options in (plain, onnxruntime.SessionOptions()):
+            session = onnxruntime.InferenceSession(model, options)
+            given = {session.get_inputs()[0].name: images.numpy()}
+            near_db.append(agreement_db(graph, images, session.run(list(graph.outputs), given)))
+        assert near_db[1] > min(near_db[0] - 5.0, NEAR_DB), (case, near_db)
+        compared += 1
+    assert compared > 20
 
 
 class _Body(nn.Module):
