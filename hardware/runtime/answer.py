@@ -15,8 +15,6 @@ from hardware.runtime.loader import Bundle
 from hardware.runtime.returned import Returned
 from hardware.runtime.run import BundleError, refuse
 
-_INTERRUPTED = 130
-
 
 def answer(folder: Path, inputs: Path | None, outputs: Path | None) -> int:
     """Run a bundle, print what it returns, and return the exit code.
@@ -40,8 +38,6 @@ def answer(folder: Path, inputs: Path | None, outputs: Path | None) -> int:
         return refuse(error)
     except BrokenPipeError:  # whoever read has gone; Python would flush once more, and complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        return _INTERRUPTED
     return 0
 
 

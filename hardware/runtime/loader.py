@@ -90,6 +90,7 @@ class Bundle:
         Raises:
             BundleError: the inputs are none, no float32, not finite or of another shape.
         """
+        x = np.asarray(x)
         if x.ndim == 3 and (*x.shape[1:2], 1, *x.shape[2:]) == self.input_shape:
             x = x[:, :, None]
         if x.ndim == 0 or x.shape[1:] != self.input_shape:

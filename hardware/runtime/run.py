@@ -35,7 +35,7 @@ NEEDED = ("bundle.json", "program.so", "weights.bin")
 CODE = (".py", ".pyc", ".pyd", ".pyw", ".so", ".dll", ".dylib", ".pth")
 """Files that Python or a linker would execute. Others may lie in the folder: nothing reads them."""
 PACKAGES = "pip install apache-tvm==0.27.0.post1 apache-tvm-ffi==0.1.14.post0 numpy"
-USER_MISTAKE = 2
+USER_MISTAKE, INTERRUPTED = 2, 130
 _DIGITS = 64
 _LONGEST_NAME = 255
 _SIGN_TIMEOUT_S = 60.0
@@ -140,9 +140,9 @@ def _check_signature(folder: Path, sums: bytes, verify_key: Path) -> None:
         allowed.write_text("".join(f"signer {key}\n" for key in keys), encoding="utf-8")
         given = ("-n", NAMESPACE, "-s", str(folder / SIGNATURE))
         verify = ("-Y", "verify", "-f", str(allowed), "-I", "signer", *given)
-        if not (why := _failed(verify, sums)):
+        if not (why := _failed(verify, sums, folder)):
             return
-        somebody_signed = not _failed(("-Y", "check-novalidate", *given), sums)
+        somebody_signed = not _failed(("-Y", "check-novalidate", *given), sums, folder)
     if somebody_signed:
         raise BundleError(
             f"{folder / SIGNATURE} is of another key than {verify_key}; ask who exported the "
@@ -155,7 +155,7 @@ def _check_signature(folder: Path, sums: bytes, verify_key: Path) -> None:
 
 
 def _public_keys(file: Path, folder: Path) -> list[str]:
-    if Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder)):
+    if _is_inside(file, folder):
         raise BundleError(
             f"the key {file} lies in the bundle, where it proves nothing; get it from who exported "
             "the bundle, another way"
@@ -174,10 +174,14 @@ def _public_keys(file: Path, folder: Path) -> list[str]:
     return keys
 
 
-def _failed(arguments: Sequence[str], data: bytes) -> str:
+def _is_inside(file: Path | str, folder: Path) -> bool:
+    return Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
+
+
+def _failed(arguments: Sequence[str], data: bytes, folder: Path) -> str:
     """Give data to ssh-keygen; return what it says where it refuses them, or nothing."""
     program = shutil.which("ssh-keygen")
-    if program is None:
+    if program is None or _is_inside(program, folder):
         raise BundleError(
             "expected ssh-keygen to verify the signature with, found none; install OpenSSH "
             "(Debian's openssh-client)"
@@ -249,4 +253,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

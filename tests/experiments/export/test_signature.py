@@ -191,10 +191,16 @@ def test_without_openssh_it_is_said(
     bundle: Path, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign(bundle, key)
-    monkeypatch.setenv("PATH", str(bundle))
+    monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SignatureError, match="expected ssh-keygen for --sign-with, found none"):
         try_key(key)
-    with pytest.raises(BundleError, match="expected ssh-keygen to verify the signature with"):
+    said = "expected ssh-keygen to verify the signature with, found none"
+    with pytest.raises(BundleError, match=said):
+        check_files(bundle, public(key))
+    (bundle / "ssh-keygen").write_text("#!/bin/sh\nexit 0\n")  # one that calls everything good
+    (bundle / "ssh-keygen").chmod(0o700)
+    monkeypatch.setenv("PATH", str(bundle))
+    with pytest.raises(BundleError, match=said):
         check_files(bundle, public(key))
 
 

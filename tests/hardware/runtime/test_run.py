@@ -3,8 +3,10 @@
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from hardware.runtime.answer import answer
 from hardware.runtime.loader import Bundle
-from hardware.runtime.run import PACKAGES, BundleError
+from hardware.runtime.run import INTERRUPTED, PACKAGES, BundleError
 from quant.integer import run_graph
 from tests.hardware.runtime.bundles import IMAGE, make_bundle, small_graph
 
@@ -258,6 +260,20 @@ def test_wrong_inputs_are_told_in_one_sentence(
 def test_outputs_that_cannot_be_written_are_told(bundle: Path, inputs: Path) -> None:
     done = run(bundle, inputs, bundle.parent / "no folder" / "y.npy")
     check_refused(done, "y.npy cannot be written: No such file or directory")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks for the loaded library")
+def test_an_interrupt_is_no_traceback(bundle: Path, inputs: Path) -> None:
+    images = np.repeat(np.load(inputs), 300_000, 0)  # for seconds
+    np.save(inputs, images)
+    command = [sys.executable, str(bundle / "run.py"), str(inputs)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        maps = Path(f"/proc/{process.pid}/maps")
+        while process.poll() is None and "program.so" not in maps.read_text():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (INTERRUPTED, b"")
 
 
 def test_a_reader_that_goes_away_is_no_error(bundle: Path, inputs: Path) -> None:
