@@ -17,6 +17,29 @@ _SATURATING = (
     "than this bundle. Weights of 7 bits and below are safe."
 )
 
+_TRUST = """\
+`run.py` compares every file with `SHA256SUMS` before it runs anything of the folder, and refuses
+Python files and libraries that have no sum there; inputs, outputs and other data may lie beside
+them. That tells damage, and **is no signature**: who changes a file can write its sum anew.
+Libraries are code: run bundles of people you trust.
+"""
+_SIGNED = """\
+`SHA256SUMS.sig` is a signature of the sums, and so of all files. It proves something to who has the
+public key from elsewhere, in `KEY.pub`:
+
+```bash
+python run.py --verify-key KEY.pub INPUTS.npy
+```
+
+A `run.py` that somebody changed would say what they like. Where the folder passed through hands
+that you do not trust, verify it before you start anything of it:
+
+```bash
+echo "signer $(cat KEY.pub)" > allowed_signers
+ssh-keygen -Y verify -f allowed_signers -I signer -n bitalloc-bundle -s SHA256SUMS.sig < SHA256SUMS
+sha256sum -c SHA256SUMS
+```
+"""
 _KEPT_START = (
     "; no step made it better on training images that were held back, so it is the float network "
     "rounded to these bits"
@@ -49,9 +72,12 @@ class CardFacts:
     bundle_bytes: int
     islands: Sequence[ListedIsland]
     """What stays in float."""
+    signed: bool
+    """Whether an SSH key signs the sums."""
     onnx: bool
-    why_no_onnx: str = ""
-    """Why there is no ONNX model, in one sentence; empty where nobody wanted one."""
+    about_onnx: str = ""
+    """What ONNX Runtime makes of the ONNX model, or why there is none, in one sentence; empty where
+    nobody wanted one."""
 
 
 def model_card(facts: CardFacts) -> str:
@@ -66,8 +92,9 @@ def model_card(facts: CardFacts) -> str:
         "## Run it\n",
         "```bash\npip install apache-tvm==0.27.0.post1 apache-tvm-ffi==0.1.14.post0 numpy\n"
         "python run.py INPUTS.npy        # float32 inputs, prepared as below, [N, ...]\n"
-        "sha256sum -c SHA256SUMS         # are the files those that were exported?\n```\n",
-        "Libraries are code: run bundles of people you trust.\n",
+        "```\n",
+        _TRUST,
+        *([_SIGNED] if facts.signed else []),
         "## Figures\n",
         _figures(facts),
         "\n## Inputs and outputs\n",
@@ -86,12 +113,13 @@ def model_card(facts: CardFacts) -> str:
             "`model.onnx` has the same integer weights in standard operators (QuantizeLinear, "
             "DequantizeLinear), for other tools; a code may differ by one where a float32 sum "
             "falls beside the middle of two.\n",
+            f"{facts.about_onnx}\n",
             _SATURATING,
         ]
         if facts.islands:
             parts.append("\nThe float islands are in it as operators in float32.\n")
-    elif facts.why_no_onnx:
-        parts += ["\n## No ONNX model\n", f"{facts.why_no_onnx}\n"]
+    elif facts.about_onnx:
+        parts += ["\n## No ONNX model\n", f"{facts.about_onnx}\n"]
     return "\n".join(parts) + "\n"
 
 

@@ -1,6 +1,5 @@
 """python -m experiments.export RUN --output DIR: the chosen allocation as a folder that runs."""
 
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -9,13 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import tyro
 
 from experiments.errors import RunFolderError
 from experiments.export.card import CardFacts, model_card
+from experiments.export.onnx_agreement import IMAGES, onnx_agreement
 from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import import_onnx, onnx_model
 from experiments.export.onnx_types import Opset
+from experiments.export.signature import sign, try_key
 from experiments.record import files
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.command_line import Command, RunPath, run_typed
@@ -24,14 +26,12 @@ from experiments.stages.conclusion import BEST_FOUND
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.retraining import FinalNetwork, retrain_and_score
 from experiments.terminal.progress import LiveProgress
-from hardware.runtime.checksums import write_sums
-from hardware.worker.write_bundle import write_program
+from hardware.worker.write_bundle import write_program, write_sums
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph, RunIsland
 
 _VERSION = 2
 _ONNX = "model.onnx"
-_RUN = Path(__file__).with_name("run_template.py")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +49,9 @@ class ExportOptions:
     """Write an ONNX model, too."""
     onnx_opset: Opset = 25
     """Version of the ONNX model's operators; 25 is the first with types of two bits."""
+    sign_with: Annotated[Path | None, tyro.conf.arg(metavar="KEY")] = None
+    """Sign the bundle with this SSH key, by ssh-keygen; the public one of a key in ssh-agent will
+    do."""
     quiet: bool = False
     """Show no live progress line."""
 
@@ -60,7 +63,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def export(
-    folder: RunFolder, config: RunConfig, output: Path, *, opset: int | None, progress: LiveProgress
+    folder: RunFolder,
+    config: RunConfig,
+    output: Path,
+    *,
+    opset: int | None,
+    key: Path | None,
+    progress: LiveProgress,
 ) -> str:
     """Retrain a run's best allocation and write it as a bundle.
 
@@ -71,13 +80,16 @@ def export(
         config: The run's configuration.
         output: The bundle's folder, which must not exist.
         opset: Version of the ONNX model's operators; None for no ONNX model.
+        key: What the bundle is signed with; None for no signature.
         progress: Where the stages are shown.
 
     Returns:
-        Why there is no ONNX model, in one sentence; empty where there is, or nobody wanted one.
+        What ONNX Runtime makes of the ONNX model, or why there is none, in one sentence; empty
+        where nobody wanted one.
 
     Raises:
-        BitAllocError: the folder is there, nothing links for the target, or onnx is missing.
+        BitAllocError: the folder is there, nothing links for the target, onnx is missing, or the
+            key cannot sign.
     """
     if output.exists():
         raise RunFolderError(
@@ -102,12 +114,16 @@ def export(
         made.mkdir()
         progress.stage("bundle", 0, 1, "compiling")
         _write_parts(made, setup, graph, allocation)
-        why_no_onnx = "" if opset is None else _write_onnx(made, graph, opset)
-        _write_card(made, folder, setup, final, allocation, why_no_onnx)
+        about_onnx = ""
+        if opset is not None:
+            about_onnx = _write_onnx(made, graph, opset, setup.task.test.images[:IMAGES])
+        _write_card(made, folder, setup, final, allocation, about_onnx, signed=key is not None)
         write_sums(made)
+        if key is not None:
+            sign(made, key)
         made.replace(output)
         progress.stage("bundle", 1, 1)
-    return why_no_onnx
+    return about_onnx
 
 
 def _write_parts(
@@ -129,16 +145,15 @@ def _write_parts(
     bundle = RunFolder(made)
     bundle.write_json("bundle.json", document)
     bundle.write_json("allocation.json", allocation)
-    shutil.copyfile(_RUN, made / "run.py")
 
 
-def _write_onnx(made: Path, graph: DeployGraph, opset: int) -> str:
-    """Write the ONNX model; return why that cannot be done, or nothing."""
+def _write_onnx(made: Path, graph: DeployGraph, opset: int, images: torch.Tensor) -> str:
+    """Write the ONNX model; return what it is worth, or why there is none, in one sentence."""
     try:
         (made / _ONNX).write_bytes(onnx_model(graph, opset=opset))
     except NotInOnnxError as error:
         return f"There is no ONNX model: {error.message}."
-    return ""
+    return f"{onnx_agreement(made / _ONNX, graph, images)}."
 
 
 def _write_card(
@@ -147,7 +162,9 @@ def _write_card(
     setup: NetworkSetup,
     final: FinalNetwork,
     allocation: Allocation,
-    why_no_onnx: str,
+    about_onnx: str,
+    *,
+    signed: bool,
 ) -> None:
     bundle, record = RunFolder(made), folder.record
     facts = CardFacts(
@@ -170,7 +187,8 @@ def _write_card(
         bundle_bytes=_size(made),
         islands=record.islands,
         onnx=(made / _ONNX).is_file(),
-        why_no_onnx=why_no_onnx,
+        about_onnx=about_onnx,
+        signed=signed,
     )
     bundle.write_text("README.md", model_card(facts))
 
@@ -184,9 +202,18 @@ def _command(options: ExportOptions) -> None:
     opset = options.onnx_opset if options.onnx else None
     if opset is not None:
         import_onnx()  # what is missing is said before anything is retrained
+    if options.sign_with is not None:
+        try_key(options.sign_with)
     with LiveProgress(quiet=options.quiet or config.quiet) as progress:
-        why_no_onnx = export(folder, config, options.output, opset=opset, progress=progress)
+        about_onnx = export(
+            folder,
+            config,
+            options.output,
+            opset=opset,
+            key=options.sign_with,
+            progress=progress,
+        )
     print(f"bundle of {_size(options.output):,} bytes: {options.output}")
-    if why_no_onnx:
-        print(why_no_onnx)
+    if about_onnx:
+        print(about_onnx)
     print(f"run it with: python {options.output / 'run.py'} INPUTS.npy")

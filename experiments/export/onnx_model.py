@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from experiments.export.onnx_codes import CodesWriter
 from experiments.export.onnx_island import NotInOnnxError, write_island
 from experiments.export.onnx_outputs import inner_name, set_apart, write_output
-from experiments.export.onnx_types import narrow
+from experiments.export.onnx_types import narrow, type_for
 from quant.deploy_graph import (
     WIDE_MAX,
     WIDE_MIN,
@@ -76,38 +77,35 @@ def import_onnx() -> Any:
     return onnx
 
 
-class _Builder:
-    """Collects nodes and constants; a value is named after its tensor."""
+class _Builder(CodesWriter):
+    """Writes operators; a value is named after its tensor."""
 
     def __init__(self, graph: DeployGraph, opset: int, onnx: Any) -> None:
-        self._graph = graph
+        super().__init__(graph, onnx)
         self._opset = opset
-        self._onnx = onnx
-        self._nodes: list[Any] = []
-        self._constants: list[Any] = []
 
     def build(self, batch: int | str) -> Any:
-        helper, kinds = self._onnx.helper, self._onnx.TensorProto
-        for op in self._graph.ops:
+        helper, kinds = self.onnx.helper, self.onnx.TensorProto
+        for op in self.graph.ops:
             emit = _EMIT.get(type(op))
             if emit is None:
                 raise NotInOnnxError(f"{type(op).__name__} has no counterpart in ONNX")
             emit(self, op)
-        set_apart(self._graph.outputs, self._nodes, self._constants)
-        for output in self._graph.returned:
-            write_output(output, self._graph.outputs, self._node, self._constant)
-        entry = inner_name(self._graph.input, self._graph.outputs)
-        source = self._graph.tensors[self._graph.input]
+        set_apart(self.graph.outputs, self.nodes, self.constants)
+        for output in self.graph.returned:
+            write_output(output, self.graph.outputs, self.node, self.constant)
+        entry = inner_name(self.graph.input, self.graph.outputs)
+        source = self.graph.tensors[self.graph.input]
         return helper.make_model(
             helper.make_graph(
-                self._nodes,
-                self._graph.network,
+                self.nodes,
+                self.graph.network,
                 [helper.make_tensor_value_info(entry, kinds.FLOAT, [batch, *source.shape])],
                 [
                     helper.make_tensor_value_info(output.name, kinds.FLOAT, [batch, *output.shape])
-                    for output in self._graph.returned
+                    for output in self.graph.returned
                 ],
-                self._constants,
+                self.constants,
             ),
             opset_imports=[helper.make_opsetid("", self._opset)],
             ir_version=_IR_VERSION[self._opset],
@@ -135,81 +133,83 @@ class _Builder:
 
     def add(self, op: Add) -> None:
         total = f"{op.output}/sum"
-        output = self._graph.tensors[op.output]
+        output = self.graph.tensors[op.output]
         branches = []
         for number, (name, multiplier) in enumerate(zip(op.inputs, op.multipliers, strict=True)):
             branch = name
             if multiplier != 1.0:
                 branch = f"{op.output}/branch{number}"
-                self._quantize(name, branch, output.scale, 0, "INT16")
+                self.quantize(name, branch, output.scale, 0, "INT16")
             branches.append(branch)
-        self._node("Add", branches, total)
+        self.node("Add", branches, total)
         self._round(total, op.output, op.clip_min, op.clip_max)
 
     def multiply(self, op: Multiply) -> None:
         product = f"{op.output}/product"
-        self._node("Mul", list(op.inputs), product)
+        self.node("Mul", list(op.inputs), product)
         self._round(product, op.output, op.clip_min, op.clip_max)
 
     def lookup(self, op: Lookup) -> None:
         """Pick the real values of a table by the codes, which is exact for every function."""
-        source, made = self._graph.tensors[op.input], self._graph.tensors[op.output]
-        name = f"{op.output}/table"
-        codes, *_ = self._codes(op.input, name, source.scale, source.zero_point, "UINT8")
-        self._node("Cast", [codes], f"{name}/index", to=self._onnx.TensorProto.INT32)
+        made, name = self.graph.tensors[op.output], f"{op.output}/table"
+        codes = self.codes_again(op.input, name)
+        self.node("Cast", [codes], f"{name}/index", to=self.onnx.TensorProto.INT32)
         reals = (op.table.astype(np.float64) - made.zero_point) * made.scale
-        table = self._constant(name, reals.astype(np.float32))
-        self._node("Gather", [table, f"{name}/index"], op.output, axis=0)
+        table = self.constant(name, reals.astype(np.float32))
+        self.node("Gather", [table, f"{name}/index"], op.output, axis=0)
 
     def requantize(self, op: Requantize) -> None:
         self._round(op.input, op.output, op.clip_min, op.clip_max)
 
     def max_pool(self, op: MaxPool2d) -> None:
-        self._node("MaxPool", [op.input], op.output, **_window(op))
+        self.node("MaxPool", [op.input], op.output, **_window(op))
 
     def avg_pool(self, op: AvgPool2d) -> None:
         mean = f"{op.output}/mean"
-        self._node("AveragePool", [op.input], mean, count_include_pad=1, **_window(op))
+        self.node("AveragePool", [op.input], mean, count_include_pad=1, **_window(op))
         self._round(mean, op.output, op.clip_min, op.clip_max)
 
     def flatten(self, op: Flatten) -> None:
-        self._node("Flatten", [op.input], op.output, axis=1)
+        self.node("Flatten", [op.input], op.output, axis=1)
 
     def concat(self, op: Concat) -> None:
-        self._node("Concat", list(op.inputs), op.output, axis=1)
+        self.node("Concat", list(op.inputs), op.output, axis=1)
 
     def dequantize(self, op: Dequantize) -> None:
-        # Every value here is real already; that of narrow codes has been through their rounding.
-        self._node("Identity", [op.input], op.output)
+        self.by_arithmetic(op.input, op.output)
 
     def run_island(self, op: RunIsland) -> None:
-        shapes = [self._graph.tensors[name].shape for name in op.inputs]
-        write_island(op, shapes, self._node, self._constant)
+        shapes = [self.graph.tensors[name].shape for name in op.inputs]
+        write_island(op, shapes, self.node, self.constant)
 
     def pad(self, op: Pad2d) -> None:
         ends = np.array([0, 0, *op.before, 0, 0, *op.after], np.int64)
-        pads = self._constant(f"{op.output}/pads", ends)
-        self._node("Pad", [op.input, pads], op.output)  # of real values: with 0.0
+        pads = self.constant(f"{op.output}/pads", ends)
+        self.node("Pad", [op.input, pads], op.output)  # of real values: with 0.0
 
     def _layer(
         self, op: Conv2d | Linear, codes: npt.NDArray[np.int8], kind: str, **attributes: Any
     ) -> None:
-        epilogue, source = op.epilogue, self._graph.tensors[op.input]
-        target_scale = 1.0 if epilogue.logits else self._graph.tensors[op.output].scale
+        epilogue, source = op.epilogue, self.graph.tensors[op.input]
+        target_scale = 1.0 if epilogue.logits else self.graph.tensors[op.output].scale
         unit = epilogue.multiplier.astype(np.float64) * target_scale
+        read = op.input
+        if type_for(op.weight_bits, self._opset) == "INT2":
+            read = f"{op.output}/input"
+            self.by_arithmetic(op.input, read)
         codes = narrow(codes, op.weight_bits, self._opset)
-        weight = self._integers(f"{op.layer}/weight", codes, unit / source.scale)
-        bias = self._integers(f"{op.layer}/bias", epilogue.bias, unit)
+        weight = self.integers(f"{op.layer}/weight", codes, unit / source.scale)
+        bias = self.integers(f"{op.layer}/bias", epilogue.bias, unit)
         result = op.output if epilogue.logits else f"{op.output}/float"
-        self._node(kind, [op.input, weight, bias], result, **attributes)
+        self.node(kind, [read, weight, bias], result, **attributes)
         if not epilogue.logits:
             self._round(result, op.output, epilogue.clip_min, epilogue.clip_max)
 
     def _channels_first(self, op: Linear) -> npt.NDArray[np.int8]:
         """Return a matrix whose columns are in the order of a flattened `(C, H, W)` image."""
-        for other in self._graph.ops:
+        for other in self.graph.ops:
             if isinstance(other, Flatten) and other.output == op.input:
-                height, width, channels = self._graph.tensors[other.input].shape
+                height, width, channels = self.graph.tensors[other.input].shape
                 image = op.weight.reshape(-1, height, width, channels)
                 return image.transpose(0, 3, 1, 2).reshape(op.weight.shape)
         return op.weight
@@ -220,58 +220,19 @@ class _Builder:
         Narrow codes are of eight bits whatever their width: they are never stored, and ONNX Runtime
         cannot run every operator between narrower ones.
         """
-        tensor = self._graph.tensors[name]
+        tensor = self.graph.tensors[name]
         stored, limits = "UINT8", (0, _NARROW_MAX)
         if tensor.dtype == "int16":
             stored, limits = "INT16", (WIDE_MIN, WIDE_MAX)
         if (clip_min, clip_max) != limits:
             clipped = f"{name}/clipped"
             ends = [
-                self._scalar(f"{clipped}/{end}", (code - tensor.zero_point) * tensor.scale)
+                self.scalar(f"{clipped}/{end}", (code - tensor.zero_point) * tensor.scale)
                 for end, code in (("min", clip_min), ("max", clip_max))
             ]
-            self._node("Clip", [source, *ends], clipped)
+            self.node("Clip", [source, *ends], clipped)
             source = clipped
-        self._quantize(source, name, tensor.scale, tensor.zero_point, stored)
-
-    def _quantize(self, source: str, name: str, scale: float, zero_point: int, stored: str) -> None:
-        codes = self._codes(source, name, scale, zero_point, stored)
-        self._node("DequantizeLinear", codes, name)
-
-    def _codes(
-        self, source: str, name: str, scale: float, zero_point: int, stored: str
-    ) -> list[str]:
-        """Round a float value to codes; return their name and those of scale and zero point."""
-        code = np.array(zero_point, np.uint8 if stored == "UINT8" else np.int16)
-        parameters = [
-            self._scalar(f"{name}/scale", scale),
-            self._constant(f"{name}/zero_point", code),
-        ]
-        self._node("QuantizeLinear", [source, *parameters], f"{name}/codes")
-        return [f"{name}/codes", *parameters]
-
-    def _integers(self, name: str, codes: npt.NDArray[Any], scale: npt.NDArray[np.float64]) -> str:
-        """Return the real values of integer constants with one scale for each output channel."""
-        parameters = [
-            self._constant(f"{name}/codes", codes),
-            self._constant(f"{name}/scale", scale.astype(np.float32)),
-        ]
-        self._node("DequantizeLinear", parameters, name, axis=0)
-        return name
-
-    def _scalar(self, name: str, value: float) -> str:
-        return self._constant(name, np.array(value, np.float32))
-
-    def _constant(self, name: str, value: npt.NDArray[Any]) -> str:
-        self._constants.append(self._onnx.numpy_helper.from_array(value, name))
-        return name
-
-    def _node(
-        self, kind: str, inputs: list[str], output: str | list[str], **attributes: Any
-    ) -> None:
-        outputs = [output] if isinstance(output, str) else output
-        node = self._onnx.helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes)
-        self._nodes.append(node)
+        self.quantize(source, name, tensor.scale, tensor.zero_point, stored)
 
 
 def _window(op: MaxPool2d | AvgPool2d) -> dict[str, list[int]]:

@@ -5,6 +5,7 @@ that it holds, each in as many bits as tell them apart, so that weights of four 
 Needs numpy alone.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,13 @@ _RAW = "raw"
 _MOST_BITS = 8
 """Integers that need more are written as they are."""
 _PLACES = 4
+_TAPS = 9
+_MOST_ALIKE = 2**24
+"""Numbers that are all equal take no bytes, so that no file's size limits how many they are."""
+_DTYPES = (
+    *("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"),
+    *("bool", "float32", "float64"),
+)
 _WEIGHTS = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
 """What Winograd's kernels transform weights with, on both sides: see
 `hardware.kernels.shapes.transform`."""
@@ -46,8 +54,13 @@ def write_constant(array: _Array, *, winograd: bool = False) -> tuple[dict[str, 
 
 
 def read_constant(document: Mapping[str, Any], data: bytes) -> _Array:
-    """Return the constant that `write_constant` wrote."""
-    shape, dtype = tuple(document["shape"]), np.dtype(document["dtype"])
+    """Return the constant that `write_constant` wrote.
+
+    Raises:
+        ValueError: the document and the bytes do not belong together.
+    """
+    shape, dtype = tuple(document["shape"]), _dtype(document["dtype"])
+    _check_size(document, math.prod(shape), dtype.itemsize, len(data))
     if document["form"] == _RAW:
         return np.frombuffer(data, dtype).reshape(shape).copy()
     if document["form"] == _BITS:
@@ -56,6 +69,33 @@ def read_constant(document: Mapping[str, Any], data: bytes) -> _Array:
     taps = taps.reshape(shape[0], 3, 3, -1)
     places: _Array = np.einsum("ij,bjkn,lk->biln", _WEIGHTS, taps, _WEIGHTS, optimize=True)
     return places.astype(dtype).reshape(shape)
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    if name not in _DTYPES:
+        raise ValueError(f"expected one of the types {', '.join(_DTYPES)}, found {name[:60]!r}")
+    return np.dtype(name)
+
+
+def _check_size(document: Mapping[str, Any], count: int, itemsize: int, found: int) -> None:
+    """Compare the bytes that there are with those that a constant needs, before any is read."""
+    form, bits = document["form"], document.get("bits")
+    if form not in (_BITS, _WINOGRAD, _RAW):
+        raise ValueError(f"expected bits, winograd or raw, found {form[:60]!r}")
+    if form == _RAW:
+        expected = count * itemsize
+    elif bits is None or document.get("low") is None:
+        raise ValueError("expected low and bits, found none")
+    else:
+        places, shape = _PLACES**2, document["shape"]
+        if form == _WINOGRAD and (len(shape) < 2 or shape[1] != places):
+            raise ValueError(f"expected {places} places, found the shape {shape}")
+        numbers = count if form == _BITS else count // places * _TAPS
+        expected = -(-numbers * bits // 8)
+        if not bits and count > _MOST_ALIKE:
+            raise ValueError(f"expected at most {_MOST_ALIKE} equal numbers, found {count}")
+    if found != expected:
+        raise ValueError(f"expected {expected} bytes, found {found}")
 
 
 def _write_bits(values: _Array) -> tuple[dict[str, int], bytes]:

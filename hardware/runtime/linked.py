@@ -71,6 +71,30 @@ class LinkedProgram:
         self._call = self._machine[_BOUND]
         self._stamps = self._bind_stamps(layout.get("stamps"), list(tensors.values()))
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of what `run` takes, batch first."""
+        return self._shape(self._input, self._input_border)
+
+    @property
+    def output(self) -> str:
+        """Name of the tensor that `run` returns."""
+        return str(self._output_name)
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Return the shape of a tensor, batch first; None where the program has no such tensor."""
+        if name not in self._tensors:
+            return None
+        return self._shape(self._tensors[name], self._borders[name])
+
+    @staticmethod
+    def _shape(tensor: Any, border: tuple[int, int]) -> tuple[int, ...]:
+        shape = [int(size) for size in tensor.shape]
+        for axis, width in enumerate(border, start=1):
+            if width:
+                shape[axis] -= 2 * width
+        return tuple(shape)
+
     def run(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Run once on `x`, batch first, of the input's shape and type; return a copy of the output.
 

@@ -1,5 +1,6 @@
 """Writing the parts of a bundle that run: library, weights, loader (see `hardware.runtime`)."""
 
+import hashlib
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -9,12 +10,15 @@ import hardware
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.shapes.transform import PLACES
 from hardware.runtime.constants import write_constant
+from hardware.runtime.run import SUMS
 from hardware.target import KernelFamily, TargetConfig
 from hardware.worker.workbench import Workbench
 from quant.deploy_graph import DeployGraph
 
 _LOADER = ("__init__.py", "runtime/*.py")
 """Files of this package that a bundle takes along."""
+_RUN = "runtime/run.py"
+"""The one of them that a bundle is started by, once more beside all others."""
 _CPU_FEATURES: dict[KernelFamily, tuple[str, ...]] = {
     "avx512-vnni": ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"),
     "avx-vnni": ("avx2", "fma", "avx_vnni"),
@@ -26,8 +30,23 @@ _CPU_FEATURES: dict[KernelFamily, tuple[str, ...]] = {
 """What `/proc/cpuinfo` must list for the kernels of a family to run."""
 
 
+def write_sums(folder: Path) -> None:
+    """Write what every file of a folder hashes to, as `sha256sum -c` reads it.
+
+    It finds files that were damaged, cut off or changed by mistake. It is no signature: whoever
+    changes a file on purpose can write the sums again.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}"
+        for path in files
+        if "__pycache__" not in path.parts
+    ]
+    (folder / SUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def write_program(graph: DeployGraph, config: TargetConfig, folder: Path) -> dict[str, Any]:
-    """Write `program.so`, `weights.bin` and the loader, and return what the loader must know.
+    """Write `program.so`, `weights.bin`, `run.py` and the loader; return what the loader must know.
 
     Args:
         graph: The converted network.
@@ -53,7 +72,7 @@ def write_program(graph: DeployGraph, config: TargetConfig, folder: Path) -> dic
             file.write(data)
             entries.append({**document, "offset": offset, "bytes": len(data)})
             offset += len(data)
-    _copy_loader(folder / "hardware")
+    _copy_loader(folder)
     return {
         "machine": target.mtriple.partition("-")[0],
         "cpu": target.mcpu,
@@ -68,6 +87,7 @@ def _copy_loader(folder: Path) -> None:
     source = Path(str(hardware.__file__)).parent
     for pattern in _LOADER:
         for path in sorted(source.glob(pattern)):
-            place = folder / path.relative_to(source)
+            place = folder / source.name / path.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
+    shutil.copyfile(source / _RUN, folder / "run.py")

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hardware.runtime.checksums import write_sums
 from hardware.target import TargetConfig
-from hardware.worker.write_bundle import write_program
+from hardware.worker.write_bundle import write_program, write_sums
 from quant.deploy_graph import DeployOutput
 from quant.integer import run_graph
 from tests.emulated_board.board import EmulatedBoard
@@ -18,8 +17,6 @@ from tests.emulated_board.rpc_board import cross_tools
 from tests.hardware.graphs import digits_like
 
 pytestmark = [pytest.mark.board, pytest.mark.timeout(300)]
-
-RUN = Path(__file__).resolve().parents[2] / "experiments" / "export" / "run_template.py"
 
 
 @pytest.mark.parametrize(("preset", "cpu"), [("rpi4", "cortex-a72"), ("rpi5", "cortex-a76")])
@@ -38,7 +35,6 @@ def test_a_bundle_runs_on_the_board(
     assert document["machine"] == "aarch64"
     document |= {"version": 2, "labels": ["zero", "one"] * 5, "preprocessing": None}
     (folder / "bundle.json").write_text(json.dumps(document))
-    (folder / "run.py").write_bytes(RUN.read_bytes())
     write_sums(folder)
     images = np.random.default_rng(0).normal(size=(3, *document["input_shape"]))
     np.save(tmp_path / "x.npy", images.astype(np.float32))

@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hardware.runtime.loader import Bundle
+from hardware.runtime.run import BundleError
 from hardware.store import Store, StoreError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,6 +182,24 @@ def test_the_bundle_runs_or_is_for_another_cpu(copy: Copy, tmp_path: Path) -> No
         last = done.stderr.strip().splitlines()[-1]
         assert "BundleError: this bundle " in last
         assert "export it for this target" in last
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="the bundle's library is one for Linux")
+def test_the_bundle_is_loaded_and_computes_what_its_own_loader_does(
+    copy: Copy, tmp_path: Path
+) -> None:
+    bundle, inputs, outputs = copy("bundle"), tmp_path / "x.npy", tmp_path / "y.npy"
+    images = np.random.default_rng(0).uniform(0, 1, (3, 1, 8, 8)).astype(np.float32)
+    np.save(inputs, images)
+    command = map(str, (sys.executable, bundle / "run.py", inputs, outputs))
+    own = subprocess.run([*command], capture_output=True, text=True, cwd=tmp_path)
+    if own.returncode:
+        with pytest.raises(BundleError, match="export it for this target"):
+            Bundle(bundle)
+        return
+    now = Bundle(bundle)
+    assert now.outputs == ("output",)
+    np.testing.assert_array_equal(now.run(images), np.load(outputs))
 
 
 @pytest.mark.parametrize("name", ["weights.bin", "program.so", "bundle.json"])

@@ -31,6 +31,7 @@ FACTS = CardFacts(
     island_bytes=0,
     bundle_bytes=2000,
     islands=[],
+    signed=False,
     onnx=False,
 )
 ISLAND = ListedIsland(
@@ -63,8 +64,10 @@ def test_outputs_that_are_no_logits_have_names_and_shapes() -> None:
 
 def test_a_missing_onnx_model_has_its_sentence() -> None:
     why = "There is no ONNX model: the float island a cannot be written."
-    assert f"## No ONNX model\n\n{why}\n" in model_card(replace(FACTS, why_no_onnx=why))
+    assert f"## No ONNX model\n\n{why}\n" in model_card(replace(FACTS, about_onnx=why))
     assert "ONNX" not in model_card(FACTS)
+    worth = "ONNX Runtime computes what the integer reference does: 120.0 dB."
+    assert f"\n{worth}\n" in model_card(replace(FACTS, onnx=True, about_onnx=worth))
     assert "in it as operators in float32" in model_card(
         replace(FACTS, onnx=True, islands=[ISLAND])
     )

@@ -1,6 +1,8 @@
 """The command: a real run of the digits, exported, and run where only its two packages are."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -49,13 +51,18 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="no ssh-keygen here")
 @pytest.mark.timeout(900)
 def test_a_bundle_runs_in_a_fresh_environment_equal_to_the_bit(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = tmp_path / "bundle"
-    assert main([str(run_folder), "--output", str(bundle), "--quiet"]) == DONE
-    assert "run it with: python" in capsys.readouterr().out
+    bundle, key = tmp_path / "bundle", tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    flags = ["--output", str(bundle), "--quiet", "--sign-with", str(key)]
+    assert main([str(run_folder), *flags]) == DONE
+    said = capsys.readouterr().out
+    assert "run it with: python" in said
+    assert re.search(r"ONNX Runtime .* at its default settings .*: (\d+\.\d dB|equal)", said)
     folder, config = open_run(run_folder, finished=True)
     setup = set_up_network(config, LiveProgress(quiet=True))
     best = Allocation.from_dict(folder.read_json("best_allocation.json"))
@@ -70,7 +77,10 @@ def test_a_bundle_runs_in_a_fresh_environment_equal_to_the_bit(
     np.save(tmp_path / "x.npy", images)
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     done = subprocess.run(
-        [python, bundle / "run.py", tmp_path / "x.npy", tmp_path / "y.npy"],
+        [
+            *(python, bundle / "run.py", "--verify-key", f"{key}.pub"),
+            *(tmp_path / "x.npy", tmp_path / "y.npy"),
+        ],
         capture_output=True,
         text=True,
         env=environment,
@@ -81,6 +91,8 @@ def test_a_bundle_runs_in_a_fresh_environment_equal_to_the_bit(
     assert done.stdout.splitlines()[0].split()[1] == str(expected[0].argmax())
     card = (bundle / "README.md").read_text()
     assert "measured on" in card
+    assert "**is no signature**" in card
+    assert "ssh-keygen -Y verify" in card
     assert f"of {len(setup.task.test)} images" in card
     summed = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=bundle)
     assert summed.returncode == 0
@@ -91,8 +103,9 @@ def test_a_bundle_runs_in_a_fresh_environment_equal_to_the_bit(
     refused = subprocess.run(
         [python, bundle / "run.py"], capture_output=True, text=True, env=environment
     )
-    assert refused.returncode != 0
-    assert "weights.bin is damaged or was changed" in refused.stderr
+    assert refused.returncode == USER_MISTAKE
+    (sentence,) = refused.stderr.splitlines()
+    assert "weights.bin is damaged or was changed" in sentence
 
 
 @pytest.mark.slow

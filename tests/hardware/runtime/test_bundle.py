@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from hardware.runtime.checksums import BundleError, compare_sums, write_sums
 from hardware.runtime.loader import Bundle
+from hardware.runtime.run import BundleError, check_files
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
-from hardware.worker.write_bundle import write_program
+from hardware.worker.write_bundle import write_sums
 from quant.allocation import Allocation
 from quant.convert import convert
-from quant.deploy_graph import DeployGraph
 from quant.integer import run_graph
 from quant.testing import (
     TinyBranchNet,
@@ -27,6 +26,7 @@ from quant.testing import (
     random_images,
 )
 from tests.hardware.island_graphs import converted
+from tests.hardware.runtime.bundles import make_bundle, small_graph
 
 RUN = """
 import sys
@@ -43,32 +43,14 @@ assert bundle.time_ms(2, 3) > 0
 """
 
 
-def _bundle(graph: DeployGraph, folder: Path, kernels: Path, **target: object) -> Path:
-    folder.mkdir()
-    config = TargetConfig(kernel_cache=str(kernels), tune_s=0.0, **target)  # type: ignore[arg-type]
-    document = write_program(graph, config, folder)
-    document |= {
-        "version": 2,
-        "labels": [],
-        "preprocessing": {"largest": 2.0, "mean": [0.0], "deviation": [1.0]},
-    }
-    (folder / "bundle.json").write_text(json.dumps(document))
-    write_sums(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("kernels")
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> tuple[DeployGraph, Path]:
-    torch.manual_seed(0)
-    network = prepare_calibrated(TinyResidualNet(), random_images(64))
-    network.set_allocation(Allocation.uniform(network.layers, 4))
-    graph = convert(network)
-    return graph, _bundle(graph, tmp_path_factory.mktemp("bundles") / "small", kernels)
+def small(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> Path:
+    return make_bundle(small_graph(), tmp_path_factory.mktemp("bundles") / "small", kernels)
 
 
 def test_outputs_of_another_process_are_equal_to_the_bit(tmp_path: Path, kernels: Path) -> None:
@@ -83,7 +65,7 @@ def test_outputs_of_another_process_are_equal_to_the_bit(tmp_path: Path, kernels
             network.set_allocation(allocation)
             graph = convert(network)
             folder = tmp_path / f"bundle{len(expected)}"
-            _bundle(graph, folder, kernels, dot_product=False)
+            make_bundle(graph, folder, kernels, dot_product=False)
             np.save(f"{folder}.npy", images)
             expected[folder] = run_graph(graph, images)
     command = [sys.executable, "-P", "-c", RUN, *map(str, expected)]
@@ -101,7 +83,7 @@ def test_islands_are_equal_to_the_bit_on_the_machine_that_wrote_them(
         graph = converted(name)
         bench.build(graph)  # compares with the reference
         images = random_images(5, graph.tensors[graph.input].shape, seed=5).numpy()
-        folder = _bundle(graph, tmp_path / name, kernels)
+        folder = make_bundle(graph, tmp_path / name, kernels)
         # Sequences come as they were trained on.
         np.save(f"{folder}.npy", images[:, :, 0] if name == "sequence" else images)
         expected[folder] = bench.run(graph, images)
@@ -129,7 +111,7 @@ def test_the_weights_take_about_their_bits(tmp_path: Path, kernels: Path) -> Non
     for bits in (2, 4, 8):
         network.set_allocation(Allocation.uniform(network.layers, bits))
         graph = convert(network)
-        folder = _bundle(graph, tmp_path / f"bits{bits}", kernels, dot_product=False)
+        folder = make_bundle(graph, tmp_path / f"bits{bits}", kernels, dot_product=False)
         size = (folder / "weights.bin").stat().st_size
         assert graph.weight_bytes() <= size + 8 * 256
         assert size <= 1.1 * graph.weight_bytes() + 2 * 4096  # tables of 2 bits are 4 KB a layer
@@ -139,12 +121,10 @@ def test_the_weights_take_about_their_bits(tmp_path: Path, kernels: Path) -> Non
     "name", ["weights.bin", "program.so", "bundle.json", "hardware/runtime/linked.py"]
 )
 @pytest.mark.parametrize("harm", ["changed", "cut", "gone"])
-def test_a_damaged_bundle_is_refused(
-    name: str, harm: str, small: tuple[DeployGraph, Path], tmp_path: Path
-) -> None:
+def test_a_damaged_bundle_is_refused(name: str, harm: str, small: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
-    shutil.copytree(small[1], folder)
-    compare_sums(folder)
+    shutil.copytree(small, folder)
+    check_files(folder)
     path = folder / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -153,32 +133,28 @@ def test_a_damaged_bundle_is_refused(
     else:
         path.write_bytes(data if harm == "changed" else data[: len(data) // 2])
     with pytest.raises(BundleError, match=rf"{name} is (missing|damaged or was changed)"):
-        compare_sums(folder)
+        check_files(folder)
 
 
-def test_sums_that_are_cut_off_or_no_sums_are_refused(
-    small: tuple[DeployGraph, Path], tmp_path: Path
-) -> None:
+def test_sums_that_are_cut_off_or_no_sums_are_refused(small: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
-    shutil.copytree(small[1], folder)
+    shutil.copytree(small, folder)
     lines = (folder / "SHA256SUMS").read_text().splitlines(keepends=True)
     (folder / "SHA256SUMS").write_text("".join(line for line in lines if "weights" not in line))
     with pytest.raises(BundleError, match=r"is cut off: expected weights\.bin"):
-        compare_sums(folder)
+        check_files(folder)
     (folder / "SHA256SUMS").write_text(lines[0][:30])
     with pytest.raises(BundleError, match="is damaged"):
-        compare_sums(folder)
+        check_files(folder)
     (folder / "SHA256SUMS").unlink()
     with pytest.raises(BundleError, match="is no bundle"):
-        compare_sums(folder)
+        check_files(folder)
 
 
-def test_another_machine_and_another_shape_are_refused(
-    small: tuple[DeployGraph, Path], tmp_path: Path
-) -> None:
+def test_another_machine_and_another_shape_are_refused(small: Path, tmp_path: Path) -> None:
     def changed(**entries: object) -> Path:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        shutil.copytree(small[1], folder)
+        shutil.copytree(small, folder)
         document = json.loads((folder / "bundle.json").read_text())
         (folder / "bundle.json").write_text(json.dumps({**document, **entries}))
         write_sums(folder)
@@ -187,11 +163,11 @@ def test_another_machine_and_another_shape_are_refused(
     for folder, expected in [
         (changed(machine="riscv64"), "this bundle is for riscv64"),
         (changed(cpu_features=["sse2", "amx_wonder"]), "needs a CPU with amx_wonder"),
-        (changed(version=1), "expected a bundle of version 2, found 1"),
+        (changed(version=3), "expected a bundle of version 2, found 3"),
     ]:
         with pytest.raises(BundleError, match=expected):
             Bundle(folder)
-    bundle = Bundle(small[1])
+    bundle = Bundle(small)
     with pytest.raises(BundleError, match=r"shape \(N, 1, 8, 8\), found \(1, 1, 9, 8\)"):
         bundle.run(np.zeros((1, 1, 9, 8), np.float32))
     pixels = np.full((1, 1, 8, 8), 3, np.uint8)
