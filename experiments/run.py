@@ -13,6 +13,7 @@ from typing import Annotated
 
 import tyro
 
+from env.evaluating.accounting import spent_s
 from experiments.charts.bits import bits_chart
 from experiments.charts.front import front_chart
 from experiments.errors import ConfigError
@@ -21,7 +22,13 @@ from experiments.record.environment_facts import environment_facts
 from experiments.record.hparams import write_hparams
 from experiments.record.islands import list_islands
 from experiments.record.layer_choices import list_choices
-from experiments.record.run_folder import RunFolder, open_run, write_config
+from experiments.record.run_folder import (
+    RunFolder,
+    latest_run,
+    open_run,
+    point_latest,
+    write_config,
+)
 from experiments.record.run_lock import run_lock
 from experiments.report.command import write_report
 from experiments.settings.command_line import flag_value, path_flag, run_typed
@@ -45,6 +52,7 @@ from hardware.measure_layers import choose_tiles, digest_tiles
 from hardware.open_device import open_device
 from hardware.store import Store
 from quant.allocation import Allocation
+from quant.errors import BitAllocError
 from quant.layers import MAX_BITS
 
 _logger = logging.getLogger("experiments.run")  # `__main__` when it is started
@@ -86,10 +94,18 @@ def run(config: RunConfig, command: str) -> RunFolder:
         BitAllocError: something that a user can cause or cure.
         HardwareLostError: the device is gone.
     """
+    root = Path(config.output)
+    before = latest_run(root)
     folder = RunFolder.create(config, config.target.place)
-    with run_lock(folder.path):
-        folder.write_text(files.COMMAND, command)
-        _work(config, folder, Resumed())
+    try:
+        with run_lock(folder.path):
+            folder.write_text(files.COMMAND, command)
+            _work(config, folder, Resumed())
+    except BitAllocError as error:
+        lost = isinstance(error, HardwareLostError)
+        if before and not lost and not (folder.path / files.BUDGET).exists():
+            point_latest(root, before)  # there is nothing in this one to look at, or to go on with
+        raise
     return folder
 
 
@@ -214,9 +230,9 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
         places.device,  # not the store: what is reported is measured now
         partial(progress.stage, "side by side"),
     )
-    _write_conclusion(
-        places, measured, searched, conclusion, setup.search_origin, time.monotonic() - started
-    )
+    # What a part of this run took that was stopped is as much its time.
+    seconds = spent_s(past.evaluations) + time.monotonic() - started
+    _write_conclusion(places, measured, searched, conclusion, setup.search_origin, seconds)
 
 
 def _choose_tiles(setup: NetworkSetup, places: Places) -> None:

@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import io
+import math
 import zlib
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import numpy.typing as npt
 from quant.errors import DataError
 
 _UNSIGNED_BYTE = 0x08
+_MOST_BYTES = 1 << 28
+"""Of one file; the largest of the family has 47 million."""
 
 
 def read_idx(path: Path, *, dimensions: int, sha256: str, hint: str) -> npt.NDArray[np.uint8]:
@@ -30,7 +34,10 @@ def read_idx(path: Path, *, dimensions: int, sha256: str, hint: str) -> npt.NDAr
     except OSError as error:
         raise DataError(f"cannot read the data file {path}: {error.strerror}", hint) from None
     try:
-        data = gzip.decompress(packed)
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as opened:
+            # No more than its header promises: a small file can unpack to any size.
+            header = opened.read(4 + 4 * dimensions)
+            data = header + opened.read(_values(header) + 1)
     except (EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path} is truncated or no gzip file: {error}", hint) from None
     array = _parse(path, data, dimensions, hint)
@@ -42,6 +49,12 @@ def read_idx(path: Path, *, dimensions: int, sha256: str, hint: str) -> npt.NDAr
     return array
 
 
+def _values(header: bytes) -> int:
+    """Return how many bytes follow a header; of what is no header, too few to matter."""
+    sizes = np.frombuffer(header[4 : len(header) // 4 * 4], dtype=">u4")
+    return min(math.prod(int(size) for size in sizes), _MOST_BYTES)
+
+
 def _parse(path: Path, data: bytes, dimensions: int, hint: str) -> npt.NDArray[np.uint8]:
     header = 4 + 4 * dimensions
     magic = bytes((0, 0, _UNSIGNED_BYTE, dimensions))
@@ -50,7 +63,7 @@ def _parse(path: Path, data: bytes, dimensions: int, hint: str) -> npt.NDArray[n
             f"{path}: expected the IDX magic {magic.hex()}, found {data[:4].hex()}", hint
         )
     shape = tuple(int(size) for size in np.frombuffer(data[4:header], dtype=">u4"))
-    expected = header + int(np.prod(shape, dtype=np.int64))
+    expected = header + _values(data[:header])
     if len(data) != expected:
         raise DataError(f"{path}: expected {expected} bytes, found {len(data)}", hint)
     return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ class RunFolder:
             path = _make_new(root, name)
             folder = cls(path)
             write_config(folder, config)
-            _point_latest(root, path.name)  # last, so that what it points to can be resumed
+            point_latest(root, path.name)  # last, so that what it points to can be resumed
         except OSError as error:
             raise RunFolderError(
                 f"cannot make a run folder in {root}: {error.strerror or error}",
@@ -162,7 +163,13 @@ def _make_new(root: Path, name: str) -> Path:
     raise FileExistsError(f"99 folders are called {name}")
 
 
-def _point_latest(root: Path, name: str) -> None:
+def latest_run(root: Path) -> str:
+    """Return the name of the folder that `latest` points to, empty where there is none."""
+    link = root / _LATEST
+    return os.readlink(link) if link.is_symlink() else ""
+
+
+def point_latest(root: Path, name: str) -> None:
     """Replace the `latest` link in one step; a real file of that name is left alone."""
     link = root / _LATEST
     if link.exists() and not link.is_symlink():

@@ -1,7 +1,8 @@
-"""Progress: one live line on stderr for each stage, silent where nobody watches."""
+"""Progress: one live line on stderr for each stage, and a line a minute where it is no terminal."""
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -9,6 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeElapsedColumn as Elapsed
 
 from env.evaluating.evaluation import Evaluation
+
+_LINE_S = 60.0
+"""Between two lines where there is no terminal that a live line could stand in."""
 
 
 def remaining_text(done: int, total: int, elapsed_s: float) -> str:
@@ -23,9 +27,14 @@ def remaining_text(done: int, total: int, elapsed_s: float) -> str:
 class LiveProgress:
     """Shows stages and evaluations. A context manager; does nothing when `quiet`."""
 
-    def __init__(self, *, quiet: bool) -> None:
-        """Prepare a line on stderr; a stderr that is no terminal is quiet too."""
-        self._console = Console(file=sys.stderr)
+    def __init__(self, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        """Prepare a line on stderr.
+
+        Args:
+            quiet: Show nothing.
+            clock: Seconds, for tests.
+        """
+        self._clock, self._console = clock, Console(file=sys.stderr)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -36,6 +45,8 @@ class LiveProgress:
             console=self._console,
             disable=quiet or not self._console.is_terminal,
         )
+        self._in_lines = not quiet and not self._console.is_terminal
+        self._last_line = clock()
         self._stages: dict[str, tuple[TaskID, float]] = {}
         self._best: Evaluation | None = None
 
@@ -44,10 +55,15 @@ class LiveProgress:
         if name not in self._stages:
             self._stages[name] = (
                 self._progress.add_task(name, total=total, eta="", note=""),
-                time.monotonic(),
+                self._clock(),
             )
         task, started = self._stages[name]
-        eta = "" if done >= total else remaining_text(done, total, time.monotonic() - started)
+        now = self._clock()
+        eta = "" if done >= total else remaining_text(done, total, now - started)
+        if self._in_lines and now - self._last_line >= _LINE_S:
+            self._last_line = now
+            words = ", ".join(word for word in (eta, note) if word)
+            print(f"{name}: {done} of {total}{words and ', '}{words}", file=sys.stderr, flush=True)
         self._progress.update(task, completed=done, total=total, eta=eta, note=note)
 
     def evaluation(self, done: int, total: int, evaluation: Evaluation, best: bool) -> None:

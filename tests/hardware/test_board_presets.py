@@ -48,6 +48,9 @@ def test_every_preset_says_what_can_run_there() -> None:
     [
         ({"tracker": "pi:9190"}, "target.tracker: 'pi:9190' needs to know which board it is"),
         ({"board": "rpi4", "tracker": "pi"}, "target.tracker: expected HOST:PORT, found 'pi'"),
+        ({"board": "rpi4", "server": "pi:99999"}, "target.server: expected a port from 1 to 65535"),
+        ({"board": "rpi4", "server": "http://pi:90"}, "expected HOST:PORT, found 'http://pi:90'"),
+        ({"board": "rpi4", "server": "pi:0"}, "expected a port from 1 to 65535, found 0"),
         ({"board": "rpi4", "server": "pi:x"}, "target.server: expected HOST:PORT, found 'pi:x'"),
         ({"board": "rpi4", "server": "pi:1", "key": "k"}, "target.server: expected either"),
         ({"board": "rpi4", "server": "pi:1", "boards": 2}, "target.boards: 2 boards need a tra"),

@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,25 @@ def test_a_folder_without_fashion_mnist_says_where_to_get_it(tmp_path: Path) -> 
     with pytest.raises(DataError, match="apt-get install dataset-fashion-mnist") as raised:
         load_task(TaskConfig(name="fashion-mnist", data=str(tmp_path)))
     assert "train-images-idx3-ubyte.gz" in raised.value.message
+
+
+def test_a_small_file_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> None:
+    file = tmp_path / "bomb.gz"
+    header = bytes((0, 0, 8, 1)) + struct.pack(">I", 4)
+    with gzip.open(file, "wb", compresslevel=1) as bomb:
+        bomb.write(header)
+        for _ in range(64):
+            bomb.write(bytes(1 << 23))  # half a gigabyte
+    tracemalloc.start()
+    with pytest.raises(DataError, match="expected 12 bytes, found 13"):
+        read_idx(file, dimensions=1, sha256="", hint="")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50e6
+
+
+def test_a_header_that_promises_too_much_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "large.gz"
+    file.write_bytes(gzip.compress(bytes((0, 0, 8, 3)) + struct.pack(">3I", *[2**31] * 3)))
+    with pytest.raises(DataError, match="found 16"):
+        read_idx(file, dimensions=3, sha256="", hint="")

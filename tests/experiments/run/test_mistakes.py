@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from experiments.settings.configured import load_config
 from experiments.settings.keys import dotted_keys
 from experiments.settings.load import config_to_yaml, read_config_file
 from experiments.settings.run_config import RunConfig
-from experiments.terminal.exit_codes import DONE, USER_MISTAKE, run_command
+from experiments.terminal.exit_codes import DONE, INTERRUPTED, USER_MISTAKE, run_command
 from quant.capture.capture import capture
 from quant.errors import BitAllocError
 
@@ -213,3 +214,40 @@ def test_no_configuration_ends_in_another_exception(
         # Whatever is raised besides ends the test with its traceback.
         with contextlib.suppress(BitAllocError):
             assert isinstance(load_config(arguments), RunConfig)
+
+
+def test_a_start_that_fails_leaves_latest_where_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = (*SMALL, "--output", str(tmp_path))
+    mistake(capsys, *arguments, "--budget.latency-ms", "1e-6")
+    first = (tmp_path / "latest").resolve()
+    assert first.is_dir(), "the only one there is"
+    assert run_module.main(arguments) == DONE
+    finished = (tmp_path / "latest").resolve()
+    mistake(capsys, *arguments, "--budget.latency-ms", "1e-6", "--seed", "1")
+    assert (tmp_path / "latest").resolve() == finished
+
+
+def test_a_folder_that_was_moved_goes_on_with_the_store_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_module.main([*SMALL, "--output", "runs of mine"]) == DONE
+    (tmp_path / "runs of mine").rename(tmp_path / "moved")
+    assert run_module.main(["--resume", "moved/latest", "--evaluations", "30"]) == DONE
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["moved"]
+    capsys.readouterr()
+
+
+def test_a_command_to_paste_is_quoted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "set_up_network", interrupted)
+    assert run_module.main([*SMALL, "--output", str(tmp_path / "it's mine")]) == INTERRUPTED
+    printed = capsys.readouterr().err
+    typed = printed.partition("go on with: ")[2].splitlines()[0]
+    assert shlex.split(typed)[-1] == str((tmp_path / "it's mine" / "latest").resolve())

@@ -16,6 +16,24 @@ def test_remaining_time_is_what_the_rest_takes_at_the_same_pace(
     assert remaining_text(done, total, elapsed_s) == expected
 
 
+def test_a_line_a_minute_where_stderr_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    now = [0.0]
+    with LiveProgress(quiet=False, clock=lambda: now[0]) as progress:
+        for done in range(1, 9):
+            now[0] = 20.0 * done
+            progress.stage("tiles", done, 10)
+    assert stream.getvalue().splitlines() == [
+        "tiles: 3 of 10, ETA 1:33",
+        "tiles: 6 of 10, ETA 1:07",
+    ]
+    with LiveProgress(quiet=True, clock=lambda: now[0]) as progress:
+        now[0] += 1000.0
+        progress.stage("tiles", 1, 10)
+    assert len(stream.getvalue().splitlines()) == 2
+
+
 def test_nothing_is_written_where_stderr_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

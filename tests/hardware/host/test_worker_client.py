@@ -75,6 +75,31 @@ def test_a_crash_is_reported_and_the_next_call_works(client: WorkerClient) -> No
     assert client.call("identity", GRAPH, limit_s=30)
 
 
+def test_a_workers_last_words_are_heard(
+    config: TargetConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It closes its end first and says why a moment later, as an interpreter that ends does."""
+    package = tmp_path / "hardware" / "worker"
+    package.mkdir(parents=True)
+    for folder in (package.parent, package):
+        (folder / "__init__.py").write_text("")
+    (package / "__main__.py").write_text(
+        "import os, sys, time\n"
+        "os.close(int(sys.argv[1]))\n"
+        "time.sleep(0.5)\n"
+        "sys.exit('the licence server was not found')\n"
+    )
+    monkeypatch.setattr("hardware.host.worker_client._ROOT", tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    with pytest.raises(HardwareLostError, match=r"exit code 1.*the licence server was not found"):
+        WorkerClient(config, 1).ensure_started()
+
+
+def test_what_cannot_be_handed_over_is_a_sentence(client: WorkerClient) -> None:
+    with pytest.raises(BuildError, match="cannot be handed to the measuring process"):
+        client.call("identity", lambda: None, limit_s=30)
+
+
 def test_a_hang_is_killed_at_the_limit(client: WorkerClient) -> None:
     client.ensure_started()
     pid = client.pid
