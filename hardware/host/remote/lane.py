@@ -193,7 +193,13 @@ class Lane:
         watchdog_s = self._limit_s + _WATCHDOG_S
         # A port that accepts and says nothing more must not be waited for longer than a board.
         limit_s = min(_CONNECT_LIMIT_S, max(_ANSWER_S, self._config.reconnect_s))
-        found: Connected = self._ask("connect", watchdog_s, limit_s=limit_s)
+        try:
+            found: Connected = self._ask("connect", watchdog_s, limit_s=limit_s)
+        except WorkerLostError as error:
+            where = self._config.server or self._config.tracker or "the tracker"
+            raise BoardLostError(
+                f"{where} does not answer as TVM RPC does: {error}", "is it another service's port?"
+            ) from None
         opened, facts = found["opened"], found["facts"]
         self._session_pid = opened["pid"]
         end = opened["last_end"]

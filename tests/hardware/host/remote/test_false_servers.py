@@ -36,6 +36,7 @@ def listening(answer: bytes | None) -> Iterator[int]:
         connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [None, b"", b"HTTP/1.1 400 Bad Request\r\n\r\n" + bytes(64), b"\xff" * 64, bytes(64)],
@@ -52,7 +53,7 @@ def test_no_insides_of_ours_are_shown_and_nobody_waits_for_long(
         with RpcDevice(config, PROTOCOL) as device, pytest.raises(HardwareLostError) as lost:
             device.facts()
     said = str(lost.value)
-    assert f"127.0.0.1:{port}" in said or "killed" in said
+    assert f"127.0.0.1:{port}" in said
     for inside in ("::", "object is not", "Traceback", "_M_", "NoneType"):
         assert inside not in said
     assert time.monotonic() - started < 50

@@ -30,6 +30,7 @@ def device_of(board: Board, kernel_folder: Path) -> RpcDevice:
     return RpcDevice(config, PROTOCOL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lie", "sentence"),
     [
