@@ -54,6 +54,7 @@ from hardware.store import Store
 from quant.allocation import Allocation
 from quant.errors import BitAllocError
 from quant.layers import MAX_BITS
+from quant.sensitivities.outliers import find_outliers
 
 _logger = logging.getLogger("experiments.run")  # `__main__` when it is started
 
@@ -196,6 +197,9 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
         _say(note)
     _logger.info("float network and calibration: %.1f s", time.monotonic() - started)
     measured = past.measured
+    calibrated_on = setup.task.train.images[: config.env.calibration_images]
+    for outlier in find_outliers(setup.network, calibrated_on):
+        _say(f"out of proportion: {outlier}")
     if measured is None:
         _choose_tiles(setup, places)
         measured = measure_device(setup, places.device, places.store, progress)
