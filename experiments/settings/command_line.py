@@ -1,8 +1,10 @@
 """The command line: a command is a dataclass of options, which tyro reads, and what it does."""
 
+import io
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -12,6 +14,7 @@ import tyro
 from tyro import _errors as refusals  # tyro's one way to a refusal that is no drawn box
 
 from experiments.errors import ConfigError
+from experiments.settings import sectioned_help
 from experiments.settings.keys import dotted_keys, unknown_key
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.streams import patient_streams
@@ -128,8 +131,20 @@ def parse_options(
             raise ConfigError(sentence, hint) from None
 
     with refusals.on_parse_error(refuse):
+        if (wanted := sectioned_help.asked_for(arguments)) is not None:
+            print(sectioned_help.shorten(_whole_help(options, program, default), wanted, program))
+            raise SystemExit(0)
         parsed: _Options = tyro.cli(options, args=arguments, prog=program, **default)
     return parsed
+
+
+def _whole_help(options: Any, program: str, default: Mapping[str, Any]) -> str:
+    # With an encoding, as what tyro draws depends on it.
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with redirect_stdout(printed), suppress(SystemExit):
+        tyro.cli(options, args=["--help"], prog=program, **default)
+    printed.seek(0)
+    return printed.read()
 
 
 def _sentence(event: refusals.ParseErrorEvent) -> str:
