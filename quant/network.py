@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -80,6 +81,13 @@ class QuantizedNetwork(nn.Module):
         self.lookup_modules = nn.ModuleDict(
             {_key(lookup.name): lookup.module.requires_grad_(False) for lookup in graph.lookups}
         )
+        self.clip_modules = nn.ModuleDict(
+            {
+                _key(node.name): _ClipMaxima(node.shape[0], node.clip.maximum)
+                for node in graph.nodes
+                if node.clip is not None and node.clip.maximum is not None
+            }
+        )
         self._looked_up = tuple(
             graph.tensor_of[graph.by_name[lookup.name].inputs[0]] for lookup in graph.lookups
         )
@@ -125,6 +133,15 @@ class QuantizedNetwork(nn.Module):
         module = self.tensor_modules[_key(name)]
         assert isinstance(module, ActivationQuantizer)
         return module
+
+    def clip_maxima(self, node: str) -> torch.Tensor:
+        """Return where each channel of a node's ReLU6 ends in float, float32 `[C]`.
+
+        Equalization stretches them; codes end at the clip's own maximum, the least of them.
+        """
+        module = self.clip_modules[_key(node)]
+        assert isinstance(module, _ClipMaxima)
+        return module.maxima
 
     def stream_scale(self, node: str) -> float:
         """Return the scale of the wide codes that a node's value travels as."""
@@ -311,7 +328,10 @@ class QuantizedNetwork(nn.Module):
                 value = computed(node.layer, value)
         else:
             value = plain_value(node, [values[name] for name in node.inputs])
-        return value if node.clip is None else value.clamp(0.0, node.clip.maximum)
+        if node.clip is None or node.clip.maximum is None:
+            return value if node.clip is None else value.clamp(0.0)
+        maxima = self.clip_maxima(node.name).reshape(-1, *[1] * (value.ndim - 2))
+        return value.clamp(torch.zeros_like(maxima), maxima)
 
     def layer_input(self, node: Node, values: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return what a layer's node reads: narrow, named and added as by `quantized_value`."""
@@ -454,6 +474,22 @@ class QuantizedNetwork(nn.Module):
             self._calibration = calibration
         twin._calibration = calibration
         return twin
+
+
+class _ClipMaxima(nn.Module):
+    """Where each channel of one ReLU6 ends, float32 `[C]`."""
+
+    maxima: torch.Tensor
+
+    def __init__(self, channels: int, maximum: float) -> None:
+        super().__init__()
+        self.register_buffer("maxima", torch.full((channels,), maximum))
+        self.register_load_state_dict_pre_hook(_keep_missing)  # type: ignore[no-untyped-call]
+
+
+def _keep_missing(clip: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Take states as they were written before there was equalization: nothing is stretched."""
+    state.setdefault(f"{prefix}maxima", clip.maxima)
 
 
 def _key(name: str) -> str:

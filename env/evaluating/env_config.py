@@ -30,6 +30,10 @@ class EnvConfig:
     the compiled network on the target. Both give the same count; the device is slower."""
     calibration_images: Count = 256
     """Training images that the quantizers' steps are initialised from."""
+    equalize: bool = True
+    """Stretch channels that reach little on those images before that, where the network allows it:
+    inputs of depthwise convolutions, linear bottlenecks, shortcuts without an activation. In float
+    the network stays the same (see docs/retraining.md)."""
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     """How a candidate is retrained at its bits."""
     sensitivity: SensitivityConfig = field(default_factory=SensitivityConfig)

@@ -15,6 +15,8 @@ _PLAIN_RETRAINING: Mapping[str, Any] = {
     "held_back_images": 0,
 }
 """Schema 1 retrained by plain descent on labels, at the rates that it names, and kept the end."""
+_AS_CAPTURED: Mapping[str, Any] = {"equalize": False}
+"""Schemas 1 and 2 quantized the channels that a network has, as wide as they are."""
 _RETRAINED = (("env", "finetune"), ("final",), ("amed", "finetune"), ("qbitopt", "finetune"))
 
 
@@ -25,18 +27,21 @@ def as_meant_then(document: dict[str, Any], schema: int) -> dict[str, Any]:
         document: As its file has it, not changed; a run's names every key that there was then.
         schema: Of the file.
     """
-    if schema > 1:
-        return document
-    for path in _RETRAINED:
-        document = _with_defaults(document, path)
+    if schema < 3:
+        document = _with_defaults(document, ("env",), _AS_CAPTURED)
+    if schema < 2:
+        for path in _RETRAINED:
+            document = _with_defaults(document, path, _PLAIN_RETRAINING)
     return document
 
 
-def _with_defaults(section: Any, path: Sequence[str]) -> Any:
+def _with_defaults(section: Any, path: Sequence[str], defaults: Mapping[str, Any]) -> Any:
     """Return the tree with the defaults in the section that `path` names, where that is there."""
     if not isinstance(section, dict):
         return section  # the reader says what is wrong with it
     if not path:
-        return {**_PLAIN_RETRAINING, **section}
+        return {**defaults, **section}
     name, *rest = path
-    return {**section, name: _with_defaults(section[name], rest)} if name in section else section
+    if name not in section:
+        return section
+    return {**section, name: _with_defaults(section[name], rest, defaults)}

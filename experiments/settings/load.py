@@ -16,7 +16,7 @@ from quant.errors import BitAllocError, TrainingError
 from quant.records.json_form import to_plain
 
 _SCHEMA_KEY = "config_schema"
-_CONFIG_SCHEMA = 2
+_CONFIG_SCHEMA = 3
 """Raised when a key changes its meaning, so that an older version refuses the file."""
 
 _RESUMABLE = (

@@ -18,6 +18,7 @@ from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.measuring.lock import training_lock
 from quant.capture.export import own_copy
+from quant.equalization import equalize
 from quant.network import QuantizedNetwork, prepare
 from quant.objective.objective import Objective
 from quant.objective.scores import ImageScores
@@ -145,7 +146,10 @@ def set_up_network(
             progress=partial(progress.stage, "float network"),
         )
         network = prepare(module, task.example)
-        network.calibrate(task.train.images[: config.env.calibration_images])
+        images = task.train.images[: config.env.calibration_images]
+        if config.env.equalize:
+            equalize(network, images)
+        network.calibrate(images)
     check(network)
     return NetworkSetup(config=config, task=task, module=module, network=network)
 

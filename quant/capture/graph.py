@@ -1,6 +1,6 @@
 """NetworkGraph: the captured network, batch norm folded, as operators that have integer forms."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -184,6 +184,20 @@ def readers_of(nodes: Iterable[Node]) -> dict[str, tuple[Node, ...]]:
     """Return for each node the nodes that read it."""
     nodes = tuple(nodes)
     return {node.name: tuple(r for r in nodes if node.name in r.inputs) for node in nodes}
+
+
+def joined_by(nodes: Iterable[Node], kinds: Container[str]) -> tuple[tuple[Node, ...], ...]:
+    """Return nodes in groups, those together that operators of these kinds read or make."""
+    nodes = tuple(nodes)
+    joined = _Groups(node.name for node in nodes)
+    for node in nodes:
+        if node.kind in kinds:
+            for source in node.inputs:
+                joined.join(node.name, source)
+    groups: dict[str, list[Node]] = {}
+    for node in nodes:
+        groups.setdefault(joined.find(node.name), []).append(node)
+    return tuple(tuple(group) for group in groups.values())
 
 
 def quantized_tensors(nodes: Iterable[Node]) -> dict[str, str]:

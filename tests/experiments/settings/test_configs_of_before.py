@@ -74,10 +74,17 @@ def test_a_file_by_hand_has_the_defaults_of_today(tmp_path: Path) -> None:
     assert today["env"].optimizer == "adam"
 
 
-def test_what_was_read_of_schema_1_is_written_as_schema_2(tmp_path: Path) -> None:
+def test_earlier_runs_go_on_with_channels_as_they_are(tmp_path: Path) -> None:
+    assert not read_config_file(RUN).env.equalize
+    second = written(tmp_path, "config_schema: 2\nenv: {calibration_images: 64}")
+    assert not read_config_file(second).env.equalize
+    assert read_config_file(written(tmp_path, "env: {calibration_images: 64}")).env.equalize
+
+
+def test_what_was_read_of_schema_1_is_written_as_schema_3(tmp_path: Path) -> None:
     config = read_config_file(RUN)
     text = config_to_yaml(config)
-    assert yaml.safe_load(text)["config_schema"] == 2
+    assert yaml.safe_load(text)["config_schema"] == 3
     assert read_config_file(written(tmp_path, text)) == config
 
 
