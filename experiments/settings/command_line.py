@@ -122,7 +122,7 @@ def parse_options(
         cause = sys.exception()
         while cause is not None and not isinstance(cause, BitAllocError):
             cause = cause.__context__
-        hint = f"{event.prog} --help lists every flag"
+        hint = f"{event.prog} --help all lists every flag"
         if cause is not None:
             raise ConfigError(cause.message, cause.hint or hint) from None
         for token in _unrecognized_words(event):

@@ -102,9 +102,8 @@ def _listed(sections: Sequence[Section], program: str) -> Iterator[str]:
     yield "sections:"
     for name in top:
         if name not in methods:
-            yield f"  {name:<{width}}  {about.get(name, '').partition('. ')[0].rstrip('.')}"[
-                :_WIDEST
-            ]
+            words = about.get(name, "").partition(". ")[0].rstrip(".")
+            yield f"  {name:<{width}}  {words}"[:_WIDEST]
     if methods:
         yield f"  settings of methods: {', '.join(methods)}"
     yield f"{program} --help SECTION shows one of them, --help {ALL} everything"

@@ -70,6 +70,6 @@ def test_a_wrong_value_is_refused_by_its_key(tree: Path) -> None:
 
 
 def test_its_settings_are_in_the_help(tree: Path) -> None:
-    done = run(tree, "--help")
+    done = run(tree, "--help", "mine")
     assert "--mine.draws INT" in done.stdout
     assert "Random allocations that are evaluated." in done.stdout
