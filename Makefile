@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/installed.stamp
 # Seconds of the busy machine that seconds.json was measured on: two thirds of them when it is quiet,
 # twice as many on a slow one.
 CI_SECONDS := 1500
-PACKAGES := quant hardware env agents experiments
+PACKAGES := bitalloc quant hardware env agents experiments
 
 .PHONY: demo test test-all test-slow test-ci seconds test-board check format clean install
 

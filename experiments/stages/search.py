@@ -68,17 +68,9 @@ def search(
         HardwareLostError: the device is gone.
     """
     config = setup.config
-    weights = SharedWeights(places.folder.path)
-    recorder = Recorder(config, measured, places, past)
     started = time.monotonic()
-    evaluator = _evaluator(setup, places, past, weights, recorder, measured.table)
-    evaluator.proposer = "reference"
-    reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
-    if reference.error:
-        raise BuildError(f"the all-8-bit reference cannot be measured: {reference.error}")
-    _warn_of_reference(evaluator, setup)
     shown = EnvSensitivities(setup, places)
-    problem = _problem(setup, measured, places, evaluator, reference, shown, weights.state_folder)
+    problem = pose(setup, measured, places, shown, past)
     _logger.info("the reference: %.1f s", time.monotonic() - started)
     unmet = None
     try:
@@ -89,8 +81,40 @@ def search(
     # Which run measures what environments show is chance: the store has it for all later ones.
     wall_s = time.monotonic() - started - shown.seconds
     _logger.info("the search: %.1f s", wall_s)
-    used = account(evaluator.evaluations, problem.ledger, spent_s(past) + wall_s)
+    used = account(problem.evaluator.evaluations, problem.ledger, spent_s(past) + wall_s)
     return Searched(problem=problem, result=result, used=used, unmet=unmet)
+
+
+def pose(
+    setup: NetworkSetup,
+    measured: Measured,
+    places: Places,
+    shown: EnvSensitivities,
+    past: Sequence[Evaluation] = (),
+) -> SearchProblem:
+    """Evaluate the reference, and return what there is to solve.
+
+    Args:
+        setup: The network, the data, and the configuration.
+        measured: Layer table and the budget.
+        places: Where to measure and to write.
+        shown: What environments show of sensitivities, measured when one is made.
+        past: What an earlier part of the same search evaluated.
+
+    Raises:
+        BuildError: the reference cannot be trained or measured.
+        RunFolderError: the weights that past evaluations left cannot be read.
+        HardwareLostError: the device is gone.
+    """
+    weights = SharedWeights(places.folder.path)
+    recorder = Recorder(setup.config, measured, places, past)
+    evaluator = _evaluator(setup, places, past, weights, recorder, measured.table)
+    evaluator.proposer = "reference"
+    reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
+    if reference.error:
+        raise BuildError(f"the all-8-bit reference cannot be measured: {reference.error}")
+    _warn_of_reference(evaluator, setup)
+    return _problem(setup, measured, places, evaluator, reference, shown, weights.state_folder)
 
 
 def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""bitalloc: one command for what python -m experiments.NAME starts one by one."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from experiments.errors import ConfigError
+from experiments.terminal.exit_codes import DONE, run_command
+from experiments.terminal.streams import patient_streams
+
+COMMANDS = {
+    "run": ("experiments.run", "search the bit-width of every layer of a network"),
+    "evaluate": (
+        "experiments.evaluate",
+        "train the chosen bits longer and score them on test images",
+    ),
+    "report": ("experiments.report.command", "write runs as one page"),
+    "compare": ("experiments.compare.command", "run every method under the same budgets"),
+    "export": (
+        "experiments.export.command",
+        "write the chosen network as a folder that runs by itself",
+    ),
+    "staircase": ("experiments.staircase.command", "measure what each bit is worth on this device"),
+    "bench": ("experiments.bench.command", "measure kernels, tables, rounding and noise"),
+    "boards": ("experiments.boards.command", "list boards, and find out what is wrong with one"),
+}
+"""Name, module with its `main`, and what it does."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Start the command that is named first and return its exit code.
+
+    Args:
+        arguments: The command line without the program's name; None for the process's own.
+    """
+    name, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or ["--help"]
+    if name in COMMANDS:
+        module, _ = COMMANDS[name]
+        exit_code: int = import_module(module).main(rest)
+        return exit_code
+    with patient_streams():
+        return run_command(lambda: _help(name))
+
+
+def _help(name: str) -> int:
+    """Print what there is; refuse what there is not."""
+    if name not in ("-h", "--help"):
+        raise ConfigError(
+            f"bitalloc: expected one of {', '.join(COMMANDS)}, found {name!r}",
+            "bitalloc --help says what they do",
+        )
+    print("usage: bitalloc COMMAND ...\n\ncommands:")
+    for command, (_, what) in COMMANDS.items():
+        print(f"  {command:<10} {what}")
+    print("\nbitalloc COMMAND --help shows a command's flags, --help SECTION those of a section")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
