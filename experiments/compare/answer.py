@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from env.decisions.budget import MEASURED_TOLERANCE, Budget
+from env.decisions.budget import MEASURED_TOLERANCE
 from env.decisions.costs import model_bytes
 from env.evaluating.reference_scores import ReferenceScores
 from env.evaluating.stored_accuracies import Scored, StoredAccuracies
 from experiments.compare.rows import Answer
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import NetworkSetup
+from experiments.stages.resource_budget import DecidedBudget
 from experiments.stages.retraining import retrain_and_score
 from experiments.stages.search import accuracy_key
 from experiments.stages.side_by_side import time_side_by_side
@@ -30,17 +31,18 @@ class Timed:
 
     allocation: Allocation
     measurement: Measurement
-    all_8_ms: float
+    all_8: Measurement
 
 
 def first_inside(
-    candidates: Sequence[Allocation], budget: Budget, setup: NetworkSetup, device: Device
+    candidates: Sequence[Allocation], decided: DecidedBudget, setup: NetworkSetup, device: Device
 ) -> Timed | None:
     """Return the first of a method's candidates that is inside the budget when timed again.
 
     Args:
         candidates: Best first.
-        budget: A measured latency may exceed it by `MEASURED_TOLERANCE`.
+        decided: What is a share of it is one of all-8 as it is timed beside the candidate; a
+            measured latency may exceed the limit by `MEASURED_TOLERANCE`.
         setup: The network.
         device: Measures now; looks nothing up.
 
@@ -50,7 +52,7 @@ def first_inside(
     """
     for allocation in candidates[:_MOST_TIMED]:
         timed = time_beside_all_8(allocation, setup, device)
-        if budget.allows(
+        if decided.beside({MAX_BITS: timed.all_8}).allows(
             latency_ms=timed.measurement.median_ms,
             model_bytes=model_bytes(setup.network.layers, allocation),
             tolerance=MEASURED_TOLERANCE,
@@ -69,9 +71,7 @@ def time_beside_all_8(allocation: Allocation, setup: NetworkSetup, device: Devic
     all_8 = Allocation.uniform(setup.network.layers, MAX_BITS)
     graphs = {one: graph_of(setup.network, one) for one in dict.fromkeys([all_8, allocation])}
     times = time_side_by_side(device, graphs)
-    return Timed(
-        allocation=allocation, measurement=times[allocation], all_8_ms=times[all_8].median_ms
-    )
+    return Timed(allocation=allocation, measurement=times[allocation], all_8=times[all_8])
 
 
 def answer_of(timed: Timed, setup: NetworkSetup, store: Store) -> Answer:
@@ -98,7 +98,7 @@ def answer_of(timed: Timed, setup: NetworkSetup, store: Store) -> Answer:
         test_beside_reference=scored.beside_reference,
         latency_ms=timed.measurement.median_ms,
         latency_iqr_ms=timed.measurement.iqr_ms,
-        all_8_ms=timed.all_8_ms,
+        all_8_ms=timed.all_8.median_ms,
         model_bytes=model_bytes(setup.network.layers, timed.allocation),
         allocation=timed.allocation.to_dict(),
     )

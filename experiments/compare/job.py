@@ -13,7 +13,7 @@ from experiments.stages.event_log import EventLog
 from experiments.stages.measured import Measured
 from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.places import Places
-from experiments.stages.resource_budget import DecidedBudget
+from experiments.stages.resource_budget import ALL_8, DecidedBudget
 from experiments.stages.resume import read_evaluations
 from experiments.stages.search import Searched, search
 from experiments.terminal.progress import LiveProgress
@@ -53,34 +53,40 @@ def run_job(job: Job, subject: Subject, place: Workplace) -> Row:
         BitAllocError: the search cannot go on.
         HardwareLostError: the device is gone.
     """
-    budget = Budget(latency_ms=subject.times.budget_ms(job.budget))
+    decided = _budget_of(job, subject.times)
     setup = replace(subject.setup, config=replace(subject.setup.config, method=job.method))
-    searched = _search(job, setup, budget, subject, place)
+    searched = _search(job, setup, decided, subject, place)
     candidates, used = searched.result.candidates, searched.used
     error, answer = "", None
-    timed = first_inside(candidates, budget, setup, place.device)
+    timed = first_inside(candidates, decided, setup, place.device)
     if timed is not None:
         answer = answer_of(timed, setup, place.store)
     elif not candidates:
         error = "the search found no allocation inside the budget"
     else:
         error = "no candidate was inside the budget when timed again"
-    assert budget.latency_ms is not None
-    return Row(
-        **asdict(job), budget_ms=budget.latency_ms, answer=answer, error=error, **asdict(used)
+    limit_ms = decided.budget.latency_ms
+    assert limit_ms is not None
+    return Row(**asdict(job), budget_ms=limit_ms, answer=answer, error=error, **asdict(used))
+
+
+def _budget_of(job: Job, times: SharedTimes) -> DecidedBudget:
+    """Return a job's limit, which moves with all-8 where the machine has changed its speed."""
+    limit_ms = times.budget_ms(job.budget)
+    return DecidedBudget(
+        budget=Budget(latency_ms=limit_ms),
+        reason=f"{100 * job.budget:g} % of the way to all-8",
+        latency_shares={ALL_8: limit_ms / times.uniform[ALL_8].latency_ms},
     )
 
 
 def _search(
-    job: Job, setup: NetworkSetup, budget: Budget, subject: Subject, place: Workplace
+    job: Job, setup: NetworkSetup, decided: DecidedBudget, subject: Subject, place: Workplace
 ) -> Searched:
     path = place.folder / job.name
     path.mkdir(parents=True, exist_ok=True)
     folder = RunFolder(path)
-    measured = Measured(
-        table=subject.times.table,
-        decided=DecidedBudget(budget=budget, reason=f"{100 * job.budget:g} % of the way to all-8"),
-    )
+    measured = Measured(table=subject.times.table, decided=decided)
     with folder.log(), EventLog(folder.events) as events:
         places = Places(
             device=place.device,
