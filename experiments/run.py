@@ -13,6 +13,7 @@ from typing import Annotated
 
 import tyro
 
+from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.accounting import spent_s
 from experiments.charts.bits import bits_chart
 from experiments.charts.front import front_chart
@@ -280,7 +281,8 @@ def _write_conclusion(
     events.chart(f"front/{best.metric.name}_latency", front, step)
     for missed in conclusion.choice.missed:
         _say(f"passed over: {missed} as measured, outside the budget")
-    if (beside := conclusion.choice.budget) != budget:
+    beside = conclusion.choice.budget
+    if beside.differs(budget, tolerance=MEASURED_TOLERANCE):
         _say(
             f"the budget beside the chosen allocation is {beside}: it is made of what uniform "
             "allocations take, and they were timed again with it"

@@ -125,6 +125,14 @@ class Budget:
             tolerance=tolerance,
         )
 
+    def differs(self, other: "Budget", *, tolerance: float) -> bool:
+        """Whether a limit of latency or energy is further from the other's than a share of it."""
+        pairs = ((self.latency_ms, other.latency_ms), (self.energy_mj, other.energy_mj))
+        return any(
+            mine is not None and theirs is not None and abs(mine - theirs) > tolerance * theirs
+            for mine, theirs in pairs
+        )
+
     def __str__(self) -> str:
         """Return the limits for people."""
         parts = []

@@ -15,9 +15,13 @@ _LINE_S = 60.0
 """Between two lines where there is no terminal that a live line could stand in."""
 
 
+_KNOWN_S = 1.0
+"""Less says nothing of what is to come: a stage is first heard of when its first part is done."""
+
+
 def remaining_text(done: int, total: int, elapsed_s: float) -> str:
     """Return how long the rest takes if it goes on as so far, for example `ETA 2:05`."""
-    if done <= 0 or total <= 0:
+    if done <= 0 or total <= 0 or elapsed_s < _KNOWN_S:
         return ""
     left_s = round(elapsed_s / done * max(0, total - done))
     minutes, seconds = divmod(left_s, 60)

@@ -1,4 +1,5 @@
 import io
+import itertools
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_a_terminal_sees_evaluations_and_the_best_so_far(monkeypatch: pytest.Mon
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "160")
-    with LiveProgress(quiet=False) as progress:
+    with LiveProgress(quiet=False, clock=itertools.count(0.0, 10.0).__next__) as progress:
         item = evaluation(0, allocation(4), score=0.9, latency_ms=0.5)
         progress.evaluation(1, 24, item, best=True)
     shown = stream.getvalue()
