@@ -27,12 +27,12 @@ class LiveProgress:
         """Prepare a line on stderr; a stderr that is no terminal is quiet too."""
         self._console = Console(file=sys.stderr)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             Elapsed(),
-            TextColumn("{task.fields[eta]}"),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[eta]}", markup=False),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self._console,
             disable=quiet or not self._console.is_terminal,
         )
