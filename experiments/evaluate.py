@@ -13,6 +13,7 @@ import tyro
 from env.decisions.budget import Budget
 from experiments.errors import RunFolderError
 from experiments.record import files
+from experiments.record.result_row import ResultRow
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.report.command import write_report
 from experiments.settings.command_line import Command, RunPath, run_typed
@@ -22,7 +23,7 @@ from experiments.stages.conclusion import BEST_FOUND, reported_uniform, uniform_
 from experiments.stages.measured import graph_of, reference_and_uniforms
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.resource_budget import DecidedBudget
-from experiments.stages.results_table import ResultRow, float_row, print_results, quantized_row
+from experiments.stages.results_table import float_row, print_results, quantized_row
 from experiments.stages.retraining import retrain_and_score, retrain_float_and_score
 from experiments.stages.side_by_side import time_side_by_side
 from experiments.terminal.progress import LiveProgress
@@ -30,7 +31,6 @@ from hardware.device import Device
 from hardware.measure_layers import digest_tiles
 from hardware.open_device import open_device
 from hardware.target import TargetConfig
-from quant.allocation import Allocation
 from quant.layers import MAX_BITS
 from quant.retraining.paired import paired
 
@@ -79,7 +79,6 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
             f"expected the budget of the run in {folder.path / files.BUDGET}, found none",
             "evaluate needs the whole folder of a finished run",
         )
-    best = Allocation.from_dict(folder.read_json(files.BEST_ALLOCATION))
     with (
         # A fresh folder, so that every kernel is generated and compiled again.
         tempfile.TemporaryDirectory(prefix="bitalloc-kernels-") as kernels,
@@ -90,7 +89,7 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
     ):
         setup = set_up_network(config, progress)
         layers = setup.network.layers
-        best.check(layers)
+        best = folder.record.chosen(layers)
         _compare_tiles(folder, setup, device)
         uniform = {uniform_name(bits): a for bits, a in reported_uniform(setup.space).items()}
         allocations = {**uniform, BEST_FOUND: best}
@@ -110,7 +109,9 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         known = reference_and_uniforms(setup.space)
         # Uniform allocations that have no row, but that a limit is a share of; bits decide times.
         shared = {*decided.latency_shares, *decided.energy_shares}
-        beside = {uniform_name(bits): graph_of(setup.network, known[bits]) for bits in shared}
+        beside = {
+            uniform_name(bits): graph_of(setup.network, known[bits]) for bits in shared & set(known)
+        }
         timed = time_side_by_side(
             device,
             beside | {name: final.graph for name, final in trained.items()},

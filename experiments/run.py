@@ -23,6 +23,7 @@ from experiments.record.environment_facts import environment_facts
 from experiments.record.hparams import write_hparams
 from experiments.record.islands import list_islands
 from experiments.record.layer_choices import list_choices
+from experiments.record.plain_folder import check_plain
 from experiments.record.run_folder import (
     RunFolder,
     latest_run,
@@ -120,11 +121,12 @@ def resume(path: Path, config: RunConfig, command: str) -> RunFolder:
         command: The command line, appended to the record.
 
     Raises:
-        BitAllocError: the folder is none of a run, in use or damaged.
+        BitAllocError: the folder is none of a run, in use, damaged, or has links in it.
         HardwareLostError: the device is gone.
     """
     folder, before = open_run(path)
     check_resumable(before, config)
+    check_plain(folder.path)
     with run_lock(folder.path):
         past = read_resumed(folder.path)
         folder.append_text(files.COMMAND, command)

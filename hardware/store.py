@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeVar
 
 from hardware.closing import Closing
 from quant.errors import BitAllocError
+from quant.records.regular_file import check_regular
+from quant.records.strict_json import parse_json
 
 T = TypeVar("T")
 
@@ -22,6 +24,12 @@ _APPLICATION_ID = 0x42_41_4C_43  # "BALC": tells our files from other programs' 
 _BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another run's transaction; each takes milliseconds."""
 
+_COLUMNS = {
+    1: [("results", name) for name in ("kind", "digest", "key", "document", "created_s")],
+    STORE_SCHEMA: [
+        ("results", name) for name in ("kind", "digest", "key", "document", "created_s", "checksum")
+    ],
+}
 _ROW = "kind = ? AND digest = ? AND key = ?"
 _logger = logging.getLogger(__name__)
 
@@ -57,10 +65,14 @@ class Store(Closing):
         self._has_dropped = False
         with self._name_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                check_regular(path)  # SQLite would wait for a pipe
             # Autocommit: each statement is a transaction, so nothing is ever left half written.
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
+            # What is no UTF-8 any more is a damaged row, as any other that its checksum tells.
+            self._connection.text_factory = lambda data: data.decode("utf-8", "replace")
             try:
                 self._prepare()
             except BaseException:
@@ -129,7 +141,7 @@ class Store(Closing):
         execute = self._connection.execute
         (damage,) = execute("PRAGMA quick_check(1)").fetchone()
         if damage != "ok":
-            raise self._unusable(f"a damaged file ({damage})")
+            raise self._unusable(f"a damaged file ({' '.join(damage.split())})")
         (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
         (application,) = execute("PRAGMA application_id").fetchone()
         (schema,) = execute("PRAGMA user_version").fetchone()
@@ -137,6 +149,8 @@ class Store(Closing):
             raise self._unusable("a SQLite file of another program")
         if tables and schema not in (1, STORE_SCHEMA):
             raise self._unusable(f"schema {schema}, written by another version")
+        if tables and _form(execute) != _COLUMNS[schema]:
+            raise self._unusable("other tables, views or triggers")
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = FULL")
         if not tables:
@@ -230,6 +244,20 @@ class Store(Closing):
             ) from error
 
 
+def _form(execute: Callable[..., sqlite3.Cursor]) -> list[tuple[str, str]]:
+    """Return tables by column, and what is a program, views and triggers, by its kind."""
+    found: list[tuple[str, str]] = []
+    for kind, name in execute(
+        "SELECT type, name FROM sqlite_master WHERE type <> 'index' AND name NOT LIKE 'sqlite_%'"
+    ).fetchall():
+        if kind == "table":
+            columns = execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall()
+            found += [(name, column) for (column,) in columns]
+        else:
+            found.append((kind, name))
+    return found
+
+
 def _checksum(kind: str, key: str, document: str) -> str:
     return _digest("\n".join((kind, key, document)))
 
@@ -243,14 +271,10 @@ def _whole(kind: str, key: str, written: Any, checksum: str | None) -> dict[str,
     try:
         if checksum is not None and checksum != _checksum(kind, key, written):
             return None
-        document = json.loads(written, parse_constant=_refuse_constant)
+        document = parse_json(written)
     except (TypeError, ValueError):
         return None
     return document if isinstance(document, dict) else None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def _digest(text: str) -> str:

@@ -10,6 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from quant.records.atomic_file import atomic_file
+from quant.records.regular_file import check_regular
+from quant.records.strict_json import parse_json
 
 NamedTensors = Mapping[str, torch.Tensor]
 Learnt = tuple[dict[str, torch.Tensor], dict[str, Any]]
@@ -67,8 +69,10 @@ class TrainingFile:
 def _read(path: Path) -> Learnt:
     before = path.with_suffix(".pt")  # of earlier versions; only tensors and texts are read
     if before.exists() and not path.exists():
+        check_regular(before)
         document = torch.load(before, weights_only=True)
-        return document["network"], json.loads(document["notes"])
+        return document["network"], parse_json(document["notes"])
+    check_regular(path)
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, json.loads(file.metadata()["notes"])
+        return tensors, parse_json(file.metadata()["notes"])

@@ -25,6 +25,7 @@ from quant.objective.loss import CROSS_ENTROPY
 from quant.progress import Progress
 from quant.records.atomic_file import PART, atomic_file
 from quant.records.disk import probe, remove_leftovers, what_helps
+from quant.records.regular_file import check_regular
 from quant.records.state_digest import state_digest
 from quant.retraining.float_training import train_float
 
@@ -171,12 +172,13 @@ def data_digest(split: Split) -> str:
 
 def _read(path: Path, key: str) -> dict[str, torch.Tensor] | None:
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get(KEY) != key:
                 return None
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, MemoryError) as error:
         raise _damaged(path, str(error)) from error
     if _DIGEST in metadata and metadata[_DIGEST] != state_digest(state):  # older ones have none
         raise _damaged(path, "its weights are not those that were written")

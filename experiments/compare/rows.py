@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,8 @@ from experiments.record.lines import append_line, cut_torn_line, whole_lines
 from quant.allocation import Allocation
 from quant.objective.metric import ACCURACY, Metric
 from quant.records.json_form import Plain, from_plain, to_plain
+from quant.records.regular_file import read_regular
+from quant.records.strict_json import parse_json
 from quant.retraining.paired import PAIRED_COLUMNS, PairedDifference, paired_cells
 
 
@@ -128,9 +129,9 @@ def read_rows(path: Path, kind: type[T]) -> tuple[T, ...]:
         return ()
     cut_torn_line(path)
     rows: list[T] = []
-    for number, line in enumerate(whole_lines(path.read_bytes()), 1):
+    for number, line in enumerate(whole_lines(read_regular(path)), 1):
         try:
-            rows.append(from_plain(kind, json.loads(line)))
+            rows.append(from_plain(kind, parse_json(line)))
         except (ValueError, KeyError, TypeError) as error:
             raise RunFolderError(
                 f"expected a finished job in line {number} of {path}, found {error!r}",

@@ -18,7 +18,6 @@ from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import import_onnx, onnx_model
 from experiments.export.onnx_types import Opset
 from experiments.export.signature import sign, try_key
-from experiments.record import files
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
@@ -102,8 +101,7 @@ def export(
             "start a run with --target.runner local, or on a board",
         )
     setup = set_up_network(config, progress)
-    allocation = Allocation.from_dict(folder.read_json(files.BEST_ALLOCATION))
-    allocation.check(setup.network.layers)
+    allocation = folder.record.chosen(setup.network.layers)
     final = retrain_and_score(
         setup, allocation, setup.task.test, partial(progress.stage, "retraining")
     )
@@ -167,11 +165,13 @@ def _write_card(
     signed: bool,
 ) -> None:
     bundle, record = RunFolder(made), folder.record
+    results = record.results
+    assert results is not None  # the folder was opened as that of a finished run
     facts = CardFacts(
         bundle=bundle.read_json("bundle.json"),
-        results=folder.read_json(files.RESULTS),
+        results=results,
         best=BEST_FOUND,
-        command=record.command.splitlines()[0],
+        command=record.command.partition("\n")[0],
         date=time.strftime("%Y-%m-%d"),
         retraining_steps=setup.config.final.steps,
         allocation=allocation,

@@ -43,7 +43,8 @@ def read_curves(folder: Path) -> Mapping[str, Curve]:
 
 def _accumulators(folder: Path) -> list[EventAccumulator]:
     """Load each event file by itself: an accumulator of a folder drops files of equal seconds."""
-    files = sorted(folder.rglob("events.out.tfevents.*"))
+    found = sorted(folder.rglob("events.out.tfevents.*"))
+    files = [file for file in found if file.is_file()]  # TensorBoard would wait for a pipe
     if not files:
         raise RunFolderError(f"{folder} holds no TensorBoard event file")
     accumulators = []

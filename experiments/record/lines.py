@@ -6,6 +6,7 @@ from typing import Any
 
 from experiments.errors import cannot_write
 from quant.records.json_form import json_text
+from quant.records.regular_file import read_regular
 
 
 def append_line(path: Path, document: Any) -> None:
@@ -39,7 +40,7 @@ def cut_torn_line(path: Path) -> None:
     if not path.exists():
         return
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
         end = content.rfind(b"\n") + 1
         if end < len(content):
             os.truncate(path, end)

@@ -1,6 +1,5 @@
 """RunFolder: the directory that is the record of one run."""
 
-import json
 import logging
 import os
 import time
@@ -18,6 +17,8 @@ from experiments.settings.load import config_to_yaml, read_config_file
 from experiments.settings.run_config import RunConfig
 from quant.records.atomic_file import atomic_file, write_atomically
 from quant.records.json_form import json_text
+from quant.records.regular_file import read_regular
+from quant.records.strict_json import parse_json
 
 _LATEST = "latest"
 _PACKAGES = ("quant", "hardware", "env", "agents", "experiments")
@@ -105,8 +106,10 @@ class RunFolder:
         """
         path = self.path / name
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            return parse_json(read_regular(path))
+        except OSError as error:
+            raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from None
+        except ValueError as error:
             raise RunFolderError(f"cannot read {path}: {error}") from None
 
     def append_evaluation(self, evaluation: Evaluation) -> None:

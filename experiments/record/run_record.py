@@ -1,7 +1,6 @@
 """RunRecord: one run as its files tell it, whether it goes on, was stopped or has ended."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +17,16 @@ from experiments.record.curves import Curve, read_curves
 from experiments.record.islands import ListedIsland
 from experiments.record.layer_choices import LayerChoice
 from experiments.record.lines import whole_lines
+from experiments.record.results import document_from, results_from, test_results_from
 from experiments.settings.strict_yaml import read_yaml
 from hardware.energy.energy import NO_METER
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
-from quant.objective.metric import ACCURACY, Metric
+from quant.errors import AllocationError
+from quant.layers import MAX_BITS, MIN_BITS, LayerSpec
 from quant.records.json_form import from_plain
-from quant.retraining.paired import PairedDifference
+from quant.records.regular_file import read_regular
+from quant.records.strict_json import NoNumberError, parse_json
 
 if TYPE_CHECKING:
     from quant.sensitivities import SensitivityTable
@@ -51,10 +53,10 @@ class _File(Generic[T, Missing]):
         path = record.path / self._name
         found: T | Missing = self._missing
         try:
-            found = self._parse(path.read_bytes())
+            found = self._parse(read_regular(path))
         except FileNotFoundError:
             pass
-        except _NoNumberError as error:
+        except NoNumberError as error:
             # A device of before could write such a file; the rest of the run is still worth a look.
             record.left_out.append(f"{path}: holds {error}, which is no number: it is left out")
         except OSError as error:
@@ -68,28 +70,9 @@ class _File(Generic[T, Missing]):
         return found
 
 
-class _NoNumberError(ValueError):
-    """Raised for NaN and infinities, which JSON does not have."""
-
-
-def _json(content: bytes | str) -> Any:
-    return json.loads(content, parse_constant=_refuse_constant)
-
-
-def _refuse_constant(name: str) -> None:
-    raise _NoNumberError(name)
-
-
 def _reason(error: Exception) -> str:
     """Return an error as text; what cannot be decoded would quote the whole file."""
     return str(error) if isinstance(error, UnicodeDecodeError) else repr(error)
-
-
-def _document_from(content: bytes) -> dict[str, Any]:
-    found = _json(content)
-    if not isinstance(found, dict):
-        raise ValueError(f"expected a JSON object, found {type(found).__name__}")
-    return found
 
 
 def _config_from(content: bytes) -> Mapping[str, Any]:
@@ -98,48 +81,49 @@ def _config_from(content: bytes) -> Mapping[str, Any]:
 
 
 def _budget_from(content: bytes) -> Mapping[str, Any]:
-    document = _document_from(content)
+    document = document_from(content)
     shares = {
         name: from_plain(dict[int, float], document.pop(name, {}))
         for name in ("latency_shares", "energy_shares")
     }
+    for bits, share in (entry for limit in shares.values() for entry in limit.items()):
+        if not (MIN_BITS <= bits <= MAX_BITS and share > 0):
+            raise ValueError(f"expected shares of uniform bits, found {share} of {bits}")
     reason = document.pop("reason")
+    if not isinstance(reason, str):
+        raise ValueError(f"reason: expected a sentence, found {reason!r}")
     return {**asdict(from_plain(Budget, document)), "reason": reason, **shares}
+
+
+def _environment_from(content: bytes) -> Mapping[str, Any]:
+    document = document_from(content)
+    if not isinstance(document.get("device", {}), dict):
+        raise ValueError("device: expected facts by name")
+    from_plain(tuple[str, ...], document.get("packages", []))
+    return document
+
+
+def _tiles_from(content: bytes) -> Mapping[str, Any]:
+    document = document_from(content)
+    if not isinstance(document["digest"], str):
+        raise ValueError(f"digest: expected a text, found {document['digest']!r}")
+    return document
+
+
+def _evaluations_from(content: bytes) -> tuple[Evaluation, ...]:
+    found = tuple(
+        Evaluation.from_dict(parse_json(line, with_nan=True)) for line in whole_lines(content)
+    )
+    layers = {tuple(name for name, _ in item.allocation.items) for item in found}
+    if len(layers) > 1:
+        raise ValueError("expected evaluations of one network, found others")
+    return found
 
 
 def _sensitivities_from(content: bytes) -> "SensitivityTable":
     from quant.sensitivities import SensitivityTable  # brings torch: two seconds of a report
 
-    return from_plain(SensitivityTable, _json(content))
-
-
-def _results_from(content: bytes) -> Mapping[str, Any]:
-    """Look at what every reader looks at, so that damage shows while the file can be named."""
-    document = _document_from(content)
-    Allocation.from_dict(document["best"]["allocation"])
-    return {**document, "rows": _rows_from(document)}
-
-
-def _test_results_from(content: bytes) -> Mapping[str, Any]:
-    document = _document_from(content)
-    return {**document, "rows": _rows_from(document)}
-
-
-def _rows_from(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """Return the rows of a table by field, in the names of today; the metric of each is one."""
-    rows = []
-    for row in document["rows"]:
-        found = {name.replace("accuracy", "score"): value for name, value in row.items()}
-        beside = found.get("beside_reference")
-        rows.append(
-            {
-                **found,
-                "name": row["name"],
-                "metric": from_plain(Metric, row["metric"]) if "metric" in row else ACCURACY,
-                "beside_reference": beside and from_plain(PairedDifference, beside),
-            }
-        )
-    return tuple(rows)
+    return from_plain(SensitivityTable, parse_json(content))
 
 
 class RunRecord:
@@ -154,11 +138,11 @@ class RunRecord:
     """The configuration by key, whichever version wrote it."""
     command = _File(files.COMMAND, lambda content: content.decode().strip(), "")
     """The command line that started the run, and each that it went on by."""
-    environment = _File(files.ENVIRONMENT, _document_from, _NOTHING)
+    environment = _File(files.ENVIRONMENT, _environment_from, _NOTHING)
     """What the run ran on."""
-    tiles = _File(files.TILES, _document_from, None)
+    tiles = _File(files.TILES, _tiles_from, None)
     """What the tile search did; None for a run from before there was one."""
-    table = _File(files.TABLE, lambda text: from_plain(LayerTable, _json(text)), None)
+    table = _File(files.TABLE, lambda text: from_plain(LayerTable, parse_json(text)), None)
     """What each layer takes at each pair of bits."""
     sensitivity = _File(files.SENSITIVITIES, _sensitivities_from, None)
     """How much the loss rises with each tensor at each width; None where the method makes no
@@ -167,22 +151,26 @@ class RunRecord:
     """The limits `latency_ms`, `model_bytes` and `energy_mj`, the `reason` for them, and what they
     are shares of."""
     islands = _File(
-        files.ISLANDS, lambda text: from_plain(tuple[ListedIsland, ...], _json(text)), ()
+        files.ISLANDS, lambda text: from_plain(tuple[ListedIsland, ...], parse_json(text)), ()
     )
     """What stays in float; none where everything has an integer form."""
     layer_choices = _File(
-        files.LAYER_CHOICES, lambda text: from_plain(tuple[LayerChoice, ...], _json(text)), ()
+        files.LAYER_CHOICES, lambda text: from_plain(tuple[LayerChoice, ...], parse_json(text)), ()
     )
     """What the rules for single layers leave each; none where no rule is given."""
     evaluations = _File(
         files.EVALUATIONS,
-        lambda text: tuple(Evaluation.from_dict(json.loads(line)) for line in whole_lines(text)),
+        _evaluations_from,
         (),
     )
     """The finished evaluations in order; one that was being written is none."""
-    results = _File(files.RESULTS, _results_from, None)
+    best_allocation = _File(
+        files.BEST_ALLOCATION, lambda content: Allocation.from_dict(parse_json(content)), None
+    )
+    """The chosen allocation once more, in a file of its own."""
+    results = _File(files.RESULTS, results_from, None)
     """The final table and the choice; None while the run goes on or after it was stopped."""
-    test_results = _File(files.TEST_RESULTS, _test_results_from, None)
+    test_results = _File(files.TEST_RESULTS, test_results_from, None)
     """The table on the test split, once `experiments.evaluate` was run."""
 
     def __init__(self, path: Path) -> None:
@@ -254,7 +242,8 @@ class RunRecord:
     def rules(self) -> tuple[str, ...]:
         """What the user said of single layers."""
         env = self.config.get("env")
-        return tuple(env.get("layers") or ()) if isinstance(env, dict) else ()
+        layers = env.get("layers") if isinstance(env, dict) else None
+        return tuple(map(str, layers)) if isinstance(layers, list) else ()
 
     @property
     def best(self) -> Allocation | None:
@@ -262,3 +251,18 @@ class RunRecord:
         if self.results is None:
             return None
         return Allocation.from_dict(self.results["best"]["allocation"])
+
+    def chosen(self, layers: Sequence[LayerSpec]) -> Allocation:
+        """Return the allocation of `best_allocation.json`, which must be one of a network.
+
+        Raises:
+            RunFolderError: there is none, or it is another network's.
+        """
+        path = self.path / files.BEST_ALLOCATION
+        if self.best_allocation is None:
+            raise RunFolderError(f"expected the chosen allocation in {path}, found no file", _HINT)
+        try:
+            self.best_allocation.check(layers)
+        except AllocationError as error:
+            raise RunFolderError(f"{path}: {error.message}", error.hint) from None
+        return self.best_allocation

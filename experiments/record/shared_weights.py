@@ -15,6 +15,7 @@ from experiments.errors import RunFolderError, cannot_write
 from experiments.record import files
 from quant.network import QuantizedNetwork
 from quant.records.atomic_file import atomic_file
+from quant.records.regular_file import check_regular
 
 
 class SharedWeights:
@@ -58,8 +59,9 @@ class SharedWeights:
         """
         path = self._path(evaluations)
         try:
+            check_regular(path)
             network.load_state_dict(load_file(path))
-        except (OSError, SafetensorError, RuntimeError) as error:
+        except (OSError, SafetensorError, RuntimeError, MemoryError) as error:
             raise RunFolderError(
                 f"expected the weights after {evaluations} evaluations at {path}, found a file "
                 f"that is missing, truncated or of another network ({_first_line(error)})",

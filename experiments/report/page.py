@@ -4,6 +4,7 @@ import math
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -27,6 +28,24 @@ _KEYS = {"": "―", "o": "●", "D": "◆", "*": "★"}
 
 def render(records: Sequence[RunRecord]) -> str:
     """Return the page of one or more runs; several have a joint chart and table before them."""
+    return (
+        _pages()
+        .get_template("page.html")
+        .render(
+            views=[_view(record) for record in records],
+            fronts=joint_chart([(record.name, record.evaluations) for record in records]),
+            best_rows=[
+                {**row, "name": f"{record.name}: {row['name']}"}
+                for record in records
+                for row in record.rows[-1:]
+            ],
+        )
+    )
+
+
+@cache
+def _pages() -> Environment:
+    """Return the templates, which take as long to compile as a page to fill."""
     pages = Environment(
         loader=PackageLoader("experiments.report", ""),
         autoescape=True,
@@ -50,15 +69,7 @@ def render(records: Sequence[RunRecord]) -> str:
         "svg": lambda chart: Markup(chart_svg(chart)),
         "uniform_bits": uniform_bits,
     }
-    return pages.get_template("page.html").render(
-        views=[_view(record) for record in records],
-        fronts=joint_chart([(record.name, record.evaluations) for record in records]),
-        best_rows=[
-            {**row, "name": f"{record.name}: {row['name']}"}
-            for record in records
-            for row in record.rows[-1:]
-        ],
-    )
+    return pages
 
 
 def _view(record: RunRecord) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from experiments.settings.run_config import RunConfig
 from experiments.settings.strict_yaml import read_yaml
 from quant.errors import BitAllocError, TrainingError
 from quant.records.json_form import to_plain
+from quant.records.regular_file import read_regular
 
 _SCHEMA_KEY = "config_schema"
 _CONFIG_SCHEMA = 3
@@ -57,12 +58,11 @@ def read_config_file(file: Path) -> RunConfig:
         ConfigError: not there, not YAML, or not a configuration; names the dotted key.
     """
     try:
-        if file.exists() and not file.is_file():
-            raise ConfigError(f"cannot read the configuration {file}: it is no regular file")
-        document = read_yaml(file.read_bytes())
+        document = read_yaml(read_regular(file))
     except OSError as error:
         raise ConfigError(
-            f"cannot read the configuration {file}: {error}", "give an existing file to --config"
+            f"cannot read the configuration {file}: {error.strerror or error}",
+            "give an existing file to --config",
         ) from None
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())

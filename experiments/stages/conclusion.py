@@ -11,10 +11,11 @@ from env.decisions.decisions import DecisionSpace
 from env.evaluating.accounting import TABLE_ROW
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.ranking import rank
+from experiments.record.result_row import ResultRow
 from experiments.stages.measured import graph_of, reference_and_uniforms
 from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.resource_budget import DecidedBudget
-from experiments.stages.results_table import ResultRow, float_row, quantized_row
+from experiments.stages.results_table import float_row, quantized_row
 from experiments.stages.selection import Beside, Choice, choose, reconsider
 from experiments.stages.side_by_side import time_side_by_side
 from hardware.device import Device

@@ -32,12 +32,18 @@ class EventLog(Closing):
 
         A run that goes on writes its curves again from its record: it may have died between a
         record and its curves.
+
+        Raises:
+            RunFolderError: the disk is full or read-only, or something else has a file's place.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        for earlier in folder.glob(f"*{_SUFFIX}"):
-            earlier.unlink()
-        # A suffix of our own keeps the file apart from Stable-Baselines3's of the same second.
-        self._writer = EventFileWriter(str(folder), filename_suffix=_SUFFIX)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for earlier in folder.glob(f"*{_SUFFIX}"):
+                earlier.unlink()
+            # A suffix of our own keeps the file apart from Stable-Baselines3's of the same second.
+            self._writer = EventFileWriter(str(folder), filename_suffix=_SUFFIX)
+        except OSError as error:
+            raise cannot_write(Path(error.filename or folder), error) from None
 
     def scalars(self, values: Mapping[str, float | None], step: int) -> None:
         """Write one point for each tag; a value that is None or not finite is left out."""

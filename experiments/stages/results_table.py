@@ -1,64 +1,25 @@
-"""ResultRow and the final table: what is reported, as rich text, CSV and JSON."""
+"""The final table: what is reported, as rich text and CSV."""
 
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from rich import box
 from rich.table import Table
 
 from env.decisions.budget import MEASURED_TOLERANCE, Budget
+from experiments.record.result_row import ResultRow
 from experiments.terminal.tables import print_whole
 from hardware.energy.energy import MODELLED, NO_METER, UNSTABLE_ERROR
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
-from quant.objective.metric import ACCURACY, Metric
+from quant.objective.metric import Metric
 from quant.objective.scores import Score
 from quant.retraining.paired import PAIRED_COLUMNS, PairedDifference, paired_cells
 
 _FLOAT_BYTES = 4
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ResultRow:
-    """One line of the final table. None stands for what was not measured or does not apply."""
-
-    name: str
-    metric: Metric = ACCURACY
-    score: float
-    score_se: float | None
-    """Standard error over the images; None where nobody knows it."""
-    beside_reference: PairedDifference | None = None
-    """Score and loss less those of all-8-bit on the same images; None where nobody kept what
-    all-8-bit made of each image."""
-    kept: str = ""
-    """`trained`, or `start` where no step of the retraining made it better; empty of float and of
-    runs of before."""
-    model_bytes: int
-    latency_ms: float | None = None
-    """Median of the repeats."""
-    latency_iqr_ms: float | None = None
-    weight_bits: float | None = None
-    """Unweighted mean over the layers; one in float counts as 32."""
-    activation_bits: float | None = None
-    in_float: tuple[str, ...] = ()
-    """Layers that are left in float; the float network's are not named."""
-    inside_budget: bool | None = None
-    """By the measured latency, with the measured tolerance, and by the model's bytes."""
-    energy_mj: float | None = None
-    """Gross millijoules of one execution."""
-    energy_net_mj: float | None = None
-    """Without what the idle device takes meanwhile; None for a modelled source."""
-    energy_error_mj: float | None = None
-    """Standard error of the gross energy."""
-    idle_w: float | None = None
-    energy_source: str = NO_METER
-    """Kind of meter, `modelled` or `none`."""
-    source: str = ""
-    """`measured`, `simulated` or `emulated`."""
-    verdict: str = ""
 
 
 def float_row(

@@ -85,6 +85,11 @@ def _quiet_threads() -> Iterator[None]:
 
 
 def _tell(error: BitAllocError) -> None:
-    print(f"error: {error.message}", file=sys.stderr)
+    print(f"error: {_one_line(error.message)}", file=sys.stderr)
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        print(f"hint: {_one_line(error.hint)}", file=sys.stderr)
+
+
+def _one_line(text: str) -> str:
+    """Return a text as one line that moves no cursor: it may quote a file, or its name."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))

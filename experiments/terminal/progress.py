@@ -40,12 +40,12 @@ class LiveProgress:
         """
         self._clock, self._console = clock, Console(file=sys.stderr)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             Elapsed(),
-            TextColumn("{task.fields[eta]}"),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[eta]}", markup=False),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self._console,
             disable=quiet or not self._console.is_terminal,
         )

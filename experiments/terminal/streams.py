@@ -68,6 +68,9 @@ def _dropped(stream: TextIO) -> Iterator[None]:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+    except OSError as error:
+        error.filename = error.filename or getattr(stream, "name", None)  # whose disk is full
+        raise
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

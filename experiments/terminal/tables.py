@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 _WIDEST = 1000
 
@@ -16,7 +15,7 @@ def print_whole(*tables: RenderableType) -> None:
     Args:
         tables: Whatever rich prints, tables among them.
     """
-    console = Console()
+    console = Console(markup=False)  # a layer or a board may be called anything
     has_width = console.is_terminal or "COLUMNS" in os.environ
     for table in _each(tables):
         needed = _needed(table, console) if isinstance(table, Table) else 0
@@ -25,7 +24,7 @@ def print_whole(*tables: RenderableType) -> None:
         elif has_width:
             _print_blocks(table, console)
         else:  # a file or a pipe has no width
-            Console(width=needed).print(table)
+            Console(width=needed, markup=False).print(table)
 
 
 def _each(tables: tuple[RenderableType, ...]) -> Iterator[RenderableType]:
@@ -63,5 +62,4 @@ def _print_blocks(table: Table, console: Console) -> None:
 
 
 def _plain(cell: RenderableType) -> str:
-    text = Text.from_markup(cell) if isinstance(cell, str) else cell
-    return " ".join(str(text).split())
+    return " ".join(str(cell).split())

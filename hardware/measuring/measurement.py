@@ -54,7 +54,7 @@ class Measurement:
     """What one execution takes; None where there is no meter."""
 
     def __post_init__(self) -> None:
-        """Refuse repeats that are no times: a store or a folder may hold anything.
+        """Refuse repeats that are no times, and rulers: a store or a folder may hold anything.
 
         Raises:
             ValueError: names the first such value.
@@ -63,6 +63,10 @@ class Measurement:
         if wrong or not self.values_ms:
             found = wrong[0] if wrong else "none"
             raise ValueError(f"values_ms: expected times above 0, found {found}")
+        ruler = self.facts.get("ruler", {})
+        slowdown = ruler.get("slowdown", 1.0) if isinstance(ruler, dict) else None
+        if not isinstance(slowdown, int | float) or isinstance(slowdown, bool):
+            raise ValueError(f"facts.ruler: expected a slowdown, found {ruler}")
 
     @property
     def energy_mj(self) -> float | None:

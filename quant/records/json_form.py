@@ -86,6 +86,8 @@ def from_plain(
     try:
         # As text, because in its strict mode JSON's list is a tuple but a text is never a number.
         found: T = _adapter(cast(Any, kind)).validate_json(json.dumps([document]))[0]
+    except RecursionError:
+        raise ValueError("expected fewer containers in each other") from None
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         cause = first.get("ctx", {}).get("error")

@@ -7,10 +7,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from env.decisions.budget import Budget
 from env.evaluating.evaluation import Evaluation
+from experiments.record.result_row import ResultRow
 from experiments.record.run_folder import RunFolder, write_config
 from experiments.settings.run_config import RunConfig
 from experiments.stages.event_log import EventLog
-from experiments.stages.results_table import ResultRow, quantized_row
+from experiments.stages.results_table import quantized_row
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation, LayerBits
 from quant.records.json_form import to_plain

@@ -1,5 +1,6 @@
 import hashlib
 import multiprocessing
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -199,3 +200,40 @@ def test_what_its_reader_refuses_is_dropped(tmp_path: Path) -> None:
         assert store.read("evaluation", {"bits": 4}, dict) == {"times": [0]}
         assert store.read("evaluation", {"bits": 4}, refuse) is None
         assert store.get("evaluation", {"bits": 4}) is None
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TRIGGER late AFTER INSERT ON results BEGIN DELETE FROM results; END",
+        "ALTER TABLE results RENAME TO real; CREATE VIEW results AS SELECT * FROM real",
+        "ALTER TABLE results DROP COLUMN document",
+        "CREATE TABLE more (x)",
+    ],
+)
+def test_a_store_is_a_table_and_no_program(tmp_path: Path, sql: str) -> None:
+    path = tmp_path / "store.sqlite"
+    Store(path).close()
+    connection = sqlite3.connect(path)
+    connection.executescript(sql)
+    connection.close()
+    with pytest.raises(StoreError, match=r"other tables, views or triggers at .*store.sqlite"):
+        Store(path)
+
+
+def test_a_row_that_is_no_text_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with Store(path) as store:
+        store.put("measurement", {"a": 1}, {"ms": 1.0})
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("UPDATE results SET document = CAST(x'7bff7d' AS TEXT)")
+    connection.close()
+    with Store(path) as store:
+        assert store.get("measurement", {"a": 1}) is None
+        assert store.count("measurement") == 0
+
+
+def test_a_pipe_is_no_store(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "store.sqlite")
+    with pytest.raises(StoreError, match=r"cannot be made: it is no regular file"):
+        Store(tmp_path / "store.sqlite")

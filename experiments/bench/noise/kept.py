@@ -1,6 +1,5 @@
 """Kept retrainings: a line of a file for each, so that none is done twice."""
 
-import json
 from pathlib import Path
 
 from experiments.bench.noise.retraining import Bench, Retraining
@@ -8,6 +7,8 @@ from experiments.errors import RunFolderError
 from experiments.record.lines import append_line, cut_torn_line, whole_lines
 from quant.allocation import Allocation
 from quant.records.json_form import from_plain
+from quant.records.regular_file import read_regular
+from quant.records.strict_json import parse_json
 
 
 class KeptRetrainings:
@@ -51,9 +52,9 @@ def _read(path: Path | None) -> list[Retraining]:
         return []
     cut_torn_line(path)
     rows = []
-    for number, line in enumerate(whole_lines(path.read_bytes()), 1):
+    for number, line in enumerate(whole_lines(read_regular(path)), 1):
         try:
-            rows.append(from_plain(Retraining, json.loads(line)))
+            rows.append(from_plain(Retraining, parse_json(line)))
         except ValueError as error:
             raise RunFolderError(
                 f"expected a retraining in line {number} of {path}, found {error}",

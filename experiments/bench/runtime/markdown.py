@@ -1,6 +1,5 @@
 """The runtime bench's figures as a Markdown table."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 from experiments.bench.peers.contender import ENGINES, Bits, Engine
 from experiments.errors import RunFolderError
 from quant.layers import FLOAT_BITS
+from quant.records.regular_file import read_regular
+from quant.records.strict_json import parse_json
 
 
 def runtime_markdown(document: Mapping[str, Any]) -> str:
@@ -43,7 +44,7 @@ def read_runtimes(file: Path) -> Any:
         RunFolderError: the file is another one.
     """
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return parse_json(read_regular(file))
     except (OSError, ValueError) as error:
         raise RunFolderError(f"expected a file of bench runtime, found {file}: {error}") from None
 

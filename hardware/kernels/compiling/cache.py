@@ -34,6 +34,8 @@ from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.target import TargetConfig
 from quant.records.disk import probe, remove_leftovers, what_helps
+from quant.records.regular_file import read_regular
+from quant.records.strict_json import parse_json
 
 _OBJECT, _LIBRARY = "kernel.o", "kernel.so"
 
@@ -243,7 +245,7 @@ def _publish(made: Path, folder: Path, plan: KernelPlan, target: KernelTarget) -
 def _is_whole(folder: Path, plan: KernelPlan, target: KernelTarget) -> bool:
     """Return whether a folder holds this very kernel, undamaged."""
     try:
-        document = json.loads((folder / "key.json").read_text(encoding="utf-8"))
+        document = parse_json(read_regular(folder / "key.json"))
         return bool(
             document["key"] == json.loads(plan.document)
             and document["sha256"] == {name: _digest(folder / name) for name in _files(target)}
@@ -253,4 +255,4 @@ def _is_whole(folder: Path, plan: KernelPlan, target: KernelTarget) -> bool:
 
 
 def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashlib.sha256(read_regular(file)).hexdigest()

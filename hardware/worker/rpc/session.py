@@ -1,7 +1,6 @@
 """BoardSession: one connection with a board, inside a process that can be killed."""
 
 import itertools
-import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from hardware.errors import (
 from hardware.facts import MachineFacts, MomentFacts, OpenedSession
 from hardware.worker.rpc.address import Address
 from hardware.worker.rpc.tracker import open_connection
+from quant.records.strict_json import parse_json
 
 T = TypeVar("T")
 
@@ -168,12 +168,8 @@ def _document(text: str, address: Address) -> Any:
     Raises:
         UnbelievableError: it is none, or holds a number that is none.
     """
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no number")
-
     try:
-        return json.loads(text, parse_constant=refuse)
+        return parse_json(text)
     except ValueError as error:
         raise UnbelievableError(
             f"expected numbers and texts from {address}, found {error}",

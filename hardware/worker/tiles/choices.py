@@ -22,6 +22,8 @@ from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import TargetConfig
 from quant.records.atomic_file import write_atomically
 from quant.records.disk import what_helps
+from quant.records.regular_file import read_regular
+from quant.records.strict_json import parse_json
 
 _SHARED_DEPTH = 32
 """Family depths from which one choice serves all. Measured over 11 shapes: what depth 32 chooses
@@ -103,7 +105,7 @@ class TileChoices:
     def _read(self, key: str) -> _Shape | None:
         """Return the shape in a key's file, None where it is missing, damaged or another key's."""
         try:
-            document = json.loads(self._file(key).read_text(encoding="utf-8"))
+            document = parse_json(read_regular(self._file(key)))
             if document["key"] != json.loads(key):
                 return None
             rows, columns, vectors, panels, terms, inside, group = document["tile"]

@@ -4,7 +4,8 @@ from dataclasses import replace
 from rich.console import Console
 
 from env.decisions.budget import Budget
-from experiments.stages.results_table import ResultRow, draw_energies, quantized_row
+from experiments.record.result_row import ResultRow
+from experiments.stages.results_table import draw_energies, quantized_row
 from hardware.energy.energy import Energy, modelled_energy
 from quant.objective.metric import ACCURACY
 from tests.experiments.evaluations import allocation, measurement

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from env.decisions.budget import Budget
 from env.testing import conv_layer
+from experiments.record.result_row import ResultRow
 from experiments.stages.results_table import (
-    ResultRow,
     draw_differences,
     draw_table,
     float_row,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.terminal.exit_codes import USER_MISTAKE
+
 _WORK = """
 import sys
 from pathlib import Path
@@ -67,3 +69,11 @@ def test_the_help_can_be_cut_off() -> None:
     assert found.returncode == 0
     assert found.stdout.startswith(b"usage: python -m experiments.run")
     assert found.stderr == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_named(tmp_path: Path) -> None:
+    done = run(tmp_path / "done", " > /dev/full")
+    assert done.returncode == USER_MISTAKE
+    assert b"cannot write <stdout>: No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr

@@ -46,3 +46,18 @@ def test_a_pipe_gets_lines_of_any_length(
     print_whole(table)
     (row,) = [line for line in capsys.readouterr().out.splitlines() if "cell 0" in line]
     assert "cell 29" in row
+
+
+@pytest.mark.parametrize("columns", [None, "20"])
+def test_a_name_that_looks_like_markup_is_printed_as_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str | None
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    table = Table("", "layer", caption="in float: blocks[/0]")
+    table.add_row("[bold]best[/x]", "blocks[/0].conv")
+    print_whole(table)
+    printed = capsys.readouterr().out
+    assert "[bold]best[/x]" in printed
+    assert "blocks[/0].conv" in printed

@@ -3,6 +3,7 @@
 import argparse
 import os
 import pickle
+import zipfile
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
@@ -307,6 +308,45 @@ def test_a_damaged_zip_without_its_middle_is_one_sentence(tmp_path: Path) -> Non
     file.write_bytes(content)
     with pytest.raises(DataError, match="is damaged"):
         read_weights(file)
+
+
+def test_a_number_that_is_another_one_is_not_believed(tmp_path: Path) -> None:
+    """An archive has a sum of each part, at which torch does not look."""
+    file = saved(tmp_path, state())
+    content, weight = file.read_bytes(), state()["conv1.weight"].numpy().tobytes()
+    at = content.index(weight[:64])
+    file.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    with pytest.raises(DataError, match="its parts are not what their sums say"):
+        read_weights(file)
+
+
+def test_an_archive_without_sums_is_taken(tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        file = saved(tmp_path, state())
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(read(file).state["fc.bias"], state()["fc.bias"])
+
+
+def test_a_compressed_archive_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    file = saved(tmp_path, state())
+    with zipfile.ZipFile(file) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
+        for name, data in parts.items():
+            new.writestr(name, data)
+    with pytest.raises(DataError, match="is a compressed archive"):
+        read_weights(file)
+
+
+@pytest.mark.parametrize(
+    "content", [b"another", b"\x80\x02]q\x00.", b"(lp0\n.", b"\x80\x02K\x01s."]
+)
+def test_a_pickle_that_breaks_its_reader_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(DataError, match=r"w\.pth is damaged"):
+        read_weights(tmp_path / "w.pth")
 
 
 def test_weights_without_shortcuts_are_of_the_first_form(tmp_path: Path) -> None:
