@@ -9,10 +9,10 @@ from typing import Any
 from experiments.evaluate import evaluate
 from experiments.export.command import export
 from experiments.record import files
+from experiments.record.result_row import ResultRow
 from experiments.record.run_folder import RunFolder
 from experiments.record.run_record import RunRecord
 from experiments.settings.run_config import RunConfig
-from experiments.stages.results_table import ResultRow
 from experiments.terminal.progress import LiveProgress
 from quant.allocation import Allocation
 
