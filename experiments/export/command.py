@@ -11,7 +11,7 @@ from typing import Annotated
 import torch
 import tyro
 
-from experiments.errors import RunFolderError
+from experiments.errors import RunFolderError, cannot_write
 from experiments.export.card import CardFacts, model_card
 from experiments.export.onnx_agreement import IMAGES, onnx_agreement
 from experiments.export.onnx_island import NotInOnnxError
@@ -25,9 +25,11 @@ from experiments.stages.conclusion import BEST_FOUND
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.retraining import FinalNetwork, retrain_and_score
 from experiments.terminal.progress import LiveProgress
+from hardware.errors import BuildError
 from hardware.worker.write_bundle import write_program, write_sums
 from quant.allocation import Allocation
 from quant.deploy_graph import DeployGraph, RunIsland
+from quant.records.disk import probe
 
 _VERSION = 2
 _ONNX = "model.onnx"
@@ -106,12 +108,20 @@ def export(
         setup, allocation, setup.task.test, partial(progress.stage, "retraining")
     )
     graph = final.graph
-    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(output, error, "--output DIR") from None
+    _check_room(output)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=output.parent) as name:
         made = Path(name) / "bundle"
         made.mkdir()
         progress.stage("bundle", 0, 1, "compiling")
-        _write_parts(made, setup, graph, allocation)
+        try:
+            _write_parts(made, setup, graph, allocation)
+        except BuildError:
+            _check_room(output)
+            raise
         about_onnx = ""
         if opset is not None:
             about_onnx = _write_onnx(made, graph, opset, setup.task.test.images[:IMAGES])
@@ -122,6 +132,16 @@ def export(
         made.replace(output)
         progress.stage("bundle", 1, 1)
     return about_onnx
+
+
+def _check_room(output: Path) -> None:
+    """Refuse a place that takes nothing: the linker only says that it failed.
+
+    Raises:
+        RunFolderError: names the place.
+    """
+    if (refused := probe(output.parent)) is not None:
+        raise cannot_write(output, refused, "--output DIR")
 
 
 def _write_parts(

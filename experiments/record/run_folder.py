@@ -2,9 +2,10 @@
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,20 @@ from quant.records.strict_json import parse_json
 
 _LATEST = "latest"
 _PACKAGES = ("quant", "hardware", "env", "agents", "experiments")
+
+
+class _LogFile(logging.FileHandler):
+    """A log that a full disk cuts short: the files that count say so, and it never hides them."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # logging's name
+        """Say nothing of the disk's end."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file, whatever of it could not be written."""
+        with suppress(OSError):
+            super().close()
 
 
 class RunFolder:
@@ -122,8 +137,15 @@ class RunFolder:
 
     @contextmanager
     def log(self) -> Iterator[None]:
-        """Send the log records of our packages to `run.log` while the context is open."""
-        handler = logging.FileHandler(self.path / files.LOG, encoding="utf-8")
+        """Send the log records of our packages to `run.log` while the context is open.
+
+        Raises:
+            RunFolderError: the file cannot be opened.
+        """
+        try:
+            handler = _LogFile(self.path / files.LOG, encoding="utf-8")
+        except OSError as error:
+            raise cannot_write(self.path / files.LOG, error) from None
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         loggers = [logging.getLogger(package) for package in _PACKAGES]
         for logger in loggers:

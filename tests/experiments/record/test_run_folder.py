@@ -92,3 +92,18 @@ def test_the_command_is_quoted_as_one_would_type_it() -> None:
     assert command_line("experiments.run", ["--output", "my runs"]) == (
         "python -m experiments.run --output 'my runs'"
     )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_log_on_a_full_disk_hides_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / "run.log").symlink_to("/dev/full")
+    with folder.log():
+        logging.getLogger("experiments").error("on a full disk")
+    assert "Logging error" not in capsys.readouterr().err
+    (tmp_path / "run.log").unlink()
+    (tmp_path / "run.log").mkdir()
+    with pytest.raises(RunFolderError, match=r"cannot write .*run\.log: Is a dir"), folder.log():
+        pass
