@@ -47,7 +47,7 @@ class TurnaroundOptions(TableOptions):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MarkdownOptions:
-    """The README's table of a file that `runtime --json` wrote."""
+    """The table of docs/results.md from a file that `runtime --json` wrote."""
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE.json")]
     """The file."""

@@ -54,7 +54,7 @@ class Comparison:
         """Latency of all-8: the median of its timings, of which every answer has one beside it.
 
         The median and not each answer's own: a machine may be slow for some seconds and seem stable
-        (README, "Limits"), and beside a slow all-8 any answer would look fast.
+        (docs/limits.md), and beside a slow all-8 any answer would look fast.
         """
         found = [row.answer.all_8_ms for row in self.rows if row.answer is not None]
         return statistics.median([*found, *(row.answer.all_8_ms for row in self.uniform)])

@@ -80,8 +80,7 @@ def _serve_at(listener: Listener) -> int:
     except ImportError as error:
         print(f"error: {error}", file=sys.stderr)
         print(
-            "hint: install what the README's board section lists, for Python 3.10 or newer on a "
-            "64-bit system",
+            "hint: install what docs/boards.md lists, for Python 3.10 or newer on a 64-bit system",
             file=sys.stderr,
         )
         return NO_RUNTIME

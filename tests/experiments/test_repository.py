@@ -25,12 +25,18 @@ def test_git_tracks_env_which_ready_made_ignore_files_leave_out() -> None:
     assert git("check-ignore", "runs/new_run").returncode == 0
 
 
-NAMED = re.compile(r"`((?:quant|hardware|env|agents|experiments|tests|tools|docs)/[\w./]*)[`:]")
+NAMED = re.compile(
+    r"`((?:bitalloc|quant|hardware|env|agents|experiments|tests|tools|docs|examples)/[\w./]*)[`:]"
+)
 """A path in a document, alone in backticks or with what is in it behind a colon."""
 
 
 def test_documents_name_files_that_are_there() -> None:
-    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    for document in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").rglob("*.md"),
+    ):
         named = set(NAMED.findall(document.read_text(encoding="utf-8"))) - {"agents/mine/mine.py"}
         missing = sorted(path for path in named if not (ROOT / path).exists())
         assert not missing, f"{document.name}: {missing}"

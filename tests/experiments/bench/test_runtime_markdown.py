@@ -1,4 +1,4 @@
-"""The README's table of runtimes is what the committed file says, and nothing else."""
+"""README's and the site's table of runtimes is what the committed file says, and nothing else."""
 
 import json
 from pathlib import Path
@@ -12,9 +12,10 @@ ROOT = Path(__file__).parents[3]
 FILE = ROOT / "docs" / "results" / "runtime.json"
 
 
-def test_the_readme_shows_the_committed_figures() -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_pages_show_the_committed_figures(page: str) -> None:
     table = runtime_markdown(json.loads(FILE.read_text(encoding="utf-8")))
-    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert table in (ROOT / page).read_text(encoding="utf-8")
 
 
 def test_the_committed_file_has_every_row_that_was_promised() -> None:

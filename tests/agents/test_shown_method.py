@@ -1,4 +1,4 @@
-"""The method that README shows a newcomer runs by its name and takes its setting."""
+"""The method that docs/extend/method.md shows runs by its name and takes its setting."""
 
 import json
 import os
@@ -28,8 +28,9 @@ def run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of the methods with README's own among them: one folder, and one line."""
-    shown = (ROOT / "README.md").read_text().split("`agents/mine/mine.py`:", 1)[1]
+    """A copy of the methods with the page's own among them: one folder, and one line."""
+    page = ROOT / "docs" / "extend" / "method.md"
+    shown = page.read_text().split("`agents/mine/mine.py`:", 1)[1]
     _, file, _, line, *_ = shown.split("```")
     agents = copytree(ROOT / "agents", tmp_path / "agents")
     (agents / "mine").mkdir()
