@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from quant.retraining.finetune_config import FinetuneConfig
+
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
@@ -14,9 +16,10 @@ def test_the_lines_of_python_run_as_they_stand(
     (program,) = re.findall(r"```python\n(import bitalloc.*?)```", README.read_text(), re.DOTALL)
     assert len(program.splitlines()) <= 12
     monkeypatch.chdir(tmp_path)
-    # The search of tiles takes minutes and changes no line.
-    quick = program.replace('method="uniform"', 'method="uniform", tune=False, quiet=True')
-    exec(compile(quick, str(README), "exec"), {})
+    # The search of tiles and the long retraining take minutes and change no line.
+    settings = 'method="uniform", tune=False, quiet=True, final=FinetuneConfig(steps=5)'
+    quick = program.replace('method="uniform"', settings)
+    exec(compile(quick, str(README), "exec"), {"FinetuneConfig": FinetuneConfig})
     assert "'name': 'best found'" in capsys.readouterr().out
     assert (tmp_path / "bundle" / "run.py").exists()
     assert (tmp_path / "runs" / "latest" / "evaluate.json").exists()
