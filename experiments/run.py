@@ -4,10 +4,11 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,13 @@ from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.pareto import pareto_csv
 from experiments.stages.places import Places
 from experiments.stages.results_table import print_results, to_csv
-from experiments.stages.resume import Resumed, check_same_machine, read_resumed, write_measured
+from experiments.stages.resume import (
+    Resumed,
+    check_same_machine,
+    check_table,
+    read_resumed,
+    write_measured,
+)
 from experiments.stages.search import Searched, search
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
@@ -55,7 +62,7 @@ from hardware.open_device import open_device
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.errors import BitAllocError
-from quant.layers import MAX_BITS
+from quant.layers import INPUT_BITS, MAX_BITS
 from quant.sensitivities.outliers import find_outliers
 
 _logger = logging.getLogger("experiments.run")  # `__main__` when it is started
@@ -207,6 +214,8 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
         _choose_tiles(setup, places)
         measured = measure_device(setup, places.device, places.store, progress)
         write_measured(folder, measured)
+    else:
+        check_table(folder.path, measured.table, _pairs(setup))
     _say(f"device: {places.device.name} ({places.device.source})")
     if measured.table.has_energies:
         _say(f"energy: {measured.table.energy_source} ({_meter_of(places.device)})")
@@ -240,6 +249,13 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
     # What a part of this run took that was stopped is as much its time.
     seconds = spent_s(past.evaluations) + time.monotonic() - started
     _write_conclusion(places, measured, searched, conclusion, setup.search_origin, seconds)
+
+
+def _pairs(setup: NetworkSetup) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the layers with the pairs of bits that a search may ask the table of."""
+    for layer in setup.network.layers:
+        activations = [INPUT_BITS] if layer.reads_input else setup.widths
+        yield from ((layer.name, pair) for pair in product(setup.widths, activations))
 
 
 def _choose_tiles(setup: NetworkSetup, places: Places) -> None:

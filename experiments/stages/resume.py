@@ -1,6 +1,6 @@
 """Resumed: what a run that was stopped or killed left in its folder."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from experiments.record.run_folder import RunFolder
 from experiments.record.run_record import RunRecord
 from experiments.stages.measured import Measured
 from experiments.stages.resource_budget import DecidedBudget
+from hardware.layers.table import LayerTable
 
 _MACHINE = ("cpu", "cpu_features", "tvm", "energy")
 """Facts that decide what a program takes, and what it is measured with; a run goes on only where
@@ -50,10 +51,40 @@ def read_resumed(folder: Path) -> Resumed:
             "the run cannot go on; " + new_run_with(folder / files.CONFIG),
         )
     decided = DecidedBudget.from_dict(limits)
-    return Resumed(
-        evaluations=read_evaluations(folder),
-        measured=Measured(table=table, decided=decided),
+    evaluations = read_evaluations(folder)
+    check_table(
+        folder,
+        table,
+        (
+            (name, (bits.weight_bits, bits.activation_bits))
+            for item in evaluations
+            for name, bits in item.allocation.items
+        ),
     )
+    return Resumed(evaluations=evaluations, measured=Measured(table=table, decided=decided))
+
+
+def check_table(
+    folder: Path, table: LayerTable, needed: Iterable[tuple[str, tuple[int, int]]]
+) -> None:
+    """Refuse a table that lacks what a search looks up in it.
+
+    Args:
+        folder: Of the run.
+        table: As it was read.
+        needed: Layers and pairs of bits.
+
+    Raises:
+        RunFolderError: names the first that is missing.
+    """
+    tables = [table.times_us, *([table.energies_uj] if table.has_energies else [])]
+    for layer, pair in needed:
+        if any(pair not in known.get(layer, {}) for known in tables):
+            raise RunFolderError(
+                f"expected {layer} at {pair[0]}/{pair[1]} bits in {folder / files.TABLE}, found no "
+                "such entry",
+                "the run cannot go on; " + new_run_with(folder / files.CONFIG),
+            )
 
 
 def read_evaluations(folder: Path) -> tuple[Evaluation, ...]:

@@ -11,6 +11,7 @@ import pytest
 from experiments.errors import RunFolderError
 from experiments.record import files
 from experiments.report import command as report_module
+from experiments.stages.resume import read_resumed
 from experiments.terminal.exit_codes import USER_MISTAKE
 from quant.layers import LayerSpec
 from tests.experiments.run_folders import make_run
@@ -83,3 +84,12 @@ def test_a_chosen_allocation_names_its_file(tmp_path: Path) -> None:
     (run.path / files.BEST_ALLOCATION).write_text('{"schema": 1}')
     with pytest.raises(RunFolderError, match=r"best_allocation.json: a file of the run is damaged"):
         run.record.chosen([])
+
+
+def test_a_table_without_what_was_evaluated_is_named(tmp_path: Path) -> None:
+    folder = make_run(tmp_path).path
+    document = json.loads((folder / files.TABLE).read_text())
+    del document["layers"]["second"]["2/8"]
+    (folder / files.TABLE).write_text(json.dumps(document))
+    with pytest.raises(RunFolderError, match=r"expected second at 2/8 bits in .*layer_table.json"):
+        read_resumed(folder)
