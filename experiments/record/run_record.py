@@ -35,6 +35,7 @@ T = TypeVar("T", covariant=True)
 Missing = TypeVar("Missing", covariant=True)
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_SHOWN = 200
 _HINT = "give a folder that python -m experiments.run printed, for example runs/latest"
 
 
@@ -71,8 +72,9 @@ class _File(Generic[T, Missing]):
 
 
 def _reason(error: Exception) -> str:
-    """Return an error as text; what cannot be decoded would quote the whole file."""
-    return str(error) if isinstance(error, UnicodeDecodeError) else repr(error)
+    """Return an error as text of a sentence's length: it may quote whatever is in the file."""
+    text = str(error) if isinstance(error, UnicodeDecodeError) else repr(error)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _config_from(content: bytes) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ from hardware.worker.tiles.choices import TileChoices
 from quant.deploy_graph import Requantize
 from tests.fuzz import watch
 from tests.fuzz.cases import CASES, try_cases
-from tests.fuzz.harms import VALUES, Described, apply, json_value, of_files
+from tests.fuzz.harms import VALUES, Described, apply, json_value, of_files, read
 from tests.hardware.kernels.single_op import Bench
 
 GEOMETRY = Geometry(
@@ -178,8 +178,10 @@ def _weight(name: str, place: int, bit: int) -> Described:
     """Flip a bit of a weight, and none of the header."""
 
     def work(folder: Path) -> None:
-        data = bytearray((folder / name).read_bytes())
+        data = bytearray(read(folder / name))
         begin = 8 + int.from_bytes(data[:8], "little")
+        if begin >= len(data):
+            raise ValueError("there is no weight")
         data[begin + place % (len(data) - begin)] ^= 1 << bit
         (folder / name).write_bytes(data)
 

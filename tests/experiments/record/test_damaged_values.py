@@ -93,3 +93,11 @@ def test_a_table_without_what_was_evaluated_is_named(tmp_path: Path) -> None:
     (folder / files.TABLE).write_text(json.dumps(document))
     with pytest.raises(RunFolderError, match=r"expected second at 2/8 bits in .*layer_table.json"):
         read_resumed(folder)
+
+
+def test_a_long_value_is_not_quoted_whole(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    run.write_json(files.BEST_ALLOCATION, {"schema": [0] * 1000, "layers": {}})
+    with pytest.raises(RunFolderError) as raised:
+        _ = run.record.best_allocation
+    assert len(raised.value.message) < 400 + len(str(run.path))
