@@ -30,6 +30,8 @@ _COLUMNS = {
         ("results", name) for name in ("kind", "digest", "key", "document", "created_s", "checksum")
     ],
 }
+_PAUSE_S = 0.02
+
 _ROW = "kind = ? AND digest = ? AND key = ?"
 _logger = logging.getLogger(__name__)
 
@@ -151,12 +153,24 @@ class Store(Closing):
             raise self._unusable(f"schema {schema}, written by another version")
         if tables and _form(execute) != _COLUMNS[schema]:
             raise self._unusable("other tables, views or triggers")
-        execute("PRAGMA journal_mode = WAL")
+        self._write_ahead()
         execute("PRAGMA synchronous = FULL")
         if not tables:
             self._create()
         elif schema == 1:
             self._add_checksums()
+
+    def _write_ahead(self) -> None:
+        """Turn on write-ahead logging; SQLite itself waits for no other run that does the same."""
+        until_s = time.monotonic() + _BUSY_TIMEOUT_S
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() >= until_s:
+                    raise
+            time.sleep(_PAUSE_S)
 
     def _insert(
         self,

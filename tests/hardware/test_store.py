@@ -2,6 +2,7 @@ import hashlib
 import multiprocessing
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -237,3 +238,15 @@ def test_a_pipe_is_no_store(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "store.sqlite")
     with pytest.raises(StoreError, match=r"cannot be made: it is no regular file"):
         Store(tmp_path / "store.sqlite")
+
+
+def test_a_store_that_another_run_is_making_is_waited_for(tmp_path: Path) -> None:
+    """SQLite's own patience does not cover the step to write-ahead logging."""
+    path = tmp_path / "store.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    threading.Timer(0.3, lambda: other.execute("COMMIT")).start()
+    with Store(path) as store:
+        store.put("evaluation", {"a": 1}, {"accuracy": 0.9})
+        assert store.count("evaluation") == 1
+    other.close()

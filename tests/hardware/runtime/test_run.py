@@ -263,6 +263,7 @@ def test_outputs_that_cannot_be_written_are_told(bundle: Path, inputs: Path) -> 
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks for the loaded library")
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_an_interrupt_is_no_traceback(bundle: Path, inputs: Path) -> None:
     images = np.repeat(np.load(inputs), 300_000, 0)  # for seconds
     np.save(inputs, images)
