@@ -93,11 +93,7 @@ class StoredDevice(Closing):
         found = self._store.read("measurement", key, lambda known: self._believed(known, graph))
         if found is not None:
             return MeasureResult(measurement=found, cached=True)
-        result = (
-            self._device.measure(graph)
-            if self._table is None
-            else measure_expected(self._device, graph, self._table)
-        )
+        result = measure_expected(self._device, graph, self._table)
         if result.measurement is not None and _worth_keeping(result.measurement):
             self._store.put("measurement", key, to_plain(result.measurement))
         return result

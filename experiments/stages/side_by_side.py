@@ -52,10 +52,7 @@ def time_side_by_side(
             names = [name for name in names if not _is_settled(taken[name])]
             total += len(names)
         for name in names:
-            graph = graphs[name]
-            result = (
-                device.measure(graph) if table is None else measure_expected(device, graph, table)
-            )
+            result = measure_expected(device, graphs[name], table)
             taken[name].append(_measurement(result, name))
             done += 1
             if progress is not None:
