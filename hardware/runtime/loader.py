@@ -18,6 +18,9 @@ from hardware.runtime.linked import LinkedProgram
 from hardware.runtime.returned import Returned, as_returned, joined
 from hardware.runtime.run import BundleError, check_files
 
+_SHOWN = 200
+"""Letters of a bundle's own words in a sentence: a damaged one may have any number of them."""
+
 _LONGEST_REASON = 200
 
 
@@ -165,7 +168,9 @@ def _check_machine(machine: str, features: Sequence[str]) -> None:
     """Refuse a machine that the program's instructions would stop."""
     here = platform.machine()
     if here != machine:
-        raise BundleError(f"this bundle is for {machine}, found {here}; export it for this target")
+        raise BundleError(
+            f"this bundle is for {machine[:_SHOWN]}, found {here}; export it for this target"
+        )
     try:
         cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -176,6 +181,6 @@ def _check_machine(machine: str, features: Sequence[str]) -> None:
     found = set(lines[0].partition(":")[2].split()) if lines else set()
     if found and (missing := [name for name in features if name not in found]):
         raise BundleError(
-            f"this bundle needs a CPU with {', '.join(missing)}, found one without; export it for "
-            "this target"
+            f"this bundle needs a CPU with {', '.join(missing)[:_SHOWN]}, found one without; "
+            "export it for this target"
         )

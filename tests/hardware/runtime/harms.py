@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from hardware.worker.write_bundle import write_sums
+from tests.fuzz.harms import MARK, Described, content, flip, link, read
 
-MARK = "executed"
-"""A file that code which must not run would write, in the bundle's folder's parent."""
 INPUTS = "x.npy"
 """What the bundle is asked, in the same parent."""
 FILES = (
@@ -43,41 +41,6 @@ VALUES: tuple[Any, ...] = (
     ),
     *("x" * 1000, "\0", [], [[]], [1], [2**31], [-1], {}, {"a": 1}, [0] * 1000, ["a"] * 3),
 )
-
-Harm = Callable[[Path], None]
-"""Changes the bundle in a folder, whose parent is free for other files."""
-
-
-class Described:
-    """A harm, and what hypothesis shows of it."""
-
-    def __init__(self, kind: str, *facts: object, work: Harm) -> None:
-        self.kind, self.facts, self.work = kind, facts, work
-
-    def __repr__(self) -> str:
-        return f"{self.kind}{self.facts}"
-
-
-def _content(name: str, change: Callable[[bytes], bytes], kind: str, *facts: object) -> Described:
-    def work(bundle: Path) -> None:
-        file = bundle / name
-        file.write_bytes(change(_read(file)))
-
-    return Described(kind, name, *facts, work=work)
-
-
-def _read(file: Path) -> bytes:
-    """Return what is in a file; a device that another harm put there would have no end."""
-    if not file.is_file():
-        raise FileNotFoundError(file)
-    return file.read_bytes()
-
-
-def _flip(data: bytes, share: float, bit: int) -> bytes:
-    changed = bytearray(data)
-    if changed:
-        changed[min(int(share * len(data)), len(data) - 1)] ^= 1 << bit
-    return bytes(changed)
 
 
 def _evil(bundle: Path) -> str:
@@ -116,25 +79,6 @@ def _stale(name: str) -> Described:
     return Described("stale", name, work=work)
 
 
-def _link(name: str, kind: str) -> Described:
-    def work(bundle: Path) -> None:
-        path, other = bundle / name, bundle.parent / "other"
-        if kind == "same":
-            other.write_bytes(_read(path))
-        elif kind == "another":
-            other.write_text("another")
-        path.unlink()
-        if kind == "pipe":
-            os.mkfifo(path)
-        elif kind == "folder":
-            path.mkdir()
-        else:
-            targets = {"device": "/dev/zero", "itself": path.name, "nowhere": "nowhere"}
-            path.symlink_to(targets.get(kind, str(other)))
-
-    return Described("link", name, kind, work=work)
-
-
 def _linked_folder(name: str) -> Described:
     def work(bundle: Path) -> None:
         shutil.move(bundle / name, bundle.parent / "moved")
@@ -146,7 +90,7 @@ def _linked_folder(name: str) -> Described:
 def _sums(edit: str, place: int) -> Described:
     def work(bundle: Path) -> None:
         file = bundle / "SHA256SUMS"
-        lines = _read(file).decode("utf-8").splitlines()
+        lines = read(file).decode("utf-8").splitlines()
         at = place % max(1, len(lines))
         digest, _, name = lines[at].partition("  ")
         edited = {
@@ -169,7 +113,7 @@ def _json(place: int, value: Any, *, remove: bool) -> Described:
 
     def work(bundle: Path) -> None:
         file = bundle / "bundle.json"
-        document = json.loads(_read(file))
+        document = json.loads(read(file))
         places = list(_places(document))
         if places:
             holder, key = places[place % len(places)]
@@ -200,7 +144,7 @@ def _summed(name: str, change: Callable[[bytes], bytes], *facts: object) -> Desc
 
     def work(bundle: Path) -> None:
         file = bundle / name
-        file.write_bytes(change(_read(file)))
+        file.write_bytes(change(read(file)))
         write_sums(bundle)
 
     return Described("summed", name, *facts, work=work)
@@ -218,15 +162,15 @@ _SHARES, _BITS = st.floats(0, 1), st.integers(0, 7)
 _DATA_FILES = st.sampled_from(("bundle.json", "weights.bin"))
 HARMS: st.SearchStrategy[Described] = st.one_of(
     st.builds(
-        lambda name, share, bit: _content(name, lambda d: _flip(d, share, bit), "flip", share, bit),
+        lambda name, share, bit: content(name, lambda d: flip(d, share, bit), "flip", share, bit),
         *(st.sampled_from(FILES), _SHARES, _BITS),
     ),
     st.builds(
-        lambda name, share: _content(name, lambda d: d[: int(share * len(d))], "cut", share),
+        lambda name, share: content(name, lambda d: d[: int(share * len(d))], "cut", share),
         *(st.sampled_from(FILES), st.floats(0, 0.999)),
     ),
     st.builds(
-        lambda name, more: _content(name, lambda d: d + more, "longer", more),
+        lambda name, more: content(name, lambda d: d + more, "longer", more),
         *(st.sampled_from(FILES), st.binary(min_size=1, max_size=9)),
     ),
     st.builds(
@@ -237,7 +181,7 @@ HARMS: st.SearchStrategy[Described] = st.one_of(
     st.builds(_data, st.sampled_from(DATA), st.binary(max_size=50)),
     st.builds(_stale, st.sampled_from([name for name in FILES if name.startswith("hardware")])),
     st.builds(
-        _link,
+        link,
         st.sampled_from(FILES),
         st.sampled_from(("same", "another", "nowhere", "itself", "device", "pipe", "folder")),
     ),
@@ -253,7 +197,7 @@ HARMS: st.SearchStrategy[Described] = st.one_of(
     st.builds(_json, st.integers(0, 999), st.sampled_from(VALUES), remove=st.just(False)),
     st.builds(_json, st.integers(0, 999), st.none(), remove=st.just(True)),
     st.builds(
-        lambda name, share, bit: _summed(name, lambda d: _flip(d, share, bit), "flip", share, bit),
+        lambda name, share, bit: _summed(name, lambda d: flip(d, share, bit), "flip", share, bit),
         *(_DATA_FILES, _SHARES, _BITS),
     ),
     st.builds(
@@ -261,7 +205,7 @@ HARMS: st.SearchStrategy[Described] = st.one_of(
         *(_DATA_FILES, _SHARES),
     ),
     st.builds(
-        lambda share, bit: _inputs(lambda data: _flip(data, share, bit), "flip", share, bit),
+        lambda share, bit: _inputs(lambda data: flip(data, share, bit), "flip", share, bit),
         *(st.floats(0, 0.2), _BITS),  # the header is the first fifth
     ),
     st.builds(lambda share: _inputs(lambda d: d[: int(share * len(d))], "cut", share), _SHARES),

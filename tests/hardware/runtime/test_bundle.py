@@ -162,6 +162,7 @@ def test_another_machine_and_another_shape_are_refused(small: Path, tmp_path: Pa
 
     for folder, expected in [
         (changed(machine="riscv64"), "this bundle is for riscv64"),
+        (changed(machine="x" * 1000), r"this bundle is for x{200}, found"),
         (changed(cpu_features=["sse2", "amx_wonder"]), "needs a CPU with amx_wonder"),
         (changed(version=3), "expected a bundle of version 2, found 3"),
     ]:

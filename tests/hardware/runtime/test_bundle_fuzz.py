@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from hardware.runtime import run
 from quant.integer import run_graph
+from tests.fuzz.harms import MARK, Described
 from tests.hardware.runtime.bundles import IMAGE, make_bundle, small_graph
-from tests.hardware.runtime.harms import FILES, HARMS, INPUTS, MARK, Described
+from tests.hardware.runtime.harms import FILES, HARMS, INPUTS
 
 DONE, USER_MISTAKE = 0, 2
 CASES = 2000
