@@ -9,12 +9,13 @@ from typing import Any
 from torch import nn
 
 from env.errors import TaskError
-from env.tasks.cifar10 import cifar10_task
-from env.tasks.digits import digits_task
-from env.tasks.fashion_mnist import fashion_mnist_task
+from env.tasks.data_sets.cifar10 import cifar10_task
+from env.tasks.data_sets.digits import digits_task
+from env.tasks.data_sets.fashion_mnist import fashion_mnist_task
+from env.tasks.data_sets.image_file import Geometry
+from env.tasks.data_sets.image_folder import image_folder_task
+from env.tasks.data_sets.mnist1d import mnist1d_task
 from env.tasks.given_module import make_given_module, outputs_of, try_module
-from env.tasks.image_file import Geometry
-from env.tasks.image_folder import image_folder_task
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.networks.efficientnet_lite import PRETRAINED_HINT, pretrained_file
 from env.tasks.objective.named import objective_of
@@ -130,6 +131,14 @@ def _digits(config: TaskConfig) -> Task:
     return digits_task()
 
 
+def _mnist1d(config: TaskConfig) -> Task:
+    if config.data:
+        raise TaskError(
+            f"task.data: MNIST-1D is made from a seed and takes no folder, found {config.data}"
+        )
+    return mnist1d_task()
+
+
 def _image_folder(config: TaskConfig) -> Task:
     return image_folder_task(
         _folder(config),
@@ -142,6 +151,7 @@ def _image_folder(config: TaskConfig) -> Task:
 
 _LOAD: dict[str, Callable[[TaskConfig], Task]] = {
     "digits": _digits,
+    "mnist1d": _mnist1d,
     "fashion-mnist": lambda config: fashion_mnist_task(_folder(config), _normalisation(config)),
     "cifar10": lambda config: cifar10_task(_folder(config), _normalisation(config)),
     "image-folder": _image_folder,

@@ -20,7 +20,7 @@ from env.evaluating.evaluator import Evaluator
 from env.evaluating.sensitivity_config import SensitivityConfig
 from env.sensitivity.stored_sensitivities import StoredSensitivities
 from env.tasks import Split, TaskConfig, load_task
-from env.tasks.fashion_mnist import FASHION_MNIST_FOLDER
+from env.tasks.data_sets.fashion_mnist import FASHION_MNIST_FOLDER
 from env.testing import formula_sensitivities
 from hardware.measure_layers import measure_layer_table
 from hardware.measuring.protocol import ProtocolConfig

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from env.tasks import Task, float_module
-from env.tasks.digits import digits_task
+from env.tasks.data_sets.digits import digits_task
 from env.tasks.networks.digits_net import DigitsNet
 from hardware.layers.table import LayerTable
 from hardware.measure_layers import measure_layer_table

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from env.tasks.fashion_mnist import fashion_mnist_task
+from env.tasks.data_sets.fashion_mnist import fashion_mnist_task
 from env.tasks.preprocessing import Preprocessing
 from env.tasks.task import Task
 from quant.errors import DataError

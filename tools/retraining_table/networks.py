@@ -2,10 +2,10 @@
 
 from functools import partial
 
-import torch
 from torch import nn
 
 from env.tasks.networks.cifar_resnet import cifar_resnet
+from env.tasks.networks.depthwise_net import DepthwiseNet
 from env.tasks.weights.fit import load_weights
 from tools.retraining_table.data import (
     WEIGHTS_FILE,
@@ -14,8 +14,6 @@ from tools.retraining_table.data import (
     shared_file,
 )
 from tools.retraining_table.plain_training import PlainRecipe, trained
-
-_CLASSES = 10
 
 
 def depthwise() -> nn.Module:
@@ -47,33 +45,3 @@ def published_resnet20() -> nn.Module:
     module = cifar_resnet(20, shortcut="zeros")
     load_weights(module, shared_file(WEIGHTS_FILE))
     return module.eval()
-
-
-class DepthwiseNet(nn.Module):
-    """Depthwise and pointwise convolutions in turn, each with batch norm and ReLU6."""
-
-    def __init__(self) -> None:
-        """Make the layers."""
-        super().__init__()
-        parts = [_normed(1, 16, kernel=3, stride=2)]
-        for inputs, outputs, stride in ((16, 32, 1), (32, 64, 2), (64, 64, 1)):
-            parts.append(_normed(inputs, inputs, kernel=3, stride=stride, groups=inputs))
-            parts.append(_normed(inputs, outputs, kernel=1))
-        self.features = nn.Sequential(*parts)
-        self.head = nn.Linear(64, _CLASSES)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits `[N, 10]` of images `[N, 1, H, W]`."""
-        logits: torch.Tensor = self.head(self.features(x).mean((2, 3)))
-        return logits
-
-
-def _normed(
-    inputs: int, outputs: int, *, kernel: int, stride: int = 1, groups: int = 1
-) -> nn.Sequential:
-    padding = kernel // 2
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU6(),
-    )

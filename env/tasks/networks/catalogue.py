@@ -6,6 +6,8 @@ from functools import partial
 from torch import nn
 
 from env.tasks.networks.cifar_resnet import cifar_resnet, shortcut_of
+from env.tasks.networks.conv1d_net import Conv1dNet
+from env.tasks.networks.depthwise_net import DepthwiseNet
 from env.tasks.networks.digits_net import DigitsNet
 from env.tasks.networks.efficientnet_lite import EfficientNetLite0
 from env.tasks.networks.mobilenet_v2 import mobilenet_v2
@@ -13,6 +15,8 @@ from env.tasks.networks.resnet import resnet18, resnet50
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "digits": DigitsNet,
+    "conv1d": Conv1dNet,
+    "depthwise": DepthwiseNet,
     "resnet8": partial(cifar_resnet, 8),
     "resnet8-stride2": partial(cifar_resnet, 8, stem_stride=2),
     "resnet20": partial(cifar_resnet, 20),
@@ -23,7 +27,8 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "efficientnet-lite0": EfficientNetLite0,
 }
 """Each takes `in_channels` and `classes` and returns the untrained network. The ResNets of depth
-8, 20 and 56 are for small images (`resnet8-stride2` halves them first), the others for 224x224."""
+8, 20 and 56 are for small images (`resnet8-stride2` halves them first), as `digits` and `depthwise`
+are; `conv1d` is for signals; the others for 224x224."""
 
 
 def network_maker(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from env.tasks.fashion_mnist import FASHION_MNIST_FOLDER
+from env.tasks.data_sets.fashion_mnist import FASHION_MNIST_FOLDER
 from quant.errors import DataError
 from tools.retraining_table.data import (
     IMAGES_FILE,

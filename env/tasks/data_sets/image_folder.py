@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import torch
 
-from env.tasks.image_file import ENDINGS, Geometry, read_image
+from env.tasks.data_sets.image_file import ENDINGS, Geometry, read_image
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.preprocessing import IMAGENET, Normalisation, Preprocessing
 from env.tasks.task import HELD_OUT, Split, Task

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from env.tasks.idx_file import read_idx
+from env.tasks.data_sets.idx_file import read_idx
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.preprocessing import Normalisation, Preprocessing
 from env.tasks.task import Split, Task

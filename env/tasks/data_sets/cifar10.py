@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from env.tasks.augment import flip_and_shift
-from env.tasks.batch_file import CifarBatch, read_batch
+from env.tasks.data_sets.batch_file import CifarBatch, read_batch
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.preprocessing import Normalisation, Preprocessing
 from env.tasks.task import Split, Task

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from env.tasks import TaskConfig, load_task
-from env.tasks.idx_file import read_idx
+from env.tasks.data_sets.idx_file import read_idx
 from quant.errors import DataError
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from env.tasks import Task, TaskConfig, load_task
-from env.tasks.fashion_mnist import FASHION_MNIST_FOLDER
+from env.tasks.data_sets.fashion_mnist import FASHION_MNIST_FOLDER
 from quant.network import prepare
 
 pytestmark = pytest.mark.skipif(
