@@ -104,6 +104,17 @@ class DecisionSpace:
         weight, activation = self.parts[layer]
         return self.step_of.get(weight), self.step_of.get(activation) if activation else None
 
+    def layers_of(self, decision: Decision) -> tuple[str, ...]:
+        """Return the layers that a decision is about, in the network's order.
+
+        Their weights it decides, or they read a tensor that it decides.
+        """
+        weights = {part.layer for part in decision.parts if part.kind == "weight"}
+        tensors = {part.tensor for part in decision.parts if part.kind == "activation"}
+        return tuple(
+            layer.name for layer in self.layers if layer.name in weights or layer.tensor in tensors
+        )
+
     def pairs(self, layer: str) -> tuple[tuple[int, int], ...]:
         """Return the (weight bits, activation bits) that a layer may have."""
         weight, activation = self.parts[layer]

@@ -9,7 +9,7 @@ Source: Frantar et al. 2023, "GPTQ", sections 3.2 and 3.3, for the rounding; Nag
 "Data-Free Quantization", section 4.2, for the means that biases correct.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -53,31 +53,50 @@ Values = dict[str, torch.Tensor]
 
 
 @torch.no_grad()
-def compensate(network: QuantizedNetwork, images: torch.Tensor) -> None:
-    """Round the weights of all layers at the current allocation, and correct their biases.
+def compensate(
+    network: QuantizedNetwork,
+    images: torch.Tensor,
+    *,
+    teacher: QuantizedNetwork | None = None,
+    layers: Collection[str] | None = None,
+) -> None:
+    """Round the weights of layers at the current allocation, and correct their biases.
 
     Weights become multiples of their steps; steps and quantizers of tensors stay as they are.
 
     Args:
         network: Calibrated, with an allocation set.
         images: Training images, float32 `[N, C, H, W]`; their labels are not looked at.
+        teacher: The float network that layers are fitted to, whose weights they start from; None
+            for this network as it is.
+        layers: Which; None for all of them.
 
     Raises:
         TrainingError: weights or values are not finite.
     """
+    teacher = network if teacher is None else teacher
     parts = [_Part(part, {}, {}) for part in images.split(_IMAGES_TOGETHER)]
     last_reader = {name: node.name for node in network.graph.nodes for name in node.inputs}
+    fitted = [node for node in network.graph.nodes if _is_fitted(network, node, layers)]
     for node in network.graph.nodes:
+        if not fitted:
+            return
         for part in parts:
-            part.wanted[node.name] = network.float_value(node, part.wanted, part.images)
-        if node.layer and network.bits(node.layer).weight_bits != FLOAT_BITS:
-            _fit(network, node, parts)
+            part.wanted[node.name] = teacher.float_value(node, part.wanted, part.images)
+        if node is fitted[0]:
+            _fit(network, teacher, node, parts)
+            del fitted[0]
         for part in parts:
             part.found[node.name] = network.quantized_value(node, part.found, part.images)
         for name in set(node.inputs):
             if last_reader[name] == node.name:
                 for part in parts:
                     part.forget(name)
+
+
+def _is_fitted(network: QuantizedNetwork, node: Node, layers: Collection[str] | None) -> bool:
+    named = bool(node.layer) and (layers is None or node.layer in layers)
+    return named and network.bits(node.layer).weight_bits != FLOAT_BITS
 
 
 def round_compensated(
@@ -134,9 +153,12 @@ class _Part:
         self.found.pop(f"{name}/narrow", None)
 
 
-def _fit(network: QuantizedNetwork, node: Node, parts: list[_Part]) -> None:
+def _fit(
+    network: QuantizedNetwork, teacher: QuantizedNetwork, node: Node, parts: list[_Part]
+) -> None:
     """Fit one layer's weights and bias, given what it reads and what it should compute."""
     spec, module = network.graph.layer(node.layer), network.layer(node.layer)
+    taught = teacher.layer(node.layer)
     bits = network.bits(node.layer).weight_bits
     power, missing = _moments(network, node, parts)
     if not power.isfinite().all():
@@ -144,7 +166,7 @@ def _fit(network: QuantizedNetwork, node: Node, parts: list[_Part]) -> None:
             f"cannot compensate rounding errors: what {node.layer} reads is not finite",
             "lower the learning rate of what trained the network",
         )
-    weight = module.weight.double().reshape(spec.groups, -1, power.shape[1])
+    weight = taught.weight.double().reshape(spec.groups, -1, power.shape[1])
     step = module.quantizer.step(bits).double().reshape(spec.groups, -1)
     # Ridge regression around the weights: what some inputs lack, those that share it make up for.
     held = torch.linalg.cholesky(_with_diagonal(power, _PULL))
@@ -152,7 +174,7 @@ def _fit(network: QuantizedNetwork, node: Node, parts: list[_Part]) -> None:
     rounded = round_compensated(fitted, step, weight_limit(bits), power)
     (reads,) = node.inputs
     wanted = _mean_by_channel(
-        layer_value(spec, part.wanted[reads], module.weight, module.bias) for part in parts
+        layer_value(spec, part.wanted[reads], taught.weight, taught.bias) for part in parts
     )
     module.weight.copy_(rounded.reshape(module.weight.shape))
     found = _mean_by_channel(_outputs(network, node, parts))

@@ -1,7 +1,7 @@
 """Finetuning: some steps at the current bits, taught by labels and by the float network."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
@@ -44,13 +44,57 @@ def finetune(
     Raises:
         TrainingError: the loss is not finite.
     """
-    descent = descent_for(network, config, deviations, reach)
     batches = index_batches(len(data), config.batch_size, torch.Generator().manual_seed(seed))
+    return train_steps(
+        network,
+        data,
+        config,
+        deviations,
+        reach,
+        batches,
+        steps=config.steps,
+        warm_up_steps=config.warm_up_steps,
+        loss=loss,
+        progress=progress,
+    )
+
+
+def train_steps(
+    network: QuantizedNetwork,
+    data: TrainingImages,
+    config: FinetuneConfig,
+    deviations: dict[str, float],
+    reach: float,
+    batches: Iterator[tuple[int, torch.Tensor]],
+    *,
+    steps: int,
+    warm_up_steps: int,
+    loss: Loss = CROSS_ENTROPY,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train so many steps, whatever the configuration's are: rates rise and fall within them.
+
+    Args:
+        network: As for `finetune`.
+        data: As for `finetune`.
+        config: As for `finetune`.
+        deviations: As for `finetune`.
+        reach: As for `finetune`.
+        batches: (pass, positions) of the images of each step; the next ones are taken.
+        steps: How many.
+        warm_up_steps: In how many of them the rates rise.
+        loss: As for `finetune`.
+        progress: Called with (steps done, steps in all).
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    descent = descent_for(network, config, deviations, reach)
     trained = [value for value in network.parameters() if value.requires_grad]
     average = _Average(trained, config.averaging)
     started, losses = time.perf_counter(), []
     network.train()
-    for step in range(config.steps):
+    for step in range(steps):
         passed, positions = next(batches)
         network.zero_grad(set_to_none=True)
         found = _batch_loss(network, data, positions, passed, loss, config.teacher_weight)
@@ -58,12 +102,12 @@ def finetune(
         found.backward()
         if config.clip_norm:
             nn.utils.clip_grad_norm_(trained, config.clip_norm)
-        warm_up = min(1.0, (step + 1) / config.warm_up_steps) if config.warm_up_steps else 1.0
-        descent.step(warm_up * cosine(step, config.steps))
+        rise = min(1.0, (step + 1) / warm_up_steps) if warm_up_steps else 1.0
+        descent.step(rise * cosine(step, steps))
         network.note_training_step()
         average.note()
         if progress:
-            progress(step + 1, config.steps)
+            progress(step + 1, steps)
     average.put_back()
     network.eval()
     return result_of(losses, started)

@@ -106,7 +106,7 @@ def test_a_fit_that_does_not_help_others_is_not_kept(
     labels = digits.train_labels
     right = Retrainer(network, digits.train_images, labels, config)
     wrong_labels = labels.clone()
-    wrong_labels[right._data._trained_on] = (labels[right._data._trained_on] + 1) % 10
+    wrong_labels[right.basis.data._trained_on] = (labels[right.basis.data._trained_on] + 1) % 10
     before = network.layer(network.layers[-1].name).bias.clone()
     Retrainer(network, digits.train_images, wrong_labels, config).retrain(network, seed=0)
     assert torch.equal(network.layer(network.layers[-1].name).bias, before)

@@ -71,7 +71,7 @@ def test_a_start_that_is_no_number_is_an_error(network: QuantizedNetwork, digits
 
 
 def test_held_back_images_are_never_trained_on(network: QuantizedNetwork, digits: Any) -> None:
-    data = make(network, digits)._data
+    data = make(network, digits).basis.data
     held_back, _ = data.held_back
     rows = {image.numpy().tobytes() for image in data.first(len(data))}
     assert len(held_back) == 150
@@ -81,7 +81,7 @@ def test_held_back_images_are_never_trained_on(network: QuantizedNetwork, digits
 
 def test_a_fifth_of_few_images_is_held_back(network: QuantizedNetwork, digits: Any) -> None:
     images, labels = digits.train_images[:40], digits.train_labels[:40]
-    data = Retrainer(network, images, labels, FinetuneConfig())._data
+    data = Retrainer(network, images, labels, FinetuneConfig()).basis.data
     assert (len(data), len(data.held_back[1])) == (32, 8)
 
 
@@ -98,7 +98,7 @@ def test_a_teacher_alone_needs_no_labels(network: QuantizedNetwork, digits: Any)
 def note_what_the_teacher_sees(retrainer: Retrainer) -> list[int]:
     """Return the numbers of images that the teacher looks at together from now on."""
     asked: list[int] = []
-    teacher = retrainer._data._teacher
+    teacher = retrainer.basis.data._teacher
     float_outputs = teacher.float_outputs
 
     def noted(x: torch.Tensor, **taps: Any) -> Outputs:
@@ -142,7 +142,7 @@ def test_the_teacher_looks_at_whole_batches_whatever_it_saw_before(
 
 def test_no_views_are_the_images_themselves(network: QuantizedNetwork, digits: Any) -> None:
     config = replace(QUICK, views=0)
-    data = make(network, digits, config, augment=lambda images, generator: -images)._data
+    data = make(network, digits, config, augment=lambda images, generator: -images).basis.data
     images, _, _ = data.batch(torch.arange(5), passed=3)
     assert torch.equal(images, data.first(5))
 
