@@ -21,6 +21,10 @@ COMMANDS = {
         "write the chosen network as a folder that runs by itself",
     ),
     "staircase": ("experiments.staircase.command", "measure what each bit is worth on this device"),
+    "tabulate": (
+        "experiments.tabulate.command",
+        "retrain every allocation of a small network: a table to judge methods by",
+    ),
     "bench": ("experiments.bench.command", "measure kernels, tables, rounding and noise"),
     "boards": ("experiments.boards.command", "list boards, and find out what is wrong with one"),
 }

@@ -15,6 +15,7 @@ from experiments.report import command as report
 from experiments.settings.command_line import run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.staircase import command as staircase
+from experiments.tabulate import command as tabulate
 from experiments.terminal.exit_codes import DONE, INTERRUPTED, USER_MISTAKE
 
 Main = Callable[[Sequence[str]], int]
@@ -26,6 +27,7 @@ COMMANDS: dict[str, tuple[Main, list[str], str]] = {
     "export": (export.main, ["runs/latest"], "--onnx-opset"),
     "compare": (compare.main, [], "--budgets"),
     "staircase": (staircase.main, [], "--all-pairs"),
+    "tabulate": (tabulate.main, [], "--part"),
     "bench runtime": (bench.main, ["runtime"], "--engines"),
     "bench turnaround": (bench.main, ["turnaround"], "--network"),
     "bench table": (bench.main, ["table"], "--network"),

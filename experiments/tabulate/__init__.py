@@ -1,0 +1,1 @@
+"""python -m experiments.tabulate: retrain every allocation of a small space."""

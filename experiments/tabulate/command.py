@@ -1,0 +1,122 @@
+"""python -m experiments.tabulate: a table of truth, every allocation really retrained."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from env.tasks.task import Split
+from experiments.errors import ConfigError
+from experiments.settings.command_line import run_typed
+from experiments.settings.configured import ConfiguredOptions, configured_command
+from experiments.stages.network_setup import NetworkSetup, set_up_network
+from experiments.tabulate.walk import Subject, walk
+from experiments.terminal.progress import LiveProgress
+from experiments.truth.row_file import RowFile
+from experiments.truth.subject import source_here, subject_of
+from experiments.truth.subspace import Subspace
+from hardware.measuring.host_facts import standing_facts
+from hardware.measuring.lock import training_lock
+
+_PART = re.compile(r"([1-9]\d*)/([1-9]\d*)")
+_TOGETHER = 2
+"""Decisions whose widths are one piece of work: pieces go to the parts in turn."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TabulateOptions(ConfiguredOptions):
+    """Retrain and score every allocation of the configured space, once for each seed.
+
+    Each row is kept when it is finished; the same command goes on where it was stopped.
+    """
+
+    rows: Annotated[Path, tyro.conf.arg(metavar="FILE.jsonl")] = Path("truth.jsonl")
+    """File that rows are added to."""
+    seeds: tuple[int, ...] = (0,)
+    """Numbers of the retrainings: what orders the images."""
+    part: str = "1/1"
+    """Which part of the allocations, as 1/2 and 2/2 for two processes with a file each."""
+    images: int = 0
+    """Images of the search split that rows are scored on, the first ones; 0 for all."""
+
+    def __post_init__(self) -> None:
+        """Refuse parts and counts that are none."""
+        matched = _PART.fullmatch(self.part)
+        if matched is None or int(matched[1]) > int(matched[2]):
+            raise ConfigError(f"--part: expected N/M as 1/2 or 2/2, found {self.part!r}")
+        if self.images < 0 or min(self.seeds, default=-1) < 0:
+            raise ConfigError("--images and --seeds: expected 0 or more, found less")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Tabulate and return the exit code."""
+    command = configured_command(TabulateOptions, _command)
+    return run_typed("experiments.tabulate", command, arguments)
+
+
+def _command(options: TabulateOptions) -> None:
+    with LiveProgress(quiet=options.config.quiet) as progress:
+        setup = set_up_network(options.config, progress)
+        search = _scored(setup, options.images)
+        subspace = Subspace(space=setup.space)
+        file = RowFile(
+            options.rows,
+            subject_of(setup, search),
+            source_here(standing_facts()["cpu"], version("torch")),
+        )
+        subject = Subject(
+            subspace=subspace,
+            basis=setup.retrainer(setup.config.env.finetune).basis,
+            search=search,
+            objective=setup.task.objective,
+            run_seed=setup.config.seed,
+        )
+        mine = part_of(subspace, options.part)
+        done = sum((number, seed) in file.rows.rows for number in mine for seed in options.seeds)
+        total = len(mine) * len(options.seeds)
+        for seed in options.seeds:
+            wanted = [number for number in mine if (number, seed) not in file.rows.rows]
+            if not wanted:
+                continue
+            with training_lock():
+                for row in walk(subject, wanted, seed):
+                    if (row.number, row.seed) not in file.rows.rows:
+                        file.add(row)
+                    done += row.number >= 0
+                    progress.stage("rows", done, total, f"seed {seed}")
+    print(f"{done} of {total} rows are in {options.rows}")
+
+
+def part_of(subspace: Subspace, part: str) -> list[int]:
+    """Return the numbers of one part of the allocations, in increasing order.
+
+    Args:
+        subspace: What is divided.
+        part: N/M, the N-th of M.
+    """
+    which, parts = map(int, part.split("/"))
+    size = len(subspace.numbers(tuple(menu[0] for menu in subspace.menus[:_TOGETHER])))
+    return [n for n in range(len(subspace)) if n // size % parts == which - 1]
+
+
+def _scored(setup: NetworkSetup, images: int) -> Split:
+    """Return the images that rows are scored on.
+
+    Raises:
+        ConfigError: the task is judged by something else than right and wrong images.
+    """
+    split = setup.task.search
+    count = images or len(split)
+    scores = setup.float_search_scores()
+    if scores.each is None or scores.each.dtype != torch.bool:
+        raise ConfigError(
+            "expected a metric by which an image is right or wrong, found "
+            f"{setup.task.objective.metric.name}",
+            "tabulate with --task.metric top1",
+        )
+    return Split(images=split.images[:count], labels=split.labels[:count])
