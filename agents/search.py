@@ -12,9 +12,9 @@ from env.decisions.costs import model_bytes
 from env.decisions.decisions import DecisionSpace
 from env.evaluating.accounting import Ledger
 from env.evaluating.evaluation import Evaluation
-from env.evaluating.evaluator import Evaluator
 from env.evaluating.ranking import rank
 from env.evaluating.reward import RewardConfig
+from env.evaluating.search_evaluator import SearchEvaluator
 from env.practice.scales import measured_over_predicted
 from env.sensitivity.sensitivities import SensitivitySource
 from env.tasks.task import Split
@@ -43,7 +43,7 @@ class SearchProblem:
     budget: Budget
     """The resource budget (milliseconds, bytes, millijoules); the evaluation limit is the
     evaluator's."""
-    evaluator: Evaluator
+    evaluator: SearchEvaluator
     """Retrains and measures; counts, and refuses more than its evaluation limit."""
     table: LayerTable
     reference: Evaluation

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
 from env.evaluating.evaluation import Evaluation
-from env.evaluating.evaluator import Evaluator
+from env.evaluating.search_evaluator import SearchEvaluator
 from env.observation import ObservationVector
 from quant.allocation import Allocation
 
@@ -34,7 +34,7 @@ class Executed:
 class SettlingEvaluator:
     """Evaluates what an allocation becomes inside the budget, and no allocation twice."""
 
-    def __init__(self, evaluator: Evaluator, settle: Settle) -> None:
+    def __init__(self, evaluator: SearchEvaluator, settle: Settle) -> None:
         """Keep the parts; what was evaluated already is not evaluated again."""
         self._evaluator, self._settle = evaluator, settle
         self.repeats = 0

@@ -19,7 +19,7 @@ from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.training.episode_log import EpisodeLog
 from agents.uniform import evaluate_uniform
 from env.continuous_actions import ContinuousActions, SettlingEvaluator
-from env.evaluating.evaluator import Evaluator
+from env.evaluating.search_evaluator import SearchEvaluator
 from quant.allocation import Allocation
 
 _PATIENCE = 50
@@ -38,7 +38,7 @@ class FadingNoise(ActionNoise):
     def __init__(
         self,
         config: HAQConfig,
-        evaluator: Evaluator,
+        evaluator: SearchEvaluator,
         settling: SettlingEvaluator,
         rng: np.random.Generator,
     ) -> None:
@@ -64,7 +64,7 @@ class FadingNoise(ActionNoise):
 class StopWhenDone(BaseCallback):
     """Ends training when no evaluation is left, or the agent repeats itself."""
 
-    def __init__(self, evaluator: Evaluator, settling: SettlingEvaluator) -> None:
+    def __init__(self, evaluator: SearchEvaluator, settling: SettlingEvaluator) -> None:
         """Keep what counts."""
         super().__init__()
         self._evaluator, self._settling = evaluator, settling

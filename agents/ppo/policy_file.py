@@ -10,7 +10,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.training.training_file import TrainingFile
-from env.evaluating.evaluator import Evaluator
+from env.evaluating.search_evaluator import SearchEvaluator
 
 _POLICY = "policy."
 """Begins the names of the policy's weights; those of the optimizer's state have `optimizer.`, the
@@ -66,7 +66,7 @@ class PolicyFile:
 class SavePolicy(BaseCallback):
     """Saves the policy at the first update after each real episode."""
 
-    def __init__(self, file: PolicyFile, evaluator: Evaluator) -> None:
+    def __init__(self, file: PolicyFile, evaluator: SearchEvaluator) -> None:
         """Keep where to save and what counts real episodes."""
         super().__init__()
         self._file, self._evaluator = file, evaluator

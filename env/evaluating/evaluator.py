@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from env.evaluating.accounting import TABLE_ROW, counts
 from env.evaluating.env_config import EnvConfig
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.reference_scores import ReferenceScores
+from env.evaluating.search_evaluator import OnEvaluation
 from env.evaluating.stored_accuracies import Scored, StoredAccuracies
 from env.tasks.task import Split
 from hardware.device import Device, MeasureResult
@@ -37,8 +38,6 @@ from quant.retraining.retrainer import Retrainer
 
 _SCORED_TOGETHER = 1000
 """Images that a device is asked to run at once."""
-
-OnEvaluation = Callable[[Evaluation], None]
 
 
 def order_seed(seed: int, number: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from env.evaluating.evaluation import Evaluation
-from env.evaluating.evaluator import Evaluator
+from env.evaluating.search_evaluator import SearchEvaluator
 from env.practice.practice import PracticeEvaluator
 from quant.allocation import Allocation
 
@@ -18,7 +18,7 @@ class AlternatingEvaluator:
 
     def __init__(
         self,
-        real: Evaluator,
+        real: SearchEvaluator,
         practice: PracticeEvaluator,
         *,
         warm_up_episodes: int,

@@ -7,6 +7,8 @@ from env.sensitivity.stored_estimates import StoredEstimates
 from experiments.record import files
 from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.places import Places
+from experiments.terminal.progress import LiveProgress
+from hardware.store import Store
 from quant.sensitivities import SensitivityTable, measured_sensitivity
 from quant.sensitivities.batches import batches_of
 
@@ -43,20 +45,30 @@ class EnvSensitivities:
             started, folder = time.monotonic(), self._places.folder
             self._table = folder.record.sensitivity
             if self._table is None:
-                self._table = self._read_or_measure()
+                self._table = search_split_sensitivity(
+                    self._setup, self._places.store, self._places.shared_progress
+                )
                 folder.write_json(files.SENSITIVITIES, self._table)
             self.seconds += time.monotonic() - started
         return self._table
 
-    def _read_or_measure(self) -> SensitivityTable:
-        network, task, widths = self._setup.network, self._setup.task, self._setup.widths
-        loss = task.objective.loss
-        batches = batches_of(task.search.images, task.search.labels, _BATCH)
-        report = partial(self._places.shared_progress.stage, "sensitivities")
-        return StoredEstimates(network, self._places.store).read_or_make(
-            "measured",
-            SensitivityTable,
-            batches,
-            {"widths": widths, "loss": loss.key},
-            lambda: measured_sensitivity(network, batches, widths, loss=loss, progress=report),
-        )
+
+def search_split_sensitivity(
+    setup: NetworkSetup, store: Store, progress: LiveProgress
+) -> SensitivityTable:
+    """Return the rises of the loss over the search split: the store's, else measured now.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+    """
+    network, task, widths = setup.network, setup.task, setup.widths
+    loss = task.objective.loss
+    batches = batches_of(task.search.images, task.search.labels, _BATCH)
+    report = partial(progress.stage, "sensitivities")
+    return StoredEstimates(network, store).read_or_make(
+        "measured",
+        SensitivityTable,
+        batches,
+        {"widths": widths, "loss": loss.key},
+        lambda: measured_sensitivity(network, batches, widths, loss=loss, progress=report),
+    )

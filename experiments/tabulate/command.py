@@ -11,13 +11,15 @@ import torch
 import tyro
 
 from env.tasks.task import Split
-from experiments.errors import ConfigError
+from experiments.errors import ConfigError, RunFolderError
 from experiments.settings.command_line import run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.stages.network_setup import NetworkSetup, set_up_network
+from experiments.tabulate.pack import pack
 from experiments.tabulate.walk import Subject, walk
 from experiments.terminal.progress import LiveProgress
-from experiments.truth.row_file import RowFile
+from experiments.truth.row import ALL_8
+from experiments.truth.row_file import RowFile, check_subject, read_rows
 from experiments.truth.subject import source_here, subject_of
 from experiments.truth.subspace import Subspace
 from hardware.measuring.host_facts import standing_facts
@@ -32,11 +34,14 @@ _TOGETHER = 2
 class TabulateOptions(ConfiguredOptions):
     """Retrain and score every allocation of the configured space, once for each seed.
 
-    Each row is kept when it is finished; the same command goes on where it was stopped.
+    Each row is kept when it is finished; the same command goes on where it was stopped. With
+    `--table` nothing is retrained: times are measured, and what the files hold becomes one table.
     """
 
-    rows: Annotated[Path, tyro.conf.arg(metavar="FILE.jsonl")] = Path("truth.jsonl")
-    """File that rows are added to."""
+    rows: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE.jsonl")] = (Path("truth.jsonl"),)
+    """File that rows are added to; for `--table` all files of them."""
+    table: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npz")] = None
+    """Table of truth to write; the float network's weights go beside it."""
     seeds: tuple[int, ...] = (0,)
     """Numbers of the retrainings: what orders the images."""
     part: str = "1/1"
@@ -51,6 +56,11 @@ class TabulateOptions(ConfiguredOptions):
             raise ConfigError(f"--part: expected N/M as 1/2 or 2/2, found {self.part!r}")
         if self.images < 0 or min(self.seeds, default=-1) < 0:
             raise ConfigError("--images and --seeds: expected 0 or more, found less")
+        if len(self.rows) != 1 and self.table is None:
+            raise ConfigError(f"--rows: expected one file to add to, found {len(self.rows)}")
+        for file in (*self.rows, *([self.table] if self.table else [])):
+            if not file.parent.is_dir():
+                raise RunFolderError(f"cannot write {file}: there is no folder {file.parent}")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,34 +72,51 @@ def main(arguments: Sequence[str]) -> int:
 def _command(options: TabulateOptions) -> None:
     with LiveProgress(quiet=options.config.quiet) as progress:
         setup = set_up_network(options.config, progress)
-        search = _scored(setup, options.images)
-        subspace = Subspace(space=setup.space)
-        file = RowFile(
-            options.rows,
-            subject_of(setup, search),
-            source_here(standing_facts()["cpu"], version("torch")),
-        )
-        subject = Subject(
-            subspace=subspace,
-            basis=setup.retrainer(setup.config.env.finetune).basis,
-            search=search,
-            objective=setup.task.objective,
-            run_seed=setup.config.seed,
-        )
-        mine = part_of(subspace, options.part)
-        done = sum((number, seed) in file.rows.rows for number in mine for seed in options.seeds)
-        total = len(mine) * len(options.seeds)
-        for seed in options.seeds:
-            wanted = [number for number in mine if (number, seed) not in file.rows.rows]
-            if not wanted:
-                continue
-            with training_lock():
-                for row in walk(subject, wanted, seed):
-                    if (row.number, row.seed) not in file.rows.rows:
-                        file.add(row)
-                    done += row.number >= 0
-                    progress.stage("rows", done, total, f"seed {seed}")
-    print(f"{done} of {total} rows are in {options.rows}")
+        if options.table is not None:
+            _pack(options, setup, options.table, progress)
+        else:
+            _retrain(options, setup, progress)
+
+
+def _pack(
+    options: TabulateOptions, setup: NetworkSetup, path: Path, progress: LiveProgress
+) -> None:
+    rows = read_rows(options.rows)
+    search = _scored(setup, rows.subject.images)
+    check_subject(rows.subject, subject_of(setup, search), "--rows")
+    table = pack(setup, rows, path, progress)
+    print(f"{len(table.number)} rows of {len(table.subspace)} allocations are in {path}")
+
+
+def _retrain(options: TabulateOptions, setup: NetworkSetup, progress: LiveProgress) -> None:
+    search, subspace, (path,) = (
+        _scored(setup, options.images),
+        Subspace(space=setup.space),
+        options.rows,
+    )
+    source = source_here(standing_facts()["cpu"], version("torch"))
+    file = RowFile(path, subject_of(setup, search), source)
+    subject = Subject(
+        subspace=subspace,
+        basis=setup.retrainer(setup.config.env.finetune).basis,
+        search=search,
+        objective=setup.task.objective,
+        run_seed=setup.config.seed,
+    )
+    known, mine = file.rows.rows, part_of(subspace, options.part)
+    done = sum((number, seed) in known for number in mine for seed in options.seeds)
+    total = len(mine) * len(options.seeds)
+    for seed in options.seeds:
+        wanted = [number for number in mine if (number, seed) not in known]
+        if not wanted:
+            continue
+        with training_lock():
+            for row in walk(subject, wanted, seed):
+                if (row.number, row.seed) not in known:
+                    file.add(row)
+                done += row.number != ALL_8
+                progress.stage("rows", done, total, f"seed {seed}")
+    print(f"{done} of {total} rows are in {path}")
 
 
 def part_of(subspace: Subspace, part: str) -> list[int]:

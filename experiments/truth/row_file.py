@@ -39,12 +39,7 @@ class RowFile:
         if not path.exists() or not path.stat().st_size:
             append_line(path, {_SUBJECT: subject})
         self.rows = read_rows([path])
-        if self.rows.subject != subject:
-            raise RunFolderError(
-                f"expected rows of this configuration in {path}, found those of another: "
-                f"{_difference(self.rows.subject, subject)}",
-                "name another file with --rows",
-            )
+        check_subject(self.rows.subject, subject, str(path))
         if source not in self.rows.sources:
             append_line(path, {_SOURCE: source})
             self.rows.sources.append(source)
@@ -72,11 +67,7 @@ def read_rows(paths: Sequence[Path]) -> Rows:
                 if _SUBJECT in document:
                     subject = from_plain(TruthSubject, document[_SUBJECT])
                     found = found or Rows(subject=subject)
-                    if subject != found.subject:
-                        raise RunFolderError(
-                            f"expected rows of one subject, found another one in {path}: "
-                            f"{_difference(found.subject, subject)}"
-                        )
+                    check_subject(subject, found.subject, str(path))
                 elif found is None:
                     raise ValueError("rows before their subject")
                 elif _SOURCE in document:
@@ -96,6 +87,20 @@ def read_rows(paths: Sequence[Path]) -> Rows:
     if found is None:
         raise RunFolderError(f"expected rows of truth, found none in {', '.join(map(str, paths))}")
     return found
+
+
+def check_subject(found: TruthSubject, wanted: TruthSubject, where: str) -> None:
+    """Refuse rows that something else decided.
+
+    Raises:
+        RunFolderError: names the first difference.
+    """
+    if found != wanted:
+        raise RunFolderError(
+            f"{where}: expected rows of this configuration, found those of another "
+            f"{_difference(found, wanted)}",
+            "name another file with --rows, or the configuration of these rows",
+        )
 
 
 def _documents(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
@@ -118,4 +123,4 @@ def _difference(known: TruthSubject, found: TruthSubject) -> str:
     for name in TruthSubject.__dataclass_fields__:
         if getattr(known, name) != getattr(found, name):
             return name
-    return "nothing"
+    return ""
