@@ -66,6 +66,8 @@ class SearchProblem:
     reward: RewardConfig = field(default_factory=RewardConfig)
     say: Callable[[str], None] = _logger.warning
     """Tells the user what a method cannot do as asked, in a sentence."""
+    uniform_first: bool = True
+    """Whether the uniform allocations inside the budget are evaluated before the method's own."""
     log_folder: Path | None = None
     """Where a method may write TensorBoard events of its own."""
     state_folder: Path | None = None

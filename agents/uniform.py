@@ -27,8 +27,11 @@ def evaluate_uniform(problem: SearchProblem) -> list[Evaluation]:
     """Evaluate the uniform allocations inside the budget, as far as the limit allows.
 
     They count: with them no search ends below the best uniform allocation it could afford. The
-    reference is not evaluated twice where all-8 is inside the budget.
+    reference is not evaluated twice where all-8 is inside the budget. None are where the problem
+    does without them.
     """
+    if not problem.uniform_first:
+        return []
     evaluator = problem.evaluator
     evaluator.proposer = "uniform"
     done = problem.seen()

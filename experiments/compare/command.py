@@ -17,6 +17,7 @@ from experiments.compare.figures import CHARTS
 from experiments.compare.folder import ROWS, UNIFORM, CompareFolder
 from experiments.compare.guessing import guess_quality
 from experiments.compare.job import Subject, Workplace, run_job
+from experiments.compare.on_truth import EVALUATIONS, Contest, compare_on_truth
 from experiments.compare.plan import DEFAULT_BUDGETS, Job, Plan
 from experiments.compare.rows import Row, UniformRow, append_row, read_rows, rows_csv
 from experiments.compare.shared import SharedTimes
@@ -55,6 +56,11 @@ class CompareOptions(ConfiguredOptions):
     """How many seeds, from 0 on."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write the figures, and pictures, there."""
+    truth: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE.npz")] = ()
+    """Tables of truth to search instead of the configured task: evaluations are looked up in them,
+    and answers judged by what the search did not see (docs/truth.md)."""
+    at: tuple[int, ...] = EVALUATIONS
+    """On tables of truth, the evaluation limits that methods are judged at; 0 is before any."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -176,6 +182,12 @@ def _command(options: CompareOptions) -> None:
         evaluations=base.evaluations,
     )
     usual = RunConfig().output
+    if options.truth:
+        contest = Contest(tables=options.truth, plan=plan, evaluations=options.at)
+        path = Path(base.output if base.output != usual else f"{usual}/compare-truth")
+        with LiveProgress(quiet=base.quiet) as progress:
+            compare_on_truth(contest, base, path, options.typed, progress, options.json)
+        return
     path = Path(base.output if base.output != usual else f"{usual}/compare-{base.task.name}")
     with LiveProgress(quiet=base.quiet) as progress:
         comparison = compare(plan, base, path, options.typed, progress)

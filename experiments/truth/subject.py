@@ -47,7 +47,8 @@ class TruthSource:
     """Digest of the sources that retrain and score."""
 
 
-_DECIDES = ("bit_choices", "layers", "calibration_images", "equalize", "finetune")
+DECIDES = ("bit_choices", "layers", "calibration_images", "equalize", "finetune")
+"""Keys of the configuration's section `env` that decide rows."""
 
 
 def subject_of(setup: NetworkSetup, search: Split) -> TruthSubject:
@@ -57,7 +58,7 @@ def subject_of(setup: NetworkSetup, search: Split) -> TruthSubject:
     decisions = setup.space.decisions
     return TruthSubject(
         task=to_plain(asdict(config.task)),
-        env={name: env[name] for name in _DECIDES},
+        env={name: env[name] for name in DECIDES},
         run_seed=config.seed,
         network=network_digest(setup.network),
         data=[data_digest(split) for split in (setup.task.train, search)],

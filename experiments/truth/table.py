@@ -34,7 +34,7 @@ from hardware.layers.table import LayerTable
 from quant.errors import DataError
 from quant.layers import LayerSpec
 from quant.records.atomic_file import atomic_file
-from quant.records.json_form import EXACT, from_plain, json_text
+from quant.records.json_form import from_plain, json_text
 
 _SCHEMA = 1
 _LARGEST = 64 * 2**20
@@ -48,8 +48,6 @@ Integers = npt.NDArray[np.int64]
 class Times:
     """One view of one machine: each layer at each pair of widths, and some whole programs."""
 
-    __pydantic_config__ = EXACT
-
     view: str
     """What the kernels are made of, as `avx2`."""
     cpu: str
@@ -61,8 +59,6 @@ class Times:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TruthHeader:
     """What a table is of."""
-
-    __pydantic_config__ = EXACT
 
     subject: TruthSubject
     sources: list[TruthSource]

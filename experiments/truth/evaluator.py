@@ -1,0 +1,147 @@
+"""TruthEvaluator: evaluations that are looked up in a table of truth, one retraining's each."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from env.decisions.costs import model_bytes
+from env.errors import EvaluationLimitError
+from env.evaluating.accounting import counts
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.search_evaluator import OnEvaluation
+from experiments.truth.row import ALL_8
+from experiments.truth.table import TruthTable
+from hardware.measuring.measurement import Measurement
+from hardware.measuring.protocol import ProtocolConfig
+from quant.allocation import Allocation
+from quant.layers import MAX_BITS
+from quant.objective.metric import ACCURACY
+from quant.objective.scores import ImageScores
+from quant.retraining.paired import PairedDifference, paired
+
+_SOURCE = "table of truth"
+
+
+class TruthEvaluator:
+    """Shows each allocation's rows in an order of the run's own; no network is touched.
+
+    What a run has seen of an allocation is not part of the truth that it is judged by: see
+    `hidden`.
+    """
+
+    parallel = 1
+
+    def __init__(self, table: TruthTable, *, seed: int, limit: int) -> None:
+        """Show nothing yet.
+
+        Args:
+            table: Where results are looked up.
+            seed: Of the run: which rows it sees first.
+            limit: Largest number of evaluations.
+        """
+        self.proposer = ""
+        self.evaluations: list[Evaluation] = []
+        self.on_evaluation: list[OnEvaluation] = []
+        self._table = table
+        self._seed = seed
+        self._limit = limit
+        self._all_8 = Allocation.uniform(table.header.layers, MAX_BITS)
+
+    @property
+    def remaining(self) -> int:
+        """How many evaluations the limit still allows; the reference is not counted."""
+        return self._limit - sum(
+            counts(e) and e.allocation != self._all_8 for e in self.evaluations
+        )
+
+    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+        """Look allocations up, in order; one that was looked up before is the same again.
+
+        Raises:
+            EvaluationLimitError: the limit is used up.
+        """
+        return [self._evaluate(allocation) for allocation in allocations]
+
+    def adopt_past(self) -> None:
+        """Do nothing: a run on a table is never resumed."""
+
+    def beside_reference(self, scores: ImageScores) -> PairedDifference | None:
+        """Return None: networks are not scored here."""
+        return None
+
+    def number(self, allocation: Allocation) -> int:
+        """Return an allocation's number, `ALL_8` for the reference where the space lacks it."""
+        space = self._table.subspace.space
+        if allocation == self._all_8:
+            return ALL_8
+        return self._table.subspace.number(space.bits_of(allocation))
+
+    def order(self, number: int) -> list[int]:
+        """Return the positions of an allocation's rows, as this run sees them."""
+        rows = self._table.rows_of[number]
+        draw = np.random.default_rng((self._seed, number - ALL_8))
+        return [int(row) for row in rows[draw.permutation(len(rows))]]
+
+    def hidden(self, number: int) -> list[int]:
+        """Return the positions of the rows that this run did not see: the truth it is judged by."""
+        allocations = [evaluation.allocation for evaluation in self.evaluations]
+        seen = sum(self.number(allocation) == number for allocation in set(allocations))
+        return self.order(number)[seen:]
+
+    def _evaluate(self, allocation: Allocation) -> Evaluation:
+        number = self.number(allocation)
+        if number != ALL_8 and self.remaining <= 0:
+            raise EvaluationLimitError(f"all {self._limit} evaluations are used up")
+        evaluation = self._look_up(allocation, number, self.order(number)[0])
+        self.evaluations.append(evaluation)
+        for listener in self.on_evaluation:
+            listener(evaluation)
+        return evaluation
+
+    def _look_up(self, allocation: Allocation, number: int, row: int) -> Evaluation:
+        table = self._table
+        scores = self._scores(row)
+        return Evaluation(
+            index=len(self.evaluations),
+            proposer=self.proposer,
+            metric=scores.metric,
+            score=scores.value,
+            score_se=scores.standard_error,
+            loss=float(table.loss[row]),
+            beside_reference=self._beside(row),
+            model_bytes=model_bytes(table.header.layers, allocation),
+            cached=True,
+            allocation=allocation,
+            measurement=_simulated(table.header.times[0].table.predict_ms(allocation)),
+        )
+
+    def _scores(self, row: int) -> ImageScores:
+        """Return what a row made of each image; of the losses only their mean is known."""
+        hits = torch.from_numpy(self._table.hits(row))
+        return ImageScores(
+            metric=ACCURACY,
+            value=float(hits.double().mean()),
+            each=hits,
+            loss=torch.full((len(hits),), float(self._table.loss[row])),
+        )
+
+    def _beside(self, row: int) -> PairedDifference:
+        """Pair a row with all-8's of the same seed, image by image."""
+        table = self._table
+        (reference,) = (r for r in table.rows_of[ALL_8] if table.seed[r] == table.seed[row])
+        found = paired(self._scores(row), self._scores(int(reference)))
+        return replace(found, loss_se=float(table.loss_se[row]))
+
+
+def _simulated(latency_ms: float) -> Measurement:
+    """Return the layer table's time as a measurement that says what it is."""
+    return Measurement(
+        values_ms=(latency_ms,),
+        loops=1,
+        protocol=ProtocolConfig(),
+        source="simulated",
+        device=_SOURCE,
+        facts={},
+    )

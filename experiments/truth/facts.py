@@ -1,0 +1,174 @@
+"""Facts of a table: how noisy and additive it is, what can be won there, what looks are worth."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.truth.row import ALL_8
+from experiments.truth.table import Floats, TruthTable
+from experiments.truth.world import TruthWorld
+
+_LEAST_RESPONSE = 1e-4
+"""Loss below which a response is no response, and its logarithm nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LookFacts:
+    """What the looks of one retraining say of what each decision costs."""
+
+    bias: float
+    """Standard deviation, over decisions and widths, of the logarithm of what looks say in the mean
+    beside what the additive model of the truth says. A common factor is left out: a prior learns
+    it."""
+    factor: float
+    """That common factor, a logarithm: looks are at images of the training."""
+    noise: float
+    """Standard deviation of one look's change of the loss around its decision's and width's mean:
+    seeds, images and what was decided before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableFacts:
+    """What a reader should know before any method."""
+
+    allocations: int
+    rows: int
+    noise: float
+    """Standard deviation between retrainings of one allocation, points of accuracy."""
+    noise_log_loss: float
+    """The same of the logarithm of the loss."""
+    spread: float
+    """Standard deviation of the allocations' accuracies, points."""
+    additive: float
+    """Share of the variance of accuracies that a sum over decisions explains, leave one out."""
+    additive_log_loss: float
+    """The same of the logarithm of the loss."""
+    table_error: float
+    """Largest difference of measured whole programs from the layer table's sums, as a share, after
+    one common factor; nine of ten are within it."""
+    looks: LookFacts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prize:
+    """What can be won at one budget."""
+
+    inside: int
+    """Allocations inside it."""
+    best: float
+    """Accuracy of the best, percent."""
+    uniform: float
+    """Accuracy of the best uniform allocation inside; NaN where there is none."""
+    standard_errors: float
+    """Their difference in paired standard errors of one retraining each: below two nothing can be
+    told apart."""
+
+
+def facts_of(table: TruthTable) -> TableFacts:
+    """Return a table's facts."""
+    count = len(table.subspace)
+    rows = [table.rows_of[number] for number in range(count)]
+    log_loss = np.log(table.loss)
+    scores = np.array([table.score[found].mean() for found in rows])
+    losses = np.array([log_loss[found].mean() for found in rows])
+    design = _design(table)
+    return TableFacts(
+        allocations=count,
+        rows=len(table.number),
+        noise=100 * _within(table.score, rows),
+        noise_log_loss=_within(log_loss, rows),
+        spread=100 * float(scores.std()),
+        additive=_left_out(design, scores),
+        additive_log_loss=_left_out(design, losses),
+        table_error=_table_error(table),
+        looks=_look_facts(table, design),
+    )
+
+
+def prize_of(world: TruthWorld, share: float) -> Prize:
+    """Return what can be won at a budget."""
+    table, inside = world.table, world.inside(share)
+    space, subspace = table.subspace.space, table.subspace
+    uniform = [subspace.number(space.bits_of(a)) for a in space.uniforms().values()]
+    uniform = [number for number in uniform if number in set(inside.tolist())]
+    best = world.best(share)
+    if not uniform:
+        return Prize(
+            inside=len(inside),
+            best=100 * float(world.mean_scores[best]),
+            uniform=math.nan,
+            standard_errors=math.nan,
+        )
+    rival = max(uniform, key=lambda number: world.mean_scores[number])
+    one, two = (table.hits(int(table.rows_of[n][0])).astype(np.float64) for n in (best, rival))
+    images = float((one - two).std() / math.sqrt(len(one)))
+    error = math.hypot(images, math.sqrt(2) * facts_of(table).noise / 100)
+    difference = float(world.mean_scores[best] - world.mean_scores[rival])
+    return Prize(
+        inside=len(inside),
+        best=100 * float(world.mean_scores[best]),
+        uniform=100 * float(world.mean_scores[rival]),
+        standard_errors=difference / error,
+    )
+
+
+def _design(table: TruthTable) -> Floats:
+    """Return one column for all, and one for each width but the largest of each decision."""
+    subspace = table.subspace
+    bits = np.array([subspace.bits(number) for number in range(len(subspace))])
+    columns = [np.ones(len(bits))]
+    for place, menu in enumerate(subspace.menus):
+        columns += [(bits[:, place] == width).astype(np.float64) for width in menu[:-1]]
+    return np.stack(columns, axis=1)
+
+
+def _within(values: Floats, rows: list[npt.NDArray[np.int64]]) -> float:
+    """Return the pooled standard deviation between the rows of one allocation."""
+    squares = sum(float(((values[found] - values[found].mean()) ** 2).sum()) for found in rows)
+    return math.sqrt(squares / max(1, sum(len(found) - 1 for found in rows)))
+
+
+def _left_out(design: Floats, values: Floats) -> float:
+    """Return the share of the variance that is explained of values that were left out."""
+    hat = np.einsum("ij,ji->i", design, np.linalg.pinv(design))
+    fitted = design @ (np.linalg.pinv(design) @ values)
+    errors = (values - fitted) / np.maximum(1 - hat, 1e-9)
+    return 1 - float((errors**2).sum() / ((values - values.mean()) ** 2).sum())
+
+
+def _table_error(table: TruthTable) -> float:
+    measured = table.header.times[0].measured_ms
+    if not measured:
+        return math.nan
+    ratios = np.array([ms / table.predicted_ms[int(number)] for number, ms in measured.items()])
+    return float(np.quantile(np.abs(ratios / np.median(ratios) - 1), 0.9))
+
+
+def _look_facts(table: TruthTable, design: Floats) -> LookFacts:
+    """Compare what looks say of each decision and width with the additive model of the loss."""
+    subspace = table.subspace
+    rows = np.flatnonzero(table.number != ALL_8)
+    reference = {int(table.seed[r]): table.looks[r] for r in table.rows_of[ALL_8]}
+    beside = np.array([table.looks[r] - reference[int(table.seed[r])] for r in rows])
+    changes = np.diff(beside, axis=1, prepend=0.0)
+    bits = np.array([subspace.bits(int(number)) for number in table.number[rows]])
+    means = np.array([table.loss[table.rows_of[n]].mean() for n in range(len(subspace))])
+    weights = np.linalg.pinv(design) @ means
+    logs, residuals, column = [], [], 1
+    for place, menu in enumerate(subspace.menus):
+        widest = changes[bits[:, place] == menu[-1], place]
+        residuals.append(widest - widest.mean())
+        for width in menu[:-1]:
+            seen = changes[bits[:, place] == width, place]
+            residuals.append(seen - seen.mean())
+            said, true = float(seen.mean() - widest.mean()), float(weights[column])
+            column += 1
+            if said > _LEAST_RESPONSE and true > _LEAST_RESPONSE:
+                logs.append(math.log(said / true))
+    return LookFacts(
+        bias=float(np.std(logs)) if logs else math.nan,
+        factor=float(np.mean(logs)) if logs else math.nan,
+        noise=float(np.concatenate(residuals).std()),
+    )

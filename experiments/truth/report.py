@@ -1,0 +1,92 @@
+"""Report: what a contest came to, as one document and as tables for the terminal."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from experiments.truth.contest import Outcome
+from experiments.truth.facts import Prize, TableFacts
+from experiments.truth.statistics import interval_of
+from quant.records.json_form import to_plain
+
+
+def document_of(
+    outcomes: Iterable[Outcome],
+    facts: Mapping[str, TableFacts],
+    prizes: Mapping[str, Mapping[float, Prize]],
+    command: str,
+) -> dict[str, Any]:
+    """Return `{table: {budget: {method: {evaluations: {iqm, low, high, seeds}}}}}` and the facts.
+
+    Regrets are points of accuracy; low and high bound a 95 % bootstrap interval over seeds.
+    """
+    grouped: dict[tuple[str, float, str, int], list[float]] = defaultdict(list)
+    fell_back: dict[str, int] = defaultdict(int)
+    for outcome in outcomes:
+        match = outcome.match
+        key = (match.table, match.budget, match.method, match.evaluations)
+        grouped[key].append(outcome.regret)
+        fell_back[match.method] += outcome.fell_back
+    regret: dict[str, Any] = {}
+    for (table, budget, method, evaluations), values in sorted(grouped.items()):
+        cells = regret.setdefault(table, {}).setdefault(f"{budget:g}", {}).setdefault(method, {})
+        cells[str(evaluations)] = {**to_plain(interval_of(values)), "seeds": len(values)}
+    return {
+        "command": command,
+        "regret": regret,
+        "fell_back": dict(fell_back),
+        "facts": to_plain(dict(facts)),
+        "prizes": {
+            table: {f"{budget:g}": to_plain(prize) for budget, prize in of.items()}
+            for table, of in prizes.items()
+        },
+    }
+
+
+def draw_regrets(document: Mapping[str, Any]) -> list[Table]:
+    """Return a table for each table and budget: methods down, evaluations across."""
+    drawn = []
+    for name, budgets in document["regret"].items():
+        for budget, methods in budgets.items():
+            counts = sorted({int(count) for cells in methods.values() for count in cells})
+            table = Table(
+                title=f"{name}, budget {100 * float(budget):g} %: points lost to the best, "
+                "interquartile mean [95 %]"
+            )
+            table.add_column("method")
+            for count in counts:
+                table.add_column(str(count), justify="right")
+            for method, cells in methods.items():
+                table.add_row(method, *(_cell(cells.get(str(count))) for count in counts))
+            drawn.append(table)
+    return drawn
+
+
+def draw_facts(
+    facts: Mapping[str, TableFacts], prizes: Mapping[str, Mapping[float, Prize]]
+) -> Sequence[str]:
+    """Return sentences on each table."""
+    lines = []
+    for name, of in facts.items():
+        lines.append(
+            f"{name}: {of.allocations} allocations, {of.rows} rows; noise of a retraining "
+            f"{of.noise:.2f} points of a spread of {of.spread:.2f}; a sum over decisions explains "
+            f"{100 * of.additive:.0f} % of accuracy, {100 * of.additive_log_loss:.0f} % of log "
+            f"loss; looks: bias {of.looks.bias:.2f}, factor {of.looks.factor:.2f} (logarithms), "
+            f"noise {of.looks.noise:.3f} of loss"
+        )
+        for budget, prize in prizes[name].items():
+            lines.append(
+                f"  {100 * budget:g} %: {prize.inside} allocations inside, the best "
+                f"{prize.best:.2f} %, the best uniform {prize.uniform:.2f} %, "
+                f"{prize.standard_errors:.1f} standard errors apart"
+            )
+    return lines
+
+
+def _cell(cell: Mapping[str, float] | None) -> str:
+    if cell is None:
+        return ""
+    return f"{cell['iqm']:.2f} [{cell['low']:.2f}, {cell['high']:.2f}]"

@@ -1,0 +1,103 @@
+"""Contests on tables: nothing of the truth leaks into a search, every budget is kept."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from experiments.compare.command import main
+from experiments.settings.run_config import RunConfig
+from experiments.terminal.exit_codes import DONE, USER_MISTAKE
+from experiments.terminal.progress import LiveProgress
+from experiments.truth.contest import Match, play
+from experiments.truth.evaluator import TruthEvaluator
+from experiments.truth.facts import facts_of, prize_of
+from experiments.truth.world import TruthWorld, open_world
+from hardware.store import Store
+from quant.allocation import Allocation
+
+
+@pytest.fixture(scope="module")
+def world(tabulated: Path) -> Iterator[TruthWorld]:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Store(tabulated / "store.sqlite") as store,
+        LiveProgress(quiet=True) as progress,
+    ):
+        patch.setenv("XDG_CACHE_HOME", str(tabulated / "cache"))
+        yield open_world(tabulated / "digits.npz", RunConfig(), store, progress)
+
+
+def test_what_a_run_sees_is_not_what_it_is_judged_by(world: TruthWorld) -> None:
+    seen_first = set()
+    for seed in range(8):
+        evaluator = TruthEvaluator(world.table, seed=seed, limit=4)
+        allocation = world.table.subspace.space.allocation((2, 4))
+        shown = evaluator.evaluate([allocation])[0]
+        hidden = evaluator.hidden(1)
+        assert len(hidden) == 1
+        row = evaluator.order(1)[0]
+        assert hidden == [position for position in world.table.rows_of[1] if position != row]
+        assert shown.score == pytest.approx(world.table.score[row], abs=1e-6)
+        assert evaluator.evaluate([allocation])[0].score == shown.score
+        seen_first.add(row)
+    assert len(seen_first) == 2
+
+
+def test_evaluations_are_paired_with_all_8_of_their_seed(world: TruthWorld) -> None:
+    evaluator = TruthEvaluator(world.table, seed=0, limit=4)
+    space = world.table.subspace.space
+    eight, low = evaluator.evaluate([Allocation.uniform(space.layers, 8), space.allocation((2, 2))])
+    assert eight.beside_reference is not None
+    assert eight.beside_reference.score == 0.0
+    assert low.beside_reference is not None
+    assert low.beside_reference.score_se is not None
+    assert low.beside_reference.score_unpaired_se is not None
+    assert 0 < low.beside_reference.score_se <= low.beside_reference.score_unpaired_se
+    assert evaluator.remaining == 3
+    assert low.measurement is not None
+    assert low.measurement.source == "simulated"
+
+
+@pytest.mark.parametrize("method", ["uniform", "random", "mckp", "hawq", "nsga2"])
+@pytest.mark.parametrize("evaluations", [0, 2])
+def test_answers_are_inside_the_budget(world: TruthWorld, method: str, evaluations: int) -> None:
+    for budget in (0.05, 0.6):
+        match = Match(table="digits", budget=budget, method=method, evaluations=evaluations, seed=1)
+        outcome = play(match, world)
+        number = world.table.subspace.number(outcome.answer)
+        assert world.table.predicted_ms[number] <= world.limit_ms(budget)
+        assert outcome.used <= evaluations
+        assert play(match, world) == outcome
+        assert not outcome.fell_back or (method == "uniform" and not evaluations)
+
+
+def test_the_best_inside_has_no_regret_but_its_noise(world: TruthWorld) -> None:
+    evaluator = TruthEvaluator(world.table, seed=0, limit=1)
+    noise = facts_of(world.table).noise
+    assert abs(world.regret(0.6, world.best(0.6), evaluator)) <= 4 * max(noise, 0.3)
+    assert world.regret(0.6, world.fastest(), evaluator) > 1.0  # 2 bits everywhere
+    assert prize_of(world, 0.6).inside < 6
+
+
+def test_the_command_writes_regrets_with_intervals(
+    tabulated: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tabulated / "cache"))
+    flags = ["--truth", str(tabulated / "digits.npz"), "--methods", "mckp", "random", "--quiet"]
+    flags += ["--budgets", "0.3", "--seeds", "4", "--at", "0", "2", "--output", str(tmp_path)]
+    assert main([*flags, "--json", str(tmp_path / "methods.json")]) == DONE
+    shown = capsys.readouterr().out
+    assert "a sum over decisions explains" in shown
+    document = json.loads((tmp_path / "methods.json").read_text())
+    cell = document["regret"]["digits"]["0.3"]["mckp"]["2"]
+    assert cell["low"] <= cell["iqm"] <= cell["high"]
+    assert cell["seeds"] == 4
+    before = (tmp_path / "outcomes.jsonl").read_text()
+    assert main(flags) == DONE  # nothing is played twice
+    assert (tmp_path / "outcomes.jsonl").read_text() == before
+    assert main([*flags[:2], "--methods", "nobody"]) == USER_MISTAKE

@@ -1,0 +1,81 @@
+"""Tabulating: every allocation once for each seed, in parts, and on from where it was stopped."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.tabulate.command import main, part_of
+from experiments.terminal.exit_codes import DONE, USER_MISTAKE
+from experiments.truth.row import ALL_8
+from experiments.truth.row_file import read_rows
+from experiments.truth.table import read_table
+from tests.experiments.truth.conftest import FLAGS
+
+
+def test_every_allocation_has_a_row_for_each_seed(tabulated: Path) -> None:
+    rows = read_rows([tabulated / "rows.jsonl"])
+    assert set(rows.rows) == {(number, seed) for number in range(ALL_8, 6) for seed in (0, 1)}
+    assert rows.subject.menus == [[2, 8], [2, 4, 8]]
+    for row in rows.rows.values():
+        hits = row.hits(rows.subject.images)
+        assert len(hits) == 100
+        assert abs(float(hits.mean()) - row.score) < 1e-9
+        assert len(row.looks) == 2
+    # What begins alike was looked at alike: the walk shared it.
+    assert rows.rows[0, 0].looks[0] == rows.rows[2, 0].looks[0] != rows.rows[3, 0].looks[0]
+    # (8, 8) is all-8, retrained the same way.
+    assert rows.rows[5, 0].score == rows.rows[ALL_8, 0].score
+    assert rows.rows[5, 0].loss_se == 0.0 < rows.rows[0, 0].loss_se
+
+
+def test_parts_and_a_stop_in_between_give_the_same_rows(
+    tabulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tabulated / "cache"))
+    whole = read_rows([tabulated / "rows.jsonl"])
+    lines = (tabulated / "rows.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "1.jsonl").write_text("".join(lines[:4]) + lines[4][:50])  # killed while writing
+    for part in ("1", "2"):
+        file = tmp_path / f"{part}.jsonl"
+        assert main([*FLAGS, "--rows", str(file), "--part", f"{part}/2"]) == DONE
+    found = read_rows([tmp_path / "1.jsonl", tmp_path / "2.jsonl"])
+    wanted = {key: row for key, row in whole.rows.items() if key[1] == 0}
+    assert found.rows == wanted
+    subspace = read_table(tabulated / "digits.npz").subspace
+    assert sorted(part_of(subspace, "1/2") + part_of(subspace, "2/2")) == list(range(6))
+
+
+def test_rows_of_another_configuration_are_refused(
+    tabulated: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tabulated / "cache"))
+    rows = str(tabulated / "rows.jsonl")
+    other = [*FLAGS, "--rows", rows, "--env.finetune.batch-size", "32"]
+    assert main(other) == USER_MISTAKE
+    assert (
+        "expected rows of this configuration, found those of another env" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--part", "3/2"], "--part: expected N/M as 1/2 or 2/2, found '3/2'"),
+        (["--seeds", "-1"], "--images and --seeds: expected 0 or more, found less"),
+        (["--rows", "nowhere/rows.jsonl"], "there is no folder nowhere"),
+        (["--rows", "a.jsonl", "b.jsonl"], "--rows: expected one file to add to, found 2"),
+        (["--env.layers"], "expected at most 20000 allocations to tabulate, found 823543"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    flags: list[str],
+    sentence: str,
+    tabulated: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tabulated / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert main([*FLAGS, *flags]) == USER_MISTAKE
+    assert sentence in capsys.readouterr().err
