@@ -23,6 +23,7 @@ COMMANDS = {
     "staircase": ("experiments.staircase.command", "measure what each bit is worth on this device"),
     "bench": ("experiments.bench.command", "measure kernels, tables, rounding and noise"),
     "boards": ("experiments.boards.command", "list boards, and find out what is wrong with one"),
+    "completion": ("bitalloc.completion", "print what completes all this in bash, zsh or fish"),
 }
 """Name, module with its `main`, and what it does."""
 
@@ -50,8 +51,9 @@ def _help(name: str) -> int:
             "bitalloc --help says what they do",
         )
     print("usage: bitalloc COMMAND ...\n\ncommands:")
+    width = max(map(len, COMMANDS))
     for command, (_, what) in COMMANDS.items():
-        print(f"  {command:<10} {what}")
+        print(f"  {command:<{width}}  {what}")
     print("\nbitalloc COMMAND --help shows a command's flags, --help SECTION those of a section")
     return DONE
 
