@@ -32,5 +32,5 @@ class Installed:
             capture_output=True,
             text=True,
             check=False,
-            timeout=900,
+            timeout=3000,
         )
