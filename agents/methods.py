@@ -35,3 +35,4 @@ METHODS: dict[str, Method] = {
     "random": Method(random_search.search),
     "uniform": Method(uniform.search),
 }
+"""Each with its search and, where it has settings, their class."""

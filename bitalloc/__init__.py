@@ -8,6 +8,17 @@ Everything here is a short way to what `python -m experiments.run` does, with th
 folders, figures and errors.
 """
 
+try:
+    import experiments.clash  # noqa: F401 - it refuses what is in the packages' place
+except ModuleNotFoundError as error:
+    if error.name != "experiments.clash":
+        raise
+    raise ImportError(
+        "expected BitAlloc's package 'experiments', found another of that name in its place "
+        "(rename it, or start from another folder)",
+        name="experiments",
+    ) from None
+
 import gymnasium
 
 from bitalloc.environment import make_env

@@ -1,5 +1,6 @@
 """bitalloc: one command for what python -m experiments.NAME starts one by one."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -27,6 +28,7 @@ COMMANDS = {
     ),
     "bench": ("experiments.bench.command", "measure kernels, tables, rounding and noise"),
     "boards": ("experiments.boards.command", "list boards, and find out what is wrong with one"),
+    "completion": ("bitalloc.completion", "print what completes all this in bash, zsh or fish"),
 }
 """Name, module with its `main`, and what it does."""
 
@@ -39,11 +41,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     name, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or ["--help"]
     if name in COMMANDS:
+        _see_modules_here()
         module, _ = COMMANDS[name]
         exit_code: int = import_module(module).main(rest)
         return exit_code
     with patient_streams():
         return run_command(lambda: _help(name))
+
+
+def _see_modules_here() -> None:
+    """Let `package.module:function` name a file of the working folder, as `python -m` does.
+
+    It is looked at last: a file called env.py there takes no package's place.
+    """
+    here = os.getcwd()
+    if not {"", here} & {*sys.path}:
+        sys.path.append(here)
 
 
 def _help(name: str) -> int:
@@ -54,8 +67,9 @@ def _help(name: str) -> int:
             "bitalloc --help says what they do",
         )
     print("usage: bitalloc COMMAND ...\n\ncommands:")
+    width = max(map(len, COMMANDS))
     for command, (_, what) in COMMANDS.items():
-        print(f"  {command:<10} {what}")
+        print(f"  {command:<{width}}  {what}")
     print("\nbitalloc COMMAND --help shows a command's flags, --help SECTION those of a section")
     return DONE
 

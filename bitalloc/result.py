@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from experiments.record.result_row import ResultRow
 from experiments.record.run_folder import RunFolder
 from experiments.record.run_record import RunRecord
 from experiments.settings.run_config import RunConfig
+from experiments.stages.results_table import print_results
 from experiments.terminal.progress import LiveProgress
 from quant.allocation import Allocation
 
@@ -25,7 +26,7 @@ class Result:
 
     folder: Path
     """The run's folder, as `python -m experiments.run` writes it."""
-    config: RunConfig
+    config: RunConfig = field(repr=False)
 
     @property
     def allocation(self) -> Allocation:
@@ -45,12 +46,13 @@ class Result:
         return self.folder / files.REPORT
 
     def evaluate(self) -> list[ResultRow]:
-        """Retrain the chosen bits longer, measure again, and score on the test split.
+        """Retrain the chosen bits longer, measure again, score on the test split; print a table.
 
         Raises:
             BitAllocError: the network cannot be trained or measured.
         """
-        rows, _ = evaluate(RunFolder(self.folder), self.config)
+        rows, budget = evaluate(RunFolder(self.folder), self.config)
+        print_results(rows, budget, "test")
         return rows
 
     def export(self, path: Path | str, *, onnx_opset: int | None = None) -> Path:

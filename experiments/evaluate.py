@@ -58,8 +58,12 @@ class EvaluateOptions:
 
 def main(arguments: Sequence[str]) -> int:
     """Evaluate a finished run and return the exit code."""
-    command = Command(options=EvaluateOptions, work=_command)
-    return run_typed("experiments.evaluate", command, arguments)
+    return run_typed("experiments.evaluate", command(), arguments)
+
+
+def command() -> Command:
+    """Return what can be typed."""
+    return Command(options=EvaluateOptions, work=_command)
 
 
 def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Budget]:

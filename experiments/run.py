@@ -34,7 +34,7 @@ from experiments.record.run_folder import (
 )
 from experiments.record.run_lock import run_lock
 from experiments.report.command import write_report
-from experiments.settings.command_line import flag_value, path_flag, run_typed
+from experiments.settings.command_line import Command, flag_value, path_flag, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command, read_base
 from experiments.settings.load import check_resumable
 from experiments.settings.run_config import RunConfig
@@ -89,8 +89,12 @@ class RunOptions(ConfiguredOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the job that the command line asks for and return the exit code."""
-    command = configured_command(RunOptions, _command, _base)
-    return run_typed("experiments.run", command, arguments)
+    return run_typed("experiments.run", command(), arguments)
+
+
+def command() -> Command:
+    """Return what can be typed."""
+    return configured_command(RunOptions, _command, _base)
 
 
 def run(config: RunConfig, command: str) -> RunFolder:

@@ -19,6 +19,7 @@ IMAGE_FOLDER = "image-folder"
 """The task of folders of images."""
 _DIGITS, _MNIST1D = "digits", "mnist1d"
 TASKS = (_DIGITS, _MNIST1D, "fashion-mnist", "cifar10", IMAGE_FOLDER, OWN)
+"""Names of all tasks; `env.tasks.load_task` has what loads each."""
 _PIXELS = 224
 """Height and width of an image folder's images where nobody says."""
 

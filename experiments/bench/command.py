@@ -1,6 +1,6 @@
 """python -m experiments.bench: how soon candidates are programs, how good, noisy and fast."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -55,7 +55,12 @@ class MarkdownOptions:
 
 def main(arguments: Sequence[str]) -> int:
     """Run a benchmark and return the exit code."""
-    commands = {
+    return run_typed("experiments.bench", command(), arguments)
+
+
+def command() -> Mapping[str, Command]:
+    """Return what can be typed, by its name."""
+    return {
         "turnaround": configured_command(TurnaroundOptions, _turnaround),
         "table": configured_command(TableOptions, _table),
         "rounding": configured_command(RoundingOptions, _rounding),
@@ -63,7 +68,6 @@ def main(arguments: Sequence[str]) -> int:
         "runtime": configured_command(RuntimeOptions, _runtime),
         "markdown": Command(options=MarkdownOptions, work=_markdown),
     }
-    return run_typed("experiments.bench", commands, arguments)
 
 
 def _turnaround(options: TurnaroundOptions) -> None:

@@ -1,6 +1,6 @@
 """The command: `list` (the default) and `doctor`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -39,12 +39,17 @@ class DoctorOptions(ConfiguredOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """List the boards of a tracker, or examine one; return the exit code."""
-    commands = {
+    commands = command()
+    named = next(iter(arguments), "") in (*commands, "--help", "-h")
+    return run_typed("experiments.boards", commands, arguments if named else ["list", *arguments])
+
+
+def command() -> Mapping[str, Command]:
+    """Return what can be typed, by its name."""
+    return {
         "list": Command(options=ListOptions, work=_list),
         "doctor": configured_command(DoctorOptions, _examine),
     }
-    named = next(iter(arguments), "") in (*commands, "--help", "-h")
-    return run_typed("experiments.boards", commands, arguments if named else ["list", *arguments])
 
 
 def _list(options: ListOptions) -> None:

@@ -25,7 +25,7 @@ from experiments.compare.tables import draw_answers, draw_costs
 from experiments.record import files
 from experiments.record.environment_facts import environment_facts
 from experiments.record.run_lock import run_lock
-from experiments.settings.command_line import run_typed
+from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.settings.run_config import RunConfig
 from experiments.stages.conclusion import reported_uniform
@@ -65,8 +65,12 @@ class CompareOptions(ConfiguredOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Compare methods and return the exit code."""
-    command = configured_command(CompareOptions, _command)
-    return run_typed("experiments.compare", command, arguments)
+    return run_typed("experiments.compare", command(), arguments)
+
+
+def command() -> Command:
+    """Return what can be typed."""
+    return configured_command(CompareOptions, _command)
 
 
 def compare(

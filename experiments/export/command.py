@@ -59,8 +59,12 @@ class ExportOptions:
 
 def main(arguments: Sequence[str]) -> int:
     """Export a finished run and return the exit code."""
-    command = Command(options=ExportOptions, work=_command)
-    return run_typed("experiments.export", command, arguments)
+    return run_typed("experiments.export", command(), arguments)
+
+
+def command() -> Command:
+    """Return what can be typed."""
+    return Command(options=ExportOptions, work=_command)
 
 
 def export(

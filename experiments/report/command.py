@@ -33,8 +33,12 @@ class ReportOptions:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the page that the command line asks for and return the exit code."""
-    command = Command(options=ReportOptions, work=_command)
-    return run_typed("experiments.report", command, arguments)
+    return run_typed("experiments.report", command(), arguments)
+
+
+def command() -> Command:
+    """Return what can be typed."""
+    return Command(options=ReportOptions, work=_command)
 
 
 def _command(options: ReportOptions) -> None:

@@ -28,6 +28,9 @@ _RESUMABLE = (
 """Keys that may change when a run is resumed: among them how the board is reached, which may have
 another address by then, and must still be the same kind of board."""
 
+_SHIPPED = Path("experiments", "configs")
+"""Where documents say that the configurations are which the project brings."""
+
 _HELP_HINT = "python -m experiments.run --help lists every key"
 
 # A tuple around the tree, because only a container takes a config for the dataclasses inside.
@@ -54,11 +57,14 @@ def check_resumable(before: RunConfig, now: RunConfig) -> None:
 def read_config_file(file: Path) -> RunConfig:
     """Read a YAML file over the defaults.
 
+    `experiments/configs/NAME.yaml` is the project's own where there is none in the working folder,
+    as after an installation from a wheel.
+
     Raises:
         ConfigError: not there, not YAML, or not a configuration; names the dotted key.
     """
     try:
-        document = read_yaml(read_regular(file))
+        document = read_yaml(read_regular(_own_or_shipped(file)))
     except OSError as error:
         raise ConfigError(
             f"cannot read the configuration {file}: {error.strerror or error}",
@@ -82,6 +88,11 @@ def read_config_file(file: Path) -> RunConfig:
         return _ADAPTER.validate_json(json.dumps([document], default=str))[0]
     except pydantic.ValidationError as error:
         raise _from_pydantic(error, file) from None
+
+
+def _own_or_shipped(file: Path) -> Path:
+    shipped = Path(__file__).parents[1] / _SHIPPED.name / file.name
+    return shipped if file == _SHIPPED / file.name and not file.exists() else file
 
 
 def config_to_yaml(config: RunConfig) -> str:

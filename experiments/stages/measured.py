@@ -7,8 +7,14 @@ from functools import partial
 from env.decisions.costs import cost_table
 from env.decisions.decisions import DecisionSpace
 from env.decisions.masks import BudgetMask
+from env.errors import BudgetError
 from experiments.stages.network_setup import NetworkSetup
-from experiments.stages.resource_budget import DecidedBudget, UniformFigures, decide_budget
+from experiments.stages.resource_budget import (
+    DecidedBudget,
+    UniformFigures,
+    beside_all_8,
+    decide_budget,
+)
 from experiments.stages.side_by_side import time_side_by_side
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
@@ -59,7 +65,10 @@ def measure_device(
     table, uniform = measure_times(setup, device, store, progress)
     decided = decide_budget(setup.config.budget, uniform, setup.task.objective.metric)
     # Before anything is trained: a budget that nobody can meet is the user's to mend.
-    BudgetMask(setup.space, cost_table(setup.space, table), decided.budget)
+    try:
+        BudgetMask(setup.space, cost_table(setup.space, table), decided.budget)
+    except BudgetError as error:
+        raise beside_all_8(error, uniform) from None
     return Measured(table=table, decided=decided)
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from env.decisions.budget import Budget, BudgetConfig
+from env.errors import BudgetError
 from hardware.measuring.measurement import Measurement
 from quant.objective.metric import ACCURACY, Metric
 from quant.records.json_form import EXACT, from_plain
@@ -132,6 +133,25 @@ def decide_budget(
     )
 
 
+def beside_all_8(error: BudgetError, uniform: Mapping[int, UniformFigures]) -> BudgetError:
+    """Return a refused budget's error with what shares are shares of, and what else may help."""
+    all_8 = uniform[ALL_8]
+    if _buy_time(uniform):
+        hint = error.hint
+    else:
+        hint = "bits buy no time on this device: limit bytes, as by --budget.model-bytes-ratio 0.5"
+    return BudgetError(
+        f"{error.message}; uniform 8 bits takes {all_8.latency_ms:.4g} ms and "
+        f"{all_8.model_bytes} bytes",
+        hint,
+    )
+
+
+def _buy_time(uniform: Mapping[int, UniformFigures]) -> bool:
+    fastest_ms = min(figures.latency_ms for figures in uniform.values())
+    return fastest_ms <= (1 - _LEAST_GAIN) * uniform[ALL_8].latency_ms
+
+
 def _inverse(drop: float, metric: Metric) -> str:
     if not metric.more_is_better:
         more = 100 * math.expm1(drop)
@@ -145,7 +165,7 @@ def _default(uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
     narrower = {bits: figures for bits, figures in uniform.items() if bits != ALL_8} or uniform
     bits = min(narrower, key=lambda width: narrower[width].latency_ms)
     fastest_ms = uniform[bits].latency_ms
-    if fastest_ms <= (1 - _LEAST_GAIN) * all_8.latency_ms:
+    if _buy_time(uniform):
         latency_ms = fastest_ms + _SHARE * (all_8.latency_ms - fastest_ms)
         reason = (
             f"a third of the way from uniform {bits} bits ({fastest_ms:.4f} ms) "

@@ -10,7 +10,7 @@ import tyro
 
 from experiments.charts.draw import draw_chart, png_bytes
 from experiments.errors import ConfigError, RunFolderError, cannot_write
-from experiments.settings.command_line import run_typed
+from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.settings.run_config import RunConfig
 from experiments.stages.measured import graph_of
@@ -69,8 +69,12 @@ class StaircaseOptions(ConfiguredOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and show a staircase; return the exit code."""
-    command = configured_command(StaircaseOptions, _command)
-    return run_typed("experiments.staircase", command, arguments)
+    return run_typed("experiments.staircase", command(), arguments)
+
+
+def command() -> Command:
+    """Return what can be typed."""
+    return configured_command(StaircaseOptions, _command)
 
 
 def _command(options: StaircaseOptions) -> None:

@@ -1,4 +1,4 @@
-"""Progress: one live line on stderr for each stage, and a line a minute where it is no terminal."""
+"""Progress: a live line for each stage, or a line a minute where there is nothing to show it in."""
 
 import sys
 import time
@@ -10,10 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeElapsedColumn as Elapsed
 
 from env.evaluating.evaluation import Evaluation
+from experiments.terminal.notebook import notebook_line
 
 _LINE_S = 60.0
 """Between two lines where there is no terminal that a live line could stand in."""
-
+_NOTEBOOK_S = 0.5
+"""Between two texts of a notebook's line, each of which is a message to a browser."""
 
 _KNOWN_S = 1.0
 """Less says nothing of what is to come: a stage is first heard of when its first part is done."""
@@ -49,7 +51,8 @@ class LiveProgress:
             console=self._console,
             disable=quiet or not self._console.is_terminal,
         )
-        self._in_lines = not quiet and not self._console.is_terminal
+        self._in_notebook = None if quiet else notebook_line()
+        self._in_lines = not quiet and not self._console.is_terminal and not self._in_notebook
         self._last_line = clock()
         self._stages: dict[str, tuple[TaskID, float]] = {}
         self._best: Evaluation | None = None
@@ -64,10 +67,13 @@ class LiveProgress:
         task, started = self._stages[name]
         now = self._clock()
         eta = "" if done >= total else remaining_text(done, total, now - started)
+        line = ", ".join(word for word in (f"{name}: {done} of {total}", eta, note) if word)
         if self._in_lines and now - self._last_line >= _LINE_S:
             self._last_line = now
-            words = ", ".join(word for word in (eta, note) if word)
-            print(f"{name}: {done} of {total}{words and ', '}{words}", file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
+        if self._in_notebook and (done >= total or now - self._last_line >= _NOTEBOOK_S):
+            self._last_line = now
+            self._in_notebook(line)
         self._progress.update(task, completed=done, total=total, eta=eta, note=note)
 
     def evaluation(self, done: int, total: int, evaluation: Evaluation, best: bool) -> None:

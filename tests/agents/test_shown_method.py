@@ -6,9 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 from shutil import copytree
+from types import ModuleType
 
 import pytest
 import yaml
+
+from agents.methods import METHODS
+from agents.search import Method
+from tests.agents.search_contract import MakeProblem, ResumeContract
 
 ROOT = Path(__file__).parents[2]
 DONE, USER_MISTAKE = 0, 2
@@ -26,18 +31,43 @@ def run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def shown() -> tuple[str, str]:
+    """Return the file and the line of the page."""
+    page = ROOT / "docs" / "extend" / "method.md"
+    _, file, _, line, *_ = page.read_text().split("`agents/mine/mine.py`:", 1)[1].split("```")
+    return file.removeprefix("python\n"), line.removeprefix("python")
+
+
+class TestItsPromises(ResumeContract):
+    """What tests/agents/test_methods.py checks of a method that is in the table."""
+
+    @pytest.fixture
+    def method(self, monkeypatch: pytest.MonkeyPatch) -> str:
+        module = ModuleType("agents.mine.mine")
+        monkeypatch.setitem(sys.modules, module.__name__, module)  # where dataclasses look
+        exec(shown()[0], vars(module))
+        monkeypatch.setitem(METHODS, "mine", Method(module.search, module.MineConfig))
+        return "mine"
+
+    @pytest.fixture
+    def make(self, problems: MakeProblem) -> MakeProblem:
+        return problems
+
+    @pytest.fixture
+    def budget(self) -> dict[str, float]:
+        return {"share": 0.35}
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of the methods with the page's own among them: one folder, and one line."""
-    page = ROOT / "docs" / "extend" / "method.md"
-    shown = page.read_text().split("`agents/mine/mine.py`:", 1)[1]
-    _, file, _, line, *_ = shown.split("```")
+    file, line = shown()
     agents = copytree(ROOT / "agents", tmp_path / "agents")
     (agents / "mine").mkdir()
-    (agents / "mine" / "mine.py").write_text(file.removeprefix("python\n"))
+    (agents / "mine" / "mine.py").write_text(file)
     methods = agents / "methods.py"
     before = methods.read_text()
-    after = before.replace("Method] = {", "Method] = {" + line.removeprefix("python"))
+    after = before.replace("Method] = {", "Method] = {" + line)
     assert after != before
     methods.write_text(
         after.replace("\nfrom agents.ppo ", "\nfrom agents.mine import mine\nfrom agents.ppo ", 1)
@@ -51,7 +81,7 @@ def test_it_runs_with_its_setting(tree: Path) -> None:
     (file,) = {file.resolve() for file in (tree / "runs").glob("*/evaluations.jsonl")}
     folder = file.parent
     rows = [json.loads(row) for row in file.read_text().splitlines()]
-    assert [row["proposer"] for row in rows].count("mine") == 2
+    assert [row["proposer"] for row in rows].count("mine") >= 1
     assert (folder / "best_allocation.json").is_file()
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["mine"] == {"draws": 2}
@@ -73,4 +103,4 @@ def test_a_wrong_value_is_refused_by_its_key(tree: Path) -> None:
 def test_its_settings_are_in_the_help(tree: Path) -> None:
     done = run(tree, "--help", "mine")
     assert "--mine.draws INT" in done.stdout
-    assert "Random allocations that are evaluated." in done.stdout
+    assert "Allocations that are drawn for each evaluation." in done.stdout

@@ -1,6 +1,8 @@
 """Workflow and hooks call what is there, and nothing of somebody else's but forges' own actions."""
 
 import os
+import re
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -40,3 +42,14 @@ def test_issue_forms_have_what_forges_ask_for() -> None:
         assert all("label" in part["attributes"] for part in asked), path.name
         names = [part["id"] for part in asked]
         assert len(names) == len(set(names)), path.name
+
+
+def test_a_version_is_the_same_wherever_it_has_to_stand() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", changes, re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    newest = re.fullmatch(r"\[(.+)\] - \d{4}-\d\d-\d\d", headings[1])
+    assert newest is not None
+    assert project["version"] == cited == newest[1]

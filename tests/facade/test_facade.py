@@ -41,7 +41,7 @@ def data(digits: Any) -> dict[str, Any]:
 
 
 def test_a_module_and_tensors_become_bits_and_a_table(
-    trained_net: nn.Module, data: dict[str, Any], tmp_path: Path
+    trained_net: nn.Module, data: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {name: value.clone() for name, value in trained_net.state_dict().items()}
     given = {"device": "simulated", "budget": 0.8, "method": "uniform", **SMALL}
@@ -56,7 +56,10 @@ def test_a_module_and_tensors_become_bits_and_a_table(
     page = result._repr_html_()
     assert "simulated" in page
     assert "best found" in page
+    assert repr(result) == f"Result(folder={result.folder!r})"
+    capsys.readouterr()
     rows = result.evaluate()
+    assert "accuracy on the test split" in capsys.readouterr().out
     assert [row.name for row in rows][-1] == "best found"
     with pytest.raises(bitalloc.BitAllocError, match="whose times are simulated"):
         result.export(tmp_path / "bundle")

@@ -52,6 +52,7 @@ def test_a_budget_nobody_can_meet_names_the_smallest(
     assert not (tmp_path / "latest" / "evaluations.jsonl").exists(), "nothing was trained"
     # The printed value itself can be asked for.
     assert run_module.main([*arguments, "--budget.latency-ms", smallest_ms]) == DONE
+    assert "uniform 8 bits takes " in printed
     assert "smallest reachable model is" in mistake(
         capsys, *arguments, "--budget.model-bytes", "10"
     )

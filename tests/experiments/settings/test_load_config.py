@@ -28,6 +28,19 @@ def test_nothing_asked_for_is_the_default() -> None:
     assert load_config([]) == RunConfig()
 
 
+def test_what_the_project_brings_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = Path("experiments", "configs", "smoke.yaml")
+    assert read_config_file(named) == read_config_file(CONFIGS / "smoke.yaml")
+    named.parent.mkdir(parents=True)
+    named.write_text("seed: 7\n")  # a file that is there is itself
+    assert read_config_file(named) == RunConfig(seed=7)
+    with pytest.raises(ConfigError, match="cannot read the configuration"):
+        read_config_file(named.with_name("smoky.yaml"))
+
+
 def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
     file = written(
         tmp_path, "seed: 3\nevaluations: 10\nprotocol: {repeats: 7}\ntarget: {family: generic}\n"

@@ -3,10 +3,16 @@ import json
 import pytest
 
 from env.decisions.budget import Budget, BudgetConfig
+from env.errors import BudgetError
 from env.tasks import TaskConfig
 from experiments.errors import ConfigError
 from experiments.settings.run_config import RunConfig
-from experiments.stages.resource_budget import DecidedBudget, UniformFigures, decide_budget
+from experiments.stages.resource_budget import (
+    DecidedBudget,
+    UniformFigures,
+    beside_all_8,
+    decide_budget,
+)
 from quant.objective.metrics import SQUARED_ERROR
 from tests.experiments.evaluations import measurement
 
@@ -62,6 +68,21 @@ def test_an_accuracy_drop_alone_limits_no_resource() -> None:
     error = RunConfig(budget=BudgetConfig(accuracy_drop=1.5), task=TaskConfig(metric="mse"))
     reason = decide_budget(error.budget, STEEP, SQUARED_ERROR.metric).reason
     assert reason == "the fastest whose MSE is at most 348 % above uniform 8 bits'"
+
+
+@pytest.mark.parametrize(
+    ("fastest_ms", "hint"),
+    [(0.5, "raise the budget"), (0.98, "bits buy no time on this device: limit bytes")],
+)
+def test_a_budget_that_nobody_meets_is_refused_beside_all_8(fastest_ms: float, hint: str) -> None:
+    uniform = {
+        2: UniformFigures(latency_ms=fastest_ms, model_bytes=250),
+        8: UniformFigures(latency_ms=1.0, model_bytes=1000),
+    }
+    refused = beside_all_8(BudgetError("the least is 0.5 ms", "raise the budget"), uniform)
+    assert refused.message == "the least is 0.5 ms; uniform 8 bits takes 1 ms and 1000 bytes"
+    assert refused.hint is not None
+    assert refused.hint.startswith(hint)
 
 
 def test_a_share_is_one_of_what_is_timed_beside() -> None:

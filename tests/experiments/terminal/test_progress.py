@@ -1,5 +1,8 @@
 import io
 import itertools
+import sys
+from types import ModuleType
+from typing import cast
 
 import pytest
 
@@ -33,6 +36,39 @@ def test_a_line_a_minute_where_stderr_is_no_terminal(monkeypatch: pytest.MonkeyP
         now[0] += 1000.0
         progress.stage("tiles", 1, 10)
     assert len(stream.getvalue().splitlines()) == 2
+
+
+class Kernel:
+    """What IPython and its kernel are to us: they know themselves, and display."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def display(self, data: dict[str, str], *, raw: bool, display_id: bool) -> "Kernel":
+        assert raw
+        assert display_id
+        self.update(data, raw=raw)
+        return self
+
+    def update(self, data: dict[str, str], *, raw: bool) -> None:
+        self.lines.append(data["text/plain"])
+
+
+def test_a_notebook_has_one_output_that_changes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kernel, now = Kernel(), [0.0]
+    monkeypatch.setitem(sys.modules, "IPython.display", cast(ModuleType, kernel))
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    with LiveProgress(quiet=False, clock=lambda: now[0]) as progress:
+        for done in range(1, 5):
+            now[0] += 0.3
+            progress.stage("layer table", done, 4)
+    assert kernel.lines == ["layer table: 2 of 4", "layer table: 4 of 4"]
+    with LiveProgress(quiet=True, clock=lambda: now[0]) as progress:
+        progress.stage("layer table", 4, 4)
+    assert len(kernel.lines) == 2
+    assert capsys.readouterr() == ("", "")
 
 
 def test_nothing_is_written_where_stderr_is_no_terminal(
