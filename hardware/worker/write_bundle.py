@@ -8,7 +8,7 @@ from typing import Any
 
 import hardware
 from hardware.kernels.compiling.target import KernelTarget
-from hardware.kernels.shapes.transform import PLACES
+from hardware.kernels.shapes.tile_2x2 import TILE_2X2
 from hardware.runtime.constants import write_constant
 from hardware.runtime.run import SUMS
 from hardware.target import KernelFamily, TargetConfig
@@ -67,7 +67,9 @@ def write_program(graph: DeployGraph, config: TargetConfig, folder: Path) -> dic
     with (folder / "weights.bin").open("wb") as file:
         for array, family in outside:
             # Only a Winograd kernel's transformed weights have the sixteen places of a window.
-            winograd = "winograd" in family and array.ndim == 5 and array.shape[1] == PLACES
+            winograd = (
+                "winograd" in family and array.ndim == 5 and array.shape[1] == len(TILE_2X2.places)
+            )
             document, data = write_constant(array, winograd=winograd)
             file.write(data)
             entries.append({**document, "offset": offset, "bytes": len(data)})

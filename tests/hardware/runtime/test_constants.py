@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.kernels.shapes.transform import transform_taps
+from hardware.kernels.shapes.tile_2x2 import TILE_2X2
 from hardware.runtime.constants import read_constant, write_constant
 
 
@@ -48,7 +48,7 @@ def test_transformed_weights_are_written_as_the_weights_they_are_made_of() -> No
         limit = 2 ** (bits - 1) - 1
         taps = rng.integers(-limit, limit + 1, (3, 3, 5, 4, 2, 32)).astype(dtype)
         transformed = np.empty((5, 16, 4, 2, 32), dtype)
-        transform_taps(taps, transformed)
+        TILE_2X2.transform_taps(taps, transformed)
         document, data = write_constant(transformed, winograd=True)
         np.testing.assert_array_equal(read_constant(document, data), transformed)
         assert len(data) == -(-taps.size * bits // 8)
