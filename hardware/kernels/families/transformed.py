@@ -4,14 +4,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hardware.kernels.families.arm_dot import choose_arm_dot
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, pair_depth
 from hardware.kernels.families.family import Family
+from hardware.kernels.families.neon import choose_neon_words
 from hardware.kernels.families.vnni import Vnni
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.transform import TAPS, TileGrid, TileName, is_winograd_shape
 from hardware.kernels.shapes.transformed_codes import TILES, CodeForm, code_range, fits_codes
 
 _INT8_MAX, _INT32_MAX = 127, 2**31 - 1
+_SIGNED_BITS = 7
+"""Width of codes that signed bytes hold as they are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,3 +124,32 @@ def avx2_word_winograd() -> Family:
 def vnni_winograd(vnni: Vnni) -> Family:
     """Return a VNNI family for transformed codes."""
     return replace(vnni, name=f"{vnni.name}-winograd", tiles="2x2")
+
+
+def arm_dot_winograd(geometry: Geometry) -> Family:
+    """Return the `sdot` family for transformed codes of a layer: signed bytes."""
+    return replace(
+        choose_arm_dot(_SIGNED_BITS, _of_products(geometry)),
+        name="arm-dot-winograd",
+        tiles="2x2",
+        signed_bytes=True,
+    )
+
+
+def neon_winograd(weight_bits: int, activation_bits: int, geometry: Geometry) -> Family:
+    """Return the NEON family for transformed codes of these widths: signed bytes.
+
+    Args:
+        weight_bits: See `fits_bytes`.
+        activation_bits: Likewise.
+        geometry: The layer's shapes.
+    """
+    most = largest_product(weight_bits, activation_bits, "2x2", "int8")
+    family = choose_neon_words(most, _of_products(geometry))
+    name = f"neon-winograd-d{family.depth}"
+    return replace(family, name=name, tiles="2x2", signed_bytes=True)
+
+
+def _of_products(geometry: Geometry) -> Geometry:
+    """Return the matrix product of one tile at one place."""
+    return TileGrid(rows=1, columns=1).products(geometry, 1)

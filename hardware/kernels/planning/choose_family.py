@@ -32,10 +32,12 @@ from hardware.kernels.families.neon import choose_neon
 from hardware.kernels.families.neon_table import NeonTable
 from hardware.kernels.families.transformed import (
     WinogradBounds,
+    arm_dot_winograd,
     avx2_winograd,
     avx2_word_winograd,
     fits_bytes,
     fits_words,
+    neon_winograd,
     vnni_winograd,
 )
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
@@ -54,6 +56,8 @@ _DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Depths that get code of their own; a depth in between takes the class below it."""
 
 _VNNI_BOUNDS = WinogradBounds(fewest_tiles=9)
+_ARM_BOUNDS = WinogradBounds(fewest_tiles=4)
+"""Of what a model says of these cores; see docs/kernels.md."""
 _AVX2_BOUNDS = WinogradBounds(fewest_tiles=4)
 _BESIDE_TABLE = WinogradBounds(fewest_tiles=4, most_work=0.5)
 """Bounds where a table kernel is the other choice."""
@@ -99,6 +103,12 @@ def choose_family(
             return small if small.fits(ceil(geometry.run_codes / small.products)) else vnni
         return vnni
     pairs = geometry.runs * ceil(geometry.run_codes / 2)
+    if kind in ("neon", "arm-dot"):
+        transformed = None
+        if transform != "none":
+            transformed = _choose_arm_winograd(kind, weight_bits, activation_bits, geometry)
+        if transformed is not None:
+            return transformed
     if kind == "neon":
         looked_up = NeonTable.choose(weight_bits, activation_bits, pairs)
         if looked_up is not None and _suits_table(geometry, looked_up):
@@ -107,6 +117,16 @@ def choose_family(
     if kind == "arm-dot":
         return choose_arm_dot(activation_bits, geometry)
     return _choose_avx2(weight_bits, activation_bits, geometry, pairs, transform)
+
+
+def _choose_arm_winograd(
+    kind: KernelFamily, weight_bits: int, activation_bits: int, geometry: Geometry
+) -> Family | None:
+    """Return the Winograd family of a layer on Arm, None where another one is faster."""
+    bits = (weight_bits, activation_bits)
+    if not fits_bytes(*bits, geometry.channels, form="int8") or not _ARM_BOUNDS.admit(geometry):
+        return None
+    return arm_dot_winograd(geometry) if kind == "arm-dot" else neon_winograd(*bits, geometry)
 
 
 def _choose_avx2(

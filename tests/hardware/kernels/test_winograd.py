@@ -127,9 +127,21 @@ def test_layers_are_transformed_as_far_as_the_target_says(
     assert vnni.winograd == (transform != "none")
 
 
-@pytest.mark.parametrize("kind", ["generic", "neon", "arm-dot"])
-def test_other_targets_have_none(kind: Any) -> None:
-    assert not choose_family(kind, 4, 4, GEOMETRY).winograd
+def test_the_family_for_every_target_transforms_nothing() -> None:
+    assert not choose_family("generic", 4, 4, GEOMETRY).winograd
+
+
+@pytest.mark.parametrize("kind", ["neon", "arm-dot"])
+@pytest.mark.parametrize("bits", PAIRS, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
+def test_arm_transforms_to_signed_bytes_where_those_fit(kind: Any, bits: tuple[int, int]) -> None:
+    family = choose_family(kind, *bits, GEOMETRY)
+    assert family.winograd == (bits in EXACT)
+    assert not choose_family(kind, *bits, GEOMETRY, "none").winograd
+    if family.winograd:
+        assert family.code_form == "int8"
+        # A lane of 16 bits gets two products of each step.
+        most = 2 * largest_product(*bits, family.tiles, "int8")
+        assert family.depth * most <= 32767
 
 
 @pytest.mark.parametrize(
