@@ -14,6 +14,9 @@ from hardware.kernels.shapes.transform import TAPS, TileGrid, TileName, is_winog
 from hardware.kernels.shapes.transformed_codes import TILES, CodeForm, code_range, fits_codes
 
 _INT8_MAX, _INT32_MAX = 127, 2**31 - 1
+_LARGE: tuple[TileName, ...] = ("3x3", "3x3-split")
+_NAMES = {"2x2": "winograd", "3x3": "winograd3", "3x3-split": "winograd3s"}
+"""What transforms are called in a family's name."""
 _SIGNED_BITS = 7
 """Width of codes that signed bytes hold as they are."""
 
@@ -40,6 +43,28 @@ class WinogradBounds:
             and share_of_products(geometry, tiles) <= self.most_work
             and min(geometry.channels, geometry.out_channels) >= self.least_channels
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LargeTiles:
+    """Where tiles of 3x3 outputs are faster than those of 2x2; all of it is measured."""
+
+    most_work: float
+    """Largest share of the work in tiles of 2x2. Of the products it is 0.69, and more where tiles
+    reach over the image's end."""
+    transform: float
+    """What the longer transforms add to that share in a layer of one channel; with more channels
+    they are shared by more products."""
+    most_product: int = _INT32_MAX
+    """Largest product of a transformed code and weight: short sums must hold a few of them."""
+
+    def admit(self, geometry: Geometry, tiles: TileName) -> bool:
+        """Return whether a layer whose products fit is probably faster in these tiles."""
+        if not is_winograd_shape(geometry, TILES[tiles]):
+            return False
+        work = share_of_products(geometry, tiles) / share_of_products(geometry, "2x2")
+        channels = min(geometry.channels, geometry.out_channels)
+        return work + self.transform / channels <= self.most_work
 
 
 def share_of_products(geometry: Geometry, tiles: TileName) -> float:
@@ -103,17 +128,43 @@ def largest_product(weight_bits: int, activation_bits: int, tiles: TileName, for
     )
 
 
-def avx2_winograd(weight_bits: int, activation_bits: int, depths: tuple[int, ...]) -> Family:
+def choose_tiles(
+    weight_bits: int, activation_bits: int, geometry: Geometry, form: CodeForm, bounds: LargeTiles
+) -> TileName:
+    """Return the largest tiles that are exact in bytes and pay; empty where none are exact.
+
+    Args:
+        weight_bits: See `fits_bytes`.
+        activation_bits: Likewise.
+        geometry: The layer's shapes.
+        form: See `fits_bytes`.
+        bounds: Where tiles of 3x3 pay.
+    """
+    bits = (weight_bits, activation_bits)
+    for tiles in _LARGE:
+        if (
+            bounds.admit(geometry, tiles)
+            and fits_bytes(*bits, geometry.channels, tiles, form)
+            and largest_product(*bits, tiles, form) <= bounds.most_product
+        ):
+            return tiles
+    return "2x2" if fits_bytes(*bits, geometry.channels, "2x2", form) else ""
+
+
+def avx2_winograd(
+    weight_bits: int, activation_bits: int, depths: tuple[int, ...], tiles: TileName
+) -> Family:
     """Return the AVX2 family for transformed codes of these widths.
 
     Args:
         weight_bits: See `fits_bytes`.
         activation_bits: Likewise.
         depths: Depths that get code of their own.
+        tiles: The transform.
     """
-    most = pair_depth(largest_product(weight_bits, activation_bits, "2x2", "uint8"))
+    most = pair_depth(largest_product(weight_bits, activation_bits, tiles, "uint8"))
     depth = max(known for known in depths if known <= most)
-    return Avx2Bytes(name=f"avx2-winograd-d{depth}", depth=depth, tiles="2x2")
+    return Avx2Bytes(name=f"avx2-{_NAMES[tiles]}-d{depth}", depth=depth, tiles=tiles)
 
 
 def avx2_word_winograd() -> Family:
@@ -121,33 +172,36 @@ def avx2_word_winograd() -> Family:
     return Avx2Words(name="avx2-winograd-w8", tiles="2x2")
 
 
-def vnni_winograd(vnni: Vnni) -> Family:
+def vnni_winograd(vnni: Vnni, tiles: TileName) -> Family:
     """Return a VNNI family for transformed codes."""
-    return replace(vnni, name=f"{vnni.name}-winograd", tiles="2x2")
+    return replace(vnni, name=f"{vnni.name}-{_NAMES[tiles]}", tiles=tiles)
 
 
-def arm_dot_winograd(geometry: Geometry) -> Family:
+def arm_dot_winograd(geometry: Geometry, tiles: TileName) -> Family:
     """Return the `sdot` family for transformed codes of a layer: signed bytes."""
     return replace(
         choose_arm_dot(_SIGNED_BITS, _of_products(geometry)),
-        name="arm-dot-winograd",
-        tiles="2x2",
+        name=f"arm-dot-{_NAMES[tiles]}",
+        tiles=tiles,
         signed_bytes=True,
     )
 
 
-def neon_winograd(weight_bits: int, activation_bits: int, geometry: Geometry) -> Family:
+def neon_winograd(
+    weight_bits: int, activation_bits: int, geometry: Geometry, tiles: TileName
+) -> Family:
     """Return the NEON family for transformed codes of these widths: signed bytes.
 
     Args:
         weight_bits: See `fits_bytes`.
         activation_bits: Likewise.
         geometry: The layer's shapes.
+        tiles: The transform.
     """
-    most = largest_product(weight_bits, activation_bits, "2x2", "int8")
+    most = largest_product(weight_bits, activation_bits, tiles, "int8")
     family = choose_neon_words(most, _of_products(geometry))
-    name = f"neon-winograd-d{family.depth}"
-    return replace(family, name=name, tiles="2x2", signed_bytes=True)
+    name = f"neon-{_NAMES[tiles]}-d{family.depth}"
+    return replace(family, name=name, tiles=tiles, signed_bytes=True)
 
 
 def _of_products(geometry: Geometry) -> Geometry:

@@ -289,10 +289,26 @@ def _times(value: Any, count: int) -> Any:
 
 
 def _divide(value: Any, divisor: int) -> Any:
-    """Return a vector of multiples of a divisor over it: a shift by its power of two."""
-    power = (divisor & -divisor).bit_length() - 1
-    assert divisor == 1 << power
-    return T.shift_right(value, T.broadcast(T.int32(power), lanes_of(value)))
+    """Return an int32 vector of multiples of a divisor over it: by a shift and an inverse."""
+    lanes, power = lanes_of(value), (divisor & -divisor).bit_length() - 1
+    shifted = T.shift_right(value, T.broadcast(T.int32(power), lanes))
+    odd = divisor >> power
+    if odd == 1:
+        return shifted
+    # It wraps around, which a plain multiplication of TVM's promises not to.
+    return T.call_llvm_pure_intrin(
+        T.llvm_lookup_intrinsic_id("llvm.vp.mul"),
+        shifted,
+        T.broadcast(T.int32(_signed(pow(odd, -1, 1 << 32))), lanes),
+        T.broadcast(T.bool(True), lanes),
+        T.int32(lanes),
+        dtype=f"int32x{lanes}",
+    )
+
+
+def _signed(word: int) -> int:
+    """Return the int32 of the same 32 bits."""
+    return word - (1 << 32) if word >> 31 else word
 
 
 def _keep(value: Any) -> Any:

@@ -56,6 +56,8 @@ _CACHE_BYTES = 2**20
 _TRANSFORM_TILES = 16
 """Tiles from which a kernel may transform weights anew: with so many, that takes a tenth of the
 time of the weights' products."""
+_FEW_PLACES = 16
+"""Most places of a transform that a kernel may take over for weights."""
 _STRIP_BYTES = 16 * 1024
 """Sums of one strip."""
 _GROUPS = (64, 128)
@@ -171,6 +173,8 @@ def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
     for tiles in dict.fromkeys(_even_part(grid.tiles, most) for most in _GROUPS):
         is_many = _TRANSFORM_TILES <= tiles == grid.tiles
         transforms = is_many and _outgrow_cache(geometry, family)
+        # Larger tiles need longer transforms: reading what comes of them is faster (measured).
+        transforms = transforms and len(family.transform.places) <= _FEW_PLACES
         for schedule in _of_products(grid.products(geometry, tiles), family):
             yield replace(schedule, group_tiles=tiles, transforms_weights=transforms)
 

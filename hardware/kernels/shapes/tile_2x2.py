@@ -19,7 +19,7 @@ The points are 0, 1, -1 and infinity.
 Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016, section 4.1.
 """
 
-from hardware.kernels.shapes.transform import TileTransform
+from hardware.kernels.shapes.transform import TileTransform, square_places
 
 TILE_2X2 = TileTransform(
     outputs=2,
@@ -27,5 +27,6 @@ TILE_2X2 = TileTransform(
     weights=((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2)),
     sums=((1, 1, 1, 0), (0, 1, -1, -1)),
     scale=4,
+    places=square_places(4),
 )
 """2 G on both sides and A' as it is: sums are four times the outputs."""

@@ -30,7 +30,7 @@ from hardware.kernels.shapes.geometry import Geometry
 
 Matrix = tuple[tuple[int, ...], ...]
 
-TileName = Literal["", "2x2"]
+TileName = Literal["", "2x2", "3x3", "3x3-split"]
 """Names of the transforms, by the outputs of a tile; empty where nothing is transformed."""
 
 TAPS = 9
@@ -49,6 +49,14 @@ class Place:
     `column`."""
 
 
+def square_places(window: int) -> tuple[Place, ...]:
+    """Return the places of a window, row by row."""
+    return tuple(
+        Place(row=row, column=column, weights=row)
+        for row, column in product(range(window), range(window))
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TileTransform:
     """One of Winograd's algorithms for 3x3 kernels."""
@@ -64,19 +72,13 @@ class TileTransform:
     added from left to right, those with a minus last."""
     scale: int
     """Sums come out as this many times the outputs."""
+    places: tuple[Place, ...]
+    """The products of one window and one kernel; a place may be there twice, for both sums."""
 
     @property
     def window(self) -> int:
         """Rows and columns of codes that a tile reads."""
         return self.outputs + 2
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        """The products of one window and one kernel, row by row."""
-        return tuple(
-            Place(row=row, column=column, weights=row)
-            for row, column in product(range(self.window), range(self.window))
-        )
 
     @property
     def saving(self) -> float:
@@ -102,10 +104,9 @@ class TileTransform:
                 order.
             out: `[first axis, places, other axes]` of the same type, where they go.
         """
-        halves = [_lines(self.weights, list(taps[:, column])) for column in range(3)]
-        rows = [
-            _lines(self.weights, [half[row] for half in halves]) for row in range(len(halves[0]))
-        ]
+        halves = [_lines(self.weights, list(taps[:, column])) for column in range(TAPS // 3)]
+        columns = self.weights[: self.window]
+        rows = [_lines(columns, [half[row] for half in halves]) for row in range(len(halves[0]))]
         for index, place in enumerate(self.places):
             out[:, index] = rows[place.weights][place.column]
 

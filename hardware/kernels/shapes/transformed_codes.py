@@ -11,7 +11,18 @@ signed, hold every place as it is. Bytes hold what an offset moves into their ra
 
 An offset adds a constant to each output: itself times the place's weights, as the place's sum
 reaches that output (`offset_sums`), over `scale`. The bias takes it away. So that it is whole for
-all weights, unsigned offsets are multiples of `scale`.
+all weights, unsigned offsets are multiples of `scale`. Those of tiles of 3x3 outputs all have one
+remainder instead: there an offset that all places share is itself the transform of a window, c u u'
+with u = (0, 0, 0, 1, 3), and adds whole numbers. So 126, the least at the widest places, is lowered
+by multiples of 36 at the others; with three bits (q = 7):
+
+    place          n   p   codes         unsigned    offset
+    rows 0, 2, 4   18 18   -126 .. 126   0 .. 252    126
+    these and 1    12 12    -84 ..  84   6 .. 174     90
+    these and 3     6  6    -42 ..  42  12 ..  96     54
+    (1, 1)          6 10    -42 ..  70  12 .. 124     54
+    1 and 3         4  4    -28 ..  28  26 ..  82     54
+    (3, 3)          2  2    -14 ..  14   4 ..  32     18
 
     >>> [int(value) for value in offsets(TILE_2X2, "uint8", 4)]
     [32]
@@ -26,9 +37,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware.kernels.shapes.tile_2x2 import TILE_2X2
-from hardware.kernels.shapes.transform import Place, TileName, TileTransform
+from hardware.kernels.shapes.tile_3x3 import TILE_3X3, TILE_3X3_SPLIT
+from hardware.kernels.shapes.transform import TAPS, Place, TileName, TileTransform
 
-TILES: dict[TileName, TileTransform] = {"2x2": TILE_2X2}
+TILES: dict[TileName, TileTransform] = {
+    "2x2": TILE_2X2,
+    "3x3": TILE_3X3,
+    "3x3-split": TILE_3X3_SPLIT,
+}
 """The transforms by name."""
 
 CodeForm = Literal["uint8", "int8", "int16"]
@@ -75,10 +91,9 @@ def offsets(tiles: TileTransform, form: CodeForm, activation_bits: int) -> npt.N
     if form == "int8":
         # Both halves of a byte are needed only where the upper one is not enough.
         return np.array([-_HALF if span[1] * largest >= _HALF else 0 for span in spans], np.int64)
-    most = max((negative + positive for negative, positive in spans), default=0) * largest
     high = max((negative for negative, _ in spans), default=0) * largest
     # What all offsets have in common beside multiples of `scale`.
-    common = 0 if _next(high, tiles.scale) + most - high <= _RANGES["uint8"][1] else high
+    common = high if _shares_offset(tiles) else 0
     return np.array(
         [common + _next(negative * largest - common, tiles.scale) for negative, _ in spans],
         np.int64,
@@ -119,17 +134,35 @@ def offset_sums(
     taps = np.moveaxis(sums.astype(np.int64).reshape(weight.shape[:3]), 0, 2)
     places = np.empty((len(taps[0, 0]), len(tiles.places)), np.int64)
     tiles.transform_taps(taps, places)
-    values, window = offsets(tiles, form, activation_bits), tiles.window
-    added = np.zeros((len(places), window, window), np.int64)
+    values = offsets(tiles, form, activation_bits)
     for number, place in enumerate(tiles.places):
         index = offset_index(tiles, form, place)
-        if index is not None:
-            added[:, place.row, place.column] += values[index] * places[:, number]
-    back = np.array(tiles.sums)
-    scaled = np.einsum("ir,orc,jc->ijo", back, added, back)
+        places[:, number] *= 0 if index is None else values[index]
+    scaled = _outputs_of(tiles, places)
     assert not (scaled % tiles.scale).any(), "an offset that is no transform of a whole window"
     whole: npt.NDArray[np.int64] = scaled // tiles.scale
     return whole.reshape(tiles.outputs**2, -1)
+
+
+@lru_cache(maxsize=64)
+def _shares_offset(tiles: TileTransform) -> bool:
+    """Return whether all places have an offset, and equal ones add whole numbers to outputs."""
+    if not all(code_span(tiles, place)[0] for place in tiles.places):
+        return False
+    taps = np.eye(TAPS, dtype=np.int64).reshape(3, 3, TAPS)
+    places = np.empty((TAPS, len(tiles.places)), np.int64)
+    tiles.transform_taps(taps, places)
+    return not (_outputs_of(tiles, places) % tiles.scale).any()
+
+
+def _outputs_of(tiles: TileTransform, products: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return what products of the places, `[n, places]`, add up to: `[outputs, outputs, n]`."""
+    window = np.zeros((len(products), tiles.window, tiles.window), np.int64)
+    for number, place in enumerate(tiles.places):
+        window[:, place.row, place.column] += products[:, number]
+    back = np.array(tiles.sums)
+    found: npt.NDArray[np.int64] = np.einsum("ir,orc,jc->ijo", back, window, back)
+    return found
 
 
 def _next(value: int, step: int) -> int:

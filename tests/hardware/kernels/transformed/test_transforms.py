@@ -19,6 +19,10 @@ from hardware.kernels.shapes.transformed_codes import (
 BYTES: list[tuple[TileName, CodeForm, tuple[int, ...], tuple[int, ...]]] = [
     ("2x2", "uint8", (2, 3, 4, 5, 6), (2, 3, 4)),
     ("2x2", "int8", (2, 3, 4, 5, 6), (2, 3, 4)),
+    ("3x3", "uint8", (2, 3), (2,)),
+    ("3x3", "int8", (2, 3), (2,)),
+    ("3x3-split", "uint8", (2, 3), (2, 3)),
+    ("3x3-split", "int8", (2, 3), (2, 3)),
 ]
 """Transforms to bytes, with the widths of codes and of weights that fit them."""
 CASES = [(TILES[name], form, codes, weights) for name, form, codes, weights in BYTES]
