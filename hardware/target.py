@@ -49,7 +49,7 @@ class TargetConfig:
     """Kernel family; `auto` takes the fastest that the CPU's features allow."""
     dot_product: bool = True
     """Use dot-product instructions where the CPU has them. Most widths cost the same with them; 3x3
-    convolutions of up to 4-bit weights and 6-bit codes, transformed on x86, are faster."""
+    convolutions of up to 4-bit weights and 6-bit codes are transformed, and faster."""
     transform: Transform = "words"
     """Widest codes that 3x3 convolutions may be transformed to (Winograd), where it is faster: with
     `words`, 5 to 8 bits take the same time there; with `bytes`, up to 4-bit weights and 6-bit codes

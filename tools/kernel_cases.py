@@ -99,6 +99,10 @@ _DENSE = _Layer(name="dense", channels=128, out_channels=100, kernel=0)
 _LAYERS: tuple[tuple[_Layer, tuple[Bits, ...]], ...] = (
     (_CONV, (*_EQUAL, (2, 3), (4, 6))),
     (replace(_CONV, name="conv3x3-64", side=7, channels=64, out_channels=64), ((3, 7), (6, 8))),
+    (
+        replace(_CONV, name="conv3x3-large-tiles", side=14, channels=128, out_channels=128),
+        ((2, 2), (3, 3)),
+    ),
     (replace(_CONV, name="conv3x3-direct", side=12, transform="none"), (*_EQUAL, (2, 3))),
     (replace(_CONV, name="conv3x3-batch", side=8, batch=3), ((4, 4),)),
     (replace(_CONV, name="conv3x3-padded", border=False), ((4, 4), (8, 8))),

@@ -19,7 +19,6 @@ _WINOGRAD = "winograd"
 _RAW = "raw"
 _MOST_BITS = 8
 """Integers that need more are written as they are."""
-_PLACES = 4
 _TAPS = 9
 _MOST_ALIKE = 2**24
 """Numbers that are all equal take no bytes, so that no file's size limits how many they are."""
@@ -27,11 +26,19 @@ _DTYPES = (
     *("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"),
     *("bool", "float32", "float64"),
 )
-_WEIGHTS = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
-"""What Winograd's kernels transform weights with, on both sides: see
-`hardware.kernels.shapes.transform`."""
-_BACK = np.array([[1, 0, 0, 0], [-1, 2, 0, -1], [0, 0, 0, 1]])
-"""Twice what leads back."""
+_SMALL = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
+_LARGE = np.array([[3, 0, 0], [1, 1, 1], [1, -1, 1], [1, 2, 4], [0, 0, 3]])
+_SMALL_BACK = np.array([[1, 0, 0, 0], [-1, 2, 0, -1], [0, 0, 0, 1]])
+_LARGE_BACK = np.array([[1, 0, 0, 0, 0], [-1, 3, 0, 0, -1], [0, 0, 0, 0, 1]])
+_TRANSFORMS = {
+    16: (_SMALL, _SMALL_BACK, 4),
+    25: (_LARGE, _LARGE_BACK, 9),
+    26: (_LARGE, _LARGE_BACK, 9),
+}
+"""By the number of places: what Winograd's kernels transform weights with, on both sides (see
+`hardware.kernels.shapes.transform`), what leads back, and how many times the weights come back."""
+_SPLIT, _SPLIT_PLACE, _SPLIT_ROW = 26, 18, np.array([0, 0, 4])
+"""With 26 places, the last one has a part of this place: what this row of the transform gives."""
 
 
 def write_constant(array: _Array, *, winograd: bool = False) -> tuple[dict[str, Any], bytes]:
@@ -39,8 +46,8 @@ def write_constant(array: _Array, *, winograd: bool = False) -> tuple[dict[str, 
 
     Args:
         array: The constant.
-        winograd: It holds transformed weights, int8 or int16 `[blocks, 16, ...]`, which are written
-            as the nine weights that they are made of.
+        winograd: It holds transformed weights, int8 or int16 `[blocks, places, ...]`, which are
+            written as the nine weights that they are made of.
     """
     document: dict[str, Any] = {"shape": array.shape, "dtype": str(array.dtype), "form": _RAW}
     if winograd:
@@ -65,10 +72,8 @@ def read_constant(document: Mapping[str, Any], data: bytes) -> _Array:
         return np.frombuffer(data, dtype).reshape(shape).copy()
     if document["form"] == _BITS:
         return _read_bits(document, data, int(np.prod(shape))).astype(dtype).reshape(shape)
-    taps = _read_bits(document, data, int(np.prod(shape)) * 9 // 16)
-    taps = taps.reshape(shape[0], 3, 3, -1)
-    places: _Array = np.einsum("ij,bjkn,lk->biln", _WEIGHTS, taps, _WEIGHTS, optimize=True)
-    return places.astype(dtype).reshape(shape)
+    taps = _read_bits(document, data, int(np.prod(shape)) // shape[1] * _TAPS)
+    return _places_of(taps.reshape(shape[0], 3, 3, -1), shape[1]).astype(dtype).reshape(shape)
 
 
 def _dtype(name: str) -> np.dtype[Any]:
@@ -87,10 +92,11 @@ def _check_size(document: Mapping[str, Any], count: int, itemsize: int, found: i
     elif bits is None or document.get("low") is None:
         raise ValueError("expected low and bits, found none")
     else:
-        places, shape = _PLACES**2, document["shape"]
-        if form == _WINOGRAD and (len(shape) < 2 or shape[1] != places):
-            raise ValueError(f"expected {places} places, found the shape {shape}")
-        numbers = count if form == _BITS else count // places * _TAPS
+        shape = document["shape"]
+        if form == _WINOGRAD and (len(shape) < 2 or shape[1] not in _TRANSFORMS):
+            known = ", ".join(map(str, _TRANSFORMS))
+            raise ValueError(f"expected one of {known} places, found the shape {shape}")
+        numbers = count if form == _BITS else count // shape[1] * _TAPS
         expected = -(-numbers * bits // 8)
         if not bits and count > _MOST_ALIKE:
             raise ValueError(f"expected at most {_MOST_ALIKE} equal numbers, found {count}")
@@ -118,8 +124,24 @@ def _read_bits(document: Mapping[str, Any], data: bytes, count: int) -> npt.NDAr
     return numbers + np.int16(low) if abs(low) < 2**14 else numbers.astype(np.int64) + low
 
 
+def _places_of(taps: _Array, count: int) -> _Array:
+    """Return the transformed weights `[blocks, places, n]` of `[blocks, 3, 3, n]`."""
+    matrix, _, _ = _TRANSFORMS[count]
+    square = np.einsum("ij,bjkn,lk->biln", matrix, taps, matrix, optimize=True)
+    places: _Array = square.reshape(len(taps), len(matrix) ** 2, -1)
+    if count != _SPLIT:
+        return places
+    column = matrix[_SPLIT_PLACE % len(matrix)]
+    part = np.einsum("j,bjkn,k->bn", _SPLIT_ROW, taps, column, optimize=True)
+    places[:, _SPLIT_PLACE] -= part
+    return np.concatenate([places, part[:, None]], axis=1)
+
+
 def _weights_of(transformed: _Array) -> _Array:
-    """Return the weights `[blocks, 3, 3, ...]` behind transformed ones `[blocks, 16, ...]`."""
-    places = transformed.reshape(transformed.shape[0], _PLACES, _PLACES, -1).astype(np.int32)
-    fourfold: _Array = np.einsum("ij,bjkn,lk->biln", _BACK, places, _BACK, optimize=True)
-    return fourfold // 4
+    """Return the weights `[blocks, 3, 3, ...]` behind transformed ones `[blocks, places, ...]`."""
+    matrix, back, times = _TRANSFORMS[transformed.shape[1]]
+    side = len(matrix)
+    # No part of a place that is split leads back.
+    square = transformed[:, : side**2].reshape(len(transformed), side, side, -1).astype(np.int32)
+    manyfold: _Array = np.einsum("ij,bjkn,lk->biln", back, square, back, optimize=True)
+    return manyfold // times

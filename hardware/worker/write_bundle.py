@@ -8,7 +8,7 @@ from typing import Any
 
 import hardware
 from hardware.kernels.compiling.target import KernelTarget
-from hardware.kernels.shapes.transform import PLACES
+from hardware.kernels.shapes.transformed_codes import TILES
 from hardware.runtime.constants import write_constant
 from hardware.runtime.run import SUMS
 from hardware.target import KernelFamily, TargetConfig
@@ -19,6 +19,7 @@ _LOADER = ("__init__.py", "runtime/*.py")
 """Files of this package that a bundle takes along."""
 _RUN = "runtime/run.py"
 """The one of them that a bundle is started by, once more beside all others."""
+_PLACES = frozenset(len(tiles.places) for tiles in TILES.values())
 _CPU_FEATURES: dict[KernelFamily, tuple[str, ...]] = {
     "avx512-vnni": ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"),
     "avx-vnni": ("avx2", "fma", "avx_vnni"),
@@ -66,8 +67,8 @@ def write_program(graph: DeployGraph, config: TargetConfig, folder: Path) -> dic
     entries, offset = [], 0
     with (folder / "weights.bin").open("wb") as file:
         for array, family in outside:
-            # Only a Winograd kernel's transformed weights have the sixteen places of a window.
-            winograd = "winograd" in family and array.ndim == 5 and array.shape[1] == PLACES
+            # Only a Winograd kernel's transformed weights have as many places as a window.
+            winograd = "winograd" in family and array.ndim == 5 and array.shape[1] in _PLACES
             document, data = write_constant(array, winograd=winograd)
             file.write(data)
             entries.append({**document, "offset": offset, "bytes": len(data)})

@@ -35,6 +35,7 @@ from hardware.kernels.shapes.geometry import Geometry
 _REGISTERS = 32
 _CODE_REGISTERS = 8
 """Codes that LLVM loads ahead of their use; with fewer, it spills."""
+_UNROLLED_SUMS = 14
 _CHANNELS = 4
 _GROUP = 4
 """Codes of one lane of `sdot`."""
@@ -71,6 +72,13 @@ class ArmDot(FourChannels):
     def sums_in_registers(self, vectors: int) -> int:
         """Return how many accumulators leave room for the weights and a few codes."""
         return max(1, _REGISTERS - _CODE_REGISTERS - vectors * self.products // _GROUP)
+
+    def most_sums(self, vectors: int) -> int:
+        """Return how many accumulators the largest tile worth trying has."""
+        # Four steps of a transformed layer stand one after another, and LLVM loads all their codes
+        # and weights ahead: with two more sums it spills (as compiled for a Cortex-A76).
+        most = self.sums_in_registers(vectors)
+        return min(most, _UNROLLED_SUMS) if self.winograd else FourChannels.most_sums(self, vectors)
 
     def weight_steps(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
         """Return the weights of each step group by group: four of each channel."""

@@ -86,12 +86,12 @@ class Avx2Bytes(Family):
 
 def byte_depth(weight_bits: int, activation_bits: int) -> int:
     """Return how many steps of `pmaddubsw` 16 bits hold for codes of these widths, maybe 0."""
-    return pair_depth(2**activation_bits - 1, 2 ** (weight_bits - 1) - 1)
+    return pair_depth((2**activation_bits - 1) * (2 ** (weight_bits - 1) - 1))
 
 
-def pair_depth(largest_code: int, largest_weight: int) -> int:
-    """Return how many steps of `pmaddubsw` 16 bits hold for codes and weights up to these."""
-    return _INT16_MAX // (2 * largest_code * largest_weight)
+def pair_depth(largest_product: int) -> int:
+    """Return how many steps of `pmaddubsw` 16 bits hold for products up to this one."""
+    return _INT16_MAX // (2 * largest_product)
 
 
 def pmaddubsw(codes: Any, weights: Any) -> Any:

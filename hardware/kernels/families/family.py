@@ -35,7 +35,8 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import load
 from hardware.kernels.shapes.reorder import reorder
-from hardware.kernels.shapes.transform import SAVING
+from hardware.kernels.shapes.transform import TileName, TileTransform
+from hardware.kernels.shapes.transformed_codes import TILES, CodeForm
 
 CodeDtype = Literal["uint8", "int8", "int16", "pairs"]
 """How a step reads activation codes: `uint8` as they travel; `int8` less 128; `int16` widened;
@@ -82,8 +83,11 @@ class Family(ABC):
     """The same for a vector that one pixel alone uses: x86 can multiply by an operand in memory."""
     panels: bool = True
     """Whether long sums may go faster panel by panel (see `Schedule.panels`)."""
-    winograd: bool = False
-    """Whether codes and weights are transformed before they are multiplied (see `winograd`)."""
+    tiles: TileName = ""
+    """How codes and weights are transformed before they are multiplied (see
+    `hardware.kernels.shapes.transform`); empty where they are not."""
+    signed_bytes: bool = False
+    """Whether bytes of transformed codes are signed."""
 
     @abstractmethod
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
@@ -118,6 +122,24 @@ class Family(ABC):
         return carried
 
     @property
+    def winograd(self) -> bool:
+        """Whether codes and weights are transformed."""
+        return bool(self.tiles)
+
+    @property
+    def transform(self) -> TileTransform:
+        """How codes and weights are transformed, where they are."""
+        assert self.tiles
+        return TILES[self.tiles]
+
+    @property
+    def code_form(self) -> CodeForm:
+        """How transformed codes are multiplied."""
+        if self.code_dtype == "int16":
+            return "int16"
+        return "int8" if self.signed_bytes else "uint8"
+
+    @property
     def image_dtype(self) -> CodeDtype:
         """How codes are read from the image: by the steps, or by the transform before them."""
         return "uint8" if self.winograd else self.code_dtype
@@ -125,7 +147,7 @@ class Family(ABC):
     @property
     def stands_for(self) -> float:
         """Products of a layer that one product of this family stands for."""
-        return SAVING if self.winograd else 1.0
+        return self.transform.saving if self.winograd else 1.0
 
     @property
     def wide_vectors(self) -> int:

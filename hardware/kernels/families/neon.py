@@ -24,7 +24,7 @@ Source: docs/integers.md, "Accumulation depth".
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -154,13 +154,24 @@ def choose_neon(weight_bits: int, activation_bits: int, geometry: Geometry) -> F
         )
         if family.fits(steps):
             return family
+    words = choose_neon_words(product, geometry)
+    return replace(words, code_dtype="int8" if activation_bits == 8 else "uint8")
+
+
+def choose_neon_words(largest_product: int, geometry: Geometry) -> NeonWords:
+    """Return the family whose sums of 16 bits hold products up to a magnitude.
+
+    Args:
+        largest_product: The magnitude.
+        geometry: The layer's shapes.
+    """
     products = 16 if geometry.run_codes % 16 in (0, *range(9, 16)) else 8
-    depth = _INT16_MAX // product // (products // 8)
+    depth = _INT16_MAX // largest_product // (products // 8)
     depth = max(known for known in _DEPTH_CLASSES if known <= depth)
     return NeonWords(
         name=f"neon-words-d{depth}",
         depth=depth,
-        code_dtype="int8" if activation_bits == 8 else "uint8",
+        code_dtype="uint8",
         products=products,
         weight_lanes=_CHANNELS * products,
     )

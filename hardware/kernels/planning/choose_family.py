@@ -2,17 +2,20 @@
 
 Families of layers with 64 channels on 14x14 pixels, weights and codes of equal widths. A name
 begins with the group's (`avx2-d128`); `d` is a depth, `n` and `p` are packed weights, and `w8` is
-16-bit operands, which are exact for every pair of widths:
+16-bit operands, which are exact for every pair of widths. `winograd3` has tiles of 3x3 outputs, and
+in `winograd3s` one place is split:
 
     bits                    2              3             4            5            8
     avx2, 1x1               table2         d128          d128         d32          w8
     avx2, 3x3               winograd-d128  winograd-d16  winograd-d4  winograd-w8  winograd-w8
+    neon, 3x3               winograd3-d32  winograd3s-d4 winograd-d4  words-d32    words-d1
+    arm-dot, 3x3            winograd3      winograd3s    winograd     plain        plain
     avx2, one vector        table2         n128          n64          d32          w8
-    neon, all three         table2         bytes-d6      words-d128   words-d32    words-d1
-    avx-vnni, 3x3           winograd       winograd      winograd     plain        plain
+    neon, other two         table2         bytes-d6      words-d128   words-d32    words-d1
+    avx-vnni, 3x3           winograd3      winograd3s    winograd     plain        plain
     avx-vnni, one vector    p2             p4            p4           plain        plain
 
-The 1x1 layers of AVX-VNNI, and all of `arm-dot`, have one family for all widths.
+The 1x1 layers of AVX-VNNI and of `arm-dot` have one family for all widths.
 
     >>> layer = Geometry(batch=1, height=14, width=14, channels=64, out_channels=64)
     >>> [choose_family("avx2", bits, bits, layer).name for bits in (2, 3, 6, 8)]
@@ -31,11 +34,14 @@ from hardware.kernels.families.generic import Generic
 from hardware.kernels.families.neon import choose_neon
 from hardware.kernels.families.neon_table import NeonTable
 from hardware.kernels.families.transformed import (
+    LargeTiles,
     WinogradBounds,
+    arm_dot_winograd,
     avx2_winograd,
     avx2_word_winograd,
-    fits_bytes,
+    choose_tiles,
     fits_words,
+    neon_winograd,
     vnni_winograd,
 )
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
@@ -45,6 +51,7 @@ from hardware.kernels.products.depthwise_avx2 import choose_avx2_depthwise
 from hardware.kernels.products.depthwise_neon import choose_neon_depthwise
 from hardware.kernels.products.depthwise_vnni import choose_vnni_depthwise
 from hardware.kernels.shapes.geometry import Geometry
+from hardware.kernels.shapes.transform import TileName
 from hardware.target import KernelFamily, Transform
 
 _NIBBLE_BITS = 4
@@ -54,6 +61,11 @@ _DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Depths that get code of their own; a depth in between takes the class below it."""
 
 _VNNI_BOUNDS = WinogradBounds(fewest_tiles=9)
+_LARGE_TILES = LargeTiles(most_work=0.96, transform=8)
+_AVX2_LARGE_TILES = LargeTiles(most_work=0.98, transform=16, most_product=32767 // 8)
+"""With sums of 16 bits, only where these hold four steps of two products."""
+_ARM_BOUNDS = WinogradBounds(fewest_tiles=4)
+"""Of what a model says of these cores; see docs/kernels.md."""
 _AVX2_BOUNDS = WinogradBounds(fewest_tiles=4)
 _BESIDE_TABLE = WinogradBounds(fewest_tiles=4, most_work=0.5)
 """Bounds where a table kernel is the other choice."""
@@ -91,14 +103,23 @@ def choose_family(
         return Generic()
     if kind in _VNNI:
         vnni = _VNNI[kind]
-        fits = transform != "none" and fits_bytes(weight_bits, activation_bits, geometry.channels)
-        if fits and _VNNI_BOUNDS.admit(geometry):
-            return vnni_winograd(vnni)
+        tiles: TileName = ""
+        if transform != "none":
+            bits = (weight_bits, activation_bits)
+            tiles = choose_tiles(*bits, geometry, "uint8", _LARGE_TILES)
+        if tiles and _VNNI_BOUNDS.admit(geometry):
+            return vnni_winograd(vnni, tiles)
         if weight_bits <= _NIBBLE_BITS and _is_vector_product(geometry):
             small = choose_packed(vnni, weight_bits)
             return small if small.fits(ceil(geometry.run_codes / small.products)) else vnni
         return vnni
     pairs = geometry.runs * ceil(geometry.run_codes / 2)
+    if kind in ("neon", "arm-dot"):
+        transformed = None
+        if transform != "none":
+            transformed = _choose_arm_winograd(kind, weight_bits, activation_bits, geometry)
+        if transformed is not None:
+            return transformed
     if kind == "neon":
         looked_up = NeonTable.choose(weight_bits, activation_bits, pairs)
         if looked_up is not None and _suits_table(geometry, looked_up):
@@ -107,6 +128,19 @@ def choose_family(
     if kind == "arm-dot":
         return choose_arm_dot(activation_bits, geometry)
     return _choose_avx2(weight_bits, activation_bits, geometry, pairs, transform)
+
+
+def _choose_arm_winograd(
+    kind: KernelFamily, weight_bits: int, activation_bits: int, geometry: Geometry
+) -> Family | None:
+    """Return the Winograd family of a layer on Arm, None where another one is faster."""
+    bits = (weight_bits, activation_bits)
+    tiles = choose_tiles(*bits, geometry, "int8", _LARGE_TILES)
+    if not tiles or not _ARM_BOUNDS.admit(geometry):
+        return None
+    if kind == "arm-dot":
+        return arm_dot_winograd(geometry, tiles)
+    return neon_winograd(*bits, geometry, tiles)
 
 
 def _choose_avx2(
@@ -145,8 +179,10 @@ def _choose_avx2_winograd(
 ) -> Family | None:
     """Return the Winograd family of a layer, None where another one is faster."""
     bits = (weight_bits, activation_bits)
-    if fits_bytes(*bits, geometry.channels):
-        return avx2_winograd(*bits, _DEPTH_CLASSES) if byte_bounds.admit(geometry) else None
+    if tiles := choose_tiles(*bits, geometry, "uint8", _AVX2_LARGE_TILES):
+        if not byte_bounds.admit(geometry):
+            return None
+        return avx2_winograd(*bits, _DEPTH_CLASSES, tiles)
     if transform != "words" or not fits_words(*bits, geometry.channels):
         return None
     depth = byte_depth(*bits)

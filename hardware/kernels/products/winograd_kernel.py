@@ -27,8 +27,10 @@ Tiles at the end of the image are moved back. Where an output has five columns:
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import product
 from math import prod
+from operator import add, sub
 from typing import Any
 
 import numpy as np
@@ -50,20 +52,15 @@ from hardware.kernels.products.winograd_packing import place_products
 from hardware.kernels.schedule.copying import emit_images
 from hardware.kernels.schedule.emit_tiles import Operands, RegisterTiles, Tile
 from hardware.kernels.schedule.layer_plan import Buffers, TiledPlan
-from hardware.kernels.shapes.transform import (
-    CODES,
-    PLACES,
-    SUMS,
-    TAPS,
-    WEIGHTS,
-    TileGrid,
-    has_offset,
-)
+from hardware.kernels.shapes.transform import TAPS, TileGrid
+from hardware.kernels.shapes.transformed_codes import offset_index
 
-_VECTOR = {"uint8": 32, "int16": 16}
-"""Channels that are transformed at once."""
+_VECTOR = {"uint8": 32, "int16": 16, "int8": 16}
+"""Channels that are transformed at once: a register of x86's 256 bits, or of Arm's 128."""
 _TOGETHER = 4
 """int32 vectors of sums that are transformed and stored at once."""
+_DOUBLED = 4
+"""Smallest factor that takes fewer additions by doubling."""
 _LINE = 64
 """Bytes of a cache line."""
 _FEW_GROUPS = 4
@@ -73,8 +70,8 @@ _FEW_GROUPS = 4
 def emit_winograd(plan: TiledPlan, buffers: Buffers, outputs: PixelOutputs) -> None:
     """Emit the loops over images, groups of tiles and blocks of channels.
 
-    Bias and multiplier have four parts, one for each pixel of a tile; where transformed codes are
-    bytes, `offset` is what was added to them.
+    Bias and multiplier have a part for each pixel of a tile; `offset` is what is added to
+    transformed codes (see `transformed_codes.offsets`).
     """
     _Winograd(plan, outputs).emit(buffers)
 
@@ -89,7 +86,9 @@ class _Winograd:
         self.parallel, self.outputs = plan.parallel, outputs
         products = place_products(plan)
         self.products = products.geometry
-        self.grid = TileGrid.of(geometry)
+        self.transform = family.transform
+        self.grid = TileGrid.of(geometry, self.transform)
+        self.places = len(self.transform.places)
         self.tiles = schedule.group_tiles
         self.blocks = schedule.blocks(self.products, family)
         self.block_channels = family.channels * schedule.tile_vectors
@@ -113,12 +112,13 @@ class _Winograd:
             shared_grid((groups, shares), self.parallel) as (group, share),
         ):
             first = tile_start(group, self.tiles, self.grid.tiles)
-            codes_size = PLACES * self.code_stride + beyond
+            codes_size = self.places * self.code_stride + beyond
             transformed = T.alloc_buffer((codes_size,), self.family.code_dtype)
-            sums = T.alloc_buffer((PLACES * self.sum_stride,), "int32")
+            sums = T.alloc_buffer((self.places * self.sum_stride,), "int32")
             weights = buffers["weights"]
             if self.schedule.transforms_weights:
-                weights = T.alloc_buffer((PLACES * self.weight_stride,), self.family.weight_dtype)
+                size = self.places * self.weight_stride
+                weights = T.alloc_buffer((size,), self.family.weight_dtype)
             self._emit_codes(codes, start, transformed, buffers.get("offset"), first)
             with T.serial(self.blocks // shares) as index:
                 block = share * (self.blocks // shares) + index
@@ -130,9 +130,9 @@ class _Winograd:
     def _emit_codes(
         self, codes: Any, start: Any, transformed: Any, offset: Any, first: Any
     ) -> None:
-        """Emit the transform of a group's codes: `[16, tiles, channels]`."""
-        g = self.geometry
-        lanes = min(_VECTOR[self.family.code_dtype], 1 << (g.channels.bit_length() - 1))
+        """Emit the transform of a group's codes: `[places, tiles, channels]`."""
+        g, matrix, window = self.geometry, self.transform.codes, self.transform.window
+        lanes = min(_VECTOR[self.family.code_form], 1 << (g.channels.bit_length() - 1))
         with T.grid(self.tiles, tile_count(g.channels, lanes)) as (tile, part):
             row, column = self._pixel(first + tile)
             channel = tile_start(part, lanes, g.channels)
@@ -142,17 +142,24 @@ class _Winograd:
                 code = load(codes, place + y * g.row_codes + x * g.channels, lanes)
                 return T.Cast(vector_type(self.family.code_dtype, lanes), code)
 
-            columns = [_transform(CODES, [fetch(y, x) for y in range(4)]) for x in range(4)]
-            for y in range(4):
-                line = _transform(CODES, [column[y] for column in columns])
-                for x, value in enumerate(line):
-                    if offset is not None and has_offset(y, x):
-                        value = value + T.broadcast(offset[0], lanes)
-                    at = (4 * y + x) * self.code_stride + tile * g.channels + channel
+            columns = [
+                _transform(matrix, [fetch(y, x) for y in range(window)]) for x in range(window)
+            ]
+            for y in range(window):
+                line = _transform(matrix, [column[y] for column in columns])
+                for number, place in enumerate(self.transform.places):
+                    if place.row != y:
+                        continue
+                    value = line[place.column]
+                    which = offset_index(self.transform, self.family.code_form, place)
+                    if which is not None:
+                        value = value + T.broadcast(offset[which], lanes)
+                    at = number * self.code_stride + tile * g.channels + channel
                     store(transformed, at, value, lanes)
 
     def _emit_weights(self, taps: Any, weights: Any, block: Any) -> None:
-        """Emit the transform of a block's weights: `[16, steps, vectors, lanes]`."""
+        """Emit the transform of a block's weights: `[places, steps, vectors, lanes]`."""
+        matrix = self.transform.weights
         lanes, dtype = self.family.weight_lanes, self.family.weight_dtype
         with T.serial(self.place_weights // lanes) as index:
 
@@ -161,19 +168,20 @@ class _Winograd:
                 return T.Cast(vector_type(dtype, lanes), load(taps, at, lanes))
 
             columns = [
-                _transform(WEIGHTS, [fetch(row, column) for row in range(3)]) for column in range(3)
+                _transform(matrix, [fetch(row, column) for row in range(3)]) for column in range(3)
             ]
-            for row in range(4):
-                line = _transform(WEIGHTS, [column[row] for column in columns])
-                for column, value in enumerate(line):
-                    at = (4 * row + column) * self.weight_stride + index * lanes
-                    store(weights, at, value, lanes)
+            for row in range(len(matrix)):
+                line = _transform(matrix, [column[row] for column in columns])
+                for number, place in enumerate(self.transform.places):
+                    if place.weights == row:
+                        at = number * self.weight_stride + index * lanes
+                        store(weights, at, line[place.column], lanes)
 
     def _emit_sums(self, transformed: Any, weights: Any, sums: Any, block: Any) -> None:
-        """Emit the matrix products of one block at all places: `[16, tiles, block channels]`."""
+        """Emit a block's matrix products at all places: `[places, tiles, block channels]`."""
         lanes = self.family.wide_lanes
         transforms = self.schedule.transforms_weights
-        with T.serial(PLACES) as place:
+        with T.serial(self.places) as place:
             operands = Operands(
                 codes=transformed,
                 start=place * self.code_stride,
@@ -181,7 +189,7 @@ class _Winograd:
                 lookup=None,
                 first_weight=place * self.weight_stride if transforms else 0,
             )
-            first_block = 0 if transforms else block * PLACES + place
+            first_block = 0 if transforms else block * self.places + place
 
             def emit_tile(tile: Tile) -> None:
                 vectors = self.registers.emit_sums(operands, tile, 0, self.schedule.panel_chunks)
@@ -202,7 +210,7 @@ class _Winograd:
             for start in range(0, real, _TOGETHER * lanes):
                 end = min(start + _TOGETHER * lanes, self.block_channels)
                 parts = [self._outputs(sums, tile, at) for at in range(start, end, lanes)]
-                for index, (y, x) in enumerate(product(range(2), range(2))):
+                for index, (y, x) in enumerate(product(range(self.transform.outputs), repeat=2)):
                     self.outputs.emit(
                         [part[index] for part in parts],
                         (index * self.blocks + block) * self.block_channels + start,
@@ -212,29 +220,38 @@ class _Winograd:
                     )
 
     def _outputs(self, sums: Any, tile: Any, channel: int) -> list[Any]:
-        """Return the sums of a tile's four pixels, one int32 vector of channels each."""
+        """Return the sums of a tile's pixels, row by row, one int32 vector of channels each."""
         lanes = self.family.wide_lanes
+        matrix, window = self.transform.sums, self.transform.window
 
         def fetch(row: int, column: int) -> Any:
-            at = (4 * row + column) * self.sum_stride + tile * self.block_channels
-            return load(sums, at + channel, lanes)
+            found = [
+                load(
+                    sums,
+                    number * self.sum_stride + tile * self.block_channels + channel,
+                    lanes,
+                )
+                for number, place in enumerate(self.transform.places)
+                if (place.row, place.column) == (row, column)
+            ]
+            return reduce(add, found)
 
         columns = [
-            _transform(SUMS, [fetch(row, column) for row in range(4)]) for column in range(4)
+            _transform(matrix, [fetch(row, column) for row in range(window)])
+            for column in range(window)
         ]
-        quarter = T.broadcast(T.int32(2), lanes)
         return [
-            _keep(T.shift_right(value, quarter))
-            for row in range(2)
-            for value in _transform(SUMS, [column[row] for column in columns])
+            _keep(_divide(value, self.transform.scale))
+            for row in range(self.transform.outputs)
+            for value in _transform(matrix, [column[row] for column in columns])
         ]
 
     def _pixel(self, tile: Any) -> tuple[Any, Any]:
         """Return a tile's first output pixel, row and column."""
-        g, columns = self.geometry, self.grid.columns
+        g, columns, side = self.geometry, self.grid.columns, self.transform.outputs
         return (
-            tile_start(tile // columns, 2, g.out_height),
-            tile_start(tile % columns, 2, g.out_width),
+            tile_start(tile // columns, side, g.out_height),
+            tile_start(tile % columns, side, g.out_width),
         )
 
 
@@ -249,20 +266,49 @@ def _odd_lines(count: int, dtype: str) -> int:
 
 
 def _transform(matrix: Sequence[Sequence[int]], values: Sequence[Any]) -> list[Any]:
-    """Return a matrix of 2, 1, 0 and -1 times a line of vectors."""
+    """Return a matrix of small whole numbers times a line of vectors."""
     # Each is used several times.
     values = [_keep(value) for value in values]
     result = []
     for row in matrix:
-        pairs = list(zip(row, values, strict=True))
-        first, *others = [value for count, value in pairs for _ in range(count)]
-        total = first
-        for value in others:
-            total = total + value
-        for value in (value for count, value in pairs if count < 0):
-            total = total - value
-        result.append(total)
+        terms = [
+            (count, _times(value, abs(count))) for count, value in zip(row, values, strict=True)
+        ]
+        total = reduce(add, (term for count, term in terms if count > 0))
+        result.append(reduce(sub, (term for count, term in terms if count < 0), total))
     return result
+
+
+def _times(value: Any, count: int) -> Any:
+    """Return a vector times a small whole number, by additions."""
+    if count < _DOUBLED:
+        return reduce(add, [value] * count) if count else None
+    assert count % 2 == 0
+    twice = _keep(_times(value, count // 2))
+    return twice + twice
+
+
+def _divide(value: Any, divisor: int) -> Any:
+    """Return an int32 vector of multiples of a divisor over it: by a shift and an inverse."""
+    lanes, power = lanes_of(value), (divisor & -divisor).bit_length() - 1
+    shifted = T.shift_right(value, T.broadcast(T.int32(power), lanes))
+    odd = divisor >> power
+    if odd == 1:
+        return shifted
+    # It wraps around, which a plain multiplication of TVM's promises not to.
+    return T.call_llvm_pure_intrin(
+        T.llvm_lookup_intrinsic_id("llvm.vp.mul"),
+        shifted,
+        T.broadcast(T.int32(_signed(pow(odd, -1, 1 << 32))), lanes),
+        T.broadcast(T.bool(True), lanes),
+        T.int32(lanes),
+        dtype=f"int32x{lanes}",
+    )
+
+
+def _signed(word: int) -> int:
+    """Return the int32 of the same 32 bits."""
+    return word - (1 << 32) if word >> 31 else word
 
 
 def _keep(value: Any) -> Any:

@@ -12,9 +12,10 @@ place 0 in the order of a 1x1 convolution (see `pack_weights`), then those of pl
 
 Place `4 * row + column` holds 2G g (2G)' at this row and column. The nine weights 1 to 9 become
 
+    >>> from hardware.kernels.shapes.tile_2x2 import TILE_2X2
     >>> taps = np.arange(1, 10, dtype=np.int8).reshape(3, 3, 1, 1)
-    >>> places = np.empty((1, PLACES, 1), np.int8)
-    >>> transform_taps(taps, places)
+    >>> places = np.empty((1, 16, 1), np.int8)
+    >>> TILE_2X2.transform_taps(taps, places)
     >>> places.reshape(4, 4)
     array([[ 4, 12,  4, 12],
            [24, 45, 15, 36],
@@ -22,7 +23,7 @@ Place `4 * row + column` holds 2G g (2G)' at this row and column. The nine weigh
            [28, 48, 16, 36]], dtype=int8)
 
 A kernel that transforms weights itself gets the nine taps instead: `[blocks, 9, ...]`. Biases and
-multipliers have four parts, one for each pixel of a tile: (0, 0), (0, 1), (1, 0), (1, 1).
+multipliers have a part for each pixel of a tile: (0, 0), (0, 1), (1, 0), (1, 1).
 """
 
 from dataclasses import replace
@@ -35,31 +36,22 @@ from hardware.errors import BuildError
 from hardware.kernels.schedule.layer_plan import Packed, TiledPlan
 from hardware.kernels.schedule.packing import pack_channels, pack_weights, shift_bias
 from hardware.kernels.shapes.reorder import reorder
-from hardware.kernels.shapes.transform import (
-    PLACES,
-    TAPS,
-    TileGrid,
-    code_offset,
-    offset_sums,
-    transform_taps,
-)
+from hardware.kernels.shapes.transform import TAPS, TileGrid
+from hardware.kernels.shapes.transformed_codes import offset_sums, offsets
 from quant.deploy_graph import Conv2d, Linear
-
-_PIXELS = 4
-"""Outputs of one tile."""
 
 
 def pack_winograd(op: Conv2d | Linear, plan: TiledPlan) -> Packed:
-    """Return the constants of a Winograd kernel; bytes of transformed codes have an `offset`, u8.
+    """Return the constants of a Winograd kernel; bytes of transformed codes have `offsets`, u8.
 
-    Weights are `[blocks, 16, steps, vectors, weight_lanes]` where they are transformed here, and
-    int8 `[blocks, 9, steps, vectors, weight_lanes]` where the kernel does it; biases int32 and
-    multipliers float32 are flat and have four parts, one for each pixel of a tile.
+    Weights are `[blocks, places, steps, vectors, weight_lanes]` where they are transformed here,
+    and int8 `[blocks, 9, steps, vectors, weight_lanes]` where the kernel does it; biases int32 and
+    multipliers float32 are flat and have a part for each pixel of a tile.
 
     Raises:
         BuildError: a bias does not fit int32.
     """
-    family, schedule = plan.family, plan.schedule
+    family, schedule, tiles = plan.family, plan.schedule, plan.family.transform
     plan = place_products(plan)
     products = plan.geometry
     # It is faster to pack the nine taps, as if they were groups, and then to transform whole packed
@@ -76,13 +68,15 @@ def pack_winograd(op: Conv2d | Linear, plan: TiledPlan) -> Packed:
     if schedule.transforms_weights:
         weights = reorder(taps.reshape(TAPS, blocks, *vectors), (1, 0, 2, 3, 4)).astype(np.int8)
     else:
-        weights = np.empty((blocks, PLACES, *vectors), family.weight_dtype)
-        transform_taps(taps.reshape(3, 3, blocks, *vectors), weights)
+        weights = np.empty((blocks, len(tiles.places), *vectors), family.weight_dtype)
+        tiles.transform_taps(taps.reshape(3, 3, blocks, *vectors), weights)
     plain = shift_bias(op, family, schedule.steps(products)).astype(np.int64)
-    biases, extra = np.stack([plain] * _PIXELS), {}
-    if plan.family.code_dtype == "uint8":
-        extra["offset"] = np.array([code_offset(op.activation_bits)], np.uint8)
-        biases -= offset_sums(op.weight, code_offset(op.activation_bits))
+    biases, extra = np.stack([plain] * tiles.outputs**2), {}
+    how = (tiles, family.code_form, op.activation_bits)
+    added = offsets(*how)
+    if added.size:
+        extra["offset"] = added.astype(np.uint8)  # modulo 256, as bytes are added
+        biases -= offset_sums(op.weight, *how)
     if np.abs(biases).max(initial=0) > np.iinfo(np.int32).max:
         raise BuildError(f"{op.layer}: bias minus sums of offsets does not fit int32")
     multiplier = op.epilogue.multiplier.astype(np.float32)
@@ -97,5 +91,5 @@ def pack_winograd(op: Conv2d | Linear, plan: TiledPlan) -> Packed:
 
 def place_products(plan: TiledPlan) -> TiledPlan:
     """Return the matrix products of one group of tiles at one place."""
-    grid, tiles = TileGrid.of(plan.geometry), plan.schedule.group_tiles
-    return replace(plan, geometry=grid.products(plan.geometry, tiles))
+    grid = TileGrid.of(plan.geometry, plan.family.transform)
+    return replace(plan, geometry=grid.products(plan.geometry, plan.schedule.group_tiles))

@@ -33,7 +33,7 @@ from math import ceil
 
 from hardware.kernels.families.family import Family
 from hardware.kernels.shapes.geometry import Geometry
-from hardware.kernels.shapes.transform import PLACES, TileGrid
+from hardware.kernels.shapes.transform import TileGrid
 
 _VECTORS = 8
 """Most vectors of weights in a tile."""
@@ -56,6 +56,8 @@ _CACHE_BYTES = 2**20
 _TRANSFORM_TILES = 16
 """Tiles from which a kernel may transform weights anew: with so many, that takes a tenth of the
 time of the weights' products."""
+_FEW_PLACES = 16
+"""Most places of a transform that a kernel may take over for weights."""
 _STRIP_BYTES = 16 * 1024
 """Sums of one strip."""
 _GROUPS = (64, 128)
@@ -96,7 +98,7 @@ class Schedule:
     strip_tiles: int = 1
     """Rows of tiles of a strip; divides the rows of tiles. Their sums are kept between panels."""
     group_tiles: int = 0
-    """Tiles of 2x2 outputs that a Winograd kernel transforms together; 0 in a direct kernel. Its
+    """Tiles of outputs that a Winograd kernel transforms together; 0 in a direct kernel. Its
     register tiles are those of a group's products at one place (see `TileGrid.products`), where a
     tile of outputs is one pixel."""
     transforms_weights: bool = False
@@ -167,10 +169,12 @@ def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
     if not family.winograd:
         yield from _of_products(geometry, family)
         return
-    grid = TileGrid.of(geometry)
+    grid = TileGrid.of(geometry, family.transform)
     for tiles in dict.fromkeys(_even_part(grid.tiles, most) for most in _GROUPS):
         is_many = _TRANSFORM_TILES <= tiles == grid.tiles
         transforms = is_many and _outgrow_cache(geometry, family)
+        # Larger tiles need longer transforms: reading what comes of them is faster (measured).
+        transforms = transforms and len(family.transform.places) <= _FEW_PLACES
         for schedule in _of_products(grid.products(geometry, tiles), family):
             yield replace(schedule, group_tiles=tiles, transforms_weights=transforms)
 
@@ -178,10 +182,11 @@ def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
 def _outgrow_cache(geometry: Geometry, family: Family) -> bool:
     """Return whether a layer's transformed weights outgrow the second cache.
 
-    They then come from memory: 16 of them for 9 before, and wider ones.
+    They then come from memory: 16 of them for 9 before or more, and wider ones.
     """
     weight_bytes = family.vector_bytes // family.weight_lanes
-    return PLACES * geometry.channels * geometry.out_channels * weight_bytes > _CACHE_BYTES
+    places = len(family.transform.places)
+    return places * geometry.channels * geometry.out_channels * weight_bytes > _CACHE_BYTES
 
 
 def _even_part(whole: int, most: int) -> int:
@@ -279,11 +284,11 @@ def _instructions(geometry: Geometry, family: Family, schedule: Schedule) -> flo
     """Return about how many instructions a layer takes."""
     if not family.winograd:
         return _of_pixels(geometry, family, schedule)
-    grid = TileGrid.of(geometry)
+    grid = TileGrid.of(geometry, family.transform)
     products = grid.products(geometry, schedule.group_tiles)
     groups = ceil(grid.tiles / schedule.group_tiles)
     # Transforms cost nearly the same in all schedules.
-    return PLACES * groups * _of_pixels(products, family, schedule)
+    return len(family.transform.places) * groups * _of_pixels(products, family, schedule)
 
 
 def _of_pixels(geometry: Geometry, family: Family, schedule: Schedule) -> float:

@@ -1,8 +1,9 @@
-"""Winograd's F(2x2, 3x3) in integers: 16 products where a direct 3x3 convolution has 36.
+"""Winograd's convolutions in integers: fewer products than a direct 3x3 convolution, and exact.
 
-Four output pixels y read a 4x4 window d of every channel: y = A' [(G g G') * (B' d B)] A, the inner
-product element by element and summed over channels. G has halves, so weights are transformed by 2G
-on both sides, and the result is 4 y, which is divided exactly.
+A tile of m x m output pixels y reads a window d of (m + 2) x (m + 2) codes of every channel:
+y = A' [(G g G') * (B' d B)] A, the inner product element by element and summed over channels. G has
+fractions, so the matrices here are multiples of it and of A, and the sums come out as `scale` times
+the outputs, which is divided exactly. With m = 2 (see `tile_2x2`):
 
     window d         codes at 16 places    weights at 16 places    sums at 16     outputs 4 y
     d00 .. d03            0  1  2  3            0  1  2  3         places, over   4 y00  4 y01
@@ -11,102 +12,128 @@ on both sides, and the result is 4 y, which is divided exactly.
     d30 .. d33           12 13 14 15           12 13 14 15
                         B' d B (CODES)     2G g (2G)' (WEIGHTS)                   A' . A (SUMS)
 
-    >>> codes, taps = np.arange(16).reshape(4, 4), np.eye(3, dtype=int)
-    >>> b, g, a = (np.array(matrix) for matrix in (CODES, WEIGHTS, SUMS))
-    >>> a @ ((g @ taps @ g.T) * (b @ codes @ b.T)) @ a.T // 4  # 0 + 5 + 10 = 15, and so on
-    array([[15, 18],
-           [27, 30]])
-
-Everything is an integer. With few bits everything narrow fits a byte (q: largest code, w: largest
-weight). With more bits it fits 16 bits, signed, and the offset below is not needed:
-
-- B' d B: each of the 16 places is a sum of four codes with signs. At place (1, 1) all are positive,
-  at most 4 q; elsewhere two of them are negative: within -2 q and 2 q. An offset of 2 (q + 1) at
-  these places makes all of them codes of 0 to 4 q + 2, unsigned as the multiplication wants them.
-- 2G g (2G)': at most 9 w.
-- The offsets are themselves the transform of a window, `offset * (u u' - 1/4)` with
-  u = (2, 0, 1, -1), which is whole. So they add the convolution of the weights with this window to
-  each output, a constant for each channel and each of the four pixels, and the bias takes it away
-  (`offset_sums`). Division by 4 stays exact.
+Whether transformed codes fit their type, and what is added to them so that they do, is told by
+`hardware.kernels.shapes.transformed_codes`.
 
 Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016, section 4.1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from hardware.kernels.shapes.geometry import Geometry
 
-CODES = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
-"""B', which transforms the codes of a window on both sides."""
-WEIGHTS = ((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2))
-"""2 G, which transforms the weights of a kernel on both sides."""
-SUMS = ((1, 1, 1, 0), (0, 1, -1, -1))
-"""A', which transforms the sums of products of a window on both sides, into four times outputs.
-Terms are added from left to right, those with a minus last. So no partial sum is larger than four
-times an output can be."""
+Matrix = tuple[tuple[int, ...], ...]
 
-PLACES = 16
-"""Products of one window and one kernel."""
+TileName = Literal["", "2x2", "3x3", "3x3-split"]
+"""Names of the transforms, by the outputs of a tile; empty where nothing is transformed."""
+
 TAPS = 9
 """Weights of one kernel before they are transformed."""
-SAVING = 36 / PLACES
-"""Products of a direct convolution that one of these stands for."""
-
-_UNOFFSET = (1, 1)
-_OFFSET_WINDOW = (2, 0, 1, -1)
 
 
-def code_offset(activation_bits: int) -> int:
-    """Return what is added to transformed codes, except at place (1, 1), to make them unsigned."""
-    offset: int = 2 ** (activation_bits + 1)
-    return offset
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """One of the products of a window and a kernel."""
+
+    row: int
+    """Row of the transformed window."""
+    column: int
+    weights: int
+    """Row of `TileTransform.weights` that its weights are transformed with; their column is
+    `column`."""
 
 
-def largest_transformed_code(activation_bits: int) -> int:
-    """Return the largest transformed code with its offset."""
-    largest: int = 2 * (2**activation_bits - 1) + code_offset(activation_bits)
-    return largest
+def square_places(window: int) -> tuple[Place, ...]:
+    """Return the places of a window, row by row."""
+    return tuple(
+        Place(row=row, column=column, weights=row)
+        for row, column in product(range(window), range(window))
+    )
 
 
-def largest_transformed_weight(weight_bits: int) -> int:
-    """Return the largest magnitude of a transformed weight."""
-    largest: int = 9 * (2 ** (weight_bits - 1) - 1)
-    return largest
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TileTransform:
+    """One of Winograd's algorithms for 3x3 kernels."""
+
+    outputs: int
+    """Rows and columns of outputs of a tile."""
+    codes: Matrix
+    """B', which transforms the codes of a window on both sides."""
+    weights: Matrix
+    """A multiple of G, which transforms the weights of a kernel on both sides."""
+    sums: Matrix
+    """A multiple of A', which transforms the sums of products of a window on both sides. Terms are
+    added from left to right, those with a minus last."""
+    scale: int
+    """Sums come out as this many times the outputs."""
+    places: tuple[Place, ...]
+    """The products of one window and one kernel; a place may be there twice, for both sums."""
+
+    @property
+    def window(self) -> int:
+        """Rows and columns of codes that a tile reads."""
+        return self.outputs + 2
+
+    @property
+    def saving(self) -> float:
+        """Products of a direct convolution that one of these stands for."""
+        return TAPS * self.outputs**2 / len(self.places)
+
+    def largest_weight(self, place: Place, weight_bits: int) -> int:
+        """Return the largest magnitude of a transformed weight.
+
+        Args:
+            place: Which one.
+            weight_bits: Weight codes are in +-(2^(weight_bits - 1) - 1).
+        """
+        row, column = self.weights[place.weights], self.weights[place.column]
+        most: int = sum(map(abs, row)) * sum(map(abs, column)) * (2 ** (weight_bits - 1) - 1)
+        return most
+
+    def transform_taps(self, taps: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+        """Write the transformed weights of all places; their type must hold them.
+
+        Args:
+            taps: int8 or int16 `[3, 3, first axis, other axes]`, the weights of each tap in any
+                order.
+            out: `[first axis, places, other axes]` of the same type, where they go.
+        """
+        halves = [_lines(self.weights, list(taps[:, column])) for column in range(TAPS // 3)]
+        columns = self.weights[: self.window]
+        rows = [_lines(columns, [half[row] for half in halves]) for row in range(len(halves[0]))]
+        for index, place in enumerate(self.places):
+            out[:, index] = rows[place.weights][place.column]
 
 
-def has_offset(row: int, column: int) -> bool:
-    """Return whether the transformed codes of a place have the offset."""
-    return (row, column) != _UNOFFSET
-
-
-def is_winograd_shape(geometry: Geometry) -> bool:
-    """Return whether a layer is a 3x3 convolution that windows of 4x4 codes can compute."""
+def is_winograd_shape(geometry: Geometry, tiles: TileTransform) -> bool:
+    """Return whether a layer is a 3x3 convolution whose outputs hold a tile."""
     g = geometry
     return (
         g.kernel == (3, 3)
         and g.stride == g.dilation == (1, 1)
         and g.groups == 1
-        and min(g.out_height, g.out_width) >= 2
+        and min(g.out_height, g.out_width) >= tiles.outputs
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TileGrid:
-    """The tiles of 2x2 outputs of one image, row by row; the last ones are moved back."""
+    """The tiles of outputs of one image, row by row; the last ones are moved back."""
 
     rows: int
     columns: int
 
     @classmethod
-    def of(cls, geometry: Geometry) -> "TileGrid":
+    def of(cls, geometry: Geometry, tiles: TileTransform) -> "TileGrid":
         """Return the tiles that cover a layer's output."""
-        return cls(rows=-(-geometry.out_height // 2), columns=-(-geometry.out_width // 2))
+        side = tiles.outputs
+        return cls(rows=-(-geometry.out_height // side), columns=-(-geometry.out_width // side))
 
     @property
     def tiles(self) -> int:
@@ -124,42 +151,17 @@ class TileGrid:
         )
 
 
-def offset_sums(weight: npt.NDArray[np.int8], offset: int) -> npt.NDArray[np.int64]:
-    """Return what the offsets add to the outputs: `[4, out_channels]`, one row for each pixel.
-
-    Args:
-        weight: int8 `[out_channels, 3, 3, in_channels]`, sums of less than 2^24.
-        offset: See `code_offset`.
-    """
-    window = np.outer(_OFFSET_WINDOW, _OFFSET_WINDOW) * offset - offset // 4
-    # As floats, which are exact below 2^24 and many times faster to add up than bytes.
-    channels = weight.shape[3]
-    sums = weight.reshape(-1, channels).astype(np.float32) @ np.ones(channels, np.float32)
-    taps = sums.astype(np.int64).reshape(weight.shape[:3])
-    return np.stack(
-        [
-            np.einsum("ors,rs->o", taps, window[row : row + 3, column : column + 3])
-            for row, column in product(range(2), range(2))
+def _lines(matrix: Matrix, line: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """Return a matrix times a line of arrays."""
+    result = []
+    for row in matrix:
+        terms = [
+            value if count == 1 else np.multiply(value, count, dtype=value.dtype)
+            for count, value in zip(row, line, strict=True)
+            if count
         ]
-    )
-
-
-def transform_taps(taps: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
-    """Write the transformed weights of all places; their type must hold `9 * largest`.
-
-    Args:
-        taps: int8 or int16 `[3, 3, first axis, other axes]`, the weights of each tap in any order.
-        out: `[first axis, 16, other axes]` of the same type, where they go.
-    """
-    halves = [_rows(taps[:, column]) for column in range(3)]
-    for row in range(4):
-        line = [half[row] for half in halves]
-        for column, value in enumerate(_rows(line)):
-            out[:, 4 * row + column] = value
-
-
-def _rows(line: Iterable[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
-    """Return 2 G times three arrays."""
-    first, middle, last = line
-    ends = first + last
-    return first + first, ends + middle, ends - middle, last + last
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        result.append(total)
+    return result

@@ -35,7 +35,7 @@ def _largest_product(bits: tuple[int, int]) -> int:
 
 @pytest.mark.parametrize("bits", PAIRS, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
 def test_no_lane_can_overflow(bits: tuple[int, int]) -> None:
-    family, product = choose_family("neon", *bits, CONV), _largest_product(bits)
+    family, product = choose_family("neon", *bits, CONV, "none"), _largest_product(bits)
     if isinstance(family, NeonTable):
         # A looked-up byte is the sum of two products and an offset as large.
         assert family.depth * 2 * family.step_bias() <= 255
@@ -62,7 +62,7 @@ def test_bytes_are_for_pairs_whose_products_fit_twice() -> None:
 
 def test_ternary_weights_and_few_codes_are_looked_up() -> None:
     looked_up = [
-        bits for bits in PAIRS if isinstance(choose_family("neon", *bits, CONV), NeonTable)
+        bits for bits in PAIRS if isinstance(choose_family("neon", *bits, CONV, "none"), NeonTable)
     ]
     assert looked_up == [(2, 2), (2, 3)]
 
@@ -95,10 +95,11 @@ def test_dot_product_steps_waste_no_group_of_four(channels: int, products: int) 
 
 
 class _Planner(Bench):
-    """Plans for a core that is not here."""
+    """Plans layers that are not transformed, for a core that is not here."""
 
     def __init__(self, mcpu: str, family: Any) -> None:
-        self.target = KernelTarget.of(TargetConfig(mcpu=mcpu, family=family), "aarch64-linux-gnu")
+        config = TargetConfig(mcpu=mcpu, family=family, transform="none")
+        self.target = KernelTarget.of(config, "aarch64-linux-gnu")
         self.schedule = make_schedule
 
 

@@ -13,23 +13,13 @@ from hypothesis import strategies as st
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.avx2 import Avx2Bytes
 from hardware.kernels.families.family import Family
+from hardware.kernels.families.transformed import largest_product
 from hardware.kernels.planning import layers
 from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.schedule.schedule import Schedule, candidates
 from hardware.kernels.shapes.geometry import Geometry
-from hardware.kernels.shapes.transform import (
-    CODES,
-    PLACES,
-    SUMS,
-    WEIGHTS,
-    TileGrid,
-    code_offset,
-    has_offset,
-    largest_transformed_code,
-    largest_transformed_weight,
-    offset_sums,
-    transform_taps,
-)
+from hardware.kernels.shapes.tile_2x2 import TILE_2X2
+from hardware.kernels.shapes.transform import TileGrid
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
 from quant.deploy_graph import Conv2d, DeployGraph, Epilogue, Linear
@@ -71,7 +61,7 @@ def test_pairs_are_transformed_to_bytes_where_those_fit(kind: Any, bits: tuple[i
             ("uint8", "int8") if bits in EXACT else ("int16", "int16")
         )
     if family.winograd and isinstance(family, Avx2Bytes):
-        pair = 2 * largest_transformed_code(bits[1]) * largest_transformed_weight(bits[0])
+        pair = 2 * largest_product(*bits, "2x2", "uint8")
         assert 1 <= family.depth <= 32767 // pair
 
 
@@ -137,47 +127,21 @@ def test_layers_are_transformed_as_far_as_the_target_says(
     assert vnni.winograd == (transform != "none")
 
 
-@pytest.mark.parametrize("kind", ["generic", "neon", "arm-dot"])
-def test_other_targets_have_none(kind: Any) -> None:
-    assert not choose_family(kind, 4, 4, GEOMETRY).winograd
+def test_the_family_for_every_target_transforms_nothing() -> None:
+    assert not choose_family("generic", 4, 4, GEOMETRY).winograd
 
 
-def test_transformed_codes_and_weights_reach_their_bounds_and_no_more() -> None:
-    codes, weights = np.array(CODES), np.array(WEIGHTS)
-    for bits in range(2, 7):
-        largest, offset = 2**bits - 1, code_offset(bits)
-        highest = 0
-        for row, column in product(range(4), range(4)):
-            signs = np.outer(codes[row], codes[column])
-            added = offset if has_offset(row, column) else 0
-            assert added + largest * signs.clip(max=0).sum() >= 0
-            highest = max(highest, added + largest * signs.clip(min=0).sum())
-        assert highest == largest_transformed_code(bits)
-    for bits in range(2, 5):
-        sums = [np.abs(np.outer(a, b)).sum() for a, b in product(weights, weights)]
-        assert max(sums) * (2 ** (bits - 1) - 1) == largest_transformed_weight(bits) <= 127
-
-
-def test_the_algorithm_and_the_offsets_are_whole() -> None:
-    rng = np.random.default_rng(0)
-    codes, weights, sums = (np.array(matrix) for matrix in (CODES, WEIGHTS, SUMS))
-    for _ in range(50):
-        kernel = rng.integers(-7, 8, (1, 3, 3, 1)).astype(np.int8)
-        window, offset = rng.integers(0, 16, (4, 4)), code_offset(4)
-        places = np.empty((1, PLACES, 1), np.int8)
-        transform_taps(np.moveaxis(kernel, 0, 2), places)
-        transformed = weights @ kernel[0, :, :, 0].astype(int) @ weights.T
-        assert np.array_equal(places.reshape(4, 4), transformed)
-        moved = codes @ window @ codes.T
-        for row, column in product(range(4), range(4)):
-            moved[row, column] += offset if has_offset(row, column) else 0
-        outputs = sums @ (moved * transformed) @ sums.T
-        expected = [
-            [(window[y : y + 3, x : x + 3] * kernel[0, :, :, 0]).sum() for x in range(2)]
-            for y in range(2)
-        ]
-        assert not (outputs % 4).any()
-        assert np.array_equal(outputs // 4, expected + offset_sums(kernel, offset).reshape(2, 2))
+@pytest.mark.parametrize("kind", ["neon", "arm-dot"])
+@pytest.mark.parametrize("bits", PAIRS, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
+def test_arm_transforms_to_signed_bytes_where_those_fit(kind: Any, bits: tuple[int, int]) -> None:
+    family = choose_family(kind, *bits, GEOMETRY)
+    assert family.winograd == (bits in EXACT)
+    assert not choose_family(kind, *bits, GEOMETRY, "none").winograd
+    if family.winograd:
+        assert family.code_form == "int8"
+        # A lane of 16 bits gets two products of each step.
+        most = 2 * largest_product(*bits, family.tiles, "int8")
+        assert family.depth * most <= 32767
 
 
 @pytest.mark.parametrize(
@@ -188,8 +152,8 @@ def test_no_place_overflows(bits: tuple[int, int], avx2: Bench) -> None:
     largest_code, largest_weight = 2 ** bits[1] - 1, 2 ** (bits[0] - 1) - 1
     images, kernels = [], []
     for row, column in product(range(4), range(4)):
-        signs = np.outer(CODES[row], CODES[column])
-        kernel = np.where(np.outer(WEIGHTS[row], WEIGHTS[column]) < 0, -1, 1)
+        signs = np.outer(TILE_2X2.codes[row], TILE_2X2.codes[column])
+        kernel = np.where(np.outer(TILE_2X2.weights[row], TILE_2X2.weights[column]) < 0, -1, 1)
         images += [signs > 0, signs < 0]
         kernels += [kernel, -kernel]
     op = make_layer(np.random.default_rng(0), (32, 3, 3, 136), bits, **CONV | {"padding": (0, 0)})
@@ -352,7 +316,7 @@ def test_every_group_of_tiles_covers_the_image(kind: Any) -> None:
     for size in (*range(6, 33), 56, 112):
         geometry = replace(GEOMETRY, height=size, width=size + 1)
         family = choose_family(kind, 4, 4, geometry)
-        tiles = TileGrid.of(geometry).tiles
+        tiles = TileGrid.of(geometry, TILE_2X2).tiles
         for schedule in candidates(geometry, family):
             groups = -(-tiles // schedule.group_tiles)
             assert 1 <= schedule.group_tiles <= tiles

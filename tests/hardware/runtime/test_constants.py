@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.kernels.shapes.transform import transform_taps
+from hardware.kernels.shapes.transform import TileName
+from hardware.kernels.shapes.transformed_codes import TILES
 from hardware.runtime.constants import read_constant, write_constant
 
 
@@ -42,13 +43,23 @@ def test_whatever_a_constant_holds_is_read_back(array: np.ndarray) -> None:
     np.testing.assert_array_equal(found, array)
 
 
-def test_transformed_weights_are_written_as_the_weights_they_are_made_of() -> None:
-    rng = np.random.default_rng(0)
-    for bits, dtype in ((2, np.int8), (3, np.int8), (4, np.int8), (5, np.int16), (8, np.int16)):
+@pytest.mark.parametrize(
+    ("tiles", "widths"),
+    [
+        ("2x2", ((2, np.int8), (3, np.int8), (4, np.int8), (5, np.int16), (8, np.int16))),
+        ("3x3", ((2, np.int8),)),
+        ("3x3-split", ((2, np.int8), (3, np.int8))),
+    ],
+)
+def test_transformed_weights_are_written_as_the_weights_they_are_made_of(
+    tiles: TileName, widths: tuple[tuple[int, type], ...]
+) -> None:
+    rng, transform = np.random.default_rng(0), TILES[tiles]
+    for bits, dtype in widths:
         limit = 2 ** (bits - 1) - 1
-        taps = rng.integers(-limit, limit + 1, (3, 3, 5, 4, 2, 32)).astype(dtype)
-        transformed = np.empty((5, 16, 4, 2, 32), dtype)
-        transform_taps(taps, transformed)
+        taps: np.ndarray = rng.integers(-limit, limit + 1, (3, 3, 5, 4, 2, 32)).astype(dtype)
+        transformed: np.ndarray = np.empty((5, len(transform.places), 4, 2, 32), dtype)
+        transform.transform_taps(taps, transformed)
         document, data = write_constant(transformed, winograd=True)
         np.testing.assert_array_equal(read_constant(document, data), transformed)
         assert len(data) == -(-taps.size * bits // 8)
