@@ -16,10 +16,10 @@ def rank(
 ) -> list[Evaluation]:
     """Order real, successful evaluations by their reward, then the faster first.
 
-    Without a weight on latency the reward orders by score, so that an allocation is never placed
-    behind one that scores worse. Behind all others come those below the floor, which is a promise
-    and not only a penalty. Of an allocation evaluated twice the latest counts: with shared weights
-    it is the state that exists.
+    With `speed_worth` 0 and no weight on latency the reward orders by score, so that an allocation
+    is never placed behind one that scores worse. Behind all others come those below the floor,
+    which is a promise and not only a penalty. Of an allocation evaluated twice the latest counts:
+    with shared weights it is the state that exists.
     """
     latest: dict[Allocation, Evaluation] = {}
     for evaluation in evaluations:

@@ -17,6 +17,8 @@ _PLAIN_RETRAINING: Mapping[str, Any] = {
 """Schema 1 retrained by plain descent on labels, at the rates that it names, and kept the end."""
 _AS_CAPTURED: Mapping[str, Any] = {"equalize": False}
 """Schemas 1 and 2 quantized the channels that a network has, as wide as they are."""
+_ACCURACY_ALONE: Mapping[str, Any] = {"speed_worth": 0.0}
+"""Schemas 1 to 3 let no speed decide between equal accuracies, but the order of ties."""
 _RETRAINED = (("env", "finetune"), ("final",), ("amed", "finetune"), ("qbitopt", "finetune"))
 
 
@@ -27,6 +29,8 @@ def as_meant_then(document: dict[str, Any], schema: int) -> dict[str, Any]:
         document: As its file has it, not changed; a run's names every key that there was then.
         schema: Of the file.
     """
+    if schema < 4:
+        document = _with_defaults(document, ("env", "reward"), _ACCURACY_ALONE)
     if schema < 3:
         document = _with_defaults(document, ("env",), _AS_CAPTURED)
     if schema < 2:

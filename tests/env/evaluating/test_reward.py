@@ -47,7 +47,9 @@ def test_zero_at_the_reference(
 
 
 def test_terms() -> None:
-    config = RewardConfig(latency_weight=1.0, accuracy_floor=0.96, floor_weight=10.0)
+    config = RewardConfig(
+        latency_weight=1.0, accuracy_floor=0.96, floor_weight=10.0, speed_worth=0.0
+    )
     total, terms = reward(replace(REFERENCE, score=0.95, predicted_ms=1.0), REFERENCE, config)
     assert terms["accuracy"] == pytest.approx(-2.0)
     assert terms["latency"] == pytest.approx(math.log(2.0))
@@ -57,15 +59,31 @@ def test_terms() -> None:
 
 def test_energy_is_rewarded_by_its_ratio() -> None:
     total, terms = reward(
-        replace(REFERENCE, predicted_mj=1.5), REFERENCE, RewardConfig(energy_weight=2.0)
+        replace(REFERENCE, predicted_mj=1.5),
+        REFERENCE,
+        RewardConfig(energy_weight=2.0, speed_worth=0.0),
     )
     assert total == terms["energy"] == pytest.approx(2.0 * math.log(2.0))
 
 
-def test_hard_budget_default_ignores_latency() -> None:
-    total, terms = reward(replace(REFERENCE, predicted_ms=0.1), REFERENCE, RewardConfig())
-    assert total == 0.0
-    assert terms["latency"] == 0.0
+def test_all_time_and_energy_are_worth_one_standard_error() -> None:
+    # An error of 0.01 is one unit: three quarters of the time and a third of the energy are saved.
+    faster = replace(REFERENCE, predicted_ms=0.5, predicted_mj=2.0)
+    total, terms = reward(faster, REFERENCE, RewardConfig())
+    assert total == terms["speed"] == pytest.approx((0.75 + 1 / 3) / 2)
+    without = replace(faster, predicted_mj=None), replace(REFERENCE, predicted_mj=None)
+    assert reward(*without, RewardConfig())[0] == pytest.approx(0.75)
+    assert reward(*without, RewardConfig(speed_worth=2.0))[0] == pytest.approx(1.5)
+    # What is surely less accurate is never better for being fast.
+    assert reward(replace(faster, score=0.955), REFERENCE, RewardConfig())[0] < 0
+
+
+def test_speed_decides_nothing_where_it_is_not_asked_or_no_error_is_known() -> None:
+    faster = replace(REFERENCE, predicted_ms=0.1)
+    total, terms = reward(faster, REFERENCE, RewardConfig(speed_worth=0.0))
+    assert total == terms["latency"] == 0.0
+    assert reward(faster, replace(REFERENCE, score_se=None), RewardConfig())[0] == 0.0
+    assert RewardConfig().asked_inversely(0.01).speed_worth == 0.0
 
 
 def test_failure_is_a_stated_value() -> None:

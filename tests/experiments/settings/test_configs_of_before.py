@@ -81,10 +81,17 @@ def test_earlier_runs_go_on_with_channels_as_they_are(tmp_path: Path) -> None:
     assert read_config_file(written(tmp_path, "env: {calibration_images: 64}")).env.equalize
 
 
-def test_what_was_read_of_schema_1_is_written_as_schema_3(tmp_path: Path) -> None:
+def test_earlier_runs_are_ranked_by_accuracy_alone(tmp_path: Path) -> None:
+    assert read_config_file(RUN).env.reward.speed_worth == 0.0
+    third = "config_schema: 3\nenv: {reward: {accuracy_unit: 0.02}}"
+    assert read_config_file(written(tmp_path, third)).env.reward.speed_worth == 0.0
+    assert RunConfig().env.reward.speed_worth == 1.0
+
+
+def test_what_was_read_of_schema_1_is_written_as_schema_4(tmp_path: Path) -> None:
     config = read_config_file(RUN)
     text = config_to_yaml(config)
-    assert yaml.safe_load(text)["config_schema"] == 3
+    assert yaml.safe_load(text)["config_schema"] == 4
     assert read_config_file(written(tmp_path, text)) == config
 
 
