@@ -8,6 +8,8 @@ from typing import Annotated
 import tyro
 from rich.console import RenderableType
 
+from experiments.bench.mca.bench import McaOptions, bench_mca
+from experiments.bench.mca.table import draw_mca
 from experiments.bench.noise.bench import NoiseOptions, bench_noise
 from experiments.bench.noise.table import draw_noise
 from experiments.bench.rounding import bench_rounding, draw_rounding
@@ -66,6 +68,7 @@ def command() -> Mapping[str, Command]:
         "rounding": configured_command(RoundingOptions, _rounding),
         "noise": configured_command(NoiseOptions, _noise),
         "runtime": configured_command(RuntimeOptions, _runtime),
+        "mca": configured_command(McaOptions, _mca),
         "markdown": Command(options=MarkdownOptions, work=_markdown),
     }
 
@@ -93,6 +96,11 @@ def _noise(options: NoiseOptions) -> None:
 def _runtime(options: RuntimeOptions) -> None:
     bench = bench_runtime(options)
     _show(draw_runtime(bench), bench, options.json)
+
+
+def _mca(options: McaOptions) -> None:
+    mca = bench_mca(options)
+    _show(draw_mca(mca), mca, options.json)
 
 
 def _markdown(options: MarkdownOptions) -> None:

@@ -16,6 +16,7 @@ from experiments.settings.run_config import RunConfig
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import set_up_network
 from experiments.staircase.figure import speedup_chart
+from experiments.staircase.modelled import model_staircase
 from experiments.staircase.notes import notes
 from experiments.staircase.staircase import Staircase, measure_staircase
 from experiments.staircase.tables import draw_pairs, draw_widths
@@ -44,6 +45,8 @@ class StaircaseOptions(ConfiguredOptions):
     devices."""
     bits: tuple[int, ...] = tuple(range(MIN_BITS, MAX_BITS + 1))
     """Widths to time, 2 to 8; 8 is always among them."""
+    modelled: bool = False
+    """Ask LLVM's model of the core of `--target.board` instead of a device: nothing is measured."""
     all_pairs: bool = False
     """Also time every pair of unequal weight and activation bits."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -80,6 +83,19 @@ def command() -> Command:
 def _command(options: StaircaseOptions) -> None:
     config = options.config
     what = f"{options.shapes} shapes" if options.shapes else config.task.name
+    if options.modelled:
+        with LiveProgress(quiet=config.quiet) as progress:
+            staircase = model_staircase(
+                config.device_target,
+                _graphs(options.shapes, config, progress),
+                options.bits,
+                config.protocol,
+                what=what,
+                all_pairs=options.all_pairs,
+                progress=lambda done, total, name: progress.stage(name, done, total),
+            )
+        _report(staircase, options)
+        return
     device = open_device(config.device_target, config.protocol)
     try:
         with LiveProgress(quiet=config.quiet) as progress:
@@ -97,6 +113,11 @@ def _command(options: StaircaseOptions) -> None:
     finally:
         device.close()
     print(tiles.sentence)
+    _report(staircase, options)
+
+
+def _report(staircase: Staircase, options: StaircaseOptions) -> None:
+    """Show a staircase, and write what is asked for."""
     _show(staircase, all_pairs=options.all_pairs)
     if options.json is not None:
         text = json_text(staircase.to_dict(options.typed), indent=2) + "\n"

@@ -13,7 +13,12 @@ def notes(staircase: Staircase) -> Iterator[str]:
     yield f"ratio: time at 8 bits over time at these bits; all layers: {RULE}."
     if any(layer.spreads_us for layer in staircase.layers):
         yield "spread: from the quietest round of a timing to the middle one, weighted alike."
-    if staircase.source != "measured":
+    if staircase.source == "modelled":
+        yield (
+            "modelled: cycles by LLVM's llvm-mca at the board's clock, as if all data were in the "
+            "first cache; nothing ran (see docs/kernels.md)."
+        )
+    elif staircase.source != "measured":
         yield f"These are {staircase.source} times and no device's own."
     if any(layer.reads_input for layer in staircase.layers):
         yield "* reads the network's input, whose 8 bits are fixed: only its weight bits change."
@@ -30,11 +35,10 @@ def notes(staircase: Staircase) -> Iterator[str]:
     if slow := _cells_of(staircase, FALL_BACK):
         yield f"{FALL_BACK} is the fall-back where nothing faster is written: {slow}."
     families = {name for layer in staircase.layers for name in layer.families.values()}
+    checked = "Here each program gave the integer reference's result before it was timed."
     for name in never_run(families):
-        yield (
-            f"{name}: never run on a machine of this project's. Here each program gave the integer "
-            "reference's result before it was timed."
-        )
+        here = "" if staircase.source == "modelled" else f" {checked}"
+        yield f"{name}: never run on a machine of this project's.{here}"
 
 
 def _cells_of(staircase: Staircase, family: str) -> str:

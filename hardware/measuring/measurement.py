@@ -14,7 +14,7 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import SLOWDOWN_LIMIT
 from quant.records.json_form import Plain, own_form
 
-MeasurementSource = Literal["measured", "simulated", "emulated"]
+MeasurementSource = Literal["measured", "simulated", "emulated", "modelled"]
 
 UNSTABLE_SPREAD = 0.10
 """IQR / median from which a measurement is called unstable (pyperf: stdev >= 10 % of the mean)."""

@@ -1,0 +1,1 @@
+"""A model of cores that nobody has here: cycles that LLVM's model says a kernel takes."""
