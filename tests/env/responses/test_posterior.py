@@ -125,8 +125,8 @@ def test_tables_have_zeros_at_eight_bits_and_gaps_outside_menus() -> None:
             known = table[step, place]
             assert np.isnan(known) == (width not in decision.menu)
             assert (known == 0.0) == (width in decision.menu and width >= 8)
-    uniform = space.uniform(8)
-    assert posterior.mean_losses([uniform])[0] == pytest.approx(
+    widest = space.allocation([decision.menu[-1] for decision in space.decisions])
+    assert posterior.mean_losses([widest])[0] == pytest.approx(
         float(posterior.responses.mean(0)[columns.fixed].sum())
     )
 
