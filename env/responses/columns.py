@@ -18,16 +18,11 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ResponseColumns:
-    """Which responses there are, and what is known of each before anything was evaluated.
+class KnownColumns:
+    """What is known of each response before anything was evaluated."""
 
-    At 8 bits and in float a decision loses nothing: there is no column. What rules fix below
-    8 bits is in every allocation: its columns come last, each a decision of its own.
-    """
-
-    space: DecisionSpace
     of: Integers
-    """`[columns]`: number of the decision; numbers from `len(space.decisions)` on are fixed."""
+    """`[columns]`: number of the decision."""
     bits: Integers
     """`[columns]`: the width."""
     rises: Floats
@@ -38,6 +33,18 @@ class ResponseColumns:
     def __len__(self) -> int:
         """Return the number of responses."""
         return len(self.of)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ResponseColumns(KnownColumns):
+    """Which responses a network has.
+
+    At 8 bits and in float a decision loses nothing: there is no column. What rules fix below
+    8 bits is in every allocation: its columns come last, each a decision of its own, with numbers
+    from `len(space.decisions)` on.
+    """
+
+    space: DecisionSpace
 
     @cached_property
     def at(self) -> dict[tuple[int, int], int]:

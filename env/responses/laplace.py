@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from env.responses.columns import Floats, ResponseColumns
+from env.responses.columns import Floats, KnownColumns
 from env.responses.likelihood import Likelihood
 from env.responses.prior import ResponsePrior
 
@@ -28,7 +28,7 @@ class Whitened:
     root: Floats
 
     @classmethod
-    def of(cls, prior: ResponsePrior, columns: ResponseColumns) -> "Whitened":
+    def of(cls, prior: ResponsePrior, columns: KnownColumns) -> "Whitened":
         """Return a prior's."""
         root = np.linalg.cholesky(prior.covariance(columns)).astype(np.float64)
         return cls(mean=prior.mean(columns), root=root)
@@ -96,7 +96,7 @@ def find_mode(
     return Mode(v=v, precision=precision, evidence=value - 0.5 * float(spread))
 
 
-def approximate(prior: ResponsePrior, columns: ResponseColumns, likelihood: Likelihood) -> Laplace:
+def approximate(prior: ResponsePrior, columns: KnownColumns, likelihood: Likelihood) -> Laplace:
     """Return the approximation with the noise weighed over a grid."""
     whitened = Whitened.of(prior, columns)
     middle, reach = math.log(prior.noise), _NOISE_REACH * prior.noise_log_sd

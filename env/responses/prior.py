@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 
 from env.errors import TaskError
-from env.responses.columns import Floats, ResponseColumns
+from env.responses.columns import Floats, KnownColumns
 from env.responses.layer_facts import FACTS
 from quant.layers import MIN_BITS
 from quant.records.json_form import EXACT
@@ -59,14 +59,14 @@ class ResponsePrior:
         if len(self.facts) != len(FACTS):
             raise TaskError(f"prior.facts: expected {len(FACTS)} numbers, found {len(self.facts)}")
 
-    def mean(self, columns: ResponseColumns) -> Floats:
+    def mean(self, columns: KnownColumns) -> Floats:
         """Return the mean of the log responses, `[columns]`."""
         known = np.log(np.maximum(columns.rises, 0.0) + self.least_rise)
         line = self.intercept + self.slope * known + self.per_bit * (columns.bits - MIN_BITS)
         mean: Floats = line + columns.facts @ np.array(self.facts)
         return mean
 
-    def covariance(self, columns: ResponseColumns) -> Floats:
+    def covariance(self, columns: KnownColumns) -> Floats:
         """Return the covariance of the log responses, `[columns, columns]`."""
         same = columns.of[:, None] == columns.of[None, :]
         shared = self.common_sd**2 + self.decision_sd**2 * same
