@@ -7,10 +7,13 @@ become the section of its name in every configuration.
 from agents import random_search, uniform
 from agents.amed import amed
 from agents.amed.config import AMEDConfig
+from agents.bayes import bayes
+from agents.bayes.config import BayesConfig
 from agents.haq import haq
 from agents.haq.config import HAQConfig
 from agents.hawq import hawq
 from agents.hawq.config import HAWQConfig
+from agents.judging.judged import judged
 from agents.mckp import mckp
 from agents.mckp.config import MCKPConfig
 from agents.nsga2 import nsga2
@@ -25,9 +28,10 @@ from agents.search import Method
 
 METHODS: dict[str, Method] = {
     "amed": Method(amed.search, AMEDConfig),
+    "bayes": Method(judged(bayes.search), BayesConfig),
     "haq": Method(haq.search, HAQConfig),
     "hawq": Method(hawq.search, HAWQConfig),
-    "mckp": Method(mckp.search, MCKPConfig),
+    "mckp": Method(judged(mckp.search), MCKPConfig),
     "nsga2": Method(nsga2.search, NSGA2Config),
     "ompq": Method(ompq.search, OMPQConfig),
     "ppo": Method(ppo.search, PPOConfig),

@@ -16,6 +16,8 @@ from env.evaluating.ranking import rank
 from env.evaluating.reward import RewardConfig
 from env.evaluating.search_evaluator import SearchEvaluator
 from env.practice.scales import measured_over_predicted
+from env.responses.prior import ResponsePrior
+from env.responses.shipped import shipped_prior
 from env.sensitivity.sensitivities import SensitivitySource
 from env.tasks.task import Split
 from hardware.layers.table import LayerTable
@@ -64,6 +66,8 @@ class SearchProblem:
     objective: Objective = CLASSIFICATION
     """Loss and metric."""
     reward: RewardConfig = field(default_factory=RewardConfig)
+    prior: ResponsePrior = field(default_factory=shipped_prior)
+    """What sensitivities mean, for methods that believe a model of the responses."""
     say: Callable[[str], None] = _logger.warning
     """Tells the user what a method cannot do as asked, in a sentence."""
     uniform_first: bool = True
@@ -101,6 +105,8 @@ class SearchResult:
 
     candidates: tuple[Allocation, ...]
     """Best first, all inside the budget as far as the method knows."""
+    modelled: bool = False
+    """Whether a model says which is best, and not the scores themselves."""
 
 
 class Search(Protocol):
@@ -129,16 +135,20 @@ class Method:
         return None if self.config is None else self.config()
 
 
-def rank_candidates(problem: SearchProblem) -> SearchResult:
-    """Return what was evaluated inside the budget, best first.
-
-    The reference is passed over where the user's rules leave some layer other widths.
-    """
-    inside = [
+def evaluated_inside(problem: SearchProblem) -> list[Evaluation]:
+    """Return the evaluations that may be answered, as measured, in their order."""
+    return [
         evaluation
         for evaluation in problem.evaluator.evaluations
         if problem.budget.admits(evaluation, tolerance=MEASURED_TOLERANCE)
         and problem.space.admits(evaluation.allocation)
     ]
-    ordered = rank(inside, problem.reference, problem.reward)
+
+
+def rank_candidates(problem: SearchProblem) -> SearchResult:
+    """Return what was evaluated inside the budget, best first.
+
+    The reference is passed over where the user's rules leave some layer other widths.
+    """
+    ordered = rank(evaluated_inside(problem), problem.reference, problem.reward)
     return SearchResult(candidates=tuple(evaluation.allocation for evaluation in ordered))

@@ -170,6 +170,7 @@ class FormulaEvaluator:
     """
 
     parallel = 1
+    repeatable = True
 
     def __init__(
         self,
@@ -188,24 +189,25 @@ class FormulaEvaluator:
         self._scale = scale
         self._practice = practice
         self.limit = limit
+        self.held_back = 0
         self.proposer = ""
         self.evaluations: list[Evaluation] = []
 
     @property
     def remaining(self) -> int:
         """How many evaluations the limit still allows."""
-        return self.limit - len(self.evaluations)
+        return self.limit - self.held_back - len(self.evaluations)
 
     def adopt_past(self) -> None:
         """Do nothing: a formula has no earlier part of a run."""
 
-    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
-        """Return one Evaluation for each allocation.
+    def evaluate(self, allocations: Sequence[Allocation], *, repeat: int = 0) -> list[Evaluation]:
+        """Return one Evaluation for each allocation; a formula is the same in every repeat.
 
         Raises:
             EvaluationLimitError: the limit is used up.
         """
-        return [self._evaluate(allocation) for allocation in allocations]
+        return [self._evaluate(allocation, repeat) for allocation in allocations]
 
     def accuracy(self, bits: Sequence[int]) -> float:
         """Return the accuracy of the decided bits, in the order of the decisions."""
@@ -214,7 +216,7 @@ class FormulaEvaluator:
             for decision, width in zip(self._space.decisions, bits, strict=True)
         )
 
-    def _evaluate(self, allocation: Allocation) -> Evaluation:
+    def _evaluate(self, allocation: Allocation, repeat: int) -> Evaluation:
         if self.remaining <= 0:
             raise EvaluationLimitError(f"all {self.limit} evaluations are used up")
         bits = self._space.bits_of(allocation)
@@ -223,6 +225,7 @@ class FormulaEvaluator:
         evaluation = Evaluation(
             allocation=allocation,
             index=len(self.evaluations),
+            repeat=repeat,
             score=self.accuracy(bits),
             score_se=0.0,
             loss=0.0,

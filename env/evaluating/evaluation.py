@@ -22,6 +22,13 @@ _Loss = Annotated[  # JSON has no NaN
 ]
 
 
+_LATER_FIELDS = (
+    *("metric", "beside_reference", "retraining", "predicted_mj", "training_samples"),
+    "repeat",
+)
+"""What records of before lack."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
     """What one retrained, compiled and measured candidate turned out to be."""
@@ -30,6 +37,8 @@ class Evaluation:
     """Running number of the evaluation within its run, from 0; -1 for practice."""
     proposer: str = ""
     """Which method asked: `uniform`, `ppo`, `random`, ..."""
+    repeat: int = 0
+    """0, or which of the retrainings with another order of images this is, counted from 1."""
     practice: bool = False
     """True when score and latency are a model's predictions, not a retrained network's."""
     metric: Metric = ACCURACY
@@ -120,8 +129,7 @@ class Evaluation:
         Raises:
             ValueError: the document is of another form.
         """
-        lacking = ("metric", "beside_reference", "retraining", "predicted_mj", "training_samples")
-        read = partial(from_plain, cls, lacking=lacking)
+        read = partial(from_plain, cls, lacking=_LATER_FIELDS)
         try:
             return read(document)
         except ValueError as error:

@@ -45,7 +45,8 @@ def order_seed(seed: int, number: int) -> int:
 
     Args:
         seed: Of the run.
-        number: Of the retraining in it; 0 for every evaluation that starts from the checkpoint.
+        number: Of the retraining in it; 0 for every evaluation that starts from the checkpoint,
+            but for repeats, which count from 1.
     """
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
@@ -95,6 +96,8 @@ class Evaluator:
         self.network = network
         self.device = device
         self.limit = limit
+        self.held_back = 0
+        """Evaluations of the limit that are kept for later: `remaining` is less by so many."""
         self.proposer = ""
         """Who asks for the next evaluations; written into each of them."""
         self.evaluations: list[Evaluation] = []
@@ -118,24 +121,38 @@ class Evaluator:
     @property
     def remaining(self) -> int:
         """How many evaluations the limit still allows."""
-        return self.limit - sum(map(counts, self.evaluations))
+        return self.limit - self.held_back - sum(map(counts, self.evaluations))
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether an allocation can be evaluated again with nothing changed but the seed."""
+        return self._config.weights == "reset"
 
     @property
     def parallel(self) -> int:
         """How many allocations are worth asking for at once: as many as are measured at once."""
         return self.device.parallel if self._config.weights == "reset" else 1
 
-    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+    def evaluate(self, allocations: Sequence[Allocation], *, repeat: int = 0) -> list[Evaluation]:
         """Evaluate allocations in order.
 
         Where the device measures several candidates at once, the next ones are trained meanwhile.
         Shared weights are trained and measured one by one: what is saved with an evaluation must be
         the weights that it had.
 
+        Args:
+            allocations: What to evaluate.
+            repeat: 0, or from 1 on: with another order of the training images, so that two
+                evaluations of one allocation differ by what retraining adds. With `weights: reset`
+                alone.
+
         Raises:
             EvaluationLimitError: the limit is used up; finished ones are in `evaluations`.
             HardwareLostError: the device is gone; those before the lost one are in `evaluations`.
         """
+        if repeat:
+            assert self.repeatable, "shared weights have no second order of images"
+            return [self._evaluate(allocation, repeat) for allocation in allocations]
         if len(allocations) < 2 or self.parallel == 1:
             return [self._evaluate(allocation) for allocation in allocations]
         return self._evaluate_together(allocations)
@@ -155,20 +172,21 @@ class Evaluator:
         while self._past:
             self.evaluations.append(self._past.popleft())
 
-    def _take_past(self, allocation: Allocation) -> Evaluation | None:
+    def _take_past(self, allocation: Allocation, repeat: int = 0) -> Evaluation | None:
         """Return the past evaluation of an allocation; asked in another order, all are adopted."""
-        if self._past and self._past[0].allocation == allocation:
+        wanted = (allocation, repeat)
+        if self._past and (self._past[0].allocation, self._past[0].repeat) == wanted:
             self.evaluations.append(self._past.popleft())
             return self.evaluations[-1]
         left = tuple(self._past)
         self.adopt_past()
-        return next((item for item in left if item.allocation == allocation), None)
+        return next((item for item in left if (item.allocation, item.repeat) == wanted), None)
 
-    def _evaluate(self, allocation: Allocation) -> Evaluation:
-        if known := self._take_past(allocation):
+    def _evaluate(self, allocation: Allocation, repeat: int = 0) -> Evaluation:
+        if known := self._take_past(allocation, repeat):
             return known
         self._check_limit(waiting=0)
-        trained = self._train_one(allocation)
+        trained = self._train_one(allocation, repeat)
         result = trained.result or self.device.measure(trained.graph)
         return self._finish(trained, result)
 
@@ -213,20 +231,21 @@ class Evaluator:
                 f"all {self.limit} evaluations are used up", "allow more with --evaluations"
             )
 
-    def _train_one(self, allocation: Allocation) -> "_Trained":
+    def _train_one(self, allocation: Allocation, repeat: int = 0) -> "_Trained":
         """Retrain and convert one candidate; a failure is its result."""
         started = time.perf_counter()
         before = self.network.copy_state()
         graph, scored, result = None, None, None
         try:
             with training_lock():
-                graph, scored = self._retrain(allocation)
+                graph, scored = self._retrain(allocation, repeat)
         except (TrainingError, ConvertError, BuildError) as error:
             # Weights that this candidate ruined must not be handed on to the next one.
             self.network.load_state_dict(before)
             result = MeasureResult(error=str(error))
         return _Trained(
             allocation=allocation,
+            repeat=repeat,
             proposer=self.proposer,
             converted=graph,
             scored=scored,
@@ -241,11 +260,11 @@ class Evaluator:
             listener(evaluation)
         return evaluation
 
-    def _retrain(self, allocation: Allocation) -> tuple[DeployGraph, Scored]:
-        if known := self._look_up(allocation):
+    def _retrain(self, allocation: Allocation, repeat: int) -> tuple[DeployGraph, Scored]:
+        if known := self._look_up(allocation, repeat):
             self._start_at(allocation)
             return convert(self.network), known
-        is_reference = allocation == self._reference.allocation
+        is_reference = allocation == self._reference.allocation and not repeat
         from_checkpoint = self._config.weights == "reset" or not self.evaluations
         if is_reference and from_checkpoint:
             graph, scores, retraining = self._train_and_score(allocation)
@@ -253,20 +272,20 @@ class Evaluator:
             reference: ImageScores | None = scores
         else:
             reference = self._reference_scores()  # first: it may have to be retrained
-            graph, scores, retraining = self._train_and_score(allocation)
+            graph, scores, retraining = self._train_and_score(allocation, repeat)
         beside = None if reference is None else paired(scores, reference)
         scored = Scored(score=scores.score, beside_reference=beside, retraining=retraining)
         if self._accuracies is not None:
-            self._accuracies.put(allocation, scored)
+            self._accuracies.put(allocation, scored, repeat)
         return graph, scored
 
-    def _look_up(self, allocation: Allocation) -> Scored | None:
+    def _look_up(self, allocation: Allocation, repeat: int) -> Scored | None:
         """Return what is stored of a retraining; of the reference, only with its scores."""
         if self._accuracies is None:
             return None
         if allocation == self._reference.allocation and self._reference.get() is None:
             return None
-        return self._accuracies.get(allocation)
+        return self._accuracies.get(allocation, repeat)
 
     def _reference_scores(self) -> ImageScores | None:
         """Return the reference's scores; retrain it where only its evaluation was kept."""
@@ -278,21 +297,21 @@ class Evaluator:
             reference.keep(known)
         return known
 
-    def _start_at(self, allocation: Allocation) -> int:
+    def _start_at(self, allocation: Allocation, repeat: int = 0) -> int:
         """Put the network where a retraining begins; return the number that orders its images."""
         number = len(self.evaluations)
         if self._config.weights == "reset":
             self._retrainer.reset(self.network)
             # The same images in the same order for every candidate: equal candidates are equal, and
-            # others differ by their bits.
-            number = 0
+            # others differ by their bits; but for repeats, which show what the order does.
+            number = repeat
         self.network.set_allocation(allocation)
         return number
 
     def _train_and_score(
-        self, allocation: Allocation
+        self, allocation: Allocation, repeat: int = 0
     ) -> tuple[DeployGraph, ImageScores, Retrained]:
-        seed, better = order_seed(self._seed, self._start_at(allocation)), self.network
+        seed, better = order_seed(self._seed, self._start_at(allocation, repeat)), self.network
         if self._config.weights == "reset":
             retraining = self._retrainer.retrain(better, seed=seed)
         else:
@@ -321,6 +340,7 @@ class Evaluator:
         return Evaluation(
             allocation=allocation,
             index=len(self.evaluations),
+            repeat=trained.repeat,
             metric=self._objective.metric,
             score=score.value if score else 0.0,
             score_se=score.standard_error if score else 0.0,
@@ -346,6 +366,7 @@ class _Trained:
     """A candidate between its two halves."""
 
     allocation: Allocation
+    repeat: int
     proposer: str
     converted: DeployGraph | None
     scored: Scored | None

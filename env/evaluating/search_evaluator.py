@@ -21,6 +21,8 @@ class SearchEvaluator(Protocol):
     """Who asks for the next evaluations; written into each of them."""
     evaluations: list[Evaluation]
     """All so far, in order."""
+    held_back: int
+    """Evaluations of the limit that are kept for later: `remaining` is less by so many."""
     on_evaluation: list[OnEvaluation]
     """Called with each finished evaluation, in order."""
 
@@ -29,11 +31,20 @@ class SearchEvaluator(Protocol):
         """How many evaluations the limit still allows."""
 
     @property
+    def repeatable(self) -> bool:
+        """Whether an allocation can be evaluated again with nothing changed but the seed."""
+
+    @property
     def parallel(self) -> int:
         """How many allocations are worth asking for at once."""
 
-    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+    def evaluate(self, allocations: Sequence[Allocation], *, repeat: int = 0) -> list[Evaluation]:
         """Evaluate allocations in order.
+
+        Args:
+            allocations: What to evaluate.
+            repeat: 0, or from 1 on: with another order of the training images. Only where
+                `repeatable`.
 
         Raises:
             EvaluationLimitError: the limit is used up; finished ones are in `evaluations`.

@@ -60,17 +60,17 @@ class StoredAccuracies:
         self._store = store
         self._key = dict(key)
 
-    def get(self, allocation: Allocation) -> Scored | None:
+    def get(self, allocation: Allocation, repeat: int = 0) -> Scored | None:
         """Return what an equal retraining came to, or None.
 
         What an earlier version kept, which was paired with nothing, is not found.
         """
-        return self._store.read("evaluation", self._whole(allocation), _scored)
+        return self._store.read("evaluation", self._whole(allocation, repeat), _scored)
 
-    def put(self, allocation: Allocation, scored: Scored) -> None:
+    def put(self, allocation: Allocation, scored: Scored, repeat: int = 0) -> None:
         """Keep what a retraining came to; where it was paired with nothing, it is not kept."""
         if scored.beside_reference is not None:
-            self._store.put("evaluation", self._whole(allocation), to_plain(scored))
+            self._store.put("evaluation", self._whole(allocation, repeat), to_plain(scored))
 
     def get_scores(self, allocation: Allocation) -> ImageScores | None:
         """Return what an equal retraining made of each image, or None."""
@@ -80,8 +80,9 @@ class StoredAccuracies:
         """Keep what a retraining made of each image."""
         self._store.put("image-scores", self._whole(allocation), pack_scores(scores))
 
-    def _whole(self, allocation: Allocation) -> dict[str, Any]:
-        return {**self._key, "allocation": allocation.to_dict()}
+    def _whole(self, allocation: Allocation, repeat: int = 0) -> dict[str, Any]:
+        again = {"repeat": repeat} if repeat else {}  # so that what was kept before is found
+        return {**self._key, "allocation": allocation.to_dict(), **again}
 
 
 def _scored(document: Mapping[str, Any]) -> Scored | None:

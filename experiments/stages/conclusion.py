@@ -1,6 +1,6 @@
 """Conclusion: from a finished search to the chosen allocation and the rows of the final table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -86,8 +86,12 @@ def conclude(
     uniform = reported_uniform(problem.space)
     _evaluate_missing(problem, result, list(uniform.values()))
 
+    evaluated = rank(problem.evaluator.evaluations, problem.reference, problem.reward)
+    order: Callable[[Iterable[Evaluation]], list[Evaluation]]
     order = partial(rank, reference=problem.reference, config=problem.reward)
-    evaluated = order(problem.evaluator.evaluations)
+    if result.modelled:
+        order = partial(_as_answered, answered=result.candidates)
+        evaluated = order(evaluated)
     candidates = [item for item in evaluated if problem.space.admits(item.allocation)]
     latest = {item.allocation: item for item in evaluated}
     known = reference_and_uniforms(problem.space)
@@ -113,6 +117,14 @@ def conclude(
     ]
     rows.append(_row(BEST_FOUND, choice.evaluation, choice.measurement, choice.budget))
     return Conclusion(choice=choice, rows=tuple(rows))
+
+
+def _as_answered(
+    evaluations: Iterable[Evaluation], answered: Sequence[Allocation]
+) -> list[Evaluation]:
+    """Order by a method's own answer; what it does not name stays behind, as it stands."""
+    place = {allocation: number for number, allocation in enumerate(answered)}
+    return sorted(evaluations, key=lambda item: place.get(item.allocation, len(place)))
 
 
 def _row(name: str, evaluation: Evaluation, measurement: Measurement, budget: Budget) -> ResultRow:

@@ -32,6 +32,7 @@ class TruthEvaluator:
     """
 
     parallel = 1
+    repeatable = True
 
     def __init__(self, table: TruthTable, *, seed: int, limit: int) -> None:
         """Show nothing yet.
@@ -42,6 +43,7 @@ class TruthEvaluator:
             limit: Largest number of evaluations.
         """
         self.proposer = ""
+        self.held_back = 0
         self.evaluations: list[Evaluation] = []
         self.on_evaluation: list[OnEvaluation] = []
         self._table = table
@@ -52,17 +54,19 @@ class TruthEvaluator:
     @property
     def remaining(self) -> int:
         """How many evaluations the limit still allows; the reference is not counted."""
-        return self._limit - sum(
-            counts(e) and e.allocation != self._all_8 for e in self.evaluations
-        )
+        used = sum(counts(e) and e.allocation != self._all_8 for e in self.evaluations)
+        return self._limit - self.held_back - used
 
-    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+    def evaluate(self, allocations: Sequence[Allocation], *, repeat: int = 0) -> list[Evaluation]:
         """Look allocations up, in order; one that was looked up before is the same again.
+
+        A repeat shows the next row. The last one is never shown: the truth needs it, and whoever
+        asks for more sees the last but one again.
 
         Raises:
             EvaluationLimitError: the limit is used up.
         """
-        return [self._evaluate(allocation) for allocation in allocations]
+        return [self._evaluate(allocation, repeat) for allocation in allocations]
 
     def adopt_past(self) -> None:
         """Do nothing: a run on a table is never resumed."""
@@ -86,21 +90,29 @@ class TruthEvaluator:
 
     def hidden(self, number: int) -> list[int]:
         """Return the positions of the rows that this run did not see: the truth it is judged by."""
-        allocations = [evaluation.allocation for evaluation in self.evaluations]
-        seen = sum(self.number(allocation) == number for allocation in set(allocations))
-        return self.order(number)[seen:]
+        seen = {
+            self._position(number, evaluation.repeat)
+            for evaluation in self.evaluations
+            if self.number(evaluation.allocation) == number
+        }
+        return self.order(number)[len(seen) :]
 
-    def _evaluate(self, allocation: Allocation) -> Evaluation:
+    def _position(self, number: int, repeat: int) -> int:
+        """Return which of an allocation's rows, in the run's order, a repeat shows."""
+        return min(repeat, max(0, len(self._table.rows_of[number]) - 2))
+
+    def _evaluate(self, allocation: Allocation, repeat: int) -> Evaluation:
         number = self.number(allocation)
         if number != ALL_8 and self.remaining <= 0:
             raise EvaluationLimitError(f"all {self._limit} evaluations are used up")
-        evaluation = self._look_up(allocation, number, self.order(number)[0])
+        row = self.order(number)[self._position(number, repeat)]
+        evaluation = replace(self._look_up(allocation, row), repeat=repeat)
         self.evaluations.append(evaluation)
         for listener in self.on_evaluation:
             listener(evaluation)
         return evaluation
 
-    def _look_up(self, allocation: Allocation, number: int, row: int) -> Evaluation:
+    def _look_up(self, allocation: Allocation, row: int) -> Evaluation:
         table = self._table
         scores = self._scores(row)
         return Evaluation(

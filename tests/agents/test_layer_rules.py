@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.bayes.config import BayesConfig
 from agents.methods import METHODS
 from agents.ppo.config import PPOConfig
 from agents.search import SearchProblem
@@ -32,7 +33,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 TRAINING = ("amed", "qbitopt")
 """Methods that train a network as they go; for the others, random layers are enough."""
 QUICK = {
-    "ppo": PPOConfig(warm_up_episodes=4, practice_episodes=1, rollout_episodes=4, environments=1)
+    "ppo": PPOConfig(warm_up_episodes=4, practice_episodes=1, rollout_episodes=4, environments=1),
+    "bayes": BayesConfig(race=2),
 }
 
 
@@ -83,7 +85,8 @@ def check(problem: SearchProblem, method: str) -> None:
     answers = search_by(method, problem, config=QUICK.get(method)).candidates
     evaluations = problem.evaluator.evaluations
     found = {e.allocation: e for e in evaluations}
-    assert len(found) == len(evaluations) <= LIMIT, "nothing is evaluated twice"
+    asked = {(e.allocation, e.repeat) for e in evaluations}
+    assert len(asked) == len(evaluations) <= LIMIT, "nothing is evaluated twice with one seed"
     for evaluation in evaluations[1:]:
         assert problem.space.admits(evaluation.allocation), evaluation.proposer
         assert inside(problem, evaluation.allocation, None), evaluation.proposer

@@ -223,3 +223,47 @@ def test_costs_are_what_the_converted_network_has(small_digits: SmallDigits) -> 
         predicted_ms = small_digits.table.predict_ms(allocation)
         # Each entry is rounded up to a picosecond.
         assert 0 <= picoseconds / 1e9 - predicted_ms + 1e-12 <= (len(layers) + 1) * 1e-9
+
+
+def test_a_repeat_differs_by_the_order_of_its_images_and_is_handed_back(
+    small_digits: SmallDigits,
+) -> None:
+    evaluator, narrow = make(small_digits, "reset"), uniform(small_digits, 2)
+    evaluator.evaluate([uniform(small_digits, 8), narrow])
+    (first,) = evaluator.evaluate([narrow], repeat=1)
+    (second,) = evaluator.evaluate([narrow], repeat=2)
+    losses = [e.loss for e in evaluator.evaluations[1:]]
+    assert len(set(losses)) == 3
+    assert [e.repeat for e in evaluator.evaluations] == [0, 0, 1, 2]
+    assert first.beside_reference is not None
+    assert evaluator.remaining == 4
+    document = json.loads(json.dumps(to_plain(second)))
+    assert Evaluation.from_dict(document) == second
+    del document["repeat"]  # as records of before
+    assert Evaluation.from_dict(document).repeat == 0
+
+    again = Evaluator(
+        small_digits.network.clone(),
+        small_digits.device,
+        small_digits.task.train,
+        small_digits.task.search,
+        EnvConfig(weights="reset", finetune=QUICK),
+        seed=0,
+        limit=8,
+        past=evaluator.evaluations[:3],
+    )
+    again.evaluate([uniform(small_digits, 8), narrow])
+    assert again.evaluate([narrow], repeat=1) == [first]
+    assert again.evaluate([narrow], repeat=2)[0].loss == second.loss
+
+
+def test_evaluations_are_held_back(small_digits: SmallDigits) -> None:
+    evaluator = make(small_digits, limit=2)
+    evaluator.held_back = 1
+    assert evaluator.remaining == 1
+    evaluator.evaluate([uniform(small_digits, 8)])
+    with pytest.raises(EvaluationLimitError):
+        evaluator.evaluate([uniform(small_digits, 4)])
+    evaluator.held_back = 0
+    assert evaluator.remaining == 1
+    assert not evaluator.repeatable

@@ -1,0 +1,1 @@
+"""Bayes: an integer program on samples of the posterior."""

@@ -1,0 +1,37 @@
+"""Bayes: the integer program on samples of the posterior, never the same allocation twice."""
+
+from agents.bayes.config import BayesConfig
+from agents.judging.knowledge import Knowledge
+from agents.search import SearchProblem, SearchResult, rank_candidates
+from agents.solvers.cost_model import CostModel
+from agents.solvers.exact import solve_exact
+from agents.solvers.response_losses import response_losses
+from agents.uniform import evaluate_uniform
+from quant.allocation import Allocation
+
+
+def search(problem: SearchProblem, config: BayesConfig, *, seed: int) -> SearchResult:
+    """Evaluate what is best in one sample of the posterior, again and again.
+
+    Where responses are known well all samples agree; where they are not, the samples differ, and
+    what is evaluated tells. The budget is kept as the evaluations so far correct it.
+    Source: Thompson 1933, "On the likelihood that one unknown probability exceeds another"
+    (Biometrika 25); Russo et al. 2018, "A Tutorial on Thompson Sampling", with a
+    solver.
+    """
+    evaluate_uniform(problem)
+    evaluator = problem.evaluator
+    evaluator.proposer = "bayes"
+    knowledge = Knowledge(problem, seed=seed) if evaluator.remaining > 0 else None
+    while knowledge is not None and evaluator.remaining > 0:
+        tables, seen = knowledge.posterior().tables, problem.seen()
+        asked: list[Allocation] = []
+        for table in tables[: min(evaluator.parallel, evaluator.remaining)]:
+            model = CostModel(problem, response_losses(problem.space, table))
+            allocation = model.answer(solve_exact, {*seen, *asked})
+            if allocation is not None and allocation not in seen and allocation not in asked:
+                asked.append(allocation)
+        if not asked:
+            break
+        evaluator.evaluate(asked)
+    return rank_candidates(problem)

@@ -1,0 +1,17 @@
+"""Judged: the settings of what every method may share."""
+
+from dataclasses import dataclass
+
+from quant.records.ranges import Natural
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """Who says which allocation is best; each part can be switched on and off by itself."""
+
+    posterior: bool = False
+    """Answer what is best by the posterior of the hidden responses (a model, which all evaluations
+    teach), not the best score."""
+    race: Natural = 0
+    """Of the evaluations, the last so many go to the best few: each is evaluated again with other
+    seeds. With `env.weights: reset` alone."""

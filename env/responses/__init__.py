@@ -1,0 +1,1 @@
+"""What evaluations and sensitivities say together of each decision's hidden response."""

@@ -1,0 +1,132 @@
+"""The command: measure drawn networks one after the other, then fit and write the prior."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import tyro
+
+from env.evaluating.stored_accuracies import code_digest
+from env.responses.shipped import FILE
+from experiments.errors import ConfigError, RunFolderError, cannot_write
+from experiments.record.environment_facts import environment_facts
+from experiments.record.lines import append_line, cut_torn_line, whole_lines
+from experiments.settings.command_line import Command, command_line, run_typed
+from quant.records.json_form import from_plain, to_plain
+from quant.records.ranges import Count, Natural, check_ranges
+from tools.fit_responses.fitting import fit_prior
+from tools.fit_responses.measuring import FITTED_KINDS, measure_network
+from tools.fit_responses.rows import MeasuredNetwork
+
+MODULE = "tools.fit_responses"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FitOptions:
+    """Fit what sensitivities mean to networks that are drawn, trained and retrained.
+
+    Each network is written down when it is finished, and not measured again: type the command once
+    more to go on. The devices are simulated; every accuracy is real.
+    """
+
+    rows: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    """Where the measured networks go, a line each."""
+    json: Annotated[Path, tyro.conf.arg(metavar="FILE")] = FILE
+    """Where the prior goes; by default where the package reads it."""
+    networks: Natural = 12
+    """How many, with the seeds from 0."""
+    allocations: Count = 24
+    """Random allocations that are retrained of each."""
+
+    def __post_init__(self) -> None:
+        """Refuse a fit to no allocation."""
+        check_ranges(self, "", ConfigError)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, fit, and return the exit code."""
+    command = Command(options=FitOptions, work=lambda o: _work(o, command_line(MODULE, arguments)))
+    return run_typed(MODULE, command, arguments)
+
+
+def _work(options: FitOptions, typed: str) -> None:
+    torch.set_num_threads(1)
+    git = environment_facts({})["git"]
+    commit = f"{git['commit']}{' with changes' if git['dirty'] else ''}"
+    known = {network.seed: network for network in read_networks(options.rows)}
+    for seed in range(options.networks):
+        if seed not in known:
+            known[seed] = measure_network(seed, options.allocations, commit)
+            append_line(options.rows, known[seed])
+        one = known[seed]
+        print(
+            f"{seed}: {one.kind} on {one.task}, float {100 * one.float_accuracy:.1f} %, "
+            f"{len(one.losses)} retrained, {one.seconds:.0f} s",
+            flush=True,
+        )
+    networks = [known[seed] for seed in range(options.networks)]
+    if not networks:
+        raise RunFolderError("expected at least one measured network, found none")
+    _write(options.json, _fitted(networks, typed))
+    print(f"written to {options.json}")
+
+
+def read_networks(path: Path) -> list[MeasuredNetwork]:
+    """Return the networks of a file that the present code measured.
+
+    Raises:
+        RunFolderError: the file is not one of networks.
+    """
+    cut_torn_line(path)
+    lines = whole_lines(path.read_bytes()) if path.exists() else []
+    try:
+        found = [from_plain(MeasuredNetwork, json.loads(line)) for line in lines]
+    except ValueError as error:
+        raise RunFolderError(
+            f"expected measured networks in {path}, found another document: {error}",
+            "name another file with --rows",
+        ) from None
+    return [network for network in found if network.code == code_digest()]
+
+
+def _fitted(networks: Sequence[MeasuredNetwork], typed: str) -> dict[str, Any]:
+    """Return the document: the likeliest prior, those it was chosen among, and where from."""
+    source = f"fitted to {len(networks)} drawn networks, really retrained"
+    fits = [
+        (facts, fit_prior(networks, kind, source, facts=facts))
+        for kind in FITTED_KINDS
+        for facts in (False, True)
+    ]
+    for facts, fit in fits:
+        said = f"{fit.prior.kind}{' with layer facts' if facts else ''}"
+        print(f"{said}: log evidence {fit.evidence:.1f}, the guess {fit.guess_evidence:.1f}")
+    plain = max((fit for facts, fit in fits if not facts), key=lambda fit: fit.evidence)
+    return {
+        "prior": to_plain(plain.prior),
+        "fits": [{"layer_facts": facts, **to_plain(fit)} for facts, fit in fits],
+        "command": typed,
+        "date": time.strftime("%Y-%m-%d"),
+        "commits": sorted({network.commit for network in networks}),
+        "seconds": round(sum(network.seconds for network in networks), 1),
+        "networks": [
+            {
+                "seed": network.seed,
+                "kind": network.kind,
+                "task": network.task,
+                "float_accuracy": round(network.float_accuracy, 4),
+                "allocations": len(network.losses),
+            }
+            for network in networks
+        ],
+    }
+
+
+def _write(file: Path, document: dict[str, Any]) -> None:
+    try:
+        file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(file, error) from None
