@@ -45,6 +45,17 @@ def test_what_a_run_sees_is_not_what_it_is_judged_by(world: TruthWorld) -> None:
     assert len(seen_first) == 2
 
 
+def test_a_repeat_shows_another_row_and_never_the_last(world: TruthWorld) -> None:
+    evaluator = TruthEvaluator(world.table, seed=0, limit=9)
+    allocation = world.table.subspace.space.allocation((2, 4))
+    shown = [evaluator.evaluate([allocation], repeat=repeat)[0] for repeat in range(3)]
+    assert [e.repeat for e in shown] == [0, 1, 2]
+    assert len({e.score for e in shown}) == 1  # of two rows one is kept for the truth
+    assert len(evaluator.hidden(1)) == 1
+    evaluator.held_back = 4
+    assert evaluator.remaining == 2
+
+
 def test_evaluations_are_paired_with_all_8_of_their_seed(world: TruthWorld) -> None:
     evaluator = TruthEvaluator(world.table, seed=0, limit=4)
     space = world.table.subspace.space
@@ -60,7 +71,7 @@ def test_evaluations_are_paired_with_all_8_of_their_seed(world: TruthWorld) -> N
     assert low.measurement.source == "simulated"
 
 
-@pytest.mark.parametrize("method", ["uniform", "random", "mckp", "hawq", "nsga2"])
+@pytest.mark.parametrize("method", ["uniform", "random", "mckp", "hawq", "nsga2", "bayes"])
 @pytest.mark.parametrize("evaluations", [0, 2])
 def test_answers_are_inside_the_budget(world: TruthWorld, method: str, evaluations: int) -> None:
     for budget in (0.05, 0.6):
