@@ -22,6 +22,7 @@ from experiments.truth.row import ALL_8
 from experiments.truth.row_file import RowFile, check_subject, read_rows
 from experiments.truth.subject import source_here, subject_of
 from experiments.truth.subspace import Subspace
+from experiments.truth.weights import with_weights_beside, write_weights_beside
 from hardware.measuring.host_facts import standing_facts
 from hardware.measuring.lock import training_lock
 
@@ -34,8 +35,10 @@ _TOGETHER = 2
 class TabulateOptions(ConfiguredOptions):
     """Retrain and score every allocation of the configured space, once for each seed.
 
-    Each row is kept when it is finished; the same command goes on where it was stopped. With
-    `--table` nothing is retrained: times are measured, and what the files hold becomes one table.
+    Each row is kept when it is finished; the same command goes on where it was stopped. The float
+    network's weights are written beside the rows: a copy of them beside another machine's file
+    makes its rows a shard of these. With `--table` nothing is retrained: times are measured, and
+    what the files hold becomes one table.
     """
 
     rows: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE.jsonl")] = (Path("truth.jsonl"),)
@@ -71,7 +74,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _command(options: TabulateOptions) -> None:
     with LiveProgress(quiet=options.config.quiet) as progress:
-        setup = set_up_network(options.config, progress)
+        first = options.rows[0]
+        setup = set_up_network(with_weights_beside(options.config, first), progress)
         if options.table is not None:
             _pack(options, setup, options.table, progress)
         else:
@@ -96,6 +100,7 @@ def _retrain(options: TabulateOptions, setup: NetworkSetup, progress: LiveProgre
     )
     source = source_here(standing_facts()["cpu"], version("torch"))
     file = RowFile(path, subject_of(setup, search), source)
+    write_weights_beside(setup.module, path)
     subject = Subject(
         subspace=subspace,
         basis=setup.retrainer(setup.config.env.finetune).basis,

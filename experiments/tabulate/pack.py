@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import save_file
 
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import NetworkSetup
@@ -14,14 +13,14 @@ from experiments.stages.side_by_side import time_side_by_side
 from experiments.terminal.progress import LiveProgress
 from experiments.truth.row_file import Rows
 from experiments.truth.subspace import Subspace
-from experiments.truth.table import Times, TruthTable, table_of, weights_beside
+from experiments.truth.table import Times, TruthTable, table_of
+from experiments.truth.weights import write_weights_beside
 from hardware.device import Device
 from hardware.measure_layers import choose_tiles, measure_layer_table
 from hardware.measuring.host_facts import standing_facts
 from hardware.open_device import open_device
 from hardware.target import DOT_PRODUCT, TargetConfig
 from quant.progress import Progress
-from quant.records.atomic_file import atomic_file
 
 _MEASURED = 10
 """Of so many allocations, one whole program is timed."""
@@ -47,8 +46,7 @@ def pack(setup: NetworkSetup, rows: Rows, path: Path, progress: LiveProgress) ->
     table = table_of(rows, setup.network.layers, _views(setup, progress))
     table.check()
     table.save(path)
-    with atomic_file(weights_beside(path)) as made:
-        save_file(setup.module.state_dict(), made)
+    write_weights_beside(setup.module, path)
     return table
 
 

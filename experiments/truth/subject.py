@@ -1,14 +1,15 @@
 """TruthSubject: what decides the rows of a table of truth, and on what they were made."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from env.evaluating.stored_accuracies import code_digest, network_digest
+from env.evaluating.stored_accuracies import code_digest
 from env.tasks.checkpoint import data_digest
 from env.tasks.task import Split
 from experiments.settings.run_config import RunConfig
 from experiments.stages.network_setup import NetworkSetup
 from quant.records.json_form import EXACT, to_plain
+from quant.records.state_digest import state_digest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,13 +19,13 @@ class TruthSubject:
     __pydantic_config__ = EXACT
 
     task: dict[str, Any]
-    """The configuration's section."""
+    """The configuration's section, but for where the weights lie."""
     env: dict[str, Any]
     """Bit choices, rules for layers, calibration and retraining."""
     run_seed: int
     """Of the float network."""
     network: str
-    """Digest of the calibrated network."""
+    """Digest of the float network's weights."""
     data: list[str]
     """Digests of the training split and of the images that are scored."""
     images: int
@@ -57,10 +58,10 @@ def subject_of(setup: NetworkSetup, search: Split) -> TruthSubject:
     env = to_plain(asdict(config.env))
     decisions = setup.space.decisions
     return TruthSubject(
-        task=to_plain(asdict(config.task)),
+        task=to_plain(asdict(replace(config.task, weights=""))),
         env={name: env[name] for name in DECIDES},
         run_seed=config.seed,
-        network=network_digest(setup.network),
+        network=state_digest(setup.module.state_dict()),
         data=[data_digest(split) for split in (setup.task.train, search)],
         images=len(search),
         decisions=list(map(str, decisions)),

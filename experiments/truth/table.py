@@ -147,11 +147,6 @@ class TruthTable:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def weights_beside(path: Path) -> Path:
-    """Return where the float network's weights of a table are."""
-    return path.with_suffix(".safetensors")
-
-
 def table_of(rows: Rows, layers: tuple[LayerSpec, ...], times: list[Times]) -> TruthTable:
     """Return the table of rows that were read."""
     ordered = [rows.rows[key] for key in sorted(rows.rows)]

@@ -19,7 +19,8 @@ from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.terminal.progress import LiveProgress
 from experiments.truth.evaluator import TruthEvaluator
 from experiments.truth.subject import DECIDES
-from experiments.truth.table import Floats, Integers, TruthTable, read_table, weights_beside
+from experiments.truth.table import Floats, Integers, TruthTable, read_table
+from experiments.truth.weights import weights_beside
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS

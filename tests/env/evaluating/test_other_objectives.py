@@ -110,7 +110,7 @@ def test_two_bits_lose_quality_and_the_pairing_says_so(evaluations: list[Evaluat
     assert two.beside_reference.score_se is not None
     assert 0 < two.beside_reference.score_se < two.beside_reference.score
     best = min(evaluations, key=lambda one: one.score)
-    assert rank(evaluations, eight, RewardConfig())[0] == best
+    assert rank(evaluations, eight, RewardConfig(speed_worth=0.0))[0] == best
     assert reward(two, eight, RewardConfig())[0] < 0
 
 
