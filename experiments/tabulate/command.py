@@ -12,7 +12,7 @@ import tyro
 
 from env.tasks.task import Split
 from experiments.errors import ConfigError, RunFolderError
-from experiments.settings.command_line import run_typed
+from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.tabulate.pack import pack
@@ -68,8 +68,12 @@ class TabulateOptions(ConfiguredOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Tabulate and return the exit code."""
-    command = configured_command(TabulateOptions, _command)
-    return run_typed("experiments.tabulate", command, arguments)
+    return run_typed("experiments.tabulate", command(), arguments)
+
+
+def command() -> Command:
+    """Return what can be typed."""
+    return configured_command(TabulateOptions, _command)
 
 
 def _command(options: TabulateOptions) -> None:
