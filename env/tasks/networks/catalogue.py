@@ -15,6 +15,7 @@ from env.tasks.networks.resnet import resnet18, resnet50
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "digits": DigitsNet,
+    "digits-even": partial(DigitsNet, (32, 64, 64, 64), stride=1),
     "conv1d": Conv1dNet,
     "depthwise": DepthwiseNet,
     "resnet8": partial(cifar_resnet, 8),
@@ -26,9 +27,9 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "mobilenetv2": mobilenet_v2,
     "efficientnet-lite0": EfficientNetLite0,
 }
-"""Each takes `in_channels` and `classes` and returns the untrained network. The ResNets of depth
-8, 20 and 56 are for small images (`resnet8-stride2` halves them first), as `digits` and `depthwise`
-are; `conv1d` is for signals; the others for 224x224."""
+"""Each takes `in_channels` and `classes` and returns the untrained network. `digits-even` keeps the
+image's size. The ResNets of depth 8, 20 and 56 are for small images (`resnet8-stride2` halves them
+first), as `digits` and `depthwise` are; `conv1d` is for signals; the others for 224x224."""
 
 
 def network_maker(

@@ -6,13 +6,15 @@ that do not fit the image, and memory.
     for turn in range(_ROUNDS):                      # 200 times the same sums
         for outer in range(steps // chunk):
             for middle, ahead:                       # `chunk` steps, up to 3 written out
-                code = read_code(...)
-                for vector in range(_VECTORS):       # 4 vectors of `channels` sums
-                    narrow[vector] = multiply_add(narrow[vector], code, weight)
-            carried[vector] += fold(narrow[vector])  # in a family with a depth
+                for pixel in range(_pixels):         # 1, or as many as fill the registers
+                    code = read_code(...)
+                    for vector in range(_VECTORS):   # 4 vectors of `channels` sums
+                        narrow[pixel, vector] = multiply_add(narrow[...], code, weight)
+            carried[...] += fold(narrow[...])        # in a family with a depth
         sums += finish(carried)
 
-One call of AVX-VNNI has 200 * 96 steps of 4 vectors of 8 channels and 4 codes: 2,457,600 products.
+One call of AVX-VNNI has 200 * 96 steps of 2 pixels, 4 vectors of 8 channels and 4 codes: 4,915,200
+products.
 """
 
 from collections.abc import Sequence
@@ -59,13 +61,13 @@ def limit_kernel(symbol: str, family: Family) -> Any:
 def limit_products(family: Family) -> float:
     """Return the products of a layer that one call stands for."""
     products = _ROUNDS * _steps(family) * family.products * family.channels * _VECTORS
-    return products * family.stands_for
+    return _pixels(family) * products * family.stands_for
 
 
 def limit_arguments(family: Family) -> Sequence[npt.NDArray[Any] | None]:
     """Return arrays for one call: codes, weights, lookup table or None, sums; all zeros."""
     dtype = "uint8" if family.code_dtype in ("uint8", "pairs") else family.code_dtype
-    wide = family.channels * _VECTORS
+    wide = family.channels * _VECTORS * _pixels(family)
     weights = (_steps(family), _VECTORS, family.weight_lanes)
     return (
         np.zeros(2 * _BYTES, dtype),
@@ -79,7 +81,7 @@ def _emit_sums(
     family: Family, codes: Any, start: Any, weights: Any, lookup: Any | None, sums: Any
 ) -> None:
     carried_types = family.carried if family.depth else (family.accumulator,)
-    vectors = range(_VECTORS)
+    vectors = range(_VECTORS * _pixels(family))
     carried = [[_zeros(kind) for kind in carried_types] for _ in vectors]
     chunk = _chunk(family)
     inside = next(n for n in range(min(chunk, _INSIDE), 0, -1) if chunk % n == 0)
@@ -88,12 +90,15 @@ def _emit_sums(
         with T.serial(chunk // inside) as middle:
             for ahead in range(inside):
                 step = outer * chunk + middle * inside + ahead
-                code = family.read_code(codes, start + step * family.products, lookup)
-                for vector in vectors:
+                for number in vectors:
+                    pixel, vector = divmod(number, _VECTORS)
+                    if not vector:
+                        first = start + pixel * (_steps(family) * family.products)
+                        code = family.read_code(codes, first + step * family.products, lookup)
                     place = (step * _VECTORS + vector) * family.weight_lanes
                     weight = load(weights, place, family.weight_lanes)
-                    total = family.multiply_add(_value(narrow[vector]), code, weight)
-                    store(narrow[vector], 0, total, int(narrow[vector].shape[0]))
+                    total = family.multiply_add(_value(narrow[number]), code, weight)
+                    store(narrow[number], 0, total, int(narrow[number].shape[0]))
         for vector in vectors if family.depth else ():
             for wide, part in zip(
                 carried[vector], family.fold(_value(narrow[vector])), strict=True
@@ -104,6 +109,11 @@ def _emit_sums(
         for index, part in enumerate(family.finish(tuple(_value(w) for w in carried[vector]))):
             place = (vector * family.wide_vectors + index) * lanes
             store(sums, place, load(sums, place, lanes) + part, lanes)
+
+
+def _pixels(family: Family) -> int:
+    """Return the pixels of a step, each with accumulators of its own."""
+    return max(1, family.most_sums(_VECTORS) // _VECTORS) if family.waits else 1
 
 
 def _chunk(family: Family) -> int:

@@ -49,6 +49,7 @@ class ArmDot(FourChannels):
     """4, 8 or 16: more share one load of codes, and may waste more where a run of codes ends."""
     name: str = "arm-dot"
     accumulator: str = "int32x4"
+    waits: bool = True
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + the sums of all groups' products."""

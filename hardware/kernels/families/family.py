@@ -20,8 +20,8 @@ One sum of products, as every family computes it:
     neon, 8-bit sums           16         4  int8x64      int16x32
     neon, table                 2        16  uint8x16     uint16x8, uint16x8
 
-Two more read packed weights (`Avx2Nibbles`, `VnniPacked`), and depthwise layers have families of
-their own (`DepthwiseFamily`).
+Three more read packed weights (`Avx2Nibbles`, `VnniPacked`, `ArmDotPacked`), and depthwise layers
+have families of their own (`DepthwiseFamily`).
 """
 
 from abc import ABC, abstractmethod
@@ -81,6 +81,9 @@ class Family(ABC):
     """Instructions that load one vector of weights, to compare tiles."""
     lone_weight_loads: float = 0.0
     """The same for a vector that one pixel alone uses: x86 can multiply by an operand in memory."""
+    waits: bool = False
+    """Whether one instruction multiplies and adds, so that each accumulator waits for the whole of
+    it: a core is busy only with many accumulators at a time."""
     panels: bool = True
     """Whether long sums may go faster panel by panel (see `Schedule.panels`)."""
     tiles: TileName = ""

@@ -43,6 +43,7 @@ class Vnni(Family):
     products: int = 4
     code_dtype: CodeDtype = "uint8"
     weight_dtype: WeightDtype = "int8"
+    waits: bool = True
     panels: bool = False
 
     def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:

@@ -14,6 +14,7 @@ in `winograd3s` one place is split:
     neon, other two         table2         bytes-d6      words-d128   words-d32    words-d1
     avx-vnni, 3x3           winograd3      winograd3s    winograd     plain        plain
     avx-vnni, one vector    p2             p4            p4           plain        plain
+    arm-dot, one vector     p4             p4            p4           plain        plain
 
 The 1x1 layers of AVX-VNNI and of `arm-dot` have one family for all widths.
 
@@ -26,6 +27,7 @@ from functools import lru_cache
 from math import ceil, inf
 
 from hardware.kernels.families.arm_dot import choose_arm_dot
+from hardware.kernels.families.arm_dot_packed import choose_arm_dot_packed
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, byte_depth
 from hardware.kernels.families.avx2_nibbles import Avx2Nibbles
 from hardware.kernels.families.avx2_table import Avx2Table
@@ -115,19 +117,33 @@ def choose_family(
         return vnni
     pairs = geometry.runs * ceil(geometry.run_codes / 2)
     if kind in ("neon", "arm-dot"):
-        transformed = None
-        if transform != "none":
-            transformed = _choose_arm_winograd(kind, weight_bits, activation_bits, geometry)
+        return _choose_arm(kind, weight_bits, activation_bits, geometry, pairs, transform)
+    return _choose_avx2(weight_bits, activation_bits, geometry, pairs, transform)
+
+
+def _choose_arm(
+    kind: KernelFamily,
+    weight_bits: int,
+    activation_bits: int,
+    geometry: Geometry,
+    pairs: int,
+    transform: Transform,
+) -> Family:
+    bits = (weight_bits, activation_bits)
+    if transform != "none":
+        transformed = _choose_arm_winograd(kind, *bits, geometry)
         if transformed is not None:
             return transformed
     if kind == "neon":
-        looked_up = NeonTable.choose(weight_bits, activation_bits, pairs)
+        looked_up = NeonTable.choose(*bits, pairs)
         if looked_up is not None and _suits_table(geometry, looked_up):
             return looked_up
-        return choose_neon(weight_bits, activation_bits, geometry)
-    if kind == "arm-dot":
-        return choose_arm_dot(activation_bits, geometry)
-    return _choose_avx2(weight_bits, activation_bits, geometry, pairs, transform)
+        return choose_neon(*bits, geometry)
+    if weight_bits <= _NIBBLE_BITS and _is_vector_product(geometry):
+        halved = choose_arm_dot_packed(activation_bits, geometry)
+        if halved.fits(ceil(geometry.run_codes / halved.products)):
+            return halved
+    return choose_arm_dot(activation_bits, geometry)
 
 
 def _choose_arm_winograd(

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[Main, list[str], str]] = {
     "bench table": (bench.main, ["table"], "--network"),
     "bench rounding": (bench.main, ["rounding"], "--json"),
     "bench noise": (bench.main, ["noise"], "--pairs"),
+    "bench mca": (bench.main, ["mca"], "--layers"),
     "bench markdown": (bench.main, ["markdown", "runtime.json"], "--help"),
     "boards list": (boards.main, ["list"], "--tracker"),
     "boards doctor": (boards.main, ["doctor"], "--config"),
@@ -87,7 +88,8 @@ def test_a_missing_command_names_those_there_are(
 ) -> None:
     assert bench.main(arguments) == USER_MISTAKE
     found = arguments[0] if arguments else "nothing"
-    told = f"expected one of turnaround, table, rounding, noise, runtime, markdown, found {found}"
+    known = "turnaround, table, rounding, noise, runtime, mca, markdown"
+    told = f"expected one of {known}, found {found}"
     assert told in capsys.readouterr().err
 
 

@@ -6,6 +6,7 @@ import pytest
 from agents.methods import METHODS
 from agents.ppo.config import PPOConfig
 from env.decisions.budget import BudgetConfig
+from env.tasks.task_config import TaskConfig
 from experiments import run as run_module
 from experiments.errors import ConfigError
 from experiments.settings.configured import load_config
@@ -61,8 +62,12 @@ def test_a_written_configuration_reads_back_equal(tmp_path: Path) -> None:
     assert read_config_file(Path(written(tmp_path, config_to_yaml(config)))) == config
 
 
-def test_the_digits_file_is_the_default_and_the_smoke_file_is_read() -> None:
-    digits = RunConfig(target=TargetConfig(dot_product=False, tune_s=10.0))
+def test_the_digits_file_is_nearly_the_default_and_the_smoke_file_is_read() -> None:
+    digits = RunConfig(
+        task=TaskConfig(network="digits-even"),
+        target=TargetConfig(tune_s=10.0),
+        budget=BudgetConfig(latency_ratio=0.8),
+    )
     assert read_config_file(CONFIGS / "digits.yaml") == digits
     assert read_config_file(CONFIGS / "smoke.yaml").evaluations < RunConfig().evaluations
 

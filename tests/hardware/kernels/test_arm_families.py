@@ -11,6 +11,7 @@ import tvm
 
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.arm_dot import ArmDot
+from hardware.kernels.families.arm_dot_packed import ArmDotPacked
 from hardware.kernels.families.neon import NeonBytes, NeonWords
 from hardware.kernels.families.neon_table import NeonTable
 from hardware.kernels.planning.choose_family import choose_family
@@ -142,3 +143,17 @@ def test_cores_with_dot_product_use_nothing_else_unless_told() -> None:
     found = _instructions("cortex-a76", (8, 8))
     assert set(found) == {"sdot"}
     assert _instructions("cortex-a76", (8, 8), "neon")["sdot"] == 0
+
+
+@pytest.mark.parametrize(("features", "products"), [(64, 32), (1032, 8), (48, 16), (3, 8)])
+def test_one_vector_reads_half_of_the_bytes(features: int, products: int) -> None:
+    dense = Geometry(batch=1, height=1, width=1, channels=features, out_channels=16)
+    for bits in PAIRS:
+        family = choose_family("arm-dot", *bits, dense)
+        assert isinstance(family, ArmDotPacked) == (bits[0] <= 4)
+        if isinstance(family, ArmDotPacked):
+            assert family.products == products == 2 * family.vector_bytes // family.channels
+    # With more images, weights are used again and again.
+    assert not isinstance(choose_family("arm-dot", 4, 4, replace(dense, batch=2)), ArmDotPacked)
+    too_long = replace(dense, channels=200_000)
+    assert not isinstance(choose_family("arm-dot", 4, 8, too_long), ArmDotPacked)

@@ -13,11 +13,14 @@ from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words
 from hardware.kernels.families.avx2_table import Avx2Table
 from hardware.kernels.families.family import Family
 from hardware.kernels.families.generic import Generic
+from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.planning.family_limits import FamilyLimits, family_shares
+from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import TargetConfig
 from tests.hardware.graphs import digits_like
 
 AVX2 = TargetConfig(family="avx2")
+SHAPES = Geometry(batch=1, height=9, width=9, channels=32, out_channels=32)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,24 @@ def test_every_product_of_a_limit_is_computed(family: Family, target: object) ->
     total = int(tensors[-1].numpy().astype(np.int64).sum())
     each = 1 if lookup is None else family.step_bias() / family.products
     assert total == each * limit_products(family)
+
+
+def test_a_dot_product_is_not_waited_for() -> None:
+    kind = KernelTarget.of(TargetConfig()).family
+    if kind not in ("avx512-vnni", "avx-vnni"):
+        pytest.skip(f"this machine's family is {kind}")
+    family = choose_family(kind, 8, 8, SHAPES)
+    assert family.waits
+    arguments = [np.array(a) for a in limit_arguments(family) if a is not None]
+    arguments[0][:], arguments[1][:] = 1, 1
+    target = KernelTarget.of(TargetConfig()).tvm_target()
+    module = tvm.tirx.build(tvm.IRModule({"limit": limit_kernel("limit", family)}), target)
+    tensors = [tvm.runtime.tensor(a) for a in arguments]
+    module["limit"](*tensors)
+    assert int(tensors[-1].numpy().astype(np.int64).sum()) == limit_products(family)
+    # More accumulators than four: as many as multiplications that are under way at a time.
+    accumulators = arguments[-1].size // family.channels
+    assert accumulators == {"avx512-vnni": 16, "avx-vnni": 8}[kind]
 
 
 def test_lower_bits_have_higher_limits(target: object) -> None:
