@@ -9,6 +9,12 @@ from agents.amed import amed
 from agents.amed.config import AMEDConfig
 from agents.bayes import bayes
 from agents.bayes.config import BayesConfig
+from agents.clado import clado
+from agents.clado.config import CLADOConfig
+from agents.evolution import evolution
+from agents.evolution.config import EvolutionConfig
+from agents.gp import gp
+from agents.gp.config import GPConfig
 from agents.haq import haq
 from agents.haq.config import HAQConfig
 from agents.hawq import hawq
@@ -27,16 +33,19 @@ from agents.qbitopt.config import QBitOptConfig
 from agents.search import Method
 
 METHODS: dict[str, Method] = {
-    "amed": Method(amed.search, AMEDConfig),
+    "amed": Method(judged(amed.search), AMEDConfig),
     "bayes": Method(judged(bayes.search), BayesConfig),
-    "haq": Method(haq.search, HAQConfig),
-    "hawq": Method(hawq.search, HAWQConfig),
+    "clado": Method(judged(clado.search), CLADOConfig),
+    "evolution": Method(judged(evolution.search), EvolutionConfig),
+    "gp": Method(judged(gp.search), GPConfig),
+    "haq": Method(judged(haq.search), HAQConfig),
+    "hawq": Method(judged(hawq.search), HAWQConfig),
     "mckp": Method(judged(mckp.search), MCKPConfig),
-    "nsga2": Method(nsga2.search, NSGA2Config),
-    "ompq": Method(ompq.search, OMPQConfig),
-    "ppo": Method(ppo.search, PPOConfig),
-    "qbitopt": Method(qbitopt.search, QBitOptConfig),
-    "random": Method(random_search.search),
+    "nsga2": Method(judged(nsga2.search), NSGA2Config),
+    "ompq": Method(judged(ompq.search), OMPQConfig),
+    "ppo": Method(judged(ppo.search), PPOConfig),
+    "qbitopt": Method(judged(qbitopt.search), QBitOptConfig),
+    "random": Method(judged(random_search.search), random_search.RandomConfig),
     "uniform": Method(uniform.search),
 }
 """Each with its search and, where it has settings, their class."""

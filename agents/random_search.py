@@ -1,15 +1,29 @@
 """Random search: uniformly random legal choices, after the uniform allocations."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from agents.judging.config import Judged
 from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.uniform import evaluate_uniform
 from env.bit_allocation import BitAllocationEnv
+from env.errors import TaskError
 from env.practice.scales import measured_over_predicted
 from quant.allocation import Allocation
+from quant.records.ranges import check_ranges
 
 _PATIENCE = 1000
 """Draws in a row that were all seen before, after which the space counts as used up."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RandomConfig(Judged):
+    """What is made of random allocations."""
+
+    def __post_init__(self) -> None:
+        """Refuse a race that is no number of evaluations."""
+        check_ranges(self, "random.", TaskError)
 
 
 def draw_allocation(env: BitAllocationEnv, rng: np.random.Generator) -> Allocation:
@@ -24,7 +38,7 @@ def draw_allocation(env: BitAllocationEnv, rng: np.random.Generator) -> Allocati
         env.step(action)
 
 
-def search(problem: SearchProblem, config: None, *, seed: int) -> SearchResult:
+def search(problem: SearchProblem, config: RandomConfig, *, seed: int) -> SearchResult:
     """Evaluate random allocations inside the budget, never the same one twice."""
     evaluate_uniform(problem)
     evaluator, env = problem.evaluator, problem.make_env()

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 
 from agents.amed.score_matrix import Sampler
 from agents.costs.cost_kind import CostKind
+from agents.judging.config import Judged
 from env.errors import TaskError
 from quant.records.ranges import Count, NotNegative, Positive, Share, check_ranges
 from quant.retraining.finetune_config import FinetuneConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AMEDConfig:
+class AMEDConfig(Judged):
     """How bits are sampled during training; defaults that are not ours are the published ones."""
 
     sampler: Sampler = "exact"

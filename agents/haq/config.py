@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from agents.judging.config import Judged
 from env.errors import TaskError
 from quant.records.ranges import Count, Natural, Positive, PositiveShare, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HAQConfig:
+class HAQConfig(Judged):
     """How the DDPG agent learns.
 
     Published sizes, but for what 600 episodes leave time for and 24 do not.

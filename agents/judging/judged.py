@@ -1,5 +1,6 @@
 """judged: a search with what every method may share around it."""
 
+import math
 from typing import Any
 
 from agents.judging.answer import answer_by
@@ -7,6 +8,8 @@ from agents.judging.config import Judged
 from agents.judging.knowledge import Knowledge
 from agents.judging.race import race
 from agents.search import Search, SearchProblem, SearchResult, rank_candidates
+from env.responses.leave_one_out import left_out_r2
+from env.responses.posterior import ResponsePosterior
 
 
 def judged(search: Search) -> Search:
@@ -32,10 +35,27 @@ def judged(search: Search) -> Search:
         if held_back:
             race(problem, knowledge)
         evaluator.adopt_past()
-        return (
-            rank_candidates(problem)
-            if knowledge is None
-            else answer_by(problem, knowledge.posterior())
-        )
+        if knowledge is None:
+            return rank_candidates(problem)
+        posterior = knowledge.posterior()
+        _tell(problem, posterior)
+        return answer_by(problem, posterior)
 
     return search_judged
+
+
+def _tell(problem: SearchProblem, posterior: ResponsePosterior) -> None:
+    """Say what the model that answers is worth."""
+    metric, count = problem.reference.metric, len(posterior.observed)
+    noise = f"{metric.error(posterior.noise)} {metric.difference_unit}".strip()
+    if not metric.more_is_better:
+        noise = f"{100 * posterior.noise:.2g} percent"
+    explained = left_out_r2(posterior)
+    known = ""
+    if not math.isnan(explained):
+        share = f"{100 * explained:.0f} %"
+        known = f"; left out one by one, it explains {share} of the variance of {count} evaluations"
+    problem.say(
+        f"the answer is a model's ({posterior.prior.source}): one retraining adds {noise} of noise"
+        f"{known}"
+    )

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from agents.costs.cost_kind import CostKind
+from agents.judging.config import Judged
 from env.errors import TaskError
 from quant.records.ranges import Share, at_least, check_ranges, within
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NSGA2Config:
+class NSGA2Config(Judged):
     """How allocations are bred.
 
     Optuna's settings, with a population for tens of evaluations instead of thousands.

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agents.costs.cost_kind import CostKind
+from agents.judging.config import Judged
 from env.errors import TaskError
 from quant.records.ranges import NotNegative, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OMPQConfig:
+class OMPQConfig(Judged):
     """What OMPQ looks at beside the orthogonality of layers."""
 
     cost: CostKind = "budget"

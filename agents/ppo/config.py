@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from agents.judging.config import Judged
 from env.errors import TaskError
 from quant.records.ranges import Count, Natural, NotNegative, Positive, at_least, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PPOConfig:
+class PPOConfig(Judged):
     """How the policy learns, and how its real and practice episodes alternate.
 
     Rollouts are counted in whole episodes: a reward comes only at the end of one, and

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from agents.costs.cost_kind import CostKind
+from agents.judging.config import Judged
 from agents.qbitopt.bit_program import NoiseModel
 from env.errors import TaskError
 from quant.records.ranges import Count, Natural, PositiveShare, check_ranges
@@ -10,7 +11,7 @@ from quant.retraining.finetune_config import FinetuneConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class QBitOptConfig:
+class QBitOptConfig(Judged):
     """How bits are solved for during training."""
 
     noise_model: NoiseModel = "levels"

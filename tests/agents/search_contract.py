@@ -6,6 +6,9 @@ from typing import Any
 
 from agents.amed.config import AMEDConfig
 from agents.bayes.config import BayesConfig
+from agents.clado.config import CLADOConfig
+from agents.evolution.config import EvolutionConfig
+from agents.gp.config import GPConfig
 from agents.haq.config import HAQConfig
 from agents.methods import METHODS
 from agents.nsga2.config import NSGA2Config
@@ -27,6 +30,9 @@ QUICK: dict[str, Any] = {
     "qbitopt": QBitOptConfig(rounds=2, frozen_rounds=1, finetune=FEW, sensitivity_images=32),
     "haq": HAQConfig(warm_up_episodes=2, hidden=(16,), batch_size=8),
     "nsga2": NSGA2Config(population=4),
+    "evolution": EvolutionConfig(survivors=0),  # repeats have their own tests
+    "clado": CLADOConfig(images=16),
+    "gp": GPConfig(random=1),
     "bayes": BayesConfig(posterior=False, race=0),  # the scores answer; the rest has its own tests
 }
 """Settings with which a search takes a second; other methods have their defaults."""

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.bayes.config import BayesConfig
+from agents.evolution.config import EvolutionConfig
 from agents.methods import METHODS
 from agents.ppo.config import PPOConfig
 from agents.search import SearchProblem
@@ -30,11 +31,12 @@ from tests.agents.search_contract import inside, search_by
 
 LIMIT = 8
 SEEDS = st.integers(0, 2**32 - 1)
-TRAINING = ("amed", "qbitopt")
-"""Methods that train a network as they go; for the others, random layers are enough."""
+TRAINING = ("amed", "clado", "qbitopt")
+"""Methods that run a network themselves; for the others, random layers are enough."""
 QUICK = {
     "ppo": PPOConfig(warm_up_episodes=4, practice_episodes=1, rollout_episodes=4, environments=1),
     "bayes": BayesConfig(race=2),
+    "evolution": EvolutionConfig(offspring=2),
 }
 
 

@@ -22,7 +22,7 @@ from tests.agents.formula_problem import LAYERS, SENSITIVITIES, SPACE, formula_p
 from tests.agents.search_contract import MakeProblem, SearchContract, proposed_by, search_by
 
 TABLE = formula_table(LAYERS)
-WITHOUT_A_NETWORK = [name for name in METHODS if name not in ("amed", "qbitopt")]
+WITHOUT_A_NETWORK = [name for name in METHODS if name not in ("amed", "clado", "qbitopt")]
 """Methods that a formula can answer; the others train, and are tested on digits."""
 QUICK = PPOConfig(
     warm_up_episodes=64, practice_episodes=8, final_evaluations=2, rollout_episodes=16
@@ -78,7 +78,7 @@ class TestOnAFormula(SearchContract):
         assert problem.evaluator.remaining == 0
 
 
-@pytest.mark.parametrize("method", ["haq", "nsga2", "ppo", "random"])
+@pytest.mark.parametrize("method", ["evolution", "gp", "haq", "nsga2", "ppo", "random"])
 def test_same_seed_same_search(method: str) -> None:
     runs = []
     for seed in (2, 2, 3):

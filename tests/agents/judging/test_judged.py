@@ -9,6 +9,7 @@ import pytest
 from agents.bayes.config import BayesConfig
 from agents.judging.config import Judged
 from agents.judging.judged import judged
+from agents.mckp import mckp
 from agents.mckp.config import MCKPConfig
 from agents.methods import METHODS
 from agents.search import SearchProblem, SearchResult, rank_candidates
@@ -49,8 +50,6 @@ def test_without_either_the_search_is_as_published() -> None:
     plain, wrapped = loud_problem(), loud_problem()
     config = MCKPConfig()
     found = METHODS["mckp"].search(wrapped, config, seed=0)
-    from agents.mckp import mckp
-
     assert mckp.search(plain, config, seed=0) == found
     assert not found.modelled
     assert plain.evaluator.evaluations == wrapped.evaluator.evaluations
@@ -64,6 +63,16 @@ def test_shared_weights_are_not_raced() -> None:
     judged(uniform_only)(problem, Judged(race=4), seed=0)
     assert len(said) == 1
     assert all(e.repeat == 0 for e in problem.evaluator.evaluations)
+
+
+def test_what_the_model_is_worth_is_said() -> None:
+    said: list[str] = []
+    problem = replace(loud_problem(), say=said.append)
+    METHODS["bayes"].search(problem, BayesConfig(), seed=0)
+    (sentence,) = said
+    assert "the answer is a model's (regressed over simulated worlds" in sentence
+    assert "of noise; left out one by one, it explains" in sentence
+    assert sentence.endswith(f"% of the variance of {LIMIT} evaluations")
 
 
 def test_repeats_count_as_one_mean_score() -> None:

@@ -1,0 +1,1 @@
+"""CLADO: sensitivities of single tensors and of pairs, and a quadratic program."""

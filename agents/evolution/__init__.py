@@ -1,0 +1,1 @@
+"""Evolution: swaps of levels that keep the budget, and a race among their offspring."""

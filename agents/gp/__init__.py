@@ -1,0 +1,1 @@
+"""GP: a Gaussian process over whole allocations."""
