@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from experiments.errors import ConfigError
 
@@ -105,5 +106,10 @@ def _listed(sections: Sequence[Section], program: str) -> Iterator[str]:
             words = about.get(name, "").partition(". ")[0].rstrip(".")
             yield f"  {name:<{width}}  {words}"[:_WIDEST]
     if methods:
-        yield f"  settings of methods: {', '.join(methods)}"
+        yield from wrap(
+            f"settings of methods: {', '.join(methods)}",
+            _WIDEST,
+            initial_indent="  ",
+            subsequent_indent="    ",
+        )
     yield f"{program} --help SECTION shows one of them, --help {ALL} everything"

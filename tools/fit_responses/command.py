@@ -37,7 +37,7 @@ class FitOptions:
     """Where the measured networks go, a line each."""
     json: Annotated[Path, tyro.conf.arg(metavar="FILE")] = FILE
     """Where the prior goes; by default where the package reads it."""
-    networks: Natural = 12
+    networks: Natural = 10
     """How many, with the seeds from 0."""
     allocations: Count = 24
     """Random allocations that are retrained of each."""
