@@ -15,7 +15,7 @@ from typing import Annotated
 import tyro
 
 from env.decisions.budget import MEASURED_TOLERANCE
-from env.evaluating.accounting import spent_s
+from env.evaluating.accounting import counts, spent_s
 from experiments.charts.bits import bits_chart
 from experiments.charts.front import front_chart
 from experiments.errors import ConfigError
@@ -307,10 +307,12 @@ def _write_conclusion(
     if beside.differs(budget, tolerance=MEASURED_TOLERANCE):
         _say(
             f"the budget beside the chosen allocation is {beside}: it is made of what uniform "
-            "allocations take, and they were timed again with it"
+            "allocations take, and at the end they were timed once more beside it"
         )
     print_results(conclusion.rows, beside, "search")
-    _say(f"{len(evaluations)} evaluations in {seconds / 60:.1f} minutes")
+    asked = sum(map(counts, evaluations))
+    shown = f", and {len(evaluations) - asked} for the table," if len(evaluations) > asked else ""
+    _say(f"{asked} evaluations{shown} in {seconds / 60:.1f} minutes")
 
 
 def _meter_of(device: Device) -> str:

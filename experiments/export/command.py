@@ -99,7 +99,7 @@ def export(
     if output.exists():
         raise RunFolderError(
             f"cannot write a bundle to {output}: it is there already",
-            "give another folder to --output",
+            "give another folder (--output on the command line)",
         )
     if config.target.runner == "simulated":
         raise RunFolderError(

@@ -78,6 +78,7 @@ def search(
         result = method.search(problem, config.method_settings, seed=config.seed)
     except BudgetError as error:
         result, unmet = SearchResult(candidates=()), error
+    _warn_of_silence(problem, config.method)
     # Which run measures what environments show is chance: the store has it for all later ones.
     wall_s = time.monotonic() - started - shown.seconds
     _logger.info("the search: %.1f s", wall_s)
@@ -243,6 +244,17 @@ def _warn_of_reference(evaluator: Evaluator, setup: NetworkSetup) -> None:
             "split: what the search finds is compared with it. More steps (--env.finetune.steps), "
             "more images to round over (--env.finetune.compensation-images) or to calibrate on "
             "(--env.calibration-images) may help"
+        )
+
+
+def _warn_of_silence(problem: SearchProblem, method: str) -> None:
+    """Say if the uniform allocations took all evaluations, and the method itself none."""
+    evaluator = problem.evaluator
+    proposers = {evaluation.proposer for evaluation in evaluator.evaluations}
+    if method != "uniform" and not evaluator.remaining and proposers <= {"reference", "uniform"}:
+        _say(
+            f"all {len(evaluator.evaluations)} evaluations went to uniform allocations, which come "
+            f"first: {method} proposed nothing. More of them (--evaluations) let it"
         )
 
 

@@ -36,9 +36,9 @@ def notes(staircase: Staircase) -> Iterator[str]:
         yield f"{FALL_BACK} is the fall-back where nothing faster is written: {slow}."
     families = {name for layer in staircase.layers for name in layer.families.values()}
     checked = "Here each program gave the integer reference's result before it was timed."
-    for name in never_run(families):
+    if names := sorted(never_run(families)):
         here = "" if staircase.source == "modelled" else f" {checked}"
-        yield f"{name}: never run on a machine of this project's.{here}"
+        yield f"Never timed on a machine of this project's: {', '.join(names)}.{here}"
 
 
 def _cells_of(staircase: Staircase, family: str) -> str:

@@ -34,7 +34,7 @@ def main() -> int:
             print("the board listens; Ctrl-C stops it. In another shell, with its cross linker:")
             print(f"export PATH={tools}:$PATH")
             print(
-                f"python -m experiments.boards doctor --target.board {_BOARD} "
+                f"{sys.executable} -m experiments.boards doctor --target.board {_BOARD} "
                 f"--target.server 127.0.0.1:{port}",
                 flush=True,
             )

@@ -43,6 +43,20 @@ def test_a_reference_that_lost_to_float_is_told_before_the_search(
         assert log.index(SENTENCE) < log.index("the search: ")
 
 
+@pytest.mark.parametrize(("evaluations", "silent"), [("2", True), ("9", False)])
+def test_a_method_that_proposed_nothing_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], evaluations: str, silent: bool
+) -> None:
+    flags = ["--method", "random", "--quiet", "--target.runner", "simulated", *HARMLESS]
+    flags += ["--task.epochs", "1", "--output", str(tmp_path), "--evaluations", evaluations]
+    assert run_module.main([*flags, "--budget.latency-ratio", "0.8"]) == DONE
+    told = capsys.readouterr().out
+    assert (
+        "went to uniform allocations, which come first: random proposed nothing" in told
+    ) == silent
+    assert f"\n{evaluations} evaluations" in told
+
+
 def set_up(**env: Any) -> NetworkSetup:
     own = TaskConfig(name="own", model=f"{OWN}:network", data=f"{OWN}:data", epochs=0)
     config = RunConfig(task=own)

@@ -121,10 +121,10 @@ def test_notes_name_fall_backs_and_families_that_never_ran(simulated: Staircase)
     )
     told = "\n".join(notes(replace(simulated, layers=layers)))
     assert f"nothing faster is written: {first.name}, {second.name} at 2/2." in told
-    assert "neon-d2: never run on a machine" in told
+    assert "Never timed on a machine of this project's: neon-d2" in told
     plain = "\n".join(notes(simulated))
     assert "fall-back" not in plain
-    assert "never run" not in plain
+    assert "Never timed" not in plain
     assert "simulated times" in plain
 
 
