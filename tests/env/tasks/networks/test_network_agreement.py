@@ -15,6 +15,9 @@ from tests.env.agreement import check_random_allocations
 
 SIZES = {
     "digits": (1, 8, 8),
+    "digits-even": (1, 8, 8),
+    "conv1d": (1, 40),
+    "depthwise": (1, 28, 28),
     "resnet8": (1, 28, 28),
     "resnet8-stride2": (1, 28, 28),
     "resnet20": (3, 32, 32),
