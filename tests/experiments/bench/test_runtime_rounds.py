@@ -46,7 +46,7 @@ def test_rounds_interleave_in_changing_orders_and_time_each_contender() -> None:
     assert seen == [(done, 6) for done in range(1, 7)]
     for repeats, least_ms in zip(found, (6, 12, 18), strict=True):
         assert len(repeats.values_ms) == 6
-        assert all(least_ms <= value < 3 * least_ms for value in repeats.values_ms)
+        assert least_ms <= min(repeats.values_ms) < 3 * least_ms  # others a busy machine delays
     rounds = [calls[start:end] for start, end in pairwise(marks)]
     for one in rounds:
         # An execution that is not timed comes before each that is.
@@ -60,7 +60,7 @@ def test_a_short_execution_is_repeated_until_it_can_be_timed() -> None:
     calls: list[str] = []
     (repeats,) = time_in_rounds([_sleeper("a", 0.2, calls)], 3)
     assert len(calls) > 3 * 5
-    assert all(0.2 <= value < 2 for value in repeats.values_ms)
+    assert 0.2 <= min(repeats.values_ms) < 2
 
 
 @pytest.mark.usefixtures("after_us")
