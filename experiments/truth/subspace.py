@@ -17,7 +17,7 @@ class Subspace:
 
     The first decision counts most, so that allocations that begin alike lie side by side.
 
-    >>> # with menus {2, 3, 4} and {2, 8}: 0 is (2, 2), 1 is (2, 8), 2 is (3, 2), ... 5 is (4, 8)
+    With menus {2, 3, 4} and {2, 8}: 0 is (2, 2), 1 is (2, 8), 2 is (3, 2), ... 5 is (4, 8).
     """
 
     space: DecisionSpace
