@@ -3,6 +3,7 @@
 Whoever has no board attaches this one, as docs/boards.md says.
 """
 
+import shlex
 import signal
 import sys
 import tempfile
@@ -34,7 +35,7 @@ def main() -> int:
             print("the board listens; Ctrl-C stops it. In another shell, with its cross linker:")
             print(f"export PATH={tools}:$PATH")
             print(
-                f"{sys.executable} -m experiments.boards doctor --target.board {_BOARD} "
+                f"{shlex.quote(sys.executable)} -m experiments.boards doctor --target.board {_BOARD} "
                 f"--target.server 127.0.0.1:{port}",
                 flush=True,
             )

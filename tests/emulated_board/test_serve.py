@@ -32,7 +32,8 @@ def said(board: EmulatedBoard) -> Iterator[list[str]]:
 def test_the_doctor_finds_it_by_the_lines_that_are_printed(said: list[str]) -> None:
     *_, path, doctor = said
     assert path.startswith("export PATH=")
-    assert doctor.startswith("python -m experiments.boards doctor --target.board rpi4")
+    command = f"{shlex.quote(sys.executable)} -m experiments.boards doctor --target.board rpi4"
+    assert doctor.startswith(command)
     tools = path.removeprefix("export PATH=").partition(":")[0]
     done = subprocess.run(
         [sys.executable, *shlex.split(doctor)[1:]],
