@@ -34,8 +34,9 @@ def main() -> int:
         with RpcBoard(board, _CPU, Path(name), ["--port", str(port)]):
             print("the board listens; Ctrl-C stops it. In another shell, with its cross linker:")
             print(f"export PATH={tools}:$PATH")
+            python = shlex.quote(sys.executable)
             print(
-                f"{shlex.quote(sys.executable)} -m experiments.boards doctor --target.board {_BOARD} "
+                f"{python} -m experiments.boards doctor --target.board {_BOARD} "
                 f"--target.server 127.0.0.1:{port}",
                 flush=True,
             )
