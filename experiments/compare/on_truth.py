@@ -81,7 +81,7 @@ def compare_on_truth(
                 file.add(play(match, worlds[match.table]))
         facts = {name: facts_of(world.table) for name, world in worlds.items()}
         prizes = {
-            name: {budget: prize_of(world, budget) for budget in plan.budgets}
+            name: {b: prize_of(world, b, facts[name].noise) for b in plan.budgets}
             for name, world in worlds.items()
         }
     document = document_of((file.outcomes[match] for match in wanted), facts, prizes, command)

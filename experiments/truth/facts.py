@@ -87,30 +87,31 @@ def facts_of(table: TruthTable) -> TableFacts:
     )
 
 
-def prize_of(world: TruthWorld, share: float) -> Prize:
-    """Return what can be won at a budget."""
-    table, inside = world.table, world.inside(share)
+def prize_of(world: TruthWorld, share: float, noise: float) -> Prize:
+    """Return what can be won at a budget.
+
+    Args:
+        world: The table.
+        share: Of the way from the fastest allocation to all-8.
+        noise: Of a retraining, points, as `TableFacts` has it.
+    """
+    table, inside = world.table, set(world.inside(share).tolist())
     space, subspace = table.subspace.space, table.subspace
-    uniform = [subspace.number(space.bits_of(a)) for a in space.uniforms().values()]
-    uniform = [number for number in uniform if number in set(inside.tolist())]
+    uniform = {subspace.number(space.bits_of(a)) for a in space.uniforms().values()} & inside
     best = world.best(share)
-    if not uniform:
-        return Prize(
-            inside=len(inside),
-            best=100 * float(world.mean_scores[best]),
-            uniform=math.nan,
-            standard_errors=math.nan,
-        )
-    rival = max(uniform, key=lambda number: world.mean_scores[number])
-    one, two = (table.hits(int(table.rows_of[n][0])).astype(np.float64) for n in (best, rival))
-    images = float((one - two).std() / math.sqrt(len(one)))
-    error = math.hypot(images, math.sqrt(2) * facts_of(table).noise / 100)
-    difference = float(world.mean_scores[best] - world.mean_scores[rival])
+    rival_score, standard_errors = math.nan, math.nan
+    if uniform:
+        rival = max(sorted(uniform), key=lambda number: world.mean_scores[number])
+        one, two = (table.hits(int(table.rows_of[n][0])).astype(np.float64) for n in (best, rival))
+        images = float((one - two).std() / math.sqrt(len(one)))
+        rival_score = float(world.mean_scores[rival])
+        difference = float(world.mean_scores[best]) - rival_score
+        standard_errors = difference / math.hypot(images, math.sqrt(2) * noise / 100)
     return Prize(
         inside=len(inside),
         best=100 * float(world.mean_scores[best]),
-        uniform=100 * float(world.mean_scores[rival]),
-        standard_errors=difference / error,
+        uniform=100 * rival_score,
+        standard_errors=standard_errors,
     )
 
 
@@ -132,8 +133,9 @@ def _within(values: Floats, rows: list[npt.NDArray[np.int64]]) -> float:
 
 def _left_out(design: Floats, values: Floats) -> float:
     """Return the share of the variance that is explained of values that were left out."""
-    hat = np.einsum("ij,ji->i", design, np.linalg.pinv(design))
-    fitted = design @ (np.linalg.pinv(design) @ values)
+    inverse = np.linalg.pinv(design)
+    hat = np.einsum("ij,ji->i", design, inverse)
+    fitted = design @ (inverse @ values)
     errors = (values - fitted) / np.maximum(1 - hat, 1e-9)
     return 1 - float((errors**2).sum() / ((values - values.mean()) ** 2).sum())
 

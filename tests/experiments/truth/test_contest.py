@@ -89,7 +89,7 @@ def test_the_best_inside_has_no_regret_but_its_noise(world: TruthWorld) -> None:
     noise = facts_of(world.table).noise
     assert abs(world.regret(0.6, world.best(0.6), evaluator)) <= 4 * max(noise, 0.3)
     assert world.regret(0.6, world.fastest(), evaluator) > 1.0  # 2 bits everywhere
-    assert prize_of(world, 0.6).inside < 6
+    assert prize_of(world, 0.6, noise).inside < 6
 
 
 def test_the_command_writes_regrets_with_intervals(
