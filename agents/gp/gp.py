@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from agents.costs.spending import Columns, Spending, spending_of
-from agents.errors import MissingExtraError
 from agents.gp.config import GPConfig
+from agents.optuna_extra import import_optuna
 from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.uniform import evaluate_uniform
 from env.evaluating.evaluation import Evaluation
@@ -28,7 +28,7 @@ def search(problem: SearchProblem, config: GPConfig, *, seed: int) -> SearchResu
     Raises:
         MissingExtraError: Optuna is not installed.
     """
-    optuna = _optuna()
+    optuna = import_optuna("gp", "rivals")
     evaluate_uniform(problem)
     evaluator = problem.evaluator
     evaluator.proposer = "gp"
@@ -82,21 +82,9 @@ def _tell(
     """Add what an evaluation was worth to what the process learns from."""
     if found.error:
         return
-    trial = _optuna().trial.create_trial(
+    trial = import_optuna("gp", "rivals").trial.create_trial(
         params={name: int(column) for name, column in zip(distributions, columns, strict=True)},
         distributions=distributions,
         value=reward(found, problem.reference, problem.reward)[0],
     )
     study.add_trial(trial)
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise MissingExtraError(
-            "expected the package optuna for the method gp, found none installed",
-            'pip install "bitalloc[rivals]"',
-        ) from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna

@@ -7,8 +7,8 @@ import numpy as np
 
 from agents.costs.relative_cost import RelativeCost
 from agents.costs.spending import Columns, Spending, spending_of
-from agents.errors import MissingExtraError
 from agents.nsga2.config import NSGA2Config
+from agents.optuna_extra import import_optuna
 from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.uniform import evaluate_uniform
 from env.decisions.budget import MEASURED_TOLERANCE
@@ -34,7 +34,7 @@ def search(problem: SearchProblem, config: NSGA2Config, *, seed: int) -> SearchR
     Raises:
         MissingExtraError: Optuna is not installed.
     """
-    optuna = _optuna()
+    optuna = import_optuna("nsga2", "nsga2")
     evaluate_uniform(problem)
     first = list(problem.seen())
     problem.evaluator.proposer = "nsga2"
@@ -96,7 +96,7 @@ def _answer(
         return False
     evaluation = known or problem.evaluator.evaluate([allocation])[0]
     if evaluation.error:
-        study.tell(trial, state=_optuna().trial.TrialState.FAIL)
+        study.tell(trial, state=import_optuna("nsga2", "nsga2").trial.TrialState.FAIL)
     else:
         trial.set_constraint("budget", _excess(problem, evaluation))
         study.tell(trial, [evaluation.quality, cost.of_evaluation(evaluation)])
@@ -127,15 +127,3 @@ def _excess(problem: SearchProblem, evaluation: Evaluation) -> float:
             if limit is not None and found is not None
         )
     )
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise MissingExtraError(
-            "expected the package optuna for the method nsga2, found none installed",
-            'pip install "bitalloc[nsga2]"',
-        ) from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
