@@ -9,13 +9,16 @@ decisions of three widths, walked whole, 3,279 stages do the work of 15,309.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from env.evaluating.evaluator import order_seed
 from env.tasks.task import Split
+from experiments.tabulate.starts import Starts
 from experiments.truth.row import ALL_8, TruthRow, pack_hits
 from experiments.truth.subspace import Subspace
 from quant.convert import convert
 from quant.layers import MAX_BITS
+from quant.network import QuantizedNetwork
 from quant.objective.objective import Objective
 from quant.objective.scores import ImageScores
 from quant.retraining.basis import Basis
@@ -24,7 +27,7 @@ from quant.retraining.paired import paired
 from quant.retraining.staged import StagedRetraining
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Subject:
     """What is tabulated."""
 
@@ -35,6 +38,16 @@ class Subject:
     objective: Objective
     run_seed: int
     """Of the float network; with a retraining's number it orders the images."""
+
+    def score(self, network: QuantizedNetwork) -> ImageScores:
+        """Return what a network, in integers, makes of the search images."""
+        images, labels = self.search.images, self.search.labels
+        return integer_scores(convert(network), images, labels, self.objective)
+
+    @cached_property
+    def starts(self) -> Starts:
+        """What compensation alone makes of allocations, kept for all seeds."""
+        return Starts(self.basis, self.score)
 
 
 def walk(subject: Subject, wanted: Sequence[int], seed: int) -> Iterator[TruthRow]:
@@ -105,10 +118,14 @@ def _deeper(subject: Subject, at: _Place, width: int) -> _Place:
 def _row(
     subject: Subject, at: _Place, number: int, seed: int, reference: ImageScores | None
 ) -> tuple[TruthRow, ImageScores]:
-    """Finish and score one retraining."""
-    retrained = at.staged.finish()
-    images, labels = subject.search.images, subject.search.labels
-    scores = integer_scores(convert(at.staged.network), images, labels, subject.objective)
+    """Judge and score one retraining."""
+    network = at.staged.network
+    assert network.allocation is not None
+    retrained = at.staged.judge(subject.starts.loss(network.allocation))
+    if retrained.kept == "start":
+        scores = subject.starts.scores(network.allocation)
+    else:
+        scores = subject.score(network)
     assert scores.each is not None
     row = TruthRow(
         number=number,

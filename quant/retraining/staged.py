@@ -112,15 +112,19 @@ class StagedRetraining:
         """
         start = self._basis.checkpoint.clone()
         start.set_allocation(self.network.allocation)
-        start_loss = self._basis.start(start)
+        retrained = self.judge(finite(self._basis.start(start)))
+        if retrained.kept == "start":
+            self.network.load_state_dict(start.state_dict())
+        return retrained
+
+    def judge(self, start_loss: float | None) -> Retrained:
+        """Say whether what was reached is better than a start with this held-back loss."""
         trained_loss = finite(self._basis.settle(self.network))
         better = trained_loss is not None and (start_loss is None or trained_loss < start_loss)
-        if not better:
-            self.network.load_state_dict(start.state_dict())
         return Retrained(
             loss=self._loss,
             kept="trained" if better else "start",
-            start_loss=finite(start_loss),
+            start_loss=start_loss,
             trained_loss=trained_loss,
             reach=self._reach,
         )

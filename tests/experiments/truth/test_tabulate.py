@@ -48,6 +48,18 @@ def test_parts_and_a_stop_in_between_give_the_same_rows(
     assert sorted(part_of(subspace, "1/2") + part_of(subspace, "2/2")) == list(range(6))
 
 
+def test_a_second_seed_alone_gives_what_it_gives_after_a_first(
+    tabulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tabulated / "cache"))
+    copyfile(tabulated / "rows.safetensors", tmp_path / "alone.safetensors")
+    assert main([*FLAGS, "--rows", str(tmp_path / "alone.jsonl"), "--seeds", "1"]) == DONE
+    both = read_rows([tabulated / "rows.jsonl"]).rows
+    assert read_rows([tmp_path / "alone.jsonl"]).rows == {
+        key: row for key, row in both.items() if key[1] == 1
+    }
+
+
 def test_rows_of_another_configuration_are_refused(
     tabulated: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
