@@ -34,7 +34,7 @@ MENU = (2, 3, 4, 6, 8)
 _TASKS: dict[Kind, tuple[str, ...]] = {
     "plain": ("fashion-mnist", "digits"),
     "conv1d": ("mnist1d",),
-    "residual": ("fashion-mnist",),
+    "residual": ("fashion-mnist", "digits"),
     "depthwise": ("fashion-mnist", "digits"),
 }
 _TRAINED_ON, _SCORED_ON, _LOOKED_AT = 6000, 1500, 256
