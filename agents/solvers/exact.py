@@ -1,4 +1,4 @@
-"""Exact solution of a ChoiceProblem, as an integer program, and its linear relaxation."""
+"""Exact solution of a ChoiceProblem: enumerated where small, else an integer program."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,7 +7,8 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csr_array
 
-from agents.solvers.choice_problem import ChoiceProblem, Floats, Picks
+from agents.solvers.choice_problem import ChoiceProblem, Floats, Integers, Picks
+from agents.solvers.enumeration import enumerate_picks, total_costs, total_losses
 
 _LOSS_RANGE = 1e3
 """Losses are scaled to this range: HiGHS stops at an absolute gap of 1e-6."""
@@ -23,6 +24,24 @@ def solve_exact(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Pick
     Args:
         problem: Choices, losses, costs, limits.
         exclude: Picks that are not wanted, so that a second call finds the next best.
+    """
+    every = enumerate_picks(problem)
+    if every is None:
+        return solve_program(problem, exclude)
+    return _first_of(problem, every, frozenset(exclude))
+
+
+def _first_of(problem: ChoiceProblem, every: Integers, forbidden: frozenset[Picks]) -> Picks | None:
+    inside = every[(total_costs(problem, every) <= problem.limits).all(axis=1)]
+    for place in np.argsort(total_losses(problem, inside), kind="stable"):
+        picks = tuple(inside[place].tolist())
+        if picks not in forbidden:
+            return picks
+    return None
+
+
+def solve_program(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Picks | None:
+    """Return what `solve_exact` does, by an integer program whatever the size.
 
     Source: Yao et al. 2021, "HAWQ-V3" (ICML), section 3.4, solves this integer program; here with
     HiGHS through scipy.

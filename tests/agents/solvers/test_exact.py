@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from agents.mckp.mckp import solve_greedy
 from agents.ompq.ompq import solve_rounded
 from agents.solvers.choice_problem import ChoiceProblem, LayerChoices, Picks
-from agents.solvers.exact import solve_exact, solve_relaxed
+from agents.solvers.enumeration import MOST, enumerate_picks
+from agents.solvers.exact import solve_exact, solve_program, solve_relaxed
 from agents.solvers.greedy import Groups
 from tests.agents.solvers.hawq_resnet18 import OPTIMA, Resource, bits, gain, instance, used
 
@@ -113,12 +114,30 @@ SEEDS = st.integers(0, 2**32 - 1)
 @given(SEEDS)
 def test_exact_solutions_come_in_the_order_of_enumeration(seed: int) -> None:
     problem, expected = random_problem(seed)
-    found: list[Picks] = []
-    for picks in expected[:3]:
-        answer = solve_exact(problem, found)
-        assert answer == picks
-        found.append(answer)
-    assert solve_exact(problem, expected) is None
+    for solver in (solve_exact, solve_program):
+        found: list[Picks] = []
+        for picks in expected[:3]:
+            answer = solver(problem, found)
+            assert answer == picks
+            found.append(answer)
+        assert solver(problem, expected) is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_all_solutions_are_enumerated_once(seed: int) -> None:
+    problem, _ = random_problem(seed)
+    every = enumerate_picks(problem)
+    assert every is not None
+    rows = [range(len(layer.pairs)) for layer in problem.layers]
+    wanted = [picks for picks in itertools.product(*rows) if agree(problem, picks)]
+    assert [tuple(picks) for picks in every.tolist()] == wanted
+
+
+def test_large_problems_are_not_enumerated() -> None:
+    problem = instance(next(iter(OPTIMA))[0], next(iter(OPTIMA))[1])
+    assert np.prod([len(layer.pairs) for layer in problem.layers], dtype=float) > MOST
+    assert enumerate_picks(problem) is None
 
 
 @settings(max_examples=10, deadline=None)
