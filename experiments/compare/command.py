@@ -17,7 +17,7 @@ from experiments.compare.figures import CHARTS
 from experiments.compare.folder import ROWS, UNIFORM, CompareFolder
 from experiments.compare.guessing import guess_quality
 from experiments.compare.job import Subject, Workplace, run_job
-from experiments.compare.on_truth import EVALUATIONS, Contest, compare_on_truth
+from experiments.compare.on_truth import EVALUATIONS, compare_on_truth
 from experiments.compare.plan import DEFAULT_BUDGETS, Job, Plan
 from experiments.compare.rows import Row, UniformRow, append_row, read_rows, rows_csv
 from experiments.compare.shared import SharedTimes
@@ -34,6 +34,7 @@ from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.resume import check_same_machine
 from experiments.terminal.progress import LiveProgress
 from experiments.terminal.tables import print_whole
+from experiments.truth.claim import Claim, read_claim
 from hardware.device import Device
 from hardware.measure_layers import choose_tiles
 from hardware.open_device import open_device
@@ -59,6 +60,9 @@ class CompareOptions(ConfiguredOptions):
     truth: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE.npz")] = ()
     """Tables of truth to search instead of the configured task: evaluations are looked up in them,
     and answers judged by what the search did not see (docs/truth.md)."""
+    claim: Annotated[Path | None, tyro.conf.arg(metavar="FILE.yaml")] = None
+    """What is played on tables of truth, and what is expected of it, registered beforehand: it
+    stands for --truth, --methods, --budgets, --seeds and --at."""
     at: tuple[int, ...] = EVALUATIONS
     """On tables of truth, the evaluation limits that methods are judged at; 0 is before any."""
 
@@ -179,19 +183,16 @@ def _comparison(
 
 def _command(options: CompareOptions) -> None:
     base = options.config
+    usual = RunConfig().output
+    if options.truth or options.claim:
+        _on_truth(options, Path(base.output if base.output != usual else f"{usual}/compare-truth"))
+        return
     plan = Plan(
         methods=options.methods,
         budgets=options.budgets,
         seeds=options.seeds,
         evaluations=base.evaluations,
     )
-    usual = RunConfig().output
-    if options.truth:
-        contest = Contest(tables=options.truth, plan=plan, evaluations=options.at)
-        path = Path(base.output if base.output != usual else f"{usual}/compare-truth")
-        with LiveProgress(quiet=base.quiet) as progress:
-            compare_on_truth(contest, base, path, options.typed, progress, options.json)
-        return
     path = Path(base.output if base.output != usual else f"{usual}/compare-{base.task.name}")
     with LiveProgress(quiet=base.quiet) as progress:
         comparison = compare(plan, base, path, options.typed, progress)
@@ -206,6 +207,31 @@ def _command(options: CompareOptions) -> None:
         _write_figures(comparison, options.json.with_suffix(""))
     print_whole(draw_answers(comparison), draw_costs(comparison))
     print(f"written to {path}")
+
+
+def _on_truth(options: CompareOptions, folder: Path) -> None:
+    claim = (
+        read_claim(options.claim)
+        if options.claim
+        else Claim(
+            tables=options.truth,
+            methods=options.methods,
+            budgets=options.budgets,
+            evaluations=options.at,
+            seeds=options.seeds,
+            fewer_seeds={},
+        )
+    )
+    with LiveProgress(quiet=options.config.quiet) as progress:
+        compare_on_truth(
+            claim,
+            options.config,
+            folder,
+            options.typed,
+            progress,
+            claim_file=options.claim,
+            json_file=options.json,
+        )
 
 
 def _write_figures(comparison: Comparison, stem: Path) -> None:

@@ -16,12 +16,14 @@ from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.tabulate.pack import pack
+from experiments.tabulate.refinement import refined_seeds
 from experiments.tabulate.walk import Subject, walk
 from experiments.terminal.progress import LiveProgress
 from experiments.truth.row import ALL_8
 from experiments.truth.row_file import RowFile, check_subject, read_rows
 from experiments.truth.subject import source_here, subject_of
 from experiments.truth.subspace import Subspace
+from experiments.truth.table import read_table
 from experiments.truth.weights import with_weights_beside, write_weights_beside
 from hardware.measuring.host_facts import standing_facts
 from hardware.measuring.lock import training_lock
@@ -44,9 +46,14 @@ class TabulateOptions(ConfiguredOptions):
     rows: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE.jsonl")] = (Path("truth.jsonl"),)
     """File that rows are added to; for `--table` all files of them."""
     table: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npz")] = None
-    """Table of truth to write; the float network's weights go beside it."""
+    """Table of truth to write; the float network's weights go beside it. Times of one that is there
+    already are kept: budgets are made of them."""
     seeds: tuple[int, ...] = (0,)
     """Numbers of the retrainings: what orders the images."""
+    refine: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npz")] = None
+    """A table of these rows, which says what needs more seeds: 3 of the allocations within 3 points
+    of the best inside budgets of 5, 15 and 30 %, 8 of the best 30 inside each. In place of
+    --seeds."""
     part: str = "1/1"
     """Which part of the allocations, as 1/2 and 2/2 for two processes with a file each."""
     images: int = 0
@@ -112,11 +119,18 @@ def _retrain(options: TabulateOptions, setup: NetworkSetup, progress: LiveProgre
         objective=setup.task.objective,
         run_seed=setup.config.seed,
     )
-    known, mine = file.rows.rows, part_of(subspace, options.part)
-    done = sum((number, seed) in known for number in mine for seed in options.seeds)
-    total = len(mine) * len(options.seeds)
-    for seed in options.seeds:
-        wanted = [number for number in mine if (number, seed) not in known]
+    known, mine = set(file.rows.rows), part_of(subspace, options.part)
+    by_seed = {seed: mine for seed in options.seeds}
+    if options.refine is not None:
+        table = read_table(options.refine)
+        check_subject(table.header.subject, file.rows.subject, "--refine")
+        known |= set(zip(table.number.tolist(), table.seed.tolist(), strict=True))
+        refined = refined_seeds(table)
+        by_seed = {seed: sorted(set(mine).intersection(of)) for seed, of in refined.items()}
+    total = sum(map(len, by_seed.values()))
+    done = sum((number, seed) in known for seed, of in by_seed.items() for number in of)
+    for seed, of in by_seed.items():
+        wanted = [number for number in of if (number, seed) not in known]
         if not wanted:
             continue
         with training_lock():

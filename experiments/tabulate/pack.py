@@ -11,9 +11,9 @@ from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.side_by_side import time_side_by_side
 from experiments.terminal.progress import LiveProgress
-from experiments.truth.row_file import Rows
+from experiments.truth.row_file import Rows, check_subject
 from experiments.truth.subspace import Subspace
-from experiments.truth.table import Times, TruthTable, table_of
+from experiments.truth.table import Times, TruthTable, read_table, table_of
 from experiments.truth.weights import write_weights_beside
 from hardware.device import Device
 from hardware.measure_layers import choose_tiles, measure_layer_table
@@ -30,7 +30,9 @@ _BESIDE = 8
 
 
 def pack(setup: NetworkSetup, rows: Rows, path: Path, progress: LiveProgress) -> TruthTable:
-    """Measure times, and write the table and the float network's weights.
+    """Write the table and the float network's weights, with times that are measured now.
+
+    Of a table of the same rows that is there already the times are kept.
 
     Args:
         setup: The network of the rows.
@@ -39,11 +41,15 @@ def pack(setup: NetworkSetup, rows: Rows, path: Path, progress: LiveProgress) ->
         progress: Shows the timing.
 
     Raises:
-        DataError: rows are missing.
+        DataError: rows are missing, or something else is there.
         BuildError: a program cannot be measured.
         HardwareLostError: the device is gone.
     """
-    table = table_of(rows, setup.network.layers, _views(setup, progress))
+    before = read_table(path).header if path.exists() else None
+    if before is not None:
+        check_subject(before.subject, rows.subject, str(path))
+    times = before.times if before is not None else _views(setup, progress)
+    table = table_of(rows, setup.network.layers, times)
     table.check()
     table.save(path)
     write_weights_beside(setup.module, path)

@@ -1,7 +1,7 @@
 """Contest: methods on tables of truth, many seeds, and the regret of each answer."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -12,8 +12,10 @@ from env.errors import BudgetError
 from env.evaluating.evaluation import Evaluation
 from experiments.errors import RunFolderError
 from experiments.record.lines import append_line, cut_torn_line, whole_lines
+from experiments.truth.claim import Claim
+from experiments.truth.entrant import entrant_of
 from experiments.truth.evaluator import TruthEvaluator
-from experiments.truth.world import TruthWorld
+from experiments.truth.world import Measure, TruthWorld
 from quant.records.json_form import EXACT, from_plain
 
 
@@ -27,6 +29,7 @@ class Match:
     budget: float
     """Share of the way from the fastest allocation to all-8."""
     method: str
+    """As `entrant_of` reads it."""
     evaluations: int
     """Evaluation limit, the reference not counted. 0: what the method proposes before any."""
     seed: int
@@ -41,24 +44,23 @@ class Outcome:
     match: Match
     answer: tuple[int, ...]
     """Widths, in the order of the decisions."""
-    regret: float
-    """Points of accuracy that the answer lacks to the best one inside the budget."""
+    regret: dict[Measure, float]
+    """What the answer lacks to the best one inside the budget: points of accuracy, logarithm of
+    the loss, reward."""
     used: int
     """Evaluations that it took."""
     fell_back: bool
     """It answered nothing inside the budget; the fastest allocation stands in its place."""
 
 
-def matches(
-    tables: Sequence[str],
-    budgets: Sequence[float],
-    methods: Sequence[str],
-    evaluations: Sequence[int],
-    seeds: Sequence[int],
-) -> Iterator[Match]:
+def matches(claim: Claim) -> Iterator[Match]:
     """Yield all searches of a contest, seed after seed, so that it can be stopped at any."""
-    for seed, table, budget, method, count in product(seeds, tables, budgets, methods, evaluations):
-        yield Match(table=table, budget=budget, method=method, evaluations=count, seed=seed)
+    for seed in range(claim.seeds):
+        entrants = [name for name in claim.methods if seed < claim.seeds_of(name)]
+        for table, budget, method, count in product(
+            claim.names, claim.budgets, entrants, claim.evaluations
+        ):
+            yield Match(table=table, budget=budget, method=method, evaluations=count, seed=seed)
 
 
 def play(match: Match, world: TruthWorld) -> Outcome:
@@ -82,17 +84,17 @@ def play(match: Match, world: TruthWorld) -> Outcome:
 
 def _answer(match: Match, world: TruthWorld, problem: SearchProblem, *, blind: bool) -> int | None:
     """Return the number of the first answer inside the budget, None where there is none."""
-    method = METHODS[match.method]
-    settings = getattr(world.setup.config, match.method) if method.config else None
+    entrant = entrant_of(match.method)
+    settings = entrant.settings(world.setup.config)
     try:
-        result = method.search(problem, settings, seed=match.seed)
+        result = METHODS[entrant.method].search(problem, settings, seed=match.seed)
     except BudgetError:
         return None
     evaluations: list[Evaluation] = problem.evaluator.evaluations
     answers = result.candidates
     if blind:  # whatever it turned out to be
         answers = tuple(e.allocation for e in evaluations[1:2])
-    inside = set(world.inside(match.budget).tolist())
+    inside = set(world.table.inside(match.budget).tolist())
     space, subspace = problem.space, world.table.subspace
     found = (subspace.number(space.bits_of(a)) for a in answers if space.admits(a))
     return next((number for number in found if number in inside), None)

@@ -126,7 +126,7 @@ class TruthEvaluator:
             model_bytes=model_bytes(table.header.layers, allocation),
             cached=True,
             allocation=allocation,
-            measurement=_simulated(table.header.times[0].table.predict_ms(allocation)),
+            measurement=simulated(table.header.times[0].table.predict_ms(allocation)),
         )
 
     def _scores(self, row: int) -> ImageScores:
@@ -147,7 +147,7 @@ class TruthEvaluator:
         return replace(found, loss_se=float(table.loss_se[row]))
 
 
-def _simulated(latency_ms: float) -> Measurement:
+def simulated(latency_ms: float) -> Measurement:
     """Return the layer table's time as a measurement that says what it is."""
     return Measurement(
         values_ms=(latency_ms,),

@@ -95,22 +95,22 @@ def prize_of(world: TruthWorld, share: float, noise: float) -> Prize:
         share: Of the way from the fastest allocation to all-8.
         noise: Of a retraining, points, as `TableFacts` has it.
     """
-    table, inside = world.table, set(world.inside(share).tolist())
+    table, inside = world.table, set(world.table.inside(share).tolist())
     space, subspace = table.subspace.space, table.subspace
     uniform = {subspace.number(space.bits_of(a)) for a in space.uniforms().values()} & inside
-    best = world.best(share)
+    best, accuracy = world.best(share), world.worth["accuracy"]
     rival_score, standard_errors = math.nan, math.nan
     if uniform:
-        rival = max(sorted(uniform), key=lambda number: world.mean_scores[number])
+        rival = max(sorted(uniform), key=lambda number: accuracy[number])
         one, two = (table.hits(int(table.rows_of[n][0])).astype(np.float64) for n in (best, rival))
         images = float((one - two).std() / math.sqrt(len(one)))
-        rival_score = float(world.mean_scores[rival])
-        difference = float(world.mean_scores[best]) - rival_score
-        standard_errors = difference / math.hypot(images, math.sqrt(2) * noise / 100)
+        rival_score = float(accuracy[rival])
+        difference = float(accuracy[best]) - rival_score
+        standard_errors = difference / math.hypot(100 * images, math.sqrt(2) * noise)
     return Prize(
         inside=len(inside),
-        best=100 * float(world.mean_scores[best]),
-        uniform=100 * rival_score,
+        best=float(accuracy[best]),
+        uniform=rival_score,
         standard_errors=standard_errors,
     )
 

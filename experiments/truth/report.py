@@ -9,6 +9,7 @@ from rich.table import Table
 from experiments.truth.contest import Outcome
 from experiments.truth.facts import Prize, TableFacts
 from experiments.truth.statistics import interval_of
+from experiments.truth.world import MEASURES, Measure
 from quant.records.json_form import to_plain
 
 
@@ -16,26 +17,27 @@ def document_of(
     outcomes: Iterable[Outcome],
     facts: Mapping[str, TableFacts],
     prizes: Mapping[str, Mapping[float, Prize]],
-    command: str,
 ) -> dict[str, Any]:
     """Return `{table: {budget: {method: {evaluations: {iqm, low, high, seeds}}}}}` and the facts.
 
-    Regrets are points of accuracy; low and high bound a 95 % bootstrap interval over seeds.
+    Once for each measure of regret; low and high bound a 95 % bootstrap interval over seeds.
     """
-    grouped: dict[tuple[str, float, str, int], list[float]] = defaultdict(list)
+    grouped: dict[tuple[Measure, str, float, str, int], list[float]] = defaultdict(list)
     fell_back: dict[str, int] = defaultdict(int)
     for outcome in outcomes:
         match = outcome.match
-        key = (match.table, match.budget, match.method, match.evaluations)
-        grouped[key].append(outcome.regret)
+        for measure, regret in outcome.regret.items():
+            key = (measure, match.table, match.budget, match.method, match.evaluations)
+            grouped[key].append(regret)
         fell_back[match.method] += outcome.fell_back
-    regret: dict[str, Any] = {}
-    for (table, budget, method, evaluations), values in sorted(grouped.items()):
-        cells = regret.setdefault(table, {}).setdefault(f"{budget:g}", {}).setdefault(method, {})
-        cells[str(evaluations)] = {**to_plain(interval_of(values)), "seeds": len(values)}
+    regrets: dict[str, Any] = {measure: {} for measure in MEASURES}
+    for (measure, table, budget, method, evaluations), values in sorted(grouped.items()):
+        of = regrets[measure].setdefault(table, {}).setdefault(f"{budget:g}", {})
+        cell = {**to_plain(interval_of(values)), "seeds": len(values)}
+        of.setdefault(method, {})[str(evaluations)] = cell
     return {
-        "command": command,
-        "regret": regret,
+        "regret": regrets.pop("accuracy"),
+        **{f"regret_{measure}": of for measure, of in regrets.items()},
         "fell_back": dict(fell_back),
         "facts": to_plain(dict(facts)),
         "prizes": {

@@ -31,14 +31,18 @@ from experiments.truth.row_file import Rows
 from experiments.truth.subject import TruthSource, TruthSubject
 from experiments.truth.subspace import Subspace
 from hardware.layers.table import LayerTable
+from quant.allocation import Allocation
 from quant.errors import DataError
-from quant.layers import LayerSpec
+from quant.layers import MAX_BITS, LayerSpec
 from quant.records.atomic_file import atomic_file
 from quant.records.json_form import from_plain, json_text
 
 _SCHEMA = 1
 _LARGEST = 64 * 2**20
 """Bytes that one array may unpack to."""
+
+SURE = 8
+"""Rows from which an allocation's mean is believed when the best is looked for."""
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -108,6 +112,22 @@ class TruthTable:
         table, space = self.header.times[0].table, self.subspace.space
         bits = map(self.subspace.bits, range(len(self.subspace)))
         return np.array([table.predict_ms(space.allocation(widths)) for widths in bits])
+
+    @cached_property
+    def mean_scores(self) -> Floats:
+        """Accuracy of each allocation, the mean of its rows, `[allocations]`."""
+        return np.array([self.score[self.rows_of[n]].mean() for n in range(len(self.subspace))])
+
+    def limit_ms(self, share: float) -> float:
+        """Return the budget that lies so far on the way from the fastest allocation to all-8."""
+        all_8 = Allocation.uniform(self.header.layers, MAX_BITS)
+        all_8_ms = self.header.times[0].table.predict_ms(all_8)
+        fastest_ms = float(self.predicted_ms.min())
+        return fastest_ms + share * (all_8_ms - fastest_ms)
+
+    def inside(self, share: float) -> Integers:
+        """Return the numbers of the allocations inside a budget."""
+        return np.flatnonzero(self.predicted_ms <= self.limit_ms(share))
 
     def check(self) -> None:
         """Refuse a table that cannot be judged by.

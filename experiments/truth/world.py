@@ -1,8 +1,10 @@
 """TruthWorld: a table of truth as something to search, and what an answer is worth there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -11,23 +13,28 @@ from env.bit_allocation import BitAllocationEnv
 from env.decisions.budget import Budget
 from env.evaluating.accounting import Ledger
 from env.evaluating.env_config import EnvConfig
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.reward import reward
+from env.responses.shipped import prior_without
 from env.sensitivity.stored_sensitivities import StoredSensitivities
 from env.tasks.task_config import TaskConfig
 from experiments.settings.run_config import RunConfig
 from experiments.stages.env_sensitivities import search_split_sensitivity
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.terminal.progress import LiveProgress
-from experiments.truth.evaluator import TruthEvaluator
+from experiments.truth.evaluator import TruthEvaluator, simulated
+from experiments.truth.row import ALL_8
 from experiments.truth.subject import DECIDES
-from experiments.truth.table import Floats, Integers, TruthTable, read_table
+from experiments.truth.table import SURE, Floats, Integers, TruthTable, read_table
 from experiments.truth.weights import weights_beside
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
 from quant.records.json_form import from_plain
 
-_SURE = 8
-"""Rows from which an allocation's mean is believed when the best is looked for."""
+Measure = Literal["accuracy", "log_loss", "reward"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+"""What answers are judged by: points of accuracy, minus the logarithm of the loss, the reward."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,54 +47,77 @@ class TruthWorld:
     store: Store
     progress: LiveProgress
 
-    def limit_ms(self, share: float) -> float:
-        """Return the budget that lies so far on the way from the fastest allocation to all-8."""
-        times, space = self.table.header.times[0].table, self.table.subspace.space
-        all_8 = Allocation.uniform(space.layers, MAX_BITS)
-        fastest_ms = float(self.table.predicted_ms.min())
-        return fastest_ms + share * (times.predict_ms(all_8) - fastest_ms)
-
     @cached_property
-    def mean_scores(self) -> Floats:
-        """Accuracy of each allocation, the mean of all its rows, `[allocations]`."""
-        table = self.table
-        return np.array([table.score[table.rows_of[n]].mean() for n in range(len(table.subspace))])
+    def worth(self) -> dict[Measure, Floats]:
+        """What each allocation is worth in the mean of all its rows, `[allocations]` each."""
+        rows = [self.table.rows_of[number] for number in range(len(self.table.subspace))]
+        found = [self._worth_of(number, of) for number, of in enumerate(rows)]
+        return {measure: np.array([each[measure] for each in found]) for measure in MEASURES}
 
-    def inside(self, share: float) -> Integers:
-        """Return the numbers of the allocations inside a budget."""
-        return np.flatnonzero(self.table.predicted_ms <= self.limit_ms(share))
-
-    def best(self, share: float) -> int:
+    def best(self, share: float, measure: Measure = "accuracy") -> int:
         """Return the number of the best allocation inside a budget.
 
         Among those with many rows, where there are such: the best of thousands of means of two is
         mostly lucky.
         """
-        inside = self.inside(share)
-        sure = [n for n in inside if len(self.table.rows_of[int(n)]) >= _SURE]
-        among = np.array(sure if sure else inside)
-        return int(among[self.mean_scores[among].argmax()])
+        found = self._best.get((share, measure))
+        if found is None:
+            inside = self.table.inside(share)
+            sure = [n for n in inside if len(self.table.rows_of[int(n)]) >= SURE]
+            among = np.array(sure if sure else inside)
+            found = int(among[self.worth[measure][among].argmax()])
+            self._best[share, measure] = found
+        return found
+
+    @cached_property
+    def _best(self) -> dict[tuple[float, Measure], int]:
+        return {}
 
     def fastest(self) -> int:
         """Return the number of the fastest allocation."""
         return int(self.table.predicted_ms.argmin())
 
-    def regret(self, share: float, number: int, evaluator: TruthEvaluator) -> float:
-        """Return what an answer lacks to the best inside the budget, in points of accuracy.
+    def regret(self, share: float, number: int, evaluator: TruthEvaluator) -> dict[Measure, float]:
+        """Return what an answer lacks to the best inside the budget, by each measure.
 
         Its truth is the mean of the rows that the run did not see; it can be a little better than
         the best one's mean.
         """
-        hidden = evaluator.hidden(number) or self.table.rows_of[number]
-        found = float(self.table.score[hidden].mean())
-        return 100 * float(self.mean_scores[self.best(share)] - found)
+        hidden = evaluator.hidden(number)
+        found = self._worth_of(number, hidden if hidden else self.table.rows_of[number])
+        return {
+            measure: float(self.worth[measure][self.best(share, measure)] - found[measure])
+            for measure in MEASURES
+        }
+
+    def _worth_of(self, number: int, rows: Sequence[int] | Integers) -> dict[Measure, float]:
+        """Return what rows of an allocation are worth; more is better in each measure."""
+        score = float(self.table.score[rows].mean())
+        reference = self._reference
+        candidate = replace(
+            reference,
+            score=score,
+            measurement=simulated(float(self.table.predicted_ms[number])),
+        )
+        return {
+            "accuracy": 100 * score,
+            "log_loss": -float(np.log(self.table.loss[rows]).mean()),
+            "reward": reward(candidate, reference, self.setup.config.reward)[0],
+        }
+
+    @cached_property
+    def _reference(self) -> Evaluation:
+        """All-8 with the mean of its accuracies: what rewards are paid beside."""
+        all_8 = Allocation.uniform(self.table.subspace.space.layers, MAX_BITS)
+        shown = TruthEvaluator(self.table, seed=0, limit=1).evaluate([all_8])[0]
+        return replace(shown, score=float(self.table.score[self.table.rows_of[ALL_8]].mean()))
 
     def problem(
         self, share: float, evaluator: TruthEvaluator, *, uniform_first: bool = True
     ) -> SearchProblem:
         """Return what a method gets: the same as in a run, but for who evaluates."""
         setup, table, space = self.setup, self.table.header.times[0].table, self.setup.space
-        budget, ledger = Budget(latency_ms=self.limit_ms(share)), Ledger()
+        budget, ledger = Budget(latency_ms=self.table.limit_ms(share)), Ledger()
         evaluator.proposer = "reference"
         reference = evaluator.evaluate([Allocation.uniform(space.layers, MAX_BITS)])[0]
 
@@ -124,6 +154,7 @@ class TruthWorld:
             search=setup.task.search,
             objective=setup.task.objective,
             reward=setup.config.reward,
+            prior=prior_without(setup.config.task.name),
             uniform_first=uniform_first,
         )
 

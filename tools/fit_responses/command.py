@@ -11,6 +11,7 @@ import torch
 import tyro
 
 from env.evaluating.stored_accuracies import code_digest
+from env.responses.prior import ResponsePrior
 from env.responses.shipped import FILE
 from experiments.errors import ConfigError, RunFolderError, cannot_write
 from experiments.record.environment_facts import environment_facts
@@ -18,6 +19,7 @@ from experiments.record.lines import append_line, cut_torn_line, whole_lines
 from experiments.settings.command_line import Command, command_line, run_typed
 from quant.records.json_form import from_plain, to_plain
 from quant.records.ranges import Count, Natural, check_ranges
+from quant.sensitivities import SensitivityKind
 from tools.fit_responses.fitting import fit_prior
 from tools.fit_responses.measuring import FITTED_KINDS, measure_network
 from tools.fit_responses.rows import MeasuredNetwork
@@ -37,10 +39,13 @@ class FitOptions:
     """Where the measured networks go, a line each."""
     json: Annotated[Path, tyro.conf.arg(metavar="FILE")] = FILE
     """Where the prior goes; by default where the package reads it."""
-    networks: Natural = 10
+    networks: Natural = 20
     """How many, with the seeds from 0."""
     allocations: Count = 24
     """Random allocations that are retrained of each."""
+    measure: bool = True
+    """Measure what is missing, and anew what older code measured; else fit to all that the file
+    has."""
 
     def __post_init__(self) -> None:
         """Refuse a fit to no allocation."""
@@ -57,8 +62,11 @@ def _work(options: FitOptions, typed: str) -> None:
     torch.set_num_threads(1)
     git = environment_facts({})["git"]
     commit = f"{git['commit']}{' with changes' if git['dirty'] else ''}"
-    known = {network.seed: network for network in read_networks(options.rows)}
-    for seed in range(options.networks):
+    read = read_networks(options.rows)
+    if options.measure:
+        read = [network for network in read if network.code == code_digest()]
+    known = {network.seed: network for network in read}
+    for seed in range(options.networks) if options.measure else sorted(known):
         if seed not in known:
             known[seed] = measure_network(seed, options.allocations, commit)
             append_line(options.rows, known[seed])
@@ -68,7 +76,7 @@ def _work(options: FitOptions, typed: str) -> None:
             f"{len(one.losses)} retrained, {one.seconds:.0f} s",
             flush=True,
         )
-    networks = [known[seed] for seed in range(options.networks)]
+    networks = [known[seed] for seed in sorted(known)]
     if not networks:
         raise RunFolderError("expected at least one measured network, found none")
     _write(options.json, _fitted(networks, typed))
@@ -76,7 +84,7 @@ def _work(options: FitOptions, typed: str) -> None:
 
 
 def read_networks(path: Path) -> list[MeasuredNetwork]:
-    """Return the networks of a file that the present code measured.
+    """Return the networks of a file, whatever code measured them.
 
     Raises:
         RunFolderError: the file is not one of networks.
@@ -84,20 +92,18 @@ def read_networks(path: Path) -> list[MeasuredNetwork]:
     cut_torn_line(path)
     lines = whole_lines(path.read_bytes()) if path.exists() else []
     try:
-        found = [from_plain(MeasuredNetwork, json.loads(line)) for line in lines]
+        return [from_plain(MeasuredNetwork, json.loads(line)) for line in lines]
     except ValueError as error:
         raise RunFolderError(
             f"expected measured networks in {path}, found another document: {error}",
             "name another file with --rows",
         ) from None
-    return [network for network in found if network.code == code_digest()]
 
 
 def _fitted(networks: Sequence[MeasuredNetwork], typed: str) -> dict[str, Any]:
     """Return the document: the likeliest prior, those it was chosen among, and where from."""
-    source = f"fitted to {len(networks)} drawn networks, really retrained"
     fits = [
-        (facts, fit_prior(networks, kind, source, facts=facts))
+        (facts, fit_prior(networks, kind, _source(networks), facts=facts))
         for kind in FITTED_KINDS
         for facts in (False, True)
     ]
@@ -107,6 +113,10 @@ def _fitted(networks: Sequence[MeasuredNetwork], typed: str) -> dict[str, Any]:
     plain = max((fit for facts, fit in fits if not facts), key=lambda fit: fit.evidence)
     return {
         "prior": to_plain(plain.prior),
+        "without": {
+            task: to_plain(_without(networks, task, plain.prior.kind))
+            for task in sorted({network.task for network in networks})
+        },
         "fits": [{"layer_facts": facts, **to_plain(fit)} for facts, fit in fits],
         "command": typed,
         "date": time.strftime("%Y-%m-%d"),
@@ -123,6 +133,18 @@ def _fitted(networks: Sequence[MeasuredNetwork], typed: str) -> dict[str, Any]:
             for network in networks
         ],
     }
+
+
+def _without(
+    networks: Sequence[MeasuredNetwork], task: str, kind: SensitivityKind
+) -> ResponsePrior:
+    """Fit without the networks of a task: what is judged on that task must not have seen it."""
+    others = [network for network in networks if network.task != task]
+    return fit_prior(others, kind, f"{_source(others)}, none on {task}", facts=False).prior
+
+
+def _source(networks: Sequence[MeasuredNetwork]) -> str:
+    return f"fitted to {len(networks)} drawn networks, really retrained"
 
 
 def _write(file: Path, document: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from shutil import copyfile
 import pytest
 
 from experiments.tabulate.command import main, part_of
+from experiments.tabulate.refinement import refined_seeds
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from experiments.truth.row import ALL_8
 from experiments.truth.row_file import read_rows
@@ -58,6 +59,26 @@ def test_a_second_seed_alone_gives_what_it_gives_after_a_first(
     assert read_rows([tmp_path / "alone.jsonl"]).rows == {
         key: row for key, row in both.items() if key[1] == 1
     }
+
+
+def test_what_decides_gets_more_seeds_and_keeps_its_times(
+    tabulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tabulated / "cache"))
+    for name in ("rows.jsonl", "rows.safetensors", "digits.npz"):
+        copyfile(tabulated / name, tmp_path / name)
+    rows, table = str(tmp_path / "rows.jsonl"), tmp_path / "digits.npz"
+    before = read_table(table)
+    wanted = refined_seeds(before)
+    inside = set(before.inside(0.3).tolist())  # fewer than 30: all of them have eight
+    assert inside
+    assert {tuple(wanted[seed]) for seed in range(8)} == {tuple(sorted(inside))}
+    assert main([*FLAGS, "--rows", rows, "--refine", str(table)]) == DONE
+    assert main([*FLAGS, "--rows", rows, "--table", str(table)]) == DONE
+    after = read_table(table)
+    assert after.header.times == before.header.times
+    assert {n for n, of in after.rows_of.items() if len(of) == 8} == {*inside, ALL_8}
+    assert len(after.rows_of[5]) == 2 or 5 in inside
 
 
 def test_rows_of_another_configuration_are_refused(
