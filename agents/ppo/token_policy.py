@@ -1,0 +1,155 @@
+"""Token policy: reads every decision of a network at once, whatever their number.
+
+Each token passes through the same small network, again and again; in between it is told what the
+tokens have in common, so that a decision knows what the others would give for the budget. The sums
+are those of Zaheer et al. 2017, "Deep Sets" (NeurIPS): the order of tokens says nothing that they
+do not say.
+
+    tokens -> embed -> + common -> + common -> current decision, all, those to come
+                                                 |-> price of time, temperature, corrections
+    logits of the widths = -temperature (loss + price saving lost) + corrections
+"""
+
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from sb3_contrib.common.maskable.policies import MaskableMultiInputActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import Schedule
+from torch import nn
+
+from env.token_observer import LOG_SPAN, STATE, TOKEN, WHOLE, WIDTHS
+from quant.layers import MIN_BITS
+
+_THERE, _CURRENT, _DECIDED = (
+    STATE.index(name) for name in ("is_there", "is_current", "is_decided")
+)
+_LOSS = slice(first := TOKEN.index(f"loss_{MIN_BITS}"), first + len(WIDTHS))
+_SAVING = slice(first := WHOLE.index(f"saving_now_{MIN_BITS}"), first + len(WIDTHS))
+_DECISIONS = WHOLE.index("log_decisions")
+_PRICED = 2 * len(WIDTHS)
+"""Features at the end: what each width loses, and what it saves less than another one."""
+_STRETCH = 4.0
+"""Logarithms of price and temperature are so many times what the network says."""
+
+
+class TokenExtractor(BaseFeaturesExtractor):
+    """Features of the current decision, of all decisions and of those to come."""
+
+    def __init__(self, observation_space: spaces.Dict, width: int = 64, rounds: int = 2) -> None:
+        """Make the layers.
+
+        Args:
+            observation_space: `tokens` float32 `[length, T]` and `whole` float32 `[W]`.
+            width: Numbers that a token becomes.
+            rounds: How often tokens are told what they have in common.
+        """
+        super().__init__(observation_space, features_dim=4 * width + len(WHOLE) + _PRICED)
+        self.embed = _mlp(len(TOKEN) + len(WHOLE), width)
+        self.rounds = nn.ModuleList(_mlp(4 * width, width) for _ in range(rounds))
+
+    def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return `[N, features_dim]` of tokens `[N, length, T]` and whole `[N, W]`."""
+        tokens, whole = observations["tokens"], observations["whole"]
+        there = tokens[:, :, _THERE, None]
+        to_come = there * (1.0 - tokens[:, :, _DECIDED, None])
+        beside = whole[:, None].expand(-1, tokens.shape[1], -1)
+        found = self.embed(torch.cat([tokens, beside], 2))
+        for step in self.rounds:
+            common = _common(found, there, to_come)[:, None].expand(-1, tokens.shape[1], -1)
+            found = found + step(torch.cat([found, common], 2))
+        current = tokens[:, :, _CURRENT, None]
+        here, row = (found * current).sum(1), (tokens * current).sum(1)
+        return torch.cat([here, _common(found, there, to_come), whole, _priced(row, whole)], 1)
+
+
+class TokenPolicy(MaskableMultiInputActorCriticPolicy):  # type: ignore[misc]  # untyped
+    """Actor and critic over tokens."""
+
+    def __init__(self, *args: Any, width: int = 64, hidden: int = 128, **kwargs: Any) -> None:
+        """Make the networks; arguments but these two are Stable-Baselines3's.
+
+        Args:
+            *args: Spaces and learning rate.
+            width: Numbers that a token becomes.
+            hidden: Widths of the actor's and of the critic's hidden layers.
+            **kwargs: As of the class above.
+        """
+        self._hidden = hidden
+        kwargs |= {"features_extractor_class": TokenExtractor}
+        kwargs |= {"features_extractor_kwargs": {"width": width}}
+        super().__init__(*args, **kwargs)
+
+    def _build_mlp_extractor(self) -> None:
+        self.mlp_extractor = _Heads(self.features_dim, self._hidden)
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        super()._build(lr_schedule)
+        self.action_net = _PriceHead(self.mlp_extractor.latent_dim_pi)
+        self.optimizer = self.optimizer_class(
+            self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs
+        )
+
+
+class _Heads(nn.Module):
+    """Hidden layers of actor and critic; the actor's keep the priced features as they are."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.actor, self.critic = (_mlp(inputs - _PRICED, hidden) for _ in range(2))
+        self.latent_dim_pi, self.latent_dim_vf = hidden + _PRICED, hidden
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.forward_actor(features), self.forward_critic(features)
+
+    def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.actor(features[:, :-_PRICED]), features[:, -_PRICED:]], 1)
+
+    def forward_critic(self, features: torch.Tensor) -> torch.Tensor:
+        latent: torch.Tensor = self.critic(features[:, :-_PRICED])
+        return latent
+
+
+class _PriceHead(nn.Module):
+    """Logits of the widths: what they lose, and what they take at a price that the network says."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.says = nn.Linear(inputs - _PRICED, 2 + len(WIDTHS))
+        nn.init.zeros_(self.says.weight)
+        nn.init.zeros_(self.says.bias)
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        says, losses, costs = latent.tensor_split((-_PRICED, -len(WIDTHS)), 1)
+        price, temperature, corrections = self.says(says).tensor_split((1, 2), 1)
+        total = losses + (_STRETCH * price).exp() * costs
+        logits: torch.Tensor = corrections - (_STRETCH * temperature).exp() * total
+        return logits
+
+
+def _priced(row: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    """Return what each width of the current decision loses and takes, in a decision's mean share.
+
+    Logarithms that a policy can compare are shares of a whole again that it can add.
+    """
+    losses, savings = (
+        torch.where(logs > 0, (LOG_SPAN * (logs - 1.0)).exp(), 0.0)
+        for logs in (row[:, _LOSS], whole[:, _SAVING])
+    )
+    count = (LOG_SPAN * whole[:, _DECISIONS, None]).exp()
+    costs = savings.amax(1, keepdim=True) - savings
+    return torch.cat([losses * count, costs * count], 1)
+
+
+def _common(found: torch.Tensor, there: torch.Tensor, to_come: torch.Tensor) -> torch.Tensor:
+    """Return the mean of all tokens, and sum and mean of those to come as shares of all."""
+    count = there.sum(1).clamp_min(1.0)
+    later = (found * to_come).sum(1)
+    return torch.cat(
+        [(found * there).sum(1) / count, later / count, later / to_come.sum(1).clamp_min(1.0)], 1
+    )
+
+
+def _mlp(inputs: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())

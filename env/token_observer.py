@@ -1,0 +1,179 @@
+"""TokenObserver: the whole network at every step, one token for each decision.
+
+What `Observer` shows is one decision at a time; how much budget a decision should take depends on
+all the others. Here every decision is a row of numbers with the same meaning in every network, so
+that one policy reads networks of any length, and what is believed of the losses (sensitivities, or
+a sample of a posterior) can be exchanged from one episode to the next.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from env.decisions.decisions import DecisionSpace, Part
+from env.errors import TaskError
+from env.responses.layer_facts import FACTS, layer_facts
+from hardware.layers.table import LayerTable
+from quant.layers import INPUT_BITS, MAX_BITS, MIN_BITS
+
+Floats = npt.NDArray[np.float64]
+_Choices = Callable[[Part | None], tuple[int, ...]]
+TokenObservation = dict[str, npt.NDArray[np.float32]]
+
+WIDTHS = tuple(range(MIN_BITS, MAX_BITS + 1))
+"""Widths that tokens tell of, and the actions of a policy that reads them."""
+_AT_WIDTHS = ("offered", "loss", "saving", "least_saving")
+STATE = ("is_there", "is_current", "is_decided", "bits")
+"""Columns that change within an episode, and the one that tells tokens from padding."""
+TOKEN = (*STATE, *FACTS, *(f"{name}_{bits}" for name in _AT_WIDTHS for bits in WIDTHS))
+"""What the numbers of a token are."""
+WHOLE = (
+    *("latency_left", "model_bytes_left", "energy_left"),
+    *("latency_budget", "model_bytes_budget", "energy_budget", "progress", "log_decisions"),
+    *(f"saving_now_{bits}" for bits in WIDTHS),
+)
+"""What is shown beside the tokens."""
+LOG_SPAN = 8.0
+"""Logarithms that lie between what is shown as 0 and as 1."""
+_LEAST = math.exp(-LOG_SPAN)
+_FACT_SCALE = 4.0
+
+
+class TokenObserver:
+    """Builds the observations of one network."""
+
+    def __init__(self, space: DecisionSpace, table: LayerTable, *, length: int = 0) -> None:
+        """Compute what does not change from one episode to the next.
+
+        Args:
+            space: What may be decided; widths from 2 to 8.
+            table: Measured times.
+            length: Tokens, of which those beyond the decisions are empty; 0 for the decisions.
+
+        Raises:
+            TaskError: a menu has other widths, or there are more decisions than tokens.
+        """
+        if set(space.widths) - set(WIDTHS):
+            raise TaskError("expected widths of 2 to 8 bits to be decided, found float")
+        count = len(space.decisions)
+        self._space, self._table = space, table
+        self._length = length or count
+        if self._length < count:
+            raise TaskError(f"expected at most {self._length} decisions, found {count}")
+        self._touched = [space.layers_of(decision) for decision in space.decisions]
+        full, least = (self._times(cheapest=cheapest) for cheapest in (False, True))
+        span = max(1e-12, float((full[:, -1] - full.min(1)).sum()))
+        self._span = span
+        self._tokens = np.zeros((self._length, len(TOKEN)), dtype=np.float32)
+        of = {name: TOKEN.index(f"{name}_{MIN_BITS}") for name in _AT_WIDTHS}
+        self._at = {name: slice(first, first + len(WIDTHS)) for name, first in of.items()}
+        tokens = self._tokens[:count]
+        tokens[:, TOKEN.index("is_there")] = 1.0
+        facts = np.array([layer_facts(space, decision) for decision in space.decisions])
+        tokens[:, len(STATE) : len(STATE) + len(FACTS)] = np.clip(facts / _FACT_SCALE, -1, 1)
+        offered = np.array([[w in decision.menu for w in WIDTHS] for decision in space.decisions])
+        tokens[:, self._at["offered"]] = offered
+        for name, times in (("saving", full), ("least_saving", least)):
+            saving = np.maximum(0.0, times[:, -1:] - times) / span
+            tokens[:, self._at[name]] = np.where(offered, _as_log(saving), 0.0)
+        self._offered = offered
+        self.space = spaces.Dict(
+            {
+                "tokens": spaces.Box(-1.0, 1.0, self._tokens.shape, np.float32),
+                "whole": spaces.Box(-1.0, 1.0, (len(WHOLE),), np.float32),
+            }
+        )
+
+    def show(self, responses: Floats) -> None:
+        """Show other losses from now on.
+
+        Args:
+            responses: Quality lost of each decision at each of `space.widths`,
+                `[decisions, widths]`; what is not in a menu is passed over.
+        """
+        losses = np.zeros(self._offered.shape)
+        for place, bits in enumerate(self._space.widths):
+            losses[:, bits - MIN_BITS] = np.nan_to_num(responses[:, place])
+        losses = np.where(self._offered, np.maximum(losses, 0.0), 0.0)
+        total = max(1e-12, float(losses.max(1).sum()))
+        shown = np.where(self._offered, _as_log(losses / total), 0.0)
+        self._tokens[: len(losses), self._at["loss"]] = shown
+
+    def observe(
+        self, bits: Sequence[int], left: Sequence[float], budget: Sequence[float]
+    ) -> TokenObservation:
+        """Return the observation before decision `len(bits)`; arguments as of `Observer`."""
+        count = len(self._space.decisions)
+        step = min(len(bits), count - 1)
+        tokens = self._tokens.copy()
+        tokens[step, STATE.index("is_current")] = 1.0
+        tokens[: len(bits), STATE.index("is_decided")] = 1.0
+        tokens[: len(bits), STATE.index("bits")] = np.asarray(bits) / MAX_BITS
+        now = self._saving_now(step, bits[:step])
+        whole = [*left, *budget, len(bits) / count, math.log(count) / LOG_SPAN, *now]
+        return {
+            "tokens": tokens,
+            "whole": np.clip(np.asarray(whole, dtype=np.float32), -1.0, 1.0),
+        }
+
+    def _times(self, *, cheapest: bool) -> Floats:
+        """Return microseconds of what each decision touches at each width, `[decisions, WIDTHS]`.
+
+        What else those layers have is at 8 bits, or where it takes least time.
+        """
+        found = np.zeros((len(self._space.decisions), len(WIDTHS)))
+        for step, decision in enumerate(self._space.decisions):
+            for bits in decision.menu:
+                choices = (lambda part: self._space.menu(part)) if cheapest else self._widest
+                found[step, bits - MIN_BITS] = self._time(step, bits, choices)
+            widest = found[step, decision.menu[-1] - MIN_BITS]
+            found[step, -1] = found[step, -1] or widest  # what 8 bits would take is not offered
+        return found
+
+    def _widest(self, part: Part | None) -> tuple[int, ...]:
+        return (self._space.menu(part)[-1],)
+
+    def _saving_now(self, step: int, bits: Sequence[int]) -> list[float]:
+        """Return what each width saves of the widest, with what was decided as it is."""
+        step_of, menu = self._space.step_of, self._space.decisions[step].menu
+
+        def known(part: Part | None) -> tuple[int, ...]:
+            decided = None if part is None else step_of.get(part)
+            if decided is not None and decided < len(bits):
+                return (bits[decided],)
+            return self._space.menu(part)
+
+        times = {width: self._time(step, width, known) for width in menu}
+        saving = [
+            max(0.0, times[menu[-1]] - times[width]) / self._span if width in times else 0.0
+            for width in WIDTHS
+        ]
+        return [float(value) for value in _as_log(np.array(saving))]
+
+    def _time(self, step: int, bits: int, choices: _Choices) -> float:
+        """Return the least time of what a decision touches, at a width."""
+        total = 0.0
+        for name in self._touched[step]:
+            weights, activations = (
+                (bits,)
+                if part is not None and self._space.step_of.get(part) == step
+                else choices(part)
+                if part is not None
+                else (INPUT_BITS,)
+                for part in self._space.parts[name]
+            )
+            total += min(
+                self._table.layer_us(name, weight, activation)
+                for weight in weights
+                for activation in activations
+            )
+        return total
+
+
+def _as_log(shares: Floats) -> Floats:
+    """Return shares of a whole as numbers in [0, 1]: their logarithms, of which 1 is all of it."""
+    logs: Floats = 1.0 + np.log(np.maximum(shares, _LEAST)) / LOG_SPAN
+    return np.clip(logs, 0.0, 1.0)

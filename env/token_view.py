@@ -1,0 +1,64 @@
+"""TokenView: a BitAllocationEnv whose observations and actions are the same for every network."""
+
+from copy import copy
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from env.bit_allocation import BitAllocationEnv
+from env.token_observer import WIDTHS, Floats, TokenObservation, TokenObserver
+
+
+class TokenView(gym.Wrapper[Any, np.int64, Any, np.int64]):
+    """Shows tokens, and takes the place of a width among 2 to 8 bits as action."""
+
+    def __init__(self, env: BitAllocationEnv, *, length: int = 0) -> None:
+        """Look at an environment; what it observed itself it does no more.
+
+        Args:
+            env: Of one network, with one budget.
+            length: Tokens, as of `TokenObserver`.
+        """
+        super().__init__(env)
+        self.tokens = TokenObserver(env.space, env.table, length=length)
+        env.observer = self.tokens  # type: ignore[assignment]  # asked for the same things
+        self.observation_space = self.tokens.space
+        self.action_space = spaces.Discrete(len(WIDTHS))
+        self._inner = env
+        self._place = {bits: WIDTHS.index(bits) for bits in env.space.widths}
+
+    def fork(self) -> "TokenView":
+        """Return another view of the same network, whose episodes do not disturb this one's."""
+        twin = copy(self)
+        twin.env = twin._inner = copy(self._inner)
+        return twin
+
+    @property
+    def network(self) -> BitAllocationEnv:
+        """The environment that is looked at."""
+        return self._inner
+
+    def show(self, responses: Floats) -> None:
+        """Show other losses from the next observation on, as `TokenObserver.show` takes them."""
+        self.tokens.show(responses)
+
+    def step(self, action: np.int64) -> tuple[TokenObservation, float, bool, bool, dict[str, Any]]:
+        """Fix the next bit-width.
+
+        Raises:
+            ActionError: the mask forbids the action, or the episode is over.
+        """
+        bits, widths = WIDTHS[int(action)], self._inner.space.widths
+        index = widths.index(bits) if bits in widths else len(widths)
+        found: Any = self._inner.step(np.int64(index))
+        return found  # type: ignore[no-any-return]
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """Return which actions are legal now, bool `[len(WIDTHS)]`."""
+        masks = np.zeros(len(WIDTHS), dtype=np.bool_)
+        for legal, bits in zip(self._inner.action_masks(), self._inner.space.widths, strict=True):
+            masks[self._place[bits]] = legal
+        return masks

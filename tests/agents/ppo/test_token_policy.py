@@ -1,0 +1,70 @@
+"""The token policy: networks of any length, answers inside the budget, the same under padding."""
+
+import numpy as np
+import torch
+
+from agents.ppo.token_play import play_tokens
+from agents.ppo.token_policy import TokenPolicy
+from env.token_observer import WIDTHS
+from tests.env.test_token_view import view
+
+_LARGEST_BYTES = 2_000_000
+
+
+def policy() -> TokenPolicy:
+    torch.manual_seed(0)
+    found = view()
+    made = TokenPolicy(found.observation_space, found.action_space, lambda _: 1e-3)
+    with torch.no_grad():  # as after some training: an untrained one says nothing
+        made.action_net.says.weight.normal_(0, 0.05)
+    made.set_training_mode(False)
+    return made
+
+
+def logits(made: TokenPolicy, length: int) -> torch.Tensor:
+    found = view(length=length)
+    seen, _ = found.reset()
+    tensors = {key: torch.from_numpy(value[None]) for key, value in seen.items()}
+    with torch.no_grad():
+        latent = made.mlp_extractor.forward_actor(made.extract_features(tensors))
+        said: torch.Tensor = made.action_net(latent)
+    return said
+
+
+def test_padding_says_nothing() -> None:
+    made = policy()
+    plain = logits(made, 0)
+    assert plain.shape == (1, len(WIDTHS))
+    assert torch.allclose(plain, logits(made, 40), atol=1e-5)
+
+
+def test_every_answer_is_inside_the_budget() -> None:
+    made = policy()
+    for rules in ((), ("first paired",)):
+        found = view(rules=rules, menu=(2, 3, 5, 8))
+        choice = play_tokens(made, found, 1, deterministic=True)
+        torch.manual_seed(1)
+        drawn = play_tokens(made, found, 16, deterministic=False)
+        for allocation in (*choice, *drawn):
+            assert found.network.table.predict_ms(allocation) <= found.network.budget.latency_ms  # type: ignore[operator]
+        assert choice == play_tokens(made, found, 1, deterministic=True)
+        assert len(set(drawn)) > 1
+
+
+def test_what_costs_nothing_is_chosen_wide_and_what_loses_nothing_narrow() -> None:
+    """Before any training the price is one: losses and times count alike."""
+    found = view(menu=(2, 8))
+    torch.manual_seed(0)
+    made = TokenPolicy(found.observation_space, found.action_space, lambda _: 1e-3)
+    count = len(found.network.decisions)
+    responses = np.zeros((count, 2))
+    responses[0, 0] = 1.0  # one decision loses everything there is to lose
+    found.show(responses)
+    (choice,) = play_tokens(made, found, 1, deterministic=True)
+    bits = found.network.space.bits_of(choice)
+    assert bits[0] == 8
+    assert set(bits[1:]) == {2}
+
+
+def test_the_weights_are_small() -> None:
+    assert sum(4 * p.numel() for p in policy().parameters()) < _LARGEST_BYTES

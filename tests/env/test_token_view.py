@@ -1,0 +1,100 @@
+"""Tokens: the same numbers and the same actions for every network, and legal ones alone."""
+
+import numpy as np
+import pytest
+
+from env.bit_allocation import BitAllocationEnv
+from env.decisions.budget import Budget
+from env.decisions.layer_rules import parse_rules
+from env.decisions.space import decision_space
+from env.errors import ActionError, TaskError
+from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
+from env.token_observer import STATE, TOKEN, WHOLE, WIDTHS, TokenObserver
+from env.token_view import TokenView
+from quant.allocation import Allocation
+
+LAYERS = tied_layers()
+TABLE = formula_table(LAYERS)
+RISES = formula_sensitivities(LAYERS)
+
+
+def view(
+    *, length: int = 0, menu: tuple[int, ...] = (2, 4, 8), rules: tuple[str, ...] = ()
+) -> TokenView:
+    space = decision_space(LAYERS, menu, parse_rules(rules))
+    evaluator = FormulaEvaluator(space, TABLE, RISES, practice=True)
+    all_8 = Allocation.uniform(LAYERS, 8)
+    env = BitAllocationEnv(
+        space=space,
+        budget=Budget(latency_ms=0.7 * TABLE.predict_ms(all_8)),
+        evaluator=evaluator,
+        table=TABLE,
+        sensitivities=RISES,
+        reference=evaluator.evaluate([all_8])[0],
+    )
+    return TokenView(env, length=length)
+
+
+def test_an_episode_has_legal_actions_and_numbers_in_their_range() -> None:
+    found, rng = view(length=20), np.random.default_rng(0)
+    seen, _ = found.reset()
+    for step in range(len(found.network.decisions)):
+        assert found.observation_space.contains(seen)
+        tokens = seen["tokens"]
+        assert tokens[:, STATE.index("is_current")].nonzero()[0].tolist() == [step]
+        assert tokens[:, STATE.index("is_decided")].sum() == step
+        legal = np.flatnonzero(found.action_masks())
+        assert {WIDTHS[action] for action in legal} <= {2, 4, 8}
+        seen, _, over, _, info = found.step(np.int64(rng.choice(legal)))
+    assert over
+    assert found.network.budget.admits(info["evaluation"])
+    assert not tokens[len(found.network.decisions) :].any(), "padding is nothing at all"
+
+
+def test_an_action_outside_the_menu_is_refused() -> None:
+    found = view()
+    found.reset()
+    with pytest.raises(ActionError, match="expected one of"):
+        found.step(np.int64(WIDTHS.index(5)))
+
+
+def test_what_is_shown_changes_the_losses_and_nothing_else() -> None:
+    found = view()
+    before = found.reset()[0]["tokens"]
+    count = len(found.network.decisions)
+    responses = np.linspace(1.0, 0.0, 3 * count).reshape(count, 3)
+    found.show(responses)
+    after = found.reset()[0]["tokens"]
+    changed = {TOKEN[column] for column in np.flatnonzero((before != after).any(0))}
+    assert changed <= {f"loss_{bits}" for bits in (2, 4, 8)}
+    found.show(10.0 * responses)  # only shares count
+    assert np.allclose(found.reset()[0]["tokens"], after)
+
+
+def test_a_saving_is_of_what_is_decided_together() -> None:
+    one, paired = (view(rules=rules).tokens for rules in ((), ("first paired",)))
+    column = TOKEN.index("saving_2")
+    saved = {
+        observer: observer.observe([], (1, 1, 1), (1, 1, 1))["tokens"][:, column].max()
+        for observer in (one, paired)
+    }
+    assert saved[paired] >= saved[one] > 0
+    now = WHOLE.index("saving_now_8")
+    assert one.observe([], (1, 1, 1), (1, 1, 1))["whole"][now] == 0.0
+
+
+def test_a_fork_goes_its_own_way() -> None:
+    found = view()
+    found.reset()
+    twin = found.fork()
+    seen, _ = twin.reset()
+    twin.step(np.int64(np.flatnonzero(twin.action_masks())[0]))
+    assert np.array_equal(found.reset()[0]["tokens"], seen["tokens"])
+    assert found.step(np.int64(np.flatnonzero(found.action_masks())[-1]))[2] is False
+
+
+def test_float_weights_and_too_many_decisions_are_refused() -> None:
+    with pytest.raises(TaskError, match="expected widths of 2 to 8 bits to be decided"):
+        view(rules=("head=8,float/8",))
+    with pytest.raises(TaskError, match="expected at most 3 decisions"):
+        TokenObserver(decision_space(LAYERS, (2, 8)), TABLE, length=3)

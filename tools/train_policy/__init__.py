@@ -1,0 +1,1 @@
+"""The shipped policy: drawn networks and losses, cloned solutions, then PPO."""

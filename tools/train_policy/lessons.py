@@ -1,0 +1,110 @@
+"""Lessons: drawn networks with drawn losses and budgets, and what the exact solver answers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from agents.solvers.choice_problem import ChoiceProblem, LayerChoices
+from agents.solvers.exact import solve_exact
+from agents.solvers.response_losses import response_losses
+from env.decisions.budget import Budget
+from env.decisions.costs import cost_table, limits_of
+from env.decisions.decisions import DecisionSpace
+from env.responses.columns import Floats
+from env.responses.layer_facts import FACTS, layer_facts
+from hardware.layers.table import LayerTable
+from quant.allocation import Allocation
+from quant.layers import MAX_BITS, MIN_BITS
+from tools.train_policy.networks import draw_space, draw_times
+
+_LATENCY = 0
+"""Place of the latency among resources."""
+_LEAST_SHARE, _MOST_SHARE = 0.02, 0.9
+"""Budgets, as shares of the way from the fastest allocation to all-8."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lesson:
+    """One network, what it would lose, a budget, and the allocation that loses least inside."""
+
+    space: DecisionSpace
+    table: LayerTable
+    responses: Floats
+    """`[decisions, len(space.widths)]`; NaN where a menu lacks the width."""
+    budget: Budget
+    best: Allocation
+
+    def loss(self, allocation: Allocation) -> float:
+        """Return the sum of an allocation's responses; at 8 bits nothing is lost."""
+        column = {bits: place for place, bits in enumerate(self.space.widths)}
+        return sum(
+            float(self.responses[step, column[bits]])
+            for step, bits in enumerate(self.space.bits_of(allocation))
+            if bits < MAX_BITS
+        )
+
+
+def draw_lesson(seed: int) -> Lesson:
+    """Return a lesson; equal seeds give equal ones."""
+    rng = np.random.default_rng([seed, 7])
+    while True:
+        space = draw_space(rng)
+        table = draw_times(space.layers, rng)
+        responses = draw_responses(space, rng)
+        share = float(np.exp(rng.uniform(np.log(_LEAST_SHARE), np.log(_MOST_SHARE))))
+        budget = _budget(space, table, share)
+        best = _solved(space, table, responses, budget)
+        if best is not None:
+            return Lesson(space=space, table=table, responses=responses, budget=budget, best=best)
+
+
+def draw_responses(space: DecisionSpace, rng: Generator) -> Floats:
+    """Return drawn responses, `[decisions, len(space.widths)]`.
+
+    Log-normal, as a posterior's samples are: a level that the layer's facts tell in part, a fall
+    with each bit that differs from decision to decision, and what each has for itself.
+    """
+    count, widths = len(space.decisions), np.array(space.widths)
+    facts = np.array([layer_facts(space, decision) for decision in space.decisions])
+    level = facts @ rng.normal(0.0, 0.3, len(FACTS))
+    level = level + rng.uniform(0.3, 1.3) * rng.standard_normal(count)
+    fall = -rng.uniform(0.5, 1.8) + rng.uniform(0.0, 0.3) * rng.standard_normal(count)
+    logs = level[:, None] + fall[:, None] * (widths - MIN_BITS)
+    logs = logs + rng.uniform(0.0, 0.4) * rng.standard_normal(logs.shape)
+    responses = np.where(widths < MAX_BITS, np.exp(logs), 0.0)
+    offered = np.array([[bits in d.menu for bits in space.widths] for d in space.decisions])
+    found: Floats = np.where(offered, responses, np.nan)
+    return found
+
+
+def _budget(space: DecisionSpace, table: LayerTable, share: float) -> Budget:
+    least = sum(
+        min(table.layer_us(la.name, *p) for p in space.pairs(la.name)) for la in space.layers
+    )
+    fast = (table.overhead_us + least) / 1000.0
+    slow = table.predict_ms(Allocation.uniform(space.layers, MAX_BITS))
+    return Budget(latency_ms=fast + share * (slow - fast))
+
+
+def _solved(
+    space: DecisionSpace, table: LayerTable, responses: Floats, budget: Budget
+) -> Allocation | None:
+    losses, costs = response_losses(space, responses), cost_table(space, table)
+    limit = limits_of(budget)[_LATENCY] - costs.fixed[_LATENCY]
+    problem = ChoiceProblem(
+        layers=tuple(
+            LayerChoices(
+                layer=layer.name,
+                steps=space.steps(layer.name),
+                pairs=pairs,
+                losses=np.array([losses[layer.name][pair] for pair in pairs]),
+                costs=np.array([[costs.pairs[layer.name][pair][_LATENCY]] for pair in pairs]),
+            )
+            for layer in space.layers
+            for pairs in [space.pairs(layer.name)]
+        ),
+        limits=np.array([limit], dtype=np.int64),
+    )
+    picks = solve_exact(problem)
+    return None if picks is None else problem.allocation(picks)
