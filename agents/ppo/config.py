@@ -42,6 +42,12 @@ class PPOConfig(Judged):
     gae_lambda: Positive = 0.95
     """Trade of bias for variance in the advantages. The discount is always 1: what matters is
     the end of the episode, and no decision is more urgent for being late."""
+    token_weights: str = ""
+    """File with the weights of a policy that reads whole networks as tokens (`python -m
+    tools.train_policy`). It proposes in samples of the posterior and nothing is trained in the run;
+    empty: a policy is trained in the run."""
+    token_samples: Count = 32
+    """Allocations that such a policy draws for each evaluation."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of the policy and of the value function each."""
 

@@ -8,6 +8,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.ppo.config import PPOConfig
+from agents.ppo.in_samples import search_in_samples
 from agents.ppo.policy import episodes_trained, make_model, policy_choice, policy_samples, train
 from agents.ppo.policy_file import PolicyFile, SavePolicy
 from agents.search import SearchProblem, SearchResult, rank_candidates
@@ -46,11 +47,15 @@ class FollowEvaluations(BaseCallback):
 def search(problem: SearchProblem, config: PPOConfig, *, seed: int) -> SearchResult:
     """Search with MaskablePPO until the evaluation limit is used up.
 
+    With `token_weights`, a policy trained before proposes instead (`agents.ppo.in_samples`).
+
     Uniform allocations inside the budget come first, then practice episodes, then a real episode
     after every `practice_episodes`. The last evaluations go to the deterministic policy's choice
     and to what practice then thinks best.
     Source: Schulman et al. 2017 (PPO); Huang and Ontanon 2022 (invalid action masking).
     """
+    if config.token_weights:
+        return search_in_samples(problem, config, seed=seed)
     evaluate_uniform(problem)
     problem.evaluator.adopt_past()
     if problem.evaluator.remaining <= 0:
