@@ -77,7 +77,7 @@ def play(match: Match, world: TruthWorld) -> Outcome:
         match=match,
         answer=world.table.subspace.bits(number),
         regret=world.regret(match.budget, number, evaluator),
-        used=0 if blind else len(evaluator.evaluations) - 1,
+        used=0 if blind else evaluator.used,
         fell_back=fell_back,
     )
 

@@ -8,7 +8,6 @@ import torch
 
 from env.decisions.costs import model_bytes
 from env.errors import EvaluationLimitError
-from env.evaluating.accounting import counts
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.search_evaluator import OnEvaluation
 from experiments.truth.row import ALL_8
@@ -22,13 +21,16 @@ from quant.objective.scores import ImageScores
 from quant.retraining.paired import PairedDifference, paired
 
 _SOURCE = "table of truth"
+_ORDER = 0x726F7773
+"""Sets the draws of the rows' order apart from everything that methods draw with the same seed."""
 
 
 class TruthEvaluator:
     """Shows each allocation's rows in an order of the run's own; no network is touched.
 
     What a run has seen of an allocation is not part of the truth that it is judged by: see
-    `hidden`.
+    `hidden`. What was seen, and how often was asked, is counted here and not in what methods may
+    write to (`evaluations`, `proposer`, `held_back`).
     """
 
     parallel = 1
@@ -50,12 +52,16 @@ class TruthEvaluator:
         self._seed = seed
         self._limit = limit
         self._all_8 = Allocation.uniform(table.header.layers, MAX_BITS)
+        self._shown: dict[int, set[int]] = {}
+        self.used = 0
+        """Evaluations but for the reference's first; only to be read."""
+        self.again = 0
+        """Evaluations that showed a row once more, where no other could be shown."""
 
     @property
     def remaining(self) -> int:
-        """How many evaluations the limit still allows; the reference is not counted."""
-        used = sum(counts(e) and e.allocation != self._all_8 for e in self.evaluations)
-        return self._limit - self.held_back - used
+        """How many evaluations the limit still allows; the reference's first is not counted."""
+        return self._limit - max(0, self.held_back) - self.used
 
     def evaluate(self, allocations: Sequence[Allocation], *, repeat: int = 0) -> list[Evaluation]:
         """Look allocations up, in order; one that was looked up before is the same again.
@@ -85,17 +91,13 @@ class TruthEvaluator:
     def order(self, number: int) -> list[int]:
         """Return the positions of an allocation's rows, as this run sees them."""
         rows = self._table.rows_of[number]
-        draw = np.random.default_rng((self._seed, number - ALL_8))
+        draw = np.random.default_rng((_ORDER, self._seed, number - ALL_8))
         return [int(row) for row in rows[draw.permutation(len(rows))]]
 
     def hidden(self, number: int) -> list[int]:
         """Return the positions of the rows that this run did not see: the truth it is judged by."""
-        seen = {
-            self._position(number, evaluation.repeat)
-            for evaluation in self.evaluations
-            if self.number(evaluation.allocation) == number
-        }
-        return self.order(number)[len(seen) :]
+        seen = self._shown.get(number, set())
+        return [row for row in self.order(number) if row not in seen]
 
     def _position(self, number: int, repeat: int) -> int:
         """Return which of an allocation's rows, in the run's order, a repeat shows."""
@@ -103,9 +105,14 @@ class TruthEvaluator:
 
     def _evaluate(self, allocation: Allocation, repeat: int) -> Evaluation:
         number = self.number(allocation)
-        if number != ALL_8 and self.remaining <= 0:
-            raise EvaluationLimitError(f"all {self._limit} evaluations are used up")
+        shown = self._shown.setdefault(number, set())
+        if number != ALL_8 or shown:
+            if self.remaining <= 0:
+                raise EvaluationLimitError(f"all {self._limit} evaluations are used up")
+            self.used += 1
         row = self.order(number)[self._position(number, repeat)]
+        self.again += row in shown
+        shown.add(row)
         evaluation = replace(self._look_up(allocation, row), repeat=repeat)
         self.evaluations.append(evaluation)
         for listener in self.on_evaluation:

@@ -1,11 +1,13 @@
 """Contests on tables: nothing of the truth leaks into a search, every budget is kept."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from env.errors import EvaluationLimitError
 from experiments.compare.command import main
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
@@ -13,6 +15,7 @@ from experiments.terminal.progress import LiveProgress
 from experiments.truth.contest import Match, play
 from experiments.truth.evaluator import TruthEvaluator
 from experiments.truth.facts import facts_of, prize_of
+from experiments.truth.row import ALL_8
 from experiments.truth.world import TruthWorld, open_world
 from hardware.store import Store
 from quant.allocation import Allocation
@@ -69,6 +72,46 @@ def test_evaluations_are_paired_with_all_8_of_their_seed(world: TruthWorld) -> N
     assert evaluator.remaining == 3
     assert low.measurement is not None
     assert low.measurement.source == "simulated"
+
+
+def free_by_name(evaluator: TruthEvaluator) -> None:
+    evaluator.proposer = "table"  # rows of reports are nobody's to pay for elsewhere
+
+
+def free_by_holding_back(evaluator: TruthEvaluator) -> None:
+    evaluator.held_back = -9
+
+
+def free_by_forgetting(evaluator: TruthEvaluator) -> None:
+    evaluator.evaluations.clear()
+
+
+@pytest.mark.parametrize("cheat", [free_by_name, free_by_holding_back, free_by_forgetting])
+def test_no_method_evaluates_for_free_or_unseen(
+    world: TruthWorld, cheat: Callable[[TruthEvaluator], None]
+) -> None:
+    evaluator = TruthEvaluator(world.table, seed=0, limit=3)
+    space = world.table.subspace.space
+    eight = Allocation.uniform(space.layers, 8)
+    evaluator.evaluate([eight])  # the reference costs nothing once
+    for asked in (space.allocation((2, 4)), space.allocation((2, 8)), eight):
+        evaluator.evaluate([asked])
+        cheat(evaluator)
+    assert evaluator.remaining == 0
+    with pytest.raises(EvaluationLimitError):
+        evaluator.evaluate([space.allocation((2, 2))])
+    assert len(evaluator.hidden(1)) == 1
+    assert evaluator.again == 1
+
+
+def test_rows_are_drawn_apart_from_what_methods_draw(world: TruthWorld) -> None:
+    # Zeros at the end change no seed of NumPy's: (5, 0) and 5 draw the same numbers.
+    equal = 0
+    for seed in range(40):
+        order = TruthEvaluator(world.table, seed=seed, limit=1).order(ALL_8)
+        rows = world.table.rows_of[ALL_8]
+        equal += order == rows[np.random.default_rng(seed).permutation(len(rows))].tolist()
+    assert 8 <= equal <= 32
 
 
 @pytest.mark.parametrize("method", ["uniform", "random", "mckp", "hawq", "nsga2", "bayes"])
