@@ -11,8 +11,15 @@ from experiments.settings.strict_yaml import read_yaml
 from experiments.truth.entrant import entrant_of
 from experiments.truth.world import Measure
 from quant.records.json_form import EXACT, from_plain
-from quant.records.ranges import Count, check_ranges
+from quant.records.ranges import Count, Natural, check_ranges
 from quant.records.regular_file import read_regular
+
+CLAIMED_FROM = 1000
+"""First seed of claims that are read from a file: nobody tuned on it with `--truth`, whose seeds
+begin at 0."""
+
+_LEAST_SEEDS = 2
+"""Of one seed no interval over seeds can be drawn."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,12 +62,14 @@ class Claim:
     fewer_seeds: dict[str, int]
     """Seeds of methods that really train or practise in every search."""
     bars: tuple[Bar, ...] = ()
+    first_seed: Natural = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be played.
+        """Refuse what cannot be played, or would hold whatever is played.
 
         Raises:
-            ConfigError: methods, budgets, limits or seeds are none, or tables share a name.
+            ConfigError: methods, budgets, limits or seeds are none, tables share a name, or a bar
+                is about something that is not played.
         """
         check_ranges(self, "", ConfigError)
         lists = {
@@ -75,16 +84,43 @@ class Claim:
                 raise ConfigError(f"{key}: expected different ones, found {found}")
         for name in self.methods:
             entrant_of(name)
+        for name, seeds in self.fewer_seeds.items():
+            if name not in self.methods or not 1 <= seeds <= self.seeds:
+                raise ConfigError(
+                    f"fewer_seeds: expected methods that play and 1 to {self.seeds}, found "
+                    f"{name}: {seeds}"
+                )
         for bar in self.bars:
-            if unknown := {bar.better, bar.than} - set(self.methods):
-                raise ConfigError(f"bars: expected methods that play, found {min(unknown)}")
+            self._check_bar(bar)
         if min(self.evaluations) < 0:
             raise ConfigError("evaluations: expected limits of 0 or more, found less")
-        if any(not 0 <= budget <= 1 for budget in self.budgets):
+        # At 0 there is nothing to choose; at 1 all-8 fits, whose row every search is shown.
+        if any(not 0 < budget < 1 for budget in self.budgets):
             raise ConfigError("budgets: expected shares between 0 and 1, found others")
         if len(set(self.names)) != len(self.names):
             raise ConfigError(
                 f"tables: expected files of different names, found {', '.join(self.names)}"
+            )
+
+    def _check_bar(self, bar: Bar) -> None:
+        limits = {*bar.at, *([] if bar.than_at is None else [bar.than_at])}
+        for what, found, played in (
+            ("methods", {bar.better, bar.than}, self.methods),
+            ("limits", limits, self.evaluations),
+            ("tables", set(bar.tables), self.names),
+        ):
+            if unknown := found.difference(played):
+                raise ConfigError(f"bars: expected {what} that play, found {min(unknown)}")
+        cells = len(bar.at) * len(self.budgets) * len(bar.tables or self.names)
+        if len(set(bar.at)) != len(bar.at) or not bar.at:
+            raise ConfigError("bars: expected different limits in at, found none or some twice")
+        if len(set(bar.tables)) != len(bar.tables) or not 0 <= bar.least <= cells:
+            raise ConfigError(
+                f"bars: expected different tables and least of 0 to {cells} cells, found others"
+            )
+        if min(map(self.seeds_of, (bar.better, bar.than))) < _LEAST_SEEDS:
+            raise ConfigError(
+                f"bars: expected at least {_LEAST_SEEDS} seeds of each method that is judged"
             )
 
     @property
@@ -93,8 +129,12 @@ class Claim:
         return tuple(table.stem for table in self.tables)
 
     def seeds_of(self, method: str) -> int:
-        """Return how many seeds, from 0 on, a method plays."""
+        """Return how many seeds, from the first on, a method plays."""
         return self.fewer_seeds.get(method, self.seeds)
+
+    def seeds_of_all(self, *methods: str) -> range:
+        """Return the seeds that all of some methods play."""
+        return range(self.first_seed, self.first_seed + min(map(self.seeds_of, methods)))
 
 
 def read_claim(path: Path) -> Claim:
@@ -106,6 +146,7 @@ def read_claim(path: Path) -> Claim:
     try:
         document: dict[str, Any] = read_yaml(read_regular(path))
         tables = [str(path.parent / table) for table in document["tables"]]
-        return from_plain(Claim, {"fewer_seeds": {}, **document, "tables": tables})
+        usual = {"fewer_seeds": {}, "first_seed": CLAIMED_FROM}
+        return from_plain(Claim, {**usual, **document, "tables": tables})
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ConfigError(f"expected a claim in {path}, found something else: {error}") from None

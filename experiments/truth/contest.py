@@ -55,8 +55,8 @@ class Outcome:
 
 def matches(claim: Claim) -> Iterator[Match]:
     """Yield all searches of a contest, seed after seed, so that it can be stopped at any."""
-    for seed in range(claim.seeds):
-        entrants = [name for name in claim.methods if seed < claim.seeds_of(name)]
+    for seed in range(claim.first_seed, claim.first_seed + claim.seeds):
+        entrants = [name for name in claim.methods if seed in claim.seeds_of_all(name)]
         for table, budget, method, count in product(
             claim.names, claim.budgets, entrants, claim.evaluations
         ):

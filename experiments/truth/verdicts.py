@@ -49,7 +49,7 @@ def verdicts(claim: Claim, outcomes: Mapping[Match, Outcome]) -> list[Verdict]:
 
 def _verdict(bar: Bar, claim: Claim, outcomes: Mapping[Match, Outcome]) -> Verdict:
     cells = []
-    seeds = range(min(map(claim.seeds_of, (bar.better, bar.than))))
+    seeds = claim.seeds_of_all(bar.better, bar.than)
     for table, budget, count in product(bar.tables or claim.names, claim.budgets, bar.at):
         one, two = (
             [

@@ -7,7 +7,7 @@ import pytest
 from agents.bayes.config import BayesConfig
 from experiments.errors import ConfigError
 from experiments.settings.run_config import RunConfig
-from experiments.truth.claim import Bar, Claim, read_claim
+from experiments.truth.claim import CLAIMED_FROM, Bar, Claim, read_claim
 from experiments.truth.contest import Match, Outcome, matches
 from experiments.truth.entrant import entrant_of
 from experiments.truth.verdicts import verdicts
@@ -36,7 +36,9 @@ def test_a_claim_says_who_plays_how_often(tmp_path: Path) -> None:
     assert claim.tables == (tmp_path / "one.npz", tmp_path / "two.npz")
     played = list(matches(claim))
     assert len(played) == len(set(played)) == 2 * 2 * 2 * (6 + 6 + 3)
-    assert max(match.seed for match in played if match.method == "mckp") == 2
+    assert {match.seed for match in played if match.method == "mckp"} == {1000, 1001, 1002}
+    # What somebody tuned on with --truth, whose seeds begin at 0, is never claimed.
+    assert min(match.seed for match in played) == CLAIMED_FROM
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,15 @@ def test_a_claim_says_who_plays_how_often(tmp_path: Path) -> None:
         ("[0.05, 0.3]", "[0.05, 3]", "budgets: expected shares between 0 and 1"),
         ("than: mckp, at: [8]}", "than: hawq, at: [8]}", "bars: expected methods that play"),
         ("margin: 0.5", "margim: 0.5", "margim"),
+        ("[0.05, 0.3]", "[0, 0.3]", "budgets: expected shares between 0 and 1"),
+        ("{mckp: 3}", "{mcpk: 3}", "fewer_seeds: expected methods that play and 1 to 6"),
+        ("{mckp: 3}", "{mckp: 7}", "fewer_seeds: expected methods that play and 1 to 6"),
+        ("{mckp: 3}", "{mckp: 1}", "bars: expected at least 2 seeds"),
+        ("at: [8]}", "at: [9]}", "bars: expected limits that play, found 9"),
+        ("tables: [one],", "tables: [three],", "bars: expected tables that play, found three"),
+        # Bars that hold whatever was played.
+        ("at: [8]}", "at: []}", "bars: expected different limits in at"),
+        ("least: 3", "least: -1", "least of 0 to 4 cells"),
         ("tables:", "tabels:", "expected a claim in"),
     ],
 )
@@ -78,7 +89,7 @@ def test_bars_hold_where_the_paired_interval_ends_below_the_margin(tmp_path: Pat
 
     def outcome(match: Match) -> Outcome:
         # What a seed makes hard for one, it makes hard for the other: only pairs can tell.
-        regret = 10.0 * match.seed + (0.3 if match.method == "bayes-race" else 0.0)
+        regret = 10.0 * (match.seed - CLAIMED_FROM) + (0.3 if match.method == "bayes-race" else 0.0)
         if match.table == "two" and match.method == "bayes-race":
             regret -= 1.0
         return Outcome(
