@@ -47,7 +47,8 @@ class Task:
     search: Split
     """Held out of training; every decision of a search is made on it."""
     test: Split
-    """Only `experiments.evaluate` may look at it."""
+    """Only `experiments.evaluate` may look at it, and methods on a table of truth, whose rows are
+    scored on the search split."""
     objective: Objective = CLASSIFICATION
     """Loss and metric."""
     augment: Augment | None = None

@@ -41,6 +41,8 @@ _SCHEMA = 1
 _LARGEST = 64 * 2**20
 """Bytes that one array may unpack to."""
 
+_HALF_AN_IMAGE = 0.5
+
 SURE = 8
 """Rows from which an allocation's mean is believed when the best is looked for."""
 
@@ -133,8 +135,16 @@ class TruthTable:
         """Refuse a table that cannot be judged by.
 
         Raises:
-            DataError: an allocation has fewer than two rows, or all-8 lacks a seed.
+            DataError: an allocation has fewer than two rows or one twice, all-8 lacks a seed, or
+                scores are not those of the images.
         """
+        pairs = np.stack([self.number, self.seed], axis=1)
+        if len(np.unique(pairs, axis=0)) < len(pairs):
+            raise DataError("expected one row for an allocation and a seed, found some twice")
+        images = self.header.subject.images
+        right = np.array([int(self.hits(row).sum()) for row in range(len(self.number))])
+        if (np.abs(right - images * self.score) > _HALF_AN_IMAGE).any():
+            raise DataError("expected scores of the images that rows are right on, found others")
         seeds = set(self.seed.tolist())
         eight = self.rows_of.get(ALL_8, np.zeros(0, dtype=np.int64))
         if missing := seeds - set(self.seed[eight].tolist()):

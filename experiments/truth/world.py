@@ -17,6 +17,7 @@ from env.evaluating.evaluation import Evaluation
 from env.evaluating.reward import reward
 from env.responses.shipped import prior_without
 from env.sensitivity.stored_sensitivities import StoredSensitivities
+from env.tasks.task import Split
 from env.tasks.task_config import TaskConfig
 from experiments.settings.run_config import RunConfig
 from experiments.stages.env_sensitivities import search_split_sensitivity
@@ -24,11 +25,12 @@ from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.terminal.progress import LiveProgress
 from experiments.truth.evaluator import TruthEvaluator, simulated
 from experiments.truth.row import ALL_8
-from experiments.truth.subject import DECIDES
+from experiments.truth.subject import DECIDES, TruthSubject, subject_of
 from experiments.truth.table import SURE, Floats, Integers, TruthTable, read_table
 from experiments.truth.weights import weights_beside
 from hardware.store import Store
 from quant.allocation import Allocation
+from quant.errors import DataError
 from quant.layers import MAX_BITS
 from quant.records.json_form import from_plain
 
@@ -112,11 +114,21 @@ class TruthWorld:
         shown = TruthEvaluator(self.table, seed=0, limit=1).evaluate([all_8])[0]
         return replace(shown, score=float(self.table.score[self.table.rows_of[ALL_8]].mean()))
 
+    @cached_property
+    def _unjudged(self) -> NetworkSetup:
+        """The network with images to score on that rows are not scored on: the test split."""
+        task = self.setup.task
+        return replace(self.setup, task=replace(task, search=task.test))
+
     def problem(
         self, share: float, evaluator: TruthEvaluator, *, uniform_first: bool = True
     ) -> SearchProblem:
-        """Return what a method gets: the same as in a run, but for who evaluates."""
-        setup, table, space = self.setup, self.table.header.times[0].table, self.setup.space
+        """Return what a method gets: the same as in a run, but for who evaluates.
+
+        What it scores by itself, as its search split and in what environments show, are images that
+        no row is scored on: it would else look at its own truth beside its evaluations.
+        """
+        setup, table, space = self._unjudged, self.table.header.times[0].table, self.setup.space
         budget, ledger = Budget(latency_ms=self.table.limit_ms(share)), Ledger()
         evaluator.proposer = "reference"
         reference = evaluator.evaluate([Allocation.uniform(space.layers, MAX_BITS)])[0]
@@ -169,7 +181,7 @@ def open_world(path: Path, base: RunConfig, store: Store, progress: LiveProgress
         progress: Shows what takes long.
 
     Raises:
-        DataError: table or weights are missing or damaged.
+        DataError: table or weights are missing or damaged, or not of the same network and images.
     """
     table = read_table(path)
     table.check()
@@ -178,10 +190,23 @@ def open_world(path: Path, base: RunConfig, store: Store, progress: LiveProgress
     decided = from_plain(EnvConfig, subject.env)
     env = replace(base.env, **{name: getattr(decided, name) for name in DECIDES})
     config = replace(base, task=task, env=env, seed=subject.run_seed)
-    return TruthWorld(
-        name=path.stem,
-        table=table,
-        setup=set_up_network(config, progress),
-        store=store,
-        progress=progress,
-    )
+    setup = set_up_network(config, progress)
+    _check_network(path, setup, subject)
+    return TruthWorld(name=path.stem, table=table, setup=setup, store=store, progress=progress)
+
+
+def _check_network(path: Path, setup: NetworkSetup, subject: TruthSubject) -> None:
+    """Refuse another network or other images than the rows are of: methods look at both.
+
+    Raises:
+        DataError: names what differs.
+    """
+    search = setup.task.search
+    scored = Split(images=search.images[: subject.images], labels=search.labels[: subject.images])
+    found = subject_of(setup, scored)
+    for name in ("network", "data", "images", "decisions", "menus"):
+        if getattr(found, name) != getattr(subject, name):
+            raise DataError(
+                f"expected beside {path} what its rows were made of, found another {name}",
+                f"put the table's own weights at {weights_beside(path)}",
+            )

@@ -1,13 +1,20 @@
 """Tables of truth: small, to the bit, and data only."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
+from experiments.settings.run_config import RunConfig
+from experiments.terminal.progress import LiveProgress
 from experiments.truth.row import ALL_8
 from experiments.truth.row_file import read_rows
-from experiments.truth.table import read_table
+from experiments.truth.table import TruthTable, read_table
+from experiments.truth.world import open_world
+from hardware.store import Store
 from quant.errors import DataError
 
 
@@ -59,3 +66,32 @@ def test_a_table_without_a_second_row_is_refused(tabulated: Path) -> None:
     with pytest.raises(DataError, match="two rows of every allocation, found fewer of 1 of 6"):
         table.check()
     assert ALL_8 not in range(6)
+
+
+def changed(tabulated: Path, **arrays: Any) -> TruthTable:
+    table = read_table(tabulated / "digits.npz")
+    return replace(table, **{name: change(getattr(table, name)) for name, change in arrays.items()})
+
+
+def test_a_row_that_is_there_twice_is_refused(tabulated: Path) -> None:
+    # One of the two would be shown, and the other one would judge it.
+    with pytest.raises(DataError, match="one row for an allocation and a seed"):
+        changed(tabulated, seed=np.zeros_like).check()
+
+
+def test_scores_that_are_not_those_of_the_images_are_refused(tabulated: Path) -> None:
+    # A search would be shown the images', and judged by the scores.
+    with pytest.raises(DataError, match="expected scores of the images that rows are right on"):
+        changed(tabulated, score=lambda scores: scores - 0.02).check()
+
+
+def test_another_network_beside_a_table_is_refused(tabulated: Path, tmp_path: Path) -> None:
+    state = load_file(tabulated / "digits.safetensors")
+    save_file({**state, "0.weight": state["0.weight"] + 0.01}, tmp_path / "digits.safetensors")
+    (tmp_path / "digits.npz").write_bytes((tabulated / "digits.npz").read_bytes())
+    with (
+        Store(tmp_path / "store.sqlite") as store,
+        LiveProgress(quiet=True) as progress,
+        pytest.raises(DataError, match="found another network"),
+    ):
+        open_world(tmp_path / "digits.npz", RunConfig(), store, progress)
