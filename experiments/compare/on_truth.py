@@ -4,6 +4,12 @@ import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
+from experiments.compare.conditions import (
+    OUTCOMES,
+    committed_in,
+    conditions_of,
+    keep_conditions,
+)
 from experiments.record.environment_facts import environment_facts
 from experiments.record.run_lock import run_lock
 from experiments.settings.run_config import RunConfig
@@ -46,12 +52,22 @@ def compare_on_truth(
 
     Raises:
         DataError: a table is missing or damaged.
-        RunFolderError: the folder's file holds something else.
+        RunFolderError: the folder's file holds something else, or outcomes that were played under
+            other conditions.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # Before hours of play: whoever edits the claim meanwhile has claimed nothing.
+    claimed = {
+        "sha256": hashlib.sha256(claim_file.read_bytes()).hexdigest() if claim_file else "",
+        "committed_in": committed_in(claim_file) if claim_file else "",
+    }
+    if claim_file and not claimed["committed_in"]:
+        print(f"{claim_file} is in no commit as it is: nothing was claimed beforehand")
+    conditions = conditions_of(claim, base)
     with run_lock(folder), Store(folder / "store.sqlite") as store:
         worlds = {path.stem: open_world(path, base, store, progress) for path in claim.tables}
-        file = OutcomeFile(folder / "outcomes.jsonl")
+        keep_conditions(folder, conditions)
+        file = OutcomeFile(folder / OUTCOMES)
         wanted = list(matches(claim))
         for number, match in enumerate(wanted):
             if match not in file.outcomes:
@@ -67,10 +83,11 @@ def compare_on_truth(
     document = {
         "command": command,
         "commit": environment["git"],
+        "conditions": conditions,
         "claim": {
             **asdict(claim),
             "tables": claim.names,
-            "sha256": hashlib.sha256(claim_file.read_bytes()).hexdigest() if claim_file else "",
+            **claimed,
         },
         "verdicts": became,
         **document_of((file.outcomes[match] for match in wanted), facts, prizes),

@@ -1,7 +1,9 @@
 """Contests on tables: nothing of the truth leaks into a search, every budget is kept."""
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 
 from env.errors import EvaluationLimitError
 from experiments.compare.command import main
+from experiments.compare.conditions import committed_in
 from experiments.settings.run_config import RunConfig
+from experiments.stages.env_sensitivities import search_split_sensitivity
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from experiments.terminal.progress import LiveProgress
 from experiments.truth.contest import Match, play
@@ -104,6 +108,23 @@ def test_no_method_evaluates_for_free_or_unseen(
     assert evaluator.again == 1
 
 
+def test_methods_are_shown_no_image_that_judges_them(world: TruthWorld) -> None:
+    problem = world.problem(0.6, TruthEvaluator(world.table, seed=0, limit=3))
+    judged = world.setup.task.search.images[: world.table.header.subject.images]
+    known = {image.numpy().tobytes() for image in judged}
+    for shown in (problem.search, problem.train):
+        assert not known & {image.numpy().tobytes() for image in shown.images}
+    # Nor in what environments show, which is measured on the same images as the search split.
+    assert (
+        problem.make_env().sensitivities
+        == search_split_sensitivity(
+            replace(world.setup, task=replace(world.setup.task, search=problem.search)),
+            world.store,
+            world.progress,
+        ).rises
+    )
+
+
 def test_rows_are_drawn_apart_from_what_methods_draw(world: TruthWorld) -> None:
     # Zeros at the end change no seed of NumPy's: (5, 0) and 5 draw the same numbers.
     equal = 0
@@ -162,3 +183,26 @@ def test_the_command_writes_regrets_with_intervals(
     assert main(flags) == DONE  # nothing is played twice
     assert (tmp_path / "outcomes.jsonl").read_text() == before
     assert main([*flags[:2], "--methods", "nobody"]) == USER_MISTAKE
+    # Outcomes of other settings, code or tables are never mixed with these.
+    assert main([*flags, "--mckp.solver", "exact"]) == USER_MISTAKE
+    assert "expected the settings that the outcomes" in capsys.readouterr().err
+    conditions = tmp_path / "conditions.json"
+    assert document["conditions"] == json.loads(conditions.read_text())
+    for key in ("code", "tables"):
+        harmed = {**document["conditions"], key: "x" if key == "code" else {"digits": "x"}}
+        conditions.write_text(json.dumps(harmed))
+        assert main(flags) == USER_MISTAKE
+        assert f"expected the {key} that the outcomes" in capsys.readouterr().err
+
+
+def test_a_claim_that_no_commit_has_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "claim.yaml"
+    file.write_text("seeds: 1")
+    assert committed_in(file) == ""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=A", "-c", "user.email=a@b.c"]
+    for rest in (["init", "-q"], ["add", "claim.yaml"], ["commit", "-qm", "Claim"]):
+        assert committed_in(file) == ""
+        subprocess.run([*git, *rest], check=True)
+    assert len(committed_in(file)) == 40
+    file.write_text("seeds: 2")
+    assert committed_in(file) == ""
