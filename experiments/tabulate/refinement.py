@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 
-from experiments.truth.table import SURE, TruthTable
+from experiments.truth.table import FINALISTS, SURE, TruthTable
 
 BUDGETS = (0.05, 0.15, 0.3)
 """Shares of the way from the fastest allocation's time to all-8's."""
 _NEAR = 0.03
 """Accuracy below a budget's best up to which an allocation gets `_NEAR_SEEDS`."""
 _NEAR_SEEDS = 3
-_BEST = 30
-"""Best allocations inside each budget, which get `SURE` seeds."""
 
 
 def refined_seeds(table: TruthTable, budgets: Sequence[float] = BUDGETS) -> dict[int, list[int]]:
@@ -28,7 +26,7 @@ def refined_seeds(table: TruthTable, budgets: Sequence[float] = BUDGETS) -> dict
         near = inside[scores >= scores.max() - _NEAR].tolist()
         for number in near:
             seeds[number] = max(seeds.get(number, 0), _NEAR_SEEDS)
-        for number in ordered[:_BEST]:
+        for number in ordered[:FINALISTS]:
             seeds[number] = SURE
     return {
         seed: sorted(number for number, count in seeds.items() if count > seed)

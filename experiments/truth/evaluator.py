@@ -53,6 +53,7 @@ class TruthEvaluator:
         self._limit = limit
         self._all_8 = Allocation.uniform(table.header.layers, MAX_BITS)
         self._shown: dict[int, set[int]] = {}
+        self._rank = {one: rank for rank, one in enumerate(_seed_order(table, seed))}
         self.used = 0
         """Evaluations but for the reference's first; only to be read."""
         self.again = 0
@@ -89,15 +90,24 @@ class TruthEvaluator:
         return self._table.subspace.number(space.bits_of(allocation))
 
     def order(self, number: int) -> list[int]:
-        """Return the positions of an allocation's rows, as this run sees them."""
-        rows = self._table.rows_of[number]
-        draw = np.random.default_rng((_ORDER, self._seed, number - ALL_8))
-        return [int(row) for row in rows[draw.permutation(len(rows))]]
+        """Return the positions of an allocation's rows, as this run sees them.
+
+        The same retraining seeds come first for all allocations, as in a run: there all candidates
+        see the training images in one order, but for repeats.
+        """
+        rows = self._table.rows_of[number].tolist()
+        return sorted(rows, key=lambda row: self._rank[int(self._table.seed[row])])
 
     def hidden(self, number: int) -> list[int]:
-        """Return the positions of the rows that this run did not see: the truth it is judged by."""
+        """Return the positions of the rows that this run did not see: the truth it is judged by.
+
+        Rows of seeds that it saw of any allocation are left out: allocations that begin alike share
+        a part of what one seed adds to them, and who sees one knows something of the other.
+        """
         seen = self._shown.get(number, set())
-        return [row for row in self.order(number) if row not in seen]
+        seeds = {int(self._table.seed[row]) for rows in self._shown.values() for row in rows}
+        left = [row for row in self.order(number) if row not in seen]
+        return [row for row in left if int(self._table.seed[row]) not in seeds] or left
 
     def _position(self, number: int, repeat: int) -> int:
         """Return which of an allocation's rows, in the run's order, a repeat shows."""
@@ -152,6 +162,18 @@ class TruthEvaluator:
         (reference,) = (r for r in table.rows_of[ALL_8] if table.seed[r] == table.seed[row])
         found = paired(self._scores(row), self._scores(int(reference)))
         return replace(found, loss_se=float(table.loss_se[row]))
+
+
+def _seed_order(table: TruthTable, seed: int) -> list[int]:
+    """Return the retraining seeds as a run sees them.
+
+    The first and the last are such as every allocation has; the last is never shown.
+    """
+    draw = np.random.default_rng((_ORDER, seed))
+    of_all = [int(one) for one in draw.permutation(table.seeds_of_all)]
+    others = sorted(set(table.seed.tolist()).difference(of_all[:1], of_all[-1:]))
+    between = [int(one) for one in draw.permutation(others)]
+    return [*of_all[:1], *between, *of_all[1:][-1:]]
 
 
 def simulated(latency_ms: float) -> Measurement:

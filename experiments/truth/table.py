@@ -46,6 +46,9 @@ _HALF_AN_IMAGE = 0.5
 SURE = 8
 """Rows from which an allocation's mean is believed when the best is looked for."""
 
+FINALISTS = 30
+"""Best allocations inside a budget, which are refined to so many rows."""
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
@@ -102,6 +105,19 @@ class TruthTable:
         order = np.argsort(self.number, kind="stable")
         numbers, starts = np.unique(self.number[order], return_index=True)
         return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
+
+    @property
+    def in_order(self) -> list[Integers]:
+        """Positions of each allocation's rows, in the order of their numbers; none of all-8."""
+        return [self.rows_of[number] for number in range(len(self.subspace))]
+
+    @cached_property
+    def seeds_of_all(self) -> list[int]:
+        """The retraining seeds that every allocation has, in increasing order."""
+        found = set(self.seed.tolist())
+        for rows in self.rows_of.values():
+            found &= set(self.seed[rows].tolist())
+        return sorted(found)
 
     def hits(self, row: int) -> Hits:
         """Return which images a row is right on, bool `[N]`."""
