@@ -47,8 +47,14 @@ class Outcome:
     regret: dict[Measure, float]
     """What the answer lacks to the best one inside the budget: points of accuracy, logarithm of
     the loss, reward."""
+    error: dict[Measure, float]
+    """Standard error of the answer's truth, which only a few retrainings tell."""
     used: int
     """Evaluations that it took."""
+    again: int
+    """Of them those that showed a row once more, where the table had no other."""
+    training_samples: int
+    """Images that the method trained on or looked at beside its evaluations."""
     fell_back: bool
     """It answered nothing inside the budget; the fastest allocation stands in its place."""
 
@@ -77,7 +83,10 @@ def play(match: Match, world: TruthWorld) -> Outcome:
         match=match,
         answer=world.table.subspace.bits(number),
         regret=world.regret(match.budget, number, evaluator),
+        error=world.error(number),
         used=0 if blind else evaluator.used,
+        again=evaluator.again,
+        training_samples=problem.ledger.training_samples,
         fell_back=fell_back,
     )
 

@@ -9,7 +9,8 @@ from rich.table import Table
 from experiments.truth.contest import Outcome
 from experiments.truth.facts import Prize, TableFacts
 from experiments.truth.statistics import interval_of
-from experiments.truth.world import MEASURES, Measure
+from experiments.truth.verdicts import regrets_of
+from experiments.truth.world import MEASURES
 from quant.records.json_form import to_plain
 
 
@@ -18,27 +19,40 @@ def document_of(
     facts: Mapping[str, TableFacts],
     prizes: Mapping[str, Mapping[float, Prize]],
 ) -> dict[str, Any]:
-    """Return `{table: {budget: {method: {evaluations: {iqm, low, high, seeds}}}}}` and the facts.
+    """Return `{table: {budget: {method: {evaluations: {iqm, low, high, ...}}}}}` and the facts.
 
-    Once for each measure of regret; low and high bound a 95 % bootstrap interval over seeds.
+    Once for each measure of regret; low and high bound a 95 % bootstrap interval over seeds and
+    over what the answers' retrainings leave open. `used`: what methods took in the mean.
     """
-    grouped: dict[tuple[Measure, str, float, str, int], list[float]] = defaultdict(list)
-    fell_back: dict[str, int] = defaultdict(int)
+    grouped: dict[tuple[str, float, str, int], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         match = outcome.match
-        for measure, regret in outcome.regret.items():
-            key = (measure, match.table, match.budget, match.method, match.evaluations)
-            grouped[key].append(regret)
-        fell_back[match.method] += outcome.fell_back
+        grouped[match.table, match.budget, match.method, match.evaluations].append(outcome)
     regrets: dict[str, Any] = {measure: {} for measure in MEASURES}
-    for (measure, table, budget, method, evaluations), values in sorted(grouped.items()):
-        of = regrets[measure].setdefault(table, {}).setdefault(f"{budget:g}", {})
-        cell = {**to_plain(interval_of(values)), "seeds": len(values)}
-        of.setdefault(method, {})[str(evaluations)] = cell
+    used: dict[str, dict[str, dict[str, float]]] = {}
+    fell_back: dict[str, int] = defaultdict(int)
+    for measure in MEASURES:
+        for (table, budget, method, evaluations), found in sorted(grouped.items()):
+            of = regrets[measure].setdefault(table, {}).setdefault(f"{budget:g}", {})
+            of.setdefault(method, {})[str(evaluations)] = {
+                **to_plain(interval_of(regrets_of(found, measure))),
+                "seeds": len(found),
+                "answers": len({outcome.answer for outcome in found}),
+                "fell_back": sum(outcome.fell_back for outcome in found),
+            }
+    for (_, _, method, _), found in grouped.items():
+        fell_back[method] += sum(outcome.fell_back for outcome in found)
+    for method, evaluations in sorted({(key[2], key[3]) for key in grouped}):
+        found = [o for key, of in grouped.items() if key[2:] == (method, evaluations) for o in of]
+        used.setdefault(method, {})[str(evaluations)] = {
+            name: sum(getattr(outcome, name) for outcome in found) / len(found)
+            for name in ("used", "again", "training_samples")
+        }
     return {
         "regret": regrets.pop("accuracy"),
         **{f"regret_{measure}": of for measure, of in regrets.items()},
         "fell_back": dict(fell_back),
+        "used": used,
         "facts": to_plain(dict(facts)),
         "prizes": {
             table: {f"{budget:g}": to_plain(prize) for budget, prize in of.items()}
@@ -55,7 +69,7 @@ def draw_regrets(document: Mapping[str, Any]) -> list[Table]:
             counts = sorted({int(count) for cells in methods.values() for count in cells})
             table = Table(
                 title=f"{name}, budget {100 * float(budget):g} %: points lost to the best, "
-                "interquartile mean [95 %]"
+                "interquartile mean [95 %] mean"
             )
             table.add_column("method")
             for count in counts:
@@ -74,7 +88,8 @@ def draw_facts(
     for name, of in facts.items():
         lines.append(
             f"{name}: {of.allocations} allocations, {of.rows} rows; noise of a retraining "
-            f"{of.noise:.2f} points of a spread of {of.spread:.2f}; a sum over decisions explains "
+            f"{of.noise:.2f} points of a spread of {of.spread:.2f}, none in {100 * of.equal:.0f} % "
+            f"of them, shared by neighbours: {of.shared:.2f}; a sum over decisions explains "
             f"{100 * of.additive:.0f} % of accuracy, {100 * of.additive_log_loss:.0f} % of log "
             f"loss; looks: bias {of.looks.bias:.2f}, factor {of.looks.factor:.2f} (logarithms), "
             f"noise {of.looks.noise:.3f} of loss"
@@ -82,8 +97,9 @@ def draw_facts(
         for budget, prize in prizes[name].items():
             lines.append(
                 f"  {100 * budget:g} %: {prize.inside} allocations inside, the best "
-                f"{prize.best:.2f} %, the best uniform {prize.uniform:.2f} %, "
-                f"{prize.standard_errors:.1f} standard errors apart"
+                f"{prize.best:.2f} %, the best uniform {prize.uniform:.2f} %; on images that chose "
+                f"neither {prize.left_out:.2f} points or {prize.standard_errors:.1f} standard "
+                f"errors apart{'' if prize.refined else '; not refined: the best is lucky'}"
             )
     return lines
 
@@ -91,4 +107,4 @@ def draw_facts(
 def _cell(cell: Mapping[str, float] | None) -> str:
     if cell is None:
         return ""
-    return f"{cell['iqm']:.2f} [{cell['low']:.2f}, {cell['high']:.2f}]"
+    return f"{cell['iqm']:.2f} [{cell['low']:.2f}, {cell['high']:.2f}] {cell['mean']:.2f}"

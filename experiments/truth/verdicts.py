@@ -1,12 +1,13 @@
 """Verdicts: whether what was claimed before a contest holds, cell by cell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from experiments.truth.claim import Bar, Claim
 from experiments.truth.contest import Match, Outcome
-from experiments.truth.statistics import Interval, paired_interval
+from experiments.truth.statistics import Interval, Regrets, paired_interval
+from experiments.truth.world import Measure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +21,7 @@ class BarCell:
     """Regret of `better` less that of `than`, over the seeds that both played."""
     seeds: int
     held: bool
+    """Of the interquartile means; `difference.mean` says what the seeds outside them do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,11 +36,13 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict in words."""
         count = sum(cell.held for cell in self.cells)
+        means = sum(cell.difference.mean < self.bar.margin for cell in self.cells)
         bar, limits = self.bar, " ".join(map(str, self.bar.at))
         than = bar.than if bar.than_at is None else f"{bar.than} at {bar.than_at}"
         return (
             f"{'held' if self.held else 'missed'}: {bar.better} at {limits} less than {than} plus "
-            f"{bar.margin:g} ({bar.measure}) in {count} of {len(self.cells)} cells"
+            f"{bar.margin:g} ({bar.measure}) in {count} of {len(self.cells)} cells; "
+            f"the plain means are in {means}"
         )
 
 
@@ -47,17 +51,29 @@ def verdicts(claim: Claim, outcomes: Mapping[Match, Outcome]) -> list[Verdict]:
     return [_verdict(bar, claim, outcomes) for bar in claim.bars]
 
 
+def regrets_of(outcomes: Sequence[Outcome], measure: Measure) -> Regrets:
+    """Return what outcomes of one method came to, with the errors of their answers' truth."""
+    return Regrets(
+        values=tuple(outcome.regret[measure] for outcome in outcomes),
+        answers=tuple(outcome.answer for outcome in outcomes),
+        errors=tuple(outcome.error[measure] for outcome in outcomes),
+    )
+
+
 def _verdict(bar: Bar, claim: Claim, outcomes: Mapping[Match, Outcome]) -> Verdict:
     cells = []
     seeds = claim.seeds_of_all(bar.better, bar.than)
     for table, budget, count in product(bar.tables or claim.names, claim.budgets, bar.at):
         one, two = (
-            [
-                outcomes[
-                    Match(table=table, budget=budget, method=name, evaluations=limit, seed=seed)
-                ].regret[bar.measure]
-                for seed in seeds
-            ]
+            regrets_of(
+                [
+                    outcomes[
+                        Match(table=table, budget=budget, method=name, evaluations=limit, seed=seed)
+                    ]
+                    for seed in seeds
+                ],
+                bar.measure,
+            )
             for name, limit in (
                 (bar.better, count),
                 (bar.than, count if bar.than_at is None else bar.than_at),

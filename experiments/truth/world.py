@@ -1,5 +1,6 @@
 """TruthWorld: a table of truth as something to search, and what an answer is worth there."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,7 +27,7 @@ from experiments.terminal.progress import LiveProgress
 from experiments.truth.evaluator import TruthEvaluator, simulated
 from experiments.truth.row import ALL_8
 from experiments.truth.subject import DECIDES, TruthSubject, subject_of
-from experiments.truth.table import SURE, Floats, Integers, TruthTable, read_table
+from experiments.truth.table import FINALISTS, SURE, Floats, Integers, TruthTable, read_table
 from experiments.truth.weights import weights_beside
 from hardware.store import Store
 from quant.allocation import Allocation
@@ -59,14 +60,12 @@ class TruthWorld:
     def best(self, share: float, measure: Measure = "accuracy") -> int:
         """Return the number of the best allocation inside a budget.
 
-        Among those with many rows, where there are such: the best of thousands of means of two is
-        mostly lucky.
+        Among those with many rows, where the budget was refined: the best of thousands of means of
+        two is mostly lucky.
         """
         found = self._best.get((share, measure))
         if found is None:
-            inside = self.table.inside(share)
-            sure = [n for n in inside if len(self.table.rows_of[int(n)]) >= SURE]
-            among = np.array(sure if sure else inside)
+            among = self.candidates(share)
             found = int(among[self.worth[measure][among].argmax()])
             self._best[share, measure] = found
         return found
@@ -75,6 +74,23 @@ class TruthWorld:
     def _best(self) -> dict[tuple[float, Measure], int]:
         return {}
 
+    def candidates(self, share: float) -> Integers:
+        """Return among which allocations the best of a budget is looked for."""
+        inside = self.table.inside(share)
+        if not self.refined(share):
+            return inside
+        return np.array([n for n in inside if len(self.table.rows_of[int(n)]) >= SURE])
+
+    def refined(self, share: float) -> bool:
+        """Return whether the best of a budget have many rows, and not only those of others.
+
+        They are what `--refine` looks at: the best by the first two rows of each.
+        """
+        inside = self.table.inside(share)
+        scores = [self.table.score[self.table.rows_of[int(n)][:2]].mean() for n in inside]
+        first = inside[np.argsort(np.negative(scores), kind="stable")[:FINALISTS]]
+        return all(len(self.table.rows_of[int(number)]) >= SURE for number in first)
+
     def fastest(self) -> int:
         """Return the number of the fastest allocation."""
         return int(self.table.predicted_ms.argmin())
@@ -82,15 +98,36 @@ class TruthWorld:
     def regret(self, share: float, number: int, evaluator: TruthEvaluator) -> dict[Measure, float]:
         """Return what an answer lacks to the best inside the budget, by each measure.
 
-        Its truth is the mean of the rows that the run did not see; it can be a little better than
-        the best one's mean.
+        The truth of both is the mean of the rows that the run did not see: the best itself lacks
+        nothing, and another one can be a little better by chance.
         """
-        hidden = evaluator.hidden(number)
-        found = self._worth_of(number, hidden if hidden else self.table.rows_of[number])
+
+        def worth(one: int) -> dict[Measure, float]:
+            return self._worth_of(one, evaluator.hidden(one) or self.table.rows_of[one])
+
+        found = worth(number)
         return {
-            measure: float(self.worth[measure][self.best(share, measure)] - found[measure])
+            measure: worth(self.best(share, measure))[measure] - found[measure]
             for measure in MEASURES
         }
+
+    def error(self, number: int) -> dict[Measure, float]:
+        """Return the standard error of an allocation's worth: how well its few rows know it."""
+        count = len(self.table.rows_of[number])
+        return {measure: noise / math.sqrt(count) for measure, noise in self._noise.items()}
+
+    @cached_property
+    def _noise(self) -> dict[Measure, float]:
+        """Standard deviation between the rows of one allocation, pooled, by each measure."""
+        squares, more = dict.fromkeys(MEASURES, 0.0), 0
+        for number in range(len(self.table.subspace)):
+            rows = self.table.rows_of[number].tolist()
+            each = [self._worth_of(number, [row]) for row in rows]
+            for measure in MEASURES:
+                values = np.array([one[measure] for one in each])
+                squares[measure] += float(((values - values.mean()) ** 2).sum())
+            more += len(rows) - 1
+        return {measure: math.sqrt(total / max(1, more)) for measure, total in squares.items()}
 
     def _worth_of(self, number: int, rows: Sequence[int] | Integers) -> dict[Measure, float]:
         """Return what rows of an allocation are worth; more is better in each measure."""

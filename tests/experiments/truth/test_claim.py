@@ -96,7 +96,10 @@ def test_bars_hold_where_the_paired_interval_ends_below_the_margin(tmp_path: Pat
             match=match,
             answer=(2,),
             regret={"accuracy": regret, "log_loss": 0.0, "reward": 0.0},
+            error={"accuracy": 0.0, "log_loss": 0.0, "reward": 0.0},
             used=1,
+            again=0,
+            training_samples=0,
             fell_back=False,
         )
 
@@ -108,7 +111,8 @@ def test_bars_hold_where_the_paired_interval_ends_below_the_margin(tmp_path: Pat
     assert not first.held
     assert all(cell.seeds == 3 for cell in first.cells)
     assert first.sentence == (
-        "missed: bayes-race at 8 less than mckp plus 0 (accuracy) in 2 of 4 cells"
+        "missed: bayes-race at 8 less than mckp plus 0 (accuracy) in 2 of 4 cells; "
+        "the plain means are in 2"
     )
     assert second.held  # 0.3 worse, and 0.5 is allowed
     assert [cell.evaluations for cell in second.cells] == [0, 8, 0, 8]
@@ -129,7 +133,10 @@ def test_a_bar_may_compare_two_limits(tmp_path: Path) -> None:
             match=match,
             answer=(2,),
             regret={"accuracy": float(match.evaluations), "log_loss": 0.0, "reward": 0.0},
+            error={"accuracy": 0.0, "log_loss": 0.0, "reward": 0.0},
             used=1,
+            again=0,
+            training_samples=0,
             fell_back=False,
         )
         for match in matches(claim)

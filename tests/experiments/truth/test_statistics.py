@@ -1,9 +1,12 @@
 """Interquartile means and their intervals, against what can be worked out by hand."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from experiments.truth.statistics import interquartile_mean, interval_of, paired_interval
+from experiments.truth.statistics import Regrets, interquartile_mean, interval_of, paired_interval
 
 
 def test_the_middle_half_is_what_counts() -> None:
@@ -14,10 +17,15 @@ def test_the_middle_half_is_what_counts() -> None:
     )
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+def regrets(values: Iterable[float]) -> Regrets:
+    return Regrets(values=tuple(values))
+
+
+@pytest.mark.parametrize("seeds", [5, 50])
+def test_intervals_hold_the_truth_as_often_as_they_say(seeds: int) -> None:
     draw, held = np.random.default_rng(0), 0
     for _ in range(200):
-        found = interval_of(draw.normal(3.0, 1.0, 50).tolist())
+        found = interval_of(regrets(draw.normal(3.0, 1.0, seeds).tolist()))
         held += found.low <= 3.0 <= found.high
     assert 180 <= held <= 198
 
@@ -25,7 +33,32 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 def test_pairing_sees_what_seeds_have_in_common() -> None:
     draw = np.random.default_rng(1)
     seeds = draw.normal(0, 10, 60)
-    one, two = seeds + draw.normal(0.5, 0.3, 60), seeds
-    together = paired_interval(one.tolist(), two.tolist())
+    one, two = regrets(seeds + draw.normal(0.5, 0.3, 60)), regrets(seeds)
+    together = paired_interval(one, two)
     assert together.low > 0
-    assert interval_of(one.tolist()).low < interval_of(two.tolist()).high
+    assert interval_of(one).low < interval_of(two).high
+
+
+def test_a_hundred_seeds_know_an_answer_no_better_than_its_rows() -> None:
+    # Two methods that answer always the same: 0.3 points apart, and two rows of 0.3 each.
+    one, two = (
+        Regrets(values=(value,) * 100, answers=(answer,) * 100, errors=(0.3 / 2**0.5,) * 100)
+        for value, answer in ((0.0, "one"), (0.3, "two"))
+    )
+    apart = paired_interval(one, two)
+    assert apart.low < -0.7
+    assert apart.high > 0.1
+    # What both answer is the same for both, whatever it is worth.
+    same = paired_interval(one, replace(two, answers=one.answers))
+    assert (same.low, same.high) == pytest.approx((-0.3, -0.3))
+    # Different answers of different seeds are known together as well as they are many.
+    many = replace(two, answers=tuple(range(100)))
+    assert interval_of(many).high - interval_of(many).low < 0.2
+    assert interval_of(two).high - interval_of(two).low > 0.6
+
+
+def test_a_gamble_is_seen_beside_the_middle_half() -> None:
+    found = interval_of(regrets([0.0] * 80 + [20.0] * 20))
+    assert found.iqm == 0.0
+    assert found.mean == 4.0
+    assert found.worst == 20.0
