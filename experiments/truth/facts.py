@@ -37,6 +37,12 @@ class TableFacts:
     rows: int
     noise: float
     """Standard deviation between retrainings of one allocation, points of accuracy."""
+    equal: float
+    """Share of the allocations whose rows are equal to the bit: starts that were kept, which have
+    no seed in them. What a search sees of them is the truth itself."""
+    shared: float
+    """Correlation of what one seed adds to two allocations that differ in the last decision alone;
+    NaN where rows do not tell. It is why a run is judged by seeds that it saw of nothing."""
     noise_log_loss: float
     """The same of the logarithm of the loss."""
     spread: float
@@ -61,9 +67,14 @@ class Prize:
     """Accuracy of the best, percent."""
     uniform: float
     """Accuracy of the best uniform allocation inside; NaN where there is none."""
+    left_out: float
+    """How far the best is above it on images that did not choose either, points: each half of the
+    images chooses, and the other one judges. The best of many is else lucky with its images."""
     standard_errors: float
-    """Their difference in paired standard errors of one retraining each: below two nothing can be
+    """That difference in paired standard errors of one retraining each: below two nothing can be
     told apart."""
+    refined: bool
+    """Whether the best have many rows; if not, the best is the luckiest of means of few."""
 
 
 def facts_of(table: TruthTable) -> TableFacts:
@@ -78,6 +89,8 @@ def facts_of(table: TruthTable) -> TableFacts:
         allocations=count,
         rows=len(table.number),
         noise=100 * _within(table.score, rows),
+        equal=float(np.mean([len(np.unique(log_loss[found])) == 1 for found in rows])),
+        shared=_shared(table),
         noise_log_loss=_within(log_loss, rows),
         spread=100 * float(scores.std()),
         additive=_left_out(design, scores),
@@ -99,20 +112,64 @@ def prize_of(world: TruthWorld, share: float, noise: float) -> Prize:
     space, subspace = table.subspace.space, table.subspace
     uniform = {subspace.number(space.bits_of(a)) for a in space.uniforms().values()} & inside
     best, accuracy = world.best(share), world.worth["accuracy"]
-    rival_score, standard_errors = math.nan, math.nan
+    rival_score, left_out, standard_errors = math.nan, math.nan, math.nan
     if uniform:
         rival = max(sorted(uniform), key=lambda number: accuracy[number])
         one, two = (table.hits(int(table.rows_of[n][0])).astype(np.float64) for n in (best, rival))
         images = float((one - two).std() / math.sqrt(len(one)))
         rival_score = float(accuracy[rival])
-        difference = float(accuracy[best]) - rival_score
-        standard_errors = difference / math.hypot(100 * images, math.sqrt(2) * noise)
+        left_out = left_out_lead(table, world.candidates(share), np.array(sorted(uniform)))
+        error = math.hypot(100 * images, math.sqrt(2) * noise)
+        standard_errors = left_out / error if error else 0.0
     return Prize(
         inside=len(inside),
         best=float(accuracy[best]),
         uniform=rival_score,
+        left_out=left_out,
         standard_errors=standard_errors,
+        refined=world.refined(share),
     )
+
+
+def left_out_lead(
+    table: TruthTable, candidates: npt.NDArray[np.int64], uniform: npt.NDArray[np.int64]
+) -> float:
+    """Return how far the best is above the best uniform one on images that chose neither."""
+    lead = 0.0
+    scores = {
+        name: np.array([_halves(table, int(number)) for number in numbers])
+        for name, numbers in (("all", candidates), ("uniform", uniform))
+    }
+    for chooses, judges in ((0, 1), (1, 0)):
+        best, rival = (each[each[:, chooses].argmax(), judges] for each in scores.values())
+        lead += 0.5 * 100 * float(best - rival)
+    return lead
+
+
+def _halves(table: TruthTable, number: int) -> tuple[float, float]:
+    """Return an allocation's accuracy on every second image, and on the others."""
+    hits = np.mean([table.hits(int(row)) for row in table.rows_of[number]], axis=0)
+    return float(hits[::2].mean()), float(hits[1::2].mean())
+
+
+def _shared(table: TruthTable) -> float:
+    """Compare what two seeds do to neighbours: one less the other, of both."""
+    seeds, log_loss = table.seeds_of_all[:2], np.log(table.loss)
+    if len(seeds) < 2:
+        return math.nan
+    first, second = (
+        np.array([log_loss[rows][table.seed[rows] == one][0] for rows in table.in_order])
+        for one in seeds
+    )
+    changes = (first - second).reshape(-1, len(table.subspace.menus[-1]))
+    changes = changes - changes.mean()
+    squares = float((changes**2).mean())
+    if not squares or changes.shape[1] < 2:
+        return math.nan
+    count = changes.shape[1]
+    together = float((changes.sum(1) ** 2).mean())
+    shared: float = (together / squares - count) / (count * (count - 1))
+    return shared
 
 
 def _design(table: TruthTable) -> Floats:
