@@ -14,6 +14,8 @@ _NEAR_SEEDS = 3
 def refined_seeds(table: TruthTable, budgets: Sequence[float] = BUDGETS) -> dict[int, list[int]]:
     """Return the numbers of the allocations that each seed is wanted of, by seed.
 
+    The last seed first: it is wanted of the best alone, which are worth most where time runs out.
+
     Args:
         table: With at least two rows of every allocation, and the times that budgets are made of.
         budgets: That it will be searched under.
@@ -30,5 +32,5 @@ def refined_seeds(table: TruthTable, budgets: Sequence[float] = BUDGETS) -> dict
             seeds[number] = SURE
     return {
         seed: sorted(number for number, count in seeds.items() if count > seed)
-        for seed in range(SURE)
+        for seed in reversed(range(SURE))
     }
