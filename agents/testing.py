@@ -273,17 +273,25 @@ def calibrated_prior(rules: WorldRules) -> ResponsePrior:
     flat = features.reshape(-1, 3)
     weights, *_ = np.linalg.lstsq(flat, np.array(logs).ravel(), rcond=None)
     left = np.array(logs) - features @ weights
-    of_decision = np.stack([left[:, of == step].mean(1) for step in np.unique(of)], 1)
-    own = left - of_decision[:, of]
+    # [worlds, decisions, 2]: each decision's own level at 2 bits and fall, of which width errors
+    # are a part.
+    line = np.stack([np.ones(len(of)), columns.bits - MIN_BITS], 1)
+    own = np.stack([left[:, of == d] @ np.linalg.pinv(line[of == d]).T for d in np.unique(of)], 1)
+    width_sd = (left - (own[:, of] * line).sum(-1)).std() * np.sqrt(
+        len(of) / (len(of) - own[0].size)
+    )
+    by_widths = np.diag(np.linalg.inv(line[of == 0].T @ line[of == 0])) * width_sd**2
+    spread = np.sqrt(np.maximum(own.var(axis=(0, 1)) - by_widths, 0.0))
     return replace(
-        WIDE,
+        WIDE,  # how the line differs from network to network, worlds of one rule cannot tell
         source="regressed over simulated worlds of the same rules",
         intercept=float(weights[0]),
         slope=float(weights[1]),
         per_bit=float(weights[2]),
-        common_sd=float(of_decision.mean(1).std()),
-        decision_sd=float((of_decision - of_decision.mean(1, keepdims=True)).std()),
-        width_sd=float(own.std()),
+        common_sd=float(own[..., 0].mean(1).std()),
+        decision_sd=float(spread[0]),
+        decision_per_bit_sd=float(spread[1]),
+        width_sd=float(width_sd),
         noise=0.8 * rules.noise,
         noise_log_sd=0.5,
     )

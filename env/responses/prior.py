@@ -1,8 +1,8 @@
 """ResponsePrior: what sensitivities of one kind turned out to mean, on networks seen before.
 
 The logarithm of a response is Gaussian: a straight line in the logarithm of what the sensitivity
-says and in the bits, and errors that all responses share, that those of one decision share, and
-that each has for itself.
+says and in the bits, and errors: those of the line itself, which differs from network to network,
+those that the responses of one decision share, and those that each has for itself.
 """
 
 from dataclasses import dataclass
@@ -48,6 +48,14 @@ class ResponsePrior:
     """Error that a decision's responses share."""
     width_sd: _Above0
     """Error of each response."""
+    slope_sd: NotNegative = 0.0
+    """Spread of the slope from network to network."""
+    per_bit_sd: NotNegative = 0.0
+    """Spread of `per_bit` from network to network."""
+    kind_sd: NotNegative = 0.0
+    """Spread, from network to network, of how far activations lie above weights."""
+    decision_per_bit_sd: NotNegative = 0.0
+    """Spread of `per_bit` from decision to decision of one network."""
     noise: _Above0
     """Median of what retraining adds to the standard error over images, in quality."""
     noise_log_sd: _Above0
@@ -61,17 +69,33 @@ class ResponsePrior:
 
     def mean(self, columns: KnownColumns) -> Floats:
         """Return the mean of the log responses, `[columns]`."""
-        known = np.log(np.maximum(columns.rises, 0.0) + self.least_rise)
-        line = self.intercept + self.slope * known + self.per_bit * (columns.bits - MIN_BITS)
+        line = self.intercept + self.slope * self._known(columns)
+        line = line + self.per_bit * (columns.bits - MIN_BITS)
         mean: Floats = line + columns.facts @ np.array(self.facts)
         return mean
 
     def covariance(self, columns: KnownColumns) -> Floats:
         """Return the covariance of the log responses, `[columns, columns]`."""
         same = columns.of[:, None] == columns.of[None, :]
-        shared = self.common_sd**2 + self.decision_sd**2 * same
-        covariance: Floats = shared + self.width_sd**2 * np.eye(len(columns))
+        known, bits = self._known(columns), (columns.bits - MIN_BITS).astype(np.float64)
+        of_network = [
+            self.common_sd * np.ones(len(columns)),
+            self.slope_sd * (known - known.mean()),
+            self.per_bit_sd * bits,
+            self.kind_sd * columns.facts[:, FACTS.index("is_activation")],
+        ]
+        of_decision = [self.decision_sd * np.ones(len(columns)), self.decision_per_bit_sd * bits]
+        covariance: Floats = self.width_sd**2 * np.eye(len(columns))
+        for effect in of_network:
+            covariance += np.outer(effect, effect)
+        for effect in of_decision:
+            covariance += np.outer(effect, effect) * same
         return covariance
+
+    def _known(self, columns: KnownColumns) -> Floats:
+        """Return what the sensitivities say, as logarithms, `[columns]`."""
+        known: Floats = np.log(np.maximum(columns.rises, 0.0) + self.least_rise)
+        return known
 
 
 WIDE = ResponsePrior(
@@ -82,8 +106,12 @@ WIDE = ResponsePrior(
     per_bit=-0.4,
     least_rise=1e-4,
     common_sd=1.0,
-    decision_sd=0.9,
-    width_sd=0.5,
+    slope_sd=0.2,
+    per_bit_sd=0.2,
+    kind_sd=0.5,
+    decision_sd=0.8,
+    decision_per_bit_sd=0.2,
+    width_sd=0.3,
     noise=0.005,
     noise_log_sd=0.7,
 )

@@ -13,7 +13,10 @@ from env.responses.prior import WIDE, ResponsePrior
 from quant.sensitivities import SensitivityKind
 from tools.fit_responses.rows import MeasuredNetwork
 
-_LOGS = ("common_sd", "decision_sd", "width_sd", "noise", "noise_log_sd")
+_LOGS = (
+    *("common_sd", "slope_sd", "per_bit_sd", "kind_sd"),
+    *("decision_sd", "decision_per_bit_sd", "width_sd", "noise", "noise_log_sd"),
+)
 """Spreads are positive: their logarithms are moved."""
 _LINE = ("intercept", "slope", "per_bit")
 _FACT_SD = 0.3
