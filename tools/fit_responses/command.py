@@ -25,6 +25,8 @@ from tools.fit_responses.measuring import FITTED_KINDS, measure_network
 from tools.fit_responses.rows import MeasuredNetwork
 
 MODULE = "tools.fit_responses"
+_CLEARLY = 3.0
+"""Log evidence by which sensitivities that take a forward pass for each width must be better."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +112,8 @@ def _fitted(networks: Sequence[MeasuredNetwork], typed: str) -> dict[str, Any]:
     for facts, fit in fits:
         said = f"{fit.prior.kind}{' with layer facts' if facts else ''}"
         print(f"{said}: log evidence {fit.evidence:.1f}, the guess {fit.guess_evidence:.1f}")
-    plain = max((fit for facts, fit in fits if not facts), key=lambda fit: fit.evidence)
+    cheap, dear = (fit for facts, fit in fits if not facts)
+    plain = dear if dear.evidence > cheap.evidence + _CLEARLY else cheap
     return {
         "prior": to_plain(plain.prior),
         "without": {

@@ -21,6 +21,8 @@ _LOGS = (
 _LINE = ("intercept", "slope", "per_bit")
 _FACT_SD = 0.3
 """What a fact may be worth: few networks would else explain themselves by it."""
+_LOG_RANGE = (-12.0, 3.0)
+"""Of the spreads' logarithms: retraining that is not kept adds next to no noise."""
 _LOG_SD = 1.0
 """How far spreads may lie from the guess, in logarithms."""
 
@@ -75,7 +77,7 @@ def _logs(prior: ResponsePrior) -> Floats:
 
 def _prior(start: ResponsePrior, values: Floats) -> ResponsePrior:
     line = dict(zip(_LINE, values.tolist(), strict=False))
-    spreads = np.exp(np.clip(values[len(_LINE) :][: len(_LOGS)], -6.0, 3.0))
+    spreads = np.exp(np.clip(values[len(_LINE) :][: len(_LOGS)], *_LOG_RANGE))
     rest = values[len(_LINE) + len(_LOGS) :].tolist()
     return replace(
         start,
