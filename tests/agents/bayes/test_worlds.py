@@ -28,7 +28,7 @@ RULES = {
 """What the prior was learnt from, what worlds are drawn by, most of MCKP's regret."""
 
 _MISSED = pytest.mark.xfail(
-    strict=False, reason="missed in 16 worlds: 0.46 of MCKP's regret where 0.25 was asked"
+    strict=False, reason="missed in 28 worlds: 0.27 of MCKP's regret where 0.25 was asked"
 )
 _WITH_A_MISS = [
     pytest.param(name, marks=_MISSED) if name == "quiet, other rules" else name for name in RULES
@@ -68,9 +68,9 @@ def held(learnt: WorldRules, drawn: WorldRules, worlds: int, count: int) -> floa
 
 
 @pytest.mark.parametrize("name", ["quiet", "loud"])
-def test_bayes_beats_the_knapsack_in_one_world(name: str) -> None:
+def test_bayes_beats_the_knapsack_in_three_worlds(name: str) -> None:
     learnt, drawn, most = RULES[name]
-    assert mean_regret("bayes", learnt, drawn, 1) <= most * mean_regret("mckp", learnt, drawn, 1)
+    assert mean_regret("bayes", learnt, drawn, 3) <= most * mean_regret("mckp", learnt, drawn, 3)
 
 
 @pytest.mark.slow
