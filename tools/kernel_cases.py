@@ -126,7 +126,7 @@ _LAYERS: tuple[tuple[_Layer, tuple[Bits, ...]], ...] = (
     (replace(_POINT, name="conv1x1-stride2", stride=2), ((4, 4),)),
     (replace(_POINT, name="conv1x1-add", tail="add"), ((6, 6),)),
     (replace(_POINT, name="conv1x1-residual", tail="add-both", out_border=1), ((7, 7),)),
-    (_DENSE, ((2, 2), (3, 8), (4, 4), (6, 6), (8, 8))),
+    (_DENSE, ((2, 2), (5, 5), (7, 7), (3, 8), (4, 4), (6, 6), (8, 8))),
     (replace(_DENSE, name="dense-batch", batch=4), ((4, 4),)),
     (_depthwise("depthwise3x3", 12, 48), ((2, 2), (4, 4), (8, 8))),
     (_depthwise("depthwise3x3-odd", 12, 19), ((4, 8),)),

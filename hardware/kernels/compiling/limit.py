@@ -96,7 +96,7 @@ def _emit_sums(
                         first = start + pixel * (_steps(family) * family.products)
                         code = family.read_code(codes, first + step * family.products, lookup)
                     place = (step * _VECTORS + vector) * family.weight_lanes
-                    weight = load(weights, place, family.weight_lanes)
+                    weight = family.read_weight(weights, place)
                     total = family.multiply_add(_value(narrow[number]), code, weight)
                     store(narrow[number], 0, total, int(narrow[number].shape[0]))
         for vector in vectors if family.depth else ():

@@ -27,11 +27,13 @@ Source: docs/integers.md, "Accumulation depth".
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.families.family import CodeDtype, Family, WeightDtype, broadcast_word
 
-_INT16_MAX = 32767
+INT16_MAX, INT32_MAX = 32767, 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +56,36 @@ class Avx2Words(Family):
         """Return total + the sums of two products."""
         term = pmaddwd(code, weight)
         return term if total is None else total + term
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Avx2WideBytes(Avx2Words):
+    """The same on weights that are read as bytes, for layers that wait for memory."""
+
+    name: str = "avx2-w8-bytes"
+    products: int = 4
+    weight_dtype: WeightDtype = "int8"
+    weight_lanes: int = 32
+    panels: bool = False
+
+    def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
+        """Return two 16-bit codes in every lane, and the next two."""
+        words = (broadcast_word(codes, position + at, 2, 8) for at in (0, 2))
+        return [T.reinterpret(word, dtype="int16x16") for word in words]
+
+    def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
+        """Return total + the sums of four products: by lower bytes of words, then by upper ones."""
+        words, shift = T.Bind(T.reinterpret(weight, dtype="int16x16")), T.broadcast(T.int16(8), 16)
+        lower = T.shift_right(T.shift_left(words, shift), shift)
+        for codes, weights in zip(code, (lower, T.shift_right(words, shift)), strict=True):
+            term = pmaddwd(codes, weights)
+            total = term if total is None else total + term
+        return total
+
+    def weight_steps(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
+        """Return the weights of codes 0 and 1 in the lower bytes of words, 2 and 3 in the upper."""
+        pairs = rows.reshape(*rows.shape[:-1], -1, 2, 2)
+        return Family.weight_steps(self, np.moveaxis(pairs, -2, -1).reshape(rows.shape))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +123,7 @@ def byte_depth(weight_bits: int, activation_bits: int) -> int:
 
 def pair_depth(largest_product: int) -> int:
     """Return how many steps of `pmaddubsw` 16 bits hold for products up to this one."""
-    return _INT16_MAX // (2 * largest_product)
+    return INT16_MAX // (2 * largest_product)
 
 
 def pmaddubsw(codes: Any, weights: Any) -> Any:

@@ -86,6 +86,11 @@ class Family(ABC):
     it: a core is busy only with many accumulators at a time."""
     panels: bool = True
     """Whether long sums may go faster panel by panel (see `Schedule.panels`)."""
+    terms: bool = True
+    """Whether the steps that `depth` allows may go faster as one expression, which is folded at
+    once (see `Schedule.chunk_iterations`)."""
+    most_inside: int = 4
+    """Most steps that are written one after another where a window is one run."""
     tiles: TileName = ""
     """How codes and weights are transformed before they are multiplied (see
     `hardware.kernels.shapes.transform`); empty where they are not."""
@@ -99,7 +104,7 @@ class Family(ABC):
         Args:
             total: The accumulator before it; None for one of zeros.
             code: What `read_code` returned.
-            weight: Vector of `weight_lanes` weights.
+            weight: What `read_weight` returned.
         """
 
     @abstractmethod
@@ -111,6 +116,15 @@ class Family(ABC):
             position: Of the first code; may be symbolic.
             lookup: Buffer of `lookup_table`, None where the family has none.
         """
+
+    def read_weight(self, weights: Any, place: Any) -> Any:
+        """Return the weights of one vector in the form that `multiply_add` takes.
+
+        Args:
+            weights: Flat buffer of weights.
+            place: Of the vector's first element; may be symbolic.
+        """
+        return load(weights, place, self.weight_lanes)
 
     def fold(self, total: Any) -> tuple[Any, ...]:
         """Return an accumulator as vectors of the types `carried`, to be added to them."""

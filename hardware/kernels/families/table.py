@@ -82,12 +82,12 @@ class TableFamily(Family):
     def finish(self, carried: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the sums of even and odd bytes as int32."""
         words, odd = carried
-        shift = T.broadcast(T.uint16(_WORD_SHIFT), self.weight_lanes // 2)
-        even = words - T.shift_left(odd, shift)
+        lanes = self.weight_lanes // 2
+        even = words - T.shift_left(odd, T.broadcast(T.uint16(_WORD_SHIFT), lanes))
         return tuple(
             T.Cast(f"int32x{self.wide_lanes}", part)
             for sums in (even, odd)
-            for part in parts(sums, self.wide_vectors // 2)
+            for part in parts(sums, lanes // self.wide_lanes)
         )
 
     def wide_places(self) -> npt.NDArray[np.intp]:

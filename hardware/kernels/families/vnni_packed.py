@@ -1,8 +1,8 @@
-"""VNNI on packed weights: two of four bits or four of two bits in a byte.
+"""VNNI on packed weights of 2 to 7 bits.
 
-A matrix product of one vector uses every weight once, so that it takes as long as reading them. A
-half or a quarter of the bytes are read here. A weight is moved to the top of its byte, where it is
-the same number times a power of two; the whole sum is divided by that at its end.
+A matrix product of one vector uses every weight once, so that it takes as long as reading them.
+They are read without a gap here (see `BitPacking`). A weight is moved to the top of its byte, where
+it is the same number times a power of two; the whole sum is divided by that at its end.
 
 A byte of two weights, -1 for code q0 in its low half and 5 for code q4 in its high half:
 
@@ -14,7 +14,7 @@ A byte of two weights, -1 for code q0 in its low half and 5 for code q4 in its h
     >>> from hardware.kernels.families.vnni import AVX_VNNI
     >>> rows = np.zeros((8, 8), np.int8)  # 8 channels, 8 codes
     >>> rows[0] = (-1, 2, 3, 4, 5, -6, 7, -7)
-    >>> [f"{byte:08b}" for byte in choose_packed(AVX_VNNI, 4).weight_steps(rows)[0, :4]]
+    >>> [f"{byte:08b}" for byte in packed_vnni(AVX_VNNI, 4).weight_steps(rows)[0, :4]]
     ['01011111', '10100010', '01110011', '10010100']
 """
 
@@ -25,6 +25,8 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
+from hardware.kernels.emitting.emit import load
+from hardware.kernels.families.bit_packing import BYTE, BitPacking
 from hardware.kernels.families.family import WeightDtype, broadcast_word
 from hardware.kernels.families.vnni import Vnni
 
@@ -38,14 +40,21 @@ _LARGEST_PRODUCT = 255 * 128
 class VnniPacked(Vnni):
     """`vpdpbusd` on weights that are taken out of their bytes."""
 
+    weight_bits: int
+    """Bits of one weight."""
     products: int
-    """`_GROUP` for each weight of a byte."""
+    """`_GROUP` for each weight of a group (see `BitPacking`)."""
     weight_dtype: WeightDtype = "uint8"
 
     @property
-    def weight_bits(self) -> int:
-        """Bits of one weight."""
-        return 8 * _GROUP // self.products
+    def packing(self) -> BitPacking:
+        """Where the bits of weights are."""
+        return BitPacking(self.weight_bits)
+
+    @property
+    def lanes(self) -> int:
+        """Bytes of a register."""
+        return _GROUP * self.channels
 
     def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
         """Return four codes in every lane, the next four, and so on."""
@@ -53,54 +62,51 @@ class VnniPacked(Vnni):
             broadcast_word(codes, position + first, _GROUP, self.channels)
             for first in range(0, self.products, _GROUP)
         )
-        return [T.reinterpret(word, dtype=f"uint8x{self.weight_lanes}") for word in words]
+        return [T.reinterpret(word, dtype=f"uint8x{self.lanes}") for word in words]
+
+    def read_weight(self, weights: Any, place: Any) -> Any:
+        """Return a register for each of the bytes that a group of weights shares."""
+        return [
+            T.Bind(load(weights, place + first, self.lanes))
+            for first in range(0, self.weight_lanes, self.lanes)
+        ]
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + the sums of all products, times a power of two."""
-        bits, lanes = self.weight_bits, self.weight_lanes
-        top = T.broadcast(T.uint8(256 - (1 << (8 - bits))), lanes)
-        words = T.Bind(T.reinterpret(weight, dtype=f"uint32x{self.channels}"))
         for index, four in enumerate(code):
-            # x86 shifts no bytes: the neighbour's bits that come along are masked away.
-            shift = T.broadcast(T.uint32(8 - bits * (index + 1)), self.channels)
-            moved = T.reinterpret(T.shift_left(words, shift), dtype=f"uint8x{lanes}")
-            total = self.add_products(total, four, T.bitwise_and(moved, top))
+            total = self.add_products(total, four, self.packing.unpack(weight, index, at_top=True))
         return total
 
     def finish(self, carried: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the sums themselves."""
         (total,) = carried
-        return (T.shift_right(total, T.broadcast(T.int32(8 - self.weight_bits), self.channels)),)
+        return (T.shift_right(total, T.broadcast(T.int32(BYTE - self.weight_bits), self.channels)),)
 
     def weight_steps(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
-        """Return the weights of the first four codes at the bottom of their bytes, and so on."""
-        *outer, channels, codes = rows.shape
-        bits, steps = self.weight_bits, codes // self.products
-        split = rows.view(np.uint8).reshape(*outer, channels, steps, -1, _GROUP)
-        packed_rows = np.zeros((*outer, channels, steps, _GROUP), np.uint8)
-        for index in range(split.shape[-2]):
-            packed_rows |= (split[..., index, :] & ((1 << bits) - 1)) << (bits * index)
-        return np.moveaxis(packed_rows, -2, -3).reshape(*outer, steps, self.weight_lanes)
+        """Return the bytes that the weights of each step share."""
+        return self.packing.pack_steps(rows, _GROUP)
 
     def fits(self, steps: int) -> bool:
         """Return whether 32 bits hold the sum of so many steps, times the power of two."""
         return steps * self.products * _LARGEST_PRODUCT <= np.iinfo(np.int32).max
 
 
-def choose_packed(family: Vnni, weight_bits: int) -> VnniPacked:
-    """Return the family that reads as few bytes as a width allows.
+def packed_vnni(family: Vnni, weight_bits: int) -> VnniPacked:
+    """Return the family that reads weights without a gap.
 
     Args:
         family: The same on whole bytes.
-        weight_bits: 4 or fewer.
+        weight_bits: 2 to 7.
     """
-    per_byte = 4 if weight_bits <= 2 else 2
+    packing = BitPacking(weight_bits)
     return VnniPacked(
-        name=f"{family.name}-p{8 // per_byte}",
+        name=f"{family.name}-p{weight_bits}",
+        weight_bits=weight_bits,
         channels=family.channels,
-        products=_GROUP * per_byte,
-        weight_lanes=family.weight_lanes,
+        products=_GROUP * packing.weights,
+        weight_lanes=_GROUP * family.channels * packing.stored,
         accumulator=family.accumulator,
         wide_lanes=family.wide_lanes,
         registers=family.registers,
+        most_inside=max(1, 4 // packing.stored),
     )

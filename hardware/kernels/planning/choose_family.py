@@ -28,9 +28,10 @@ from math import ceil, inf
 
 from hardware.kernels.families.arm_dot import choose_arm_dot
 from hardware.kernels.families.arm_dot_packed import choose_arm_dot_packed
-from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, byte_depth
-from hardware.kernels.families.avx2_nibbles import Avx2Nibbles
-from hardware.kernels.families.avx2_table import Avx2Table
+from hardware.kernels.families.avx2 import Avx2Bytes, Avx2WideBytes, Avx2Words, byte_depth
+from hardware.kernels.families.avx2_nibbles import choose_avx2_nibbles
+from hardware.kernels.families.avx2_packed import choose_avx2_packed
+from hardware.kernels.families.avx2_table import Avx2HalfTable, Avx2Table
 from hardware.kernels.families.family import Family
 from hardware.kernels.families.generic import Generic
 from hardware.kernels.families.neon import choose_neon
@@ -47,7 +48,7 @@ from hardware.kernels.families.transformed import (
     vnni_winograd,
 )
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
-from hardware.kernels.families.vnni_packed import choose_packed
+from hardware.kernels.families.vnni_packed import packed_vnni
 from hardware.kernels.products.depthwise import DepthwiseFamily, GenericDepthwise
 from hardware.kernels.products.depthwise_avx2 import choose_avx2_depthwise
 from hardware.kernels.products.depthwise_neon import choose_neon_depthwise
@@ -56,8 +57,12 @@ from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.transform import TileName
 from hardware.target import KernelFamily, Transform
 
-_NIBBLE_BITS = 4
-"""Most bits of a weight that shares a byte with another one."""
+_NIBBLE_BITS = (3, 4)
+"""Bits of weights that are read as halves of bytes: 3 bits without a gap take longer (measured)."""
+_WHOLE_BITS = 8
+"""Bits of a weight that has a byte of its own."""
+_HALF_BITS = 4
+"""Most bits of a weight that shares a byte with another one where others are not packed."""
 
 _DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Depths that get code of their own; a depth in between takes the class below it."""
@@ -111,8 +116,8 @@ def choose_family(
             tiles = choose_tiles(*bits, geometry, "uint8", _LARGE_TILES)
         if tiles and _VNNI_BOUNDS.admit(geometry):
             return vnni_winograd(vnni, tiles)
-        if weight_bits <= _NIBBLE_BITS and _is_vector_product(geometry):
-            small = choose_packed(vnni, weight_bits)
+        if weight_bits < _WHOLE_BITS and _is_vector_product(geometry):
+            small = packed_vnni(vnni, _HALF_BITS if weight_bits in _NIBBLE_BITS else weight_bits)
             return small if small.fits(ceil(geometry.run_codes / small.products)) else vnni
         return vnni
     pairs = geometry.runs * ceil(geometry.run_codes / 2)
@@ -139,7 +144,7 @@ def _choose_arm(
         if looked_up is not None and _suits_table(geometry, looked_up):
             return looked_up
         return choose_neon(*bits, geometry)
-    if weight_bits <= _NIBBLE_BITS and _is_vector_product(geometry):
+    if weight_bits <= _HALF_BITS and _is_vector_product(geometry):
         halved = choose_arm_dot_packed(activation_bits, geometry)
         if halved.fits(ceil(geometry.run_codes / halved.products)):
             return halved
@@ -162,6 +167,8 @@ def _choose_arm_winograd(
 def _choose_avx2(
     weight_bits: int, activation_bits: int, geometry: Geometry, pairs: int, transform: Transform
 ) -> Family:
+    if _is_vector_product(geometry):
+        return _choose_avx2_vector(weight_bits, activation_bits, geometry, pairs)
     table = Avx2Table.choose(weight_bits, activation_bits, pairs)
     if table is not None and not _suits_table(geometry, table):
         table = None
@@ -175,15 +182,34 @@ def _choose_avx2(
         return transformed
     if table is not None:
         return table
-    depth = byte_depth(weight_bits, activation_bits)
-    if depth == 0:
-        return Avx2Words()
-    if weight_bits <= _NIBBLE_BITS and depth >= 2 and _is_vector_product(geometry):
-        # A step adds four products at a time.
-        half = max(known for known in _DEPTH_CLASSES if known <= depth // 2)
-        return Avx2Nibbles(name=f"avx2-n{half}", depth=half)
-    depth = max(known for known in _DEPTH_CLASSES if known <= depth)
-    return Avx2Bytes(name=f"avx2-d{depth}", depth=depth)
+    return _avx2_bytes(weight_bits, activation_bits) or Avx2Words()
+
+
+def _choose_avx2_vector(
+    weight_bits: int, activation_bits: int, geometry: Geometry, pairs: int
+) -> Family:
+    """Return the family of a matrix product of one vector, which waits for its weights."""
+    bits = (weight_bits, activation_bits)
+    table = Avx2HalfTable.choose(*bits, pairs)
+    if table is not None and _suits_table(geometry, table):
+        return table
+    if weight_bits in _NIBBLE_BITS:
+        steps = ceil(geometry.run_codes / 4)
+        nibbles = choose_avx2_nibbles(activation_bits, _DEPTH_CLASSES, steps)
+        if nibbles is not None and geometry.out_channels >= nibbles.channels:
+            return nibbles
+    if weight_bits < _WHOLE_BITS:
+        packed = choose_avx2_packed(*bits)
+        if packed.fits(ceil(geometry.run_codes / packed.products)):
+            return packed
+    return _avx2_bytes(*bits) or Avx2WideBytes()
+
+
+def _avx2_bytes(weight_bits: int, activation_bits: int) -> Avx2Bytes | None:
+    """Return the family on bytes, None where 16 bits do not hold one step."""
+    held = byte_depth(weight_bits, activation_bits)
+    depth = max((known for known in _DEPTH_CLASSES if known <= held), default=0)
+    return Avx2Bytes(name=f"avx2-d{depth}", depth=depth) if depth else None
 
 
 def _choose_avx2_winograd(

@@ -189,7 +189,8 @@ class _Steps:
     def _weight(self, step: Any, vector: int) -> Any:
         lanes = self.family.weight_lanes
         index = (self.first_step + step) * len(self.vectors) + vector
-        return load(self.operands.weights, self.operands.first_weight + index * lanes, lanes)
+        place = self.operands.first_weight + index * lanes
+        return self.family.read_weight(self.operands.weights, place)
 
 
 def _fold(family: Family, total: Any, carried: Sequence[Any]) -> None:

@@ -42,8 +42,6 @@ _WIDE_TILE = 1.08
 """What wider tiles cost beyond their instructions (measured)."""
 _RUNS_INSIDE = 9
 """Most runs whose steps are written one after another."""
-_STEPS_INSIDE = 4
-"""Steps that are written one after another where a window is one run."""
 _TERMS = 6
 """Most steps that are added up as one expression and folded at once."""
 
@@ -246,7 +244,10 @@ def _chunks(
     family: Family, inside_runs: int, runs: int, positions: int
 ) -> Iterator[tuple[int, int]]:
     """Yield positions of an iteration and iterations of a chunk."""
-    inside = max(1, min(positions, _STEPS_INSIDE // inside_runs))
+    most = family.most_inside // inside_runs
+    if family.depth and not family.terms:
+        most = min(most, family.depth // inside_runs)
+    inside = max(1, min(positions, most))
     while positions % inside and inside > 1:
         inside -= 1
     if family.depth == 0:
@@ -257,7 +258,7 @@ def _chunks(
         most = family.depth // (inside_runs * inside)
         iterations = ceil(positions / inside)
         yield inside, ceil(iterations / ceil(iterations / most))
-    if family.depth <= _TERMS or family.depth < runs * positions:
+    if family.terms and (family.depth <= _TERMS or family.depth < runs * positions):
         most = max(1, min(positions, min(family.depth, _TERMS) // inside_runs))
         divisor = max(n for n in range(1, most + 1) if positions % n == 0)
         yield from dict.fromkeys(((most, 0), (divisor, 0)))

@@ -128,23 +128,3 @@ def test_spilled_vectors_cross_no_cache_line(
     place = r"-?\d*\(%r[sb]p\)"
     assert re.search(rf"vmov(ap|dqa)\S*\s+%ymm\d+, {place}", assembly)
     assert not re.search(rf"vmov(up|dqu)\S*\s+{place}, %ymm", assembly)
-
-
-@pytest.mark.parametrize("weight_bits", [2, 3, 4])
-@pytest.mark.parametrize("activation_bits", [4, 8])
-@pytest.mark.parametrize("features", [1, 7, 64, 1280])
-def test_a_vector_product_reads_two_weights_in_a_byte(
-    weight_bits: int, activation_bits: int, features: int, avx2: Bench
-) -> None:
-    rng = np.random.default_rng(features)
-    op = make_layer(rng, (37, features), (weight_bits, activation_bits), out_dtype="float32")
-    largest = 2 ** (weight_bits - 1) - 1
-    op = replace(op, weight=np.where(rng.random(op.weight.shape) < 0.5, largest, -largest))
-    op = replace(op, weight=op.weight.astype(np.int8))
-    x = np.full((1, features), 2**activation_bits - 1, np.uint8)
-    plan = avx2.plan(op, [x], (1, 37), "float32")
-    assert plan.family.startswith("avx2-n")
-    assert plan.constants[0].dtype == np.uint8
-    if features >= 64:  # 37 channels fill 48 lanes, and the last chunk of steps is filled up
-        assert plan.constants[0].size <= 0.7 * op.weight.size
-    avx2.agrees(op, x, out_dtype="float32")

@@ -16,7 +16,7 @@ import tvm
 from hardware.errors import TargetError
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
-from hardware.kernels.families.vnni_packed import choose_packed
+from hardware.kernels.families.vnni_packed import packed_vnni
 from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.planning.family_history import never_run
 from hardware.kernels.schedule.copying import needs_copy
@@ -112,7 +112,7 @@ def test_few_bits_are_packed_where_a_layer_waits_for_memory(
 
 
 def test_packed_sums_stay_in_32_bits() -> None:
-    family = choose_packed(AVX512_VNNI, 2)
+    family = packed_vnni(AVX512_VNNI, 2)
     deepest = 2**31 // (64 * 255 * 2)  # two's complement: a weight of -2 is not excluded here
     assert family.fits(deepest // family.products)
     assert not family.fits(deepest // family.products + 1)
