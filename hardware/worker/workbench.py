@@ -19,7 +19,8 @@ from hardware.graph.random_codes import BitPair
 from hardware.kernels.compiling.cache import KernelCache
 from hardware.kernels.compiling.compile_pool import CompileReport, compile_kernels
 from hardware.kernels.compiling.target import KernelTarget
-from hardware.kernels.planning.context import ChooseSchedule, PlanContext
+from hardware.kernels.planning.choose_family import choose_family
+from hardware.kernels.planning.context import ChooseFamily, PlanContext
 from hardware.kernels.planning.islands import with_islands
 from hardware.kernels.planning.plan_step import plan_step
 from hardware.kernels.schedule.schedule import make_schedule
@@ -38,7 +39,7 @@ from hardware.worker.program.program import Runnable, assemble
 from hardware.worker.program.stamps import Stamps
 from hardware.worker.tiles.choices import TileChoices
 from hardware.worker.tiles.layers import tile_tasks, tiles_digest
-from hardware.worker.tiles.trial import TileTrial
+from hardware.worker.tiles.trial import TileTrial, Way
 from quant.deploy_graph import Conv2d, DeployGraph, Linear, RunIsland
 from quant.progress import Progress
 
@@ -66,6 +67,7 @@ class Workbench:
         self._cache = KernelCache(config)
         self._tiles = TileChoices(config)
         self._schedule = self._tiles.schedule if config.tune_s > 0 else make_schedule
+        self._family: ChooseFamily = self._tiles.family if config.tune_s > 0 else choose_family
         self._trial: TileTrial | None = None
         self._batch = batch
         self._link: Link | None = None
@@ -81,6 +83,11 @@ class Workbench:
         if self._program is None:
             raise BuildError("nothing is built yet, so there is nothing to run")
         return self._program
+
+    @property
+    def family_of(self) -> ChooseFamily:
+        """What gives a layer its family: the rule, or what the tile search found."""
+        return self._family
 
     def facts(self) -> MachineFacts:
         """Return what only the process that loaded TVM knows."""
@@ -264,11 +271,11 @@ class Workbench:
         """
         part = with_borders(part)
 
-        def make_programs(ways: Sequence[ChooseSchedule]) -> list[Runnable]:
-            return [self._assemble(self._plan(part, schedule)) for schedule in ways]
+        def make_programs(ways: Sequence[Way]) -> list[Runnable]:
+            return [self._assemble(self._plan(part, way)) for way in ways]
 
         self._trial = None
-        self._trial = TileTrial.of(part, self._context(part), make_programs)
+        self._trial = TileTrial.of(part, self._context(part), self._tiles, make_programs)
 
     def time_tiles(self) -> bool:
         """Time what `compile_tiles` compiled and keep the fastest.
@@ -293,16 +300,18 @@ class Workbench:
         made = {name: program.value(name) for name in islands}
         return describe_program_difference(graph, x, found, made)
 
-    def _context(self, graph: DeployGraph, schedule: ChooseSchedule | None = None) -> PlanContext:
+    def _context(self, graph: DeployGraph, way: Way | None = None) -> PlanContext:
+        """Return the context of a graph, of which all layers are computed in one way if given."""
         return PlanContext(
             graph=graph,
             batch=self._batch,
             target=self._target,
-            schedule=schedule or self._schedule,
+            schedule=self._schedule if way is None else lambda *_: way.schedule,
+            family=self._family if way is None else lambda *_: way.family,
         )
 
-    def _plan(self, graph: DeployGraph, schedule: ChooseSchedule | None = None) -> PlannedGraph:
-        context = self._context(graph, schedule)
+    def _plan(self, graph: DeployGraph, way: Way | None = None) -> PlannedGraph:
+        context = self._context(graph, way)
         return PlannedGraph.of(graph, lambda step: plan_step(step, context))
 
     def _assemble(self, planned: PlannedGraph) -> Runnable:

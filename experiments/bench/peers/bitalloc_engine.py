@@ -114,5 +114,5 @@ def _contender(
         activation_bits=shown[1],
         execute=program.execute,
         families=tuple(built.families.values()),
-        shares=family_shares(at_bits, target),
+        shares=family_shares(at_bits, target, bench.family_of),
     )

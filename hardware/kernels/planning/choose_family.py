@@ -59,12 +59,12 @@ from hardware.target import KernelFamily, Transform
 
 _NIBBLE_BITS = (3, 4)
 """Bits of weights that are read as halves of bytes: 3 bits without a gap take longer (measured)."""
-_WHOLE_BITS = 8
+WHOLE_BITS = 8
 """Bits of a weight that has a byte of its own."""
 _HALF_BITS = 4
 """Most bits of a weight that shares a byte with another one where others are not packed."""
 
-_DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
+DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Depths that get code of their own; a depth in between takes the class below it."""
 
 _VNNI_BOUNDS = WinogradBounds(fewest_tiles=9)
@@ -86,7 +86,7 @@ _WORD_BOUNDS = (
 """Bounds for transformed codes of 16 bits. Each is for layers whose sums of bytes would be less
 deep than its number: the deeper these sums are, the faster the direct kernel is."""
 
-_VNNI: dict[str, Vnni] = {"avx512-vnni": AVX512_VNNI, "avx-vnni": AVX_VNNI}
+VNNI: dict[str, Vnni] = {"avx512-vnni": AVX512_VNNI, "avx-vnni": AVX_VNNI}
 
 
 @lru_cache(maxsize=4096)
@@ -108,15 +108,15 @@ def choose_family(
     """
     if kind == "generic":
         return Generic()
-    if kind in _VNNI:
-        vnni = _VNNI[kind]
+    if kind in VNNI:
+        vnni = VNNI[kind]
         tiles: TileName = ""
         if transform != "none":
             bits = (weight_bits, activation_bits)
             tiles = choose_tiles(*bits, geometry, "uint8", _LARGE_TILES)
         if tiles and _VNNI_BOUNDS.admit(geometry):
             return vnni_winograd(vnni, tiles)
-        if weight_bits < _WHOLE_BITS and _is_vector_product(geometry):
+        if weight_bits < WHOLE_BITS and is_vector_product(geometry):
             small = packed_vnni(vnni, _HALF_BITS if weight_bits in _NIBBLE_BITS else weight_bits)
             return small if small.fits(ceil(geometry.run_codes / small.products)) else vnni
         return vnni
@@ -141,10 +141,10 @@ def _choose_arm(
             return transformed
     if kind == "neon":
         looked_up = NeonTable.choose(*bits, pairs)
-        if looked_up is not None and _suits_table(geometry, looked_up):
+        if looked_up is not None and suits_table(geometry, looked_up):
             return looked_up
         return choose_neon(*bits, geometry)
-    if weight_bits <= _HALF_BITS and _is_vector_product(geometry):
+    if weight_bits <= _HALF_BITS and is_vector_product(geometry):
         halved = choose_arm_dot_packed(activation_bits, geometry)
         if halved.fits(ceil(geometry.run_codes / halved.products)):
             return halved
@@ -167,10 +167,10 @@ def _choose_arm_winograd(
 def _choose_avx2(
     weight_bits: int, activation_bits: int, geometry: Geometry, pairs: int, transform: Transform
 ) -> Family:
-    if _is_vector_product(geometry):
+    if is_vector_product(geometry):
         return _choose_avx2_vector(weight_bits, activation_bits, geometry, pairs)
     table = Avx2Table.choose(weight_bits, activation_bits, pairs)
-    if table is not None and not _suits_table(geometry, table):
+    if table is not None and not suits_table(geometry, table):
         table = None
     transformed = None
     if transform != "none":
@@ -182,7 +182,7 @@ def _choose_avx2(
         return transformed
     if table is not None:
         return table
-    return _avx2_bytes(weight_bits, activation_bits) or Avx2Words()
+    return avx2_bytes(weight_bits, activation_bits) or Avx2Words()
 
 
 def _choose_avx2_vector(
@@ -191,24 +191,24 @@ def _choose_avx2_vector(
     """Return the family of a matrix product of one vector, which waits for its weights."""
     bits = (weight_bits, activation_bits)
     table = Avx2HalfTable.choose(*bits, pairs)
-    if table is not None and _suits_table(geometry, table):
+    if table is not None and suits_table(geometry, table):
         return table
     if weight_bits in _NIBBLE_BITS:
         steps = ceil(geometry.run_codes / 4)
-        nibbles = choose_avx2_nibbles(activation_bits, _DEPTH_CLASSES, steps)
+        nibbles = choose_avx2_nibbles(activation_bits, DEPTH_CLASSES, steps)
         if nibbles is not None and geometry.out_channels >= nibbles.channels:
             return nibbles
-    if weight_bits < _WHOLE_BITS:
+    if weight_bits < WHOLE_BITS:
         packed = choose_avx2_packed(*bits)
         if packed.fits(ceil(geometry.run_codes / packed.products)):
             return packed
-    return _avx2_bytes(*bits) or Avx2WideBytes()
+    return avx2_bytes(*bits) or Avx2WideBytes()
 
 
-def _avx2_bytes(weight_bits: int, activation_bits: int) -> Avx2Bytes | None:
+def avx2_bytes(weight_bits: int, activation_bits: int) -> Avx2Bytes | None:
     """Return the family on bytes, None where 16 bits do not hold one step."""
     held = byte_depth(weight_bits, activation_bits)
-    depth = max((known for known in _DEPTH_CLASSES if known <= held), default=0)
+    depth = max((known for known in DEPTH_CLASSES if known <= held), default=0)
     return Avx2Bytes(name=f"avx2-d{depth}", depth=depth) if depth else None
 
 
@@ -224,7 +224,7 @@ def _choose_avx2_winograd(
     if tiles := choose_tiles(*bits, geometry, "uint8", _AVX2_LARGE_TILES):
         if not byte_bounds.admit(geometry):
             return None
-        return avx2_winograd(*bits, _DEPTH_CLASSES, tiles)
+        return avx2_winograd(*bits, DEPTH_CLASSES, tiles)
     if transform != "words" or not fits_words(*bits, geometry.channels):
         return None
     depth = byte_depth(*bits)
@@ -254,13 +254,13 @@ def choose_depthwise(
     return found or GenericDepthwise(lanes=min(8, channels))
 
 
-def _is_vector_product(geometry: Geometry) -> bool:
+def is_vector_product(geometry: Geometry) -> bool:
     """Return whether every weight is used once: a matrix product of one vector."""
     pixels = geometry.batch * geometry.out_height * geometry.out_width
     return pixels == 1 and geometry.runs == geometry.groups == 1
 
 
-def _suits_table(geometry: Geometry, family: Family) -> bool:
+def suits_table(geometry: Geometry, family: Family) -> bool:
     """Return whether pairs of codes are the same for every pixel, and fill the family's vectors.
 
     A vector that is half empty costs more than a table saves (measured).

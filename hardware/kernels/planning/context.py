@@ -13,9 +13,11 @@ from hardware.graph.borders import stored_shape
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.family import Family
+from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.schedule.schedule import Schedule, make_schedule
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.layout import Layout
+from hardware.target import KernelFamily, Transform
 from quant.deploy_graph import DeployGraph
 from quant.records.source_digest import digest_of_folder
 
@@ -25,15 +27,19 @@ _GENERIC = "generic"
 ChooseSchedule = Callable[[Geometry, Family], Schedule]
 """Gives a layer its schedule."""
 
+ChooseFamily = Callable[[KernelFamily, int, int, Geometry, Transform], Family]
+"""Gives a layer its family, of the arguments of `choose_family`."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanContext:
-    """The graph, the batch size and the target of one program, and how tiles are chosen."""
+    """Graph, batch size and target of one program, and how families and tiles are chosen."""
 
     graph: DeployGraph
     batch: int
     target: KernelTarget
     schedule: ChooseSchedule = make_schedule
+    family: ChooseFamily = choose_family
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         """Return a tensor's shape without its border, batch first."""

@@ -18,7 +18,7 @@ from hardware.kernels.compiling.limit import limit_arguments, limit_kernel, limi
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.family import Family
 from hardware.kernels.planning.choose_family import choose_family
-from hardware.kernels.planning.context import PlanContext
+from hardware.kernels.planning.context import ChooseFamily, PlanContext
 from hardware.kernels.planning.layers import plan_layer
 from hardware.kernels.products.depthwise import DepthwiseFamily
 from hardware.kernels.shapes.geometry import Geometry
@@ -38,10 +38,18 @@ class FamilyShare:
     products: int
 
 
-def family_shares(graph: DeployGraph, config: TargetConfig) -> tuple[FamilyShare, ...]:
-    """Return the families of a network's layers with their products, for one image."""
+def family_shares(
+    graph: DeployGraph, config: TargetConfig, family_of: ChooseFamily = choose_family
+) -> tuple[FamilyShare, ...]:
+    """Return the families of a network's layers with their products, for one image.
+
+    Args:
+        graph: The converted network.
+        config: What kernels are compiled for.
+        family_of: Gives a layer its family: the rule, or what the tile search found.
+    """
     graph = with_borders(graph)
-    context = PlanContext(graph=graph, batch=1, target=KernelTarget.of(config))
+    context = PlanContext(graph=graph, batch=1, target=KernelTarget.of(config), family=family_of)
     products: dict[Family, int] = {}
     for step in steps_of(graph):
         if not isinstance(step.op, Conv2d | Linear):

@@ -12,7 +12,7 @@ from hardware.graph.program_steps import Step
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.epilogue.epilogue import PlainEpilogue
 from hardware.kernels.epilogue.layer_tensors import LayerTensors
-from hardware.kernels.planning.choose_family import choose_depthwise, choose_family
+from hardware.kernels.planning.choose_family import choose_depthwise
 from hardware.kernels.planning.context import PlanContext, limits
 from hardware.kernels.products.depthwise import DepthwisePlan, emit_depthwise, pack_depthwise
 from hardware.kernels.products.direct import emit_direct, pack_direct
@@ -81,7 +81,7 @@ def plan_layer(step: Step, context: PlanContext) -> TiledPlan | DepthwisePlan:
     if not any(tensors.narrow_border) and target.threads == 1:
         # One row of pixels has one tile less at its end; threads share rows.
         geometry = geometry.flatten()
-    family = choose_family(target.family, *bits, geometry, target.transform)
+    family = context.family(target.family, *bits, geometry, target.transform)
     return TiledPlan(
         geometry=geometry,
         tensors=tensors,

@@ -1,13 +1,14 @@
-"""TileChoices: which schedules the tile search found fastest, kept on disk.
+"""TileChoices: which schedules and families the tile search found fastest, kept on disk.
 
 One small JSON file for each choice, named after a digest of its key and holding the whole key. A
 file appears complete, by renaming, and counts only where its key is equal; otherwise the layer is
-searched again.
+searched again. A schedule is chosen for a shape and a family, a family for a shape and the families
+that are exact there: `{"key": ..., "tile": [...]}` and `{"key": ..., "family": 1}`, the second one.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from hardware.kernels.compiling.cache import cache_folder
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.family import Family
 from hardware.kernels.planning.context import source_digest
+from hardware.kernels.planning.family_choices import family_choices
 from hardware.kernels.schedule.schedule import Schedule, candidates, make_schedule
 from hardware.kernels.shapes.geometry import Geometry
-from hardware.target import TargetConfig
+from hardware.target import KernelFamily, TargetConfig, Transform
 from quant.records.atomic_file import write_atomically
 from quant.records.disk import what_helps
 from quant.records.regular_file import read_regular
@@ -30,14 +32,20 @@ _SHARED_DEPTH = 32
 makes depth 128 faster by 4.7 % (mean), and what depth 128 chooses by 4.2 %; but depth 16 gains
 nothing by the choice of 32, nor 8 by that of 16."""
 
+_FAMILY_DEPTHS = (4, 16)
+"""The same for the choice of a family: widening every 4 steps or every 8 differs by a tenth of the
+instructions."""
+
 _Shape = tuple[int, int, int, bool, bool, int, int]
+
+_NOT_KEPT = -1
 
 
 class TileChoices:
-    """Chosen schedules of one target. Several processes may share its folder.
+    """Chosen schedules and families of one target. Several processes may share its folder.
 
-    What was found or missed once stays so for this object: a program must not change its tiles
-    while a table of its layers is measured.
+    What was found or missed once stays so for this object: a program must not change its
+    kernels while a table of its layers is measured.
     """
 
     def __init__(self, config: TargetConfig) -> None:
@@ -45,6 +53,7 @@ class TileChoices:
         self.folder = cache_folder(config.tile_choices, "tiles")
         self._target = KernelTarget.of(config)
         self._known: dict[str, _Shape | None] = {}
+        self._families: dict[str, int] = {}
 
     def schedule(self, geometry: Geometry, family: Family) -> Schedule:
         """Return the chosen schedule of a layer, or the default where none was chosen."""
@@ -73,7 +82,79 @@ class TileChoices:
             measured: What the search measured, for people who read the file.
         """
         key = self.key(geometry, family)
-        document = {"key": json.loads(key), "tile": _shape(schedule), "measured": dict(measured)}
+        self._write(key, {"tile": _shape(schedule), "measured": dict(measured)})
+        self._known[key] = _shape(schedule)
+
+    def family(
+        self,
+        kind: KernelFamily,
+        weight_bits: int,
+        activation_bits: int,
+        geometry: Geometry,
+        transform: Transform,
+    ) -> Family:
+        """Return the chosen family of a layer, or the rule's where none was chosen.
+
+        Args:
+            kind: See `choose_family`, as are the others.
+            weight_bits: Likewise.
+            activation_bits: Likewise.
+            geometry: Likewise.
+            transform: Likewise.
+        """
+        families = family_choices(kind, weight_bits, activation_bits, geometry, transform)
+        return self.find_family(geometry, families) or families[0]
+
+    def find_family(self, geometry: Geometry, families: Sequence[Family]) -> Family | None:
+        """Return which of some families was chosen for a layer, None where none was."""
+        if len(families) == 1:
+            return families[0]
+        key = self.families_key(geometry, families)
+        if key not in self._families:
+            self._families[key] = self._read_family(key, len(families))
+        index = self._families[key]
+        return None if index == _NOT_KEPT else families[index]
+
+    def keep_family(
+        self,
+        geometry: Geometry,
+        families: Sequence[Family],
+        index: int,
+        measured: Mapping[str, Any],
+    ) -> None:
+        """Keep which of some families is the fastest.
+
+        Args:
+            geometry: The layer's shapes.
+            families: Those that are exact, more than one.
+            index: Which one.
+            measured: See `keep`.
+        """
+        key = self.families_key(geometry, families)
+        self._write(key, {"family": index, "measured": dict(measured)})
+        self._families[key] = index
+
+    def key(self, geometry: Geometry, family: Family) -> str:
+        """Return what a choice depends on, as canonical JSON; equal keys share one choice."""
+        return self._key(geometry, family=_how(family, (_SHARED_DEPTH,)))
+
+    def families_key(self, geometry: Geometry, families: Sequence[Family]) -> str:
+        """Return what the choice of a family depends on, as canonical JSON."""
+        how = [_how(family, _FAMILY_DEPTHS) for family in families]
+        return self._key(geometry, families=how)
+
+    def _key(self, geometry: Geometry, **what: Any) -> str:
+        key = {
+            # Borders move values and change no sum.
+            "geometry": replace(geometry, in_border=(0, 0), out_border=(0, 0)).document(),
+            "source": source_digest(),
+            "target": self._target.document(),
+            **what,
+        }
+        return json.dumps(key, sort_keys=True, separators=(",", ":"))
+
+    def _write(self, key: str, choice: Mapping[str, Any]) -> None:
+        document = {"key": json.loads(key), **choice}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self._file(key), json.dumps(document, indent=1))
@@ -82,22 +163,6 @@ class TileChoices:
                 f"cannot write the tile choices {self.folder}: {error.strerror or error}",
                 what_helps(error, "--target.tile-choices FOLDER, or the variable XDG_CACHE_HOME"),
             ) from None
-        self._known[key] = _shape(schedule)
-
-    def key(self, geometry: Geometry, family: Family) -> str:
-        """Return what a choice depends on, as canonical JSON; equal keys share one choice."""
-        # Borders move values and change no sum.
-        shapes = replace(geometry, in_border=(0, 0), out_border=(0, 0)).document()
-        how = dict(family.document())
-        if family.depth >= _SHARED_DEPTH:
-            how.update(name="", depth=_SHARED_DEPTH)
-        key = {
-            "geometry": shapes,
-            "family": how,
-            "source": source_digest(),
-            "target": self._target.document(),
-        }
-        return json.dumps(key, sort_keys=True, separators=(",", ":"))
 
     def _file(self, key: str) -> Path:
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
@@ -112,6 +177,25 @@ class TileChoices:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return rows, columns, vectors, panels, terms, inside, group
+
+    def _read_family(self, key: str, count: int) -> int:
+        """Return the number in a key's file, `_NOT_KEPT` where none means a family."""
+        try:
+            document = parse_json(read_regular(self._file(key)))
+            index = document["family"] if document["key"] == json.loads(key) else _NOT_KEPT
+        except (OSError, ValueError, KeyError, TypeError):
+            return _NOT_KEPT
+        is_one = isinstance(index, int) and not isinstance(index, bool) and 0 <= index < count
+        return index if is_one else _NOT_KEPT
+
+
+def _how(family: Family, depths: Sequence[int]) -> dict[str, Any]:
+    """Return a family's document, the same for all between two of some depths."""
+    how = dict(family.document())
+    shared = max((depth for depth in depths if depth <= family.depth), default=0)
+    if shared:
+        how.update(name="", depth=shared)
+    return how
 
 
 def _shape(schedule: Schedule) -> _Shape:

@@ -1,4 +1,4 @@
-"""Which schedules the layers of a network need at their bit pairs."""
+"""Which families and schedules the layers of a network need at their bit pairs."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ from hardware.graph.program_steps import steps_of
 from hardware.graph.random_codes import BitPair
 from hardware.kernels.families.family import Family
 from hardware.kernels.planning.context import PlanContext
+from hardware.kernels.planning.family_choices import family_choices
 from hardware.kernels.planning.layers import plan_layer
 from hardware.kernels.schedule.layer_plan import TiledPlan
 from hardware.kernels.schedule.schedule import candidates
@@ -29,19 +30,30 @@ def tile_tasks(
     """
     shared: dict[str, list[tuple[Family, TileTask]]] = {}
     for op, plan in layers_at(context, pairs):
-        form = (plan.geometry, plan.family)
-        if len(candidates(*form)) < 2:
+        geometry, families = plan.geometry, families_of(op, plan, context)
+        form = (geometry, plan.family)
+        if len(families) == 1 and len(candidates(*form)) < 2:
             continue
         pixels = prod(context.shape(op.output)[:-1])
         task = TileTask(
             layer=op.layer,
             pair=(op.weight_bits, op.activation_bits),
-            what=f"{op.layer}, {plan.family.name}",
-            known=choices.find(*form) is not None,
+            what=f"{op.layer}, {', '.join(family.name for family in families)}",
+            known=choices.find_family(geometry, families) is not None
+            and (len(candidates(*form)) < 2 or choices.find(*form) is not None),
             weight=float(pixels * op.weight.size),
         )
-        shared.setdefault(choices.key(*form), []).append((plan.family, task))
+        one = len(families) == 1
+        key = choices.key(*form) if one else choices.families_key(geometry, families)
+        shared.setdefault(key, []).append((families[0], task))
     return [_stand_in(group) for group in shared.values()]
+
+
+def families_of(op: Conv2d | Linear, plan: TiledPlan, context: PlanContext) -> tuple[Family, ...]:
+    """Return the families that are exact for a layer, the rule's choice first."""
+    target = context.target
+    bits = (op.weight_bits, op.activation_bits)
+    return family_choices(target.family, *bits, plan.geometry, target.transform)
 
 
 def tiles_digest(context: PlanContext, pairs: Mapping[str, Sequence[BitPair]]) -> str:

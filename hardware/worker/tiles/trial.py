@@ -1,4 +1,4 @@
-"""TileTrial: the schedules of one layer side by side, inside the process that loaded TVM."""
+"""TileTrial: one layer's families and schedules side by side, in the process that loaded TVM."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,19 +9,22 @@ import numpy as np
 
 from hardware.errors import BuildError
 from hardware.graph.agreement import fixed_input
-from hardware.kernels.planning.context import ChooseSchedule, PlanContext
-from hardware.kernels.schedule.layer_plan import TiledPlan
+from hardware.kernels.families.family import Family
+from hardware.kernels.planning.context import PlanContext
 from hardware.kernels.schedule.schedule import Schedule, candidates
+from hardware.kernels.shapes.geometry import Geometry
 from hardware.measuring.ruler import read_ruler_us
 from hardware.worker.program.program import Runnable
 from hardware.worker.tiles.choices import TileChoices
-from hardware.worker.tiles.layers import layers_at
+from hardware.worker.tiles.layers import families_of, layers_at
 from quant.deploy_graph import DeployGraph
 
 _SCHEDULES = 6
 """Schedules that are compiled for one choice, the default among them. Measured over 88 shapes and
 families: the fastest of the first six takes 1.7 % longer than that of the first sixteen (mean), the
 default 8.6 % longer."""
+_OTHERS = 2
+"""Schedules that are compiled for each family that the rule did not take."""
 _ROUNDS = 32
 """Rounds, of which the quieter half counts."""
 _SAMPLE_MS = 0.5
@@ -39,61 +42,115 @@ class _Timed(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TileTrial:
-    """One layer's schedules as programs, the default first."""
+class Way:
+    """One way to compute a layer."""
 
-    plan: TiledPlan
-    programs: Mapping[Schedule, Runnable]
+    family: Family
+    schedule: Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class TileTrial:
+    """One layer's ways as programs, those of the rule's family first, its default before others."""
+
+    geometry: Geometry
+    families: tuple[Family, ...]
+    programs: Mapping[Way, Runnable]
 
     @classmethod
     def of(
         cls,
         part: DeployGraph,
         context: PlanContext,
-        make_programs: Callable[[Sequence[ChooseSchedule]], Sequence[Runnable]],
+        choices: TileChoices,
+        make_programs: Callable[[Sequence[Way]], Sequence[Runnable]],
     ) -> "TileTrial":
-        """Compile the schedules that promise most, and compare what they compute.
+        """Compile the ways that promise most, and compare what they compute.
 
         Args:
             part: One layer as a network of its own.
             context: Of this network.
-            make_programs: Compiles the network with each way of choosing its schedule.
+            choices: Tells which families have their schedule already.
+            make_programs: Compiles the network in each way.
 
         Raises:
-            BuildError: a schedule cannot be compiled, or computes something else than the default.
+            BuildError: a way cannot be compiled, or computes something else than the default.
         """
         (op,) = part.layer_ops()
-        ((_, plan),) = layers_at(context, {op.layer: [(op.weight_bits, op.activation_bits)]})
+        ((layer, plan),) = layers_at(context, {op.layer: [(op.weight_bits, op.activation_bits)]})
+        families = families_of(layer, plan, context)
         x = fixed_input(part, context.batch)
-        schedules = candidates(plan.geometry, plan.family)[:_SCHEDULES]
-        programs = make_programs([lambda *_, one=one: one for one in schedules])
+        ways = [
+            Way(family, schedule)
+            for family in families
+            for schedule in _schedules(plan.geometry, family, choices, family == families[0])
+        ]
+        programs = make_programs(ways)
         expected = None
-        for schedule, program in zip(schedules, programs, strict=True):
+        for way, program in zip(ways, programs, strict=True):
             output = program.run(x)
             expected = output if expected is None else expected
             if not np.array_equal(output, expected):
-                raise BuildError(f"{part.network}: {schedule} and the default tile disagree")
-        return cls(plan, dict(zip(schedules, programs, strict=True)))
+                raise BuildError(
+                    f"{part.network}: {way.family.name} with {way.schedule} and the default tile "
+                    "disagree"
+                )
+        return cls(plan.geometry, families, dict(zip(ways, programs, strict=True)))
 
     def decide(self, choices: TileChoices, ruler_us: Callable[[], float] = read_ruler_us) -> bool:
-        """Time the schedules and keep the fastest; return whether it is another than the default.
+        """Time all ways and keep the fastest; return whether it is another than the default.
 
         Args:
-            choices: Where to keep it.
+            choices: Where to keep each family's schedule, and the family.
             ruler_us: Tells how slow the machine that runs them is at the moment.
         """
-        default, *_ = self.programs
+        ways = list(self.programs)
         times_ms = time_interleaved(list(self.programs.values()), ruler_us)
-        index = fastest(times_ms)
-        best = list(self.programs)[index]
-        quiet_ms = [_quiet_ms(row) for row in times_ms]
+        for family in self.families:
+            self._keep(family, ways, times_ms, choices)
+        best = fastest(times_ms)
+        if len(self.families) > 1:
+            quiet_us = {
+                family.name: min(
+                    1000.0 * _quiet_ms(row)
+                    for way, row in zip(ways, times_ms, strict=True)
+                    if way.family == family
+                )
+                for family in self.families
+            }
+            chosen = self.families.index(ways[best].family)
+            choices.keep_family(self.geometry, self.families, chosen, {"us": quiet_us})
+        return best != 0
+
+    def _keep(
+        self,
+        family: Family,
+        ways: Sequence[Way],
+        times_ms: Sequence[Sequence[float]],
+        choices: TileChoices,
+    ) -> None:
+        """Keep the fastest schedule of one family, unless it has one already."""
+        if choices.find(self.geometry, family) is not None:
+            return
+        own = [index for index, way in enumerate(ways) if way.family == family]
+        rows = [times_ms[index] for index in own]
+        index = fastest(rows)
         measured = {
-            "default_us": 1000.0 * quiet_ms[0],
-            "kept_us": 1000.0 * quiet_ms[index],
-            "schedules": len(quiet_ms),
+            "default_us": 1000.0 * _quiet_ms(rows[0]),
+            "kept_us": 1000.0 * _quiet_ms(rows[index]),
+            "schedules": len(rows),
         }
-        choices.keep(self.plan.geometry, self.plan.family, best, measured)
-        return best != default
+        choices.keep(self.geometry, family, ways[own[index]].schedule, measured)
+
+
+def _schedules(
+    geometry: Geometry, family: Family, choices: TileChoices, is_first: bool
+) -> Sequence[Schedule]:
+    """Return a family's schedules that are timed: the one that it has already, or some."""
+    known = choices.find(geometry, family)
+    if known is not None:
+        return [known]
+    return candidates(geometry, family)[: _SCHEDULES if is_first else _OTHERS]
 
 
 def time_interleaved(

@@ -8,7 +8,8 @@ import tvm
 from hardware.graph.program_steps import Step
 from hardware.kernels.compiling.cache import KernelCache
 from hardware.kernels.compiling.target import KernelTarget
-from hardware.kernels.planning.context import ChooseSchedule, PlanContext
+from hardware.kernels.planning.choose_family import choose_family
+from hardware.kernels.planning.context import ChooseFamily, ChooseSchedule, PlanContext
 from hardware.kernels.planning.plan_step import plan_step
 from hardware.kernels.schedule.schedule import make_schedule
 from hardware.target import TargetConfig
@@ -34,6 +35,7 @@ class Bench:
         self.target = KernelTarget.of(config)
         self.cache = KernelCache(config)
         self.schedule: ChooseSchedule = make_schedule
+        self.family: ChooseFamily = choose_family
 
     def plan(self, op: Any, inputs: list[np.ndarray], out_shape: Shape, out_dtype: Any) -> Any:
         names = op.inputs if hasattr(op, "inputs") else (op.input,)
@@ -46,7 +48,11 @@ class Bench:
             network="one", input=names[0], output=op.output, tensors=tensors, ops=(op,)
         )
         context = PlanContext(
-            graph=graph, batch=inputs[0].shape[0], target=self.target, schedule=self.schedule
+            graph=graph,
+            batch=inputs[0].shape[0],
+            target=self.target,
+            schedule=self.schedule,
+            family=self.family,
         )
         return plan_step(Step(op=op), context)
 

@@ -1,5 +1,6 @@
 """The tile search: what is searched, in which order, how long, and what comes of it."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from hardware.graph.borders import with_borders
 from hardware.graph.random_codes import BitPair, layer_alone
 from hardware.host.local.device import LocalDevice
 from hardware.kernels.compiling.target import KernelTarget
-from hardware.kernels.schedule.schedule import candidates, make_schedule
+from hardware.kernels.schedule.schedule import candidates
 from hardware.layers.shapes import SMALL_SHAPES, standard_graph
 from hardware.measure_layers import choose_tiles, digest_tiles
 from hardware.measuring.protocol import ProtocolConfig
@@ -24,6 +25,7 @@ from hardware.tile_search.search import search_tiles
 from hardware.wire.tile_task import TileTask
 from hardware.worker.program.program import Program
 from hardware.worker.tiles.choices import TileChoices
+from hardware.worker.tiles.layers import families_of, layers_at
 from hardware.worker.tiles.trial import fastest, time_interleaved
 from hardware.worker.workbench import Workbench
 from quant.deploy_graph import DeployGraph
@@ -186,12 +188,12 @@ def test_every_layer_of_a_network_finds_the_choice_of_its_task(
 
 def keep_another(bench: Workbench, choices: TileChoices, part: DeployGraph) -> None:
     """Keep some schedule that is not the default for the layer of a part."""
-
-    def choose(geometry: Any, family: Any) -> Any:
-        choices.keep(geometry, family, candidates(geometry, family)[-1], {})
-        return make_schedule(geometry, family)
-
-    bench._plan(with_borders(part), choose)
+    part = with_borders(part)
+    (op,) = part.layer_ops()
+    pairs = {op.layer: [(op.weight_bits, op.activation_bits)]}
+    for _, plan in layers_at(bench._context(part), pairs):
+        found = candidates(plan.geometry, plan.family)
+        choices.keep(plan.geometry, plan.family, found[-1], {})
 
 
 def test_a_workbench_searches_and_uses_what_it_found(kernel_folder: Path, tmp_path: Path) -> None:
@@ -200,13 +202,14 @@ def test_a_workbench_searches_and_uses_what_it_found(kernel_folder: Path, tmp_pa
     bench = Workbench(config, 1)
     report = search_tiles(graph, pairs, bench, 60.0)
     assert (report.searched, report.known, report.left, report.failed) == (1, 0, 0, ())
-    (file,) = tmp_path.glob("*.json")
+    files = list(tmp_path.glob("*.json"))
     assert bench.tiles(graph, pairs) == Workbench(config, 1).tiles(graph, pairs)
     built = bench.build(graph)
     assert set(built.families) == {op.layer for op in graph.layer_ops()}
     again = search_tiles(graph, pairs, Workbench(config, 1), 60.0)
     assert (again.searched, again.known) == (0, 1)
-    file.write_text("damaged")
+    for file in files:
+        file.write_text("damaged")
     once_more = search_tiles(graph, pairs, Workbench(config, 1), 60.0)
     assert (once_more.searched, once_more.known) == (1, 0)
     assert report.changed == (
@@ -291,6 +294,85 @@ def test_the_shallowest_family_decides_for_the_deeper_ones(
     except TargetError as error:
         pytest.skip(str(error))
     tasks = {(one.layer, one.pair): one for one in bench.tile_tasks(graph, pairs)}
-    assert set(tasks) == {("layer2", (4, 6)), ("layer2", (8, 8)), ("layer4", (8, 8))}
+    # Their sums of transformed codes are 4, 2 and 1 deep: which family is fastest is asked of each.
+    assert set(tasks) == {
+        ("layer2", (4, 4)),
+        ("layer2", (4, 5)),
+        ("layer2", (4, 6)),
+        ("layer2", (8, 8)),
+        ("layer4", (8, 8)),
+    }
     macs = {op.layer: op.weight.size * 64 for op in graph.layer_ops() if op.layer == "layer2"}
     assert tasks["layer2", (8, 8)].weight == macs["layer2"]
+
+
+def avx2_target(kernel_folder: Path, tmp_path: Path, **other: Any) -> TargetConfig:
+    config = target(kernel_folder, tmp_path, family="avx2", **other)
+    try:
+        KernelTarget.of(config)
+    except TargetError as error:
+        pytest.skip(str(error))
+    return config
+
+
+def chosen(bench: Workbench, graph: DeployGraph, pairs: dict[str, Any]) -> list[str]:
+    """Return the names of the families that layers get."""
+    return [plan.family.name for _, plan in layers_at(bench._context(with_borders(graph)), pairs)]
+
+
+def test_a_measured_family_is_used_and_without_a_search_the_rules(
+    kernel_folder: Path, tmp_path: Path
+) -> None:
+    (shape,) = (shape for shape in SMALL_SHAPES if shape.name == "conv3x3-8x8x64")
+    graph, pairs = standard_graph(shape), {shape.name: [(4, 4)]}
+    config = avx2_target(kernel_folder, tmp_path)
+    bench = Workbench(config, 1)
+    part = layer_alone(with_borders(graph), shape.name, (4, 4), 0)
+    ruled, before = chosen(bench, graph, pairs), bench.identity(part)
+    ((op, plan),) = layers_at(bench._context(with_borders(graph)), pairs)
+    families = families_of(op, plan, bench._context(with_borders(graph)))
+    assert [families[0].name] == ruled
+    assert len(families) > 1
+    TileChoices(config).keep_family(plan.geometry, families, 1, {})
+    assert chosen(bench, graph, pairs) == ruled  # this run has looked already
+    fresh = Workbench(config, 1)
+    assert chosen(fresh, graph, pairs) == [families[1].name]
+    assert fresh.tiles(graph, pairs) != bench.tiles(graph, pairs)
+    fresh.build(part)  # raises where a result is wrong
+    assert fresh.identity(part) != before == bench.identity(part)
+    untuned = Workbench(avx2_target(kernel_folder, tmp_path, tune_s=0.0), 1)
+    assert chosen(untuned, graph, pairs) == ruled
+
+
+@pytest.mark.parametrize("damage", ['{"family": 1}', "7", "true", "-1", '"1"', "null"])
+def test_a_damaged_choice_of_a_family_is_none(
+    damage: str, kernel_folder: Path, tmp_path: Path
+) -> None:
+    (shape,) = (shape for shape in SMALL_SHAPES if shape.name == "conv3x3-8x8x64")
+    graph, config = with_borders(standard_graph(shape)), avx2_target(kernel_folder, tmp_path)
+    context = Workbench(config, 1)._context(graph)
+    ((op, plan),) = layers_at(context, {shape.name: [(4, 4)]})
+    families = families_of(op, plan, context)
+    TileChoices(config).keep_family(plan.geometry, families, 1, {})
+    assert TileChoices(config).find_family(plan.geometry, families) == families[1]
+    (file,) = tmp_path.glob("*.json")
+    document = json.loads(file.read_text())
+    file.write_text(
+        damage if "{" in damage else json.dumps({**document, "family": json.loads(damage)})
+    )
+    assert TileChoices(config).find_family(plan.geometry, families) is None
+
+
+def test_a_search_times_every_exact_family(kernel_folder: Path, tmp_path: Path) -> None:
+    (shape,) = (shape for shape in SMALL_SHAPES if shape.name == "conv3x3-8x8x64")
+    graph, pairs = standard_graph(shape), {shape.name: [(4, 4)]}
+    config = avx2_target(kernel_folder, tmp_path)
+    report = search_tiles(graph, pairs, Workbench(config, 1), 600.0)
+    assert (report.searched, report.failed) == (1, ())
+    documents = [json.loads(file.read_text()) for file in tmp_path.glob("*.json")]
+    (family,) = (document for document in documents if "family" in document)
+    times_us = family["measured"]["us"]
+    assert set(times_us) == {"avx2-winograd-d4", "avx2-d128"}
+    assert len(documents) == 1 + len(times_us)  # each has its schedule
+    again = search_tiles(graph, pairs, Workbench(config, 1), 600.0)
+    assert (again.searched, again.known) == (0, 1)
