@@ -9,6 +9,7 @@ import tvm
 
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
+from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.schedule.schedule import make_schedule
 from hardware.target import KernelFamily, TargetConfig
 from tests.emulated_board.board import EmulatedBoard
@@ -35,7 +36,7 @@ class ArmBench(Bench):
         self.board, self.folder = board, folder / f"{mcpu}-{self.target.family}"
         self.folder.mkdir(exist_ok=True)
         self.process = board.process(mcpu)
-        self.schedule = make_schedule
+        self.schedule, self.family = make_schedule, choose_family
 
     def run(self, op: Any, inputs: list[np.ndarray], out_shape: Shape, out_dtype: Any) -> Any:
         # What was in the output before must not matter.

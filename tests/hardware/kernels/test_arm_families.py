@@ -14,7 +14,8 @@ from hardware.kernels.families.arm_dot import ArmDot
 from hardware.kernels.families.arm_dot_packed import ArmDotPacked
 from hardware.kernels.families.neon import NeonBytes, NeonWords
 from hardware.kernels.families.neon_table import NeonTable
-from hardware.kernels.planning.choose_family import choose_family
+from hardware.kernels.planning.choose_family import choose_depthwise, choose_family
+from hardware.kernels.products.depthwise_neon import NeonDepthwise
 from hardware.kernels.schedule.schedule import candidates, make_schedule
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import TargetConfig
@@ -101,7 +102,7 @@ class _Planner(Bench):
     def __init__(self, mcpu: str, family: Any) -> None:
         config = TargetConfig(mcpu=mcpu, family=family, transform="none")
         self.target = KernelTarget.of(config, "aarch64-linux-gnu")
-        self.schedule = make_schedule
+        self.schedule, self.family = make_schedule, choose_family
 
 
 def _instructions(mcpu: str, bits: tuple[int, int], family: str = "auto") -> Counter[str]:
@@ -157,3 +158,15 @@ def test_one_vector_reads_half_of_the_bytes(features: int, products: int) -> Non
     assert not isinstance(choose_family("arm-dot", 4, 4, replace(dense, batch=2)), ArmDotPacked)
     too_long = replace(dense, channels=200_000)
     assert not isinstance(choose_family("arm-dot", 4, 8, too_long), ArmDotPacked)
+
+
+@pytest.mark.parametrize("weight_bits", range(2, 9))
+def test_unsigned_codes_get_a_depthwise_kernel_where_16_bits_hold_a_few(weight_bits: int) -> None:
+    family = choose_depthwise("neon", weight_bits, 8, 9, 32)
+    if weight_bits > 6:
+        assert family.name == "generic"
+        return
+    assert isinstance(family, NeonDepthwise)
+    assert not family.signed
+    assert (family.depth or 9) * 255 * (2 ** (weight_bits - 1) - 1) <= 32767
+    assert choose_depthwise("neon", weight_bits, 7, 9, 32).name != family.name
