@@ -20,8 +20,8 @@ One sum of products, as every family computes it:
     neon, 8-bit sums           16         4  int8x64      int16x32
     neon, table                 2        16  uint8x16     uint16x8, uint16x8
 
-Three more read packed weights (`Avx2Nibbles`, `VnniPacked`, `ArmDotPacked`), and depthwise layers
-have families of their own (`DepthwiseFamily`).
+More read packed weights (`Avx2Nibbles`, `Avx2HalfTable`, `Avx2Packed`, `VnniPacked`,
+`ArmDotPacked`), and depthwise layers have families of their own (`DepthwiseFamily`).
 """
 
 from abc import ABC, abstractmethod

@@ -10,10 +10,10 @@ in `winograd3s` one place is split:
     avx2, 3x3               winograd-d128  winograd-d16  winograd-d4  winograd-w8  winograd-w8
     neon, 3x3               winograd3-d32  winograd3s-d4 winograd-d4  words-d32    words-d1
     arm-dot, 3x3            winograd3      winograd3s    winograd     plain        plain
-    avx2, one vector        table2         n128          n64          d32          w8
+    avx2, one vector        half-table2    n16           n8           p5-h4        w8-bytes
     neon, other two         table2         bytes-d6      words-d128   words-d32    words-d1
     avx-vnni, 3x3           winograd3      winograd3s    winograd     plain        plain
-    avx-vnni, one vector    p2             p4            p4           plain        plain
+    avx-vnni, one vector    p2             p4            p4           p5           plain
     arm-dot, one vector     p4             p4            p4           plain        plain
 
 The 1x1 layers of AVX-VNNI and of `arm-dot` have one family for all widths.
