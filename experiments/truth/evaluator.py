@@ -75,6 +75,9 @@ class TruthEvaluator:
         """
         return [self._evaluate(allocation, repeat) for allocation in allocations]
 
+    def begin_episode(self) -> None:
+        """Return nothing: no network is retrained while it is decided."""
+
     def adopt_past(self) -> None:
         """Do nothing: a run on a table is never resumed."""
 
