@@ -193,6 +193,9 @@ class Evaluator:
             TrainingError: the float network's losses are not finite.
         """
         assert self._staged is not None, "retraining comes at the end"
+        known = [*self._past, *self.evaluations]  # a resumed search plays its episodes again
+        if (look := self._staged.known_look(bits, known)) is not None:
+            return look
         self._check_limit(waiting=0)
         started = time.perf_counter()
         with training_lock():

@@ -1,12 +1,14 @@
 """StagedTrainings: retrainings spread over the decisions, shared where they begin alike."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from env.decisions.decisions import DecisionSpace
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.seen_look import SeenLook
 from quant.allocation import Allocation, LayerBits
 from quant.errors import TrainingError
 from quant.layers import MAX_BITS
@@ -81,6 +83,21 @@ class StagedTrainings:
         undecided = (MAX_BITS,) * (len(self._space.decisions) - len(bits))
         allocation = self._space.allocation((*bits, *undecided))
         return self._place(allocation, len(bits), repeat).losses
+
+    def known_look(self, bits: Sequence[int], evaluations: Iterable[Evaluation]) -> SeenLook | None:
+        """Return what an evaluation that begins alike has seen there; None where none has.
+
+        Args:
+            bits: Widths of the first decisions.
+            evaluations: Of the same search.
+        """
+        for evaluation in evaluations:
+            if len(evaluation.looks) < len(bits) or evaluation.repeat:
+                continue
+            decided = self._space.bits_of(evaluation.allocation)[: len(bits)]
+            if decided == tuple(bits) and self._space.admits(evaluation.allocation):
+                return evaluation.looks[len(bits) - 1]
+        return None
 
     def finish(self, allocation: Allocation, repeat: int = 0) -> StagedEnd:
         """Return the end of the retraining: what was trained, or its start where that is better.

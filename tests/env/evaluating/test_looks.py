@@ -195,6 +195,23 @@ def test_an_episode_that_was_killed_midway_is_what_it_would_have_been(
     assert same(later.evaluate([again[-1]["evaluation"].allocation])[0], again[-1]["evaluation"])
 
 
+def test_episodes_of_before_are_played_again_for_nothing(
+    small_digits: SmallDigits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make(small_digits)
+    bits = draw(make_env(small_digits, first), 5)
+    expected = play(make_env(small_digits, first), bits)
+
+    def refuse(self: StagedRetraining, allocation: Allocation, layers: Any) -> Any:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(StagedRetraining, "decide", refuse)
+    resumed = make(small_digits, past=[first.evaluations[0], first.evaluations[-1]])
+    again = play(make_env(small_digits, resumed), bits)
+    assert [s["look_change"] for s in again] == [s["look_change"] for s in expected]
+    assert again[-1]["evaluation"] == expected[-1]["evaluation"]
+
+
 def small_all_8(evaluator: Evaluator) -> Allocation:
     return Allocation.uniform(evaluator.network.layers, 8)
 
