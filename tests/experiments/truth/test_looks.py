@@ -11,6 +11,7 @@ from env.evaluating.evaluator import Evaluator
 from env.tasks.task import Split
 from experiments.settings.run_config import RunConfig
 from experiments.truth.contest import Match, play
+from experiments.truth.entrant import entrant_of
 from experiments.truth.evaluator import TruthEvaluator
 from experiments.truth.row import ALL_8
 from experiments.truth.row_file import read_rows
@@ -83,11 +84,10 @@ def test_no_look_of_another_row_can_be_seen(world: TruthWorld) -> None:
 
 
 def test_looks_are_an_ablation_of_a_method(world: TruthWorld) -> None:
-    match = Match(table="digits", budget=0.6, method="bayes", evaluations=4, seed=0)
-    plain = play(match, world)
-    config = replace(world.setup.config, bayes=BayesConfig(looks=True))  # type: ignore[call-arg]
-    looking = replace(world, setup=replace(world.setup, config=config))
-    outcome = play(match, looking)
-    assert outcome == play(match, looking)
-    assert outcome.used == plain.used == 4
-    assert not RunConfig().bayes.looks  # type: ignore[attr-defined]
+    match = Match(table="digits", budget=0.6, method="bayes+looks", evaluations=4, seed=0)
+    outcome = play(match, world)
+    assert outcome == play(match, world)
+    assert outcome.used == 4
+    config = RunConfig()
+    assert entrant_of("bayes+looks").settings(config) == BayesConfig(looks=True)
+    assert entrant_of("bayes").settings(config) == BayesConfig(looks=False)
