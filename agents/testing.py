@@ -20,6 +20,7 @@ from env.decisions.budget import Budget
 from env.decisions.decisions import DecisionSpace
 from env.decisions.space import decision_space
 from env.evaluating.evaluation import Evaluation
+from env.evaluating.seen_look import SeenLook
 from env.responses.columns import Floats, response_columns
 from env.responses.prior import WIDE, ResponsePrior
 from env.sensitivity.sensitivities import Sensitivities
@@ -67,9 +68,16 @@ class WorldRules:
     """Power of the response that the sensitivity is."""
     activations: float = 0.0
     """Added to the log responses of activations."""
+    look_factor: float = 1.0
+    """What looks during a retraining say over what is true: a loss in place of an accuracy."""
+    look_bias: float = 0.5
+    """Spread of the logarithm of that from response to response. A look's noise is an evaluation's,
+    split evenly between the decisions."""
 
 
-QUIET = WorldRules(layers=6, widths=(2, 3, 4, 5, 6, 7, 8), noise=0.0079, level=-3.6)
+QUIET = WorldRules(
+    layers=6, widths=(2, 3, 4, 5, 6, 7, 8), noise=0.0079, level=-3.6, look_factor=3.0
+)
 LOUD = WorldRules(
     layers=8,
     widths=(2, 3, 4, 8),
@@ -108,6 +116,8 @@ class World:
     responses: Floats
     """Quality lost, `[decisions, widths]`."""
     rises: Sensitivities
+    looks: Floats
+    """What looks say of each response in the long run, `[decisions, widths]`."""
 
     def loss(self, allocation: Allocation) -> float:
         """Return the quality that an allocation truly loses against all-8."""
@@ -203,6 +213,7 @@ class WorldEvaluator(FormulaEvaluator):
         difference = 0.0 if first is plain else score - first.score
         evaluation = replace(
             plain,
+            looks=self._looks(allocation, repeat),
             metric=world.rules.metric,
             score=float(score),
             score_se=error,
@@ -217,6 +228,20 @@ class WorldEvaluator(FormulaEvaluator):
         )
         self.evaluations[-1] = evaluation
         return evaluation
+
+    def _looks(self, allocation: Allocation, repeat: int) -> tuple[SeenLook, ...]:
+        """Return what is seen after each decision; what begins alike is seen alike."""
+        world, rules = self._world, self._world.rules
+        bits = world.space.bits_of(allocation)
+        noise = rules.look_factor * rules.noise / np.sqrt(len(bits))
+        found, total = [], 0.0
+        for step, width in enumerate(bits):
+            drawn = np.random.default_rng([self._seed, 1000 + repeat, *bits[: step + 1]])
+            rise = float(world.looks[step, world.space.widths.index(width)])
+            rise += float(noise * drawn.standard_normal())
+            total += rise
+            found.append(SeenLook(loss=total, beside_reference=total, response=rise))
+        return tuple(found)
 
 
 def draw_world(rules: WorldRules, seed: int) -> World:
@@ -251,7 +276,15 @@ def draw_world(rules: WorldRules, seed: int) -> World:
     for decision in space.decisions:
         for bits in range(MIN_BITS, MAX_BITS + 1):
             rises.setdefault((decision.layer, decision.kind, bits), 0.0)
-    return World(rules=rules, space=space, table=_times(space), responses=responses, rises=rises)
+    biases = rules.look_bias * np.random.default_rng([seed, 1]).standard_normal(logs.shape)
+    return World(
+        rules=rules,
+        space=space,
+        table=_times(space),
+        responses=responses,
+        rises=rises,
+        looks=rules.look_factor * responses * np.exp(biases),
+    )
 
 
 @cache

@@ -13,8 +13,10 @@ from env.decisions.costs import cost_table, limits_of
 from env.decisions.decisions import DecisionSpace
 from env.decisions.masks import BudgetMask, MaskState, Outlook
 from env.errors import ActionError, BudgetError
+from env.evaluating.episode import Episode, Watched
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.reward import REWARD_TERMS, RewardConfig, reward
+from env.evaluating.seen_look import SeenLook
 from env.observation import ObservationVector, Observer
 from env.practice.scales import Scales
 from env.sensitivity.sensitivities import Sensitivities
@@ -52,7 +54,7 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
     two numbers is decided, the measured sensitivity and microseconds at each choice, the latest
     decisions and the means so far, what is left of each budget, the budgets themselves, and the
     position in the episode; where the layer table tells energies, the millijoules at each choice
-    too.
+    too; with `looks` what the latest decision did to the loss.
 
     ## Rewards
     0 until the last step, then `env.evaluating.reward`: the accuracy difference to the all-8-bit
@@ -60,6 +62,13 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
 
     ## Starting State
     Nothing decided. `reset(options={"budget": Budget(...)})` changes the budget from then on.
+
+    ## Looks
+    With `looks` and an evaluator that retrains during episodes (`env.retrain: during`), the network
+    is quantized and trained its share after each decision of an episode that will be evaluated for
+    real. `info["look_change"]` is how far the loss on held-back training images rose over what it
+    was before the decision, `info["look_beside_reference"]` how far it is above all-8's at the same
+    stage, image by image, both None where nothing was seen. Practice shows what its model expects.
 
     ## Episode End
     Terminated after the last decision, never truncated.
@@ -85,6 +94,7 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         sensitivities: Sensitivities,
         reference: Evaluation,
         reward_config: RewardConfig | None = None,
+        looks: bool = False,
         render_mode: str | None = None,
     ) -> None:
         """Prepare the masks and observations.
@@ -97,6 +107,8 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
             sensitivities: Rise of the loss for each (layer, kind, bits).
             reference: The all-8-bit evaluation.
             reward_config: What counts how much; None for the defaults.
+            looks: Whether to show what each decision did, where the evaluator tells it; may be
+                switched off between episodes.
             render_mode: `ansi` or None.
 
         Raises:
@@ -110,10 +122,13 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         self.reference = reference
         self.reward_config = reward_config or RewardConfig()
         self.render_mode = render_mode
-        self.observer = Observer(space, table, sensitivities)
+        self.observer = Observer(space, table, sensitivities, looks=looks)
         self.observation_space = self.observer.space
         self.action_space = spaces.Discrete(len(space.widths))
         self._costs = cost_table(space, table)
+        self.looks = looks
+        self._episode: Episode | None = None
+        self._look: SeenLook | None = None
         self._bits: list[int] = []
         self._state: MaskState
         self._outlook: Outlook | None
@@ -153,16 +168,25 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         index = int(action)
         if not 0 <= index < len(self.space.widths) or not self._outlook.legal[index]:
             raise self._refusal(index)
+        if self.looks and not self._bits and isinstance(self.evaluator, Watched):
+            self._episode = self.evaluator.begin_episode()
         bits = self.space.widths[index]
         self._state = self._mask.advance(self._state, bits)
         self._bits.append(bits)
+        self._look = None if self._episode is None else self._episode.look(self._bits)
         if len(self._bits) < len(self.decisions):
             self._outlook = self._mask.outlook(self._state)
             return self._observation(), 0.0, False, False, self._info(None, None)
         self._outlook = None
-        evaluation = self.evaluator.evaluate([self.space.allocation(self._bits)])[0]
+        evaluation = self._evaluate(self.space.allocation(self._bits))
         total, terms = reward(evaluation, self.reference, self.reward_config)
         return self._observation(), float(total), True, False, self._info(evaluation, terms)
+
+    def _evaluate(self, allocation: Allocation) -> Evaluation:
+        episode, self._episode = self._episode, None
+        if episode is None:
+            return self.evaluator.evaluate([allocation])[0]
+        return episode.finish(allocation)
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """Return which actions are legal now, bool `[widths]`; all after the last step."""
@@ -218,13 +242,18 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         return tuple(shares)
 
     def _begin(self) -> None:
+        if self._episode is not None:
+            self._episode.abandon()
+        self._episode, self._look = None, None
         self._bits = []
         self._state = self._mask.start()
         self._outlook = self._mask.outlook(self._state)
 
     def _observation(self) -> ObservationVector:
         used = self._state.spent if self._outlook is None else self._outlook.smallest
-        return self.observer.observe(self._bits, self._shares(used.tolist()), self._budget_place)
+        return self.observer.observe(
+            self._bits, self._shares(used.tolist()), self._budget_place, self._look
+        )
 
     def _info(
         self, evaluation: Evaluation | None, terms: dict[str, float] | None
@@ -236,6 +265,8 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
             "practice": evaluation is not None and evaluation.practice,
             "score": None if evaluation is None else evaluation.score,
             "kept": None if evaluation is None else evaluation.kept,
+            "look_change": None if self._look is None else self._look.change,
+            "look_beside_reference": None if self._look is None else self._look.beside_reference,
             "latency_ms": None if latency_ms is None else latency_ms,
             "energy_mj": None if evaluation is None else evaluation.energy_mj,
             "model_bytes": None if evaluation is None else float(evaluation.model_bytes),

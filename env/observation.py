@@ -8,6 +8,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from env.decisions.decisions import Decision, DecisionSpace, Part
+from env.evaluating.seen_look import SeenLook
 from env.sensitivity.sensitivities import Sensitivities, decision_rise
 from hardware.layers.table import LayerTable
 from quant.layers import INPUT_BITS, MAX_BITS, LayerSpec, width_name
@@ -45,8 +46,17 @@ class Observer:
         space: DecisionSpace,
         table: LayerTable,
         sensitivities: Sensitivities,
+        *,
+        looks: bool = False,
     ) -> None:
-        """Compute everything that does not change within an episode."""
+        """Compute everything that does not change within an episode.
+
+        Args:
+            space: What may be decided.
+            table: What each layer takes.
+            sensitivities: Rise of the loss of each (layer, kind, bits).
+            looks: Whether what the latest decision did to the loss is shown.
+        """
         self._layers = {layer.name: layer for layer in space.layers}
         self._choices = space.widths
         self._decisions, self._parts, self._menu = space.decisions, space.parts, space.menu
@@ -56,6 +66,7 @@ class Observer:
         self._energy = _Resource(table.layer_uj, space.layers) if table.has_energies else None
         self._parameters = sum(layer.parameters for layer in space.layers)
         scale = max((max(0.0, rise) for rise in sensitivities.values()), default=0.0)
+        self._looks, self._scale = looks, scale
         self._static = [
             self._facts(step) + self._sensitivity(decision, sensitivities, scale)
             for step, decision in enumerate(self._decisions)
@@ -89,6 +100,7 @@ class Observer:
                 for period in range(_POSITION_PERIODS)
                 for wave in ("sin", "cos")
             ),
+            *(("looked", "look_change", "look_beside_reference") if self._looks else ()),
         )
 
     @property
@@ -181,6 +193,7 @@ class Observer:
         bits: Sequence[int],
         left: Sequence[float],
         budget: Sequence[float],
+        look: SeenLook | None = None,
     ) -> ObservationVector:
         """Return the observation before decision `len(bits)`.
 
@@ -191,6 +204,7 @@ class Observer:
                 when free.
             budget: Place of the (latency, model bytes, energy) budget between the cheapest
                 allocation (0) and all-8 (1); 1 when free.
+            look: What the latest decision did; None where nothing was seen.
 
         Returns:
             float32 `[len(names)]`. After the last decision the last decision's facts stay.
@@ -210,8 +224,20 @@ class Observer:
             *budget[: len(self._budgeted)],
             progress,
             *(wave(angle) for angle in angles for wave in (math.sin, math.cos)),
+            *(self._seen(look) if self._looks else ()),
         ]
         return np.clip(np.asarray(values, dtype=np.float32), -1.0, 1.0)
+
+    def _seen(self, look: SeenLook | None) -> list[float]:
+        """Return whether something was seen, and both differences on the sensitivities' scale."""
+        if look is None:
+            return [0.0, 0.0, 0.0]
+        return [1.0, *(self._signed(rise) for rise in (look.change, look.beside_reference))]
+
+    def _signed(self, rise: float | None) -> float:
+        if rise is None or self._scale <= 0.0:
+            return 0.0
+        return math.copysign(math.sqrt(abs(rise) / self._scale), rise)
 
     def _means(self, bits: Sequence[int]) -> list[float]:
         """Return the mean weight bits and activation bits decided so far, over 8; 0 for none."""

@@ -198,6 +198,9 @@ class FormulaEvaluator:
         """How many evaluations the limit still allows."""
         return self.limit - self.held_back - len(self.evaluations)
 
+    def begin_episode(self) -> None:
+        """Return nothing: no network is retrained while it is decided."""
+
     def adopt_past(self) -> None:
         """Do nothing: a formula has no earlier part of a run."""
 

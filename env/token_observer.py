@@ -15,6 +15,7 @@ from gymnasium import spaces
 
 from env.decisions.decisions import DecisionSpace, Part
 from env.errors import TaskError
+from env.evaluating.seen_look import SeenLook
 from env.responses.layer_facts import FACTS, layer_facts
 from hardware.layers.table import LayerTable
 from quant.layers import INPUT_BITS, MAX_BITS, MIN_BITS
@@ -103,9 +104,16 @@ class TokenObserver:
         self._tokens[: len(losses), self._at["loss"]] = shown
 
     def observe(
-        self, bits: Sequence[int], left: Sequence[float], budget: Sequence[float]
+        self,
+        bits: Sequence[int],
+        left: Sequence[float],
+        budget: Sequence[float],
+        look: SeenLook | None = None,
     ) -> TokenObservation:
-        """Return the observation before decision `len(bits)`; arguments as of `Observer`."""
+        """Return the observation before decision `len(bits)`; arguments as of `Observer`.
+
+        Looks are not shown.
+        """
         count = len(self._space.decisions)
         step = min(len(bits), count - 1)
         tokens = self._tokens.copy()

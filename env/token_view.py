@@ -24,6 +24,7 @@ class TokenView(gym.Wrapper[Any, np.int64, Any, np.int64]):
         """
         super().__init__(env)
         self.tokens = TokenObserver(env.space, env.table, length=length)
+        env.looks = False  # tokens show none, and nothing is retrained for them
         env.observer = self.tokens  # type: ignore[assignment]  # asked for the same things
         self.observation_space = self.tokens.space
         self.action_space = spaces.Discrete(len(WIDTHS))

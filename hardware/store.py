@@ -36,7 +36,13 @@ _ROW = "kind = ? AND digest = ? AND key = ?"
 _logger = logging.getLogger(__name__)
 
 ResultKind = Literal[
-    "measurement", "evaluation", "image-scores", "layer-table", "sensitivity", "ruler"
+    "measurement",
+    "evaluation",
+    "image-scores",
+    "look-losses",
+    "layer-table",
+    "sensitivity",
+    "ruler",
 ]
 
 

@@ -22,7 +22,9 @@ def search(problem: SearchProblem, config: BayesConfig, *, seed: int) -> SearchR
     evaluate_uniform(problem)
     evaluator = problem.evaluator
     evaluator.proposer = "bayes"
-    knowledge = Knowledge(problem, seed=seed) if evaluator.remaining > 0 else None
+    knowledge = None
+    if evaluator.remaining > 0:
+        knowledge = Knowledge(problem, seed=seed, looks=config.looks)
     while knowledge is not None and evaluator.remaining > 0:
         tables, seen = knowledge.posterior().tables, problem.seen()
         asked: list[Allocation] = []

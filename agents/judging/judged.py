@@ -31,7 +31,9 @@ def judged(search: Search) -> Search:
             evaluator.held_back = 0
         if not config.posterior and not held_back:
             return result
-        knowledge = Knowledge(problem, seed=seed) if config.posterior else None
+        knowledge = None
+        if config.posterior:
+            knowledge = Knowledge(problem, seed=seed, looks=config.looks)
         if held_back:
             race(problem, knowledge)
         evaluator.adopt_past()

@@ -42,7 +42,8 @@ def search_in_samples(problem: SearchProblem, config: PPOConfig, *, seed: int) -
     if evaluator.remaining <= 0:
         return rank_candidates(problem)
     evaluator.proposer = "ppo"
-    view, knowledge = TokenView(problem.make_env()), Knowledge(problem, seed=seed)
+    view = TokenView(problem.make_env())
+    knowledge = Knowledge(problem, seed=seed, looks=config.looks)
     policy = token_policy_of(Path(config.token_weights), view)
     while evaluator.remaining > 0:
         tables, seen = knowledge.posterior().tables, problem.seen()

@@ -25,6 +25,10 @@ class EnvConfig:
     weights: Literal["reset", "shared"] = "reset"
     """`shared`: weights go on training from evaluation to evaluation. `reset`: each evaluation
     starts from the float checkpoint."""
+    retrain: Literal["end", "during"] = "end"
+    """When a candidate is retrained. `during`: its training steps are spread over the decisions of
+    the episode, and what each decision does to the loss is seen before the next one (see
+    docs/retraining.md). `end`: after the last decision, at once."""
     accuracy_on: Literal["integers", "device"] = "integers"
     """Where the search split is scored: `integers` computes the network's codes here, `device` runs
     the compiled network on the target. Both give the same count; the device is slower."""
@@ -57,6 +61,22 @@ class EnvConfig:
             )
         check_ranges(self, "env.", TaskError)
         parse_rules(self.layers)
+        self._check_retrain()
+
+    def _check_retrain(self) -> None:
+        """Refuse retraining during an episode that starts nowhere, or has nothing to look at."""
+        if self.retrain == "end":
+            return
+        if self.weights != "reset":
+            raise TaskError(
+                f"env.retrain: expected env.weights: reset with during, found {self.weights}",
+                "what is spread over the decisions starts from the float checkpoint",
+            )
+        if not self.finetune.held_back_images:
+            raise TaskError(
+                "env.retrain: expected env.finetune.held_back_images above 0 with during, found 0",
+                "they are what is looked at after each decision",
+            )
 
     @property
     def layer_rules(self) -> tuple[LayerRule, ...]:

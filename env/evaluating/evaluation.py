@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, model_serializer
 
+from env.evaluating.seen_look import SeenLook
 from hardware.energy.energy import NO_METER
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
@@ -24,7 +25,7 @@ _Loss = Annotated[  # JSON has no NaN
 
 _LATER_FIELDS = (
     *("metric", "beside_reference", "retraining", "predicted_mj", "training_samples"),
-    "repeat",
+    *("repeat", "looks"),
 )
 """What records of before lack."""
 
@@ -56,6 +57,10 @@ class Evaluation:
     retraining: Retrained | None = None
     """Whether its training was kept, or where it began; None for practice, after a failed training
     and in records of before."""
+    looks: tuple[SeenLook, ...] = ()
+    """What was seen after each decision of a retraining that was spread over the decisions, in
+    their order; fewer where it did not stay finite, none with `env.retrain: end` and for practice.
+    """
     predicted_ms: float | None = None
     """Latency from the layer table: the only latency a practice evaluation has."""
     predicted_mj: float | None = None

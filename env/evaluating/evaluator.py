@@ -6,17 +6,22 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from env.decisions.costs import model_bytes
+from env.decisions.space import decision_space
 from env.errors import EvaluationLimitError
 from env.evaluating.accounting import TABLE_ROW, counts
 from env.evaluating.env_config import EnvConfig
+from env.evaluating.episode import RealEpisode
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.reference_scores import ReferenceScores
 from env.evaluating.search_evaluator import OnEvaluation
+from env.evaluating.seen_look import SeenLook, seen_looks
+from env.evaluating.staged_trainings import LookLosses, StagedTrainings
 from env.evaluating.stored_accuracies import Scored, StoredAccuracies
 from env.tasks.task import Split
 from hardware.device import Device, MeasureResult
@@ -116,7 +121,18 @@ class Evaluator:
         self._seed = seed
         self._past = deque(past)
         self._accuracies = accuracies if config.weights == "reset" else None
-        self._reference = ReferenceScores(network.layers, accuracies)
+        self._staged = None if config.retrain == "end" else self._stage(network)
+        self._reference = ReferenceScores(
+            network.layers, accuracies, looked_at=self._staged is not None
+        )
+        self._watched_s = 0.0
+        """Seconds of looks in episodes that are not evaluated yet."""
+
+    def _stage(self, network: QuantizedNetwork) -> StagedTrainings:
+        """Return what retrains decision by decision, in the order of an episode."""
+        config = self._config
+        space = decision_space(network.layers, config.bit_choices, config.layer_rules)
+        return StagedTrainings(self._retrainer.basis, space, partial(order_seed, self._seed))
 
     @property
     def remaining(self) -> int:
@@ -156,6 +172,37 @@ class Evaluator:
         if len(allocations) < 2 or self.parallel == 1:
             return [self._evaluate(allocation) for allocation in allocations]
         return self._evaluate_together(allocations)
+
+    def begin_episode(self) -> RealEpisode | None:
+        """Return an episode that is retrained while it is decided; None with `retrain: end`."""
+        return None if self._staged is None else RealEpisode(self)
+
+    def look(self, bits: Sequence[int]) -> SeenLook | None:
+        """Train the latest decision's share of the steps, and return what is seen.
+
+        What it comes to is that of `evaluate`, which goes on from it.
+
+        Args:
+            bits: Widths of the decisions so far, at least one.
+
+        Returns:
+            None where the training did not stay finite: its evaluation is that of its start.
+
+        Raises:
+            EvaluationLimitError: the limit is used up.
+            TrainingError: the float network's losses are not finite.
+        """
+        assert self._staged is not None, "retraining comes at the end"
+        known = [*self._past, *self.evaluations]  # a resumed search plays its episodes again
+        if (look := self._staged.known_look(bits, known)) is not None:
+            return look
+        self._check_limit(waiting=0)
+        started = time.perf_counter()
+        with training_lock():
+            self._reference_scores()
+            seen = seen_looks(self._staged.losses(bits), self._reference.looks)
+        self._watched_s += time.perf_counter() - started
+        return seen[-1] if len(seen) == len(bits) else None
 
     def beside_reference(self, scores: ImageScores) -> PairedDifference | None:
         """Compare a network with the all-8-bit reference, image by image on the search split.
@@ -233,7 +280,8 @@ class Evaluator:
 
     def _train_one(self, allocation: Allocation, repeat: int = 0) -> "_Trained":
         """Retrain and convert one candidate; a failure is its result."""
-        started = time.perf_counter()
+        started = time.perf_counter() - self._watched_s
+        self._watched_s = 0.0
         before = self.network.copy_state()
         graph, scored, result = None, None, None
         try:
@@ -267,17 +315,21 @@ class Evaluator:
         is_reference = allocation == self._reference.allocation and not repeat
         from_checkpoint = self._config.weights == "reset" or not self.evaluations
         if is_reference and from_checkpoint:
-            graph, scores, retraining = self._train_and_score(allocation)
-            self._reference.keep(scores)
-            reference: ImageScores | None = scores
+            end = self._train_and_score(allocation)
+            self._reference.keep(end.scores, end.looks)
+            reference: ImageScores | None = end.scores
         else:
             reference = self._reference_scores()  # first: it may have to be retrained
-            graph, scores, retraining = self._train_and_score(allocation, repeat)
-        beside = None if reference is None else paired(scores, reference)
-        scored = Scored(score=scores.score, beside_reference=beside, retraining=retraining)
+            end = self._train_and_score(allocation, repeat)
+        scored = Scored(
+            score=end.scores.score,
+            beside_reference=None if reference is None else paired(end.scores, reference),
+            retraining=end.retraining,
+            looks=() if end.looks is None else seen_looks(end.looks, self._reference.looks),
+        )
         if self._accuracies is not None:
             self._accuracies.put(allocation, scored, repeat)
-        return graph, scored
+        return end.graph, scored
 
     def _look_up(self, allocation: Allocation, repeat: int) -> Scored | None:
         """Return what is stored of a retraining; of the reference, only with its scores."""
@@ -293,8 +345,9 @@ class Evaluator:
         began = [evaluation.allocation for evaluation in self.evaluations[:1]]
         known = reference.get()
         if known is None and began == [reference.allocation] and self._config.weights == "reset":
-            _, known, _ = self._train_and_score(reference.allocation)
-            reference.keep(known)
+            end = self._train_and_score(reference.allocation)
+            known = end.scores
+            reference.keep(known, end.looks)
         return known
 
     def _start_at(self, allocation: Allocation, repeat: int = 0) -> int:
@@ -308,16 +361,18 @@ class Evaluator:
         self.network.set_allocation(allocation)
         return number
 
-    def _train_and_score(
-        self, allocation: Allocation, repeat: int = 0
-    ) -> tuple[DeployGraph, ImageScores, Retrained]:
+    def _train_and_score(self, allocation: Allocation, repeat: int = 0) -> "_End":
+        if self._staged is not None:
+            end = self._staged.finish(allocation, repeat)
+            graph = convert(end.network)
+            return _End(graph, self._score(graph), end.retraining, end.losses)
         seed, better = order_seed(self._seed, self._start_at(allocation, repeat)), self.network
         if self._config.weights == "reset":
             retraining = self._retrainer.retrain(better, seed=seed)
         else:
             better, retraining = self._retrainer.carry_on(better, seed=seed)
         graph = convert(better)
-        return graph, self._score(graph), retraining
+        return _End(graph, self._score(graph), retraining)
 
     def _score(self, graph: DeployGraph) -> ImageScores:
         """Score the search split on codes computed here, or on the compiled network itself."""
@@ -347,18 +402,34 @@ class Evaluator:
             loss=score.loss if score else math.nan,
             beside_reference=scored.beside_reference if scored else None,
             retraining=scored.retraining if scored else None,
+            looks=scored.looks if scored else (),
             model_bytes=model_bytes(self.network.layers, allocation),
             measurement=result.measurement,
             error=result.error,
             cached=result.cached,
             proposer=trained.proposer,
-            training_samples=self._retrainer.images_seen(
-                carried_on=self._config.weights == "shared"
-            ),
+            training_samples=self._images_seen(),
             train_s=trained.train_s,
             build_s=result.build_s,
             measure_s=result.measure_s,
         )
+
+    def _images_seen(self) -> int:
+        """Return how many training images one retraining looks at."""
+        if self._staged is not None:
+            return self._staged.images_seen
+        return self._retrainer.images_seen(carried_on=self._config.weights == "shared")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _End:
+    """The end of one retraining."""
+
+    graph: DeployGraph
+    scores: ImageScores
+    retraining: Retrained
+    looks: LookLosses | None = None
+    """None where it was not staged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from env.evaluating.episode import Episode
 from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
 from quant.objective.scores import ImageScores
@@ -49,6 +50,9 @@ class SearchEvaluator(Protocol):
         Raises:
             EvaluationLimitError: the limit is used up; finished ones are in `evaluations`.
         """
+
+    def begin_episode(self) -> Episode | None:
+        """Return an episode that is retrained while it is decided; None where none is."""
 
     def adopt_past(self) -> None:
         """Count the past evaluations of a resumed run that nobody asked for again as made."""

@@ -4,14 +4,17 @@ Only for evaluations that all start from the same weights: with weights shared b
 evaluations, an accuracy depends on every evaluation before it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import quant
-from env.evaluating.packed_scores import pack_scores, unpack_scores
+from env.evaluating.packed_scores import pack_looks, pack_scores, unpack_looks, unpack_scores
+from env.evaluating.seen_look import SeenLook
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.network import QuantizedNetwork
@@ -31,6 +34,7 @@ class Scored:
     beside_reference: PairedDifference | None
     """None where the reference's scores are not known image by image."""
     retraining: Retrained
+    looks: tuple[SeenLook, ...] = ()
 
 
 def network_digest(network: QuantizedNetwork) -> str:
@@ -79,6 +83,17 @@ class StoredAccuracies:
     def put_scores(self, allocation: Allocation, scores: ImageScores) -> None:
         """Keep what a retraining made of each image."""
         self._store.put("image-scores", self._whole(allocation), pack_scores(scores))
+
+    def get_looks(self, allocation: Allocation) -> tuple[torch.Tensor, ...] | None:
+        """Return what an equal staged retraining lost on each image it was looked at on, or None.
+
+        Before the first decision and after each, `[N]`.
+        """
+        return self._store.read("look-losses", self._whole(allocation), unpack_looks)
+
+    def put_looks(self, allocation: Allocation, losses: Sequence[torch.Tensor]) -> None:
+        """Keep what a staged retraining lost on each image that it was looked at on."""
+        self._store.put("look-losses", self._whole(allocation), pack_looks(losses))
 
     def _whole(self, allocation: Allocation, repeat: int = 0) -> dict[str, Any]:
         again = {"repeat": repeat} if repeat else {}  # so that what was kept before is found

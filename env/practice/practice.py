@@ -18,11 +18,12 @@ import numpy.typing as npt
 from env.decisions.costs import model_bytes
 from env.decisions.decisions import DecisionSpace
 from env.evaluating.evaluation import Evaluation
+from env.evaluating.seen_look import SeenLook
 from env.practice.scales import Scales, measured_over_predicted
 from env.sensitivity.sensitivities import Sensitivities, decision_rise
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
-from quant.layers import MIN_BITS
+from quant.layers import MAX_BITS, MIN_BITS
 
 _PRIOR_RISE = 0.01
 """Quality lost for each unit of log(1 + rise of the loss), before anything was evaluated."""
@@ -30,6 +31,10 @@ _PRIOR_WIDTH = 0.002
 """Quality lost at 2 bits beyond that; half of it at 3 bits, and so on."""
 _PRIOR_OFFSET = 0.01
 """Spread of the difference between the reference and where training has got to by now."""
+_PRIOR_FACTOR = 3.0
+"""Rise of the loss for each unit of quality lost: about .03 for a point of accuracy."""
+_FACTOR_FROM = 0.05
+"""Quality lost in looks that weigh as much as that."""
 _LEAST_NOISE = 0.003
 """Spread of real qualities that retraining adds to the one over images."""
 
@@ -66,10 +71,12 @@ class PracticeEvaluator:
         self._weights = self._prior_mean
         # A policy that settles asks for the same allocations again and again.
         self._feature_of: dict[Allocation, npt.NDArray[np.float64]] = {}
+        self._feature_of_8 = self._feature(Allocation.uniform(space.layers, MAX_BITS))
         self._features: list[npt.NDArray[np.float64]] = []
         self._losses: list[float] = []
         self._noise: list[float] = []
         self._measured: list[Evaluation] = []
+        self._factor = _PRIOR_FACTOR
         self.scales = Scales()
         """Measured over predicted values, the medians of all real evaluations so far."""
 
@@ -83,11 +90,46 @@ class PracticeEvaluator:
         self._noise.append(math.hypot(error, _LEAST_NOISE))
         self._fit()
         self._measured.append(evaluation)
+        self._factor = self._fit_factor()
         self.scales = measured_over_predicted(self._measured, self._table)
 
     def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
         """Predict allocations, in order."""
         return [self._predict(allocation) for allocation in allocations]
+
+    def begin_episode(self) -> "PracticeEpisode":
+        """Return an episode that shows what this model expects of each decision."""
+        return PracticeEpisode(self)
+
+    def expected_look(self, bits: Sequence[int]) -> SeenLook:
+        """Return what a look after the latest of some decisions would say, if this model is right.
+
+        Args:
+            bits: Widths of the first decisions.
+        """
+        before, after = (self._factor * self._lost(bits[:end]) for end in (-1, len(bits)))
+        return SeenLook(
+            loss=self._reference.loss + after,
+            change=after - before,
+            beside_reference=after,
+            response=after - before,
+        )
+
+    def _lost(self, bits: Sequence[int]) -> float:
+        """Return the quality that the first decisions are expected to lose against all-8."""
+        undecided = (MAX_BITS,) * (len(self._space.decisions) - len(bits))
+        feature = self._feature(self._space.allocation((*bits, *undecided)))
+        return float((feature - self._feature_of_8) @ self._weights)
+
+    def _fit_factor(self) -> float:
+        """Return the rise of the loss for each unit of quality lost, as looks so far say."""
+        rises, losses = _PRIOR_FACTOR * _FACTOR_FROM, _FACTOR_FROM
+        for evaluation in self._measured:
+            for end, look in enumerate(evaluation.looks, 1):
+                if end == len(self._space.decisions) and look.beside_reference is not None:
+                    rises += max(0.0, look.beside_reference)
+                    losses += max(0.0, self._lost(self._space.bits_of(evaluation.allocation)))
+        return rises / losses
 
     def _predict(self, allocation: Allocation) -> Evaluation:
         predicted_mj = self._table.predict_mj(allocation)
@@ -132,3 +174,22 @@ class PracticeEvaluator:
         fitted = self._prior_mean + correction
         fitted[:-1] = np.maximum(fitted[:-1], 0.0)
         self._weights = fitted
+
+
+class PracticeEpisode:
+    """An episode in which looks are a model's, too."""
+
+    def __init__(self, practice: PracticeEvaluator) -> None:
+        """Keep the model."""
+        self._practice = practice
+
+    def look(self, bits: Sequence[int]) -> SeenLook:
+        """Return what the model expects."""
+        return self._practice.expected_look(bits)
+
+    def finish(self, allocation: Allocation) -> Evaluation:
+        """Return what the model predicts of the whole."""
+        return self._practice.evaluate([allocation])[0]
+
+    def abandon(self) -> None:
+        """Do nothing."""

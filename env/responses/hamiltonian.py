@@ -8,7 +8,6 @@ import numpy as np
 from env.responses.columns import Floats, ResponseColumns
 from env.responses.laplace import Laplace, Whitened
 from env.responses.likelihood import Likelihood
-from env.responses.prior import ResponsePrior
 from env.responses.randomized import draw_moved
 
 _ROUNDS = 12
@@ -30,40 +29,50 @@ _LARGEST_LOG = 30.0
 class _Target:
     """The posterior in coordinates in which Laplace's approximation is a standard normal."""
 
-    prior: ResponsePrior
     likelihood: Likelihood
     laplace: Laplace
     logs_at: Floats
     logs_by: Floats
     v_by: Floats
     inverse: Floats
+    log_noises: Floats
+    """Logarithms of the prior's median noises, `[1 or 2]`."""
+    noise_log_sds: Floats
 
     @classmethod
-    def of(
-        cls,
-        prior: ResponsePrior,
-        columns: ResponseColumns,
-        likelihood: Likelihood,
-        laplace: Laplace,
-    ) -> "_Target":
-        whitened = Whitened.of(prior, columns)
+    def of(cls, columns: ResponseColumns, likelihood: Likelihood, laplace: Laplace) -> "_Target":
+        prior = laplace.prior
+        whitened = Whitened.of(prior, columns, likelihood.looks)
+        noises = [(each.noise, each.noise_log_sd) for each in (prior, prior.looks)]
+        known = [(math.log(noise), spread) for noise, spread in noises[: len(laplace.log_noises)]]
+        log_noises, spreads = np.array(known).T
         inverse = np.linalg.cholesky(laplace.mode.precision).T.astype(np.float64)
         v_by = np.linalg.inv(inverse).astype(np.float64)
         return cls(
-            prior=prior,
             likelihood=likelihood,
             laplace=laplace,
             logs_at=whitened.mean + whitened.root @ laplace.mode.v,
             logs_by=whitened.root @ v_by,
             v_by=v_by,
             inverse=inverse,
+            log_noises=log_noises,
+            noise_log_sds=spreads,
         )
 
     def unfold(self, w: Floats) -> tuple[Floats, Floats]:
-        """Return log responses `[columns, chains]` and log noises `[chains]`."""
-        logs = np.minimum(self.logs_at[:, None] + self.logs_by @ w[:-1], _LARGEST_LOG)
-        log_noise = self.laplace.log_noise + self.laplace.log_noise_sd * w[-1]
-        return logs, np.clip(log_noise, -_LARGEST_LOG, _LARGEST_LOG)
+        """Return the unknowns' logs, `[columns, chains]`, and log noises `[1 or 2, chains]`."""
+        v, noises = self._split(w)
+        logs = np.minimum(self.logs_at[:, None] + self.logs_by @ v, _LARGEST_LOG)
+        middle, spread = (np.array(each)[:, None] for each in self._noises)
+        return logs, np.clip(middle + spread * noises, -_LARGEST_LOG, _LARGEST_LOG)
+
+    @property
+    def _noises(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        return self.laplace.log_noises, self.laplace.log_noise_sds
+
+    def _split(self, w: Floats) -> tuple[Floats, Floats]:
+        """Return the coordinates of v and of the noises."""
+        return w[: len(self.v_by)], w[len(self.v_by) :]
 
     def fold(self, v: Floats) -> Floats:
         """Return the coordinates of v, `[columns, chains]`."""
@@ -72,23 +81,17 @@ class _Target:
 
     def density(self, w: Floats) -> tuple[Floats, Floats]:
         """Return the log density `[chains]` and its gradient, as `w`."""
-        logs, log_noise = self.unfold(w)
-        v = self.laplace.mode.v[:, None] + self.v_by @ w[:-1]
-        odd = (log_noise - math.log(self.prior.noise)) / self.prior.noise_log_sd
-        value, by_logs, by_noise = self.likelihood.log_density(logs, log_noise)
-        value = value - 0.5 * ((v**2).sum(0) + odd**2)
-        by_noise = by_noise - odd / self.prior.noise_log_sd
-        gradient = np.concatenate(
-            [
-                self.logs_by.T @ by_logs - self.v_by.T @ v,
-                (self.laplace.log_noise_sd * by_noise)[None],
-            ]
-        )
-        return value, gradient
+        logs, log_noises = self.unfold(w)
+        v = self.laplace.mode.v[:, None] + self.v_by @ self._split(w)[0]
+        spreads = self.noise_log_sds[:, None]
+        odd = (log_noises - self.log_noises[:, None]) / spreads
+        value, by_logs, by_noises = self.likelihood.log_density(logs, log_noises)
+        value = value - 0.5 * ((v**2).sum(0) + (odd**2).sum(0))
+        by_noises = np.array(self._noises[1])[:, None] * (by_noises - odd / spreads)
+        return value, np.concatenate([self.logs_by.T @ by_logs - self.v_by.T @ v, by_noises])
 
 
 def sample_logs(
-    prior: ResponsePrior,
     columns: ResponseColumns,
     likelihood: Likelihood,
     laplace: Laplace,
@@ -96,19 +99,24 @@ def sample_logs(
     count: int,
     seed: int,
 ) -> tuple[Floats, Floats]:
-    """Return log responses `[count, columns]` and log noises `[count]`.
+    """Return the unknowns' logs `[count, columns]` and log noises `[1 or 2, count]`.
 
-    Every sample is the end of a chain of its own, which begins as a draw of `draw_moved`; the noise
-    is one coordinate more.
+    Every sample is the end of a chain of its own, which begins as a draw of `draw_moved`; each
+    noise is one coordinate more.
 
     Source: Neal 2011, "MCMC using Hamiltonian dynamics", sections 3 and 4.
     """
     rng = np.random.default_rng(seed)
-    target = _Target.of(prior, columns, likelihood, laplace)
-    noise = rng.standard_normal(count)
-    noises = np.exp(laplace.log_noise + laplace.log_noise_sd * noise)
-    v = draw_moved(Whitened.of(prior, columns), likelihood, noises, rng)
-    w = np.concatenate([target.fold(v), noise[None]])
+    target = _Target.of(columns, likelihood, laplace)
+    noise = rng.standard_normal((len(laplace.log_noises), count))
+    middle, spread = (
+        np.array(each)[:, None] for each in (laplace.log_noises, laplace.log_noise_sds)
+    )
+    # Looks with little noise are hard to reach from afar.
+    start = None if likelihood.looks is None else laplace.mode.v
+    whitened = Whitened.of(laplace.prior, columns, likelihood.looks)
+    v = draw_moved(whitened, likelihood, np.exp(middle + spread * noise), rng, start)
+    w = np.concatenate([target.fold(v), noise])
     value, gradient = target.density(w)
     step = _FIRST_STEP
     for number in range(_ROUNDS):
@@ -129,5 +137,5 @@ def sample_logs(
         if 2 * number < _ROUNDS:
             share = float(np.exp(np.minimum(gained, 0.0)).mean())
             step *= math.exp(_ADAPTING * (share - _ACCEPTED))
-    logs, log_noise = target.unfold(w)
-    return logs.T, log_noise
+    logs, log_noises = target.unfold(w)
+    return logs.T, log_noises

@@ -26,7 +26,7 @@ def left_out_predictions(
     for index in range(len(observed)):
         others = observed.without(index)
         likelihood = Likelihood(rows=np.delete(rows, index, 0), observed=others)
-        mode = find_mode(whitened, likelihood, noise, start)
+        mode = find_mode(whitened, likelihood, [noise], start)
         start = mode.v
         logs = whitened.mean + whitened.root @ mode.v
         predicted[index] = rows[index] @ np.exp(logs)

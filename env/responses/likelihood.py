@@ -3,42 +3,88 @@
 Loss n is the sum of its responses, plus an error over images of known spread, plus what its own
 retraining added, plus what the reference's retraining added, which all losses share. The last two
 have one spread, the noise.
+
+Looks have unknowns of their own, one for each response that was looked at: what looks say there in
+the long run. They follow the responses in `logs`, and the looks' noise the losses'.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from env.responses.columns import Floats
+from env.responses.looks import SummedLooks
 from env.responses.losses import ObservedLosses
 
 _LEAST_VARIANCE = 1e-14
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Likelihood:
     """Losses, and which responses each is the sum of."""
 
     rows: Floats
     """`[N, columns]`, of 0 and 1."""
     observed: ObservedLosses
+    looks: SummedLooks | None = None
+    """None where there are none, or nobody asks them."""
 
-    def covariance(self, noise: float) -> Floats:
-        """Return the covariance of the errors of the losses, `[N, N]`."""
-        own = self.observed.errors**2 + noise**2 + _LEAST_VARIANCE
-        covariance: Floats = np.diag(own) + noise**2
-        return covariance
+    @cached_property
+    def values(self) -> Floats:
+        """What was observed: losses, then means of looks, `[N + K]`."""
+        losses = self.observed.losses
+        return losses if self.looks is None else np.concatenate([losses, self.looks.means])
 
-    def log_density(self, logs: Floats, log_noise: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return the log density of the losses, without its constant, and its two gradients.
+    @cached_property
+    def sums(self) -> Floats:
+        """Which of the unknowns each of `values` is the sum of, `[N + K, columns + K]`."""
+        if self.looks is None:
+            return self.rows
+        count, (losses, columns) = len(self.looks), self.rows.shape
+        sums = np.zeros((losses + count, columns + count))
+        sums[:losses, :columns] = self.rows
+        sums[losses:, columns:] = np.eye(count)
+        return sums
+
+    def covariance(self, noises: Sequence[float]) -> Floats:
+        """Return the covariance of the errors of `values`, `[N + K, N + K]`.
 
         Args:
-            logs: Log responses, `[columns, chains]`.
-            log_noise: `[chains]`.
+            noises: Of a retraining and, where there are looks, of a look.
+        """
+        noise = noises[0]
+        own = self.observed.errors**2 + noise**2 + _LEAST_VARIANCE
+        covariance: Floats = np.diag(own) + noise**2
+        if self.looks is not None:
+            of_looks = noises[1] ** 2 * self.looks.shape
+            empty = np.zeros((len(own), len(self.looks)))
+            covariance = np.block([[covariance, empty], [empty.T, of_looks]])
+        return covariance
+
+    def log_density(self, logs: Floats, log_noises: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the log density of `values`, without its constant, and its two gradients.
+
+        Args:
+            logs: Logarithms of the unknowns, `[columns + K, chains]`.
+            log_noises: As for `covariance`, `[1 or 2, chains]`.
 
         Returns:
-            `[chains]`, `[columns, chains]` by the log responses, `[chains]` by the log noise.
+            `[chains]`, `[columns + K, chains]` by the logs, `[1 or 2, chains]` by the noises'.
         """
+        if self.looks is None:
+            density, by_logs, by_noise = self._of_losses(logs, log_noises[0])
+            return density, by_logs, by_noise[None]
+        columns = self.rows.shape[1]
+        density, by_logs, by_noise = self._of_losses(logs[:columns], log_noises[0])
+        expected = np.exp(logs[columns:])
+        seen, by_expected, by_look_noise = self.looks.log_density(expected, log_noises[1])
+        by_all = np.concatenate([by_logs, expected * by_expected])
+        return density + seen, by_all, np.stack([by_noise, by_look_noise])
+
+    def _of_losses(self, logs: Floats, log_noise: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the log density of the losses and its gradients, as `log_density`."""
         responses, shared = np.exp(logs), np.exp(2.0 * log_noise)
         left = self.observed.losses[:, None] - self.rows @ responses
         precise = 1.0 / (self.observed.errors[:, None] ** 2 + shared + _LEAST_VARIANCE)

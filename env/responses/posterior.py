@@ -11,6 +11,7 @@ from env.responses.columns import Floats, ResponseColumns
 from env.responses.hamiltonian import sample_logs
 from env.responses.laplace import Laplace, approximate
 from env.responses.likelihood import Likelihood
+from env.responses.looks import ObservedLooks, SummedLooks
 from env.responses.losses import ObservedLosses
 from env.responses.prior import ResponsePrior
 from quant.allocation import Allocation
@@ -35,6 +36,8 @@ class ResponsePosterior:
     """`[samples]`: spreads of what one retraining adds to a quality."""
     evidence: float
     """Log marginal likelihood of the losses, without its constant; Laplace's approximation."""
+    looks: ObservedLooks | None = None
+    """What was seen of single decisions, as far as it was asked."""
 
     @property
     def noise(self) -> float:
@@ -69,6 +72,7 @@ def infer_responses(
     *,
     seed: int,
     samples: int = SAMPLES,
+    looks: ObservedLooks | None = None,
 ) -> ResponsePosterior:
     """Return the posterior; equal seeds give equal samples.
 
@@ -78,16 +82,20 @@ def infer_responses(
         observed: What was evaluated; without any, the samples are the prior's.
         seed: Draws the samples.
         samples: How many.
+        looks: What was seen of single decisions; None where nothing was, or nobody asks.
     """
     if len(columns) == 0:
         logs, log_noises, evidence = np.zeros((samples, 0)), np.zeros(samples), 0.0
         log_noises += math.log(prior.noise)
     else:
-        likelihood = Likelihood(rows=columns.rows(observed.allocations), observed=observed)
-        laplace = approximate(prior, columns, likelihood)
-        logs, log_noises = sample_logs(
-            prior, columns, likelihood, laplace, count=samples, seed=seed
+        likelihood = Likelihood(
+            rows=columns.rows(observed.allocations),
+            observed=observed,
+            looks=SummedLooks.of(looks, columns) if looks else None,
         )
+        laplace = approximate(prior, columns, likelihood)
+        found, noises = sample_logs(columns, likelihood, laplace, count=samples, seed=seed)
+        logs, log_noises = found[:, : len(columns)], noises[0]
         evidence = laplace.evidence
     return ResponsePosterior(
         prior=prior,
@@ -96,6 +104,7 @@ def infer_responses(
         responses=np.exp(logs),
         noises=np.exp(log_noises),
         evidence=evidence,
+        looks=looks,
     )
 
 

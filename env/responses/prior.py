@@ -23,6 +23,29 @@ _NO_FACTS = (0.0,) * len(FACTS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LookPrior:
+    """What looks during retrainings say of responses, in natural logarithms."""
+
+    __pydantic_config__ = EXACT
+
+    factor: float = 0.5
+    """Mean of the logarithm of what all looks say over what is true: a loss on other images, where
+    quality may be an accuracy."""
+    factor_sd: NotNegative = 1.5
+    """Spread of that from network to network."""
+    bias_sd: _Above0 = 0.5
+    """Spread of the same from response to response: what more evaluations do not mend."""
+    noise: _Above0 = 0.01
+    """Median of the spread of one look, in loss."""
+    noise_log_sd: _Above0 = 1.5
+    """Spread of the logarithm of that from network to network."""
+
+    def __post_init__(self) -> None:
+        """Refuse spreads that are none."""
+        check_ranges(self, "prior.looks.", TaskError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ResponsePrior:
     """Hyperparameters, in natural logarithms of quality lost (a share: 0.01 is a point)."""
 
@@ -60,6 +83,8 @@ class ResponsePrior:
     """Median of what retraining adds to the standard error over images, in quality."""
     noise_log_sd: _Above0
     """Spread of the logarithm of that from network to network."""
+    looks: LookPrior = LookPrior()
+    """What looks say of responses; a guess until it is fitted."""
 
     def __post_init__(self) -> None:
         """Refuse spreads that are none, and another number of facts."""

@@ -17,27 +17,32 @@ _LARGEST_LOG = 30.0
 
 
 def draw_moved(
-    whitened: Whitened, likelihood: Likelihood, noises: Floats, rng: np.random.Generator
+    whitened: Whitened,
+    likelihood: Likelihood,
+    noises: Floats,
+    rng: np.random.Generator,
+    start: Floats | None = None,
 ) -> Floats:
-    """Return v near the posterior, `[columns, chains]`; `mean + root @ v` are log responses.
+    """Return v near the posterior, `[dimensions, chains]`; `mean + root @ v` are the logs.
 
     Each minimises its own squared distance from a draw of the prior, and that of its losses from
     the observed ones with a draw of their errors added.
 
     Args:
         whitened: The prior.
-        likelihood: With N losses.
-        noises: Of each chain, `[chains]`.
+        likelihood: With N losses, or looks beside them.
+        noises: Of each chain, `[1 or 2, chains]`.
         rng: Draws.
+        start: v where all begin to move; None: each at its draw.
 
     Source: Oliver, He, Reynolds 1996, "Conditioning permeability fields to pressure data";
     Bardsley et al. 2014, "Randomize-then-optimize" (SIAM J. Sci. Comput. 36).
     """
-    chains, rows = len(noises), likelihood.rows
-    drawn = rng.standard_normal((len(whitened.mean), chains))
-    errors = np.stack([likelihood.covariance(noise) for noise in noises])
+    chains, rows = noises.shape[1], likelihood.sums
+    drawn = rng.standard_normal((whitened.root.shape[1], chains))
+    errors = np.stack([likelihood.covariance(noise) for noise in noises.T])
     roots = np.linalg.cholesky(errors)
-    wanted = likelihood.observed.losses[:, None] + np.einsum(
+    wanted = likelihood.values[:, None] + np.einsum(
         "cnm,mc->nc", roots, rng.standard_normal((len(rows), chains))
     )
     precisions = np.linalg.inv(errors)
@@ -49,7 +54,7 @@ def draw_moved(
         far = ((v - drawn) ** 2).sum(0) + np.einsum("nc,cnm,mc->c", left, precisions, left)
         return far, responses
 
-    v = drawn.copy()
+    v = drawn.copy() if start is None else np.repeat(start[:, None], chains, axis=1)
     _, responses = worth(v)
     for _ in range(_STEPS):
         # [chains, N, columns]: a matrix product for each chain, which BLAS does one by one.

@@ -55,6 +55,9 @@ def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | N
             else predicted_mj / energy.gross_mj,
         }
         scalars |= {energy_label(tag, energy.source): value for tag, value in energies.items()}
+    for number, look in enumerate(evaluation.looks):
+        scalars[f"looks/change_{number}"] = look.change
+        scalars[f"looks/beside_reference_{number}"] = look.beside_reference
     for layer, bits in evaluation.allocation.items:
         scalars[f"weight_bits/{layer}"] = float(bits.weight_bits)
         scalars[f"activation_bits/{layer}"] = float(bits.activation_bits)

@@ -130,6 +130,7 @@ def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
         "finetune": asdict(config.env.finetune),
         "objective": setup.task.objective.key,
         "weights": config.env.weights,
+        **_staged_key(setup),
         "accuracy_on": config.env.accuracy_on,
         "seed": config.seed,
         "search_images": len(setup.task.search),
@@ -138,6 +139,13 @@ def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": version("torch"),
     }
+
+
+def _staged_key(setup: NetworkSetup) -> dict[str, Any]:
+    """Return what decides an accuracy where the retraining is spread over the decisions."""
+    if setup.config.env.retrain == "end":
+        return {}
+    return {"stages": list(map(str, setup.space.decisions))}
 
 
 def _evaluator(
@@ -207,6 +215,7 @@ def _problem(
             sensitivities=shown.table().rises,
             reference=reference,
             reward_config=config.reward,
+            looks=config.env.retrain == "during",
         )
 
     return SearchProblem(

@@ -10,6 +10,7 @@ from env.decisions.costs import model_bytes
 from env.errors import EvaluationLimitError
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.search_evaluator import OnEvaluation
+from env.evaluating.seen_look import SeenLook
 from experiments.truth.row import ALL_8
 from experiments.truth.table import TruthTable
 from hardware.measuring.measurement import Measurement
@@ -74,6 +75,9 @@ class TruthEvaluator:
             EvaluationLimitError: the limit is used up.
         """
         return [self._evaluate(allocation, repeat) for allocation in allocations]
+
+    def begin_episode(self) -> None:
+        """Return nothing: no network is retrained while it is decided."""
 
     def adopt_past(self) -> None:
         """Do nothing: a run on a table is never resumed."""
@@ -140,6 +144,7 @@ class TruthEvaluator:
             score_se=scores.standard_error,
             loss=float(table.loss[row]),
             beside_reference=self._beside(row),
+            looks=self._looks(row),
             model_bytes=model_bytes(table.header.layers, allocation),
             cached=True,
             allocation=allocation,
@@ -158,10 +163,32 @@ class TruthEvaluator:
 
     def _beside(self, row: int) -> PairedDifference:
         """Pair a row with all-8's of the same seed, image by image."""
+        found = paired(self._scores(row), self._scores(self._reference(row)))
+        return replace(found, loss_se=float(self._table.loss_se[row]))
+
+    def _reference(self, row: int) -> int:
+        """Return the position of all-8's row of the same seed."""
         table = self._table
-        (reference,) = (r for r in table.rows_of[ALL_8] if table.seed[r] == table.seed[row])
-        found = paired(self._scores(row), self._scores(int(reference)))
-        return replace(found, loss_se=float(table.loss_se[row]))
+        (found,) = (r for r in table.rows_of[ALL_8] if table.seed[r] == table.seed[row])
+        return int(found)
+
+    def _looks(self, row: int) -> tuple[SeenLook, ...]:
+        """Return what was seen while this row was retrained, and nothing of other rows.
+
+        Before the first decision a network is all-8, whatever it will be.
+        """
+        losses = self._table.looks[row]
+        beside = losses - self._table.looks[self._reference(row)]
+        responses = np.diff(beside, prepend=0.0)
+        return tuple(
+            SeenLook(
+                loss=float(losses[step]),
+                change=float(losses[step] - losses[step - 1]) if step else None,
+                beside_reference=float(beside[step]),
+                response=float(responses[step]),
+            )
+            for step in range(len(losses))
+        )
 
 
 def _seed_order(table: TruthTable, seed: int) -> list[int]:

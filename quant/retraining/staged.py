@@ -17,6 +17,7 @@ from quant.network import QuantizedNetwork
 from quant.retraining.basis import Basis, finite
 from quant.retraining.compensation import compensate
 from quant.retraining.finetune import train_steps
+from quant.retraining.finetune_config import FinetuneConfig, held_back_count, images_seen
 from quant.retraining.loop import index_batches
 from quant.retraining.rates import reach_of
 from quant.retraining.retrained import Retrained
@@ -90,7 +91,7 @@ class StagedRetraining:
         Raises:
             TrainingError: weights or values are not finite.
         """
-        config, images = self._basis.config, self._basis.data.held_back[0]
+        config = self._basis.config
         self.network.set_allocation(allocation)
         if config.compensation_images:
             compensate(
@@ -103,6 +104,11 @@ class StagedRetraining:
         self._decided += 1
         if len(share):
             self._train(share)
+        return self.look()
+
+    def look(self) -> Look:
+        """Return what is seen of the network as it is, which stays so."""
+        images = self._basis.data.held_back[0]
         return Look(losses=self._losses(self.network, len(images[:LOOK_IMAGES])))
 
     def finish(self) -> Retrained:
@@ -164,6 +170,19 @@ class StagedRetraining:
                 "lower the learning rate, or look for weights out of all proportion",
             )
         return losses
+
+
+def staged_images_seen(config: FinetuneConfig, count: int, decisions: int) -> int:
+    """Return how many of `count` training images a staged retraining looks at, repeats counted.
+
+    It is trained on as many as one that is not staged. For each decision weights are rounded over
+    images, and held-back ones are looked at, once more before the first.
+    """
+    held_back = held_back_count(config, count)
+    trained = sum(len(share) > 0 for share in _shares(config.steps, decisions))
+    looked = (decisions + 1) * min(LOOK_IMAGES, held_back) + trained * min(_REACH_IMAGES, held_back)
+    rounded = decisions * min(config.compensation_images, count - held_back)
+    return images_seen(config, count) + looked + rounded
 
 
 def _shares(steps: int, decisions: int) -> list[range]:

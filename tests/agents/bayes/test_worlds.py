@@ -14,6 +14,7 @@ from agents.testing import (
     regrets,
 )
 from env.responses.columns import response_columns
+from env.responses.looks import observed_looks
 from env.responses.losses import observed_losses
 from env.responses.posterior import infer_responses
 
@@ -47,8 +48,18 @@ def mean_regret(method: str, learnt: WorldRules, drawn: WorldRules, worlds: int)
     return float(np.mean(found))
 
 
-def held(learnt: WorldRules, drawn: WorldRules, worlds: int, count: int) -> float:
-    """Return how often 90 % intervals hold the true loss of what was not evaluated."""
+def held(
+    learnt: WorldRules, drawn: WorldRules, worlds: int, count: int, *, looks: bool = False
+) -> float:
+    """Return how often 90 % intervals hold the true loss of what was not evaluated.
+
+    Args:
+        learnt: Rules that the prior was learnt from.
+        drawn: Rules that worlds are drawn by.
+        worlds: How many.
+        count: Evaluations.
+        looks: Whether looks teach, too.
+    """
     prior, inside = calibrated_prior(learnt), []
     for seed in range(worlds):
         world, rng = draw_world(drawn, seed), np.random.default_rng(seed)
@@ -58,9 +69,11 @@ def held(learnt: WorldRules, drawn: WorldRules, worlds: int, count: int) -> floa
         ]
         problem = world.problem(share=0.3, limit=count, seed=seed, prior=prior)
         problem.evaluator.evaluate(some[:count])
-        observed = observed_losses(problem.evaluator.evaluations, problem.reference, world.space)
+        evaluations = problem.evaluator.evaluations
+        observed = observed_losses(evaluations, problem.reference, world.space)
         columns = response_columns(world.space, world.rises)
-        posterior = infer_responses(prior, columns, observed, seed=seed)
+        seen = observed_looks(evaluations, columns) if looks else None
+        posterior = infer_responses(prior, columns, observed, seed=seed, looks=seen)
         low, high = np.quantile(posterior.sampled_losses(some[count:]), [0.05, 0.95], axis=0)
         truth = np.array([world.loss(allocation) for allocation in some[count:]])
         inside.append(((low <= truth) & (truth <= high)).mean())

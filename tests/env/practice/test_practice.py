@@ -1,6 +1,7 @@
 """Practice: marked as such, right where it has learnt, and never sure that fewer bits help."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 
 from env.decisions.space import decision_space
+from env.evaluating.episode import RealEpisode
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
+from env.evaluating.seen_look import SeenLook
 from env.practice.alternating import AlternatingEvaluator
 from env.practice.practice import PracticeEvaluator
 from env.practice.scales import measured_over_predicted
@@ -150,3 +153,75 @@ def test_an_allocation_is_not_paid_for_twice() -> None:
     kinds = [alternating.evaluate([a])[0].practice for a in (first, first, first, second)]
     assert kinds == [False, True, True, False]
     assert list(alternating.practised) == [first]
+
+
+class WatchedFormula(FormulaEvaluator):
+    """Shows looks of nothing."""
+
+    def look(self, bits: Sequence[int]) -> SeenLook:
+        return SeenLook(loss=float(len(bits)), change=1.0, beside_reference=1.0)
+
+    def begin_episode(self) -> RealEpisode:  # type: ignore[override]
+        return RealEpisode(self)
+
+
+def watched(limit: int, **settings: int) -> tuple[WatchedFormula, AlternatingEvaluator]:
+    evaluator = WatchedFormula(SPACE, TABLE, SENSITIVITIES, scale=0.03, practice=False, limit=limit)
+    return evaluator, AlternatingEvaluator(cast(Evaluator, evaluator), practice(), **settings)
+
+
+def test_watched_episodes_are_real_from_their_first_decision() -> None:
+    evaluator, alternating = watched(5, warm_up_episodes=4, practice_episodes=2, reserve=2)
+    kinds = []
+    for allocation in draw(16, 9):
+        episode = alternating.begin_episode()
+        look = episode.look(SPACE.bits_of(allocation)[:1])
+        assert look is not None
+        evaluation = episode.finish(allocation)
+        kinds.append("p" if evaluation.practice else "R")
+        assert evaluation.practice == (look.loss != 1.0)
+        if alternating.done:
+            break
+    assert "".join(kinds) == "ppppRppRppRpp"
+    assert evaluator.remaining == 2
+
+
+def test_watched_episodes_side_by_side_keep_the_limit() -> None:
+    evaluator, alternating = watched(3, warm_up_episodes=0, practice_episodes=0, reserve=0)
+    together = [alternating.begin_episode() for _ in range(5)]
+    assert not alternating.done
+    kinds = [one.finish(a).practice for one, a in zip(together, draw(5, 11), strict=True)]
+    assert kinds == [False, False, False, True, True]
+    assert alternating.done
+    assert evaluator.remaining == 0
+
+
+def test_an_episode_that_is_abandoned_or_ends_where_one_was_stays_due() -> None:
+    evaluator, alternating = watched(4, warm_up_episodes=0, practice_episodes=3, reserve=0)
+    (allocation,) = draw(1, 12)
+    assert not alternating.begin_episode().finish(allocation).practice
+    alternating.practise_first(0)
+    for _ in range(3):
+        alternating.begin_episode().finish(allocation)
+    alternating.begin_episode().abandon()
+    assert alternating.begin_episode().finish(allocation).practice  # it was evaluated before
+    assert evaluator.remaining == 3
+    assert not alternating.begin_episode().finish(draw(1, 13)[0]).practice
+    assert evaluator.remaining == 2
+
+
+def test_practice_shows_what_it_expects_and_learns_how_losses_rise() -> None:
+    model, (allocation,) = practice(), draw(1, 14)
+    bits = SPACE.bits_of(allocation)
+    looks = [model.expected_look(bits[: step + 1]) for step in range(len(bits))]
+    total = sum(look.change or 0.0 for look in looks)
+    assert looks[-1].beside_reference == pytest.approx(total)
+    assert total > 0
+    expected = looks[-1].beside_reference
+    assert expected is not None
+    twice = tuple(replace(look, beside_reference=20 * expected) for look in looks)
+    (evaluation,) = real().evaluate([allocation])
+    model.observe(replace(evaluation, looks=twice, index=1))
+    later = model.expected_look(bits).beside_reference
+    assert later is not None
+    assert later > 2 * expected

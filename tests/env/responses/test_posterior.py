@@ -78,7 +78,7 @@ def test_gradients_are_those_of_the_density() -> None:
     rng = np.random.default_rng(0)
     observed = observe(draw(rng, 7), drawn_responses(PRIOR, rng), 0.01, rng)
     likelihood = Likelihood(rows=COLUMNS.rows(observed.allocations), observed=observed)
-    logs, noise = rng.normal(-3, 0.3, (len(COLUMNS), 2)), np.array([-4.0, -5.0])
+    logs, noise = rng.normal(-3, 0.3, (len(COLUMNS), 2)), np.array([[-4.0, -5.0]])
     _, by_logs, by_noise = likelihood.log_density(logs, noise)
     small = 1e-6
     for column in (0, 5):
@@ -87,7 +87,7 @@ def test_gradients_are_those_of_the_density() -> None:
         rise = likelihood.log_density(moved, noise)[0] - likelihood.log_density(logs, noise)[0]
         assert rise / small == pytest.approx(by_logs[column], rel=1e-3)
     rise = likelihood.log_density(logs, noise + small)[0] - likelihood.log_density(logs, noise)[0]
-    assert rise / small == pytest.approx(by_noise, rel=1e-3)
+    assert rise / small == pytest.approx(by_noise[0], rel=1e-3)
 
 
 def test_many_evaluations_tell_the_responses_and_the_noise() -> None:

@@ -1,11 +1,16 @@
 """A table of truth of a small network: six allocations, really retrained, simulated times."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from experiments.settings.run_config import RunConfig
 from experiments.tabulate.command import main
 from experiments.terminal.exit_codes import DONE
+from experiments.terminal.progress import LiveProgress
+from experiments.truth.world import TruthWorld, open_world
+from hardware.store import Store
 
 FLAGS = (
     "--quiet",
@@ -29,3 +34,14 @@ def tabulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert main([*FLAGS, "--rows", rows, "--seeds", "0", "1"]) == DONE
         assert main([*FLAGS, "--rows", rows, "--table", str(folder / "digits.npz")]) == DONE
     return folder
+
+
+@pytest.fixture(scope="module")
+def world(tabulated: Path) -> Iterator[TruthWorld]:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Store(tabulated / "store.sqlite") as store,
+        LiveProgress(quiet=True) as progress,
+    ):
+        patch.setenv("XDG_CACHE_HOME", str(tabulated / "cache"))
+        yield open_world(tabulated / "digits.npz", RunConfig(), store, progress)

@@ -3,7 +3,7 @@
 import json
 import math
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,27 +14,13 @@ import pytest
 from env.errors import EvaluationLimitError
 from experiments.compare.command import main
 from experiments.compare.conditions import committed_in
-from experiments.settings.run_config import RunConfig
 from experiments.stages.env_sensitivities import search_split_sensitivity
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
-from experiments.terminal.progress import LiveProgress
 from experiments.truth.contest import Match, play
 from experiments.truth.evaluator import TruthEvaluator
 from experiments.truth.facts import facts_of, left_out_lead, prize_of
-from experiments.truth.world import TruthWorld, open_world
-from hardware.store import Store
+from experiments.truth.world import TruthWorld
 from quant.allocation import Allocation
-
-
-@pytest.fixture(scope="module")
-def world(tabulated: Path) -> Iterator[TruthWorld]:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Store(tabulated / "store.sqlite") as store,
-        LiveProgress(quiet=True) as progress,
-    ):
-        patch.setenv("XDG_CACHE_HOME", str(tabulated / "cache"))
-        yield open_world(tabulated / "digits.npz", RunConfig(), store, progress)
 
 
 def test_what_a_run_sees_is_not_what_it_is_judged_by(world: TruthWorld) -> None:
