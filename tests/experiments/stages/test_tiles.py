@@ -39,7 +39,7 @@ def test_no_tune_leaves_the_choices_out() -> None:
 
 
 def test_evaluate_compiles_anew_with_the_tiles_of_the_run(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = digits_like()
     target = TargetConfig(
@@ -52,7 +52,9 @@ def test_evaluate_compiles_anew_with_the_tiles_of_the_run(
         choices.keep(geometry, family, candidates(geometry, family)[-1], {})
         return make_schedule(geometry, family)
 
-    Workbench(target, 1)._plan(graph, choose)
+    bench = Workbench(target, 1)
+    monkeypatch.setattr(bench, "_schedule", choose)
+    bench.identity(graph)
     in_run = Workbench(config.device_target, 1).identity(graph)
     fresh = fresh_target(config, str(tmp_path_factory.mktemp("fresh")))
     assert fresh.kernel_cache != target.kernel_cache
