@@ -20,10 +20,10 @@ from experiments.tabulate.refinement import refined_seeds
 from experiments.tabulate.walk import Subject, walk
 from experiments.terminal.progress import LiveProgress
 from experiments.truth.row import ALL_8
-from experiments.truth.row_file import RowFile, check_subject, read_rows
+from experiments.truth.row_file import RowFile, check_subject
 from experiments.truth.subject import source_here, subject_of
 from experiments.truth.subspace import Subspace
-from experiments.truth.table import read_table
+from experiments.truth.table import read_shards, read_table
 from experiments.truth.weights import with_weights_beside, write_weights_beside
 from hardware.measuring.host_facts import standing_facts
 from hardware.measuring.lock import training_lock
@@ -44,7 +44,7 @@ class TabulateOptions(ConfiguredOptions):
     """
 
     rows: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE.jsonl")] = (Path("truth.jsonl"),)
-    """File that rows are added to; for `--table` all files of them."""
+    """File that rows are added to; for `--table` all files of them, and tables that hold some."""
     table: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npz")] = None
     """Table of truth to write; the float network's weights go beside it. Times of one that is there
     already are kept: budgets are made of them."""
@@ -96,7 +96,7 @@ def _command(options: TabulateOptions) -> None:
 def _pack(
     options: TabulateOptions, setup: NetworkSetup, path: Path, progress: LiveProgress
 ) -> None:
-    rows = read_rows(options.rows)
+    rows = read_shards(options.rows)
     search = _scored(setup, rows.subject.images)
     check_subject(rows.subject, subject_of(setup, search), "--rows")
     table = pack(setup, rows, path, progress)

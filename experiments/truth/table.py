@@ -16,6 +16,7 @@ A zip of arrays as numpy writes them, read without executing anything:
 
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +27,8 @@ import numpy.typing as npt
 
 from env.decisions.layer_rules import parse_rules
 from env.decisions.space import decision_space
-from experiments.truth.row import ALL_8, Hits
-from experiments.truth.row_file import Rows
+from experiments.truth.row import ALL_8, Hits, TruthRow, pack_hits
+from experiments.truth.row_file import Rows, check_subject, read_rows
 from experiments.truth.subject import TruthSource, TruthSubject
 from experiments.truth.subspace import Subspace
 from hardware.layers.table import LayerTable
@@ -38,6 +39,7 @@ from quant.records.atomic_file import atomic_file
 from quant.records.json_form import from_plain, json_text
 
 _SCHEMA = 1
+_ENDING = ".npz"
 _LARGEST = 64 * 2**20
 """Bytes that one array may unpack to."""
 
@@ -207,6 +209,46 @@ def table_of(rows: Rows, layers: tuple[LayerSpec, ...], times: list[Times]) -> T
         kept=np.array([row.kept == "trained" for row in ordered]),
         looks=np.array([row.looks for row in ordered]),
         right=np.packbits(np.stack([row.hits(images) for row in ordered]), axis=1),
+    )
+
+
+def read_shards(paths: Sequence[Path]) -> Rows:
+    """Read files of one subject: rows as they were made, or tables, which hold all of theirs.
+
+    Raises:
+        RunFolderError: a file of rows is missing or damaged, or one is of another subject.
+        DataError: the same of a table.
+    """
+    files = [path for path in paths if path.suffix != _ENDING]
+    parts = [_rows_of(read_table(path)) for path in paths if path.suffix == _ENDING]
+    parts = [read_rows(files), *parts] if files or not parts else parts
+    found = parts[0]
+    for other in parts[1:]:
+        check_subject(other.subject, found.subject, "--rows")
+        found.sources.extend(source for source in other.sources if source not in found.sources)
+        for key, row in other.rows.items():
+            found.rows.setdefault(key, row)
+    return found
+
+
+def _rows_of(table: TruthTable) -> Rows:
+    rows = [
+        TruthRow(
+            number=int(table.number[position]),
+            seed=int(table.seed[position]),
+            score=float(table.score[position]),
+            loss=float(table.loss[position]),
+            loss_se=float(table.loss_se[position]),
+            kept="trained" if table.kept[position] else "start",
+            looks=tuple(table.looks[position].tolist()),
+            right=pack_hits(table.hits(position)),
+        )
+        for position in range(len(table.number))
+    ]
+    return Rows(
+        subject=table.header.subject,
+        sources=list(table.header.sources),
+        rows={(row.number, row.seed): row for row in rows},
     )
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from shutil import copyfile
 
+import numpy as np
 import pytest
 
 from experiments.tabulate.command import main, part_of
@@ -79,6 +80,24 @@ def test_what_decides_gets_more_seeds_and_keeps_its_times(
     assert after.header.times == before.header.times
     assert {n for n, of in after.rows_of.items() if len(of) == 8} == {*inside, ALL_8}
     assert len(after.rows_of[5]) == 2 or 5 in inside
+
+
+def test_a_table_is_a_shard_as_well(
+    tabulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tabulated / "cache"))
+    for name in ("digits.npz", "digits.safetensors"):
+        copyfile(tabulated / name, tmp_path / name)
+    before = read_table(tmp_path / "digits.npz")
+    copyfile(tabulated / "digits.safetensors", tmp_path / "more.safetensors")
+    rows = [str(tmp_path / name) for name in ("digits.npz", "more.jsonl")]
+    assert main([*FLAGS, "--rows", rows[1], "--seeds", "2"]) == DONE
+    assert main([*FLAGS, "--rows", *rows, "--table", rows[0]]) == DONE
+    after = read_table(tmp_path / "digits.npz")
+    assert len(after.number) == len(before.number) + 7
+    kept = after.seed < 2
+    for name in ("number", "seed", "score", "loss", "loss_se", "kept", "looks", "right"):
+        assert np.array_equal(getattr(after, name)[kept], getattr(before, name))
 
 
 def test_rows_of_another_configuration_are_refused(
