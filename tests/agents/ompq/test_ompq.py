@@ -70,7 +70,7 @@ def test_rounded_bits_are_repaired_into_the_budget(limit: int, expected: tuple[i
 
 @pytest.mark.parametrize("activations", ["allocated", "uniform"])
 def test_activations_are_allocated_or_all_the_same(problems: Any, activations: Any) -> None:
-    problem = problems(limit=5, share=0.2)
+    problem = problems(limit=8, share=0.2)
     search_by("ompq", problem, config=OMPQConfig(beta=5.0, activations=activations))
     own = [e.allocation for e in proposed_by("ompq", problem)]
     assert own
