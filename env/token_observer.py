@@ -16,11 +16,11 @@ from gymnasium import spaces
 from env.decisions.decisions import DecisionSpace, Part
 from env.errors import TaskError
 from env.evaluating.seen_look import SeenLook
+from env.responses.columns import Floats
 from env.responses.layer_facts import FACTS, layer_facts
 from hardware.layers.table import LayerTable
 from quant.layers import INPUT_BITS, MAX_BITS, MIN_BITS
 
-Floats = npt.NDArray[np.float64]
 _Choices = Callable[[Part | None], tuple[int, ...]]
 TokenObservation = dict[str, npt.NDArray[np.float32]]
 

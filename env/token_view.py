@@ -9,7 +9,8 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from env.bit_allocation import BitAllocationEnv
-from env.token_observer import WIDTHS, Floats, TokenObservation, TokenObserver
+from env.responses.columns import Floats
+from env.token_observer import WIDTHS, TokenObservation, TokenObserver
 
 
 class TokenView(gym.Wrapper[Any, np.int64, Any, np.int64]):

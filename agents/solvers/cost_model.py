@@ -15,7 +15,7 @@ from agents.costs.proxies import proxy_costs
 from agents.search import SearchProblem
 from agents.solvers.choice_problem import ChoiceProblem, Integers, LayerChoices, Picks
 from env.decisions.budget import Budget
-from env.decisions.costs import cost_table, limits_of
+from env.decisions.costs import CostTable, cost_table, limits_of
 from env.decisions.decisions import DecisionSpace, parts_of
 from env.sensitivity.sensitivities import Sensitivities, rise_of
 from quant.allocation import Allocation
@@ -42,6 +42,40 @@ def layer_losses(space: DecisionSpace, rises: Sensitivities) -> Losses:
         }
         for layer in space.layers
     }
+
+
+def choices_within(
+    space: DecisionSpace, losses: Losses, costs: CostTable, budget: Budget
+) -> ChoiceProblem:
+    """Return the choices of a space with a budget's own resources as costs and limits."""
+    limits = limits_of(budget)
+    columns = sorted(limits)
+    return ChoiceProblem(
+        layers=tuple(
+            _choices(space, layer, losses, costs.pairs[layer.name], columns)
+            for layer in space.layers
+        ),
+        limits=np.array(
+            [limits[column] - costs.fixed[column] for column in columns], dtype=np.int64
+        ),
+    )
+
+
+def _choices(
+    space: DecisionSpace,
+    layer: LayerSpec,
+    losses: Losses,
+    costs: Mapping[tuple[int, int], Integers],
+    columns: Sequence[int] = (0,),
+) -> LayerChoices:
+    pairs = space.pairs(layer.name)
+    return LayerChoices(
+        layer=layer.name,
+        steps=space.steps(layer.name),
+        pairs=pairs,
+        losses=np.array([losses[layer.name][pair] for pair in pairs]),
+        costs=np.stack([costs[pair][list(columns)] for pair in pairs]).astype(np.int64),
+    )
 
 
 class CostModel:
@@ -79,17 +113,7 @@ class CostModel:
 
     def within(self, budget: Budget) -> ChoiceProblem:
         """Return the choices with the budget's own resources as costs and limits."""
-        limits = limits_of(budget)
-        columns = sorted(limits)
-        return ChoiceProblem(
-            layers=tuple(
-                self._choices(layer, self._costs.pairs[layer.name], columns)
-                for layer in self._problem.layers
-            ),
-            limits=np.array(
-                [limits[column] - self._costs.fixed[column] for column in columns], dtype=np.int64
-            ),
-        )
+        return choices_within(self._problem.space, self._losses, self._costs, budget)
 
     def _solve(self, solve: Solve, within: ChoiceProblem, seen: frozenset[Picks]) -> Picks | None:
         limited = [RESOURCES[column] for column in limits_of(self._problem.budget)]
@@ -123,20 +147,8 @@ class CostModel:
                 name: {pair: np.array([cost]) for pair, cost in row.items()}
                 for name, row in proxies.items()
             }
-        priced = [self._choices(layer, pairs[layer.name], [column]) for layer in layers]
+        priced = [
+            _choices(self._problem.space, layer, self._losses, pairs[layer.name], [column])
+            for layer in layers
+        ]
         return ChoiceProblem(layers=tuple(priced), limits=np.zeros(1, dtype=np.int64))
-
-    def _choices(
-        self,
-        layer: LayerSpec,
-        costs: Mapping[tuple[int, int], Integers],
-        columns: Sequence[int] = (0,),
-    ) -> LayerChoices:
-        pairs = self._problem.space.pairs(layer.name)
-        return LayerChoices(
-            layer=layer.name,
-            steps=self._problem.space.steps(layer.name),
-            pairs=pairs,
-            losses=np.array([self._losses[layer.name][pair] for pair in pairs]),
-            costs=np.stack([costs[pair][list(columns)] for pair in pairs]).astype(np.int64),
-        )

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from agents.solvers.choice_problem import ChoiceProblem, LayerChoices
+from agents.solvers.cost_model import choices_within
 from agents.solvers.exact import solve_exact
 from agents.solvers.response_losses import response_losses
 from env.decisions.budget import Budget
-from env.decisions.costs import cost_table, limits_of
+from env.decisions.costs import cost_table
 from env.decisions.decisions import DecisionSpace
 from env.responses.columns import Floats
 from env.responses.layer_facts import FACTS, layer_facts
@@ -18,8 +18,6 @@ from quant.allocation import Allocation
 from quant.layers import MAX_BITS, MIN_BITS
 from tools.train_policy.networks import draw_space, draw_times
 
-_LATENCY = 0
-"""Place of the latency among resources."""
 _LEAST_SHARE, _MOST_SHARE = 0.02, 0.9
 """Budgets, as shares of the way from the fastest allocation to all-8."""
 
@@ -91,20 +89,6 @@ def _solved(
     space: DecisionSpace, table: LayerTable, responses: Floats, budget: Budget
 ) -> Allocation | None:
     losses, costs = response_losses(space, responses), cost_table(space, table)
-    limit = limits_of(budget)[_LATENCY] - costs.fixed[_LATENCY]
-    problem = ChoiceProblem(
-        layers=tuple(
-            LayerChoices(
-                layer=layer.name,
-                steps=space.steps(layer.name),
-                pairs=pairs,
-                losses=np.array([losses[layer.name][pair] for pair in pairs]),
-                costs=np.array([[costs.pairs[layer.name][pair][_LATENCY]] for pair in pairs]),
-            )
-            for layer in space.layers
-            for pairs in [space.pairs(layer.name)]
-        ),
-        limits=np.array([limit], dtype=np.int64),
-    )
+    problem = choices_within(space, losses, costs, budget)
     picks = solve_exact(problem)
     return None if picks is None else problem.allocation(picks)
