@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from env.decisions.costs import layer_bytes
 from env.decisions.decisions import DecisionSpace, Part
 from env.errors import TaskError
 from env.evaluating.seen_look import SeenLook
@@ -26,7 +27,7 @@ TokenObservation = dict[str, npt.NDArray[np.float32]]
 
 WIDTHS = tuple(range(MIN_BITS, MAX_BITS + 1))
 """Widths that tokens tell of, and the actions of a policy that reads them."""
-_AT_WIDTHS = ("offered", "loss", "saving", "least_saving")
+_AT_WIDTHS = ("offered", "loss", "saving", "least_saving", "shrink")
 STATE = ("is_there", "is_current", "is_decided", "bits")
 """Columns that change within an episode, and the one that tells tokens from padding."""
 TOKEN = (*STATE, *FACTS, *(f"{name}_{bits}" for name in _AT_WIDTHS for bits in WIDTHS))
@@ -80,6 +81,9 @@ class TokenObserver:
         for name, times in (("saving", full), ("least_saving", least)):
             saving = np.maximum(0.0, times[:, -1:] - times) / span
             tokens[:, self._at[name]] = np.where(offered, _as_log(saving), 0.0)
+        sizes = self._sizes()
+        shrink = (sizes[:, -1:] - sizes) / max(1.0, float((sizes[:, -1] - sizes.min(1)).sum()))
+        tokens[:, self._at["shrink"]] = np.where(offered, _as_log(shrink), 0.0)
         self._offered = offered
         self.space = spaces.Dict(
             {
@@ -139,6 +143,17 @@ class TokenObserver:
                 found[step, bits - MIN_BITS] = self._time(step, bits, choices)
             widest = found[step, decision.menu[-1] - MIN_BITS]
             found[step, -1] = found[step, -1] or widest  # what 8 bits would take is not offered
+        return found
+
+    def _sizes(self) -> Floats:
+        """Return bytes of the weights that each decision decides at each width."""
+        layers = {layer.name: layer for layer in self._space.layers}
+        found = np.zeros((len(self._space.decisions), len(WIDTHS)))
+        for step, decision in enumerate(self._space.decisions):
+            own = [layers[part.layer] for part in decision.parts if part.kind == "weight"]
+            for column, bits in enumerate(WIDTHS):
+                width = min(bits, decision.menu[-1])  # what is wider is not offered
+                found[step, column] = sum(layer_bytes(layer, width) for layer in own)
         return found
 
     def _widest(self, part: Part | None) -> tuple[int, ...]:

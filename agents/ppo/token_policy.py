@@ -6,8 +6,9 @@ are those of Zaheer et al. 2017, "Deep Sets" (NeurIPS): the order of tokens says
 do not say.
 
     tokens -> embed -> + common -> + common -> current decision, all, those to come
-                                                 |-> price of time, temperature, corrections
-    logits of the widths = -temperature (loss + price saving lost) + corrections
+                                                 |-> prices, temperature, corrections
+    logits of the widths = -temperature (loss + price of time * time + price of a byte * bytes)
+                           + corrections
 """
 
 from typing import Any
@@ -26,10 +27,13 @@ _THERE, _CURRENT, _DECIDED = (
     STATE.index(name) for name in ("is_there", "is_current", "is_decided")
 )
 _LOSS = slice(first := TOKEN.index(f"loss_{MIN_BITS}"), first + len(WIDTHS))
+_SHRINK = slice(first := TOKEN.index(f"shrink_{MIN_BITS}"), first + len(WIDTHS))
 _SAVING = slice(first := WHOLE.index(f"saving_now_{MIN_BITS}"), first + len(WIDTHS))
 _DECISIONS = WHOLE.index("log_decisions")
-_PRICED = 2 * len(WIDTHS)
-"""Features at the end: what each width loses, and what it saves less than another one."""
+_TIME = [WHOLE.index(name) for name in ("latency_budget", "energy_budget")]
+_SIZE = [WHOLE.index("model_bytes_budget")]
+_PRICED = 3 * len(WIDTHS)
+"""Features at the end: what each width loses, and the time and bytes it saves less than another."""
 _STRETCH = 4.0
 """Logarithms of price and temperature are so many times what the network says."""
 
@@ -112,18 +116,19 @@ class _Heads(nn.Module):
 
 
 class _PriceHead(nn.Module):
-    """Logits of the widths: what they lose, and what they take at a price that the network says."""
+    """Logits of the widths: what they lose, and what they take at prices that the network says."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.says = nn.Linear(inputs - _PRICED, 2 + len(WIDTHS))
+        self.says = nn.Linear(inputs - _PRICED, 3 + len(WIDTHS))
         nn.init.zeros_(self.says.weight)
         nn.init.zeros_(self.says.bias)
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        says, losses, costs = latent.tensor_split((-_PRICED, -len(WIDTHS)), 1)
-        price, temperature, corrections = self.says(says).tensor_split((1, 2), 1)
-        total = losses + (_STRETCH * price).exp() * costs
+        count = len(WIDTHS)
+        says, losses, times, sizes = latent.tensor_split((-_PRICED, -2 * count, -count), 1)
+        of_time, of_size, temperature, corrections = self.says(says).tensor_split((1, 2, 3), 1)
+        total = losses + (_STRETCH * of_time).exp() * times + (_STRETCH * of_size).exp() * sizes
         logits: torch.Tensor = corrections - (_STRETCH * temperature).exp() * total
         return logits
 
@@ -133,13 +138,16 @@ def _priced(row: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
 
     Logarithms that a policy can compare are shares of a whole again that it can add.
     """
-    losses, savings = (
+    losses, savings, shrinks = (
         torch.where(logs > 0, (LOG_SPAN * (logs - 1.0)).exp(), 0.0)
-        for logs in (row[:, _LOSS], whole[:, _SAVING])
+        for logs in (row[:, _LOSS], whole[:, _SAVING], row[:, _SHRINK])
     )
     count = (LOG_SPAN * whole[:, _DECISIONS, None]).exp()
-    costs = savings.amax(1, keepdim=True) - savings
-    return torch.cat([losses * count, costs * count], 1)
+    times, sizes = (saved.amax(1, keepdim=True) - saved for saved in (savings, shrinks))
+    # What is free has no price, whatever the network says of it. Energy is priced as time.
+    times = times * (whole[:, _TIME] < 1.0).any(1, keepdim=True)
+    sizes = sizes * (whole[:, _SIZE] < 1.0)
+    return torch.cat([losses * count, times * count, sizes * count], 1)
 
 
 def _common(found: torch.Tensor, there: torch.Tensor, to_come: torch.Tensor) -> torch.Tensor:

@@ -23,6 +23,17 @@ def token_policy_of(path: Path, view: TokenView) -> TokenPolicy:
     """
     with torch.random.fork_rng(devices=[]):  # what it begins with is drawn, and overwritten
         policy = TokenPolicy(view.observation_space, view.action_space, lambda _: 0.0)
+    load_weights(policy, path)
+    policy.set_training_mode(False)
+    return policy
+
+
+def load_weights(policy: TokenPolicy, path: Path) -> None:
+    """Give a policy the weights of a file.
+
+    Raises:
+        TaskError: as of `token_policy_of`.
+    """
     try:
         load_model(policy, str(path))
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -32,5 +43,3 @@ def token_policy_of(path: Path, view: TokenView) -> TokenPolicy:
             f"else: {first}",
             "make some with python -m tools.train_policy",
         ) from None
-    policy.set_training_mode(False)
-    return policy

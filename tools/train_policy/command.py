@@ -13,36 +13,47 @@ from safetensors.torch import save_model
 
 from agents.ppo.token_play import play_tokens
 from agents.ppo.token_policy import TokenPolicy
+from agents.ppo.token_weights import load_weights
 from experiments.errors import ConfigError
 from experiments.record.environment_facts import environment_facts
 from experiments.settings.command_line import Command, command_line, run_typed
 from quant.records.atomic_file import atomic_file, write_atomically
 from quant.records.json_form import json_text
-from quant.records.ranges import Count, check_ranges
+from quant.records.ranges import Count, Natural, check_ranges
 from tools.train_policy.cloning import clone, episode_of
 from tools.train_policy.lesson_env import env_of
 from tools.train_policy.lessons import Lesson, draw_lesson
+from tools.train_policy.practising import practise
 
 MODULE = "tools.train_policy"
 _HELD_OUT = 1_000_000
 """Seeds of lessons that nothing is learnt from."""
+_LONGEST = 64
+"""Decisions of the longest networks that are practised on: all are padded to the longest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainOptions:
-    """Train the token policy on drawn networks: it learns what an exact solver chose.
+    """Train the token policy on drawn networks.
 
+    First it learns what an exact solver chose, then by PPO from what its own choices lose.
     Networks, losses and times are all drawn: nothing is retrained or measured.
     """
 
     weights: Annotated[Path, tyro.conf.arg(metavar="FILE.safetensors")]
     """Where the weights go; what they were made of goes beside them, as JSON."""
-    lessons: Count = 3000
+    lessons: Count = 4000
     """Drawn networks to learn from."""
-    passes: Count = 15
-    """Over all of them."""
+    passes: Natural = 12
+    """Over all of them, for what the solver chose; 0 for none."""
     learning_rate: float = 1e-3
-    """At the beginning."""
+    """At the beginning of those."""
+    start: Annotated[Path | None, tyro.conf.arg(metavar="FILE.safetensors")] = None
+    """Weights to begin with."""
+    steps: Natural = 400_000
+    """Decisions in practice by PPO, in all; 0 for none."""
+    practice_rate: float = 2e-4
+    """PPO's step size at the beginning."""
     held_out: Count = 100
     """Drawn networks that judge it."""
     seed: int = 0
@@ -72,23 +83,34 @@ def _work(options: TrainOptions, typed: str) -> None:
     torch.set_num_threads(1)
     started = time.perf_counter()
     lessons = [draw_lesson(seed) for seed in range(options.lessons)]
-    episodes = [episode_of(lesson) for lesson in lessons]
-    print(f"{len(lessons)} lessons, {time.perf_counter() - started:.0f} s", flush=True)
+    held_out = [draw_lesson(_HELD_OUT + seed) for seed in range(options.held_out)]
+    say(f"{len(lessons)} lessons, {time.perf_counter() - started:.0f} s")
     policy = new_policy(lessons[0], options.seed)
-    clone(
-        policy,
-        episodes,
-        passes=options.passes,
-        learning_rate=options.learning_rate,
-        rng=np.random.default_rng(options.seed),
-        say=lambda line: print(line, flush=True),
-    )
-    policy.set_training_mode(False)
-    judged = judge(policy, [draw_lesson(_HELD_OUT + seed) for seed in range(options.held_out)])
-    for name, value in judged.items():
-        print(f"{name} (drawn networks): {value:.4f}")
-    with atomic_file(options.weights) as made:
-        save_model(policy, str(made))
+    if options.start is not None:
+        load_weights(policy, options.start)
+    judged = {}
+    if options.passes:
+        clone(
+            policy,
+            [episode_of(lesson) for lesson in lessons],
+            passes=options.passes,
+            learning_rate=options.learning_rate,
+            rng=np.random.default_rng(options.seed),
+            say=say,
+        )
+        judged["cloned"] = _judged(policy, held_out)
+        _write(policy, options.weights)
+    if options.steps:
+        practise(
+            policy,
+            [one for one in lessons if len(one.space.decisions) <= _LONGEST],
+            steps=options.steps,
+            learning_rate=options.practice_rate,
+            seed=options.seed,
+            say=say,
+        )
+        judged["practised"] = _judged(policy, held_out)
+        _write(policy, options.weights)
     made_of = {
         "command": typed,
         "git": environment_facts({})["git"],
@@ -96,6 +118,25 @@ def _work(options: TrainOptions, typed: str) -> None:
         "judged": judged,
     }
     write_atomically(options.weights.with_suffix(".json"), json_text(made_of, indent=1) + "\n")
+
+
+def say(line: str) -> None:
+    """Show a line at once."""
+    print(line, flush=True)
+
+
+def _write(policy: TokenPolicy, weights: Path) -> None:
+    with atomic_file(weights) as made:
+        save_model(policy, str(made))
+
+
+def _judged(policy: TokenPolicy, lessons: Sequence[Lesson]) -> dict[str, float]:
+    policy.set_training_mode(False)
+    found = judge(policy, lessons)
+    policy.set_training_mode(True)
+    for name, value in found.items():
+        say(f"{name} (drawn networks): {value:.4f}")
+    return found
 
 
 def judge(policy: TokenPolicy, lessons: Sequence[Lesson], samples: int = 32) -> dict[str, float]:

@@ -9,7 +9,7 @@ from agents.solvers.cost_model import choices_within
 from agents.solvers.exact import solve_exact
 from agents.solvers.response_losses import response_losses
 from env.decisions.budget import Budget
-from env.decisions.costs import cost_table
+from env.decisions.costs import UNITS_PER_US, cost_table
 from env.decisions.decisions import DecisionSpace
 from env.responses.columns import Floats
 from env.responses.layer_facts import FACTS, layer_facts
@@ -19,7 +19,9 @@ from quant.layers import MAX_BITS, MIN_BITS
 from tools.train_policy.networks import draw_space, draw_times
 
 _LEAST_SHARE, _MOST_SHARE = 0.02, 0.9
-"""Budgets, as shares of the way from the fastest allocation to all-8."""
+"""Budgets, as shares of the way from the cheapest allocation to all-8."""
+_LIMITED = (("latency",), ("latency",), ("latency",), ("model_bytes",), ("latency", "model_bytes"))
+"""What a budget limits, each as often."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +34,11 @@ class Lesson:
     """`[decisions, len(space.widths)]`; NaN where a menu lacks the width."""
     budget: Budget
     best: Allocation
+
+    @property
+    def floor(self) -> float:
+        """A thousandth of all there is to lose: losses that differ by less are equal."""
+        return 1e-3 * float(np.nansum(np.nanmax(self.responses, axis=1)))
 
     def loss(self, allocation: Allocation) -> float:
         """Return the sum of an allocation's responses; at 8 bits nothing is lost."""
@@ -50,8 +57,7 @@ def draw_lesson(seed: int) -> Lesson:
         space = draw_space(rng)
         table = draw_times(space.layers, rng)
         responses = draw_responses(space, rng)
-        share = float(np.exp(rng.uniform(np.log(_LEAST_SHARE), np.log(_MOST_SHARE))))
-        budget = _budget(space, table, share)
+        budget = _draw_budget(space, table, rng)
         best = _solved(space, table, responses, budget)
         if best is not None:
             return Lesson(space=space, table=table, responses=responses, budget=budget, best=best)
@@ -76,13 +82,21 @@ def draw_responses(space: DecisionSpace, rng: Generator) -> Floats:
     return found
 
 
-def _budget(space: DecisionSpace, table: LayerTable, share: float) -> Budget:
-    least = sum(
-        min(table.layer_us(la.name, *p) for p in space.pairs(la.name)) for la in space.layers
+def _draw_budget(space: DecisionSpace, table: LayerTable, rng: Generator) -> Budget:
+    """Return a budget of time, bytes or both, far up or far down the way to all-8."""
+    costs = cost_table(space, table)
+    all_8 = costs.total(Allocation.uniform(space.layers, MAX_BITS))
+    least = costs.fixed + sum(
+        np.min([costs.pairs[layer.name][pair] for pair in space.pairs(layer.name)], axis=0)
+        for layer in space.layers
     )
-    fast = (table.overhead_us + least) / 1000.0
-    slow = table.predict_ms(Allocation.uniform(space.layers, MAX_BITS))
-    return Budget(latency_ms=fast + share * (slow - fast))
+    log_shares = rng.uniform(np.log(_LEAST_SHARE), np.log(_MOST_SHARE), 2)
+    picoseconds, size = least[:2] + np.exp(log_shares) * (all_8 - least)[:2]
+    limited = _LIMITED[rng.integers(len(_LIMITED))]
+    return Budget(
+        latency_ms=float(picoseconds) / UNITS_PER_US / 1000.0 if "latency" in limited else None,
+        model_bytes=int(size) if "model_bytes" in limited else None,
+    )
 
 
 def _solved(
