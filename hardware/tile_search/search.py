@@ -1,8 +1,9 @@
 """The tile search: the fastest register tiles of a network's layers, found by measuring.
 
-Layers of equal shape and family share one search. Each compiles the few schedules that promise
-most, checks that they compute the same, and times them in interleaved rounds. The largest layers
-come first; what the time limit leaves out keeps the default tile.
+Layers of equal shape and family share one search. Each compiles the few ways that promise most,
+checks that they compute the same, and times them in interleaved rounds. First the families of all
+layers are chosen, where several are exact, then the schedules of those; the largest layers come
+first. What the time limit leaves out keeps the default.
 """
 
 import time
@@ -61,23 +62,27 @@ def search_tiles(
     """
     graph = with_borders(graph)
     started = clock()
-    tasks = sorted(bench.tile_tasks(graph, pairs), key=lambda task: -task.weight)
-    open_tasks = [task for task in tasks if not task.known]
-    report = TileReport(known=len(tasks) - len(open_tasks), limit_s=limit_s)
+    tasks = bench.tile_tasks(graph, pairs)
+    report = TileReport(known=sum(task.known for task in tasks), limit_s=limit_s)
+    tried: list[TileTask] = []
     longest_s = 0.0
-    for done, task in enumerate(open_tasks):
+    while waiting := [task for task in tasks if not task.known and task not in tried]:
         begun = clock()
         if begun - started + longest_s >= limit_s:
-            report = replace(report, left=len(open_tasks) - done)
+            report = replace(report, left=len(waiting))
             break
+        task = max(waiting, key=lambda one: one.weight)
+        tried.append(task)
         try:
             changed = _search(layer_alone(graph, task.layer, task.pair, _SEED), bench, lock)
             report = replace(report, searched=report.searched + 1, changed=report.changed + changed)
         except BuildError as error:
             report = replace(report, failed=(*report.failed, f"{task.what}: {error}"))
         longest_s = max(longest_s, clock() - begun)
+        if len(waiting) == 1:
+            tasks = bench.tile_tasks(graph, pairs)
         if progress is not None:
-            progress(done + 1, len(open_tasks), task.what)
+            progress(len(tried), len(tried) + len(waiting) - 1, task.what)
     return replace(report, seconds=clock() - started)
 
 

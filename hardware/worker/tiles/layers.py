@@ -23,6 +23,8 @@ def tile_tasks(
 ) -> list[TileTask]:
     """Return one task for each choice that a network's layers need at their bit pairs.
 
+    A layer's family is chosen before its schedule, which is that family's.
+
     Args:
         context: Of the network.
         pairs: `{layer: bit pairs}`.
@@ -31,21 +33,24 @@ def tile_tasks(
     shared: dict[str, list[tuple[Family, TileTask]]] = {}
     for op, plan in layers_at(context, pairs):
         geometry, families = plan.geometry, families_of(op, plan, context)
-        form = (geometry, plan.family)
-        if len(families) == 1 and len(candidates(*form)) < 2:
-            continue
+        chosen = choices.find_family(geometry, families)
+        if chosen is None:
+            key, known = choices.families_key(geometry, families), False
+            names = [family.name for family in families]
+        else:
+            key, known = choices.key(geometry, chosen), choices.find(geometry, chosen) is not None
+            names = [chosen.name]
+            if len(candidates(geometry, chosen)) < 2:
+                continue
         pixels = prod(context.shape(op.output)[:-1])
         task = TileTask(
             layer=op.layer,
             pair=(op.weight_bits, op.activation_bits),
-            what=f"{op.layer}, {', '.join(family.name for family in families)}",
-            known=choices.find_family(geometry, families) is not None
-            and (len(candidates(*form)) < 2 or choices.find(*form) is not None),
+            what=f"{op.layer}, {', '.join(names)}",
+            known=known,
             weight=float(pixels * op.weight.size),
         )
-        one = len(families) == 1
-        key = choices.key(*form) if one else choices.families_key(geometry, families)
-        shared.setdefault(key, []).append((families[0], task))
+        shared.setdefault(key, []).append((chosen or families[0], task))
     return [_stand_in(group) for group in shared.values()]
 
 

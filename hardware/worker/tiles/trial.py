@@ -23,8 +23,6 @@ _SCHEDULES = 6
 """Schedules that are compiled for one choice, the default among them. Measured over 88 shapes and
 families: the fastest of the first six takes 1.7 % longer than that of the first sixteen (mean), the
 default 8.6 % longer."""
-_OTHERS = 2
-"""Schedules that are compiled for each family that the rule did not take."""
 _ROUNDS = 32
 """Rounds, of which the quieter half counts."""
 _SAMPLE_MS = 0.5
@@ -51,10 +49,14 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class TileTrial:
-    """One layer's ways as programs, those of the rule's family first, its default before others."""
+    """One layer's ways as programs, the default before others.
+
+    As long as no family is chosen, each has one schedule; then the chosen one's are tried.
+    """
 
     geometry: Geometry
     families: tuple[Family, ...]
+    """Those that are tried, the rule's first."""
     programs: Mapping[Way, Runnable]
 
     @classmethod
@@ -70,7 +72,7 @@ class TileTrial:
         Args:
             part: One layer as a network of its own.
             context: Of this network.
-            choices: Tells which families have their schedule already.
+            choices: Tells whether a family is chosen, and which schedules are.
             make_programs: Compiles the network in each way.
 
         Raises:
@@ -79,12 +81,14 @@ class TileTrial:
         (op,) = part.layer_ops()
         ((layer, plan),) = layers_at(context, {op.layer: [(op.weight_bits, op.activation_bits)]})
         families = families_of(layer, plan, context)
+        chosen = choices.find_family(plan.geometry, families)
+        if chosen is None:
+            ways = [Way(one, choices.schedule(plan.geometry, one)) for one in families]
+        else:
+            families = (chosen,)
+            found = candidates(plan.geometry, chosen)[:_SCHEDULES]
+            ways = [Way(chosen, schedule) for schedule in found]
         x = fixed_input(part, context.batch)
-        ways = [
-            Way(family, schedule)
-            for family in families
-            for schedule in _schedules(plan.geometry, family, choices, family == families[0])
-        ]
         programs = make_programs(ways)
         expected = None
         for way, program in zip(ways, programs, strict=True):
@@ -101,56 +105,29 @@ class TileTrial:
         """Time all ways and keep the fastest; return whether it is another than the default.
 
         Args:
-            choices: Where to keep each family's schedule, and the family.
+            choices: Where to keep what is fastest.
             ruler_us: Tells how slow the machine that runs them is at the moment.
         """
         ways = list(self.programs)
         times_ms = time_interleaved(list(self.programs.values()), ruler_us)
-        for family in self.families:
-            self._keep(family, ways, times_ms, choices)
         best = fastest(times_ms)
+        quiet_us = [1000.0 * _quiet_ms(row) for row in times_ms]
         if len(self.families) > 1:
-            quiet_us = {
-                family.name: min(
-                    1000.0 * _quiet_ms(row)
-                    for way, row in zip(ways, times_ms, strict=True)
-                    if way.family == family
-                )
-                for family in self.families
-            }
-            chosen = self.families.index(ways[best].family)
-            choices.keep_family(self.geometry, self.families, chosen, {"us": quiet_us})
+            names = [family.name for family in self.families]
+            measured = {"us": dict(zip(names, quiet_us, strict=True))}
+            choices.keep_family(self.geometry, self.families, best, measured)
+        else:
+            choices.keep(
+                self.geometry,
+                self.families[0],
+                ways[best].schedule,
+                {
+                    "default_us": quiet_us[0],
+                    "kept_us": quiet_us[best],
+                    "schedules": len(ways),
+                },
+            )
         return best != 0
-
-    def _keep(
-        self,
-        family: Family,
-        ways: Sequence[Way],
-        times_ms: Sequence[Sequence[float]],
-        choices: TileChoices,
-    ) -> None:
-        """Keep the fastest schedule of one family, unless it has one already."""
-        if choices.find(self.geometry, family) is not None:
-            return
-        own = [index for index, way in enumerate(ways) if way.family == family]
-        rows = [times_ms[index] for index in own]
-        index = fastest(rows)
-        measured = {
-            "default_us": 1000.0 * _quiet_ms(rows[0]),
-            "kept_us": 1000.0 * _quiet_ms(rows[index]),
-            "schedules": len(rows),
-        }
-        choices.keep(self.geometry, family, ways[own[index]].schedule, measured)
-
-
-def _schedules(
-    geometry: Geometry, family: Family, choices: TileChoices, is_first: bool
-) -> Sequence[Schedule]:
-    """Return a family's schedules that are timed: the one that it has already, or some."""
-    known = choices.find(geometry, family)
-    if known is not None:
-        return [known]
-    return candidates(geometry, family)[: _SCHEDULES if is_first else _OTHERS]
 
 
 def time_interleaved(
