@@ -12,7 +12,7 @@ from env.evaluating.evaluation import Evaluation
 from env.evaluating.search_evaluator import OnEvaluation
 from env.evaluating.seen_look import SeenLook
 from experiments.truth.row import ALL_8
-from experiments.truth.table import TruthTable
+from experiments.truth.table import SHOWN, TruthTable
 from hardware.measuring.measurement import Measurement
 from hardware.measuring.protocol import ProtocolConfig
 from quant.allocation import Allocation
@@ -152,8 +152,8 @@ class TruthEvaluator:
         )
 
     def _scores(self, row: int) -> ImageScores:
-        """Return what a row made of each image; of the losses only their mean is known."""
-        hits = torch.from_numpy(self._table.hits(row))
+        """Return what a row made of each image that is shown; of losses only all images' mean."""
+        hits = torch.from_numpy(self._table.hits(row)[SHOWN])
         return ImageScores(
             metric=ACCURACY,
             value=float(hits.double().mean()),

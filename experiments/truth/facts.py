@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.truth.row import ALL_8
-from experiments.truth.table import Floats, TruthTable
+from experiments.truth.table import JUDGE, SHOWN, Floats, TruthTable
 from experiments.truth.world import TruthWorld
 
 _LEAST_RESPONSE = 1e-4
@@ -39,7 +39,7 @@ class TableFacts:
     """Standard deviation between retrainings of one allocation, points of accuracy."""
     equal: float
     """Share of the allocations whose rows are equal to the bit: starts that were kept, which have
-    no seed in them. What a search sees of them is the truth itself."""
+    no seed in them."""
     shared: float
     """Correlation of what one seed adds to two allocations that differ in the last decision alone;
     NaN where rows do not tell. It is why a run is judged by seeds that it saw of nothing."""
@@ -149,7 +149,7 @@ def left_out_lead(
 def _halves(table: TruthTable, number: int) -> tuple[float, float]:
     """Return an allocation's accuracy on every second image, and on the others."""
     hits = np.mean([table.hits(int(row)) for row in table.rows_of[number]], axis=0)
-    return float(hits[::2].mean()), float(hits[1::2].mean())
+    return float(hits[SHOWN].mean()), float(hits[JUDGE].mean())
 
 
 def _shared(table: TruthTable) -> float:

@@ -48,6 +48,9 @@ _HALF_AN_IMAGE = 0.5
 SURE = 8
 """Rows from which an allocation's mean is believed when the best is looked for."""
 
+SHOWN, JUDGE = slice(0, None, 2), slice(1, None, 2)
+"""Images that a search is shown, and those that its answer is judged by: every other one each."""
+
 FINALISTS = 30
 """Best allocations inside a budget, which are refined to so many rows."""
 
@@ -125,6 +128,11 @@ class TruthTable:
         """Return which images a row is right on, bool `[N]`."""
         bits = np.unpackbits(self.right[row], count=self.header.subject.images)
         return bits.astype(np.bool_)
+
+    @cached_property
+    def judged(self) -> Floats:
+        """Accuracy of each row on the images that judge, `[R]`: those that no search sees."""
+        return np.array([self.hits(row)[JUDGE].mean() for row in range(len(self.number))])
 
     @cached_property
     def predicted_ms(self) -> Floats:

@@ -130,8 +130,11 @@ class TruthWorld:
         return {measure: math.sqrt(total / max(1, more)) for measure, total in squares.items()}
 
     def _worth_of(self, number: int, rows: Sequence[int] | Integers) -> dict[Measure, float]:
-        """Return what rows of an allocation are worth; more is better in each measure."""
-        score = float(self.table.score[rows].mean())
+        """Return what rows of an allocation are worth; more is better in each measure.
+
+        Accuracy is that on images which no evaluation shows; losses are those of all images.
+        """
+        score = float(self.table.judged[rows].mean())
         reference = self._reference
         candidate = replace(
             reference,
@@ -149,7 +152,7 @@ class TruthWorld:
         """All-8 with the mean of its accuracies: what rewards are paid beside."""
         all_8 = Allocation.uniform(self.table.subspace.space.layers, MAX_BITS)
         shown = TruthEvaluator(self.table, seed=0, limit=1).evaluate([all_8])[0]
-        return replace(shown, score=float(self.table.score[self.table.rows_of[ALL_8]].mean()))
+        return replace(shown, score=float(self.table.judged[self.table.rows_of[ALL_8]].mean()))
 
     @cached_property
     def _unjudged(self) -> NetworkSetup:
