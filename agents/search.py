@@ -16,6 +16,7 @@ from env.evaluating.ranking import rank
 from env.evaluating.reward import RewardConfig
 from env.evaluating.search_evaluator import SearchEvaluator
 from env.practice.scales import measured_over_predicted
+from env.responses.posterior import ResponsePosterior
 from env.responses.prior import ResponsePrior
 from env.responses.shipped import shipped_prior
 from env.sensitivity.sensitivities import SensitivitySource
@@ -105,8 +106,8 @@ class SearchResult:
 
     candidates: tuple[Allocation, ...]
     """Best first, all inside the budget as far as the method knows."""
-    modelled: bool = False
-    """Whether a model says which is best, and not the scores themselves."""
+    posterior: ResponsePosterior | None = field(default=None, compare=False)
+    """The model that says which is best; None where the scores themselves do."""
 
 
 class Search(Protocol):

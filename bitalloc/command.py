@@ -15,6 +15,10 @@ COMMANDS = {
         "experiments.evaluate",
         "train the chosen bits longer and score them on test images",
     ),
+    "allocate": (
+        "experiments.allocate",
+        "answer other budgets from what a run learnt",
+    ),
     "report": ("experiments.report.command", "write runs as one page"),
     "compare": ("experiments.compare.command", "run every method under the same budgets"),
     "export": (

@@ -37,7 +37,9 @@ def configuration(network: Any, data: Any, device: Any, budget: Any, **settings:
             f"expected settings of a run ({', '.join(known)}), found {unknown[0]!r}",
             "bitalloc run --help says what they are",
         )
-    config = RunConfig(task=_task(network, data), target=_target(device), budget=_budget(budget))
+    config = RunConfig(
+        task=_task(network, data), target=_target(device), budget=budget_config(budget)
+    )
     if "output" in settings:
         settings["output"] = str(settings["output"])  # paths are welcome
     return replace(config, **settings)
@@ -75,7 +77,12 @@ def _target(device: Any) -> TargetConfig:
     return TargetConfig(runner=device)
 
 
-def _budget(budget: Any) -> BudgetConfig:
+def budget_config(budget: Any) -> BudgetConfig:
+    """Return what a caller's budget stands for, as of `configuration`.
+
+    Raises:
+        ConfigError: it is neither.
+    """
     if budget is None:
         return BudgetConfig()
     if isinstance(budget, BudgetConfig):

@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents.answer_budget import Predicted
+from bitalloc.configuring import budget_config
+from env.decisions.budget import BudgetConfig
+from experiments.allocate import allocate
 from experiments.evaluate import evaluate
 from experiments.export.command import export
 from experiments.record import files
@@ -54,6 +58,19 @@ class Result:
         rows, budget = evaluate(RunFolder(self.folder), self.config)
         print_results(rows, budget, "test")
         return rows
+
+    def allocate(self, budget: float | BudgetConfig) -> Predicted:
+        """Return the best allocation inside another budget, by what the run learnt.
+
+        Nothing is retrained or measured: every figure is predicted.
+
+        Args:
+            budget: A share of all-8-bit's latency, such as 0.6; or a `BudgetConfig`.
+
+        Raises:
+            BitAllocError: no allocation is inside, or the run has no model of its network.
+        """
+        return allocate(self._record, budget_config(budget))
 
     def export(self, path: Path | str, *, onnx_opset: int | None = None) -> Path:
         """Write the chosen network as a folder that runs with numpy and TVM's runtime alone.

@@ -1,5 +1,7 @@
 """TokenView: a BitAllocationEnv whose observations and actions are the same for every network."""
 
+import math
+from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
@@ -9,8 +11,17 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from env.bit_allocation import BitAllocationEnv
+from env.decisions.budget import Budget
+from env.decisions.costs import model_bytes
+from env.decisions.decisions import DecisionSpace
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.reward import RewardConfig
 from env.responses.columns import Floats
+from env.sensitivity.sensitivities import Sensitivities
 from env.token_observer import WIDTHS, TokenObservation, TokenObserver
+from hardware.layers.table import LayerTable
+from quant.allocation import Allocation
+from quant.layers import MAX_BITS
 
 
 class TokenView(gym.Wrapper[Any, np.int64, Any, np.int64]):
@@ -64,3 +75,61 @@ class TokenView(gym.Wrapper[Any, np.int64, Any, np.int64]):
         for legal, bits in zip(self._inner.action_masks(), self._inner.space.widths, strict=True):
             masks[self._place[bits]] = legal
         return masks
+
+
+class TableEvaluator:
+    """Answers with the layer table's times, and with no score at all."""
+
+    def __init__(self, space: DecisionSpace, table: LayerTable) -> None:
+        """Keep both."""
+        self._space, self._table = space, table
+
+    def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
+        """Return one Evaluation for each allocation, in order."""
+        return [
+            Evaluation(
+                allocation=allocation,
+                index=-1,
+                score=0.0,
+                score_se=0.0,
+                loss=math.nan,
+                model_bytes=model_bytes(self._space.layers, allocation),
+                predicted_ms=self._table.predict_ms(allocation),
+                practice=True,
+            )
+            for allocation in allocations
+        ]
+
+
+def table_view(
+    space: DecisionSpace, table: LayerTable, budget: Budget, *, length: int = 0
+) -> TokenView:
+    """Return a view of a network that is not here: its layers and their times are enough.
+
+    Args:
+        space: What may be decided.
+        table: Measured times, or drawn ones.
+        budget: Of the episodes.
+        length: Tokens, as of `TokenObserver`.
+
+    Raises:
+        BudgetError: no allocation meets the budget.
+        TaskError: as of `TokenObserver`.
+    """
+    nothing: Sensitivities = {
+        (part.layer, part.kind, bits): 0.0
+        for decision in space.decisions
+        for part in decision.parts
+        for bits in WIDTHS
+    }
+    evaluator = TableEvaluator(space, table)
+    env = BitAllocationEnv(
+        space=space,
+        budget=budget,
+        evaluator=evaluator,
+        table=table,
+        sensitivities=nothing,
+        reference=evaluator.evaluate([Allocation.uniform(space.layers, MAX_BITS)])[0],
+        reward_config=RewardConfig(speed_worth=0.0),
+    )
+    return TokenView(env, length=length)

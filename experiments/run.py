@@ -14,6 +14,8 @@ from typing import Annotated
 
 import tyro
 
+from agents.judging.beliefs import beliefs_of
+from agents.ppo.ppo import policy_of
 from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.accounting import counts, spent_s
 from experiments.charts.bits import bits_chart
@@ -252,7 +254,7 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
     )
     # What a part of this run took that was stopped is as much its time.
     seconds = spent_s(past.evaluations) + time.monotonic() - started
-    _write_conclusion(places, measured, searched, conclusion, setup.search_origin, seconds)
+    _write_conclusion(config, places, measured, searched, conclusion, setup.search_origin, seconds)
 
 
 def _pairs(setup: NetworkSetup) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -272,6 +274,7 @@ def _choose_tiles(setup: NetworkSetup, places: Places) -> None:
 
 
 def _write_conclusion(
+    config: RunConfig,
     places: Places,
     measured: Measured,
     searched: Searched,
@@ -295,6 +298,10 @@ def _write_conclusion(
         "seconds": seconds,
         **conclusion.to_dict(),
     }
+    if searched.result.posterior is not None:
+        policy = policy_of(searched.problem, config.method_settings)
+        beliefs = beliefs_of(searched.problem, searched.result.posterior, policy)
+        folder.write_json(files.BELIEFS, beliefs)
     folder.write_json(files.RESULTS, document)
     step = len(evaluations)
     events.chart("bits/chosen", bits_chart(best.allocation, "chosen"), step)

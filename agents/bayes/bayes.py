@@ -11,7 +11,7 @@ from quant.allocation import Allocation
 
 
 def search(problem: SearchProblem, config: BayesConfig, *, seed: int) -> SearchResult:
-    """Evaluate what is best in one sample of the posterior, again and again.
+    """Evaluate what is best by the posterior's mean, then in one sample of it after another.
 
     Where responses are known well all samples agree; where they are not, the samples differ, and
     what is evaluated tells. The budget is kept as the evaluations so far correct it.
@@ -25,10 +25,11 @@ def search(problem: SearchProblem, config: BayesConfig, *, seed: int) -> SearchR
     knowledge = None
     if evaluator.remaining > 0:
         knowledge = Knowledge(problem, seed=seed, looks=config.looks)
+        worlds = [knowledge.posterior().mean_table]
     while knowledge is not None and evaluator.remaining > 0:
-        tables, seen = knowledge.posterior().tables, problem.seen()
+        seen, wanted = problem.seen(), min(evaluator.parallel, evaluator.remaining)
         asked: list[Allocation] = []
-        for table in tables[: min(evaluator.parallel, evaluator.remaining)]:
+        for table in [*worlds, *knowledge.posterior().tables][:wanted]:
             model = CostModel(problem, response_losses(problem.space, table))
             allocation = model.answer(solve_exact, {*seen, *asked})
             if allocation is not None and allocation not in seen and allocation not in asked:
@@ -36,4 +37,5 @@ def search(problem: SearchProblem, config: BayesConfig, *, seed: int) -> SearchR
         if not asked:
             break
         evaluator.evaluate(asked)
+        worlds = []
     return rank_candidates(problem)

@@ -26,4 +26,4 @@ def believed(problem: SearchProblem, posterior: ResponsePosterior) -> list[Evalu
 def answer_by(problem: SearchProblem, posterior: ResponsePosterior) -> SearchResult:
     """Return what was evaluated inside the budget, the best posterior mean first."""
     ordered = believed(problem, posterior)
-    return SearchResult(candidates=tuple(e.allocation for e in ordered), modelled=True)
+    return SearchResult(candidates=tuple(e.allocation for e in ordered), posterior=posterior)

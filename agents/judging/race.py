@@ -1,28 +1,54 @@
 """The race: a method's last evaluations go to what looks best, with other seeds."""
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from agents.judging.knowledge import Knowledge
 from agents.search import SearchProblem, evaluated_inside, rank_candidates
 from agents.solvers.cost_model import CostModel
 from agents.solvers.exact import solve_exact
 from agents.solvers.response_losses import response_losses
+from env.responses.columns import Floats
 from quant.allocation import Allocation
 
 _FEW = 3
 """Best allocations that are in the race where scores alone decide."""
 
 
-def race(problem: SearchProblem, knowledge: Knowledge | None) -> None:
+class BestInMean(Protocol):
+    """Finds what is best by the posterior's mean."""
+
+    def __call__(self, problem: SearchProblem, table: Floats, *, config: Any) -> Allocation | None:
+        """Return an allocation inside the budget, None where there is none.
+
+        Args:
+            problem: What is searched.
+            table: Mean quality lost of each decision at each of the space's widths.
+            config: The method's own settings.
+        """
+
+
+def solve_mean(problem: SearchProblem, table: Floats, *, config: Any) -> Allocation | None:
+    """Return the best of the whole space, by an integer program."""
+    return CostModel(problem, response_losses(problem.space, table)).answer(solve_exact)
+
+
+def race(
+    problem: SearchProblem,
+    knowledge: Knowledge | None,
+    best_in_mean: Callable[[SearchProblem, Floats], Allocation | None],
+) -> None:
     """Use up what is left of the limit.
 
-    With a posterior: first the best posterior mean of the whole space, if nobody evaluated it yet;
-    else what is best in one sample among what was evaluated, so that the close ones come in turn.
+    With a posterior: first what is best by its mean, if nobody evaluated it yet; else what is best
+    in one sample among what was evaluated, so that the close ones come in turn.
     Without: the best few scores' least evaluated one.
 
     Args:
         problem: Its evaluator must be able to evaluate again.
         knowledge: What is believed; None where scores decide.
+        best_in_mean: Finds what is best by the posterior's mean.
     """
     evaluator = problem.evaluator
     while evaluator.remaining > 0:
@@ -31,16 +57,19 @@ def race(problem: SearchProblem, knowledge: Knowledge | None) -> None:
             best = rank_candidates(problem).candidates[:_FEW]
             chosen = min(best, key=lambda one: times[one], default=None)
         else:
-            chosen = _by_posterior(problem, knowledge)
+            chosen = _by_posterior(problem, knowledge, best_in_mean)
         if chosen is None:
             return
         evaluator.evaluate([chosen], repeat=times[chosen])
 
 
-def _by_posterior(problem: SearchProblem, knowledge: Knowledge) -> Allocation | None:
+def _by_posterior(
+    problem: SearchProblem,
+    knowledge: Knowledge,
+    best_in_mean: Callable[[SearchProblem, Floats], Allocation | None],
+) -> Allocation | None:
     posterior = knowledge.posterior()
-    losses = response_losses(problem.space, posterior.mean_table)
-    best = CostModel(problem, losses).answer(solve_exact)
+    best = best_in_mean(problem, posterior.mean_table)
     if best is not None and best not in problem.seen():
         return best
     inside = tuple({e.allocation: None for e in evaluated_inside(problem) if not e.error})

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from agents.judging.config import Judged
+from agents.ppo.token_weights import SHIPPED
 from env.errors import TaskError
 from quant.records.ranges import Count, Natural, NotNegative, Positive, at_least, check_ranges
 
@@ -12,10 +13,23 @@ from quant.records.ranges import Count, Natural, NotNegative, Positive, at_least
 class PPOConfig(Judged):
     """How the policy learns, and how its real and practice episodes alternate.
 
-    Rollouts are counted in whole episodes: a reward comes only at the end of one, and
+    Of a policy that was trained before only `policy_samples` counts. For one that is trained in the
+    run, rollouts are counted in whole episodes: a reward comes only at the end of one, and
     Stable-Baselines3's default of 2048 steps would be hundreds of them.
     """
 
+    policy: str = SHIPPED
+    """Who proposes: `shipped`, a policy that reads whole networks as tokens and was trained before,
+    on drawn ones; a FILE with weights of such a policy (`python -m tools.train_policy`); or `run`,
+    one that this run trains in its own practice."""
+    policy_samples: Count = 32
+    """Allocations that a policy trained before draws for each evaluation."""
+    posterior: bool = True
+    """Answer what is best by the posterior of the hidden responses (a model, which all evaluations
+    teach), not the best score."""
+    race: Natural = 3
+    """Of the evaluations, the last so many go to the best few: each is evaluated again with other
+    seeds. With `env.weights: reset` alone."""
     warm_up_episodes: Natural = 2000
     """Practice episodes before the first real one; 0 for none."""
     practice_episodes: Natural = 200
@@ -42,12 +56,6 @@ class PPOConfig(Judged):
     gae_lambda: Positive = 0.95
     """Trade of bias for variance in the advantages. The discount is always 1: what matters is
     the end of the episode, and no decision is more urgent for being late."""
-    token_weights: str = ""
-    """File with the weights of a policy that reads whole networks as tokens (`python -m
-    tools.train_policy`). It proposes in samples of the posterior and nothing is trained in the run;
-    empty: a policy is trained in the run."""
-    token_samples: Count = 32
-    """Allocations that such a policy draws for each evaluation."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers, of the policy and of the value function each."""
 

@@ -5,76 +5,96 @@ they are not, the policy proposes what each sample would have it, and what is ev
 """
 
 from collections.abc import Collection
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from agents.judging.knowledge import Knowledge
 from agents.ppo.config import PPOConfig
-from agents.ppo.token_play import play_tokens
-from agents.ppo.token_policy import TokenPolicy
+from agents.ppo.token_play import propose_tokens
 from agents.ppo.token_weights import token_policy_of
 from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.uniform import evaluate_uniform
 from env.practice.scales import measured_over_predicted
 from env.responses.columns import Floats
-from env.token_view import TokenView
+from env.token_view import table_view
 from quant.allocation import Allocation
 
 _SAMPLES_TRIED = 8
 """Samples of the posterior that are shown before a policy that proposes nothing new gives up."""
 
 
-def search_in_samples(problem: SearchProblem, config: PPOConfig, *, seed: int) -> SearchResult:
-    """Evaluate what the policy draws in one sample of the posterior after another.
+class TokenProposer:
+    """Proposes allocations of one problem in whatever world it is shown."""
 
-    No solver and no enumeration stands between the policy and what is evaluated: of what it draws,
-    what loses least by the sample's own sum is taken.
+    def __init__(self, problem: SearchProblem, config: PPOConfig, *, seed: int) -> None:
+        """Read the weights.
+
+        Raises:
+            TaskError: the weights are missing, or a width is decided that tokens do not tell of.
+        """
+        self._problem, self._samples, self._seed = problem, config.policy_samples, seed
+        self._view = table_view(problem.space, problem.table, problem.budget)
+        self._policy = token_policy_of(config.policy, self._view)
+
+    def propose(self, table: Floats, without: Collection[Allocation] = ()) -> Allocation | None:
+        """Return what loses least in a world of all that the policy chooses and draws there.
+
+        No solver and no enumeration stands between the policy and what it proposes.
+
+        Args:
+            table: Quality lost of each decision at each of the space's widths.
+            without: What is not proposed.
+        """
+        evaluations = self._problem.evaluator.evaluations
+        self._view.show(table)
+        self._view.network.correct(measured_over_predicted(evaluations, self._problem.table))
+        drawn = np.random.SeedSequence([self._seed, len(evaluations), len(without)])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(drawn.generate_state(1)[0]))
+            proposed = propose_tokens(self._policy, self._view, self._samples)
+        space = self._problem.space
+        column = {bits: place for place, bits in enumerate(space.widths)}
+
+        def lost(allocation: Allocation) -> float:
+            bits = space.bits_of(allocation)
+            return float(sum(table[step, column[width]] for step, width in enumerate(bits)))
+
+        return min((one for one in proposed if one not in without), key=lost, default=None)
+
+
+def search_in_samples(problem: SearchProblem, config: PPOConfig, *, seed: int) -> SearchResult:
+    """Evaluate what the policy proposes in the posterior's mean, then in one sample after another.
+
     Source: Osband et al. 2013, "(More) Efficient Reinforcement Learning via Posterior Sampling"
     (NeurIPS).
 
     Raises:
-        TaskError: the weights are missing, or a width is decided that tokens do not tell of.
+        TaskError: as of `TokenProposer`.
     """
     evaluate_uniform(problem)
     evaluator = problem.evaluator
     if evaluator.remaining <= 0:
         return rank_candidates(problem)
     evaluator.proposer = "ppo"
-    view = TokenView(problem.make_env())
+    proposer = TokenProposer(problem, config, seed=seed)
     knowledge = Knowledge(problem, seed=seed, looks=config.looks)
-    policy = token_policy_of(Path(config.token_weights), view)
+    worlds = [knowledge.posterior().mean_table]
     while evaluator.remaining > 0:
-        tables, seen = knowledge.posterior().tables, problem.seen()
-        view.network.correct(measured_over_predicted(evaluator.evaluations, problem.table))
-        drawn = np.random.SeedSequence([seed, len(evaluator.evaluations)]).generate_state(1)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(drawn[0]))
-            proposals = (
-                _proposal(policy, view, table, seen, config.token_samples)
-                for table in tables[:_SAMPLES_TRIED]
-            )
-            chosen = next((one for one in proposals if one is not None), None)
-        if chosen is None:
+        wanted, asked = min(evaluator.parallel, evaluator.remaining), list[Allocation]()
+        for table in [*worlds, *knowledge.posterior().tables[: wanted + _SAMPLES_TRIED]]:
+            proposed = proposer.propose(table, {*problem.seen(), *asked})
+            if proposed is not None:
+                asked.append(proposed)
+            if len(asked) == wanted:
+                break
+        if not asked:
             break
-        evaluator.evaluate([chosen])
+        evaluator.evaluate(asked)
+        worlds = []
     return rank_candidates(problem)
 
 
-def _proposal(
-    policy: TokenPolicy, view: TokenView, table: Floats, seen: Collection[Allocation], count: int
-) -> Allocation | None:
-    """Return what loses least of what the policy draws in a world and nobody evaluated."""
-    view.show(table)
-    choice = play_tokens(policy, view, 1, deterministic=True)
-    drawn = play_tokens(policy, view, count, deterministic=False)
-    space = view.network.space
-    column = {bits: place for place, bits in enumerate(space.widths)}
-
-    def lost(allocation: Allocation) -> float:
-        bits = space.bits_of(allocation)
-        return float(sum(table[step, column[width]] for step, width in enumerate(bits)))
-
-    fresh = [one for one in dict.fromkeys([*choice, *drawn]) if one not in seen]
-    return min(fresh, key=lost, default=None)
+def propose_in_mean(problem: SearchProblem, table: Floats, config: PPOConfig) -> Allocation | None:
+    """Return what the policy proposes in the posterior's mean, for the race at the end."""
+    return TokenProposer(problem, config, seed=0).propose(table)

@@ -40,3 +40,16 @@ def play_tokens(
                 for each, action in zip(views, actions.tolist(), strict=True)
             ]
     return [network.space.allocation(decided) for decided in bits]
+
+
+def propose_tokens(policy: TokenPolicy, view: TokenView, samples: int) -> list[Allocation]:
+    """Return the policy's choice, then what it draws, each once.
+
+    Args:
+        policy: Reads tokens.
+        view: As of `play_tokens`.
+        samples: Allocations that are drawn; some may be equal.
+    """
+    choice = play_tokens(policy, view, 1, deterministic=True)
+    drawn = play_tokens(policy, view, samples, deterministic=False)
+    return list(dict.fromkeys([*choice, *drawn]))

@@ -7,6 +7,7 @@ could be legal and its only completion not.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from quant.allocation import Allocation
 from quant.layers import FLOAT_BITS, INPUT_BITS, LayerSpec
 
 IntVector = npt.NDArray[np.int64]
+Resource = Literal["latency", "model_bytes"]
 
 UNITS_PER_US = 1_000_000
 """Latency is counted in picoseconds: 2**63 of them are a hundred days."""
@@ -86,6 +88,32 @@ def cost_table(space: DecisionSpace, table: LayerTable) -> CostTable:
         dtype=np.int64,
     )
     return CostTable(pairs=pairs, fixed=fixed)
+
+
+def budget_between(
+    space: DecisionSpace,
+    table: LayerTable,
+    share: float,
+    resource: Resource = "latency",
+) -> Budget:
+    """Return a budget so far on the way from the cheapest allocation to all-8.
+
+    Args:
+        space: What may be decided.
+        table: Measured times.
+        share: 0 for the cheapest, whichever it is, 1 for all-8.
+        resource: What is limited.
+    """
+    costs = cost_table(space, table)
+    dearest = costs.total(Allocation.uniform(space.layers, INPUT_BITS))
+    cheapest = costs.fixed + sum(
+        np.min([costs.pairs[layer.name][pair] for pair in space.pairs(layer.name)], axis=0)
+        for layer in space.layers
+    )
+    picoseconds, size, _ = cheapest + share * (dearest - cheapest)
+    if resource == "model_bytes":
+        return Budget(model_bytes=math.ceil(size))
+    return Budget(latency_ms=float(picoseconds) / UNITS_PER_US / 1000.0)
 
 
 def limits_of(budget: Budget) -> dict[int, int]:

@@ -28,11 +28,15 @@ class Scales:
 
     def correct(self, budget: Budget) -> Budget:
         """Return the limits that the table's sums must keep for programs to keep the budget."""
+        return Scales(latency=1.0 / self.latency, energy=1.0 / self.energy).scale(budget)
+
+    def scale(self, budget: Budget) -> Budget:
+        """Return what programs take whose sums are a budget's limits."""
         latency_ms, energy_mj = budget.latency_ms, budget.energy_mj
         return replace(
             budget,
-            latency_ms=None if latency_ms is None else latency_ms / self.latency,
-            energy_mj=None if energy_mj is None else energy_mj / self.energy,
+            latency_ms=None if latency_ms is None else latency_ms * self.latency,
+            energy_mj=None if energy_mj is None else energy_mj * self.energy,
         )
 
 

@@ -29,6 +29,7 @@ from quant.records.regular_file import read_regular
 from quant.records.strict_json import NoNumberError, parse_json
 
 if TYPE_CHECKING:
+    from agents.judging.beliefs import Beliefs
     from quant.sensitivities import SensitivityTable
 
 T = TypeVar("T", covariant=True)
@@ -128,6 +129,12 @@ def _sensitivities_from(content: bytes) -> "SensitivityTable":
     return from_plain(SensitivityTable, parse_json(content))
 
 
+def _beliefs_from(content: bytes) -> "Beliefs":
+    from agents.judging.beliefs import Beliefs  # likewise
+
+    return from_plain(Beliefs, parse_json(content))
+
+
 class RunRecord:
     """One run as its files tell it.
 
@@ -166,6 +173,8 @@ class RunRecord:
         (),
     )
     """The finished evaluations in order; one that was being written is none."""
+    beliefs = _File(files.BELIEFS, _beliefs_from, None)
+    """What the run believes of every allocation; None where scores alone said what is best."""
     best_allocation = _File(
         files.BEST_ALLOCATION, lambda content: Allocation.from_dict(parse_json(content)), None
     )

@@ -19,6 +19,8 @@ _AS_CAPTURED: Mapping[str, Any] = {"equalize": False}
 """Schemas 1 and 2 quantized the channels that a network has, as wide as they are."""
 _ACCURACY_ALONE: Mapping[str, Any] = {"speed_worth": 0.0}
 """Schemas 1 to 3 let no speed decide between equal accuracies, but the order of ties."""
+_OWN_POLICY: Mapping[str, Any] = {"policy": "run", "posterior": False, "race": 0}
+"""Schemas 1 to 4 had a policy that the run trained, and answered the best score."""
 _RETRAINED = (("env", "finetune"), ("final",), ("amed", "finetune"), ("qbitopt", "finetune"))
 
 
@@ -29,6 +31,8 @@ def as_meant_then(document: dict[str, Any], schema: int) -> dict[str, Any]:
         document: As its file has it, not changed; a run's names every key that there was then.
         schema: Of the file.
     """
+    if schema < 5:
+        document = _with_defaults(document, ("ppo",), _OWN_POLICY)
     if schema < 4:
         document = _with_defaults(document, ("env", "reward"), _ACCURACY_ALONE)
     if schema < 3:

@@ -17,7 +17,7 @@ from quant.records.json_form import to_plain
 from quant.records.regular_file import read_regular
 
 _SCHEMA_KEY = "config_schema"
-_CONFIG_SCHEMA = 4
+_CONFIG_SCHEMA = 5
 """Raised when a key changes its meaning, so that an older version refuses the file."""
 
 _RESUMABLE = (

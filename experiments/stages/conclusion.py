@@ -89,7 +89,7 @@ def conclude(
     evaluated = rank(problem.evaluator.evaluations, problem.reference, problem.reward)
     order: Callable[[Iterable[Evaluation]], list[Evaluation]]
     order = partial(rank, reference=problem.reference, config=problem.reward)
-    if result.modelled:
+    if result.posterior is not None:
         order = partial(_as_answered, answered=result.candidates)
         evaluated = order(evaluated)
     candidates = [item for item in evaluated if problem.space.admits(item.allocation)]

@@ -14,7 +14,7 @@ from quant.records.json_form import EXACT, from_plain
 ALL_8 = 8
 _SHARE = 1 / 3
 """Default budget: this far from the fastest uniform allocation's figure towards all-8's."""
-_LEAST_GAIN = 0.05
+LEAST_GAIN = 0.05
 """Time that the fastest uniform allocation must save for a latency budget to make sense: a few
 times the 2 % to which timings repeat."""
 
@@ -149,7 +149,7 @@ def beside_all_8(error: BudgetError, uniform: Mapping[int, UniformFigures]) -> B
 
 def _buy_time(uniform: Mapping[int, UniformFigures]) -> bool:
     fastest_ms = min(figures.latency_ms for figures in uniform.values())
-    return fastest_ms <= (1 - _LEAST_GAIN) * uniform[ALL_8].latency_ms
+    return fastest_ms <= (1 - LEAST_GAIN) * uniform[ALL_8].latency_ms
 
 
 def _inverse(drop: float, metric: Metric) -> str:

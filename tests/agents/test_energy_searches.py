@@ -7,6 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents.ppo.config import PPOConfig
+from agents.ppo.token_weights import IN_RUN
 from agents.search import SearchProblem
 from env.decisions.budget import Budget
 from env.testing import (
@@ -19,7 +20,11 @@ from tests.agents.search_contract import proposed_by, search_by
 
 TABLE = formula_table(LAYERS, energies=True)
 QUICK = PPOConfig(
-    warm_up_episodes=16, practice_episodes=4, final_evaluations=1, rollout_episodes=16
+    policy=IN_RUN,
+    warm_up_episodes=16,
+    practice_episodes=4,
+    final_evaluations=1,
+    rollout_episodes=16,
 )
 
 

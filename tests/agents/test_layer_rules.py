@@ -34,7 +34,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 TRAINING = ("amed", "clado", "qbitopt")
 """Methods that run a network themselves; for the others, random layers are enough."""
 QUICK = {
-    "ppo": PPOConfig(warm_up_episodes=4, practice_episodes=1, rollout_episodes=4, environments=1),
+    "ppo": PPOConfig(policy_samples=4, race=0),
     "bayes": BayesConfig(race=2),
     "evolution": EvolutionConfig(offspring=2),
 }

@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents.methods import METHODS
 from agents.ppo.config import PPOConfig
+from agents.ppo.token_weights import IN_RUN
 from agents.search import SearchProblem
 from agents.uniform import uniform_inside
 from env.decisions.budget import Budget
@@ -25,7 +26,11 @@ TABLE = formula_table(LAYERS)
 WITHOUT_A_NETWORK = [name for name in METHODS if name not in ("amed", "clado", "qbitopt")]
 """Methods that a formula can answer; the others train, and are tested on digits."""
 QUICK = PPOConfig(
-    warm_up_episodes=64, practice_episodes=8, final_evaluations=2, rollout_episodes=16
+    policy=IN_RUN,
+    warm_up_episodes=64,
+    practice_episodes=8,
+    final_evaluations=2,
+    rollout_episodes=16,
 )
 
 
@@ -92,7 +97,7 @@ def test_same_seed_same_search(method: str) -> None:
 def test_practice_makes_few_evaluations_enough(capsys: pytest.CaptureFixture[str]) -> None:
     """A budget that the best uniform allocation just misses, and thirteen evaluations inside."""
     uniform_ms = TABLE.predict_ms(Allocation.uniform(LAYERS, 4))
-    ppo = PPOConfig(warm_up_episodes=320, practice_episodes=16, rollout_episodes=32)
+    ppo = PPOConfig(policy=IN_RUN, warm_up_episodes=320, practice_episodes=16, rollout_episodes=32)
     best: dict[str, list[float]] = {"ppo": [], "random": []}
     for method in best:
         for seed in range(2):

@@ -24,8 +24,6 @@ _SHORT = {
     "--env.finetune.compensation-images": "32",
     "--final.steps": "1",
     "--final.compensation-images": "32",
-    "--ppo.warm-up-episodes": "16",
-    "--ppo.practice-episodes": "4",
 }
 """What is added to a command that takes a configuration, where the page says nothing of it: the
 same is done, in seconds for minutes."""

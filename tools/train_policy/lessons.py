@@ -9,7 +9,7 @@ from agents.solvers.cost_model import choices_within
 from agents.solvers.exact import solve_exact
 from agents.solvers.response_losses import response_losses
 from env.decisions.budget import Budget
-from env.decisions.costs import UNITS_PER_US, cost_table
+from env.decisions.costs import budget_between, cost_table
 from env.decisions.decisions import DecisionSpace
 from env.responses.columns import Floats
 from env.responses.layer_facts import FACTS, layer_facts
@@ -84,18 +84,13 @@ def draw_responses(space: DecisionSpace, rng: Generator) -> Floats:
 
 def _draw_budget(space: DecisionSpace, table: LayerTable, rng: Generator) -> Budget:
     """Return a budget of time, bytes or both, far up or far down the way to all-8."""
-    costs = cost_table(space, table)
-    all_8 = costs.total(Allocation.uniform(space.layers, MAX_BITS))
-    least = costs.fixed + sum(
-        np.min([costs.pairs[layer.name][pair] for pair in space.pairs(layer.name)], axis=0)
-        for layer in space.layers
-    )
-    log_shares = rng.uniform(np.log(_LEAST_SHARE), np.log(_MOST_SHARE), 2)
-    picoseconds, size = least[:2] + np.exp(log_shares) * (all_8 - least)[:2]
+    time, size = np.exp(rng.uniform(np.log(_LEAST_SHARE), np.log(_MOST_SHARE), 2)).tolist()
     limited = _LIMITED[rng.integers(len(_LIMITED))]
     return Budget(
-        latency_ms=float(picoseconds) / UNITS_PER_US / 1000.0 if "latency" in limited else None,
-        model_bytes=int(size) if "model_bytes" in limited else None,
+        latency_ms=budget_between(space, table, time).latency_ms if "latency" in limited else None,
+        model_bytes=budget_between(space, table, size, "model_bytes").model_bytes
+        if "model_bytes" in limited
+        else None,
     )
 
 

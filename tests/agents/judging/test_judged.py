@@ -42,7 +42,7 @@ def test_the_last_evaluations_are_repeats_of_the_best(posterior: bool) -> None:
         found = [e.repeat for e in evaluations if e.allocation == allocation]
         assert found == list(range(count))
     assert max(times.values()) > 1
-    assert result.modelled == posterior
+    assert (result.posterior is not None) == posterior
     assert result.candidates[0] in times
 
 
@@ -51,7 +51,7 @@ def test_without_either_the_search_is_as_published() -> None:
     config = MCKPConfig()
     found = METHODS["mckp"].search(wrapped, config, seed=0)
     assert mckp.search(plain, config, seed=0) == found
-    assert not found.modelled
+    assert found.posterior is None
     assert plain.evaluator.evaluations == wrapped.evaluator.evaluations
 
 

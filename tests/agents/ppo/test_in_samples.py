@@ -34,7 +34,7 @@ def weights(tmp_path: Path) -> Path:
 
 def test_every_proposal_is_inside_the_budget_and_new(weights: Path) -> None:
     one = problem()
-    result = METHODS["ppo"].search(one, PPOConfig(token_weights=str(weights)), seed=0)
+    result = METHODS["ppo"].search(one, PPOConfig(policy=str(weights)), seed=0)
     evaluated = [e.allocation for e in one.evaluator.evaluations[1:]]
     assert len(evaluated) == len(set(evaluated)) == LIMIT
     mine = [e for e in one.evaluator.evaluations if e.proposer == "ppo"]
@@ -48,7 +48,7 @@ def test_equal_seeds_propose_equally_and_leave_torch_as_it_was(weights: Path) ->
     for seed in (0, 0, 1):
         one = problem()
         torch.manual_seed(7)
-        METHODS["ppo"].search(one, PPOConfig(token_weights=str(weights)), seed=seed)
+        METHODS["ppo"].search(one, PPOConfig(policy=str(weights)), seed=seed)
         found.append(([e.allocation for e in one.evaluator.evaluations], torch.rand(1)))
     assert found[0] == found[1]
     assert found[0][0] != found[2][0]
@@ -61,5 +61,5 @@ def test_other_files_are_one_sentence(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, other)
     (tmp_path / "text").write_text("no weights")
     for file in (other, tmp_path / "text", tmp_path / "nothing"):
-        with pytest.raises(TaskError, match=r"ppo\.token_weights: expected weights of a token"):
-            METHODS["ppo"].search(problem(), PPOConfig(token_weights=str(file)), seed=0)
+        with pytest.raises(TaskError, match=r"ppo\.policy: expected weights of a policy over"):
+            METHODS["ppo"].search(problem(), PPOConfig(policy=str(file)), seed=0)

@@ -159,9 +159,9 @@ def test_a_configuration_of_a_newer_version_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "newer.yaml"
-    file.write_text(config_to_yaml(RunConfig()).replace("config_schema: 4", "config_schema: 5"))
+    file.write_text(config_to_yaml(RunConfig()).replace("config_schema: 5", "config_schema: 6"))
     printed = mistake(capsys, "--config", str(file))
-    assert "written by a newer version: its config_schema is 5" in printed
+    assert "written by a newer version: its config_schema is 6" in printed
     file.write_text(config_to_yaml(RunConfig()))
     assert read_config_file(file) == RunConfig()
 

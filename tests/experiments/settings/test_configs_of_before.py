@@ -88,10 +88,17 @@ def test_earlier_runs_are_ranked_by_accuracy_alone(tmp_path: Path) -> None:
     assert RunConfig().env.reward.speed_worth == 1.0
 
 
-def test_what_was_read_of_schema_1_is_written_as_schema_4(tmp_path: Path) -> None:
+def test_earlier_runs_go_on_with_a_policy_of_their_own(tmp_path: Path) -> None:
+    assert read_config_file(RUN).method_settings.policy == "run"
+    fourth = "config_schema: 4\nppo: {warm_up_episodes: 7}"
+    assert not read_config_file(written(tmp_path, fourth)).method_settings.posterior
+    assert RunConfig().method_settings.policy == "shipped"
+
+
+def test_what_was_read_of_schema_1_is_written_as_schema_5(tmp_path: Path) -> None:
     config = read_config_file(RUN)
     text = config_to_yaml(config)
-    assert yaml.safe_load(text)["config_schema"] == 4
+    assert yaml.safe_load(text)["config_schema"] == 5
     assert read_config_file(written(tmp_path, text)) == config
 
 

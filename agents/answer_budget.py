@@ -1,0 +1,81 @@
+"""answer_budget: the best allocation inside any budget, from what a finished search believes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from agents.judging.beliefs import Beliefs
+from agents.ppo.token_play import propose_tokens
+from agents.ppo.token_weights import token_policy_of
+from agents.solvers.cost_model import choices_within
+from agents.solvers.exact import solve_exact
+from agents.solvers.response_losses import response_losses
+from env.decisions.budget import Budget
+from env.decisions.costs import cost_table
+from env.errors import BudgetError
+from env.token_view import table_view
+from quant.allocation import Allocation
+
+_SAMPLES = 32
+_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predicted:
+    """An allocation and what it is believed to be; nothing of it was retrained or measured."""
+
+    allocation: Allocation
+    score: float
+    latency_ms: float
+    energy_mj: float | None
+    model_bytes: int
+    budget: Budget
+    predicted: bool = True
+
+
+def answer_budget(beliefs: Beliefs, budget: Budget) -> Predicted:
+    """Return the best allocation inside a budget; nothing is retrained or measured.
+
+    Where the search's proposals were a policy's, they are here; else an integer program is solved.
+
+    Args:
+        beliefs: Of a finished search.
+        budget: Need not be the search's.
+
+    Raises:
+        BudgetError: no allocation is inside.
+        TaskError: the policy's weights are gone.
+    """
+    inside = beliefs.scales.correct(budget)
+    chosen = (_by_policy if beliefs.policy else _by_program)(beliefs, inside)
+    if chosen is None:
+        raise BudgetError(
+            f"no allocation of bits is expected inside {budget}", "a wider budget may have one"
+        )
+    return Predicted(
+        allocation=chosen,
+        score=beliefs.score(chosen),
+        latency_ms=beliefs.latency_ms(chosen),
+        energy_mj=beliefs.energy_mj(chosen),
+        model_bytes=beliefs.model_bytes(chosen),
+        budget=budget,
+    )
+
+
+def _by_program(beliefs: Beliefs, budget: Budget) -> Allocation | None:
+    space, costs = beliefs.space, cost_table(beliefs.space, beliefs.table)
+    losses = response_losses(space, np.nan_to_num(beliefs.mean_table))
+    problem = choices_within(space, losses, costs, budget)
+    picks = solve_exact(problem)
+    return None if picks is None else problem.allocation(picks)
+
+
+def _by_policy(beliefs: Beliefs, budget: Budget) -> Allocation | None:
+    view = table_view(beliefs.space, beliefs.table, budget)
+    view.show(beliefs.mean_table)
+    policy = token_policy_of(beliefs.policy, view)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        proposed = propose_tokens(policy, view, _SAMPLES)
+    return proposed[int(beliefs.losses(proposed).argmin())]
