@@ -1,6 +1,7 @@
 """Configuring: from what a caller gives to the configuration of a run."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -21,9 +22,9 @@ def configuration(network: Any, data: Any, device: Any, budget: Any, **settings:
     """Return the configuration of a run.
 
     Args:
-        network: A trained module, the name of one in the catalogue, `package.module:function`, or
-            None for the task's own.
-        data: The name of a task, `package.module:function`, or the data themselves.
+        network: A trained module, the name of one in the catalogue, `package.module:function`, an
+            ONNX file, or None for the task's own.
+        data: The name of a task, `package.module:function`, a file, or the data themselves.
         device: `local`, `simulated`, or a `TargetConfig`.
         budget: A share of all-8-bit's latency, a `BudgetConfig`, or None for the default.
         settings: Fields of `RunConfig`, such as `evaluations`, or sections of it, such as `env`.
@@ -46,10 +47,11 @@ def configuration(network: Any, data: Any, device: Any, budget: Any, **settings:
 
 
 def _task(network: Any, data: Any) -> TaskConfig:
+    network, data = (str(each) if isinstance(each, Path) else each for each in (network, data))
     if network is not None and not isinstance(network, str | nn.Module):
         raise ConfigError(
             f"network: expected a torch.nn.Module or a name, found {type(network).__name__}",
-            "names are those of the catalogue, or package.module:function",
+            "names are those of the catalogue, package.module:function, or FILE.onnx",
         )
     named = isinstance(data, str)
     if named and data in TASKS:

@@ -23,10 +23,10 @@ def search(
 
     Args:
         network: A trained `torch.nn.Module`, which stays as it is; or the name of a network of the
-            catalogue, `package.module:function`, or None for the task's own.
+            catalogue, `package.module:function`, an ONNX file, or None for the task's own.
         data: `{"train": (inputs, labels), "search": ..., "test": ...}` of tensors or arrays, data
             sets, or whatever else docs/tasks.md lists; or the name of a task (`digits`,
-            `fashion-mnist`, ...) or `package.module:function`.
+            `fashion-mnist`, ...), `package.module:function`, or a file (.npz, .safetensors).
         device: `local` (this machine), `simulated`, or a `hardware.target.TargetConfig`.
         budget: A share of all-8-bit's measured latency, such as 0.6; a `BudgetConfig`; None for a
             third of the way from the fastest uniform allocation to all-8.

@@ -1,5 +1,6 @@
 """The user's own network as it is given: unwrapped, in float32, and tried before it is trained."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,9 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils._pytree import tree_leaves
 
 from env.errors import TaskError
+from env.tasks.onnx_network.load import load_onnx_network
 from env.tasks.own_function import call_function
+from env.tasks.task_config import ONNX
 from quant.capture.export import TOKENS_HINT, check_inputs
 from quant.outputs import main_tensor
 
@@ -24,16 +27,24 @@ _LOOSE = 1e-4
 """Relative difference between two outputs that rounding can make."""
 
 
-def make_given_module(name: str, example: torch.Tensor) -> nn.Module:
+def make_given_module(name: str, example: torch.Tensor, *, loss: str = "") -> nn.Module:
     """Return the network that `task.model` names, without wrappers, in float32 on the CPU.
 
     Args:
-        name: `package.module:function`.
-        example: Inputs, which give lazy layers their shapes.
+        name: `package.module:function`, or an ONNX file.
+        example: Inputs, which give lazy layers their shapes, and files the sizes that they leave
+            free.
+        loss: What the network is trained by: the softmax or sigmoid that it computes itself is not
+            trained through where a file ends in one.
 
     Raises:
-        TaskError: no such function, it raises, or what it returns cannot be worked with.
+        TaskError: no such function, it raises, or what it returns cannot be worked with; or the
+            file cannot.
     """
+    if name.endswith(ONNX):
+        module: nn.Module = load_onnx_network(Path(name), example, loss=loss)
+        _check_finite(module, name)
+        return module
     given = call_function(name, _KEY)
     if isinstance(given, torch.jit.ScriptModule):
         raise TaskError(
@@ -54,9 +65,7 @@ def make_given_module(name: str, example: torch.Tensor) -> nn.Module:
     module = module.cpu().float()
     if any(is_lazy(value) for _, value in values):
         try_module(module, example, name)
-    for key, value in module.named_parameters():
-        if not bool(torch.isfinite(value).all()):
-            raise TaskError(f"{_KEY}: {name} returns a network with NaN or infinity in {key}")
+    _check_finite(module, name)
     return module
 
 
@@ -124,6 +133,12 @@ def without_parametrizations(module: nn.Module) -> nn.Module:
             for name in list(part.parametrizations):  # type: ignore[arg-type]
                 parametrize.remove_parametrizations(part, name)
     return module
+
+
+def _check_finite(module: nn.Module, name: str) -> None:
+    for key, value in module.named_parameters():
+        if not bool(torch.isfinite(value).all()):
+            raise TaskError(f"{_KEY}: {name} returns a network with NaN or infinity in {key}")
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:

@@ -54,6 +54,8 @@ def load_task(config: TaskConfig) -> Task:
         for name in ("epochs", "learning_rate")
         if (value := getattr(config, name)) is not None
     }
+    if config.takes_as_given:
+        changed["epochs"] = 0
     task = replace(task, recipe=replace(task.recipe, **changed))
     if weights is None:
         return task
@@ -79,7 +81,7 @@ def _own(config: TaskConfig, objective: Objective, weights: Collection[str]) -> 
 def _with_own_model(task: Task, model: str) -> Task:
     """Return a task with the user's network, which was tried on its images."""
     example = task.train.images[:2]
-    maker = partial(make_given_module, model, example)
+    maker = partial(make_given_module, model, example, loss=task.objective.loss.name)
     output = try_module(maker(), example, model)
     notes = task.notes
     if are_classes(task.train.labels.numpy(), task.objective.loss.name, output):

@@ -1,7 +1,8 @@
-"""The user's own data: what a function named as `package.module:function` returns."""
+"""The user's own data: what a file holds, or what `package.module:function` returns."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from env.errors import TaskError
 from env.tasks.given_module import make_given_module, outputs_of, try_module
 from env.tasks.objective.targets import are_classes, targets_of
 from env.tasks.own_data.arrays import RETURNS, Array, as_inputs, read_arrays
+from env.tasks.own_data.data_file import NAMES, is_data_file, read_data_file
 from env.tasks.own_data.labels import class_numbers
 from env.tasks.own_data.layout import Layout, image_layout, layouts
 from env.tasks.own_function import call_function
@@ -42,8 +44,8 @@ def own_task(
     """Return a task of the user's data.
 
     Args:
-        name: `package.module:function`; see RETURNS for what it returns.
-        model: `package.module:function` of the network.
+        name: `package.module:function`, see RETURNS for what it returns; or a file, see NAMES.
+        model: `package.module:function` of the network, or an ONNX file.
         make_network: In place of `model`, given the channels and classes.
         loss: Name of the loss, which says what labels are.
         ignored: Label that is no class, in label maps.
@@ -53,9 +55,7 @@ def own_task(
         TaskError: no such function, or the network cannot take the inputs.
         DataError: it returns something else than arrays of equal lengths.
     """
-    document = call_function(name, "task.data")
-    if not isinstance(document, Mapping) or "train" not in document:
-        raise DataError(f"{name}: expected its training and test data", RETURNS)
+    document = _document(name)
     read = {}
     given = {}
     for part, key in _keys(document, name).items():
@@ -82,7 +82,7 @@ def own_task(
         train, search = _hold_out(splits["train"])
     example = train.images[:2]
     if model:
-        make_module: Callable[[], nn.Module] = partial(make_given_module, model, example)
+        make_module: Callable[[], nn.Module] = partial(make_given_module, model, example, loss=loss)
     else:
         assert make_network is not None
         make_module = make_network(example.shape[1], labels.classes)
@@ -95,24 +95,35 @@ def own_task(
         train=train,
         search=search,
         test=splits["test"],
-        search_origin="given by your function" if "search" in splits else HELD_OUT,
+        search_origin="given with your data" if "search" in splits else HELD_OUT,
         labels=labels.names,
         preprocessing=preprocessing,
         notes=(*([layout.note] if layout.note else []), *labels.notes),
     )
 
 
+def _document(name: str) -> Mapping[str, Any]:
+    """Return what the file holds, or the function returns."""
+    if is_data_file(name):
+        return read_data_file(Path(name))
+    document = call_function(name, "task.data")
+    if not isinstance(document, Mapping) or "train" not in document:
+        raise DataError(f"{name}: expected its training and test data", RETURNS)
+    return document
+
+
 def _keys(document: Mapping[str, Any], name: str) -> dict[str, str]:
     """Return under which of the document's keys each part lies."""
     known = [key for key in _SEARCH if key in document]
+    wanted = NAMES if is_data_file(name) else RETURNS
     if len(known) > 1:
-        raise DataError(f"{name}: expected one search split, found {' and '.join(known)}", RETURNS)
+        raise DataError(f"{name}: expected one search split, found {' and '.join(known)}", wanted)
     keys = {"train": "train"} | ({"search": known[0]} if known else {})
     if "test" in document:
         return keys | {"test": "test"}
     if known and known[0] != "search":
         return {"train": "train", "test": known[0]}
-    raise DataError(f"{name}: expected its training and test data", RETURNS)
+    raise DataError(f"{name}: expected its training and test data", wanted)
 
 
 def _check_shapes(inputs: Mapping[str, torch.Tensor], name: str) -> None:
@@ -139,7 +150,7 @@ def _tried(
     for layout in layouts(inputs.ndim):
         moved = layout.move(inputs[:2])
         try:
-            module = make_given_module(model, moved)
+            module = make_given_module(model, moved, loss=loss)
             output = try_module(module, moved, model)
             if are_classes(labels, loss, output):
                 outputs_of(output, model)  # refuses maps, which another layout may not give

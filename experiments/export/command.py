@@ -15,7 +15,7 @@ from experiments.errors import RunFolderError, cannot_write
 from experiments.export.card import CardFacts, model_card
 from experiments.export.onnx_agreement import IMAGES, onnx_agreement
 from experiments.export.onnx_island import NotInOnnxError
-from experiments.export.onnx_model import import_onnx, onnx_model
+from experiments.export.onnx_model import import_bundle_onnx, onnx_model
 from experiments.export.onnx_types import Opset
 from experiments.export.signature import sign, try_key
 from experiments.record.run_folder import RunFolder, open_run
@@ -225,7 +225,7 @@ def _command(options: ExportOptions) -> None:
     folder, config = open_run(options.run, finished=True)
     opset = options.onnx_opset if options.onnx else None
     if opset is not None:
-        import_onnx()  # what is missing is said before anything is retrained
+        import_bundle_onnx()  # what is missing is said before anything is retrained
     if options.sign_with is not None:
         try_key(options.sign_with)
     with LiveProgress(quiet=options.quiet or config.quiet) as progress:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from env.tasks.onnx_network.package import import_onnx
 from experiments.export.onnx_codes import CodesWriter
 from experiments.export.onnx_island import NotInOnnxError, write_island
 from experiments.export.onnx_outputs import inner_name, set_apart, write_output
@@ -38,7 +39,6 @@ from quant.deploy_graph import (
     Requantize,
     RunIsland,
 )
-from quant.errors import BitAllocError
 
 _NARROW_MAX = 255
 _IR_VERSION = {21: 10, 25: 13}
@@ -57,24 +57,17 @@ def onnx_model(graph: DeployGraph, *, opset: int, batch: int | str = "batch") ->
         BitAllocError: onnx is not installed.
         NotInOnnxError: an operator has no counterpart.
     """
-    builder = _Builder(graph, opset, import_onnx())
+    builder = _Builder(graph, opset, import_bundle_onnx())
     return bytes(builder.build(batch).SerializeToString())
 
 
-def import_onnx() -> Any:
+def import_bundle_onnx() -> Any:
     """Return the package onnx.
 
     Raises:
         BitAllocError: it is not installed.
     """
-    try:
-        import onnx
-    except ImportError:
-        raise BitAllocError(
-            "expected the package onnx for the bundle's ONNX model, found none",
-            "pip install 'bitalloc[onnx]', or leave the model out with --no-onnx",
-        ) from None
-    return onnx
+    return import_onnx("the bundle's ONNX model", ", or leave the model out with --no-onnx")
 
 
 class _Builder(CodesWriter):

@@ -19,6 +19,7 @@ def set_apart(outputs: Collection[str], nodes: Iterable[Any], constants: Iterabl
     for value in constants:
         value.name = inner_name(value.name, outputs)
     for node in nodes:
+        node.name = inner_name(node.name, outputs)
         for names in (node.input, node.output):
             names[:] = [inner_name(name, outputs) for name in names]
 

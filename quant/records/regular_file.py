@@ -30,7 +30,8 @@ def read_regular(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
         if found.st_size > most_bytes:
             large = f"it is of {found.st_size:,} bytes, and at most {most_bytes:,} are read"
             raise OSError(errno.EFBIG, large, str(path))
-        return file.read(most_bytes)
+        # Python takes the memory that is asked for before it reads.
+        return file.read(min(most_bytes, found.st_size))
 
 
 def check_regular(path: Path) -> None:

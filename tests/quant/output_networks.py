@@ -106,6 +106,10 @@ ENDINGS: dict[str, tuple[Callable[[EndingNet, torch.Tensor], Any], tuple[str, ..
     "silu read inside": (_silu_inside, ("output.0", "output.1")),
     "input": (lambda n, x: (n.logits(x), x), ("output.0", "output.1")),
     "twice": (_twice, ("a", "b", "c", "d")),
+    "called as an operator inside": (
+        lambda n, x: {"logits": (y := n.logits(x)), "softmax": y.softmax(1)},
+        ("logits", "softmax"),
+    ),
     "none": (lambda n, x: {"logits": n.logits(x), "aux": None}, ("logits",)),
 }
 """By name: what it returns, and how its outputs are called."""

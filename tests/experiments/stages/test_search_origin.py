@@ -42,7 +42,7 @@ def test_images_held_out_of_others_training_are_told(tmp_path: Path) -> None:
 
 
 def test_a_search_split_that_was_given_is_not_doubted() -> None:
-    assert set_up("data_with_search").search_origin == "given by your function"
+    assert set_up("data_with_search").search_origin == "given with your data"
 
 
 def test_a_run_says_it_in_every_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -162,7 +162,7 @@ def test_inputs_of_every_type_are_taken(mine: ModuleType, kind: str) -> None:
     loose = 1e-2 if kind in ("half", "bfloat16") else 0
     if kind != "with val":
         assert torch.allclose(task.test.images[:5], torch.tensor(known[:5].copy()), atol=loose)
-    assert (task.search_origin == "given by your function") == (kind == "with val")
+    assert (task.search_origin == "given with your data") == (kind == "with val")
 
 
 @pytest.mark.parametrize(("kind", "largest"), [("uint8", 255), ("uint16", 65535)])

@@ -1,0 +1,1 @@
+"""A float ONNX model as a module that trains: read as data, never as a program."""
