@@ -27,11 +27,11 @@ def play_tokens(
     seen = [each.reset()[0] for each in views]
     bits: list[list[int]] = [[] for _ in views]
     for step in range(len(network.decisions)):
-        distribution = policy.get_distribution(
+        logits = policy.logits(
             {key: torch.from_numpy(np.stack([each[key] for each in seen])) for key in seen[0]},
-            action_masks=np.stack([each.action_masks() for each in views]),
+            torch.from_numpy(np.stack([each.action_masks() for each in views])),
         )
-        actions = distribution.mode() if deterministic else distribution.sample()
+        actions = logits.argmax(1) if deterministic else logits.softmax(1).multinomial(1)[:, 0]
         for decided, action in zip(bits, actions.tolist(), strict=True):
             decided.append(WIDTHS[action])
         if step + 1 < len(network.decisions):  # the last step would evaluate

@@ -66,5 +66,17 @@ def test_what_costs_nothing_is_chosen_wide_and_what_loses_nothing_narrow() -> No
     assert set(bits[1:]) == {2}
 
 
+def test_logits_are_those_of_the_policy_that_stable_baselines3_trains() -> None:
+    made, found = policy(), view(menu=(2, 3, 5, 8))
+    seen, _ = found.reset()
+    tensors = {key: torch.from_numpy(value[None]) for key, value in seen.items()}
+    legal = found.action_masks()[None]
+    with torch.no_grad():
+        plain = made.logits(tensors, torch.from_numpy(legal)).softmax(1)
+        theirs = made.get_distribution(tensors, action_masks=legal).distribution.probs
+    assert torch.allclose(plain, theirs, atol=1e-6)
+    assert (plain[0, ~torch.from_numpy(legal[0])] == 0).all()
+
+
 def test_the_weights_are_small() -> None:
     assert sum(4 * p.numel() for p in policy().parameters()) < _LARGEST_BYTES
