@@ -1,5 +1,6 @@
 """answer_budget: the best allocation inside any budget, from what a finished search believes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,14 @@ from agents.ppo.token_weights import token_policy_of
 from agents.solvers.cost_model import choices_within
 from agents.solvers.exact import solve_exact
 from agents.solvers.response_losses import response_losses
-from env.decisions.budget import Budget
-from env.decisions.costs import cost_table
+from env.decisions.budget import LEAST_GAIN, Budget
+from env.decisions.costs import Resource, budget_between, cost_table
 from env.errors import BudgetError
 from env.token_view import table_view
 from quant.allocation import Allocation
 
+_SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
+"""Budgets of a front, as shares of the way from the cheapest allocation to all-8."""
 _SAMPLES = 32
 _SEED = 0
 
@@ -61,6 +64,16 @@ def answer_budget(beliefs: Beliefs, budget: Budget) -> Predicted:
         model_bytes=beliefs.model_bytes(chosen),
         budget=budget,
     )
+
+
+def answer_front(beliefs: Beliefs) -> Iterator[Predicted]:
+    """Yield answers for budgets of time, or of bytes where bits buy no time, the tightest first."""
+    space, table = beliefs.space, beliefs.table
+    least, most = (budget_between(space, table, share).latency_ms or 0.0 for share in (0.0, 1.0))
+    resource: Resource = "latency" if least < (1.0 - LEAST_GAIN) * most else "model_bytes"
+    for share in _SHARES:
+        budget = budget_between(space, table, share, resource)
+        yield answer_budget(beliefs, beliefs.scales.scale(budget))
 
 
 def _by_program(beliefs: Beliefs, budget: Budget) -> Allocation | None:

@@ -1,28 +1,24 @@
 """python -m experiments.allocate RUN: the best bits for other budgets, from what a run learnt."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich import box
 from rich.table import Table
 
-from agents.answer_budget import Predicted, answer_budget
+from agents.answer_budget import Predicted, answer_budget, answer_front
 from agents.judging.beliefs import Beliefs
 from env.decisions.budget import Budget, BudgetConfig
-from env.decisions.costs import Resource, budget_between
 from env.errors import BudgetError
 from experiments.errors import RunFolderError
 from experiments.record import files
 from experiments.record.run_record import RunRecord
 from experiments.settings.command_line import Command, RunPath, run_typed
-from experiments.stages.resource_budget import LEAST_GAIN, UniformFigures, decide_budget
+from experiments.stages.resource_budget import UniformFigures, decide_budget
 from experiments.terminal.tables import print_whole
 from quant.layers import MAX_BITS
 from quant.records.json_form import json_text
-
-_SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
-"""Budgets of a front, as shares of the way from the cheapest allocation to all-8."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,16 +62,6 @@ def allocate(record: RunRecord, config: BudgetConfig) -> Predicted:
     return answer_budget(beliefs, _budget(beliefs, config))
 
 
-def allocate_front(beliefs: Beliefs) -> Iterator[Predicted]:
-    """Yield answers for budgets of time, or of bytes where bits buy no time, the tightest first."""
-    space, table = beliefs.space, beliefs.table
-    least, most = (budget_between(space, table, share).latency_ms or 0.0 for share in (0.0, 1.0))
-    resource: Resource = "latency" if least < (1.0 - LEAST_GAIN) * most else "model_bytes"
-    for share in _SHARES:
-        budget = budget_between(space, table, share, resource)
-        yield answer_budget(beliefs, beliefs.scales.scale(budget))
-
-
 def beliefs_from(record: RunRecord) -> Beliefs:
     """Return what a run believes.
 
@@ -109,7 +95,7 @@ def _command(options: AllocateOptions) -> None:
     record = RunRecord.open(options.run, finished=True)
     beliefs = beliefs_from(record)
     if options.budget == BudgetConfig():
-        found = list(allocate_front(beliefs))
+        found = list(answer_front(beliefs))
     else:
         found = [allocate(record, options.budget)]
     if options.json:

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import tyro
 
+from agents.answer_budget import answer_front
 from agents.judging.beliefs import beliefs_of
 from agents.ppo.ppo import policy_of
 from env.decisions.budget import MEASURED_TOLERANCE
@@ -302,6 +303,7 @@ def _write_conclusion(
         policy = policy_of(searched.problem, config.method_settings)
         beliefs = beliefs_of(searched.problem, searched.result.posterior, policy)
         folder.write_json(files.BELIEFS, beliefs)
+        folder.write_json(files.OTHER_BUDGETS, list(answer_front(beliefs)))
     folder.write_json(files.RESULTS, document)
     step = len(evaluations)
     events.chart("bits/chosen", bits_chart(best.allocation, "chosen"), step)

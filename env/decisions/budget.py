@@ -10,6 +10,10 @@ from quant.records.ranges import check_ranges, more_than
 MEASURED_TOLERANCE = 0.02
 """A measured latency or energy may exceed the budget by this share: timings repeat to about 2 %."""
 
+LEAST_GAIN = 0.05
+"""Time that the fastest uniform allocation must save for a latency budget to make sense: a few
+times the 2 % to which timings repeat."""
+
 _Limit = Annotated[float | None, more_than(0)]
 
 

@@ -1,7 +1,7 @@
 """RunRecord: one run as its files tell it, whether it goes on, was stopped or has ended."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -129,6 +129,21 @@ def _sensitivities_from(content: bytes) -> "SensitivityTable":
     return from_plain(SensitivityTable, parse_json(content))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OtherBudget:
+    """An allocation for another budget, as the page shows it; all of it is predicted."""
+
+    allocation: Allocation
+    score: float
+    latency_ms: float
+    model_bytes: int
+    budget: Budget
+
+
+def _other_budgets_from(content: bytes) -> tuple[OtherBudget, ...]:
+    return from_plain(tuple[OtherBudget, ...], parse_json(content))
+
+
 def _beliefs_from(content: bytes) -> "Beliefs":
     from agents.judging.beliefs import Beliefs  # likewise
 
@@ -175,6 +190,8 @@ class RunRecord:
     """The finished evaluations in order; one that was being written is none."""
     beliefs = _File(files.BELIEFS, _beliefs_from, None)
     """What the run believes of every allocation; None where scores alone said what is best."""
+    other_budgets = _File(files.OTHER_BUDGETS, _other_budgets_from, ())
+    """What the run would answer for other budgets; none where it has no beliefs."""
     best_allocation = _File(
         files.BEST_ALLOCATION, lambda content: Allocation.from_dict(parse_json(content)), None
     )

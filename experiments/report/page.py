@@ -86,6 +86,7 @@ def _view(record: RunRecord) -> dict[str, Any]:
         "chips": _chips(record),
         "rows_by_name": {row["name"]: row for row in record.rows},
         "front": front,
+        "metric": metric,
         "timed": sum(item.latency_ms is not None for item in record.evaluations),
         "hidden": sum(len(series.marks) for series in front.series if series.hollow),
         "learning": [

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from env.decisions.budget import Budget, BudgetConfig
+from env.decisions.budget import LEAST_GAIN, Budget, BudgetConfig
 from env.errors import BudgetError
 from hardware.measuring.measurement import Measurement
 from quant.objective.metric import ACCURACY, Metric
@@ -14,9 +14,6 @@ from quant.records.json_form import EXACT, from_plain
 ALL_8 = 8
 _SHARE = 1 / 3
 """Default budget: this far from the fastest uniform allocation's figure towards all-8's."""
-LEAST_GAIN = 0.05
-"""Time that the fastest uniform allocation must save for a latency budget to make sense: a few
-times the 2 % to which timings repeat."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.answer_budget import answer_front
 from bitalloc.result import Result
 from env.decisions.budget import BudgetConfig
 from env.errors import BudgetError
@@ -51,7 +52,7 @@ def test_every_budget_is_kept_and_more_of_it_is_no_worse(
     beliefs = record.beliefs
     assert beliefs is not None
     assert beliefs.policy == ("shipped" if method == "ppo" else "")
-    front = list(allocate_module.allocate_front(beliefs))
+    front = list(answer_front(beliefs))
     for one in front:
         assert one.predicted
         assert one.budget.latency_ms is not None
@@ -63,11 +64,20 @@ def test_every_budget_is_kept_and_more_of_it_is_no_worse(
     assert halved.model_bytes <= 0.6 * beliefs.model_bytes(beliefs.all_8)
 
 
+def test_the_page_shows_them_as_predicted(folders: dict[str, Path]) -> None:
+    record = RunRecord.open(folders["bayes"], finished=True)
+    page = (folders["bayes"] / files.REPORT).read_text()
+    assert "Other budgets, predicted" in page
+    assert "nothing of it was retrained or measured" in page
+    for one in record.other_budgets:
+        assert str(one.budget).replace("<", "&lt;") in page
+
+
 def test_what_a_solver_answers_is_the_best_of_all(folders: dict[str, Path]) -> None:
     beliefs = RunRecord.open(folders["bayes"], finished=True).beliefs
     assert beliefs is not None
-    for one in allocate_module.allocate_front(beliefs):
-        for other in allocate_module.allocate_front(beliefs):
+    for one in answer_front(beliefs):
+        for other in answer_front(beliefs):
             if other.latency_ms <= (one.budget.latency_ms or 0.0):
                 lost, least = beliefs.losses([other.allocation, one.allocation])
                 assert lost >= least - 1e-9
