@@ -15,8 +15,8 @@ class BayesConfig(Judged):
     """Answer what is best by the posterior of the hidden responses (a model, which all evaluations
     teach), not the best score."""
     race: Natural = 3
-    """Of the evaluations, the last so many go to the best few: each is evaluated again with other
-    seeds. With `env.weights: reset` alone."""
+    """Of the evaluations, the last so many, and at most a quarter, go to the best few: each is
+    evaluated again with other seeds. With `env.weights: reset` alone."""
 
     def __post_init__(self) -> None:
         """Refuse a race that is no number of evaluations."""

@@ -13,8 +13,8 @@ class Judged:
     """Answer what is best by the posterior of the hidden responses (a model, which all evaluations
     teach), not the best score."""
     race: Natural = 0
-    """Of the evaluations, the last so many go to the best few: each is evaluated again with other
-    seeds. With `env.weights: reset` alone."""
+    """Of the evaluations, the last so many, and at most a quarter, go to the best few: each is
+    evaluated again with other seeds. With `env.weights: reset` alone."""
     looks: bool = False
     """The posterior learns from looks, too: what each decision did to the loss while a candidate
     was retrained (`env.retrain: during`, or a table of truth). It learns by itself how far they are

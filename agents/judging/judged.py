@@ -12,6 +12,9 @@ from agents.search import Search, SearchProblem, SearchResult, rank_candidates
 from env.responses.leave_one_out import left_out_r2
 from env.responses.posterior import ResponsePosterior
 
+_RACED = 4
+"""One of so many evaluations may be the race's: a short search has something to choose first."""
+
 
 def judged(search: Search, best_in_mean: BestInMean = solve_mean) -> Search:
     """Return the search with a race at its end, and an answer by the posterior, as is configured.
@@ -29,7 +32,8 @@ def judged(search: Search, best_in_mean: BestInMean = solve_mean) -> Search:
         if held_back and not evaluator.repeatable:
             problem.say("shared weights have no other seeds: no evaluation is kept for the race")
             held_back = 0
-        evaluator.held_back = min(held_back, max(0, evaluator.remaining - 1))
+        held_back = min(held_back, evaluator.remaining // _RACED)
+        evaluator.held_back = held_back
         try:
             result = search(problem, config, seed=seed)
         finally:

@@ -28,8 +28,8 @@ class PPOConfig(Judged):
     """Answer what is best by the posterior of the hidden responses (a model, which all evaluations
     teach), not the best score."""
     race: Natural = 3
-    """Of the evaluations, the last so many go to the best few: each is evaluated again with other
-    seeds. With `env.weights: reset` alone."""
+    """Of the evaluations, the last so many, and at most a quarter, go to the best few: each is
+    evaluated again with other seeds. With `env.weights: reset` alone."""
     warm_up_episodes: Natural = 2000
     """Practice episodes before the first real one; 0 for none."""
     practice_episodes: Natural = 200

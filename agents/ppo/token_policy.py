@@ -34,6 +34,8 @@ _TIME = [WHOLE.index(name) for name in ("latency_budget", "energy_budget")]
 _SIZE = [WHOLE.index("model_bytes_budget")]
 _PRICED = 3 * len(WIDTHS)
 """Features at the end: what each width loses, and the time and bytes it saves less than another."""
+_LEAST_LOGIT = -1e6
+"""Stable-Baselines3 gives what is not legal -1e8, which nothing legal may fall below."""
 _STRETCH = 4.0
 """Logarithms of price and temperature are so many times what the network says."""
 
@@ -144,7 +146,7 @@ class _PriceHead(nn.Module):
         of_time, of_size, temperature, corrections = self.says(says).tensor_split((1, 2, 3), 1)
         total = losses + (_STRETCH * of_time).exp() * times + (_STRETCH * of_size).exp() * sizes
         logits: torch.Tensor = corrections - (_STRETCH * temperature).exp() * total
-        return logits
+        return logits.clamp_min(_LEAST_LOGIT)
 
 
 def _priced(row: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:

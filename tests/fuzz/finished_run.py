@@ -35,7 +35,7 @@ energy: {meter: modelled, modelled_w: 3.5, idle_s: 0.001, window_s: 0.001}
 env: {weights: shared, layers: ["conv1.0=4,8"], bit_choices: [2, 4, 8], calibration_images: 64,
       finetune: {steps: 1, compensation_images: 32, held_back_images: 50}}
 final: {steps: 1, compensation_images: 32, held_back_images: 50}
-ppo: {policy: run,
+ppo: {policy: run, posterior: false, race: 0,
       warm_up_episodes: 16, practice_episodes: 8, final_evaluations: 1, rollout_episodes: 8}
 """
 

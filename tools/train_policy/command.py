@@ -1,10 +1,11 @@
 """The command: draw lessons, clone their solutions, and say how well networks unseen are solved."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ class TrainOptions:
     learning_rate: float = 1e-3
     """At the beginning of those."""
     start: Annotated[Path | None, tyro.conf.arg(metavar="FILE.safetensors")] = None
-    """Weights to begin with."""
+    """Weights to begin with; what they were made of is kept, too."""
     steps: Natural = 400_000
     """Decisions in practice by PPO, in all; 0 for none."""
     practice_rate: float = 2e-4
@@ -111,12 +112,14 @@ def _work(options: TrainOptions, typed: str) -> None:
         )
         judged["practised"] = _judged(policy, held_out)
         _write(policy, options.weights)
-    made_of = {
+    made_of: dict[str, Any] = {
         "command": typed,
         "git": environment_facts({})["git"],
         "seconds": round(time.perf_counter() - started, 1),
         "judged": judged,
     }
+    if options.start is not None and (before := options.start.with_suffix(".json")).exists():
+        made_of["start"] = json.loads(before.read_text(encoding="utf-8"))
     write_atomically(options.weights.with_suffix(".json"), json_text(made_of, indent=1) + "\n")
 
 

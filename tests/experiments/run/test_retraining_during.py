@@ -23,7 +23,7 @@ protocol: {{warmups: 0, repeats: 5}}
 env: {{retrain: during, bit_choices: [2, 4, 8], calibration_images: 64,
       finetune: {{steps: 9, compensation_images: 16, held_back_images: 50, scale_images: 0,
                  range_test: false}}}}
-ppo: {{policy: run,
+ppo: {{policy: run, posterior: false, race: 0,
       warm_up_episodes: 64, practice_episodes: 16, final_evaluations: 2, rollout_episodes: 16}}
 bayes: {{looks: true}}
 """

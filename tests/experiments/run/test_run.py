@@ -25,7 +25,7 @@ target: {{runner: simulated}}
 protocol: {{warmups: 0, repeats: 5}}
 env: {{bit_choices: [2, 4, 8], calibration_images: 64,
       finetune: {{steps: 2, compensation_images: 32, held_back_images: 50}}}}
-ppo: {{policy: run,
+ppo: {{policy: run, posterior: false, race: 0,
       warm_up_episodes: 32, practice_episodes: 8, final_evaluations: 1, rollout_episodes: 16}}
 final: {{steps: 3}}
 """
