@@ -17,6 +17,7 @@ COMMANDS = {
     ),
     "report": ("experiments.report.command", "write runs as one page"),
     "compare": ("experiments.compare.command", "run every method under the same budgets"),
+    "measure": ("experiments.measure", "time one allocation beside all-8-bit, untrained"),
     "export": (
         "experiments.export.command",
         "write the chosen network as a folder that runs by itself",
