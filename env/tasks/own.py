@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,11 +12,13 @@ from env.errors import TaskError
 from env.tasks.given_module import make_given_module, outputs_of, try_module
 from env.tasks.objective.targets import are_classes, targets_of
 from env.tasks.own_data.arrays import RETURNS, Array, as_inputs, read_arrays
+from env.tasks.own_data.file import read_data_file
 from env.tasks.own_data.labels import class_numbers
 from env.tasks.own_data.layout import Layout, image_layout, layouts
 from env.tasks.own_function import call_function
 from env.tasks.preprocessing import Normalisation, Preprocessing
 from env.tasks.task import HELD_OUT, Split, Task
+from env.tasks.task_config import DATA_FILES
 from quant.errors import DataError
 from quant.objective.loss import CROSS_ENTROPY
 from quant.retraining.float_training import TrainConfig
@@ -42,7 +45,7 @@ def own_task(
     """Return a task of the user's data.
 
     Args:
-        name: `package.module:function`; see RETURNS for what it returns.
+        name: `package.module:function`, see RETURNS for what it returns; or a file of arrays.
         model: `package.module:function` of the network.
         make_network: In place of `model`, given the channels and classes.
         loss: Name of the loss, which says what labels are.
@@ -53,7 +56,10 @@ def own_task(
         TaskError: no such function, or the network cannot take the inputs.
         DataError: it returns something else than arrays of equal lengths.
     """
-    document = call_function(name, "task.data")
+    if name.endswith(DATA_FILES):
+        document: Any = read_data_file(Path(name))
+    else:
+        document = call_function(name, "task.data")
     if not isinstance(document, Mapping) or "train" not in document:
         raise DataError(f"{name}: expected its training and test data", RETURNS)
     read = {}

