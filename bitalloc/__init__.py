@@ -5,7 +5,7 @@
 >>> result = bitalloc.search(network, {"train": ..., "test": ...})  # doctest: +SKIP
 
 Everything here is a short way to what `python -m experiments.run` does, with the same defaults,
-folders, figures and errors.
+folders, figures and errors. `bitalloc.Client` asks a service to do it.
 """
 
 from importlib import import_module
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bitalloc.result import Result
     from bitalloc.searching import search
     from bitalloc.tables import layer_table
+    from experiments.service.client.client import Client
     from hardware.errors import HardwareLostError
     from quant.allocation import Allocation
     from quant.errors import BitAllocError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Allocation",
     "BitAllocError",
+    "Client",
     "HardwareLostError",
     "Result",
     "layer_table",
@@ -48,13 +50,14 @@ __all__ = [
 _FROM = {
     "Allocation": "quant.allocation",
     "BitAllocError": "quant.errors",
+    "Client": "experiments.service.client.client",
     "HardwareLostError": "hardware.errors",
     "Result": "bitalloc.result",
     "layer_table": "bitalloc.tables",
     "make_env": "bitalloc.environment",
     "search": "bitalloc.searching",
 }
-"""Where each name is: torch takes seconds to import."""
+"""Where each name is: torch takes seconds to import, and a client needs none of it."""
 
 
 def __getattr__(name: str) -> Any:

@@ -29,6 +29,13 @@ COMMANDS = {
     ),
     "bench": ("experiments.bench.command", "measure kernels, tables, rounding and noise"),
     "boards": ("experiments.boards.command", "list boards, and find out what is wrong with one"),
+    "serve": ("experiments.service.serve", "do jobs that come over HTTP"),
+    "token": ("experiments.service.token", "say who may use a service"),
+    "submit": ("experiments.service.client.submit", "hand a job in to a service"),
+    "jobs": ("experiments.service.client.jobs", "list the jobs, boards or files of a service"),
+    "watch": ("experiments.service.client.watch", "follow a job until it is over"),
+    "cancel": ("experiments.service.client.cancel", "end a job"),
+    "fetch": ("experiments.service.client.fetch", "take a job's files home"),
     "completion": ("bitalloc.completion", "print what completes all this in bash, zsh or fish"),
 }
 """Name, module with its `main`, and what it does."""
