@@ -131,6 +131,13 @@ class Jobs:
         rows = self._database.rows("SELECT * FROM jobs WHERE of = ? ORDER BY number", (name,))
         return [Job.of_row(row) for row in rows]
 
+    def newest(self) -> list[Job]:
+        """Return the job that was started last on each target."""
+        rows = self._database.rows(
+            "SELECT *, max(started_s) FROM jobs WHERE started_s IS NOT NULL GROUP BY target"
+        )
+        return [Job.of_row(row) for row in rows]
+
     def last_starts(self) -> dict[str, float]:
         """Return when each user's newest start was."""
         rows = self._database.rows(
@@ -193,8 +200,12 @@ class Jobs:
         self.heard(job.number)
         return changed
 
-    def delete(self, job: Job) -> None:
+    def delete(self, job: Job, put_away: Callable[[], None]) -> None:
         """Forget a job and its events.
+
+        Args:
+            job: The job.
+            put_away: Moves its files, before anybody can hand in another one of its id.
 
         Raises:
             NotNowError: it is not over, or others need it.
@@ -212,6 +223,7 @@ class Jobs:
                 raise NotNowError(f"the job {needed['id']} still works on {job.id}")
             connection.execute("DELETE FROM events WHERE job = ?", (job.number,))
             connection.execute("DELETE FROM jobs WHERE number = ?", (job.number,))
+            put_away()
         self.heard(job.number)
 
     def events(self, job: int, after: int = 0, limit: int = -1) -> list[Event]:

@@ -1,11 +1,12 @@
 """Service: everything behind the HTTP side, opened and closed as one."""
 
 import fcntl
+import secrets
 import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,9 +50,16 @@ class Service:
         Raises:
             NotNowError: it is not over, or another one needs it.
         """
-        self.jobs.delete(job)
+        place = self.folder.job(job.id).path
+        gone = place.with_name(f".gone-{secrets.token_hex(8)}")
+
+        def put_away() -> None:
+            with suppress(FileNotFoundError):
+                place.rename(gone)
+
+        self.jobs.delete(job, put_away)
         self.tokens.log(by, "job deleted", job.id)
-        shutil.rmtree(self.folder.job(job.id).path, ignore_errors=True)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def sweep(self) -> None:
         """Delete what is kept no longer: uploads, jobs, and folders of jobs that are gone."""
@@ -61,6 +69,8 @@ class Service:
             for job in self.jobs.find(states=_OVER):
                 if job.ended_s is not None and job.ended_s < before_s and not self.jobs.of(job.id):
                     self.forget(job, "service")
+        # Before the jobs: each was in the store before it had a folder.
+        folders = list((self.folder.path / "jobs").iterdir())
         jobs = self.jobs.find()
         needed = {
             digest
@@ -72,7 +82,7 @@ class Service:
         for kind in KINDS:
             remove_leftovers(self.folder.uploads(kind), ".part-*")
         known = {job.id for job in jobs}
-        for folder in (self.folder.path / "jobs").iterdir():
+        for folder in folders:
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -28,7 +28,7 @@ class Boards:
         self._tracker, self._ask = tracker, ask
         self._wanted_s = 0.0
         self._keys: dict[str, TrackedKey] = {}
-        self._error = "it was not asked yet" if tracker else ""
+        self._error = "the tracker was not asked yet" if tracker else ""
         self._lock = threading.Lock()
         self._asking = False
 

@@ -44,7 +44,6 @@ class Order:
     wall_s: float
     """What is left of the job's time."""
     memory_bytes: int
-    environment: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +74,6 @@ def main(folder: JobFolder) -> None:
         process = subprocess.Popen(
             order.arguments,
             cwd=folder.path,
-            env=order.environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

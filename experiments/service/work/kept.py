@@ -22,11 +22,16 @@ _OUR_PACKAGES = Path(experiments.__file__).parents[1]
 _MODULE = "experiments.service.work.keeper"
 
 
-def start(folder: JobFolder, order: Order) -> bool:
+def start(folder: JobFolder, order: Order, modules: Path | None = None) -> bool:
     """Start a keeper; return False where one is at work already.
 
     The lock is taken here and handed down, so that there is no moment at which a job is running and
     its lock is free.
+
+    Args:
+        folder: The job's.
+        order: What is to be done.
+        modules: Where the operator's functions are; None for none.
     """
     descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -39,7 +44,7 @@ def start(folder: JobFolder, order: Order) -> bool:
             made.write_text(json.dumps(asdict(order)), encoding="utf-8")
         subprocess.Popen(
             [sys.executable, "-P", "-m", _MODULE, str(folder.path)],
-            env=our_environment(),
+            env=_environment(modules),
             pass_fds=[descriptor],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -89,12 +94,8 @@ def has_begun(folder: JobFolder, attempt: int) -> bool:
     return bool(_started(folder).get("attempt") == attempt)
 
 
-def our_environment(modules: Path | None = None) -> dict[str, str]:
-    """Return the environment of a process that has this very program, and the operator's modules.
-
-    Args:
-        modules: A folder that is looked at last; None for none.
-    """
+def _environment(modules: Path | None) -> dict[str, str]:
+    """Return the environment of a process that has this very program, then the modules."""
     places = [str(_OUR_PACKAGES), *([str(modules)] if modules else [])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONUNBUFFERED": "1"}
 

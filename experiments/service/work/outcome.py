@@ -14,6 +14,7 @@ MOST_CRASHES = 3
 MOST_LOSSES = 8
 """Losses of a board in a row, with nothing new done between them."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 15.0, 900.0
+_AFTER_CRASH_S = 2.0
 _TAIL_BYTES = 1 << 14
 _GIGA = 1e9
 
@@ -79,7 +80,13 @@ def _crashed(job: Job, how: str) -> Outcome:
     crashes = job.crashes + 1
     if crashes < MOST_CRASHES:
         again = f"{how}; it goes on where it was"
-        return Outcome(state=State.QUEUED, reason=again, crashes=crashes, losses=job.losses)
+        return Outcome(
+            state=State.QUEUED,
+            reason=again,
+            crashes=crashes,
+            losses=job.losses,
+            wait_s=_AFTER_CRASH_S * crashes,
+        )
     return Outcome(
         state=State.LOST,
         reason=f"{how}, the {crashes}rd time with nothing new done",

@@ -1,5 +1,6 @@
 """Progress: the finished evaluations of a run as events, each once."""
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -8,10 +9,10 @@ from typing import Any
 
 from env.evaluating.evaluation import Evaluation
 from experiments.record import files
-from experiments.record.lines import whole_lines
 from experiments.service.store.counters import SECONDS_BOUNDS, count
 from quant.records.strict_json import parse_json
 
+_logger = logging.getLogger(__name__)
 _MOST_BYTES = 1 << 22
 """Of one look; the rest is read at the next one."""
 
@@ -30,8 +31,13 @@ def read_new(run: Path, read_bytes: int) -> tuple[list[Evaluation], int]:
     with open(descriptor, "rb") as file:
         file.seek(read_bytes)
         content = file.read(_MOST_BYTES)
-    found = [Evaluation.from_dict(parse_json(line, with_nan=True)) for line in whole_lines(content)]
-    return found, read_bytes + content.rfind(b"\n") + 1
+    found, end = [], content.rfind(b"\n") + 1
+    for line in content[:end].splitlines():
+        try:
+            found.append(Evaluation.from_dict(parse_json(line, with_nan=True)))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            _logger.warning("an evaluation cannot be read", extra={"run": str(run)})
+    return found, read_bytes + end
 
 
 def summary(evaluation: Evaluation) -> Mapping[str, Any]:

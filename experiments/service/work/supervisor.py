@@ -247,10 +247,9 @@ class Supervisor(threading.Thread):
             arguments=words,
             wall_s=max(_LEAST_S, job.wall_s - job.used_s),
             memory_bytes=job.memory_bytes,
-            environment=kept.our_environment(self._shop.settings.allowed.modules),
         )
-        kept.start(folder, order)
         self._mine.add((job.number, changed.attempts))
+        kept.start(folder, order, self._shop.settings.allowed.modules)
         _logger.info(
             "job started", extra={"job": job.id, "user": job.user, "command": shown(words)}
         )

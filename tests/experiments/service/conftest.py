@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,19 +26,24 @@ class _Quick(PatientProtocol):
     headers_s = 1.0
 
 
+LIMITS = Limits(
+    body_s=1.0,
+    upload_bytes=1 << 20,
+    streams=20,
+    quotas=Quotas(queued=5, running=1, evaluations_a_day=1_000),
+)
+
+
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    folder: Path = tmp_path_factory.mktemp("service")
-    settings = ServiceSettings(
-        folder=folder,
-        allowed=Allowed(tracker=_NOBODY),
-        limits=Limits(
-            body_s=1.0,
-            upload_bytes=1 << 20,
-            streams=20,
-            quotas=Quotas(queued=5, running=1, evaluations_a_day=1_000),
-        ),
-    )
+    with lend(tmp_path_factory.mktemp("service"), LIMITS, _NOBODY) as here:
+        yield here
+
+
+@contextmanager
+def lend(folder: Path, limits: Limits, tracker: str = "") -> Iterator[Here]:
+    """Lend a server of a folder, in a thread of this process."""
+    settings = ServiceSettings(folder=folder, allowed=Allowed(tracker=tracker), limits=limits)
     place = bind(Listening(host="127.0.0.1", port=0))
     with open_service(settings) as service:
         config = uvicorn.Config(

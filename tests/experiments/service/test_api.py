@@ -212,3 +212,28 @@ def test_what_an_operator_watches(here: Here) -> None:
     assert 'bitalloc_http_seconds_bucket{le="0.02",method="GET",route="/healthz"' in text
     assert "bitalloc_queue_length" in text
     assert here.ask("GET", "/v1/version").json()["api"] == "v1"
+
+
+def test_a_deleted_jobs_files_are_nobodys(here: Here) -> None:
+    """Another job of the same id must not go on with them."""
+    for _ in range(2):
+        with here.client() as client:
+            client.submit("search", FOR_A_BOARD, id="again")
+            folder = here.service.folder.job("again")
+            assert not folder.path.exists()
+            client.cancel("again")
+            folder.path.joinpath("runs").mkdir(parents=True)
+            client.delete("again")
+    assert not [place for place in folder.path.parent.iterdir() if place.name.startswith(".")]
+
+
+def test_what_is_kept_no_longer_goes_and_what_is_needed_stays(here: Here) -> None:
+    jobs = here.service.folder.path / "jobs"
+    (jobs / "nobodys").mkdir()
+    (jobs / ".gone-1").mkdir()
+    with here.client() as client:
+        client.submit("search", FOR_A_BOARD, id="stays")
+        (jobs / "stays").mkdir()
+        here.service.sweep()
+        assert [place.name for place in jobs.iterdir() if place.name != "kept-in"] == ["stays"]
+        client.cancel("stays")

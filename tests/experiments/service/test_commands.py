@@ -45,8 +45,7 @@ def test_a_search_is_handed_in_seen_cancelled_and_deleted(
     assert "cancel it first" in capsys.readouterr().err
     assert main(["cancel", "typed"]) == DONE
     assert main(["watch", "typed"]) == USER_MISTAKE
-    shown = capsys.readouterr()
-    assert "typed is cancelled: cancelled by ulf" in shown.out
+    assert "typed is cancelled: cancelled by ulf" in capsys.readouterr().out
     assert main(["watch", "typed-bundle"]) == USER_MISTAKE  # what it works on never comes
     for name in ("typed-bundle", "typed"):
         assert main(["cancel", name, "--delete"]) == DONE

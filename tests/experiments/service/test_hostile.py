@@ -4,6 +4,7 @@ import io
 import json
 import socket
 import time
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -222,7 +223,8 @@ def _bomb() -> bytes:
 
 def _with_member(name: str, content: bytes) -> bytes:
     made = io.BytesIO(_npz(**_ARRAYS))
-    with zipfile.ZipFile(made, "a") as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(made, "a") as archive:
+        warnings.simplefilter("ignore")  # of a name that is there twice
         archive.writestr(name, content)
     return made.getvalue()
 

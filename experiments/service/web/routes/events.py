@@ -70,7 +70,8 @@ async def _stream(asked: Service, job: Job, who: Who, after: int) -> AsyncIterat
         while not asked.streams.ending.is_set():
             woken.clear()
             try:
-                over = asked.jobs.get(job.id).state.over  # before its events, so that none is lost
+                now = asked.jobs.get(job.id)  # before its events, so that none is lost
+                over = now.state.over or now.number != job.number
             except NoJobError:
                 over = True
             found = asked.jobs.events(job.number, after, _MOST)

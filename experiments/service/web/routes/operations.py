@@ -69,26 +69,27 @@ def metrics(request: Request, who: Caller) -> Response:
 @routes.get("/v1/boards")
 def boards(asked: Asked, who: Caller) -> BoardList:
     """List where jobs can run: this machine, and the boards that the tracker knows."""
-    jobs = asked.jobs.find()
+    jobs = asked.jobs.find(states=[state for state in State if not state.over])
+    newest = {job.target: job for job in asked.jobs.newest()}
     targets = {_NO_BOARD.key: _NO_BOARD, **{item.key: item for item in asked.boards.keys}}
     for job in jobs:
-        if not job.state.over and job.target not in targets:
+        if job.target not in targets:
             targets[job.target] = TrackedKey(key=job.target, addresses=(), free=0, waiting=0)
     return BoardList(
         boards=[
-            _board(item, [job for job in jobs if job.target == item.key], asked, who)
-            for item in targets.values()
+            _board(item, [job for job in jobs if job.target == key], newest.get(key), asked, who)
+            for key, item in targets.items()
         ],
         error=asked.boards.error,
     )
 
 
-def _board(item: TrackedKey, jobs: list[Job], asked: Service, who: Who) -> BoardView:
+def _board(
+    item: TrackedKey, jobs: list[Job], newest: Job | None, asked: Service, who: Who
+) -> BoardView:
     states = Counter(job.state for job in jobs)
     holder = next((job for job in jobs if job.state is State.RUNNING), None)
     may_see = holder is not None and (who.role is Role.OPERATOR or holder.user == who.name)
-    started = [job for job in jobs if job.started_s is not None]
-    newest = max(started, key=lambda job: job.started_s or 0.0, default=None)
     lost = newest is not None and newest.fault is Fault.HARDWARE
     return BoardView(
         key=item.key,
