@@ -131,6 +131,14 @@ class Jobs:
         rows = self._database.rows("SELECT * FROM jobs WHERE of = ? ORDER BY number", (name,))
         return [Job.of_row(row) for row in rows]
 
+    def newest_of(self, user: str | None, limit: int) -> list[Job]:
+        """Return a user's newest jobs, the newest first; everybody's for None."""
+        rows = self._database.rows(
+            "SELECT * FROM jobs WHERE ? IS NULL OR user = ? ORDER BY number DESC LIMIT ?",
+            (user, user, limit),
+        )
+        return [Job.of_row(row) for row in rows]
+
     def newest(self) -> list[Job]:
         """Return the job that was started last on each target."""
         rows = self._database.rows(

@@ -11,6 +11,8 @@ from experiments.service.web.artifacts import Artifacts
 from experiments.service.web.caller import Gate, caller
 from experiments.service.web.limits import Limited
 from experiments.service.web.metrics import Metrics
+from experiments.service.web.pages import routes as pages
+from experiments.service.web.pages.rendering import Runs
 from experiments.service.web.problem import refuse_as_problems
 from experiments.service.web.routes import events, files, jobs, operations, uploads
 from experiments.service.web.service import Service
@@ -44,10 +46,12 @@ def make_app(service: Service) -> ASGIApp:
     app.state.gate = Gate(service.tokens)
     app.state.artifacts = Artifacts()
     app.state.metrics = Metrics(service)
+    app.state.runs = Runs()
     refuse_as_problems(app)
     for module in (jobs, events, files, uploads, operations):
         app.include_router(module.routes)
     app.include_router(_document(app))
+    app.include_router(pages.routes)
     return Limited(app, service.settings.limits, app.state.metrics)
 
 

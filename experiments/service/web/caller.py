@@ -15,6 +15,9 @@ from experiments.service.web.service import Service
 
 _logger = logging.getLogger(__name__)
 _bearer = HTTPBearer(auto_error=False, description="A token of `bitalloc token create`.")
+COOKIE = "bitalloc-token"
+"""What a browser keeps a token in."""
+_READING = ("GET", "HEAD")
 _GUESSES = 20
 """Wrong tokens of one address within a minute; a right one is right at any time."""
 _WINDOW_S = 60.0
@@ -73,13 +76,29 @@ def caller(
     Raises:
         NoTokenError: nobody who may.
     """
-    if credentials is None:
+    token = credentials.credentials if credentials else request.cookies.get(COOKIE)
+    if credentials is None and token and request.method not in _READING:
+        check_same_origin(request)
+    if not token:
         raise NoTokenError("expected a token (Authorization: Bearer TOKEN), found none", _HINT)
     gate: Gate = request.app.state.gate
     address = request.client.host if request.client else ""
-    who = gate.check(credentials.credentials, address)
+    who = gate.check(token, address)
     request.state.user = who.name
     return who
+
+
+def check_same_origin(request: Request) -> None:
+    """Refuse what another site's page makes a browser send.
+
+    Raises:
+        NotAllowedError: it does not come from a page of ours.
+    """
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin", "")
+    host = request.headers.get("host", "")
+    if site != "same-origin" if site else origin.partition("://")[2] != host:
+        raise NotAllowedError("expected a request of the service's own page, found another's")
 
 
 def own_job(service: Service, name: str, who: Who) -> Job:

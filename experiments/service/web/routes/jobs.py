@@ -22,15 +22,25 @@ LARGEST = 2**53
 @routes.post("", status_code=201, responses={200: {"model": JobView}})
 def submit(request: JobRequest, asked: Asked, who: Caller, response: Response) -> JobView:
     """Hand in a job: 201 for a new one, 200 for the one that is there under the same id."""
+    job, created = hand_in(request, asked, who)
+    response.status_code = 201 if created else 200
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return JobView.of_job(job)
+
+
+def hand_in(request: JobRequest, asked: Asked, who: Caller) -> tuple[Job, bool]:
+    """Add a job, and return it and whether it is new.
+
+    Raises:
+        BitAllocError: it is refused.
+    """
     new = asked.admission.admit(request, who.name, lambda name: own_job(asked, name, who))
     quotas = None if who.role is Role.OPERATOR else asked.settings.limits.quotas
     job, created = asked.jobs.add(new, quotas)
     if created:
         asked.tokens.log(who.name, "job handed in", job.id)
         asked.supervisor.wake()
-    response.status_code = 201 if created else 200
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return JobView.of_job(job)
+    return job, created
 
 
 @routes.get("")
