@@ -15,6 +15,7 @@ _INNER = {"keeper.lock", "order.json", "started.json", "ended.json", "job.log", 
 _LEFT_OUT = {files.CHECKPOINTS, files.LOCK}
 """Of a run's folder: the program's own."""
 _PIECE = 1 << 20
+_MOST_KNOWN = 10_000
 
 
 class Artifacts:
@@ -59,6 +60,8 @@ class Artifacts:
                     digest.update(piece)
             known = digest.hexdigest()
             with self._lock:
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()
                 self._known[key] = known
         return known
 

@@ -31,7 +31,7 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> No
                 client.submit("search", settings, id=name)
         kills = 0
         while not _all_over(server, names):
-            time.sleep(moments.uniform(0.2, 8.0))
+            time.sleep(moments.uniform(0.2, 8.0 if victim == "server" else 12.0))
             if kills < KILLS and _kill(server, victim):
                 kills += 1
         with server.client() as client:
