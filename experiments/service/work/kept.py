@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -92,6 +93,14 @@ def ended(folder: JobFolder) -> Ended | None:
 def has_begun(folder: JobFolder, attempt: int) -> bool:
     """Return whether the process of an attempt was started."""
     return bool(_started(folder).get("attempt") == attempt)
+
+
+def seconds_since_start(folder: JobFolder) -> float:
+    """Return how long ago the last process was started, by the clock of the file system."""
+    try:
+        return max(0.0, time.time() - folder.started.stat().st_mtime)
+    except OSError:
+        return 0.0
 
 
 def _environment(modules: Path | None) -> dict[str, str]:

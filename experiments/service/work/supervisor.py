@@ -131,7 +131,7 @@ class Supervisor(threading.Thread):
     def _finish(self, job: Job, ended: Ended | None) -> None:
         folder = self._folder.job(job.id)
         outcome = judge(job, ended, folder.log)
-        seconds = 0.0 if ended is None else ended.seconds
+        seconds = kept.seconds_since_start(folder) if ended is None else ended.seconds
         self._move(job, outcome, seconds)
         _logger.info(
             "job ended",
