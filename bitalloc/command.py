@@ -21,6 +21,7 @@ COMMANDS = {
     ),
     "report": ("experiments.report.command", "write runs as one page"),
     "compare": ("experiments.compare.command", "run every method under the same budgets"),
+    "measure": ("experiments.measure", "time one allocation beside all-8-bit, untrained"),
     "export": (
         "experiments.export.command",
         "write the chosen network as a folder that runs by itself",
@@ -32,6 +33,13 @@ COMMANDS = {
     ),
     "bench": ("experiments.bench.command", "measure kernels, tables, rounding and noise"),
     "boards": ("experiments.boards.command", "list boards, and find out what is wrong with one"),
+    "serve": ("experiments.service.serve", "do jobs that come over HTTP"),
+    "token": ("experiments.service.token", "say who may use a service"),
+    "submit": ("experiments.service.client.submit", "hand a job in to a service"),
+    "jobs": ("experiments.service.client.jobs", "list the jobs, boards or files of a service"),
+    "watch": ("experiments.service.client.watch", "follow a job until it is over"),
+    "cancel": ("experiments.service.client.cancel", "end a job"),
+    "fetch": ("experiments.service.client.fetch", "take a job's files home"),
     "completion": ("bitalloc.completion", "print what completes all this in bash, zsh or fish"),
 }
 """Name, module with its `main`, and what it does."""

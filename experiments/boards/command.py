@@ -15,7 +15,8 @@ from experiments.settings.configured import ConfiguredOptions, configured_comman
 from experiments.terminal.exit_codes import DONE, HARDWARE_LOST, USER_MISTAKE
 from experiments.terminal.tables import print_whole
 from hardware.target import host_and_port
-from hardware.worker.rpc.address import Address, usual_tracker
+from hardware.tracker import tracked_keys
+from hardware.worker.rpc.address import usual_tracker
 
 _MARKS = {"good": "[green]good[/]", "warning": "[yellow]warning[/]", "bad": "[red]bad[/]"}
 
@@ -60,12 +61,10 @@ def _list(options: ListOptions) -> None:
             "start one: python -m tvm.exec.rpc_tracker --host 0.0.0.0 --port 9190",
         )
     host, port = host_and_port(text)
-    from hardware.worker.rpc.tracker import tracked_keys  # loads TVM, which takes seconds
-
     table = Table(title=f"boards of the tracker at {text}", title_justify="left")
     for column in ("key", "boards", "free", "waiting", "addresses"):
         table.add_column(column)
-    keys = tracked_keys(Address(host=host, port=port))
+    keys = tracked_keys(host, port)
     for item in keys:
         counts = (len(item.addresses), item.free, item.waiting)
         table.add_row(item.key, *map(str, counts), ", ".join(item.addresses))

@@ -43,6 +43,17 @@ def render(records: Sequence[RunRecord]) -> str:
     )
 
 
+def render_article(record: RunRecord) -> Markup:
+    """Return what the page of one run has of it, to stand in another page with `page_style`."""
+    module: Any = _pages().get_template("article.html").module
+    return Markup(module.article(_view(record), 0))
+
+
+def page_style() -> str:
+    """Return the style of the page."""
+    return _pages().get_template("page.css").render()
+
+
 @cache
 def _pages() -> Environment:
     """Return the templates, which take as long to compile as a page to fill."""

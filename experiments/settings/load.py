@@ -73,21 +73,32 @@ def read_config_file(file: Path) -> RunConfig:
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{file} is not YAML as configurations have it: {reason}") from None
-    if document is None:
-        document = {}
+    return config_from({} if document is None else document, str(file))
+
+
+def config_from(document: Any, where: str) -> RunConfig:
+    """Return the configuration of a document as YAML or JSON has it, over the defaults.
+
+    Args:
+        document: Sections, or dotted keys, or both.
+        where: What has it, for messages.
+
+    Raises:
+        ConfigError: it is not a configuration; names the dotted key.
+    """
     if not isinstance(document, dict):
         raise ConfigError(
-            f"{file}: expected sections such as `protocol:`, found {type(document).__name__}"
+            f"{where}: expected sections such as `protocol:`, found {type(document).__name__}"
         )
-    schema = document.pop(_SCHEMA_KEY, _CONFIG_SCHEMA)
-    _check_schema(schema, file)
-    document = _as_people_write(in_sections(document, str(file)))
-    document = as_meant_then(document, schema)
+    sections = {key: value for key, value in document.items() if key != _SCHEMA_KEY}
+    schema = document.get(_SCHEMA_KEY, _CONFIG_SCHEMA)
+    _check_schema(schema, where)
+    sections = as_meant_then(_as_people_write(in_sections(sections, where)), schema)
     try:
         # JSON, because in its strict mode a list is a tuple but a text is never a number.
-        return _ADAPTER.validate_json(json.dumps([document], default=str))[0]
+        return _ADAPTER.validate_json(json.dumps([sections], default=str))[0]
     except pydantic.ValidationError as error:
-        raise _from_pydantic(error, file) from None
+        raise _from_pydantic(error, where) from None
 
 
 def _own_or_shipped(file: Path) -> Path:
@@ -117,30 +128,30 @@ def _with_home(value: Any) -> Any:
     return str(Path(value).expanduser()) if str(value).startswith("~/") else value
 
 
-def _check_schema(found: object, file: Path) -> None:
+def _check_schema(found: object, where: str) -> None:
     if not isinstance(found, int) or isinstance(found, bool):
-        raise ConfigError(f"{_SCHEMA_KEY}: expected an integer, found {found!r}, in {file}")
+        raise ConfigError(f"{_SCHEMA_KEY}: expected an integer, found {found!r}, in {where}")
     if found > _CONFIG_SCHEMA:
         raise ConfigError(
-            f"{file} was written by a newer version: its {_SCHEMA_KEY} is {found}, this version "
+            f"{where} was written by a newer version: its {_SCHEMA_KEY} is {found}, this version "
             f"reads up to {_CONFIG_SCHEMA}",
             "upgrade with pip install --upgrade bitalloc",
         )
 
 
-def _from_pydantic(error: pydantic.ValidationError, file: Path) -> BitAllocError:
+def _from_pydantic(error: pydantic.ValidationError, where: str) -> BitAllocError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"][1:])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, TrainingError):  # of several sections, so that it cannot name its own
-        return ConfigError(f"{key}.{cause.message}, in {file}", cause.hint)
+        return ConfigError(f"{key}.{cause.message}, in {where}", cause.hint)
     if isinstance(cause, BitAllocError):
-        return ConfigError(f"{cause.message}, in {file}", cause.hint)
+        return ConfigError(f"{cause.message}, in {where}", cause.hint)
     if first["type"] == "unexpected_keyword_argument":
-        return unknown_key(key, dotted_keys(RunConfig()), str(file), _HELP_HINT)
+        return unknown_key(key, dotted_keys(RunConfig()), where, _HELP_HINT)
     expected = str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
     return ConfigError(
-        f"{key}: expected {expected}, found {_short(first['input'])}, in {file}", _HELP_HINT
+        f"{key}: expected {expected}, found {_short(first['input'])}, in {where}", _HELP_HINT
     )
 
 

@@ -3,11 +3,13 @@
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from quant.errors import DataError
@@ -42,12 +44,39 @@ def read_data_file(file: Path) -> dict[str, tuple[Any, Any]]:
         DataError: there is no such file, it is damaged, too large, holds objects of Python, or its
             arrays have other names.
     """
-    try:
-        check_regular(file)
-        if file.stat().st_size > MOST_BYTES:
-            raise DataError(f"the data {file} are larger than {MOST_BYTES:,} bytes")
+    with _damage_named(file):
+        check_data_file(file)
         read = _read_npz if file.suffix.lower() == ".npz" else load_file
         arrays: dict[str, Any] = dict(read(file))
+    return _paired(arrays, file)
+
+
+def check_data_file(file: Path, most_bytes: int = MOST_BYTES) -> None:
+    """Refuse a file without reading its arrays.
+
+    Args:
+        file: As of `read_data_file`.
+        most_bytes: Of all arrays together, unpacked.
+
+    Raises:
+        DataError: as of `read_data_file`.
+    """
+    with _damage_named(file):
+        check_regular(file)
+        if file.suffix.lower() == ".npz":
+            names = list(_npz_names(file, most_bytes))
+        else:
+            _check_size(file, file.stat().st_size, most_bytes)
+            with safe_open(file, "pt") as opened:
+                names = list(opened.keys())
+    _paired({name: None for name in names}, file)
+
+
+@contextmanager
+def _damage_named(file: Path) -> Iterator[None]:
+    """Say of whatever a damaged file raises that it is damaged, in one sentence."""
+    try:
+        yield
     except OSError as error:
         raise DataError(
             f"cannot read the data {file}: {error.strerror or error}",
@@ -62,24 +91,31 @@ def read_data_file(file: Path) -> dict[str, tuple[Any, Any]]:
             f"write it again: numpy.savez_compressed({file.name!r}, train_inputs=..., "
             "train_labels=..., test_inputs=..., test_labels=...)",
         ) from None
-    return _paired(arrays, file)
 
 
-def _read_npz(file: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the arrays of an archive, none of which is larger than the archive says."""
+def _check_size(file: Path, found: int, most_bytes: int) -> None:
+    if found > most_bytes:
+        raise DataError(f"{file} unpacks to {found:,} bytes, and at most {most_bytes:,} are read")
+
+
+def _npz_names(file: Path, most_bytes: int) -> Iterator[str]:
+    """Yield the names of an archive's arrays, none of which is larger than the archive says."""
     with zipfile.ZipFile(file) as archive:
-        parts = archive.infolist()
-        total = sum(part.file_size for part in parts)
-        if total > MOST_BYTES:
-            raise DataError(
-                f"{file} unpacks to {total:,} bytes, and at most {MOST_BYTES:,} are read"
-            )
-        for part in parts:
+        _check_size(file, sum(part.file_size for part in archive.infolist()), most_bytes)
+        for part in archive.infolist():
             name = part.filename.removesuffix(".npy")
             with archive.open(part) as opened:
                 _check_header(opened, part.file_size, name, file)
+            yield name
+
+
+def _read_npz(file: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the arrays of an archive whose headers were looked at."""
+    with zipfile.ZipFile(file) as archive:
+        for part in archive.infolist():
             with archive.open(part) as opened:
-                yield name, np.lib.format.read_array(opened, allow_pickle=False)
+                array = np.lib.format.read_array(opened, allow_pickle=False)
+            yield part.filename.removesuffix(".npy"), array
 
 
 def _check_header(opened: Any, room: int, name: str, file: Path) -> None:

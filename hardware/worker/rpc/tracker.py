@@ -1,44 +1,20 @@
-"""The tracker: which boards it knows, and a session with one of them."""
+"""A session with a board, or with one of those that a tracker knows."""
 
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from tvm import rpc
 
 from hardware.errors import BoardBusyError, BoardLostError
+from hardware.tracker import OTHER_SERVICE, tracked_keys
 from hardware.worker.rpc.address import Address
 
-_SERVER = "server:"
 _LIMIT_S = 10.0
 _PLAIN = re.compile("refused|resolve|timed out|failed to connect|mismatch|in use", re.IGNORECASE)
 """What TVM's own sentences are about; others are of its insides."""
-_OTHER_SERVICE = "is it the port of another service?"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrackedKey:
-    """What a tracker knows of one key."""
-
-    key: str
-    addresses: tuple[str, ...]
-    """Of the boards that are connected to it."""
-    free: int
-    """Boards that nobody uses."""
-    waiting: int
-    """Hosts that wait for one."""
-
-
-def tracked_keys(address: Address) -> list[TrackedKey]:
-    """Return every key of a tracker, by name.
-
-    Raises:
-        BoardLostError: the tracker does not answer.
-    """
-    return _keys(_connect(address), address)
 
 
 def open_connection(address: Address) -> Any:
@@ -53,8 +29,7 @@ def open_connection(address: Address) -> Any:
     with _answering(str(address)):
         if not address.key:
             return rpc.connect(address.host, address.port)
-        tracker = _connect(address)
-        known = {item.key: item for item in _keys(tracker, address)}
+        known = {item.key: item for item in tracked_keys(address.host, address.port)}
         found = known.get(address.key)
         if found is None or not found.addresses:
             others = ", ".join(key for key, item in known.items() if item.addresses) or "none"
@@ -63,6 +38,7 @@ def open_connection(address: Address) -> Any:
             )
         if not found.free:
             raise BoardBusyError(f"all {len(found.addresses)} boards of {address} are in use")
+        tracker = _connect(address)
         tracker._sock.settimeout(None)
         return tracker.request(address.key, max_retry=1)
 
@@ -74,26 +50,6 @@ def _connect(address: Address) -> Any:
         tracker = rpc.connect_tracker(address.host, address.port)
         tracker._sock.settimeout(_LIMIT_S)
         return tracker
-
-
-def _keys(tracker: Any, address: Address) -> list[TrackedKey]:
-    with _answering(f"the tracker at {address.host}:{address.port}"):
-        summary = tracker.summary()
-    addresses: dict[str, list[str]] = {key: [] for key in summary["queue_info"]}
-    for server in summary["server_info"]:
-        if server["key"].startswith(_SERVER):
-            place = ":".join(str(part) for part in server["addr"] if part is not None)
-            addresses.setdefault(server["key"].removeprefix(_SERVER), []).append(place)
-    queues = summary["queue_info"]
-    return [
-        TrackedKey(
-            key=key,
-            addresses=tuple(places),
-            free=queues.get(key, {}).get("free", 0),
-            waiting=queues.get(key, {}).get("pending", 0),
-        )
-        for key, places in sorted(addresses.items())
-    ]
 
 
 def _in_words(error: Exception) -> str:
@@ -115,4 +71,4 @@ def _answering(who: str) -> Iterator[None]:
         reason = error.strerror or str(error) or type(error).__name__
         raise BoardLostError(f"{who} does not answer: {reason}") from None
     except (RuntimeError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-        raise BoardLostError(f"{who} does not answer{_in_words(error)}", _OTHER_SERVICE) from None
+        raise BoardLostError(f"{who} does not answer{_in_words(error)}", OTHER_SERVICE) from None

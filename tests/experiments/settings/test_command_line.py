@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from experiments import evaluate, run
+from experiments import evaluate, measure, run
 from experiments.bench import command as bench
 from experiments.boards import command as boards
 from experiments.compare import command as compare
@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[Main, list[str], str]] = {
     "report": (report.main, [], "--output"),
     "export": (export.main, ["runs/latest"], "--onnx-opset"),
     "compare": (compare.main, [], "--budgets"),
+    "measure": (measure.main, [], "--allocation"),
     "staircase": (staircase.main, [], "--all-pairs"),
     "tabulate": (tabulate.main, [], "--part"),
     "bench runtime": (bench.main, ["runtime"], "--engines"),

@@ -1,0 +1,1 @@
+"""The service: jobs over HTTP, done by the commands as processes of their own."""

@@ -1,0 +1,1 @@
+"""The service's clients: from Python, and from a terminal."""

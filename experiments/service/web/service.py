@@ -1,0 +1,164 @@
+"""Service: everything behind the HTTP side, opened and closed as one."""
+
+import fcntl
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.errors import RunFolderError, cannot_write
+from experiments.service.folder import ServiceFolder
+from experiments.service.settings import ServiceSettings
+from experiments.service.store.database import Database
+from experiments.service.store.job import Job, State
+from experiments.service.store.jobs import Jobs
+from experiments.service.store.tokens import Tokens
+from experiments.service.store.uploads import KINDS, Uploads
+from experiments.service.web.streams import Streams
+from experiments.service.work.admission import UPLOADED, Admission
+from experiments.service.work.boards import Boards
+from experiments.service.work.supervisor import Supervisor, Workshop
+from quant.records.disk import remove_leftovers
+from quant.records.json_form import json_text
+
+_SWEEP_S = 600.0
+_OVER = tuple(state for state in State if state.over)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """What requests are answered with."""
+
+    settings: ServiceSettings
+    folder: ServiceFolder
+    database: Database
+    jobs: Jobs
+    tokens: Tokens
+    uploads: Uploads
+    boards: Boards
+    admission: Admission
+    supervisor: Supervisor
+    streams: Streams
+
+    def forget(self, job: Job, by: str) -> None:
+        """Delete a job that is over, with its files.
+
+        Raises:
+            NotNowError: it is not over, or another one needs it.
+        """
+        place = self.folder.job(job.id).path
+        gone = place.with_name(f".gone-{secrets.token_hex(8)}")
+
+        def put_away() -> None:
+            with suppress(FileNotFoundError):
+                place.rename(gone)
+
+        self.jobs.delete(job, put_away)
+        self.tokens.log(by, "job deleted", job.id)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Delete what is kept no longer: uploads, jobs, and folders of jobs that are gone."""
+        limits = self.settings.limits
+        if limits.jobs_kept_s:
+            before_s = time.time() - limits.jobs_kept_s
+            for job in self.jobs.find(states=_OVER):
+                if job.ended_s is not None and job.ended_s < before_s and not self.jobs.of(job.id):
+                    self.forget(job, "service")
+        # Before the jobs: each was in the store before it had a folder.
+        folders = list((self.folder.path / "jobs").iterdir())
+        jobs = self.jobs.find()
+        needed = {
+            digest
+            for job in jobs
+            if not job.state.over
+            for digest in UPLOADED.findall(json_text(job.request))
+        }
+        self.uploads.forget_old(needed)
+        for kind in KINDS:
+            remove_leftovers(self.folder.uploads(kind), ".part-*")
+        known = {job.id for job in jobs}
+        for folder in folders:
+            if folder.name not in known:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def open_service(settings: ServiceSettings) -> Iterator[Service]:
+    """Open a folder's service, with its supervisor at work; what runs at the end is stopped.
+
+    Raises:
+        RunFolderError: another server uses the folder, or it cannot be written.
+        ServiceStoreError: the store cannot be used.
+    """
+    folder = ServiceFolder(settings.folder)
+    with _the_one_server(folder):
+        for place in (folder.path / "jobs", *map(folder.uploads, KINDS)):
+            place.mkdir(exist_ok=True)
+        with Database(folder.database) as database:
+            streams = Streams(settings.limits.streams)
+            jobs = Jobs(database, streams.heard)
+            tokens, boards = Tokens(database), Boards(settings.allowed.tracker)
+            uploads = Uploads(database, folder, settings.limits.uploads_kept_s)
+            admission = Admission(
+                allowed=settings.allowed, limits=settings.limits, uploaded=uploads.seen_from_job
+            )
+            supervisor = Supervisor(
+                Workshop(
+                    settings=settings,
+                    jobs=jobs,
+                    admission=admission,
+                    boards=boards,
+                    operators=tokens.operators,
+                )
+            )
+            service = Service(
+                settings=settings,
+                folder=folder,
+                database=database,
+                jobs=jobs,
+                tokens=tokens,
+                uploads=uploads,
+                boards=boards,
+                admission=admission,
+                supervisor=supervisor,
+                streams=streams,
+            )
+            supervisor.start()
+            ending = threading.Event()
+            sweeper = threading.Thread(target=_sweep, args=(service, ending), daemon=True)
+            sweeper.start()
+            try:
+                yield service
+            finally:
+                ending.set()
+                sweeper.join()
+                supervisor.stop()
+
+
+def _sweep(service: Service, ending: threading.Event) -> None:
+    while True:
+        service.sweep()
+        if ending.wait(_SWEEP_S):
+            return
+
+
+@contextmanager
+def _the_one_server(folder: ServiceFolder) -> Iterator[None]:
+    try:
+        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = folder.lock.open("a", encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(Path(folder.lock), error, "--folder FOLDER") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunFolderError(
+                f"another server uses the folder {folder.path}", "stop it, or give --folder FOLDER"
+            ) from None
+        yield

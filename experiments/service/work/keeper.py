@@ -1,0 +1,145 @@
+"""The keeper: one process beside each job's own, which outlives the server and ends with the job.
+
+    python -m experiments.service.work.keeper FOLDER LOCK
+
+It starts what FOLDER's `order.json` asks for, in a process group of its own, ends it where it takes
+too much memory or time, and writes how it ended into `ended.json`. LOCK is the descriptor of the
+folder's lock, which the server took and which goes with this process: whoever finds the lock free
+knows that nothing of the job runs. A killed keeper takes the job's process with it.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from experiments.service.folder import JobFolder
+from quant.records.atomic_file import atomic_file
+
+_LOOK_S = 0.2
+GRACE_S = 5.0
+"""Between the request to end and the end by force: a search keeps what is finished."""
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+MEMORY, TIME, ASKED = "memory", "time", "asked"
+"""Why a keeper ends a process."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What a keeper is to do."""
+
+    attempt: int
+    arguments: list[str]
+    wall_s: float
+    """What is left of the job's time."""
+    memory_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """How a job's process ended."""
+
+    attempt: int
+    exit_code: int
+    """Negative: the number of the signal that ended it."""
+    why: str
+    """`memory`, `time`, `asked`; empty where it ended by itself."""
+    seconds: float
+    peak_bytes: int
+
+
+def main(folder: JobFolder) -> None:
+    """Do one order, unless it is done."""
+    if folder.ended.exists():
+        return
+    order = Order(**json.loads(folder.order.read_text(encoding="utf-8")))
+    stop: list[str] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.append(ASKED))
+    libc = ctypes.CDLL(None)
+    # What the job's process leaves behind becomes a child of this one, and is ended with it.
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    started = time.monotonic()
+    with folder.log.open("ab") as log:
+        process = subprocess.Popen(
+            order.arguments,
+            cwd=folder.path,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+        )
+    _write(folder.started, {"attempt": order.attempt, "keeper": os.getpid(), "job": process.pid})
+    peak = 0
+    while process.poll() is None:
+        taken = resident_bytes(os.getpid())
+        peak = max(peak, taken)
+        if taken > order.memory_bytes:
+            stop.append(MEMORY)
+        elif time.monotonic() - started > order.wall_s:
+            stop.append(TIME)
+        if stop:
+            _end(process)
+            break
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_LOOK_S)
+    _end_left_behind()
+    ended = Ended(
+        attempt=order.attempt,
+        exit_code=process.wait(),
+        why=stop[0] if stop else "",
+        seconds=time.monotonic() - started,
+        peak_bytes=peak,
+    )
+    _write(folder.ended, {name: getattr(ended, name) for name in Ended.__slots__})
+
+
+def resident_bytes(parent: int) -> int:
+    """Return the resident memory of all processes below one, without those that just ended."""
+    total = 0
+    for process in _below(parent):
+        with suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a process to end, and after a while end its whole group."""
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _end_left_behind() -> None:
+    """End what the job's process started and did not end, in whatever group or session."""
+    for process in _below(os.getpid()):
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def _below(parent: int) -> Iterator[psutil.Process]:
+    with suppress(psutil.Error):
+        yield from psutil.Process(parent).children(recursive=True)
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    with atomic_file(path, durable=True) as made:
+        made.write_text(json.dumps(document), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(JobFolder(Path(sys.argv[1])))
