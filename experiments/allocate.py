@@ -82,7 +82,11 @@ def _budget(beliefs: Beliefs, config: BudgetConfig) -> Budget:
             "budget.accuracy_drop: expected a limit of time, bytes or energy, found one of score",
             "without a budget, the front shows what each time would lose",
         )
+    if config == BudgetConfig():
+        raise BudgetError("expected a limit of time, bytes or energy, found none")
     all_8 = beliefs.all_8
+    if config.energy_key and beliefs.energy_mj(all_8) is None:
+        raise BudgetError(f"{config.energy_key}: the run had no energy meter")
     figures = UniformFigures(
         latency_ms=beliefs.latency_ms(all_8),
         model_bytes=beliefs.model_bytes(all_8),

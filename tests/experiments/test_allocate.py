@@ -109,6 +109,10 @@ def test_what_cannot_be_answered_is_one_sentence(folders: dict[str, Path]) -> No
         allocate_module.allocate(
             RunRecord.open(folders["random"], finished=True), BudgetConfig(latency_ratio=0.5)
         )
+    with pytest.raises(BudgetError, match="expected a limit of time, bytes or energy, found none"):
+        allocate_module.allocate(record, BudgetConfig())
+    with pytest.raises(BudgetError, match=r"budget\.energy_ratio: the run had no energy meter"):
+        allocate_module.allocate(record, BudgetConfig(energy_ratio=0.5))
     with pytest.raises(BudgetError, match=r"budget\.accuracy_drop"):
         allocate_module.allocate(record, BudgetConfig(accuracy_drop=0.01))
 

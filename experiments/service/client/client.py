@@ -124,6 +124,15 @@ class Client:
         """Delete a job that is over, with its files."""
         self._ask("DELETE", f"/v1/jobs/{id}")
 
+    def allocate(self, job: str, **budget: float) -> dict[str, Any]:
+        """Return what a finished search answers for another budget; all of it is predicted.
+
+        Args:
+            job: Its id.
+            budget: Limits, such as `latency_ratio=0.6`.
+        """
+        return self._json("POST", "/v1/allocate", json={"job": job, **budget})
+
     def boards(self) -> list[dict[str, Any]]:
         """Return where jobs can run."""
         found: list[dict[str, Any]] = self._json("GET", "/v1/boards")["boards"]

@@ -14,7 +14,7 @@ from experiments.service.web.metrics import Metrics
 from experiments.service.web.pages import routes as pages
 from experiments.service.web.pages.rendering import Runs
 from experiments.service.web.problem import refuse_as_problems
-from experiments.service.web.routes import events, files, jobs, operations, uploads
+from experiments.service.web.routes import allocate, events, files, jobs, operations, uploads
 from experiments.service.web.service import Service
 
 OPENAPI = "/v1/openapi.json"
@@ -48,7 +48,7 @@ def make_app(service: Service) -> ASGIApp:
     app.state.metrics = Metrics(service)
     app.state.runs = Runs()
     refuse_as_problems(app)
-    for module in (jobs, events, files, uploads, operations):
+    for module in (jobs, events, files, uploads, allocate, operations):
         app.include_router(module.routes)
     app.include_router(_document(app))
     app.include_router(pages.routes)

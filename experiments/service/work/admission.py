@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agents.ppo.token_weights import IN_RUN
 from env.tasks.task_config import PRETRAINED
 from experiments.compare.plan import Plan
 from experiments.service.errors import RefusedError
@@ -46,8 +47,10 @@ _OPERATORS = {
     "energy.csv": "it would read a file of the server's machine",
 }
 """Texts that would name the server's own files, programs and neighbours."""
-_FILES = ("task.model", "task.data", "task.weights", "ppo.token_weights")
+_FILES = ("task.model", "task.data", "task.weights", "ppo.policy")
 """Texts that name files, folders or functions: uploads, or what the operator allows."""
+_HARMLESS = {("task.weights", PRETRAINED), ("ppo.policy", IN_RUN)}
+"""Those of them that name nothing of the server's."""
 _PLAIN_WORD = re.compile(r"[\w .,/+-]*")
 _UPLOADS = {"task.model": "networks", "task.data": "data"}
 """Kind of the uploads that a text may name."""
@@ -202,7 +205,7 @@ class Admission:
 
     def _named(self, key: str, value: str) -> str:
         """Return what a job's process finds under a name: a path, or an allowed function."""
-        if key == "task.weights" and value == PRETRAINED:
+        if (key, value) in _HARMLESS:
             return value
         if key in _UPLOADS and (digest := UPLOADED.fullmatch(value)) is not None:
             return str(self.uploaded(_UPLOADS[key], digest[1]))

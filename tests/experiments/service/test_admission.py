@@ -53,7 +53,7 @@ def test_every_text_of_a_configuration_is_judged() -> None:
         ({"task.model": "os:getcwd"}, "no function that the operator allows"),
         ({"task.metric": "os:system", "task.loss": "mse"}, "no function that the operator allows"),
         ({"task.weights": "/etc/passwd"}, "sha256:DIGEST of an upload"),
-        ({"ppo.token_weights": "/etc/passwd"}, "sha256:DIGEST of an upload"),
+        ({"ppo.policy": "/etc/passwd"}, "sha256:DIGEST of an upload"),
         ({"target.mcpu": "x;y"}, "target.mcpu: expected a plain word"),
         ({"evaluations": 101}, "expected at most 100, found 101"),
         ({"evaluatoins": 1}, "unknown key evaluatoins"),
