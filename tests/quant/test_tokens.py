@@ -43,6 +43,7 @@ def test_every_linear_is_a_layer_and_attention_alone_stays_in_float(name: str) -
     assert tuple(layer.name for layer in graph.layers) == layers
     found = [one for island in graph.islands for one in island.operators if one not in MOVES]
     assert sorted(found) == sorted(operators)
+    assert bool(graph.islands) == bool(operators)
 
 
 @pytest.mark.parametrize("name", TOKEN_NETWORKS)

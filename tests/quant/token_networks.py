@@ -164,8 +164,8 @@ class SlicedNet(Patches):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         t = self.mix(self.tokens(x)).relu()
-        image = self.conv(t.transpose(1, 2).reshape(x.shape[0], WIDTH, 4, 4)).flip(3)
-        t = torch.cat([t[:, ::2], image.flatten(2).mT[:, 1:-1]], 1)
+        image = self.conv(t.transpose(1, 2).reshape(x.shape[0], WIDTH, 4, 4)).flip(2)
+        t = torch.cat([t[:, ::2], image.flatten(2).mT[:, 4:]], 1)
         pairs = t[:, :20].reshape(x.shape[0], 10, 2 * WIDTH)
         made: torch.Tensor = self.head(self.back(pairs)[:, -1] + t[:, -2])
         return made
