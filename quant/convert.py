@@ -222,7 +222,7 @@ class _Converter:
             common["output"] = self._tensor(node.name, node.shape, "float32")
         else:
             common["output"] = self._output(node)
-        if spec.kind == "linear" and codes.ndim == 2 and len(node.shape) == 1:
+        if spec.kind == "linear" and len(node.shape) == 1:
             self._ops.append(Linear(weight=codes, **common))
             return
         if spec.kind == "linear":  # every place of an image, as a convolution with a 1x1 kernel
