@@ -135,6 +135,7 @@ class SmallVisionTransformer(nn.Module):
         self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(depth)))
         self.norm = nn.LayerNorm(width, eps=_EPSILON)
         self.head = nn.Linear(width, classes)
+        _initialise(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits `[N, classes]` of images `[N, in_channels, H, W]`."""
