@@ -50,7 +50,7 @@ def sample_windows(
         return torch.randint(count, (samples,), generator=generator)
 
     images = draw(len(x))
-    if spec.kind == "linear":
+    if spec.kind == "linear" and x.ndim == 2:
         return x[images].unsqueeze(0)
     inside, places = [], []
     for axis in (0, 1):

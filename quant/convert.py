@@ -1,12 +1,14 @@
 """Convert: a QuantizedNetwork at its bits becomes the integer program of docs/integers.md."""
 
 import copy
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from quant.capture.float_operators import channels_last
 from quant.capture.graph import GraphOutput, Node
 from quant.capture.lookup import table_values
 from quant.deploy_graph import (
@@ -15,6 +17,7 @@ from quant.deploy_graph import (
     Add,
     AvgPool2d,
     Concat,
+    Constant,
     Conv2d,
     DeployGraph,
     DeployOp,
@@ -22,14 +25,15 @@ from quant.deploy_graph import (
     DeployTensor,
     Dequantize,
     Epilogue,
-    Flatten,
     Linear,
     Lookup,
     MaxPool2d,
+    Move,
     Multiply,
     Pad2d,
     QuantizeInput,
     Requantize,
+    Reshape,
     RunIsland,
 )
 from quant.errors import ConvertError
@@ -91,7 +95,8 @@ class _Converter:
             name=output.name,
             tensor=self._float(node.inputs[0]) if node.kind == "output" else node.name,
             shape=output.shape,
-            channels_last=self._is_channels_last(node),
+            channels_last=self._is_channels_last(node) and not node.last,
+            rows=self._is_channels_last(node) and node.last,
         )
 
     def _is_channels_last(self, node: Node) -> bool:
@@ -110,9 +115,12 @@ class _Converter:
         zero_point: int = 0,
         first: bool = False,
     ) -> str:
-        last = shape if len(shape) == 1 or first else (*shape[1:], shape[0])
         self._tensors[name] = DeployTensor(
-            name=name, shape=last, dtype=dtype, scale=scale, zero_point=zero_point
+            name=name,
+            shape=shape if first else _last(shape),
+            dtype=dtype,
+            scale=scale,
+            zero_point=zero_point,
         )
         return name
 
@@ -192,7 +200,7 @@ class _Converter:
         spec, bits = self._graph.layer(node.layer), self._network.bits(node.layer)
         module, image = self._network.layer(node.layer), self._flattened_image(node)
         if bits.weight_bits == FLOAT_BITS:
-            source = self._float(node.inputs[0], narrow=True)
+            source = self._float(node.inputs[0], narrow=True, last=node.last)
             alone = float_layer(spec, module, image)
             self._run_in_float(node, spec.name, (source,), alone, layer=spec.name)
             return
@@ -214,9 +222,11 @@ class _Converter:
             common["output"] = self._tensor(node.name, node.shape, "float32")
         else:
             common["output"] = self._output(node)
-        if spec.kind == "linear":
+        if spec.kind == "linear" and len(node.shape) == 1:
             self._ops.append(Linear(weight=codes, **common))
             return
+        if spec.kind == "linear":  # every place of an image, as a convolution with a 1x1 kernel
+            codes = codes[:, None, None]
         self._ops.append(
             Conv2d(
                 weight=codes,
@@ -329,11 +339,30 @@ class _Converter:
 
     def flatten(self, node: Node) -> None:
         source = self._same_width(node, node.inputs[0])
-        self._ops.append(Flatten(input=source, output=self._output(node)))
+        self._ops.append(Reshape(input=source, output=self._output(node), shape=node.shape))
+
+    def move(self, node: Node) -> None:
+        assert node.moved is not None
+        source, shape = self._same_width(node, node.inputs[0]), _last(node.shape)
+        output = self._output(node)
+        if node.moved.is_whole and node.moved.count == prod(self._tensors[source].shape):
+            self._ops.append(Reshape(input=source, output=output, shape=shape))
+            return
+        self._ops.append(Move(input=source, output=output, strides=node.moved, shape=shape))
+
+    def constant(self, node: Node) -> None:
+        scale, zero_point, low, high = self._scale(node)
+        value = channels_last(self._network.constant(node.name))[0].numpy()
+        # The same float32 division as the fake quantizer's.
+        codes = np.clip(np.rint(value / np.float32(scale)) + zero_point, low, high)
+        output = self._output(node)
+        codes = np.ascontiguousarray(codes.astype(self._tensors[output].dtype))
+        self._ops.append(Constant(output=output, codes=codes))
 
     def concat(self, node: Node) -> None:
         sources = tuple(self._same_width(node, name) for name in node.inputs)
-        self._ops.append(Concat(inputs=sources, output=self._output(node)))
+        axis = node.axis - 1  # of `(H, W, C)`, where `(C, H, W)` has it
+        self._ops.append(Concat(inputs=sources, output=self._output(node), axis=axis))
 
     def pad(self, node: Node) -> None:
         assert node.padding is not None
@@ -357,7 +386,7 @@ class _Converter:
         self, node: Node, name: str, sources: tuple[str, ...], module: Any, layer: str = ""
     ) -> None:
         made = node.name if node.name in self._graph.output_nodes else f"{node.name}/float"
-        self._tensor(made, node.shape, "float32", first=True)
+        self._tensor(made, node.shape, "float32", first=not node.last)
         self._ops.append(
             RunIsland(name=name, inputs=sources, output=made, module=module, layer=layer)
         )
@@ -372,26 +401,35 @@ class _Converter:
                 zero_point=zero_point,
                 clip_min=low,
                 clip_max=high,
+                last=node.last,
             )
         )
 
     def output(self, node: Node) -> None:
         self._float(node.inputs[0])
 
-    def _float(self, name: str, *, narrow: bool = False) -> str:
-        """Return the float tensor of a node, dequantizing its own or its narrow codes once."""
+    def _float(self, name: str, *, narrow: bool = False, last: bool | None = None) -> str:
+        """Return the float tensor of a node, dequantizing its own or its narrow codes once.
+
+        Args:
+            name: The node.
+            narrow: Whether its narrow codes are read, where it has both.
+            last: Whether channels are last; None for where the user's network has them.
+        """
+        node = self._graph.by_name[name]
+        last = (node.last if last is None else last) and len(node.shape) > 1
         codes = self._narrow(name) if narrow else name
-        floats = f"{codes}/dequantized"
+        floats = f"{codes}/dequantized{'_last' if last else ''}"
         if floats not in self._tensors:
-            node = self._graph.by_name[name]
             scale, zero_point = (self._quantizer(name) if narrow else self._scale(node))[:2]
-            self._tensor(floats, node.shape, "float32", first=True)
+            self._tensor(floats, node.shape, "float32", first=not last)
             self._ops.append(
                 Dequantize(
                     input=codes,
                     output=floats,
                     multiplier=float(np.float32(scale)),
                     zero_point=zero_point,
+                    last=last,
                 )
             )
         return floats
@@ -409,11 +447,18 @@ _EMIT = {
     "max_pool": _Converter.max_pool,
     "avg_pool": _Converter.avg_pool,
     "flatten": _Converter.flatten,
+    "move": _Converter.move,
+    "constant": _Converter.constant,
     "concat": _Converter.concat,
     "pad": _Converter.pad,
     "island": _Converter.island,
     "output": _Converter.output,
 }
+
+
+def _last(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return `(C, H, W)` as `(H, W, C)`, and `(F,)` as it is."""
+    return (*shape[1:], shape[0])
 
 
 def _ratio(numerator: float, denominator: float) -> float:

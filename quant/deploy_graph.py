@@ -12,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from quant.strides import Strides
+
 WIDE_MIN, WIDE_MAX = -32768, 32767
 TABLE_SIZE = 256
 """Entries of a lookup's table: one for each 8-bit code."""
@@ -26,7 +28,8 @@ class DeployTensor:
 
     name: str
     shape: tuple[int, ...]
-    """`(H, W, C)` or `(F,)`; for the float input `(C, H, W)` or `(F,)`. No batch."""
+    """`(H, W, C)` or `(F,)`; for the float input `(C, H, W)` or `(F,)`, and for what float islands
+    read and make either. No batch."""
     dtype: Dtype
     border: tuple[int, int] = (0, 0)
     """Rows and columns of the padding's code that a program keeps around an image of narrow codes.
@@ -95,7 +98,7 @@ class Linear:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QuantizeInput:
-    """Float32 channels-first to channels-last codes: clip(rint(x * m) + z).
+    """Float32 to channels-last codes: clip(rint(x * m) + z).
 
     The network's input becomes 8-bit codes, and what a float island makes narrow or wide ones.
     """
@@ -107,17 +110,21 @@ class QuantizeInput:
     zero_point: int
     clip_min: int = 0
     clip_max: int = 255
+    last: bool = False
+    """Whether images of floats have their channels last, too; else first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dequantize:
-    """Codes, channels-last, to float32, channels-first: f32(q - z) * s, for a float island."""
+    """Codes, channels-last, to float32: f32(q - z) * s, for a float island."""
 
     input: str
     output: str
     multiplier: float
     """float32 value of the scale."""
     zero_point: int
+    last: bool = False
+    """Whether images of floats have their channels last, too; else first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -128,8 +135,9 @@ class RunIsland:
     inputs: tuple[str, ...]
     output: str
     module: Any
-    """A `torch.nn.Module` of channels-first float32 tensors, frozen. `quant.capture.float_island`
-    exports it, and whoever compiles it agrees with it to 1e-5 relative."""
+    """A `torch.nn.Module` of float32 tensors as they are in the graph, frozen.
+    `quant.capture.island_program` exports it, and whoever compiles it agrees with it to 1e-5
+    relative."""
     layer: str = ""
     """The LayerSpec that was left in float; empty for operators without an integer form."""
 
@@ -221,19 +229,44 @@ class AvgPool2d:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Flatten:
-    """`[N, H, W, C]` to `[N, H * W * C]`, in that order: no data moves."""
+class Reshape:
+    """The same values in the same order, channels last, by another shape: no data moves."""
 
     input: str
     output: str
+    shape: tuple[int, ...]
+    """`(H, W, C)`, or `(F,)` for an image that is flattened."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """Codes (narrow or wide) in another order: some of them, or some more than once."""
+
+    input: str
+    output: str
+    strides: Strides
+    """Which values of the input, channels last, make those of the output."""
+    shape: tuple[int, ...]
+    """`(H, W, C)` or `(F,)`, of the output."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Constant:
+    """Codes (narrow or wide) that are the same for every image: positions, a class token."""
+
+    output: str
+    codes: npt.NDArray[Any]
+    """uint8 or int16 `[H, W, C]` or `[F]`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Concat:
-    """Join tensors of one quantizer along the channels (the last axis)."""
+    """Join tensors of one quantizer along one axis."""
 
     inputs: tuple[str, ...]
     output: str
+    axis: int = -1
+    """Of `(H, W, C)`: 0 for rows, 1 for columns, -1 for channels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -277,7 +310,9 @@ DeployOp = (
     | Requantize
     | MaxPool2d
     | AvgPool2d
-    | Flatten
+    | Reshape
+    | Move
+    | Constant
     | Concat
     | Pad2d
     | Dequantize
@@ -296,7 +331,10 @@ class DeployOutput:
     shape: tuple[int, ...]
     """As the user's network returns it, without the batch."""
     channels_last: bool
-    """Whether the tensor is an image of a layer's sums, which a program holds channels-last."""
+    """Whether the tensor is an image of a layer's sums, which a program holds channels-last, and
+    the user's network returns it channels-first."""
+    rows: bool = False
+    """Whether it is such an image, and the user's network returns it channels-last as well."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -346,4 +384,6 @@ def read_names(op: DeployOp) -> tuple[str, ...]:
     """Return the names of the tensors that an operator reads, in the order of its inputs."""
     if isinstance(op, Add | Multiply | Concat | RunIsland | FloatCall):
         return op.inputs
+    if isinstance(op, Constant):
+        return ()
     return (op.input,)

@@ -31,19 +31,21 @@ from quant.deploy_graph import (
     Add,
     AvgPool2d,
     Concat,
+    Constant,
     Conv2d,
     DeployGraph,
     DeployOp,
     Dequantize,
     Epilogue,
-    Flatten,
     Linear,
     Lookup,
     MaxPool2d,
+    Move,
     Multiply,
     Pad2d,
     QuantizeInput,
     Requantize,
+    Reshape,
     RunIsland,
     read_names,
 )
@@ -98,6 +100,8 @@ def run_graph(
             values[op.output] = given[op.output]
             continue
         result = run_op(op, *(values[name] for name in read_names(op)))
+        if isinstance(op, Constant):
+            result = np.repeat(result, len(x), axis=0)
         values[op.output] = result.astype(graph.tensors[op.output].dtype)
     if keep is not None:
         keep.update(values)
@@ -108,13 +112,13 @@ def run_op(op: DeployOp, *inputs: _Array) -> _Array:
     """Run one operator on channels-last inputs with a leading batch axis.
 
     Integer results come back as integers of any width (the graph's tensor says how they are
-    stored); a layer whose epilogue makes logits returns float32.
+    stored); a layer whose epilogue makes logits returns float32. A constant is of one image.
     """
     return _RUN[type(op)](op, *inputs)
 
 
 def _quantize_input(op: QuantizeInput, x: _Array) -> _Array:
-    if x.ndim == 4:
+    if x.ndim == 4 and not op.last:
         x = x.transpose(0, 2, 3, 1)
     scaled = x.astype(np.float32) * np.float32(op.multiplier)
     codes: _Array = np.clip(
@@ -124,7 +128,7 @@ def _quantize_input(op: QuantizeInput, x: _Array) -> _Array:
 
 
 def _dequantize(op: Dequantize, x: _Array) -> _Array:
-    if x.ndim == 4:
+    if x.ndim == 4 and not op.last:
         x = x.transpose(0, 3, 1, 2)
     return (x.astype(np.int32) - op.zero_point).astype(np.float32) * np.float32(op.multiplier)
 
@@ -218,12 +222,20 @@ def _avg_pool(op: AvgPool2d, x: _Array) -> _Array:
     return requantize(total, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
 
 
-def _flatten(op: Flatten, x: _Array) -> _Array:
-    return x.reshape(x.shape[0], -1)
+def _reshape(op: Reshape, x: _Array) -> _Array:
+    return x.reshape(x.shape[0], *op.shape)
+
+
+def _move(op: Move, x: _Array) -> _Array:
+    return x.reshape(x.shape[0], -1)[:, op.strides.places()].reshape(x.shape[0], *op.shape)
+
+
+def _constant(op: Constant) -> _Array:
+    return op.codes[None]
 
 
 def _concat(op: Concat, *inputs: _Array) -> _Array:
-    return np.concatenate(inputs, axis=-1)
+    return np.concatenate(inputs, axis=op.axis if op.axis < 0 else op.axis + 1)
 
 
 def _pad2d(op: Pad2d, x: _Array) -> _Array:
@@ -241,7 +253,9 @@ _RUN: dict[type, Callable[..., _Array]] = {
     Lookup: _lookup,
     MaxPool2d: _max_pool,
     AvgPool2d: _avg_pool,
-    Flatten: _flatten,
+    Reshape: _reshape,
+    Move: _move,
+    Constant: _constant,
     Concat: _concat,
     Pad2d: _pad2d,
     Dequantize: _dequantize,

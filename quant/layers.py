@@ -21,7 +21,8 @@ def width_name(bits: int) -> str:
 class LayerSpec:
     """One Conv2d or Linear layer of the captured network.
 
-    Shapes leave the batch out: `(channels, height, width)` for conv2d, `(features,)` for linear.
+    Shapes leave the batch out: `(channels, height, width)` for conv2d; for linear `(features,)`, or
+    `(features, 1, tokens)` and the like where it multiplies every place of an image.
     """
 
     name: str

@@ -10,7 +10,13 @@ from torch import nn
 from quant.allocation import Allocation, LayerBits
 from quant.calibration import sample_values, sample_windows, wide_scale
 from quant.capture.capture import capture
-from quant.capture.float_operators import as_images, layer_value, plain_value
+from quant.capture.float_operators import (
+    as_images,
+    channels_first,
+    channels_last,
+    layer_value,
+    plain_value,
+)
 from quant.capture.graph import (
     TRANSPARENT,
     WIDE_READERS,
@@ -88,6 +94,9 @@ class QuantizedNetwork(nn.Module):
                 if node.clip is not None and node.clip.maximum is not None
             }
         )
+        self.constant_modules = nn.ModuleDict(
+            {_key(constant.name): _Constant(constant.value) for constant in graph.constants}
+        )
         self._looked_up = tuple(
             graph.tensor_of[graph.by_name[lookup.name].inputs[0]] for lookup in graph.lookups
         )
@@ -127,6 +136,12 @@ class QuantizedNetwork(nn.Module):
     def lookup(self, name: str) -> nn.Module:
         """Return the module of one lookup."""
         return self.lookup_modules[_key(name)]
+
+    def constant(self, name: str) -> torch.Tensor:
+        """Return what is the same for every image, float32 `[1, C, H, W]` or `[1, F]`."""
+        module = self.constant_modules[_key(name)]
+        assert isinstance(module, _Constant)
+        return module.value
 
     def tensor(self, name: str) -> ActivationQuantizer:
         """Return the quantizer of one tensor."""
@@ -314,6 +329,8 @@ class QuantizedNetwork(nn.Module):
         """
         if node.kind == "input":
             value = as_images(x)
+        elif node.kind == "constant":
+            value = self._constant_value(node, x)
         elif node.kind == "island":
             value = self._island_value(node, values)
         elif node.kind == "lookup":
@@ -356,8 +373,11 @@ class QuantizedNetwork(nn.Module):
         return layer_value(spec, x, weight, bias)
 
     def _outputs(self, values: Mapping[str, torch.Tensor]) -> Outputs:
-        found = ((values[output.node], output.shape) for output in self.graph.returned)
-        shaped = (value.reshape(len(value), *shape) for value, shape in found)
+        shaped = (
+            self._as_user_has(output.node, value).reshape(len(value), *output.shape)
+            for output in self.graph.returned
+            for value in (values[output.node],)
+        )
         return several(shaped, self.graph.outputs)
 
     def _node_value(
@@ -365,6 +385,8 @@ class QuantizedNetwork(nn.Module):
     ) -> torch.Tensor:
         if node.kind == "input":
             return as_images(x)
+        if node.kind == "constant":
+            return self._constant_value(node, x)
         if node.layer:
             return self.layer_output(node, self.layer_input(node, values))
         if node.kind == "island":
@@ -376,8 +398,15 @@ class QuantizedNetwork(nn.Module):
         return plain_value(node, inputs)
 
     def _island_value(self, node: Node, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        result: torch.Tensor = self.island(node.name)(*(values[name] for name in node.inputs))
-        return result
+        sources = (self._as_user_has(name, values[name]) for name in node.inputs)
+        result: torch.Tensor = self.island(node.name)(*sources)
+        return channels_first(result) if node.last else result
+
+    def _as_user_has(self, name: str, value: torch.Tensor) -> torch.Tensor:
+        return channels_last(value) if self.graph.by_name[name].last else value
+
+    def _constant_value(self, node: Node, x: torch.Tensor) -> torch.Tensor:
+        return self.constant(node.name).expand(len(x), *node.shape)
 
     def _lookup_value(self, node: Node, x: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.lookup(node.name)(x)
@@ -474,6 +503,16 @@ class QuantizedNetwork(nn.Module):
             self._calibration = calibration
         twin._calibration = calibration
         return twin
+
+
+class _Constant(nn.Module):
+    """What is the same for every image, float32 `[1, ...]`."""
+
+    value: torch.Tensor
+
+    def __init__(self, value: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("value", value.clone())
 
 
 class _ClipMaxima(nn.Module):

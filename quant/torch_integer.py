@@ -7,23 +7,26 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from quant.capture.float_operators import as_images
+from quant.capture.float_operators import as_images, channels_first, channels_last, moved
 from quant.deploy_graph import (
     Add,
     AvgPool2d,
     Concat,
+    Constant,
     Conv2d,
     DeployGraph,
+    DeployOutput,
     Dequantize,
     Epilogue,
-    Flatten,
     Linear,
     Lookup,
     MaxPool2d,
+    Move,
     Multiply,
     Pad2d,
     QuantizeInput,
     Requantize,
+    Reshape,
     RunIsland,
     read_names,
 )
@@ -52,9 +55,21 @@ def integer_outputs(graph: DeployGraph, images: torch.Tensor) -> NamedTensors:
     # NNPACK convolves by transforms (Winograd, FFT) whose float32 sums are not integers.
     with torch.backends.nnpack.flags(enabled=False):
         for op in graph.ops:
-            values[op.output] = _RUN[type(op)](op, *(values[name] for name in read_names(op)))
-    found = (values[each.tensor].reshape(len(images), *each.shape) for each in graph.returned)
+            made = _RUN[type(op)](op, *(values[name] for name in read_names(op)))
+            if isinstance(op, Constant):
+                made = made.expand(len(images), *made.shape[1:])
+            values[op.output] = made
+    found = (_returned(each, values[each.tensor]) for each in graph.returned)
     return NamedTensors(found, graph.outputs)
+
+
+def _returned(output: DeployOutput, value: torch.Tensor) -> torch.Tensor:
+    value = channels_last(value) if output.rows else value
+    return value.reshape(len(value), *output.shape)
+
+
+def _quantize(op: QuantizeInput, x: Codes) -> Codes:
+    return _rescale(op, channels_first(x) if op.last else x)
 
 
 def _rescale(op: QuantizeInput | Requantize | Multiply | AvgPool2d, x: Codes) -> Codes:
@@ -62,7 +77,7 @@ def _rescale(op: QuantizeInput | Requantize | Multiply | AvgPool2d, x: Codes) ->
 
 
 def _dequantize(op: Dequantize, x: Codes) -> Codes:
-    return (x - op.zero_point) * op.multiplier
+    return ((channels_last(x) if op.last else x) - op.zero_point) * op.multiplier
 
 
 def _run_island(op: RunIsland, *inputs: Codes) -> Codes:
@@ -98,12 +113,21 @@ def _avg_pool(op: AvgPool2d, x: Codes) -> Codes:
     return _rescale(op, total.float())
 
 
-def _flatten(op: Flatten, x: Codes) -> Codes:
-    return x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x
+def _reshape(op: Reshape, x: Codes) -> Codes:
+    return channels_first(channels_last(x).reshape(len(x), *op.shape))
+
+
+def _move(op: Move, x: Codes) -> Codes:
+    *places, channels = op.shape
+    return moved(x, op.strides, (channels, *places))
+
+
+def _constant(op: Constant) -> Codes:
+    return channels_first(torch.from_numpy(op.codes.astype(np.float32))[None])
 
 
 def _concat(op: Concat, *inputs: Codes) -> Codes:
-    return torch.cat(inputs, dim=1)
+    return torch.cat(inputs, dim=1 if op.axis < 0 else op.axis + 2)
 
 
 def _requantize(
@@ -151,7 +175,7 @@ def _epilogue(total: torch.Tensor, epilogue: Epilogue) -> torch.Tensor:
 
 
 _RUN: dict[type, Callable[..., Codes]] = {
-    QuantizeInput: _rescale,
+    QuantizeInput: _quantize,
     Dequantize: _dequantize,
     RunIsland: _run_island,
     Conv2d: _layer,
@@ -163,6 +187,8 @@ _RUN: dict[type, Callable[..., Codes]] = {
     MaxPool2d: _max_pool,
     AvgPool2d: _avg_pool,
     Pad2d: _pad,
-    Flatten: _flatten,
+    Reshape: _reshape,
+    Move: _move,
+    Constant: _constant,
     Concat: _concat,
 }

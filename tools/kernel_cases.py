@@ -18,6 +18,7 @@ from quant.deploy_graph import (
     Add,
     AvgPool2d,
     Concat,
+    Constant,
     Conv2d,
     DeployGraph,
     DeployOp,
@@ -27,12 +28,14 @@ from quant.deploy_graph import (
     Linear,
     Lookup,
     MaxPool2d,
+    Move,
     Multiply,
     Pad2d,
     QuantizeInput,
     Requantize,
     read_names,
 )
+from quant.strides import Strides
 
 Bits = tuple[int, int]
 """Of the weights and of the activations."""
@@ -239,6 +242,8 @@ def operator_cases() -> Iterator[Case]:
     quantize = QuantizeInput(input="x", output="y", multiplier=59.0, zero_point=37)
     bytes_table, words_table = np.zeros(TABLE_SIZE, np.uint8), np.zeros(TABLE_SIZE, np.int16)
     pad = Pad2d(input="x", output="y", before=(0, 0), after=(1, 1), zero_point=3)
+    rows = _tensor(image, "float32")
+    heads = Strides(offset=0, sizes=(64, 3, 8), steps=(8, 512, 1))
     gate, sixth = _tensor((1, 1, 24), "int16"), _tensor((8, 8, 5), "uint8")
     operators: Iterable[tuple[str, DeployOp, tuple[DeployTensor, ...]]] = (
         ("quantize-image", quantize, (floats, bordered)),
@@ -263,6 +268,23 @@ def operator_cases() -> Iterator[Case]:
             (narrow, sixth, _tensor((8, 8, 29), "uint8")),
         ),
         ("pad", pad, (narrow, _tensor((9, 9, 24), "uint8"))),
+        ("quantize-rows", replace(quantize, last=True), (rows, narrow)),
+        (
+            "dequantize-rows",
+            Dequantize(input="x", output="y", multiplier=0.1, zero_point=3, last=True),
+            (wide, rows),
+        ),
+        (
+            "concat-rows",
+            Concat(inputs=("a", "b"), output="y", axis=0),
+            (narrow, _tensor((1, 8, 24), "uint8"), _tensor((9, 8, 24), "uint8")),
+        ),
+        (
+            "move-heads",
+            Move(input="x", output="y", strides=heads, shape=image),
+            (narrow, narrow),
+        ),
+        ("constant", Constant(output="y", codes=np.zeros(image, np.int16)), (wide,)),
     )
     for name, op, tensors in operators:
         names = (*read_names(op), op.output)

@@ -26,21 +26,26 @@ from quant.deploy_graph import (
     Add,
     AvgPool2d,
     Concat,
+    Constant,
     Conv2d,
     DeployGraph,
     Dequantize,
-    Flatten,
     Linear,
     Lookup,
     MaxPool2d,
+    Move,
     Multiply,
     Pad2d,
     QuantizeInput,
     Requantize,
+    Reshape,
     RunIsland,
+    read_names,
 )
 
 _NARROW_MAX = 255
+_TO_FIRST, _TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
+"""Permutations of a batch of images."""
 _IR_VERSION = {21: 10, 25: 13}
 """Version of the file format that came with a version of the operators."""
 
@@ -106,7 +111,8 @@ class _Builder(CodesWriter):
         )
 
     def quantize_input(self, op: QuantizeInput) -> None:
-        self._round(op.input, op.output, op.clip_min, op.clip_max)
+        source = self.to_channels_first(op.input, f"{op.output}/first") if op.last else op.input
+        self._round(source, op.output, op.clip_min, op.clip_max)
 
     def conv2d(self, op: Conv2d) -> None:
         codes = op.weight.transpose(0, 3, 1, 2)
@@ -162,14 +168,41 @@ class _Builder(CodesWriter):
         self.node("AveragePool", [op.input], mean, count_include_pad=1, **_window(op))
         self._round(mean, op.output, op.clip_min, op.clip_max)
 
-    def flatten(self, op: Flatten) -> None:
-        self.node("Flatten", [op.input], op.output, axis=1)
+    def reshape(self, op: Reshape) -> None:
+        if self._is_flattened_for_layers(op):
+            self.node("Flatten", [op.input], op.output, axis=1)
+            return
+        self._write_shaped(self.to_channels_last(op.input, f"{op.output}/last"), op)
+
+    def move(self, op: Move) -> None:
+        """Take values by their places, which is exact for every order."""
+        last = self.to_channels_last(op.input, f"{op.output}/last")
+        flat, taken = f"{op.output}/flat", f"{op.output}/taken"
+        self.node("Flatten", [last], flat, axis=1)
+        places = self.constant(f"{op.output}/places", op.strides.places())
+        self.node("Gather", [flat, places], taken, axis=1)
+        self._write_shaped(taken, op)
+
+    def write_constant(self, op: Constant) -> None:
+        made = self.graph.tensors[op.output]
+        reals = ((op.codes.astype(np.float64) - made.zero_point) * made.scale)[None]
+        reals = np.moveaxis(reals, -1, 1).astype(np.float32)
+        one, sizes = f"{op.output}/shape", f"{op.output}/sizes"
+        self.node("Shape", [self.graph.input], one, start=0, end=1)  # of the batch
+        ones = self.constant(f"{op.output}/ones", np.ones(reals.ndim - 1, np.int64))
+        self.node("Concat", [one, ones], sizes, axis=0)
+        self.node("Expand", [self.constant(f"{op.output}/reals", reals), sizes], op.output)
 
     def concat(self, op: Concat) -> None:
-        self.node("Concat", list(op.inputs), op.output, axis=1)
+        axis = 1 if op.axis < 0 else op.axis + 2
+        self.node("Concat", list(op.inputs), op.output, axis=axis)
 
     def dequantize(self, op: Dequantize) -> None:
-        self.by_arithmetic(op.input, op.output)
+        if not op.last:
+            self.by_arithmetic(op.input, op.output)
+            return
+        self.by_arithmetic(op.input, f"{op.output}/first")
+        self.node("Transpose", [f"{op.output}/first"], op.output, perm=_TO_LAST)
 
     def run_island(self, op: RunIsland) -> None:
         shapes = [self.graph.tensors[name].shape for name in op.inputs]
@@ -179,6 +212,33 @@ class _Builder(CodesWriter):
         ends = np.array([0, 0, *op.before, 0, 0, *op.after], np.int64)
         pads = self.constant(f"{op.output}/pads", ends)
         self.node("Pad", [op.input, pads], op.output)  # of real values: with 0.0
+
+    def to_channels_first(self, source: str, name: str) -> str:
+        """Return a value that has its channels last with its channels first."""
+        self.node("Transpose", [source], name, perm=_TO_FIRST)
+        return name
+
+    def to_channels_last(self, tensor: str, name: str) -> str:
+        """Return a tensor of the graph with its channels last; of a vector, the tensor."""
+        if len(self.graph.tensors[tensor].shape) == 1:
+            return tensor
+        self.node("Transpose", [tensor], name, perm=_TO_LAST)
+        return name
+
+    def _write_shaped(self, source: str, op: Reshape | Move) -> None:
+        """Write what brings values whose channels are last into an operator's shape."""
+        shape = self.constant(f"{op.output}/new_shape", np.array([0, *op.shape], np.int64))
+        if len(op.shape) == 1:
+            self.node("Reshape", [source, shape], op.output)
+            return
+        self.node("Reshape", [source, shape], f"{op.output}/shaped")
+        self.to_channels_first(f"{op.output}/shaped", op.output)
+
+    def _is_flattened_for_layers(self, op: Reshape) -> bool:
+        """Whether an image is flattened for Linear layers alone, whose columns can follow."""
+        readers = [other for other in self.graph.ops if op.output in read_names(other)]
+        image = len(self.graph.tensors[op.input].shape) == 3 and len(op.shape) == 1
+        return image and all(isinstance(reader, Linear) for reader in readers)
 
     def _layer(
         self, op: Conv2d | Linear, codes: npt.NDArray[np.int8], kind: str, **attributes: Any
@@ -201,7 +261,9 @@ class _Builder(CodesWriter):
     def _channels_first(self, op: Linear) -> npt.NDArray[np.int8]:
         """Return a matrix whose columns are in the order of a flattened `(C, H, W)` image."""
         for other in self.graph.ops:
-            if isinstance(other, Flatten) and other.output == op.input:
+            if not isinstance(other, Reshape) or other.output != op.input:
+                continue
+            if self._is_flattened_for_layers(other):
                 height, width, channels = self.graph.tensors[other.input].shape
                 image = op.weight.reshape(-1, height, width, channels)
                 return image.transpose(0, 3, 1, 2).reshape(op.weight.shape)
@@ -247,7 +309,9 @@ _EMIT: dict[type, Any] = {
     Requantize: _Builder.requantize,
     MaxPool2d: _Builder.max_pool,
     AvgPool2d: _Builder.avg_pool,
-    Flatten: _Builder.flatten,
+    Reshape: _Builder.reshape,
+    Move: _Builder.move,
+    Constant: _Builder.write_constant,
     Concat: _Builder.concat,
     Dequantize: _Builder.dequantize,
     RunIsland: _Builder.run_island,

@@ -33,11 +33,15 @@ def write_output(
     """Write what brings a tensor into an output's shape, under its name.
 
     Args:
-        output: The output; its tensor is channels-first here.
+        output: The output; its tensor is channels-first here, but where an island made it.
         outputs: Names of all.
         write_node: Writes an operator: `(kind, inputs, output)`.
         write_constant: Writes a constant and returns its name.
     """
     shape = np.array([0, *output.shape], np.int64)  # 0: the batch as it is
     shape_name = write_constant(f"{output.name}/shape", shape)
-    write_node("Reshape", [inner_name(output.tensor, outputs), shape_name], output.name)
+    source = inner_name(output.tensor, outputs)
+    if output.rows:
+        write_node("Transpose", [source], f"{output.name}/rows", perm=[0, 2, 3, 1])
+        source = f"{output.name}/rows"
+    write_node("Reshape", [source, shape_name], output.name)

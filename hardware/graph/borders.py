@@ -16,16 +16,34 @@ when it runs. An image of 2x3 pixels for a convolution with padding 1; `z` is th
 from collections.abc import Iterable
 from dataclasses import replace
 
-from quant.deploy_graph import Conv2d, DeployGraph, DeployTensor
+from quant.deploy_graph import (
+    Concat,
+    Constant,
+    Conv2d,
+    DeployGraph,
+    DeployTensor,
+    Move,
+    Reshape,
+    read_names,
+)
 
 
 def with_borders(graph: DeployGraph) -> DeployGraph:
     """Return the graph with a border on every tensor that padded convolutions read.
 
-    The largest padding of the readers, or the border that the tensor has already, decides.
+    The largest padding of the readers, or the border that the tensor has already, decides. What is
+    read or made in one piece, by a Reshape for example, has none.
     """
     tensors = dict(graph.tensors)
+    whole = {
+        name
+        for op in graph.ops
+        if isinstance(op, Reshape | Move | Constant) or (isinstance(op, Concat) and op.axis >= 0)
+        for name in (*read_names(op), op.output)
+    }
     for op in _convolutions(graph):
+        if op.input in whole:
+            continue
         tensor = tensors[op.input]
         rows, columns = (max(pair) for pair in zip(tensor.border, op.padding, strict=True))
         tensors[op.input] = replace(tensor, border=(rows, columns))

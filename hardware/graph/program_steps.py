@@ -30,7 +30,7 @@ from quant.deploy_graph import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One call of a program, or a Flatten, for which nothing is called."""
+    """One call of a program, or a Reshape, for which nothing is called."""
 
     op: DeployOp
     add: Add | None = None

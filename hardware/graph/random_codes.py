@@ -9,17 +9,19 @@ from hardware.graph.program_steps import steps_of
 from quant.deploy_graph import (
     AvgPool2d,
     Concat,
+    Constant,
     Conv2d,
     DeployGraph,
     DeployOp,
-    Flatten,
     Linear,
     Lookup,
     MaxPool2d,
+    Move,
     Multiply,
     Pad2d,
     QuantizeInput,
     Requantize,
+    Reshape,
     read_names,
 )
 from quant.layers import INPUT_BITS
@@ -27,7 +29,7 @@ from quant.layers import INPUT_BITS
 BitPair = tuple[int, int]
 """`(weight_bits, activation_bits)`."""
 
-_PASSING = (MaxPool2d, Flatten, Concat, Pad2d)
+_PASSING = (MaxPool2d, Reshape, Move, Concat, Pad2d)
 """Operators whose output has the quantizer of their input."""
 
 
@@ -124,7 +126,8 @@ def reads_network_input(graph: DeployGraph) -> frozenset[str]:
     fixed: set[str] = set()
     for op in graph.ops:
         passes = isinstance(op, _PASSING) and fixed.issuperset(read_names(op))
-        if (isinstance(op, QuantizeInput) and op.input == graph.input) or passes:
+        reads = isinstance(op, QuantizeInput) and op.input == graph.input
+        if reads or passes or isinstance(op, Constant):  # which joins whatever it is joined to
             fixed.add(op.output)
     return frozenset(op.layer for op in graph.layer_ops() if op.input in fixed)
 
@@ -173,6 +176,8 @@ def _clip(op: DeployOp, widths: Mapping[str, int]) -> DeployOp:
     if isinstance(op, Lookup):
         codes = np.rint(op.table * (largest / max(int(op.table.max()), 1)))
         return replace(op, table=codes.astype(op.table.dtype))
+    if isinstance(op, Constant):
+        return replace(op, codes=np.minimum(op.codes, largest).astype(op.codes.dtype))
     if isinstance(op, Pad2d):
         return replace(op, zero_point=min(op.zero_point, largest))
     if isinstance(op, QuantizeInput | Requantize | AvgPool2d | Multiply):

@@ -1,4 +1,4 @@
-"""Folding batch norm into the layer before it."""
+"""Folding batch norm, and other factors of channels, into the layer before it."""
 
 import torch
 
@@ -34,3 +34,9 @@ def fold_batch_norm(
     return LayerParameters(
         weight=(layer.weight.double() * scale.reshape(shape)).float(), bias=bias.float()
     )
+
+
+def scaled(layer: LayerParameters, factors: torch.Tensor) -> LayerParameters:
+    """Return the layer that computes `factors * layer(x)`, with a factor `[out]` a channel."""
+    shape = (-1, *[1] * (layer.weight.ndim - 1))
+    return LayerParameters(weight=layer.weight * factors.reshape(shape), bias=layer.bias * factors)

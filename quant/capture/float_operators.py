@@ -1,10 +1,13 @@
 """What one node computes on floats, before anything is quantized."""
 
+from functools import lru_cache
+
 import torch
 from torch.nn import functional
 
 from quant.capture.graph import Node
 from quant.layers import LayerSpec
+from quant.strides import Strides
 
 
 def as_images(x: torch.Tensor) -> torch.Tensor:
@@ -12,11 +15,45 @@ def as_images(x: torch.Tensor) -> torch.Tensor:
     return x.unsqueeze(2) if x.ndim == 3 else x
 
 
+def channels_last(x: torch.Tensor) -> torch.Tensor:
+    """Return images `[N, C, H, W]` as `[N, H, W, C]`, and vectors as they are: a view."""
+    return x.permute(0, 2, 3, 1) if x.ndim == 4 else x
+
+
+def channels_first(x: torch.Tensor) -> torch.Tensor:
+    """Return `[N, H, W, C]` as `[N, C, H, W]`, and vectors as they are: a view."""
+    return x.permute(0, 3, 1, 2) if x.ndim == 4 else x
+
+
+def moved(x: torch.Tensor, strides: Strides, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return an image or vector made of values of another.
+
+    Args:
+        x: `[N, C, H, W]` or `[N, F]`.
+        strides: Which values, channels last.
+        shape: Of the result, `(C, H, W)` or `(F,)`.
+    """
+    flat = channels_last(x).reshape(len(x), -1)
+    if not (strides.is_whole and strides.count == flat.shape[1]):
+        flat = flat.index_select(1, _places(strides))
+    if len(shape) == 1:
+        return flat
+    channels, height, width = shape
+    return channels_first(flat.reshape(len(x), height, width, channels))
+
+
+@lru_cache(maxsize=256)
+def _places(strides: Strides) -> torch.Tensor:
+    return torch.from_numpy(strides.places())
+
+
 def layer_value(
     spec: LayerSpec, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:
     """Compute one layer: `x` float32 `[N, C, H, W]` or `[N, F]`."""
     if spec.kind == "linear":
+        if x.ndim == 4:  # of tokens: one matrix product for all rows
+            return channels_first(functional.linear(channels_last(x), weight, bias))
         return functional.linear(x, weight, bias)
     return functional.conv2d(x, weight, bias, spec.stride, spec.padding, spec.dilation, spec.groups)
 
@@ -28,7 +65,9 @@ def plain_value(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
     if node.kind == "multiply":
         return inputs[0] * inputs[1]
     if node.kind == "concat":
-        return torch.cat(inputs, dim=1)
+        return torch.cat(inputs, dim=1 + node.axis)
+    if node.moved is not None:
+        return moved(inputs[0], node.moved, node.shape)
     if node.kind == "flatten":
         return inputs[0].flatten(1)
     if node.kind in ("clip", "output"):

@@ -10,9 +10,11 @@ import torch
 from quant.capture.float_island import FloatIsland
 from quant.capture.lookup import CapturedLookup
 from quant.layers import LayerSpec
+from quant.strides import Strides
 
 NodeKind = Literal[
     "input",
+    "constant",
     "conv2d",
     "linear",
     "clip",
@@ -24,10 +26,11 @@ NodeKind = Literal[
     "multiply",
     "lookup",
     "pad",
+    "move",
     "island",
     "output",
 ]
-TRANSPARENT: frozenset[str] = frozenset({"max_pool", "flatten", "concat", "pad"})
+TRANSPARENT: frozenset[str] = frozenset({"max_pool", "flatten", "concat", "pad", "move"})
 """Operators that move or pick codes: input and output share one quantizer."""
 _INTO_FLOAT: frozenset[str] = frozenset({"island", "output"})
 """Operators that dequantize what they read."""
@@ -69,7 +72,7 @@ class Node:
     kind: NodeKind
     inputs: tuple[str, ...]
     shape: tuple[int, ...]
-    """`(C, H, W)` or `(F,)`, without the batch."""
+    """`(C, H, W)` or `(F,)`, without the batch; tokens `[N, T, F]` are `(F, 1, T)`."""
     layer: str = ""
     """Name of the layer, for conv2d and linear."""
     clip: Clip | None = None
@@ -77,6 +80,12 @@ class Node:
     window: Window | None = None
     padding: Padding | None = None
     """What kind `pad` puts around its input."""
+    moved: Strides | None = None
+    """Which values of its input, channels last, kind `move` takes, in order."""
+    axis: int = 0
+    """Along which axis of `shape` kind `concat` joins."""
+    last: bool = False
+    """Whether the user's network has the channels last, as of tokens: float islands do, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +110,16 @@ class LayerParameters:
     """float32 `[out]`; zeros where the layer had none."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CapturedConstant:
+    """Values that a network adds or joins to others: positions, a class token."""
+
+    name: str
+    """Of its node."""
+    value: torch.Tensor
+    """float32 `[1, C, H, W]` or `[1, F]`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkGraph:
     """Nodes in execution order and what follows from their connections."""
@@ -113,6 +132,8 @@ class NetworkGraph:
     """What stays in float, in execution order."""
     lookups: tuple[CapturedLookup, ...] = ()
     """Functions of one value, in execution order."""
+    constants: tuple[CapturedConstant, ...] = ()
+    """What is the same for every image, in execution order."""
 
     @cached_property
     def by_name(self) -> dict[str, Node]:

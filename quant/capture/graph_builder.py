@@ -1,21 +1,24 @@
 """GraphBuilder: collects nodes and folded parameters while an exported program is read."""
 
-from dataclasses import replace
+import contextlib
+import operator
 from math import prod
 from typing import Any
 
 import torch
 from torch import fx, nn
 
-from quant.capture.batch_norm import fold_batch_norm
-from quant.capture.exported import argument, is_fixed, shape_of, where
+from quant.capture.batch_norm import fold_batch_norm, scaled
+from quant.capture.exported import argument, operator_name, where
 from quant.capture.float_island import FloatIsland
 from quant.capture.graph import (
+    CapturedConstant,
     GraphOutput,
     LayerParameters,
     NetworkGraph,
     Node,
     NodeKind,
+    Window,
     quantized_tensors,
 )
 from quant.capture.graph_passes import check_places, drop_unread, fold_pads, fuse_clips
@@ -30,8 +33,29 @@ from quant.capture.operator_groups import (
     keep_misplaced_in_float,
 )
 from quant.capture.outputs import exported_outputs
+from quant.capture.places.constants import constant_value, placed
+from quant.capture.places.layout import Layout, first_layout, last_layout
+from quant.capture.places.moves import is_move
+from quant.capture.places.value import Place, Value, lead_of
+from quant.capture.places.values import Values, own_layout, sizes_of
 from quant.errors import CaptureError
 from quant.layers import LayerKind, LayerSpec
+
+_GO_ON = frozenset(
+    (
+        *("add", "mul", "sub", "div", "dropout", "contiguous", "clone", "relu", "gelu", "silu"),
+        *("layer_norm", "rms_norm", "tanh", "sigmoid", "cat", "getitem"),
+    )
+)
+"""PyTorch's names of operators that have channels where their inputs have them."""
+_KEEP_LEAD = frozenset(
+    (
+        *("add", "mul", "sub", "div", "rsub", "neg", "matmul", "bmm", "softmax", "log_softmax"),
+        *("scaled_dot_product_attention", "layer_norm", "rms_norm", "group_norm", "batch_norm"),
+        *("relu", "gelu", "silu", "tanh", "sigmoid", "linear", "dropout", "clone", "contiguous"),
+    )
+)
+"""PyTorch's names of operators that treat each place of their first axis alone."""
 
 
 class GraphBuilder:
@@ -43,21 +67,25 @@ class GraphBuilder:
 
     def __init__(self, program: Any) -> None:
         signature = program.graph_signature
-        self._state = {**program.state_dict, **dict(program.constants)}
+        state = {**program.state_dict, **dict(program.constants)}
         self._state_names = {
             **signature.inputs_to_parameters,
             **signature.inputs_to_buffers,
             **signature.inputs_to_lifted_tensor_constants,
         }
+        self._state = {name: state[entry].detach() for name, entry in self._state_names.items()}
+        self._parameters_of_modules = set(signature.inputs_to_parameters)
         self._inputs = set(signature.user_inputs)
         self._order = {node: place for place, node in enumerate(program.graph.nodes)}
         self._nodes: dict[str, Node] = {}
+        self._values = Values(self._nodes)
+        self._constants: dict[str, torch.Tensor] = {}
         self._parameters: dict[str, LayerParameters] = {}
         self._geometry: dict[str, dict[str, Any]] = {}
-        self._same_as: dict[str, str] = {}
         self._exported: dict[str, fx.Node] = {}
         self._loose: dict[str, OperatorGroup] = {}
         self._groups: dict[str, OperatorGroup] = {}
+        self._leads: dict[str, tuple[int, int]] = {}
         self._returned: list[GraphOutput] = []
         self._batch = ""
 
@@ -68,17 +96,94 @@ class GraphBuilder:
         if self._nodes:
             raise CaptureError(f"expected a network with one input, found a second, {node.name!r}")
         self._batch = str(node.meta["val"].shape[0])
-        self._add(Node(name=node.name, kind="input", inputs=(), shape=shape_of(node)))
+        self._add(node, "input", (), Place(layout=first_layout(sizes_of(node))))
 
     def add_node(
         self, node: fx.Node, kind: NodeKind, sources: list[Any], **attributes: Any
     ) -> None:
-        """Add an operator that reads `sources`."""
-        inputs = tuple(self.source(node, source) for source in sources)
+        """Add an operator that reads and makes images, sequences or vectors, channels first."""
+        inputs = tuple(self._values.image(node, source) for source in sources)
+        place = Place(layout=first_layout(sizes_of(node)))
         self._exported[node.name] = node
-        self._add(
-            Node(name=node.name, kind=kind, inputs=inputs, shape=shape_of(node), **attributes)
+        self._add(node, kind, inputs, place, **attributes)
+
+    def add_pointwise(
+        self, node: fx.Node, kind: NodeKind, sources: list[Any], **attributes: Any
+    ) -> None:
+        """Add an operator that computes each value from those at its own place.
+
+        It does not matter where values lie, as long as all sources have them in the same places.
+        """
+        first = self._values.whole(node, sources[0])
+        others = (self._values.at(node, source, first.place) for source in sources[1:])
+        inputs = (first.node, *others)
+        self._exported[node.name] = node
+        self._add(node, kind, inputs, first.place, **attributes)
+
+    def add_to_constant(self, node: fx.Node, source: Any, constant: Any) -> None:
+        """Add a sum of a tensor and what is the same for every image."""
+        value = self._values.whole(node, source)
+        name = self._add_constant(node, constant, value.place)
+        self._exported[node.name] = node
+        self._add(node, "add", (value.node, name), value.place)
+
+    def add_concat(self, node: fx.Node, sources: list[Any], dim: int) -> None:
+        """Add what joins tensors along one axis; some may be the same for every image."""
+        known = [self._values.get(source) for source in sources]
+        layout = own_layout(node, last=any(map(self._values.has_channels_last, sources)))
+        axis = layout.axis_of(dim)
+        if axis is None:
+            raise CaptureError(f"concatenation along axis {dim} is not supported: {where(node)}")
+        inputs = []
+        for source, value in zip(sources, known, strict=True):
+            sizes = (
+                *layout.sizes[:dim],
+                int(source.meta["val"].shape[dim]),
+                *layout.sizes[dim + 1 :],
+            )
+            own = layout.resized(sizes)
+            if value is not None:
+                inputs.append(self._values.brought(node, value, own))
+            else:
+                inputs.append(self._add_constant(node, source, Place(layout=own)))
+        self._exported[node.name] = node
+        self._add(node, "concat", tuple(inputs), Place(layout=layout), axis=axis)
+
+    def add_product(self, node: fx.Node, first: Any, second: Any) -> None:
+        """Add a product of two tensors of equal sizes, or with one value a channel."""
+        if sizes_of(first) == sizes_of(second):
+            self.add_pointwise(node, "multiply", [first, second])
+            return
+        layout = own_layout(node, last=any(map(self._values.has_channels_last, (first, second))))
+        shape = layout.shape
+        per_channel = (shape[0], *(1 for _ in shape[1:]))
+        layouts = [layout.resized(sizes_of(source)) for source in (first, second)]
+        shapes = [one.shape for one in layouts]
+        if shape not in shapes or any(one not in (shape, per_channel) for one in shapes):
+            raise CaptureError(
+                "a product must be of equal shapes or with one value a channel, found "
+                f"{tuple(shapes)}: {where(node)}"
+            )
+        inputs = tuple(
+            self._values.brought(node, self._values.of(node, source), own)
+            for source, own in zip((first, second), layouts, strict=True)
         )
+        self._exported[node.name] = node
+        self._add(node, "multiply", inputs, Place(layout=layout))
+
+    def scale_layer(self, node: fx.Node, source: Any, constant: Any) -> None:
+        """Fold a product with one value a channel into the layer before it.
+
+        Raises:
+            CaptureError: there is none, or the values of a channel differ.
+        """
+        value = self._values.whole(node, source)
+        layer = self._nodes[value.node].layer
+        factors = self._at(node, constant, value.place).flatten(2)
+        if not layer or len(source.users) > 1 or bool((factors != factors[..., :1]).any()):
+            raise CaptureError(f"a product with a constant that follows no layer: {where(node)}")
+        self._parameters[layer] = scaled(self._parameters[layer], factors[0, :, 0])
+        self._values.set(node, value)
 
     def add_float(self, node: fx.Node, reason: str) -> None:
         """Add an operator without an integer form of its own: a lookup, or else a float island.
@@ -86,57 +191,58 @@ class GraphBuilder:
         What it makes may be a mask, a tuple, or a tensor of a shape that cannot travel as codes;
         then it becomes a part of each island that needs it.
         """
-        group = OperatorGroup()
-        for source in node.all_input_nodes:
-            if source.name in self._loose:
-                group.take(self._loose[source.name])
-            elif (name := self._own_name(source)) is not None and name not in group.inputs:
-                group.inputs.append(name)
-        group.nodes.append(node)
-        group.reason = group.reason or reason
-        if not group.inputs or not self._can_travel(node.meta["val"]):
+        group = self._group(node, reason)
+        if is_pointwise(node, self._is_number):
+            (source,) = (read for read in node.all_input_nodes if not self._is_number(read))
+            if self._values.get(source) is not None:
+                with contextlib.suppress(CaptureError):  # in no order that could be read
+                    self.add_pointwise(node, "lookup", [source])
+                    self._groups[node.name] = group
+                    return
+        layout = self._travels_as(node)
+        if not group.inputs or layout is None:
             self._loose[node.name] = group
             return
-        self._add_island(node, group)
-        if group.nodes == [node] and is_pointwise(node, self._is_number):
-            self._nodes[node.name] = replace(self._nodes[node.name], kind="lookup")
+        self._add_island(node, group, layout)
 
-    def add_mean(self, node: fx.Node, attributes: dict[str, Any]) -> None:
+    def add_mean(self, node: fx.Node, window: Window) -> None:
         """Add a mean over height and width that drops them: a pooling and a flatten."""
-        source = self.source(node, node.args[0])
-        if self._nodes[source].kind == "input":
-            raise CaptureError(f"the mean of the network's input, its 8-bit codes: {where(node)}")
-        pooled = Node(
-            name=f"{node.name}_pooled",
-            kind="avg_pool",
-            inputs=(source,),
-            shape=(self._nodes[source].shape[0], 1, 1),
-            **attributes,
-        )
-        self._add(pooled)
-        self._add(Node(name=node.name, kind="flatten", inputs=(pooled.name,), shape=shape_of(node)))
+        self._add_mean(node, self._values.image(node, node.args[0]), window, last=False)
+
+    def add_mean_of_rows(self, node: fx.Node, *, keep: bool) -> None:
+        """Add a mean over all axes but the batch's and the last, which holds channels."""
+        source, layout = self._values.rows(node, node.args[0])
+        _, height, width = (*layout.shape, 1, 1)[:3]
+        window = Window(kernel=(height, width), stride=(height, width), padding=(0, 0))
+        self._add_mean(node, source, window, last=True, keep=keep)
 
     def add_layer(self, node: fx.Node, kind: LayerKind, geometry: dict[str, Any]) -> None:
-        """Add a layer with its parameters; `geometry` holds LayerSpec's fields."""
-        weight, bias = self.parameter(node, 1), self.parameter(node, 2)
-        if weight is None:
-            raise CaptureError(f"{where(node)}: the weight is not a parameter of the network")
-        name = self._layer_name(node)
-        if weight.ndim == 3:  # of a sequence, which is an image of one row
-            weight = weight.unsqueeze(2)
-        self._parameters[name] = LayerParameters(
-            weight=weight.clone(),
-            bias=torch.zeros(weight.shape[0]) if bias is None else bias.clone(),
-        )
-        self._geometry[name] = geometry
-        self.add_node(node, kind, [node.args[0]], layer=name)
+        """Add a convolution with its parameters; `geometry` holds LayerSpec's fields."""
+        self.add_node(node, kind, [node.args[0]], layer=self._new_layer(node, geometry))
+
+    def add_linear(self, node: fx.Node, *, read: int = 0, turned: bool = False) -> None:
+        """Add a Linear, which multiplies every row of its tensor's last axis.
+
+        Args:
+            node: The operator; its weight comes after what it reads.
+            read: Which of its arguments is read; a bias comes before that, or after the weight.
+            turned: Whether the weight is `[in, out]`.
+        """
+        source, layout = self._values.rows(node, node.args[read])
+        geometry = {"in_channels": sizes_of(node.args[read])[-1]}
+        bias = read - 1 if read else None if turned else 2
+        name = self._new_layer(node, geometry, weight=read + 1, bias=bias, turned=turned)
+        place = Place(layout=layout.with_channels(sizes_of(node)[-1]))
+        self._exported[node.name] = node
+        self._add(node, "linear", (source,), place, layer=name)
 
     def add_batch_norm(self, node: fx.Node) -> None:
         """Fold a batch norm into the layer before it."""
-        source = self.source(node, node.args[0])
-        layer = self._nodes[source].layer
+        value = self._values.of(node, node.args[0])
+        layer = self._nodes[value.node].layer
         assert isinstance(node.args[0], fx.Node)
-        if not layer or len(node.args[0].users) > 1:
+        moved = bool(value.place.moves) or value.place.layout.last
+        if not layer or moved or len(node.args[0].users) > 1:
             raise CaptureError(
                 f"batch norm must follow a Conv2d or Linear that nothing else reads: {where(node)}"
             )
@@ -149,11 +255,35 @@ class GraphBuilder:
         self._parameters[layer] = fold_batch_norm(
             self._parameters[layer], gamma, beta, mean, variance, epsilon=float(argument(node, 7))
         )
-        self._same_as[node.name] = source
+        self._values.set(node, value)
 
     def pass_through(self, node: fx.Node) -> None:
         """Take an operator that changes nothing in evaluation mode."""
-        self._same_as[node.name] = self.source(node, node.args[0])
+        self._values.set(node, self._values.of(node, node.args[0]))
+
+    def move(self, node: fx.Node) -> None:
+        """Take an operator that moves values and changes none."""
+        self._values.move(node)
+
+    def is_moved(self, node: fx.Node) -> bool:
+        """Whether an exported node only moves values that travel."""
+        value = self._values.get(node)
+        return value is not None and bool(value.place.moves)
+
+    def flatten(self, node: fx.Node) -> None:
+        """Take a flatten of images, channels first, which a Linear's columns can follow."""
+        value = self._values.of(node, node.args[0])
+        if value.place.moves or value.place.layout.last:
+            self._values.move(node)
+            return
+        self.add_node(node, "flatten", [node.args[0]])
+
+    def is_constant(self, value: Any) -> bool:
+        """Whether an exported node makes a tensor of the same values for every image."""
+        if not isinstance(value, fx.Node) or value.name in self._inputs:
+            return False
+        loose = self._loose.get(value.name)
+        return value.name in self._state or (loose is not None and not loose.inputs)
 
     def set_outputs(self, node: fx.Node, structure: Any) -> None:
         """Take the program's end.
@@ -165,24 +295,16 @@ class GraphBuilder:
         for name, value, shape in exported_outputs(node, structure, self._batch):
             loose = self._loose.get(value.name)
             if loose is not None and loose.inputs:
-                self._add_island(value, loose)
-            source = self._own_name(value)
+                one = value.meta["val"].ndim == 1  # one value of each image
+                layout = first_layout((-1,)) if one else own_layout(value, last=False)
+                self._add_island(value, loose, layout)
+            source = self._values.get(value)
             if source is None:
                 raise CaptureError(f"the output {name!r} is not computed from the network's input")
-            self._returned.append(GraphOutput(name=name, node=source, shape=shape))
-
-    def source(self, node: fx.Node, value: Any) -> str:
-        """Return the name of the node of ours behind an argument of an exported node."""
-        if not isinstance(value, fx.Node):
-            raise CaptureError(f"{where(node)}: expected a tensor, found the constant {value!r}")
-        name = self._own_name(value)
-        if name is None:
-            raise CaptureError(f"{where(node)}: {value.name} is no tensor that travels as codes")
-        return name
-
-    def _own_name(self, value: fx.Node) -> str | None:
-        name = self._same_as.get(value.name, value.name)
-        return name if name in self._nodes else None
+            returned = source.node
+            if source.place.moves or not source.place.layout.is_plain:
+                returned = self._values.brought(value, source, self._values.natural(source, value))
+            self._returned.append(GraphOutput(name=name, node=returned, shape=shape))
 
     def parameter(self, node: fx.Node, position: int) -> torch.Tensor | None:
         """Return the parameter or buffer that is an argument, or None where there is none.
@@ -193,21 +315,30 @@ class GraphBuilder:
         value = argument(node, position)
         if value is None:
             return None
-        if not isinstance(value, fx.Node) or value.name not in self._state_names:
+        if self._parameter_behind(value) is None:
             raise CaptureError(f"{where(node)}: {value} is computed, not a parameter")
-        tensor: torch.Tensor = self._state[self._state_names[value.name]].detach()
-        return tensor
+        loose = self._loose.get(value.name)
+        operators = [] if loose is None else sorted(loose.nodes, key=self._order.__getitem__)
+        return constant_value(value, operators, self._state)
+
+    def _parameter_behind(self, value: Any) -> fx.Node | None:
+        """Return the parameter that an argument is, or is a part of: a matrix for q, k and v."""
+        while isinstance(value, fx.Node) and value.name not in self._state_names:
+            part = value.target is operator.getitem or is_move(value)
+            value = value.args[0] if part else None
+        return value if isinstance(value, fx.Node) else None
 
     def finish(self) -> tuple[NetworkGraph, dict[str, LayerParameters]]:
         """Return the graph, activations fused, and its layers' folded parameters."""
         returned = {output.node for output in self._returned}
-        read = drop_unread(list(self._nodes.values()), returned)
-        self._nodes = {node.name: node for node in read}
+        read = {node.name: node for node in drop_unread(list(self._nodes.values()), returned)}
+        for name in [name for name in self._nodes if name not in read]:
+            del self._nodes[name]
         self._groups = {name: self._groups[name] for name in self._groups if name in self._nodes}
-        join_lookups(self._nodes, self._groups, self._exported, returned)
-        keep_in_float(self._nodes, self._groups, self._exported, returned)
-        keep_misplaced_in_float(self._nodes, self._groups, self._exported)
-        join_islands(self._nodes, self._groups, self._exported, returned)
+        join_lookups(self._nodes, self._groups, self._group_of, returned)
+        keep_in_float(self._nodes, self._groups, self._group_of, returned)
+        keep_misplaced_in_float(self._nodes, self._groups, self._exported, self._group_of, returned)
+        join_islands(self._nodes, self._groups, self._group_of, returned)
         outputs = end_outputs(self._nodes, self._returned)
         fused = fuse_clips(list(self._nodes.values()))
         nodes, folded = fold_pads(drop_unread(fused, [output.node for output in outputs]))
@@ -221,27 +352,157 @@ class GraphBuilder:
             layers=self._layer_specs(nodes),
             islands=tuple(self._island(node.name) for node in nodes if node.kind == "island"),
             lookups=tuple(self._lookup(node.name) for node in nodes if node.kind == "lookup"),
+            constants=tuple(
+                CapturedConstant(name=node.name, value=self._constants[node.name])
+                for node in nodes
+                if node.kind == "constant"
+            ),
         )
         return graph, {layer.name: self._parameters[layer.name] for layer in graph.layers}
 
-    def _add(self, node: Node) -> None:
-        self._nodes[node.name] = node
+    def _add(
+        self,
+        node: fx.Node,
+        kind: NodeKind,
+        inputs: tuple[str, ...],
+        place: Place,
+        **attributes: Any,
+    ) -> None:
+        layout = place.layout
+        self._nodes[node.name] = Node(
+            name=node.name,
+            kind=kind,
+            inputs=inputs,
+            shape=layout.shape,
+            last=layout.last,
+            **attributes,
+        )
+        self._values.set(node, Value(node=node.name, place=place))
 
-    def _add_island(self, node: fx.Node, group: OperatorGroup) -> None:
+    def _add_island(self, node: fx.Node, group: OperatorGroup, layout: Layout) -> None:
         self._groups[node.name] = group
-        inputs = tuple(group.inputs)
-        self._add(Node(name=node.name, kind="island", inputs=inputs, shape=shape_of(node)))
+        self._exported[node.name] = node
+        self._add(node, "island", tuple(group.inputs), Place(layout=layout))
 
-    def _can_travel(self, value: Any) -> bool:
-        """Whether a value is a batch of images, sequences or vectors of floats."""
+    def _add_mean(
+        self, node: fx.Node, source: str, window: Window, *, last: bool, keep: bool = False
+    ) -> None:
+        read = self._nodes[source]
+        origin = self._nodes[read.inputs[0]] if read.kind == "move" else read
+        if origin.kind == "input":
+            raise CaptureError(f"the mean of the network's input, its 8-bit codes: {where(node)}")
+        pooled = Node(
+            name=node.name if keep else f"{node.name}_pooled",
+            kind="avg_pool",
+            inputs=(source,),
+            shape=(read.shape[0], 1, 1),
+            window=window,
+            last=last,
+        )
+        self._nodes[pooled.name] = pooled
+        sizes = sizes_of(node)
+        if keep:
+            place = Place(layout=own_layout(node, last=True))
+            self._values.set(node, Value(node=node.name, place=place))
+        else:
+            place = Place(layout=first_layout((-1, sizes[-1])))
+            self._add(node, "flatten", (pooled.name,), place)
+
+    def _add_constant(self, node: fx.Node, constant: Any, place: Place) -> str:
+        name = f"{node.name}_constant{sum(one.startswith(f'{node.name}_c') for one in self._nodes)}"
+        self._constants[name] = self._at(node, constant, place)
+        layout = place.layout
+        self._nodes[name] = Node(
+            name=name, kind="constant", inputs=(), shape=layout.shape, last=layout.last
+        )
+        return name
+
+    def _at(self, node: fx.Node, constant: Any, place: Place) -> torch.Tensor:
+        """Return what is the same for every image as the image of a place: `[1, C, H, W]`."""
+        loose = self._loose.get(constant.name)
+        operators = [] if loose is None else sorted(loose.nodes, key=self._order.__getitem__)
+        value = constant_value(constant, operators, self._state)
+        made = None if value is None else placed(value, place)
+        if made is None:
+            raise CaptureError(f"a constant that differs from image to image: {where(node)}")
+        return made
+
+    def _group(self, node: fx.Node, reason: str = "") -> OperatorGroup:
+        """Return an exported operator with what it needs that does not travel."""
+        group = OperatorGroup()
+        for source in node.all_input_nodes:
+            value = self._values.get(source)
+            if source.name in self._loose and value is None:
+                group.take(self._loose[source.name])
+            elif value is not None and value.node not in group.inputs:
+                group.inputs.append(value.node)
+        group.nodes.append(node)
+        group.reason = group.reason or reason
+        return group
+
+    def _group_of(self, name: str) -> OperatorGroup:
+        return self._group(self._exported[name])
+
+    def _travels_as(self, node: fx.Node) -> Layout | None:
+        """Return how a value lies in an image; None for what is no batch of floats."""
+        value = node.meta["val"]
         if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
-            return False
-        batch, *sizes = value.shape if value.ndim else (1,)
-        return len(sizes) in (1, 2, 3) and all(map(is_fixed, sizes)) and str(batch) == self._batch
+            return None
+        try:
+            return own_layout(node, last=self._reads_rows(node))
+        except CaptureError:
+            return self._layout_in_lead(node)
+
+    def _layout_in_lead(self, node: fx.Node) -> Layout | None:
+        """Return how a tensor lies in an image whose first axis holds parts of images, or None.
+
+        Windows of images are such parts. In which order they come is known of what moved of values
+        that travel, and of operators that go through that axis as it is.
+        """
+        lead = self._lead_of(node)
+        if lead is None or len(node.meta["val"].shape) < 2:
+            return None
+        self._leads[node.name] = lead
+        sizes, (outer, inner) = sizes_of(node), lead
+        if sizes[0] != -1 or -1 in sizes[1:]:
+            return None
+        return last_layout(sizes, rows=outer * inner * prod(sizes[1:-1]), outer=outer)
+
+    def _lead_of(self, node: fx.Node) -> tuple[int, int] | None:
+        if operator_name(node) not in _KEEP_LEAD:
+            return None
+        first = str(node.meta["val"].shape[:1])
+        for source in node.all_input_nodes:
+            made = source.meta.get("val")
+            if not isinstance(made, torch.Tensor) or str(made.shape[:1]) != first:
+                continue
+            value = self._values.get(source)
+            lead = self._leads.get(source.name) if value is None else lead_of(value.place)
+            if lead is not None:
+                return lead
+        return None
+
+    def _reads_rows(self, node: fx.Node) -> bool:
+        """Whether what an island makes should have its channels last.
+
+        It should where a Linear reads it, at once or behind what goes on from value to value; else
+        where the island's own inputs do.
+        """
+        seen, waiting = {node}, [node]
+        while waiting:
+            for reader in waiting.pop().users:
+                name = operator_name(reader)
+                if name == "linear":
+                    if len(reader.args[0].meta["val"].shape) > 2:  # type: ignore[union-attr]
+                        return True
+                elif reader not in seen and (name in _GO_ON or is_move(reader)):
+                    seen.add(reader)
+                    waiting.append(reader)
+        return any(map(self._values.has_channels_last, node.all_input_nodes))
 
     def _is_number(self, node: fx.Node) -> bool:
         """Whether an exported node is a parameter or constant of one value."""
-        value = self._state.get(self._state_names.get(node.name, ""))
+        value = self._state.get(node.name)
         return isinstance(value, torch.Tensor) and value.numel() == 1
 
     def _island(self, name: str) -> FloatIsland:
@@ -255,19 +516,45 @@ class GraphBuilder:
 
     def _lookup(self, name: str) -> CapturedLookup:
         group = self._groups[name]
-        return CapturedLookup(name=name, operators=group.operators, module=self._module(group))
+        module = self._module(group, pointwise=True)
+        return CapturedLookup(name=name, operators=group.operators, module=module)
 
-    def _module(self, group: OperatorGroup) -> nn.Module:
-        return island_module(
-            sorted(group.nodes, key=self._order.__getitem__),
-            group.inputs,
-            lambda node: self._same_as.get(node.name, node.name),
-            {placeholder: self._state[entry] for placeholder, entry in self._state_names.items()},
+    def _module(self, group: OperatorGroup, *, pointwise: bool = False) -> nn.Module:
+        nodes = sorted(group.nodes, key=self._order.__getitem__)
+        return island_module(nodes, group.inputs, self._values, self._state, pointwise=pointwise)
+
+    def _new_layer(
+        self,
+        node: fx.Node,
+        geometry: dict[str, Any],
+        *,
+        weight: int = 1,
+        bias: int | None = 2,
+        turned: bool = False,
+    ) -> str:
+        """Keep a layer's parameters and LayerSpec's fields, and return its name."""
+        values = self.parameter(node, weight)
+        offset = None if bias is None else self.parameter(node, bias)
+        if values is None:
+            raise CaptureError(f"{where(node)}: the weight is not a parameter of the network")
+        name = self._layer_name(node.args[weight], node.name)
+        values = values.t() if turned else values
+        if values.ndim == 3:  # of a sequence, which is an image of one row
+            values = values.unsqueeze(2)
+        self._parameters[name] = LayerParameters(
+            weight=values.contiguous().clone(),
+            bias=torch.zeros(values.shape[0]) if offset is None else offset.clone(),
         )
+        self._geometry[name] = geometry
+        return name
 
-    def _layer_name(self, node: fx.Node) -> str:
-        assert isinstance(node.args[1], fx.Node)
-        name = str(self._state_names[node.args[1].name]).rpartition(".")[0] or node.name
+    def _layer_name(self, weight: Any, otherwise: str) -> str:
+        parameter = self._parameter_behind(weight)
+        assert parameter is not None
+        entry = str(self._state_names[parameter.name])
+        # `in_proj_weight` is the weight of a layer that is no module of its own.
+        name = entry.removesuffix("_weight") if entry.endswith("_weight") else ""
+        name = name or entry.rpartition(".")[0] or otherwise
         # A module that is called again is a layer of its own there: it reads another tensor, at
         # bits of its own, and retraining moves its weights apart.
         calls = sum(known == name or known.startswith(f"{name}#") for known in self._parameters)

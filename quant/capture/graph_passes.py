@@ -6,7 +6,7 @@ from dataclasses import replace
 from quant.capture.graph import TRANSPARENT, WIDE_READERS, NetworkGraph, Node, readers_of
 from quant.errors import CaptureError
 
-_MOVES = frozenset({"flatten", "max_pool", "pad"})
+_MOVES = frozenset({"flatten", "max_pool", "move", "pad"})
 """Operators that a clip commutes with: it is one of maxima, and leaves zeros as they are."""
 _READ_ANY = frozenset({"island", "multiply", "output"})
 """Readers of wide codes that read the network's 8-bit ones as well."""
@@ -104,8 +104,11 @@ def check_places(nodes: Sequence[Node]) -> None:
 
 def _misplaced(node: Node, graph: NetworkGraph) -> str:
     """Return why a node has no integer form where it is, empty where it has one."""
+    if node.kind == "move":  # what reads it is misplaced
+        return ""
     read = [graph.by_name[name] for name in node.inputs]
-    if node.kind in WIDE_READERS - _READ_ANY and graph.nodes[0] in read:
+    origins = [graph.by_name[one.inputs[0]] if one.kind == "move" else one for one in read]
+    if node.kind in WIDE_READERS - _READ_ANY and graph.nodes[0] in origins:
         return _READS_INPUT
     if node.kind in TRANSPARENT and any(_is_wide_input(graph, value) for value in (node, *read)):
         return _READS_INPUT

@@ -6,7 +6,7 @@ written here as what it is: one instruction for each of its nodes.
 """
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -16,6 +16,9 @@ from torch import fx, nn
 from torch.fx.node import map_aggregate
 
 from quant.capture.exported import PLACE, place_of, where
+from quant.capture.places.layout import Step
+from quant.capture.places.value import folding
+from quant.capture.places.values import Values, sizes_of
 from quant.errors import CaptureError
 
 _aten = torch.ops.aten
@@ -58,22 +61,26 @@ class IslandModule(fx.GraphModule):
 def island_module(
     nodes: Sequence[fx.Node],
     inputs: Sequence[str],
-    source_of: Callable[[fx.Node], str],
+    values: Values,
     state: Mapping[str, torch.Tensor],
+    *,
+    pointwise: bool = False,
 ) -> IslandModule:
-    """Return exported operators as a module of their own.
+    """Return exported operators as a module of their own, from images to an image.
 
     Args:
         nodes: The operators in execution order, with what they need that does not depend on the
             network's input; the last one's value is returned.
-        inputs: Names of the tensors that the module takes, in order.
-        source_of: Gives the name of the tensor behind an exported node.
+        inputs: Names of the nodes whose images the module takes, in order.
+        values: What each exported tensor is made of.
         state: Parameters and buffers by the names of their placeholders.
+        pointwise: Whether values may be of any shape, as each is computed from those at its own
+            place alone.
 
     Raises:
         CaptureError: an operator needs a number that is computed from the network's values.
     """
-    writer = _Writer(nodes, inputs, source_of, state)
+    writer = _Writer(nodes, inputs, values, state, pointwise=pointwise)
     for node in nodes:
         writer.add(node)
     return writer.finish(nodes[-1])
@@ -86,52 +93,95 @@ class _Writer:
         self,
         nodes: Sequence[fx.Node],
         inputs: Sequence[str],
-        source_of: Callable[[fx.Node], str],
+        values: Values,
         state: Mapping[str, torch.Tensor],
+        *,
+        pointwise: bool,
     ) -> None:
         self._graph, self._root = fx.Graph(), nn.Module()
         self._own = {node.name for node in nodes}
         self._inputs = {
             name: self._graph.placeholder(f"input_{place}") for place, name in enumerate(inputs)
         }
-        self._source_of, self._state = source_of, state
+        self._values, self._state, self._pointwise = values, state, pointwise
         self._copies: dict[str, fx.Node] = {}
-        self._vectors: dict[str, fx.Node] = {}
+        self._moved: dict[tuple[str, ...], fx.Node] = {}
 
     def add(self, node: fx.Node) -> None:
-        copied = self._graph.node_copy(node, self._copy_of)
+        self._copies[node.name] = self._copy(node)
+
+    def finish(self, last: fx.Node) -> IslandModule:
+        result, value = self._copies[last.name], self._values.known(last.name)
+        if value is not None and not self._pointwise:
+            steps = folding(value.place, sizes_of(last))
+            if steps is None:
+                raise CaptureError(f"values of several images side by side: {where(last)}")
+            result = self._written(result, steps)
+        self._graph.output(result)
+        return IslandModule(self._root, self._graph, class_name="FloatIsland")
+
+    def _copy(self, node: fx.Node, instead: fx.Node | None = None) -> fx.Node:
+        """Write an exported operator again, of another first argument where one is given."""
+        first = node.args[0] if instead is not None else None
+        copied = self._graph.node_copy(
+            node, lambda read: instead if read is first and instead else self._copy_of(read)
+        )
         copied.target = _functional(node.target)
         if copied.target is _aten.copy.default:  # has no derivative
             copied.target, copied.args = _aten.expand_as.default, (copied.args[1], copied.args[0])
         copied.meta = {PLACE: where(node)}
-        self._copies[node.name] = copied
+        return copied
 
-    def finish(self, last: fx.Node) -> IslandModule:
-        result = self._copies[last.name]
-        if _is_sequence(last):
-            result = self._graph.call_function(_aten.unsqueeze.default, (result, 2))
-        self._graph.output(result)
-        return IslandModule(self._root, self._graph, class_name="FloatIsland")
+    def _written(self, value: fx.Node, steps: Iterable[Step]) -> fx.Node:
+        for target, arguments in steps:
+            values = (
+                self._kept(one) if isinstance(one, torch.Tensor) else one for one in arguments
+            )
+            value = self._graph.call_function(target, (value, *values))
+        return value
+
+    def _kept(self, tensor: torch.Tensor) -> fx.Node:
+        attribute = f"order_{len(list(self._root.buffers()))}"
+        self._root.register_buffer(attribute, tensor)
+        return self._graph.get_attr(attribute)
 
     def _copy_of(self, node: fx.Node) -> fx.Node:
         """Return what stands for an exported node that one of the operators reads."""
-        source = self._source_of(node)
-        if node.name not in self._copies and source in self._copies:
-            return self._copies[source]  # a dropout or a copy between two operators of the island
-        if node.name not in self._own and source in self._inputs:
-            return self._input(source, node)
         if node.name not in self._copies:
-            make = self._number if is_number(node) else self._value
-            self._copies[node.name] = make(node)
+            self._copies[node.name] = self._read(node)
         return self._copies[node.name]
 
-    def _input(self, source: str, node: fx.Node) -> fx.Node:
-        value = self._inputs[source]
-        if not _is_sequence(node):
-            return value
-        if source not in self._vectors:  # a sequence travels as an image of one row
-            self._vectors[source] = self._graph.call_function(_aten.squeeze.dim, (value, 2))
-        return self._vectors[source]
+    def _read(self, node: fx.Node) -> fx.Node:
+        value = self._values.known(node.name)
+        if value is None:
+            return self._number(node) if is_number(node) else self._constant(node)
+        moves = value.place.moves
+        if self._pointwise:
+            return self._copies.get(value.node) or self._inputs[value.node]
+        if value.node in self._copies:  # behind an operator of the island
+            own = self._values.known(value.node)
+            begun = 0 if own is None else len(own.place.moves)
+            return self._behind(self._copies[value.node], value.node, moves[:begun], moves[begun:])
+        key, steps = (value.node,), value.place.layout.unfold()
+        if key not in self._moved:  # once for all that read it
+            self._moved[key] = self._written(self._inputs[value.node], steps)
+        return self._behind(self._moved[key], value.node, (), moves)
+
+    def _behind(
+        self,
+        made: fx.Node,
+        name: str,
+        before: Sequence[fx.Node],
+        moves: Sequence[fx.Node],
+    ) -> fx.Node:
+        """Return what moves make of a tensor, each written once."""
+        key = (name, *(move.name for move in before))
+        for move in moves:
+            key = (*key, move.name)
+            if key not in self._moved:
+                self._moved[key] = self._copy(move, made)
+            made = self._moved[key]
+        return made
 
     def _number(self, node: fx.Node) -> fx.Node:
         """Return a number that depends on the batch's size alone."""
@@ -149,7 +199,7 @@ class _Writer:
             )
         return self._graph.node_copy(node, self._copy_of)
 
-    def _value(self, node: fx.Node) -> fx.Node:
+    def _constant(self, node: fx.Node) -> fx.Node:
         """Return a parameter, buffer or constant."""
         attribute, tensor = "value_" + node.name, self._state[node.name]
         value = tensor.detach().clone()
@@ -171,10 +221,6 @@ def _times_the_batch(node: fx.Node) -> int:
     size = node.meta["val"].node.expr
     (symbol,) = size.free_symbols
     return int(size / symbol)
-
-
-def _is_sequence(node: fx.Node) -> bool:
-    return bool(node.meta["val"].ndim == 3)
 
 
 def _functional(target: Any) -> Any:

@@ -12,6 +12,8 @@ from quant.capture.exported import argument, shape_of, where
 from quant.capture.graph import Clip, Padding, Window
 from quant.capture.graph_builder import GraphBuilder
 from quant.capture.island_module import is_number
+from quant.capture.places.moves import is_move
+from quant.capture.places.values import sizes_of
 from quant.errors import CaptureError
 
 _aten = torch.ops.aten
@@ -30,6 +32,8 @@ def add_operator(builder: GraphBuilder, node: fx.Node) -> None:
         _part(builder, node)
         return
     handler = _HANDLERS.get(node.target)
+    if handler is None and is_move(node):
+        handler = GraphBuilder.move
     if handler is None:
         raise CaptureError(f"the operator {node.target} has no integer form: {where(node)}")
     handler(builder, node)
@@ -61,18 +65,26 @@ def _conv2d(builder: GraphBuilder, node: fx.Node) -> None:
     )
 
 
-def _linear(builder: GraphBuilder, node: fx.Node) -> None:
-    if len(shape_of(node)) != 1:
-        raise CaptureError(f"Linear is supported on [N, features] only: {where(node)}")
-    builder.add_layer(node, "linear", {"in_channels": shape_of(node.args[0])[0]})
+def _matmul(builder: GraphBuilder, node: fx.Node) -> None:
+    weight = node.args[1].meta["val"]  # type: ignore[union-attr]
+    if not builder.is_constant(node.args[1]) or weight.ndim != 2:
+        raise CaptureError(f"a product of two computed tensors: {where(node)}")
+    builder.add_linear(node, turned=True)
+
+
+def _addmm(builder: GraphBuilder, node: fx.Node) -> None:
+    bias = node.args[0].meta["val"]  # type: ignore[union-attr]
+    if node.kwargs or bias.ndim != 1 or not builder.is_constant(node.args[2]):
+        raise CaptureError(f"a product of two computed tensors: {where(node)}")
+    builder.add_linear(node, read=1, turned=True)
 
 
 def _relu(builder: GraphBuilder, node: fx.Node) -> None:
-    builder.add_node(node, "clip", [node.args[0]], clip=Clip())
+    builder.add_pointwise(node, "clip", [node.args[0]], clip=Clip())
 
 
 def _relu6(builder: GraphBuilder, node: fx.Node) -> None:
-    builder.add_node(node, "clip", [node.args[0]], clip=Clip(maximum=6.0))
+    builder.add_pointwise(node, "clip", [node.args[0]], clip=Clip(maximum=6.0))
 
 
 def _hardtanh(builder: GraphBuilder, node: fx.Node) -> None:
@@ -87,30 +99,37 @@ def _clip(builder: GraphBuilder, node: fx.Node, low: Any, high: Any) -> None:
     if low != 0 or not (high is None or high > 0):
         raise CaptureError(f"a clip must be ReLU or ReLU6, found [{low}, {high}]: {where(node)}")
     clip = Clip(maximum=None if high is None else float(high))
-    builder.add_node(node, "clip", [node.args[0]], clip=clip)
+    builder.add_pointwise(node, "clip", [node.args[0]], clip=clip)
 
 
 def _add(builder: GraphBuilder, node: fx.Node) -> None:
     first, second = node.args[:2]
     if not _are_tensors(first, second) or node.kwargs:
         raise CaptureError(f"only the sum of two tensors is supported: {where(node)}")
-    if shape_of(first) != shape_of(second):
+    if builder.is_constant(first):
+        first, second = second, first
+    if builder.is_constant(second):
+        if _is_one_value(second) or not _has_sizes_of(node, first):
+            raise CaptureError(f"the sum with one value: {where(node)}")
+        builder.add_to_constant(node, first, second)
+        return
+    if not _has_sizes_of(node, first) or not _has_sizes_of(node, second):
         raise CaptureError(f"the sum of two shapes (broadcasting) is not supported: {where(node)}")
-    builder.add_node(node, "add", [first, second])
+    builder.add_pointwise(node, "add", [first, second])
 
 
 def _multiply(builder: GraphBuilder, node: fx.Node) -> None:
     first, second = node.args[:2]
     if not _are_tensors(first, second):
         raise CaptureError(f"only the product of two tensors is supported: {where(node)}")
-    shapes, result = (shape_of(first), shape_of(second)), shape_of(node)
-    per_channel = (result[0], *(1 for _ in result[1:]))
-    if result not in shapes or any(shape not in (result, per_channel) for shape in shapes):
-        raise CaptureError(
-            f"a product must be of equal shapes or with one value a channel, found {shapes}: "
-            f"{where(node)}"
-        )
-    builder.add_node(node, "multiply", [first, second])
+    if builder.is_constant(first):
+        first, second = second, first
+    if not builder.is_constant(second):
+        builder.add_product(node, first, second)
+    elif _is_one_value(second) or not _has_sizes_of(node, first):
+        raise CaptureError(f"the product with one value: {where(node)}")
+    else:
+        builder.scale_layer(node, first, second)
 
 
 def _max_pool(builder: GraphBuilder, node: fx.Node) -> None:
@@ -132,8 +151,11 @@ def _adaptive_avg_pool(builder: GraphBuilder, node: fx.Node) -> None:
 
 
 def _part(builder: GraphBuilder, node: fx.Node) -> None:
-    """Add the maxima of an adaptive pooling, which comes with their places."""
+    """Add one of several tensors: a part of a split, or the maxima of an adaptive pooling."""
     parts, index = node.args
+    if isinstance(parts, fx.Node) and builder.is_moved(parts):
+        builder.move(node)
+        return
     if index or not isinstance(parts, fx.Node) or parts.target not in _ADAPTIVE_MAXIMA:
         raise CaptureError(f"a part of a tuple has no integer form: {where(node)}")
     source = parts.args[0]
@@ -150,33 +172,46 @@ def _adaptive_window(node: fx.Node, read: Any) -> Window:
 
 
 def _mean(builder: GraphBuilder, node: fx.Node) -> None:
+    sizes = sizes_of(node.args[0])
+    dims = sorted(int(d) % len(sizes) for d in argument(node, 1, None) or [])
+    keep = bool(argument(node, 2, False))
+    if dims and dims == [axis for axis in range(len(sizes) - 1) if sizes[axis] != -1]:
+        builder.add_mean_of_rows(node, keep=keep)
+        return
     source = shape_of(node.args[0])
-    ndim = node.args[0].meta["val"].ndim  # type: ignore[union-attr]
-    dims = sorted(int(d) % ndim for d in argument(node, 1, None) or [])
-    if len(source) != 3 or dims != list(range(2, ndim)):
+    if len(source) != 3 or dims != list(range(2, len(sizes))):
         raise CaptureError(f"only the mean over height and width is supported: {where(node)}")
     window = _whole_window(source[1], source[2])
-    if argument(node, 2, False):
+    if keep:
         builder.add_node(node, "avg_pool", [node.args[0]], window=window)
     else:
-        builder.add_mean(node, {"window": window})
+        builder.add_mean(node, window)
 
 
 def _flatten(builder: GraphBuilder, node: fx.Node) -> None:
-    source, target = shape_of(node.args[0]), shape_of(node)
+    source, target = _sizes(node.args[0]), _sizes(node)
     if source == target:
         builder.pass_through(node)
-    elif len(source) == 3 and target == (prod(source),):
-        builder.add_node(node, "flatten", [node.args[0]])
+    elif source[0] == -1 and len(source) in (3, 4) and target == (-1, prod(source[1:])):
+        builder.flatten(node)
     else:
-        raise CaptureError(f"only a flatten to [N, features] is supported: {where(node)}")
+        builder.move(node)
+
+
+def _sizes(node: Any) -> tuple[int, ...]:
+    """Return the sizes of an exported node's tensor, none where they are not those of a batch."""
+    try:
+        return sizes_of(node)
+    except CaptureError:
+        return (0,)
 
 
 def _concat(builder: GraphBuilder, node: fx.Node) -> None:
-    value = node.meta["val"]
-    if int(argument(node, 1, 0)) % value.ndim != 1 or len(shape_of(node)) != 3:
-        raise CaptureError(f"only concatenation over channels is supported: {where(node)}")
-    builder.add_node(node, "concat", list(argument(node, 0)))
+    parts = list(argument(node, 0))
+    dim = int(argument(node, 1, 0)) % node.meta["val"].ndim
+    if all(map(builder.is_constant, parts)):
+        raise CaptureError(f"constants are joined: {where(node)}")
+    builder.add_concat(node, parts, dim)
 
 
 def _pad(builder: GraphBuilder, node: fx.Node) -> None:
@@ -238,6 +273,15 @@ def _refuse_pooling(node: fx.Node, refused: bool) -> None:
         )
 
 
+def _has_sizes_of(node: fx.Node, read: Any) -> bool:
+    """Whether what an operator makes has the sizes of a tensor that it reads."""
+    return bool(node.meta["val"].shape == read.meta["val"].shape)
+
+
+def _is_one_value(node: Any) -> bool:
+    return bool(node.meta["val"].numel() == 1)
+
+
 def _are_tensors(*values: Any) -> bool:
     """Whether arguments are computed tensors, and no numbers."""
     return all(isinstance(value, fx.Node) and not is_number(value) for value in values)
@@ -260,7 +304,10 @@ _HANDLERS: dict[Any, Callable[[GraphBuilder, fx.Node], None]] = {
     _aten.conv2d.padding: _conv2d,
     _aten.conv1d.default: _conv2d,
     _aten.conv1d.padding: _conv2d,
-    _aten.linear.default: _linear,
+    _aten.linear.default: GraphBuilder.add_linear,
+    _aten.matmul.default: _matmul,
+    _aten.mm.default: _matmul,
+    _aten.addmm.default: _addmm,
     _aten.batch_norm.default: GraphBuilder.add_batch_norm,
     _aten.relu.default: _relu,
     _aten.relu_.default: _relu,

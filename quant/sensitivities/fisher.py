@@ -149,7 +149,7 @@ def _weight_gradient_power(layer: LayerSpec, x: torch.Tensor, gradient: torch.Te
         x: What it read, float32 `[N, C, H, W]` or `[N, F]`.
         gradient: At its output, `[N, out, ...]`.
     """
-    if layer.kind == "linear":  # the gradient is an outer product, and so is its norm
+    if layer.kind == "linear" and x.ndim == 2:  # an outer product: so is its norm
         return float((x.square().sum(1) * gradient.square().sum(1)).sum())
     total = 0.0
     for part, at_output in zip(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
@@ -72,7 +73,8 @@ def hessian_traces(
     found = torch.zeros(draws, len(names), dtype=torch.float64)
     total_loss = 0.0
     for done, (images, labels) in enumerate(batches):
-        with torch.enable_grad():
+        # Attention has second derivatives where it is computed step by step alone.
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             taps = Taps(network, images)
             batch_loss = loss.total(taps.network_outputs, labels)
             total_loss += float(batch_loss.detach())

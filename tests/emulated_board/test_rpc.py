@@ -26,6 +26,7 @@ from tests.emulated_board.rpc_board import RpcBoard, cross_tools
 from tests.hardware.graphs import digits_like, zoo
 from tests.hardware.host.remote.boards import Tracker, free_port
 from tests.hardware.island_graphs import converted
+from tests.hardware.token_graphs import converted_tokens
 
 pytestmark = [pytest.mark.board, pytest.mark.timeout(600)]
 
@@ -119,6 +120,17 @@ def test_float_islands_are_compiled_for_the_board(lab: Laboratory, tmp_path: Pat
     assert all(taken_us > 0 for taken_us in table.islands_us.values())
     Workbench(config, 1).link_outside(graph, tmp_path / "program.so")
     assert b"libm.so.6\0" in (tmp_path / "program.so").read_bytes()  # `erff` and its like
+
+
+@pytest.mark.parametrize(("preset", "key"), [("rpi4", "pi4"), ("rpi5", "pi5")])
+def test_a_transformer_is_exact_outside_its_islands_on_the_board(
+    lab: Laboratory, preset: str, key: str
+) -> None:
+    """Blocks of tokens: four Linears each, attention and LayerNorm as islands between them."""
+    protocol = ProtocolConfig(timeout_s=240.0, repeats=5, min_repeat_ms=1.0, warmups=0)
+    with RpcDevice(lab.config(preset, key), protocol) as device:
+        for name in ("vit", "gate"):
+            assert device.measure(converted_tokens(name, 1)).error == "", name
 
 
 def test_code_for_another_core_is_told_by_the_reference_kernel(lab: Laboratory) -> None:

@@ -15,7 +15,6 @@ from quant.deploy_graph import (
     DeployGraph,
     DeployTensor,
     Epilogue,
-    Flatten,
     Linear,
     Lookup,
     MaxPool2d,
@@ -23,6 +22,7 @@ from quant.deploy_graph import (
     Pad2d,
     QuantizeInput,
     Requantize,
+    Reshape,
 )
 
 
@@ -200,7 +200,7 @@ class GraphBuilder:
     def flatten(self, source: str) -> str:
         shape = (int(np.prod(self.tensors[source].shape)),)
         output = self.tensor(shape, self.tensors[source].dtype)
-        self.ops.append(Flatten(input=source, output=output))
+        self.ops.append(Reshape(input=source, output=output, shape=shape))
         return output
 
     def concat(self, *sources: str) -> str:
@@ -240,7 +240,7 @@ class GraphBuilder:
             if op.output == source:
                 if isinstance(op, Conv2d):
                     return op.epilogue.zero_point
-                if isinstance(op, MaxPool2d | Flatten | Pad2d):
+                if isinstance(op, MaxPool2d | Reshape | Pad2d):
                     return self._zero_point(op.input, bits)
                 if isinstance(op, Concat):
                     return self._zero_point(op.inputs[0], bits)

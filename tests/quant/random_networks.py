@@ -57,6 +57,10 @@ def _tokens(function: Callable[..., Image]) -> Callable[..., Image]:
     return apply
 
 
+def _with_class_token(x: Image) -> Image:
+    return torch.cat([torch.full((1, 1, 8), 0.3).expand(x.shape[0], -1, -1), x], 1)
+
+
 def _attend(x: Image, both: nn.Module, out: nn.Module) -> Image:
     n, t, c = x.shape
     q, k, v = both(x).reshape(n, t, 3, 2, c // 2).permute(2, 0, 3, 1, 4).unbind(0)
@@ -138,6 +142,38 @@ SUPPORTED: dict[str, Operator] = {
         lambda: nn.TransformerEncoderLayer(8, 2, 12, batch_first=True),
     ),
     "attention": _function(_tokens(_attend), lambda: nn.Linear(8, 24), lambda: nn.Linear(8, 8)),
+    "attention of torch": _function(
+        _tokens(lambda x, layer: x + layer(*[x.transpose(0, 1)] * 3)[0].transpose(0, 1)),
+        lambda: nn.MultiheadAttention(8, 2),
+    ),
+    "mixed tokens": _function(
+        _tokens(lambda x, a, b: x + b(f.gelu(a(x.mT))).mT),
+        lambda: nn.Linear(16, 12),
+        lambda: nn.Linear(12, 16),
+    ),
+    "class token": _function(
+        _tokens(lambda x, norm: norm(_with_class_token(x))[:, 1:]), lambda: nn.LayerNorm(8)
+    ),
+    "places": _function(
+        _tokens(lambda x, layer: layer(x + torch.linspace(-1, 1, 128).reshape(1, 16, 8))),
+        lambda: nn.Linear(8, 8),
+    ),
+    "gate of halves": _function(
+        _tokens(lambda x, both: (lambda a, b: f.silu(a) * b)(*both(x).chunk(2, -1))),
+        lambda: nn.Linear(8, 16),
+    ),
+    "windows": _function(
+        _tokens(lambda x, layer: layer(x.reshape(-1, 4, 8)).softmax(-1).view(x.shape)),
+        lambda: nn.Linear(8, 8),
+    ),
+    "pairs of tokens": _function(
+        _tokens(lambda x, layer: layer(x.flatten(1).unflatten(1, (8, 16))).view(x.shape)),
+        lambda: nn.Linear(16, 16),
+    ),
+    "last token": _function(
+        _tokens(lambda x, layer: x * layer(x[:, -1:]).sigmoid()), lambda: nn.Linear(8, 8)
+    ),
+    "matrix": _function(_tokens(lambda x, own: x @ own.weight), lambda: nn.Linear(8, 8)),
     "gru": _function(_columns, lambda: nn.GRU(8, 8, batch_first=True)),
     "lstm": _function(_columns, lambda: nn.LSTM(8, 8, batch_first=True)),
     "rnn": _function(_columns, lambda: nn.RNN(8, 8, batch_first=True)),

@@ -235,18 +235,15 @@ SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = 
                 lambda n, x: n.second(torch.cat([p.tanh() for p in n.first(x).chunk(2, 1)], 1))
             )
         ),
-        ("tanh", "tanh"),
+        (),
     ),
     "transformer layer": (
         lambda: SpecialNet(Attention(from_scratch=False)),
-        (
-            *("layer_norm", "linear", "scaled_dot_product_attention", "linear", "add"),
-            *("linear", "gelu", "linear", "add", "layer_norm"),
-        ),
+        ("layer_norm", "scaled_dot_product_attention", "layer_norm"),
     ),
     "attention": (
         lambda: SpecialNet(Attention(from_scratch=True)),
-        ("linear", "matmul", "mul", "softmax", "matmul", "linear", "add"),
+        ("matmul", "mul", "softmax", "matmul"),
     ),
     "gru": (lambda: SpecialNet(Recurrent(nn.GRU(8, 8, batch_first=True)), sequence=True), ("gru",)),
     "lstm": (
@@ -274,7 +271,7 @@ SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = 
     ),
     "embedded positions": (
         lambda: SpecialNet(Positions()),
-        ("arange", "embedding", "add"),
+        (),
     ),
 }
 """What makes each network, and the operators that must stay in float, without moves of data."""

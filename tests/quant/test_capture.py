@@ -235,15 +235,19 @@ def test_capture_leaves_the_module_as_it_was() -> None:
         (lambda n, x: n.fc((n.a(x) + x).flatten(1)), "broadcasting"),
         (lambda n, x: n.fc(n.norm(n.a(x).relu()).flatten(1)), r"batch norm must.*module norm"),
         (lambda n, x: n.fc((n.norm(y := n.a(x)) + y).flatten(1)), "batch norm must.*module norm"),
-        (lambda n, x: n.fc(torch.cat([n.a(x)[:, :, :4]] * 2, 2).flatten(1)), r"aten\.slice"),
-        (lambda n, x: n.fc(torch.cat([y := n.a(x), y], 2)[:, :, :8].flatten(1)), "over channels"),
+        (lambda n, x: n.fc(n.a(x).roll(1, 2).flatten(1)), r"aten\.roll"),
+        (
+            lambda n, x: n.fc(
+                torch.cat([n.a(x).unflatten(1, (2, 2))] * 2, 2)[:, :, 1:3].flatten(1)
+            ),
+            "concatenation along axis 2",
+        ),
         (lambda n, x: n.short(n.a(x).mean(2).mean(2)), "height and width"),
         (
             lambda n, x: n.short(functional.adaptive_avg_pool2d(n.a(x), 3).mean((2, 3))),
             "divide",
         ),
         (lambda n, x: n.fc(functional.max_pool2d(n.a(x), 5, 1, 2, 1, True).flatten(1)), "dilation"),
-        (lambda n, x: n.short(n.a(x).permute(0, 2, 3, 1)), r"aten\.permute"),
         *((lambda n, x, f=f: n.a(f(x)), "reads the network's input") for f in INPUT_READERS),
         (lambda n, x: n.fc((y := n.a(x).flatten(1)) + y), "flattened is read by other operators"),
         (lambda n, x: n.fc(n.a(x).flatten(1).sigmoid()), "flattened is read by other operators"),

@@ -9,7 +9,15 @@ import torch
 
 from quant.allocation import Allocation, LayerBits
 from quant.convert import convert
-from quant.deploy_graph import Add, AvgPool2d, Conv2d, DeployGraph, Linear, QuantizeInput
+from quant.deploy_graph import (
+    Add,
+    AvgPool2d,
+    Conv2d,
+    DeployGraph,
+    Linear,
+    QuantizeInput,
+    read_names,
+)
 from quant.errors import ConvertError
 from quant.integer import run_graph, run_op
 from quant.network import QuantizedNetwork
@@ -65,8 +73,8 @@ def test_the_branch_network_agrees_to_the_bit() -> None:
 def check_ranges(graph: DeployGraph, values: dict[str, Codes]) -> None:
     """Codes as they were before being stored, so that a wrapped one shows."""
     for op in graph.ops:
-        names = op.inputs if hasattr(op, "inputs") else (op.input,)
-        codes, tensor = run_op(op, *(values[name] for name in names)), graph.tensors[op.output]
+        codes = run_op(op, *(values[name] for name in read_names(op)))
+        tensor = graph.tensors[op.output]
         assert codes.shape[1:] == tensor.shape, op.output
         if tensor.dtype != "float32":
             info = np.iinfo(tensor.dtype)

@@ -15,12 +15,12 @@ from quant.deploy_graph import (
     Concat,
     Conv2d,
     Epilogue,
-    Flatten,
     Linear,
     MaxPool2d,
     Pad2d,
     QuantizeInput,
     Requantize,
+    Reshape,
 )
 from quant.errors import ConvertError
 from quant.integer import requantize, run_op
@@ -224,7 +224,7 @@ def test_requantize_flatten_and_concat_operators() -> None:
     wide = np.array([[-300, 0, 44, 300]], np.int16)
     np.testing.assert_array_equal(run_op(narrow, wide), [[0, 1, 5, 15]])
     image = np.arange(12).reshape(1, 2, 2, 3)
-    flat = run_op(Flatten(input="a", output="b"), image)
+    flat = run_op(Reshape(input="a", output="b", shape=(12,)), image)
     np.testing.assert_array_equal(flat, [np.arange(12)])
     joined = run_op(Concat(inputs=("a", "b"), output="c"), image, image[..., :1])
     np.testing.assert_array_equal(joined[0, 1, 1], [9, 10, 11, 9])

@@ -7,11 +7,13 @@ from torch import nn
 
 from env.tasks.networks.cifar_resnet import cifar_resnet, shortcut_of
 from env.tasks.networks.conv1d_net import Conv1dNet
+from env.tasks.networks.convnext import ConvNeXtAtto
 from env.tasks.networks.depthwise_net import DepthwiseNet
 from env.tasks.networks.digits_net import DigitsNet
 from env.tasks.networks.efficientnet_lite import EfficientNetLite0
 from env.tasks.networks.mobilenet_v2 import mobilenet_v2
 from env.tasks.networks.resnet import resnet18, resnet50
+from env.tasks.networks.vision_transformer import SmallVisionTransformer, VisionTransformer
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "digits": DigitsNet,
@@ -26,10 +28,17 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "resnet50": resnet50,
     "mobilenetv2": mobilenet_v2,
     "efficientnet-lite0": EfficientNetLite0,
+    "convnext-atto": ConvNeXtAtto,
+    "vit-tiny": VisionTransformer,
+    "deit-tiny": VisionTransformer,
+    "vit-micro": SmallVisionTransformer,
+    "vit-micro-patch2": partial(SmallVisionTransformer, patch=2),
 }
 """Each takes `in_channels` and `classes` and returns the untrained network. `digits-even` keeps the
 image's size. The ResNets of depth 8, 20 and 56 are for small images (`resnet8-stride2` halves them
-first), as `digits` and `depthwise` are; `conv1d` is for signals; the others for 224x224."""
+first), as `digits`, `depthwise` and `vit-micro` are (whose patches are 4 pixels wide); `conv1d` is
+for signals; the others for 224x224. `vit-tiny` and `deit-tiny` are one network, of which two sets
+of weights are published."""
 
 
 def network_maker(

@@ -241,6 +241,38 @@ def dequantize_kernel(
     return function(symbol, parameters, body)
 
 
+def dequantize_in_place_kernel(
+    symbol: str, layouts: tuple[Layout, Layout], shapes: Shapes, dtype: str
+) -> Any:
+    """Return the kernel from codes to floats in the same order.
+
+    Its arguments are `(input, multiplier [1], zero_point [1], output)`.
+
+    Args:
+        symbol: Name of the compiled function.
+        layouts: Of the input and the output.
+        shapes: See `Shapes`.
+        dtype: Type of the input.
+    """
+
+    def body(source: Any, multiplier: Any, zero_point: Any, output: Any) -> None:
+        def emit(places: Sequence[Any], lanes: int) -> None:
+            # By way of int32, as in `narrow_codes`; the difference is exact in float32.
+            code = T.Cast(vector_type("int32", lanes), load(source, places[0], lanes))
+            real = T.Cast(vector_type("float32", lanes), code) - splat(zero_point[0], lanes)
+            store(output, places[1], real * splat(multiplier[0], lanes), lanes)
+
+        _emit_vectors(layouts, emit)
+
+    parameters = (
+        Parameter(name="input", shape=shapes[0], dtype=dtype),
+        Parameter(name="multiplier", shape=(1,), dtype="float32"),
+        Parameter(name="zero_point", shape=(1,), dtype="float32"),
+        Parameter(name="output", shape=shapes[1], dtype="float32"),
+    )
+    return function(symbol, parameters, body)
+
+
 def _emit_vectors(layouts: Sequence[Layout], emit: Callable[[Sequence[Any], int], None]) -> None:
     """Emit a loop over vectors that cover every row; a row's last one may overlap.
 

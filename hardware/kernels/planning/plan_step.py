@@ -1,7 +1,7 @@
 """Selecting the kernel of each operator of a converted network."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,11 @@ from hardware.graph.program_steps import Step
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.moving.gather import avg_pool_kernel, concat_kernel, max_pool_kernel
 from hardware.kernels.moving.lookup import lookup_kernel
+from hardware.kernels.moving.move import constant_kernel, move_kernel
 from hardware.kernels.moving.padding import pad_kernel
 from hardware.kernels.moving.pointwise import (
     add_kernel,
+    dequantize_in_place_kernel,
     dequantize_kernel,
     multiply_kernel,
     quantize_input_kernel,
@@ -25,28 +27,31 @@ from hardware.kernels.planning.context import PlanContext, limits
 from hardware.kernels.planning.islands import plan_float_call
 from hardware.kernels.planning.layers import plan_layer_kernel
 from hardware.kernels.shapes.geometry import Geometry
+from hardware.kernels.shapes.layout import Layout
 from quant.deploy_graph import (
     Add,
     AvgPool2d,
     Concat,
+    Constant,
     Conv2d,
     DeployOp,
     Dequantize,
-    Flatten,
     FloatCall,
     Linear,
     Lookup,
     MaxPool2d,
+    Move,
     Multiply,
     Pad2d,
     QuantizeInput,
     Requantize,
+    Reshape,
     read_names,
 )
 
 
 def plan_step(step: Step, context: PlanContext) -> KernelPlan | None:
-    """Return the kernel of one step, or None for a Flatten, which moves no data.
+    """Return the kernel of one step, or None for a Reshape, which moves no data.
 
     Args:
         step: An operator of the context's graph, and what is computed with it.
@@ -56,7 +61,7 @@ def plan_step(step: Step, context: PlanContext) -> KernelPlan | None:
         BuildError: the operator is inconsistent with its tensors, or not known.
     """
     op = step.op
-    if isinstance(op, Flatten):
+    if isinstance(op, Reshape):
         return None
     if isinstance(op, Conv2d | Linear):
         return plan_layer_kernel(step, context)
@@ -69,6 +74,8 @@ def plan_step(step: Step, context: PlanContext) -> KernelPlan | None:
 def _plan_quantize_input(op: QuantizeInput, context: PlanContext) -> KernelPlan:
     shape, out_shape = context.shape(op.input), context.stored_shape(op.output)
     layout = context.layout(op.output)
+    if op.last and len(shape) == 4:
+        return _plan_quantize_in_place(op, context)
     return context.plan(
         "quantize_input",
         {"shape": shape, "layout": asdict(layout), "out": context.dtype(op.output)},
@@ -83,8 +90,20 @@ def _plan_quantize_input(op: QuantizeInput, context: PlanContext) -> KernelPlan:
     )
 
 
+def _plan_quantize_in_place(op: QuantizeInput, context: PlanContext) -> KernelPlan:
+    """Plan the kernel from floats that lie as the codes will: a scale is all that changes."""
+    constants = (_floats(op.multiplier), limits(op.zero_point, op.clip_min, op.clip_max))
+    dtypes = _dtypes(op, context)
+    return _plan_over(op, context, "requantize", requantize_kernel, constants, dtypes=dtypes)
+
+
 def _plan_dequantize(op: Dequantize, context: PlanContext) -> KernelPlan:
     layout, dtype = context.layout(op.input), context.dtype(op.input)
+    if op.last and len(context.shape(op.output)) == 4:
+        constants = (_floats(op.multiplier), _floats(op.zero_point))
+        return _plan_over(
+            op, context, "dequantize_in_place", dequantize_in_place_kernel, constants, dtype=dtype
+        )
     shapes = (context.stored_shape(op.input), context.shape(op.output))
     return context.plan(
         "dequantize",
@@ -142,7 +161,52 @@ def _plan_avg_pool(op: AvgPool2d, context: PlanContext) -> KernelPlan:
 
 
 def _plan_concat(op: Concat, context: PlanContext) -> KernelPlan:
-    return _plan_over(op, context, "concat", concat_kernel, dtype=context.dtype(op.output))
+    dtype = context.dtype(op.output)
+    if op.axis < 0:
+        return _plan_over(op, context, "concat", concat_kernel, dtype=dtype)
+    names = (*op.inputs, op.output)
+    # Whole rows, or whole images, are what channels are otherwise.
+    layouts = tuple(_joined(context.layout(name), op.axis) for name in names)
+    shapes = tuple(context.stored_shape(name) for name in names)
+    return context.plan(
+        "concat",
+        {"layouts": [asdict(layout) for layout in layouts], "shapes": shapes, "dtype": dtype},
+        partial(concat_kernel, layouts=layouts, shapes=shapes, dtype=dtype),
+    )
+
+
+def _joined(layout: Layout, axis: int) -> Layout:
+    if axis == 1:
+        return replace(layout, width=1, channels=layout.row_values)
+    return replace(layout, height=1, width=1, channels=layout.height * layout.row_values)
+
+
+def _plan_move(op: Move, context: PlanContext) -> KernelPlan:
+    shapes = (context.stored_shape(op.input), context.stored_shape(op.output))
+    strides, dtype = op.strides, context.dtype(op.output)
+    code = {"offset": strides.offset, "sizes": strides.sizes, "steps": strides.steps}
+    return context.plan(
+        "move",
+        {"shapes": shapes, "dtype": dtype, **code},
+        partial(
+            move_kernel,
+            shapes=shapes,
+            offset=strides.offset,
+            sizes=strides.sizes,
+            steps=strides.steps,
+            dtype=dtype,
+        ),
+    )
+
+
+def _plan_constant(op: Constant, context: PlanContext) -> KernelPlan:
+    shape, dtype = context.stored_shape(op.output), context.dtype(op.output)
+    return context.plan(
+        "constant",
+        {"shape": shape, "dtype": dtype},
+        partial(constant_kernel, shape=shape, dtype=dtype),
+        (op.codes,),
+    )
 
 
 def _plan_pad(op: Pad2d, context: PlanContext) -> KernelPlan:
@@ -214,6 +278,8 @@ _PLANNERS: dict[type, Callable[[Any, PlanContext], KernelPlan]] = {
     MaxPool2d: _plan_max_pool,
     AvgPool2d: _plan_avg_pool,
     Concat: _plan_concat,
+    Move: _plan_move,
+    Constant: _plan_constant,
     Pad2d: _plan_pad,
     Dequantize: _plan_dequantize,
     FloatCall: plan_float_call,

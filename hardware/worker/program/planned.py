@@ -17,7 +17,7 @@ class PlannedGraph:
     steps: Sequence[Step]
     """See `steps_of`."""
     calls: Sequence[tuple[Step, KernelPlan]]
-    """Each step that moves data, with its kernel; a Flatten moves none."""
+    """Each step that moves data, with its kernel; a Reshape moves none."""
 
     @classmethod
     def of(cls, graph: DeployGraph, plan: Callable[[Step], KernelPlan | None]) -> "PlannedGraph":

@@ -20,7 +20,7 @@ import numpy as np
 
 from hardware.graph.borders import border_code, stored_shape
 from hardware.graph.program_steps import Step
-from quant.deploy_graph import DeployGraph, DeployTensor, Flatten
+from quant.deploy_graph import DeployGraph, DeployTensor, Reshape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class StoragePlan:
     """Which storage each tensor lives in; tensors that share one are never needed together."""
 
     slots: dict[str, int]
-    """`{tensor: storage}`; a flattened tensor has its source's storage."""
+    """`{tensor: storage}`; a reshaped tensor has its source's storage."""
     sizes_bytes: tuple[int, ...]
     """Bytes of each storage."""
     fills: tuple[int, ...]
@@ -50,7 +50,7 @@ def plan_storage(graph: DeployGraph, steps: Sequence[Step], batch: int) -> Stora
     users = {slot: {name} for name, slot in slots.items()}
     for index, step in enumerate(steps):
         for name in step.writes:
-            if isinstance(step.op, Flatten):
+            if isinstance(step.op, Reshape):
                 slots[name] = slots[step.op.input]
             else:
                 slots[name] = pool.take(graph, name, batch)

@@ -17,6 +17,7 @@ from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import onnx_model
 from quant.capture.capture import capture
 from quant.capture.float_island import run_island
+from quant.capture.graph import Node
 from quant.capture.graph_builder import GraphBuilder
 from quant.capture.operators import add_operator
 from quant.deploy_graph import DeployGraph, DeployOutput, DeployTensor, RunIsland
@@ -100,10 +101,7 @@ def islands(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> list[DeployGra
     for island in graph.islands:
         node = graph.by_name[island.name]
         names = (*node.inputs, node.name)
-        tensors = {
-            name: DeployTensor(name=name, shape=graph.by_name[name].shape, dtype="float32")
-            for name in names
-        }
+        tensors = {name: _floats(graph.by_name[name]) for name in names}
         op = RunIsland(name=node.name, inputs=node.inputs, output=node.name, module=island.module)
         (source,) = node.inputs
         output = DeployOutput(
@@ -120,6 +118,11 @@ def islands(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> list[DeployGra
             )
         )
     return found
+
+
+def _floats(node: Node) -> DeployTensor:
+    shape = (*node.shape[1:], node.shape[0]) if node.last else node.shape
+    return DeployTensor(name=node.name, shape=shape, dtype="float32")
 
 
 def check(graph: DeployGraph) -> None:
