@@ -24,6 +24,8 @@ SIZES = {
     "resnet56": (3, 32, 32),
 }
 IMAGE_NET = (3, 224, 224)
+WITH_ISLANDS = ("vit-tiny", "deit-tiny", "convnext-atto", "vit-micro", "vit-micro-patch2")
+"""LayerNorm and attention are float islands: test_transformers.py looks at those networks."""
 ALLOCATIONS = 3
 
 pytestmark = pytest.mark.slow
@@ -35,7 +37,7 @@ def device() -> Iterator[LocalDevice]:
         yield opened
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in WITH_ISLANDS])
 def test_random_allocations_compile_and_agree(name: str, device: LocalDevice) -> None:
     torch.manual_seed(0)
     shape = SIZES.get(name, IMAGE_NET)
