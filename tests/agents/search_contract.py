@@ -25,7 +25,7 @@ from quant.retraining.finetune_config import FinetuneConfig
 MakeProblem = Callable[..., SearchProblem]
 FEW = FinetuneConfig(steps=2, compensation_images=16, held_back_images=32)
 QUICK: dict[str, Any] = {
-    "ppo": PPOConfig(policy_samples=4, race=0),
+    "ppo": PPOConfig(policy_samples=4, posterior=False, race=0),
     "amed": AMEDConfig(samples=3, finetune=FEW, validation_images=64),
     "qbitopt": QBitOptConfig(rounds=2, frozen_rounds=1, finetune=FEW, sensitivity_images=32),
     "haq": HAQConfig(warm_up_episodes=2, hidden=(16,), batch_size=8),

@@ -119,7 +119,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], tuple[int, ...], int]] = {
     "branches": (Branches, (3, 8, 8), 4),
     "sequence": (Sequence, (2, 40), 3),
     "upwards": (Upwards, (3, 8, 8), 2),
-    "attention": (Attention, (3, 8, 8), 2),
+    "attention": (Attention, (3, 8, 8), 4),
 }
 """For each the class, the shape of an input, and how many layers become integers."""
 
