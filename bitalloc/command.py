@@ -78,7 +78,7 @@ def _help(name: str) -> int:
             f"bitalloc: expected one of {', '.join(COMMANDS)}, found {name!r}",
             "bitalloc --help says what they do",
         )
-    print("usage: bitalloc COMMAND ...\n\ncommands:")
+    print("usage: bitalloc COMMAND ...\n")
     width = max(map(len, COMMANDS))
     for command, (_, what) in COMMANDS.items():
         print(f"  {command:<{width}}  {what}")

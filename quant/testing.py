@@ -12,7 +12,7 @@ from torch import nn
 from quant.allocation import Allocation, LayerBits
 from quant.layers import INPUT_BITS, LayerSpec
 from quant.network import QuantizedNetwork, prepare
-from quant.progress import Progress
+from quant.records.progress import Progress
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.retrained import Retrained
 from quant.retraining.retrainer import Retrainer

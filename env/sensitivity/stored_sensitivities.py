@@ -10,8 +10,8 @@ from env.tasks.task import Split
 from hardware.store import Store
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
-from quant.progress import Progress
 from quant.quantizer import WIDTHS
+from quant.records.progress import Progress
 from quant.sensitivities import (
     Orthogonality,
     SensitivityKind,

@@ -22,9 +22,9 @@ from env.tasks.task import Split, Task
 from quant.errors import DataError
 from quant.network import QuantizedNetwork, prepare
 from quant.objective.loss import CROSS_ENTROPY
-from quant.progress import Progress
 from quant.records.atomic_file import PART, atomic_file
 from quant.records.disk import probe, remove_leftovers, what_helps
+from quant.records.progress import Progress
 from quant.records.regular_file import check_regular
 from quant.records.state_digest import state_digest
 from quant.retraining.float_training import train_float

@@ -21,7 +21,7 @@ from experiments.stages.side_by_side import time_side_by_side
 from hardware.device import Device
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
-from quant.progress import Progress
+from quant.records.progress import Progress
 
 _REPORTED_BITS = (8, 6, 4)
 """Uniform allocations of the final table, as far as they are among the bit choices."""

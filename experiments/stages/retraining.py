@@ -10,7 +10,7 @@ from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.network import QuantizedNetwork
 from quant.objective.scores import ImageScores
-from quant.progress import Progress
+from quant.records.progress import Progress
 from quant.retraining.integer_scores import integer_scores
 from quant.retraining.retrained import Retrained
 

@@ -9,7 +9,7 @@ from hardware.expected import measure_expected
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement
 from quant.deploy_graph import DeployGraph
-from quant.progress import Progress
+from quant.records.progress import Progress
 
 Name = TypeVar("Name")
 

@@ -20,7 +20,7 @@ from hardware.measure_layers import choose_tiles, measure_layer_table
 from hardware.measuring.host_facts import standing_facts
 from hardware.open_device import open_device
 from hardware.target import DOT_PRODUCT, TargetConfig
-from quant.progress import Progress
+from quant.records.progress import Progress
 
 _MEASURED = 10
 """Of so many allocations, one whole program is timed."""

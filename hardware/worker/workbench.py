@@ -41,7 +41,7 @@ from hardware.worker.tiles.choices import TileChoices
 from hardware.worker.tiles.layers import tile_tasks, tiles_digest
 from hardware.worker.tiles.trial import TileTrial, Way
 from quant.deploy_graph import Conv2d, DeployGraph, Linear, RunIsland
-from quant.progress import Progress
+from quant.records.progress import Progress
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.outputs import Outputs, main_tensor
-from quant.progress import Progress
+from quant.records.progress import Progress
 from quant.retraining.compensation import compensate
 from quant.retraining.finetune import finetune, training_loss
 from quant.retraining.finetune_config import FinetuneConfig

@@ -9,7 +9,7 @@ from torch import nn
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.outputs import Outputs
-from quant.progress import Progress
+from quant.records.progress import Progress
 from quant.retraining.descent import descent_for
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.loop import TrainingResult, check_finite, cosine, index_batches, result_of

@@ -11,7 +11,7 @@ from torch import nn
 from quant.errors import TrainingError
 from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.outputs import as_outputs
-from quant.progress import Progress
+from quant.records.progress import Progress
 from quant.records.ranges import Count, Natural, Positive, at_least, check_ranges
 from quant.retraining.loop import (
     Augment,

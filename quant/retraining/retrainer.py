@@ -7,7 +7,7 @@ import torch
 from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
-from quant.progress import Progress
+from quant.records.progress import Progress
 from quant.retraining.basis import Basis, finite
 from quant.retraining.finetune_config import FinetuneConfig, held_back_count, images_seen
 from quant.retraining.loop import Augment

@@ -10,7 +10,7 @@ from torch.nn import functional
 from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
-from quant.progress import Progress
+from quant.records.progress import Progress
 from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.table import SensitivityTable, TensorWidth
 from quant.sensitivities.taps import Taps, layers_reading, sources_of

@@ -9,7 +9,7 @@ import torch
 from quant.capture.float_operators import layer_value
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
-from quant.progress import Progress
+from quant.records.progress import Progress
 from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.noise import activation_noise, weight_noise
 from quant.sensitivities.table import SensitivityTable, TensorWidth

@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
-from quant.progress import Progress
+from quant.records.progress import Progress
 from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.noise import activation_noise, weight_noise
 from quant.sensitivities.table import SensitivityTable, TensorWidth

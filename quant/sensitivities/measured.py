@@ -9,7 +9,7 @@ from quant.allocation import Allocation, LayerBits
 from quant.layers import MAX_BITS, LayerSpec
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
-from quant.progress import Progress
+from quant.records.progress import Progress
 from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.table import SensitivityTable, TensorWidth
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from quant.network import QuantizedNetwork
-from quant.progress import Progress
+from quant.records.progress import Progress
 from quant.sensitivities.batches import Batch, keep_batches
 
 

@@ -21,6 +21,8 @@ from tests.agents.search_contract import proposed_by, search_by
 TABLE = formula_table(LAYERS, energies=True)
 QUICK = PPOConfig(
     policy=IN_RUN,
+    posterior=False,
+    race=0,
     warm_up_episodes=16,
     practice_episodes=4,
     final_evaluations=1,

@@ -27,6 +27,8 @@ WITHOUT_A_NETWORK = [name for name in METHODS if name not in ("amed", "clado", "
 """Methods that a formula can answer; the others train, and are tested on digits."""
 QUICK = PPOConfig(
     policy=IN_RUN,
+    posterior=False,
+    race=0,
     warm_up_episodes=64,
     practice_episodes=8,
     final_evaluations=2,

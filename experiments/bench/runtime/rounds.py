@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from experiments.bench.peers.contender import Contender
 from hardware.measuring.lock import timing_lock
 from hardware.measuring.ruler import RulerReading, read_ruler_us, settle
-from quant.progress import Progress
+from quant.records.progress import Progress
 
 MIN_REPEAT_MS = 5.0
 """A repeat is the mean of as many executions as take at least this long."""

@@ -51,9 +51,9 @@ class JobEvent:
 class Client:
     """A service over HTTP; a context manager. Jobs are what the API's document says, as mappings.
 
-    >>> with Client() as client:  # doctest: +SKIP
-    ...     job = client.submit("search", {"method": "random", "evaluations": 8})
-    ...     client.wait(job["id"])
+    with Client() as client:
+        job = client.submit("search", {"method": "random", "evaluations": 8})
+        client.wait(job["id"])
     """
 
     def __init__(self, server: str = "", token: str = "") -> None:

@@ -9,6 +9,8 @@ from hardware.target import host_and_port
 from hardware.tracker import TrackedKey, tracked_keys
 
 _FRESH_S = 3.0
+_FIRST_S = 5.0
+"""Longest wait for the tracker's first answer."""
 _REMEMBERED_S = 30.0
 """How long somebody goes on asking the tracker after the last question."""
 
@@ -31,6 +33,7 @@ class Boards:
         self._error = "the tracker was not asked yet" if tracker else ""
         self._lock = threading.Lock()
         self._asking = False
+        self._first = threading.Event()
 
     @property
     def keys(self) -> list[TrackedKey]:
@@ -64,6 +67,8 @@ class Boards:
             if self._tracker and not self._asking:
                 self._asking = True
                 threading.Thread(target=self._go_on_asking, name="tracker", daemon=True).start()
+        if self._tracker:
+            self._first.wait(_FIRST_S)  # else a job is said to wait for what is there
 
     def _go_on_asking(self) -> None:
         while True:
@@ -72,6 +77,7 @@ class Boards:
                 self._keys, self._error = {item.key: item for item in found}, ""
             except BoardLostError as error:
                 self._keys, self._error = {}, error.message
+            self._first.set()
             time.sleep(_FRESH_S)
             with self._lock:
                 if time.monotonic() - self._wanted_s > _REMEMBERED_S:

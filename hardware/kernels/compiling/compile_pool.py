@@ -21,7 +21,7 @@ from hardware.errors import BuildError
 from hardware.kernels.compiling.cache import KernelCache, compile_entry
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
-from quant.progress import Progress
+from quant.records.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

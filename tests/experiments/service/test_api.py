@@ -14,7 +14,7 @@ from tests.experiments.service.here import FOR_A_BOARD, Here
 
 def _wait_until_waiting(here: Here, id: str) -> None:
     with here.client(here.operator) as client:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while client.job(id)["state"] != "waiting_for_board":
             assert time.monotonic() < until
             time.sleep(0.05)
