@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from hardware.graph.agreement import fixed_input
 from hardware.host.remote.device import RpcDevice
 from hardware.measure_layers import measure_layer_table
 from hardware.measuring.protocol import ProtocolConfig
-from hardware.target import KernelFamily, TargetConfig
+from hardware.target import KernelFamily, TargetConfig, host_and_port
+from hardware.tracker import tracked_keys
 from hardware.worker.workbench import Workbench
 from quant.deploy_graph import RunIsland
 from quant.integer import run_graph
@@ -80,6 +82,10 @@ def last_lines(text: str, count: int) -> Sequence[str]:
 def test_the_doctor_finds_everything_good_but_the_times(
     lab: Laboratory, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    until = time.monotonic() + 120
+    while len(tracked_keys(*host_and_port(lab.tracker))) < 2:  # boards register when they are up
+        assert time.monotonic() < until
+        time.sleep(0.2)
     assert boards.main(["--tracker", lab.tracker]) == 0
     listed = capsys.readouterr().out
     assert "pi4" in listed
