@@ -23,6 +23,7 @@ from env.evaluating.evaluation import Evaluation
 from env.evaluating.seen_look import SeenLook
 from env.responses.columns import Floats, response_columns
 from env.responses.prior import WIDE, ResponsePrior
+from env.responses.table_losses import table_losses
 from env.sensitivity.sensitivities import Sensitivities
 from env.testing import FormulaEvaluator, FormulaSensitivities, conv_layer
 from hardware.layers.table import LayerTable
@@ -121,9 +122,7 @@ class World:
 
     def loss(self, allocation: Allocation) -> float:
         """Return the quality that an allocation truly loses against all-8."""
-        bits = self.space.bits_of(allocation)
-        places = [self.space.widths.index(width) for width in bits]
-        return float(self.responses[np.arange(len(places)), places].sum())
+        return float(table_losses(self.space, self.responses, [allocation])[0])
 
     def budget(self, share: float) -> Budget:
         """Return the latency that lies so far on the way from the fastest allocation to all-8."""

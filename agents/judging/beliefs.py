@@ -14,6 +14,7 @@ from env.decisions.space import decision_space
 from env.practice.scales import Scales, measured_over_predicted
 from env.responses.columns import Floats
 from env.responses.posterior import ResponsePosterior
+from env.responses.table_losses import table_losses
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, LayerSpec
@@ -68,14 +69,7 @@ class Beliefs:
 
     def losses(self, allocations: Sequence[Allocation]) -> Floats:
         """Return the mean quality lost of allocations of the space, `[allocations]`."""
-        column = {bits: place for place, bits in enumerate(self.space.widths)}
-        steps = np.arange(len(self.space.decisions))
-        return self.fixed_loss + np.array(
-            [
-                self.mean_table[steps, [column[bits] for bits in self.space.bits_of(one)]].sum()
-                for one in allocations
-            ]
-        )
+        return self.fixed_loss + table_losses(self.space, self.mean_table, allocations)
 
     def score(self, allocation: Allocation) -> float:
         """Return the score that an allocation is believed to have."""
@@ -106,9 +100,7 @@ def beliefs_of(problem: SearchProblem, posterior: ResponsePosterior, policy: str
     """
     table, space = posterior.mean_table, problem.space
     some = space.allocation([decision.menu[-1] for decision in space.decisions])
-    decided = sum(
-        table[step, space.widths.index(bits)] for step, bits in enumerate(space.bits_of(some))
-    )
+    (decided,) = table_losses(space, table, [some])
     return Beliefs(
         layers=space.layers,
         bit_choices=space.bit_choices,

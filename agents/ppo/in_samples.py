@@ -17,6 +17,7 @@ from agents.search import SearchProblem, SearchResult, rank_candidates
 from agents.uniform import evaluate_uniform
 from env.practice.scales import measured_over_predicted
 from env.responses.columns import Floats
+from env.responses.table_losses import table_losses
 from env.token_view import table_view
 from quant.allocation import Allocation
 
@@ -53,14 +54,10 @@ class TokenProposer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(drawn.generate_state(1)[0]))
             proposed = propose_tokens(self._policy, self._view, self._samples)
-        space = self._problem.space
-        column = {bits: place for place, bits in enumerate(space.widths)}
-
-        def lost(allocation: Allocation) -> float:
-            bits = space.bits_of(allocation)
-            return float(sum(table[step, column[width]] for step, width in enumerate(bits)))
-
-        return min((one for one in proposed if one not in without), key=lost, default=None)
+        fresh = [one for one in proposed if one not in without]
+        if not fresh:
+            return None
+        return fresh[int(table_losses(self._problem.space, table, fresh).argmin())]
 
 
 def search_in_samples(problem: SearchProblem, config: PPOConfig, *, seed: int) -> SearchResult:

@@ -54,16 +54,21 @@ def page_style() -> str:
     return _pages().get_template("page.css").render()
 
 
-@cache
-def _pages() -> Environment:
-    """Return the templates, which take as long to compile as a page to fill."""
-    pages = Environment(
-        loader=PackageLoader("experiments.report", ""),
+def page_templates(package: str) -> Environment:
+    """Return a package's templates, in which every text is escaped and every name must be there."""
+    return Environment(
+        loader=PackageLoader(package, ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+@cache
+def _pages() -> Environment:
+    """Return the templates, which take as long to compile as a page to fill."""
+    pages = page_templates("experiments.report")
     pages.filters |= {"digits": _digits, "plain": _plain, "without": _without, "width": width_name}
     pages.globals |= {
         "BEST_ROW": BEST_ROW,

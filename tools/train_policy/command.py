@@ -12,7 +12,7 @@ import torch
 import tyro
 from safetensors.torch import save_model
 
-from agents.ppo.token_play import play_tokens
+from agents.ppo.token_play import propose_tokens
 from agents.ppo.token_policy import TokenPolicy
 from agents.ppo.token_weights import load_weights
 from experiments.errors import ConfigError
@@ -153,12 +153,10 @@ def judge(policy: TokenPolicy, lessons: Sequence[Lesson], samples: int = 32) -> 
     least, choice, best = (np.zeros(len(lessons)) for _ in range(3))
     for place, lesson in enumerate(lessons):
         view = env_of(lesson)
-        (greedy,) = play_tokens(policy, view, 1, deterministic=True)
-        drawn = play_tokens(policy, view, samples, deterministic=False)
-        least[place], choice[place] = lesson.loss(lesson.best), lesson.loss(greedy)
-        best[place] = min(choice[place], *map(lesson.loss, drawn))
+        lost = [lesson.loss(one) for one in propose_tokens(policy, view, samples)]
+        least[place], choice[place], best[place] = lesson.loss(lesson.best), lost[0], min(lost)
     found = {}
-    for name, lost in (("choice", choice), (f"best of {samples}", best)):
-        found[f"{name}: median"] = float(np.median(lost / np.maximum(1e-12, least)) - 1)
-        found[f"{name}: of the sums"] = float(lost.sum() / least.sum() - 1)
+    for name, losses in (("choice", choice), (f"best of {samples}", best)):
+        found[f"{name}: median"] = float(np.median(losses / np.maximum(1e-12, least)) - 1)
+        found[f"{name}: of the sums"] = float(losses.sum() / least.sum() - 1)
     return found

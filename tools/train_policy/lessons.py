@@ -13,6 +13,7 @@ from env.decisions.costs import budget_between, cost_table
 from env.decisions.decisions import DecisionSpace
 from env.responses.columns import Floats
 from env.responses.layer_facts import FACTS, layer_facts
+from env.responses.table_losses import table_losses
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, MIN_BITS
@@ -42,12 +43,7 @@ class Lesson:
 
     def loss(self, allocation: Allocation) -> float:
         """Return the sum of an allocation's responses; at 8 bits nothing is lost."""
-        column = {bits: place for place, bits in enumerate(self.space.widths)}
-        return sum(
-            float(self.responses[step, column[bits]])
-            for step, bits in enumerate(self.space.bits_of(allocation))
-            if bits < MAX_BITS
-        )
+        return float(table_losses(self.space, self.responses, [allocation])[0])
 
 
 def draw_lesson(seed: int) -> Lesson:

@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from experiments.record import files
 from experiments.record.run_record import RunRecord
-from experiments.report.page import page_style, render_article
+from experiments.report.page import page_style, page_templates, render_article
 from quant.errors import BitAllocError
 
 _HEADERS = {
@@ -65,13 +65,7 @@ class Runs:
 
 @cache
 def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader("experiments.service.web.pages", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = page_templates("experiments.service.web.pages")
     own = (_HERE / "page.css").read_text(encoding="utf-8")
     templates.globals |= {
         "css": Markup(page_style() + own),
