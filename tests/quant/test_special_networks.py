@@ -3,23 +3,17 @@
 import copy
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from quant.capture.capture import capture
-from quant.convert import convert
-from quant.integer import run_graph
 from quant.network import prepare
-from quant.retraining.finetune_config import FinetuneConfig
 from quant.testing import (
     prepare_calibrated,
-    random_allocation,
     random_images,
-    retrain,
     shake_batch_norm,
 )
-from quant.torch_integer import integer_logits
+from tests.quant.agreement import check_agreement
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
 Case = tuple[Any, tuple[str, ...]]
@@ -59,15 +53,4 @@ def test_integers_agree_with_retraining_and_each_other(case: Case) -> None:
     module, _ = case
     images = random_images(24, module.input_shape)
     network = prepare_calibrated(module, images)
-    rng = np.random.default_rng(1)
-    for _ in range(2):
-        network.set_allocation(random_allocation(network.layers, rng))
-        labels = torch.arange(24) % 4
-        retrain(network, images, labels, FinetuneConfig(steps=3, batch_size=8), seed=0)
-        graph = convert(network)
-        reference = run_graph(graph, images.numpy())
-        assert np.array_equal(integer_logits(graph, images).numpy(), reference)
-        with torch.no_grad():
-            fake = network(images).numpy()
-        # Codes may differ by one where QAT's float sums round another way (docs/integers.md).
-        assert np.abs(fake - reference).max() < 0.05 * max(1.0, float(np.abs(reference).max()))
+    check_agreement(network, images, classes=4)

@@ -187,6 +187,18 @@ class WindowsNet(Patches):
         return made
 
 
+class TextLike(nn.Module):
+    """A sequence of vectors, `[N, T, F]`, that a Linear reads at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.out = nn.Linear(12, 16), nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self.out(torch.relu(self.into(x)))
+        return made
+
+
 TOKEN_NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...], tuple[str, ...]]] = {
     "vit": (
         TinyViT,

@@ -5,7 +5,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from torch import nn
 
 from experiments.export.onnx_model import onnx_model
 from quant.convert import convert
@@ -13,7 +12,7 @@ from quant.deploy_graph import DeployGraph
 from quant.testing import prepare_calibrated, random_allocation, random_images
 from quant.torch_integer import integer_outputs
 from tests.hardware.token_graphs import converted_tokens
-from tests.quant.token_networks import IMAGE, TOKEN_NETWORKS
+from tests.quant.token_networks import IMAGE, TOKEN_NETWORKS, TextLike
 
 
 def _check(graph: DeployGraph, images: torch.Tensor) -> None:
@@ -38,20 +37,8 @@ def test_onnx_runtime_gives_the_integer_networks_logits(name: str) -> None:
     _check(converted_tokens(name, 1), random_images(32, IMAGE, seed=3))
 
 
-class _Rows(nn.Module):
-    """Reads and returns tokens, and flattens an image for more than Linear layers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.into, self.out = nn.Linear(12, 16), nn.Linear(16, 5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self.out(torch.relu(self.into(x)))
-        return made
-
-
 def test_tokens_come_in_and_go_out_as_the_users_network_has_them() -> None:
     torch.manual_seed(0)
-    network = prepare_calibrated(_Rows(), images := random_images(32, (9, 12)))
+    network = prepare_calibrated(TextLike(), images := random_images(32, (9, 12)))
     network.set_allocation(random_allocation(network.layers, np.random.default_rng(0)))
     _check(convert(network), images)

@@ -16,14 +16,21 @@ from quant.equalization import equalize
 from quant.integer import run_graph
 from quant.layers import FLOAT_BITS
 from quant.network import prepare
-from quant.retraining.finetune_config import FinetuneConfig
 from quant.sensitivities.fisher import fisher_sensitivity
 from quant.sensitivities.gauss_newton import gauss_newton_sensitivity
 from quant.sensitivities.hessian import hessian_sensitivity
-from quant.testing import prepare_calibrated, random_allocation, random_images, retrain
+from quant.testing import prepare_calibrated, random_allocation, random_images
 from quant.torch_integer import integer_logits
+from tests.quant.agreement import check_agreement
 from tests.quant.test_special_networks import MOVES
-from tests.quant.token_networks import IMAGE, TOKEN_NETWORKS, MultiheadNet, Patches, TinyViT
+from tests.quant.token_networks import (
+    IMAGE,
+    TOKEN_NETWORKS,
+    MultiheadNet,
+    Patches,
+    TextLike,
+    TinyViT,
+)
 
 _ATTENTION = ("scaled_dot_product_attention", "bmm")
 
@@ -50,18 +57,7 @@ def test_every_linear_is_a_layer_and_attention_alone_stays_in_float(name: str) -
 def test_random_allocations_are_equal_to_the_bit_and_to_retraining(name: str) -> None:
     module, images = network_of(name), random_images(24, IMAGE)
     network = prepare_calibrated(module, images)
-    rng = np.random.default_rng(1)
-    for _ in range(2):
-        network.set_allocation(random_allocation(network.layers, rng))
-        labels = torch.arange(24) % 10
-        retrain(network, images, labels, FinetuneConfig(steps=3, batch_size=8), seed=0)
-        graph = convert(network)
-        reference = run_graph(graph, images.numpy())
-        assert np.array_equal(integer_logits(graph, images).numpy(), reference)
-        with torch.no_grad():
-            fake = network(images).numpy()
-        # Codes may differ by one where QAT's float sums round another way (docs/integers.md).
-        assert np.abs(fake - reference).max() < 0.05 * max(1.0, float(np.abs(reference).max()))
+    check_agreement(network, images, classes=10)
 
 
 @pytest.mark.parametrize("name", ["vit", "gate", "convnext"])
@@ -157,21 +153,9 @@ def test_the_fisher_trace_of_tokens_is_that_of_single_images() -> None:
     assert table.rises["along.0", "weight", 8] == pytest.approx(0.5 * total / 6 * noise, rel=1e-3)
 
 
-class _TextLike(nn.Module):
-    """A sequence of vectors, `[N, T, F]`, that a Linear reads at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.into, self.out = nn.Linear(12, 16), nn.Linear(16, 5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self.out(torch.relu(self.into(x)))
-        return made
-
-
 def test_the_networks_input_may_be_tokens_and_so_may_its_output() -> None:
     torch.manual_seed(0)
-    module, images = _TextLike().eval(), random_images(16, (9, 12))
+    module, images = TextLike().eval(), random_images(16, (9, 12))
     network = prepare_calibrated(module, images)
     assert [layer.reads_input for layer in network.layers] == [True, False]
     network.set_allocation(random_allocation(network.layers, np.random.default_rng(0)))
