@@ -43,7 +43,7 @@ METHODS: dict[str, Method] = {
     "mckp": Method(judged(mckp.search), MCKPConfig),
     "nsga2": Method(judged(nsga2.search), NSGA2Config),
     "ompq": Method(judged(ompq.search), OMPQConfig),
-    "ppo": Method(judged(ppo.search, ppo.best_in_mean), PPOConfig),
+    "ppo": Method(judged(ppo.search, ppo.finder_of), PPOConfig),
     "qbitopt": Method(judged(qbitopt.search), QBitOptConfig),
     "random": Method(judged(random_search.search), random_search.RandomConfig),
     "uniform": Method(uniform.search),

@@ -172,7 +172,7 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
             self._episode = self.evaluator.begin_episode()
         bits = self.space.widths[index]
         self._state = self._mask.advance(self._state, bits)
-        self._bits.append(bits)
+        self._bits = [*self._bits, bits]  # a copy of this environment keeps its own
         self._look = None if self._episode is None else self._episode.look(self._bits)
         if len(self._bits) < len(self.decisions):
             self._outlook = self._mask.outlook(self._state)

@@ -44,7 +44,7 @@ class TokenView(gym.Wrapper[Any, np.int64, Any, np.int64]):
         self._place = {bits: WIDTHS.index(bits) for bits in env.space.widths}
 
     def fork(self) -> "TokenView":
-        """Return another view of the same network, whose episodes do not disturb this one's."""
+        """Return another view of the same network, which goes on from here by itself."""
         twin = copy(self)
         twin.env = twin._inner = copy(self._inner)
         return twin

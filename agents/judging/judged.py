@@ -1,13 +1,12 @@
 """judged: a search with what every method may share around it."""
 
 import math
-from functools import partial
 from typing import Any
 
 from agents.judging.answer import answer_by
 from agents.judging.config import Judged
 from agents.judging.knowledge import Knowledge
-from agents.judging.race import BestInMean, race, solve_mean
+from agents.judging.race import MakeFinder, race, solver_of
 from agents.search import Search, SearchProblem, SearchResult, rank_candidates
 from env.responses.leave_one_out import left_out_r2
 from env.responses.posterior import ResponsePosterior
@@ -16,14 +15,14 @@ _RACED = 4
 """One of so many evaluations may be the race's: a short search has something to choose first."""
 
 
-def judged(search: Search, best_in_mean: BestInMean = solve_mean) -> Search:
+def judged(search: Search, finder_of: MakeFinder = solver_of) -> Search:
     """Return the search with a race at its end, and an answer by the posterior, as is configured.
 
     With neither, it is the search as it stands. Its settings are a `Judged`.
 
     Args:
         search: Any method.
-        best_in_mean: Finds what is best by the posterior's mean, which the race evaluates.
+        finder_of: Makes who finds what is best by the posterior's mean, which the race evaluates.
     """
 
     def search_judged(problem: SearchProblem, config: Any, *, seed: int) -> SearchResult:
@@ -44,7 +43,7 @@ def judged(search: Search, best_in_mean: BestInMean = solve_mean) -> Search:
         if config.posterior:
             knowledge = Knowledge(problem, seed=seed, looks=config.looks)
         if held_back:
-            race(problem, knowledge, partial(best_in_mean, config=config))
+            race(problem, knowledge, finder_of(problem, config))
         evaluator.adopt_past()
         if knowledge is None:
             return rank_candidates(problem)

@@ -16,28 +16,36 @@ _FEW = 3
 """Best allocations that are in the race where scores alone decide."""
 
 
-class BestInMean(Protocol):
-    """Finds what is best by the posterior's mean."""
+Finder = Callable[[Floats], Allocation | None]
+"""Finds an allocation inside the budget that loses least, None where there is none, by the quality
+lost of each decision at each of the space's widths."""
 
-    def __call__(self, problem: SearchProblem, table: Floats, *, config: Any) -> Allocation | None:
-        """Return an allocation inside the budget, None where there is none.
+
+class MakeFinder(Protocol):
+    """Prepares a method's own way to find what is best by the posterior's mean."""
+
+    def __call__(self, problem: SearchProblem, config: Any) -> Finder:
+        """Return the finder of one search.
 
         Args:
             problem: What is searched.
-            table: Mean quality lost of each decision at each of the space's widths.
             config: The method's own settings.
         """
 
 
-def solve_mean(problem: SearchProblem, table: Floats, *, config: Any) -> Allocation | None:
-    """Return the best of the whole space, by an integer program."""
-    return CostModel(problem, response_losses(problem.space, table)).answer(solve_exact)
+def solver_of(problem: SearchProblem, config: Any) -> Finder:
+    """Return who finds the best of the whole space, by an integer program."""
+
+    def solve(table: Floats) -> Allocation | None:
+        return CostModel(problem, response_losses(problem.space, table)).answer(solve_exact)
+
+    return solve
 
 
 def race(
     problem: SearchProblem,
     knowledge: Knowledge | None,
-    best_in_mean: Callable[[SearchProblem, Floats], Allocation | None],
+    best_in_mean: Finder,
 ) -> None:
     """Use up what is left of the limit.
 
@@ -66,10 +74,10 @@ def race(
 def _by_posterior(
     problem: SearchProblem,
     knowledge: Knowledge,
-    best_in_mean: Callable[[SearchProblem, Floats], Allocation | None],
+    best_in_mean: Finder,
 ) -> Allocation | None:
     posterior = knowledge.posterior()
-    best = best_in_mean(problem, posterior.mean_table)
+    best = best_in_mean(posterior.mean_table)
     if best is not None and best not in problem.seen():
         return best
     inside = tuple({e.allocation: None for e in evaluated_inside(problem) if not e.error})

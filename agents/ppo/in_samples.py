@@ -90,8 +90,3 @@ def search_in_samples(problem: SearchProblem, config: PPOConfig, *, seed: int) -
         evaluator.evaluate(asked)
         worlds = []
     return rank_candidates(problem)
-
-
-def propose_in_mean(problem: SearchProblem, table: Floats, config: PPOConfig) -> Allocation | None:
-    """Return what the policy proposes in the posterior's mean, for the race at the end."""
-    return TokenProposer(problem, config, seed=0).propose(table)

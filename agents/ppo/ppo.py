@@ -1,12 +1,11 @@
 """PPO: a policy that walks the layers; trained before, on drawn networks, or in the run itself."""
 
+from agents.judging.race import Finder
 from agents.ppo.config import PPOConfig
 from agents.ppo.in_run import search_in_run
-from agents.ppo.in_samples import propose_in_mean, search_in_samples
+from agents.ppo.in_samples import TokenProposer, search_in_samples
 from agents.ppo.token_weights import IN_RUN
 from agents.search import SearchProblem, SearchResult
-from env.responses.columns import Floats
-from quant.allocation import Allocation
 from quant.layers import FLOAT_BITS
 
 
@@ -34,8 +33,11 @@ def policy_of(problem: SearchProblem, config: object) -> str:
     return config.policy if FLOAT_BITS not in problem.space.widths else ""
 
 
-def best_in_mean(problem: SearchProblem, table: Floats, config: PPOConfig) -> Allocation | None:
-    """Return what the policy proposes in the posterior's mean; None where it is the run's own."""
+def finder_of(problem: SearchProblem, config: PPOConfig) -> Finder:
+    """Return the policy as who finds what is best by the posterior's mean.
+
+    A policy of the run's own finds nothing: it knows no world but the one that it practised in.
+    """
     if not policy_of(problem, config):
-        return None
-    return propose_in_mean(problem, table, config)
+        return lambda table: None
+    return TokenProposer(problem, config, seed=0).propose

@@ -1,55 +1,86 @@
-"""Playing a token policy: episodes of one network side by side, none of them evaluated."""
+"""Playing a token policy: many episodes of one network, none of them evaluated.
+
+Episodes that decided alike so far are one branch: what they see is looked at once, and a sharp
+policy, whose draws seldom differ, is asked little more than once for each decision.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from agents.ppo.token_policy import TokenPolicy
-from env.token_observer import WIDTHS
+from env.token_observer import WIDTHS, TokenObservation
 from env.token_view import TokenView
 from quant.allocation import Allocation
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Branch:
+    """Episodes that decided alike so far."""
+
+    view: TokenView
+    seen: TokenObservation
+    bits: tuple[int, ...]
+    draws: int
+    """How many of the drawn ones."""
+    chosen: bool
+    """Whether the one that takes the most probable action each time is among them."""
+
+
 @torch.no_grad()
-def play_tokens(
-    policy: TokenPolicy, view: TokenView, count: int, *, deterministic: bool
-) -> list[Allocation]:
-    """Return the allocations that a policy chooses.
-
-    Args:
-        policy: Reads tokens.
-        view: Of the network, its budget set and what it would lose shown; it is reset.
-        count: Episodes.
-        deterministic: Take the most probable action, not a drawn one.
-    """
-    network = view.network
-    view.reset()  # once: with a new budget it prepares the masks anew
-    views = [view.fork() for _ in range(count)]
-    seen = [each.reset()[0] for each in views]
-    bits: list[list[int]] = [[] for _ in views]
-    for step in range(len(network.decisions)):
-        logits = policy.logits(
-            {key: torch.from_numpy(np.stack([each[key] for each in seen])) for key in seen[0]},
-            torch.from_numpy(np.stack([each.action_masks() for each in views])),
-        )
-        actions = logits.argmax(1) if deterministic else logits.softmax(1).multinomial(1)[:, 0]
-        for decided, action in zip(bits, actions.tolist(), strict=True):
-            decided.append(WIDTHS[action])
-        if step + 1 < len(network.decisions):  # the last step would evaluate
-            seen = [
-                each.step(np.int64(action))[0]
-                for each, action in zip(views, actions.tolist(), strict=True)
-            ]
-    return [network.space.allocation(decided) for decided in bits]
-
-
 def propose_tokens(policy: TokenPolicy, view: TokenView, samples: int) -> list[Allocation]:
     """Return the policy's choice, then what it draws, each once.
 
     Args:
         policy: Reads tokens.
-        view: As of `play_tokens`.
+        view: Of the network, its budget set and what it would lose shown; it is reset.
         samples: Allocations that are drawn; some may be equal.
     """
-    choice = play_tokens(policy, view, 1, deterministic=True)
-    drawn = play_tokens(policy, view, samples, deterministic=False)
-    return list(dict.fromkeys([*choice, *drawn]))
+    view.reset()  # with a new budget it prepares the masks anew
+    root = view.fork()
+    seen, _ = root.reset()
+    branches = [_Branch(view=root, seen=seen, bits=(), draws=samples, chosen=True)]
+    space = view.network.space
+    for left in reversed(range(len(space.decisions))):
+        logits = policy.logits(
+            {
+                key: torch.from_numpy(np.stack([each.seen[key] for each in branches]))
+                for key in seen
+            },
+            torch.from_numpy(np.stack([each.view.action_masks() for each in branches])),
+        )
+        branches = [
+            grown
+            for branch, row in zip(branches, logits, strict=True)
+            for grown in _grow(branch, row, last=left == 0)
+        ]
+    branches.sort(key=lambda branch: not branch.chosen)
+    return [space.allocation(branch.bits) for branch in branches]
+
+
+def _grow(branch: _Branch, logits: torch.Tensor, *, last: bool) -> list[_Branch]:
+    """Return what a branch's episodes come to by their next decisions."""
+    counts = torch.zeros(len(WIDTHS), dtype=torch.long)
+    if branch.draws:
+        drawn = logits.softmax(0).multinomial(branch.draws, replacement=True)
+        counts = torch.bincount(drawn, minlength=len(WIDTHS))
+    best = int(logits.argmax()) if branch.chosen else -1
+    grown = []
+    for action, draws in enumerate(counts.tolist()):
+        if not draws and action != best:
+            continue
+        view, seen = branch.view, branch.seen
+        if not last:  # the last step would evaluate
+            view = view.fork()
+            seen = view.step(np.int64(action))[0]
+        grown.append(
+            _Branch(
+                view=view,
+                seen=seen,
+                bits=(*branch.bits, WIDTHS[action]),
+                draws=draws,
+                chosen=action == best,
+            )
+        )
+    return grown

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from agents.ppo.token_play import play_tokens
+from agents.ppo.token_play import propose_tokens
 from agents.ppo.token_policy import TokenPolicy
 from env.token_observer import WIDTHS
 from tests.env.test_token_view import view
@@ -42,13 +42,13 @@ def test_every_answer_is_inside_the_budget() -> None:
     made = policy()
     for rules in ((), ("first paired",)):
         found = view(rules=rules, menu=(2, 3, 5, 8))
-        choice = play_tokens(made, found, 1, deterministic=True)
+        choice = propose_tokens(made, found, 0)
         torch.manual_seed(1)
-        drawn = play_tokens(made, found, 16, deterministic=False)
-        for allocation in (*choice, *drawn):
+        drawn = propose_tokens(made, found, 16)
+        for allocation in drawn:
             assert found.network.table.predict_ms(allocation) <= found.network.budget.latency_ms  # type: ignore[operator]
-        assert choice == play_tokens(made, found, 1, deterministic=True)
-        assert len(set(drawn)) > 1
+        assert choice == drawn[:1]
+        assert 1 < len(drawn) == len(set(drawn)) <= 17
 
 
 def test_what_costs_nothing_is_chosen_wide_and_what_loses_nothing_narrow() -> None:
@@ -60,7 +60,7 @@ def test_what_costs_nothing_is_chosen_wide_and_what_loses_nothing_narrow() -> No
     responses = np.zeros((count, 2))
     responses[0, 0] = 1.0  # one decision loses everything there is to lose
     found.show(responses)
-    (choice,) = play_tokens(made, found, 1, deterministic=True)
+    (choice,) = propose_tokens(made, found, 0)
     bits = found.network.space.bits_of(choice)
     assert bits[0] == 8
     assert set(bits[1:]) == {2}
@@ -80,3 +80,20 @@ def test_logits_are_those_of_the_policy_that_stable_baselines3_trains() -> None:
 
 def test_the_weights_are_small() -> None:
     assert sum(4 * p.numel() for p in policy().parameters()) < _LARGEST_BYTES
+
+
+def test_draws_that_share_their_beginning_are_drawn_as_if_each_were_alone() -> None:
+    made, found = policy(), view(menu=(2, 8))
+    seen, _ = found.reset()
+    tensors = {key: torch.from_numpy(value[None]) for key, value in seen.items()}
+    with torch.no_grad():
+        chance = made.logits(tensors, torch.from_numpy(found.action_masks()[None])).softmax(1)[0]
+    torch.manual_seed(2)
+    first = [
+        found.network.space.bits_of(one)[0]
+        for _ in range(80)
+        for one in propose_tokens(made, found, 1)[-1:]
+    ]
+    wide = float(chance[WIDTHS.index(8)])
+    assert 0.1 < wide < 0.9
+    assert abs(first.count(8) / len(first) - wide) < 4 * (wide * (1 - wide) / len(first)) ** 0.5
