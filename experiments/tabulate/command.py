@@ -120,21 +120,20 @@ def _retrain(options: TabulateOptions, setup: NetworkSetup, progress: LiveProgre
         run_seed=setup.config.seed,
     )
     known, mine = set(file.rows.rows), part_of(subspace, options.part)
-    by_seed = {seed: mine for seed in options.seeds}
+    wanted = [(seed, mine) for seed in options.seeds]
     if options.refine is not None:
         table = read_table(options.refine)
         check_subject(table.header.subject, file.rows.subject, "--refine")
         known |= set(zip(table.number.tolist(), table.seed.tolist(), strict=True))
-        refined = refined_seeds(table)
-        by_seed = {seed: sorted(set(mine).intersection(of)) for seed, of in refined.items()}
-    total = sum(map(len, by_seed.values()))
-    done = sum((number, seed) in known for seed, of in by_seed.items() for number in of)
-    for seed, of in by_seed.items():
-        wanted = [number for number in of if (number, seed) not in known]
-        if not wanted:
+        wanted = [(seed, sorted(set(mine).intersection(of))) for seed, of in refined_seeds(table)]
+    total = sum(len(of) for _, of in wanted)
+    done = sum((number, seed) in known for seed, of in wanted for number in of)
+    for seed, of in wanted:
+        missing = [number for number in of if (number, seed) not in known]
+        if not missing:
             continue
         with training_lock():
-            for row in walk(subject, wanted, seed):
+            for row in walk(subject, missing, seed):
                 if (row.number, row.seed) not in known:
                     file.add(row)
                 done += row.number != ALL_8

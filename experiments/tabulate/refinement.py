@@ -11,26 +11,25 @@ _NEAR = 0.03
 _NEAR_SEEDS = 3
 
 
-def refined_seeds(table: TruthTable, budgets: Sequence[float] = BUDGETS) -> dict[int, list[int]]:
-    """Return the numbers of the allocations that each seed is wanted of, by seed.
+def refined_seeds(
+    table: TruthTable, budgets: Sequence[float] = BUDGETS
+) -> list[tuple[int, list[int]]]:
+    """Return each seed with the numbers of the allocations that it is wanted of.
 
-    The last seed first: it is wanted of the best alone, which are worth most where time runs out.
+    What is worth most comes first, for time may run out: all seeds of the best, then the third of
+    those near to them.
 
     Args:
         table: With at least two rows of every allocation, and the times that budgets are made of.
         budgets: That it will be searched under.
     """
-    seeds: dict[int, int] = {}
+    best, near = set[int](), set[int]()
     for share in budgets:
         inside = table.inside(share)
         scores = table.mean_scores[inside]
-        ordered = inside[(-scores).argsort(kind="stable")].tolist()
-        near = inside[scores >= scores.max() - _NEAR].tolist()
-        for number in near:
-            seeds[number] = max(seeds.get(number, 0), _NEAR_SEEDS)
-        for number in ordered[:FINALISTS]:
-            seeds[number] = SURE
-    return {
-        seed: sorted(number for number, count in seeds.items() if count > seed)
-        for seed in reversed(range(SURE))
-    }
+        best.update(inside[(-scores).argsort(kind="stable")].tolist()[:FINALISTS])
+        near.update(inside[scores >= scores.max() - _NEAR].tolist())
+    return [
+        *((seed, sorted(best)) for seed in reversed(range(SURE))),
+        *((seed, sorted(near - best)) for seed in reversed(range(_NEAR_SEEDS))),
+    ]
