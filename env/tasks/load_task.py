@@ -14,7 +14,7 @@ from env.tasks.data_sets.digits import digits_task
 from env.tasks.data_sets.fashion_mnist import fashion_mnist_task
 from env.tasks.data_sets.image_file import Geometry
 from env.tasks.data_sets.image_folder import image_folder_task
-from env.tasks.data_sets.mnist1d import mnist1d_task
+from env.tasks.data_sets.mnist1d import mnist1d_images_task, mnist1d_task
 from env.tasks.given_module import make_given_module, outputs_of, try_module
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.networks.efficientnet_lite import PRETRAINED_HINT, pretrained_file
@@ -138,7 +138,7 @@ def _mnist1d(config: TaskConfig) -> Task:
         raise TaskError(
             f"task.data: MNIST-1D is made from a seed and takes no folder, found {config.data}"
         )
-    return mnist1d_task()
+    return mnist1d_task() if config.name == "mnist1d" else mnist1d_images_task()
 
 
 def _image_folder(config: TaskConfig) -> Task:
@@ -154,6 +154,7 @@ def _image_folder(config: TaskConfig) -> Task:
 _LOAD: dict[str, Callable[[TaskConfig], Task]] = {
     "digits": _digits,
     "mnist1d": _mnist1d,
+    "mnist1d-images": _mnist1d,
     "fashion-mnist": lambda config: fashion_mnist_task(_folder(config), _normalisation(config)),
     "cifar10": lambda config: cifar10_task(_folder(config), _normalisation(config)),
     "image-folder": _image_folder,

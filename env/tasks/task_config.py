@@ -20,8 +20,8 @@ METRICS |= {"mse": "mse", "f1": "bce"}
 """Each metric that needs no function, and the loss that goes with it."""
 IMAGE_FOLDER = "image-folder"
 """The task of folders of images."""
-_DIGITS, _MNIST1D = "digits", "mnist1d"
-TASKS = (_DIGITS, _MNIST1D, "fashion-mnist", "cifar10", IMAGE_FOLDER, OWN)
+_DIGITS, _MNIST1D = "digits", ("mnist1d", "mnist1d-images")
+TASKS = (_DIGITS, *_MNIST1D, "fashion-mnist", "cifar10", IMAGE_FOLDER, OWN)
 """Names of all tasks; `env.tasks.load_task` has what loads each."""
 _NO_PROGRAMS = "a program of torch.export executes what its file says while it is loaded"
 _PIXELS = 224
@@ -33,8 +33,9 @@ class TaskConfig:
     """The network and its data."""
 
     name: str = "digits"
-    """`digits` (inside scikit-learn), `mnist1d` (made from a seed), `fashion-mnist`, `cifar10`,
-    `image-folder` (train/ and val/ with a folder for each class), or `own` with `data`."""
+    """`digits` (inside scikit-learn), `mnist1d` (made from a seed), `mnist1d-images` (the same as
+    images), `fashion-mnist`, `cifar10`, `image-folder` (train/ and val/ with a folder for each
+    class), or `own` with `data`."""
     network: str = ""
     """Name of the network, for example `resnet20` or `mobilenetv2`; empty means the task's own."""
     model: str = ""
@@ -171,7 +172,7 @@ class TaskConfig:
             parse_normalisation(self.normalize)
             if self.name == _DIGITS:
                 raise TaskError(f"task.normalize: the digits stay in 0..1, found {self.normalize}")
-            if self.name == _MNIST1D:
+            if self.name in _MNIST1D:
                 raise TaskError(
                     f"task.normalize: MNIST-1D's signals stay as they are, found {self.normalize}"
                 )

@@ -10,6 +10,7 @@ is one of the published 5,000.
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,10 @@ _STEPS = 4096
 """Values are multiples of 1 / this, so that the last bit of a logarithm decides no value."""
 _SHA256 = "50d5aa1c5b71063c5b08dc2fc12dbecdd5d787a3d4932771959339c096c1e425"
 _NETWORK = "conv1d"
+_IMAGES_NETWORK = "digits-narrow"
+_ROWS, _COLUMNS, _LAG = 10, 13, 3
+"""Of a signal as an image: each row begins so many places after the one above, so that they
+overlap, and the last ends with the signal."""
 
 _Floats = npt.NDArray[np.float64]
 
@@ -75,6 +80,34 @@ def mnist1d_task() -> Task:
         search_origin="4,000 signals of draws of their own",
         labels=tuple(map(str, range(classes))),
     )
+
+
+def mnist1d_images_task() -> Task:
+    """Lay the signals out as images `[N, 1, 10, 13]`, for networks of 3x3 convolutions.
+
+    Source: Takens 1981, "Detecting strange attractors in turbulence", for rows that are the same
+    signal a little later.
+
+    Raises:
+        DataError: as of `mnist1d_task`.
+    """
+    task = mnist1d_task()
+    return replace(
+        task,
+        name="mnist1d-images",
+        network=_IMAGES_NETWORK,
+        make_module=network_maker(_IMAGES_NETWORK, in_channels=1, classes=task.classes),
+        train=_as_images(task.train),
+        search=_as_images(task.search),
+        test=_as_images(task.test),
+    )
+
+
+def _as_images(split: Split) -> Split:
+    """Return signals `[N, 1, 40]` as images."""
+    images = split.images.unfold(2, _COLUMNS, _LAG).contiguous()
+    assert images.shape[1:] == (1, _ROWS, _COLUMNS)
+    return replace(split, images=images)
 
 
 def _split(number: int, count: int) -> Split:

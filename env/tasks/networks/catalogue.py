@@ -18,6 +18,7 @@ from env.tasks.networks.vision_transformer import SmallVisionTransformer, Vision
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "digits": DigitsNet,
     "digits-even": partial(DigitsNet, (32, 64, 64, 64), stride=1),
+    "digits-narrow": partial(DigitsNet, (8, 16, 16, 16), stride=1),
     "conv1d": Conv1dNet,
     "depthwise": DepthwiseNet,
     "resnet8": partial(cifar_resnet, 8),
@@ -35,9 +36,10 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "vit-micro-patch2": partial(SmallVisionTransformer, patch=2),
 }
 """Each takes `in_channels` and `classes` and returns the untrained network. `digits-even` keeps the
-image's size. The ResNets of depth 8, 20 and 56 are for small images (`resnet8-stride2` halves them
-first), as `digits`, `depthwise` and `vit-micro` are (whose patches are 4 pixels wide); `conv1d` is
-for signals; the others for 224x224. `vit-tiny` and `deit-tiny` are one network, of which two sets
+image's size, as `digits-narrow` does, which has a quarter of its channels: few bits cost it more.
+The ResNets of depth 8, 20 and 56 are for small images (`resnet8-stride2` halves them first), as
+`digits`, `depthwise` and `vit-micro` are (whose patches are 4 pixels wide); `conv1d` is for
+signals; the others for 224x224. `vit-tiny` and `deit-tiny` are one network, of which two sets
 of weights are published."""
 
 

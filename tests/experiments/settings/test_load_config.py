@@ -107,8 +107,8 @@ def test_every_key_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
         ("- 3", "{file}: expected sections such as `protocol:`, found list"),
         (
             "task: {name: imagenet21k}",
-            "task.name: expected one of digits, mnist1d, fashion-mnist, cifar10, image-folder, "
-            "own, found 'imagenet21k', in {file}",
+            "task.name: expected one of digits, mnist1d, mnist1d-images, fashion-mnist, cifar10, "
+            "image-folder, own, found 'imagenet21k', in {file}",
         ),
     ],
 )

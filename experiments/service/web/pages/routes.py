@@ -33,7 +33,7 @@ from experiments.service.work.requests import ExportRequest, SearchRequest
 from hardware.board_presets import PRESETS
 from quant.errors import BitAllocError
 
-_MADE_HERE = ("digits", "mnist1d")
+_MADE_HERE = ("digits", "mnist1d", "mnist1d-images")
 """Tasks that need no file."""
 _SIMULATED = "simulated"
 _SHOWN = 200

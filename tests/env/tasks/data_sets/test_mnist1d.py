@@ -41,3 +41,15 @@ def test_the_signals_resemble_their_digits() -> None:
     means = torch.stack([spectra[task.train.labels == digit].mean(0) for digit in range(10)])
     found = torch.cdist(torch.fft.rfft(task.test.images[:, 0]).abs(), means).argmin(1)
     assert float((found == task.test.labels).float().mean()) > 0.3
+
+
+def test_as_images_they_are_the_same_signals() -> None:
+    signals = load_task(TaskConfig(name="mnist1d")).test
+    task = load_task(TaskConfig(name="mnist1d-images"))
+    images = task.test.images
+    assert images.shape[1:] == (1, 10, 13)
+    assert torch.equal(task.test.labels, signals.labels)
+    assert torch.equal(images[:, 0, 0], signals.images[:, 0, :13])
+    assert torch.equal(images[:, 0, 1:, :-3], images[:, 0, :-1, 3:])  # three places later
+    assert torch.equal(images[:, 0, -1, -1], signals.images[:, 0, -1])
+    assert task.make_module()(images[:2]).shape == (2, 10)
