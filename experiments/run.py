@@ -24,6 +24,7 @@ from experiments.charts.front import front_chart
 from experiments.errors import ConfigError
 from experiments.record import files
 from experiments.record.environment_facts import environment_facts
+from experiments.record.given import Given
 from experiments.record.hparams import write_hparams
 from experiments.record.islands import list_islands
 from experiments.record.layer_choices import list_choices
@@ -51,6 +52,7 @@ from experiments.stages.places import Places
 from experiments.stages.results_table import print_results, to_csv
 from experiments.stages.resume import (
     Resumed,
+    check_same_given,
     check_same_machine,
     check_table,
     read_resumed,
@@ -214,14 +216,17 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
         _say(note)
     _logger.info("float network and calibration: %.1f s", time.monotonic() - started)
     measured = past.measured
+    given = Given.of(setup.module, setup.task)
     calibrated_on = setup.task.train.images[: config.env.calibration_images]
     for outlier in find_outliers(setup.network, calibrated_on):
         _say(f"out of proportion: {outlier}")
     if measured is None:
+        folder.write_json(files.GIVEN, given)
         _choose_tiles(setup, places)
         measured = measure_device(setup, places.device, places.store, progress)
         write_measured(folder, measured)
     else:
+        check_same_given(folder, given)
         check_table(folder.path, measured.table, _pairs(setup))
     _say(f"device: {places.device.name} ({places.device.source})")
     if measured.table.has_energies:

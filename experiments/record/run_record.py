@@ -14,6 +14,7 @@ from env.evaluating.evaluation import Evaluation
 from experiments.errors import RunFolderError, new_run_with
 from experiments.record import files
 from experiments.record.curves import Curve, read_curves
+from experiments.record.given import Given
 from experiments.record.islands import ListedIsland
 from experiments.record.layer_choices import LayerChoice
 from experiments.record.lines import whole_lines
@@ -164,6 +165,9 @@ class RunRecord:
     """The command line that started the run, and each that it went on by."""
     environment = _File(files.ENVIRONMENT, _environment_from, _NOTHING)
     """What the run ran on."""
+    given = _File(files.GIVEN, lambda text: from_plain(Given, parse_json(text)), None)
+    """The network and the images that it searched with; None for a run from before they were
+    written down."""
     tiles = _File(files.TILES, _tiles_from, None)
     """What the tile search did; None for a run from before there was one."""
     table = _File(files.TABLE, lambda text: from_plain(LayerTable, parse_json(text)), None)

@@ -8,6 +8,7 @@ from typing import Any
 from env.evaluating.evaluation import Evaluation
 from experiments.errors import RunFolderError, new_run_with
 from experiments.record import files
+from experiments.record.given import Given
 from experiments.record.lines import cut_torn_line
 from experiments.record.run_folder import RunFolder
 from experiments.record.run_record import RunRecord
@@ -121,6 +122,21 @@ def check_same_machine(folder: RunFolder, facts: Mapping[str, Any]) -> None:
                 f"{facts.get(name)!r} now; one run never mixes two machines",
                 new_run_with(folder.path / files.CONFIG),
             )
+
+
+def check_same_given(folder: RunFolder, now: Given) -> None:
+    """Refuse to go on with another network or other images than the evaluations so far are of.
+
+    Raises:
+        RunFolderError: names what was changed.
+    """
+    before = folder.record.given
+    if before is not None and (changed := before.changes(now)):
+        raise RunFolderError(
+            f"{changed} changed since {folder.path} began; one run never mixes two networks or two "
+            "sets of images",
+            "put the files back as they were, or " + new_run_with(folder.path / files.CONFIG),
+        )
 
 
 def write_measured(folder: RunFolder, measured: Measured) -> None:
