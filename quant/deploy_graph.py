@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from quant.matrices import Matrices
 from quant.strides import Strides
 
 WIDE_MIN, WIDE_MAX = -32768, 32767
@@ -188,6 +189,29 @@ class Multiply:
     clip_max: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatMul:
+    """Products of two tensors' matrices of narrow codes: clip(rint(f32(acc) * m) + z).
+
+    acc is `sum((a - za) * (b - zb))` over the depth. Narrow or wide.
+    """
+
+    inputs: tuple[str, str]
+    output: str
+    matrices: Matrices
+    """What of an image's codes, in the order in which they lie, is multiplied by what."""
+    bits: tuple[int, int]
+    """Of both inputs: codes are in 0..2^bits - 1."""
+    input_zero_points: tuple[int, int]
+    multiplier: float
+    """float32 value of `s_a * s_b / s_out`, times what the network multiplies products by."""
+    zero_point: int
+    clip_min: int
+    clip_max: int
+    shape: tuple[int, ...]
+    """`(H, W, C)`, of the output."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Lookup:
     """A function of one value: narrow codes to narrow or wide ones, through a table."""
@@ -251,6 +275,19 @@ class Move:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Embedding:
+    """Rows of a table, for the numbers of tokens that the network's input holds."""
+
+    input: str
+    """float32 `(T,)`: whole numbers; those beyond the table's rows count as the nearest."""
+    output: str
+    table: npt.NDArray[Any]
+    """uint8 or int16 `[rows, F]`, as the output's codes are."""
+    shape: tuple[int, ...]
+    """`(H, W, C)`, of the output."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Constant:
     """Codes (narrow or wide) that are the same for every image: positions, a class token."""
 
@@ -306,12 +343,14 @@ DeployOp = (
     | Linear
     | Add
     | Multiply
+    | MatMul
     | Lookup
     | Requantize
     | MaxPool2d
     | AvgPool2d
     | Reshape
     | Move
+    | Embedding
     | Constant
     | Concat
     | Pad2d
@@ -382,7 +421,7 @@ class DeployGraph:
 
 def read_names(op: DeployOp) -> tuple[str, ...]:
     """Return the names of the tensors that an operator reads, in the order of its inputs."""
-    if isinstance(op, Add | Multiply | Concat | RunIsland | FloatCall):
+    if isinstance(op, Add | Multiply | MatMul | Concat | RunIsland | FloatCall):
         return op.inputs
     if isinstance(op, Constant):
         return ()

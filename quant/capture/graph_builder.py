@@ -2,6 +2,7 @@
 
 import contextlib
 import operator
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import fx, nn
 
 from quant.capture.batch_norm import fold_batch_norm, scaled
-from quant.capture.exported import argument, operator_name, where
+from quant.capture.exported import argument, operator_name, uncast, where
 from quant.capture.float_island import FloatIsland
 from quant.capture.graph import (
     CapturedConstant,
@@ -21,7 +22,13 @@ from quant.capture.graph import (
     Window,
     quantized_tensors,
 )
-from quant.capture.graph_passes import check_places, drop_unread, fold_pads, fuse_clips
+from quant.capture.graph_passes import (
+    check_numbers,
+    check_places,
+    drop_unread,
+    fold_pads,
+    fuse_clips,
+)
 from quant.capture.island_module import island_module
 from quant.capture.lookup import CapturedLookup, is_pointwise
 from quant.capture.operator_groups import (
@@ -38,6 +45,7 @@ from quant.capture.places.layout import Layout, first_layout, last_layout
 from quant.capture.places.moves import is_move
 from quant.capture.places.value import Place, Value, lead_of
 from quant.capture.places.values import Values, own_layout, sizes_of
+from quant.capture.products.operands import operands_of
 from quant.errors import CaptureError
 from quant.layers import LayerKind, LayerSpec
 
@@ -170,6 +178,43 @@ class GraphBuilder:
         )
         self._exported[node.name] = node
         self._add(node, "multiply", inputs, Place(layout=layout))
+
+    def add_embedding(self, node: fx.Node, rows: torch.Tensor) -> None:
+        """Add the rows of a table that the network's input names.
+
+        Raises:
+            CaptureError: numbers that are computed name them, or more than one for each token.
+        """
+        numbers = node.args[1]
+        assert isinstance(numbers, fx.Node)
+        source = self._values.get(uncast(numbers))
+        place = Place(layout=own_layout(node, last=True))
+        if source is None or source.place.moves or len(sizes_of(numbers)) != 2:
+            raise CaptureError(f"an embedding of numbers that are computed: {where(node)}")
+        self._exported[node.name] = node
+        self._constants[node.name] = rows.clone()
+        self._add(node, "embedding", (source.node,), place)
+
+    def add_matrices(self, node: fx.Node) -> None:
+        """Add the products of two computed tensors' matrices, as of an attention's heads."""
+        found = operands_of(self._values, node)
+        self._exported[node.name] = node
+        self._add(node, "matmul", found.inputs, Place(layout=found.layout), matrices=found.matrices)
+
+    def scale_matrices(self, node: fx.Node, source: Any, factor: float) -> bool:
+        """Fold a product with a number into the products of matrices before it.
+
+        Returns:
+            Whether there are any, which nothing else reads.
+        """
+        value = self._values.get(source) if isinstance(source, fx.Node) else None
+        made = None if value is None else self._nodes[value.node]
+        if made is None or made.kind != "matmul" or len(source.users) > 1 or factor <= 0:
+            return False
+        assert value is not None
+        self._nodes[value.node] = replace(made, scale=made.scale * factor)
+        self._values.set(node, value)
+        return True
 
     def scale_layer(self, node: fx.Node, source: Any, constant: Any) -> None:
         """Fold a product with one value a channel into the layer before it.
@@ -346,6 +391,7 @@ class GraphBuilder:
             rows, columns = self._geometry[layer]["padding"]
             self._geometry[layer]["padding"] = (rows + added[0], columns + added[1])
         check_places(nodes)
+        check_numbers(nodes)
         graph = NetworkGraph(
             nodes=tuple(nodes),
             returned=outputs,
@@ -355,7 +401,7 @@ class GraphBuilder:
             constants=tuple(
                 CapturedConstant(name=node.name, value=self._constants[node.name])
                 for node in nodes
-                if node.kind == "constant"
+                if node.kind in ("constant", "embedding")
             ),
         )
         return graph, {layer.name: self._parameters[layer.name] for layer in graph.layers}
