@@ -1,12 +1,16 @@
 """Products of two computed tensors: every family, bits and zero points, to the bit."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+import tvm
 
 from hardware.errors import BuildError
+from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.products import choose_matrices_family
+from hardware.target import TargetConfig
 from quant.deploy_graph import WIDE_MAX, WIDE_MIN, MatMul
 from quant.integer import run_op
 from quant.matrices import Matrices
@@ -99,6 +103,25 @@ def test_families_are_those_that_are_exact() -> None:
     assert name("avx512-vnni", (8, 8)) == "avx2-w8"
     assert name("arm-dot", (8, 4)) == "arm-dot"
     assert name("neon", (2, 2)) == name("arm-dot", (8, 8)) == "generic-words"
+
+
+@pytest.mark.parametrize(
+    ("mcpu", "triple", "instruction"),
+    [
+        ("cascadelake", "x86_64-linux-gnu", r"vpdpbusd.*%zmm"),
+        ("alderlake", "x86_64-linux-gnu", r"\{vex\}.*vpdpbusd"),
+        ("cortex-a76", "aarch64-linux-gnu", r"sdot"),
+    ],
+)
+def test_other_cpus_have_their_dot_products(mcpu: str, triple: str, instruction: str) -> None:
+    """Their arithmetic is that of layers, which their own tests compare; none may run here."""
+    bench = Bench("unused")
+    bench.target = KernelTarget.of(TargetConfig(mcpu=mcpu), triple)
+    op = product_of(_LONG, (8, 8), (3, 128), wide=True)
+    plan = bench.plan(op, list(codes_of(op, batch=1)), (1, *op.shape), "int16")
+    module = tvm.IRModule({"product": plan.build("product")})
+    text = str(tvm.tirx.build(module, bench.target.tvm_target()).inspect_source("asm"))
+    assert re.search(instruction, text)
 
 
 def test_shapes_and_zero_points_that_do_not_belong_together_are_refused(auto: Bench) -> None:
