@@ -146,9 +146,10 @@ def _multiply(builder: GraphBuilder, node: fx.Node) -> None:
 
 def _divide(builder: GraphBuilder, node: fx.Node) -> None:
     first, second = node.args[:2]
-    number = isinstance(second, int | float) and bool(second)
-    if not number or not builder.scale_matrices(node, first, 1.0 / second):  # type: ignore[operator]
-        raise CaptureError(f"a quotient has no integer form: {where(node)}")
+    divided = isinstance(second, int | float) and second != 0
+    if divided and builder.scale_matrices(node, first, 1.0 / float(second)):  # type: ignore[arg-type]
+        return
+    raise CaptureError(f"a quotient has no integer form: {where(node)}")
 
 
 def _max_pool(builder: GraphBuilder, node: fx.Node) -> None:

@@ -4,13 +4,16 @@ Their published weights were never loaded here: no network leads to them. The na
 were written down from timm's and DeiT's sources.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from env.tasks import TaskConfig, float_module, load_task
 from env.tasks.networks.catalogue import NETWORKS
+from quant.allocation import Allocation
 from quant.capture.capture import capture
 from quant.convert import convert
 from quant.integer import run_graph
@@ -140,3 +143,24 @@ def test_convnext_is_exact_at_random_bits() -> None:
     graph = convert(network)
     reference = run_graph(graph, images.numpy())
     np.testing.assert_allclose(integer_logits(graph, images).numpy(), reference, atol=1e-3)
+
+
+@pytest.mark.slow  # trains a transformer
+def test_a_trained_transformer_is_as_accurate_in_integers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    task = load_task(TaskConfig(name="digits", network="vit-micro-patch2"))
+    module = float_module(task, seed=0)
+    network = prepare_calibrated(module, task.train.images[:256])
+    network.set_allocation(Allocation.uniform(network.layers, 8))
+    images, labels = task.search.images, task.search.labels
+    with torch.no_grad():
+        floats = module(images)
+    integers = integer_logits(convert(network), images)
+    shares = [float((logits.argmax(1) == labels).float().mean()) for logits in (floats, integers)]
+    assert shares[0] > 0.9
+    assert shares[1] > shares[0] - 0.01
+    error = (integers - floats).double().square().sum()
+    assert float(10 * torch.log10(floats.double().square().sum() / error)) > 25  # decibels
+    print(shares, 10 * torch.log10(floats.double().square().sum() / error))
