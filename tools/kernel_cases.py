@@ -29,6 +29,7 @@ from quant.deploy_graph import (
     Linear,
     Lookup,
     MatMul,
+    Matrices,
     MaxPool2d,
     Move,
     Multiply,
@@ -37,7 +38,6 @@ from quant.deploy_graph import (
     Requantize,
     read_names,
 )
-from quant.matrices import Matrices
 from quant.strides import Strides
 
 Bits = tuple[int, int]

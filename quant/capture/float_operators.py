@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 from quant.capture.graph import Node
+from quant.deploy_graph import Matrices
 from quant.layers import LayerSpec
-from quant.matrices import Matrices
 from quant.strides import Strides
 
 

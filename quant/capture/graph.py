@@ -9,8 +9,8 @@ import torch
 
 from quant.capture.float_island import FloatIsland
 from quant.capture.lookup import CapturedLookup
+from quant.deploy_graph import Matrices
 from quant.layers import LayerSpec
-from quant.matrices import Matrices
 from quant.strides import Strides
 
 NodeKind = Literal[

@@ -11,8 +11,8 @@ from quant.capture.exported import where
 from quant.capture.places.layout import Layout
 from quant.capture.places.value import Place, Value, rows_layout, strides_within
 from quant.capture.places.values import Values, sizes_of
+from quant.deploy_graph import Matrices
 from quant.errors import CaptureError
-from quant.matrices import Matrices
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

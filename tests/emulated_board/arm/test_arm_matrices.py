@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quant.matrices import Matrices
+from quant.deploy_graph import Matrices
 from tests.emulated_board.arm_bench import ArmBench
 from tests.hardware.kernels.test_matrices import codes_of, product_of
 

@@ -11,9 +11,8 @@ from hardware.errors import BuildError
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.products import choose_matrices_family
 from hardware.target import TargetConfig
-from quant.deploy_graph import WIDE_MAX, WIDE_MIN, MatMul
+from quant.deploy_graph import WIDE_MAX, WIDE_MIN, MatMul, Matrices
 from quant.integer import run_op
-from quant.matrices import Matrices
 from tests.hardware.kernels.single_op import Bench
 
 _HEADS = Matrices(groups=3, rows=17, depth=20, columns=17, turned=True)
