@@ -24,9 +24,11 @@ from quant.deploy_graph import (
     DeployOutput,
     DeployTensor,
     Dequantize,
+    Embedding,
     Epilogue,
     Linear,
     Lookup,
+    MatMul,
     MaxPool2d,
     Move,
     Multiply,
@@ -38,7 +40,7 @@ from quant.deploy_graph import (
 )
 from quant.errors import ConvertError
 from quant.float_layer import float_layer
-from quant.integer_parameters import bias_codes, check_sums, weight_codes
+from quant.integer_parameters import bias_codes, check_products, check_sums, weight_codes
 from quant.layers import FLOAT_BITS
 from quant.network import QuantizedNetwork
 
@@ -185,8 +187,10 @@ class _Converter:
         return scale, zero_point, low, high
 
     def _input(self, node: Node) -> None:
-        step, zero_point, _ = self._quantizer(node.name)
         self._tensor(_FLOAT_INPUT, node.shape, "float32", first=True)
+        if any(reader.kind == "embedding" for reader in self._graph.readers[node.name]):
+            return  # numbers of tokens, which have no codes
+        step, zero_point, _ = self._quantizer(node.name)
         self._ops.append(
             QuantizeInput(
                 input=_FLOAT_INPUT,
@@ -298,6 +302,26 @@ class _Converter:
             )
         )
 
+    def matmul(self, node: Node) -> None:
+        assert node.matrices is not None
+        scale, zero_point, low, high = self._scale(node)
+        left, right = (self._quantizer(name) for name in node.inputs)
+        check_products(node.matrices.depth, left[2], max(right[1], right[2] - right[1]), node.name)
+        self._ops.append(
+            MatMul(
+                inputs=(self._narrow(node.inputs[0]), self._narrow(node.inputs[1])),
+                output=self._output(node),
+                matrices=node.matrices,
+                bits=(left[2].bit_length(), right[2].bit_length()),
+                input_zero_points=(left[1], right[1]),
+                multiplier=_ratio(left[0] * right[0] * node.scale, scale),
+                zero_point=zero_point,
+                clip_min=low,
+                clip_max=high,
+                shape=_last(node.shape),
+            )
+        )
+
     def lookup(self, node: Node) -> None:
         source = self._narrow(node.inputs[0])
         scale, zero_point, low, high = self._scale(node)
@@ -351,13 +375,22 @@ class _Converter:
         self._ops.append(Move(input=source, output=output, strides=node.moved, shape=shape))
 
     def constant(self, node: Node) -> None:
-        scale, zero_point, low, high = self._scale(node)
-        value = channels_last(self._network.constant(node.name))[0].numpy()
-        # The same float32 division as the fake quantizer's.
-        codes = np.clip(np.rint(value / np.float32(scale)) + zero_point, low, high)
+        value = channels_last(self._network.constant(node.name))[0]
         output = self._output(node)
-        codes = np.ascontiguousarray(codes.astype(self._tensors[output].dtype))
-        self._ops.append(Constant(output=output, codes=codes))
+        self._ops.append(Constant(output=output, codes=self._codes(node, value)))
+
+    def embedding(self, node: Node) -> None:
+        table, output = self._codes(node, self._network.constant(node.name)), self._output(node)
+        shape = _last(node.shape)
+        self._ops.append(Embedding(input=_FLOAT_INPUT, output=output, table=table, shape=shape))
+
+    def _codes(self, node: Node, value: torch.Tensor) -> npt.NDArray[Any]:
+        """Return values as codes of a node's own tensor."""
+        scale, zero_point, low, high = self._scale(node)
+        # The same float32 division as the fake quantizer's.
+        codes = np.clip(np.rint(value.numpy() / np.float32(scale)) + zero_point, low, high)
+        dtype = np.int16 if node.name in self._graph.wide else np.uint8
+        return np.ascontiguousarray(codes.astype(dtype))
 
     def concat(self, node: Node) -> None:
         sources = tuple(self._same_width(node, name) for name in node.inputs)
@@ -443,12 +476,14 @@ _EMIT = {
     "clip": _Converter.clip,
     "add": _Converter.add,
     "multiply": _Converter.multiply,
+    "matmul": _Converter.matmul,
     "lookup": _Converter.lookup,
     "max_pool": _Converter.max_pool,
     "avg_pool": _Converter.avg_pool,
     "flatten": _Converter.flatten,
     "move": _Converter.move,
     "constant": _Converter.constant,
+    "embedding": _Converter.embedding,
     "concat": _Converter.concat,
     "pad": _Converter.pad,
     "island": _Converter.island,

@@ -188,6 +188,70 @@ class Multiply:
     clip_max: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matrices:
+    """Shapes of a product: of each image `groups` times `[rows, depth]` by `[depth, columns]`.
+
+    The heads of an attention are such groups: queries `[rows, depth]` by keys `[columns, depth]`,
+    which lie turned around already, and then weights `[rows, columns]` by values.
+
+        >>> heads = Matrices(groups=3, rows=197, depth=64, columns=197, turned=True)
+        >>> heads.left, heads.right, heads.made
+        ((3, 197, 64), (3, 197, 64), (3, 197, 197))
+    """
+
+    groups: int
+    rows: int
+    depth: int
+    columns: int
+    turned: bool
+    """Whether the right matrices lie turned around, `[columns, depth]`."""
+
+    @property
+    def left(self) -> tuple[int, int, int]:
+        """Shape of the left matrices of an image, as they lie."""
+        return (self.groups, self.rows, self.depth)
+
+    @property
+    def right(self) -> tuple[int, int, int]:
+        """Shape of the right matrices of an image, as they lie."""
+        sides = (self.columns, self.depth) if self.turned else (self.depth, self.columns)
+        return (self.groups, *sides)
+
+    @property
+    def made(self) -> tuple[int, int, int]:
+        """Shape of an image's products."""
+        return (self.groups, self.rows, self.columns)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image."""
+        return self.groups * self.rows * self.depth * self.columns
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatMul:
+    """Products of two tensors' matrices of narrow codes: clip(rint(f32(acc) * m) + z).
+
+    acc is `sum((a - za) * (b - zb))` over the depth. Narrow or wide.
+    """
+
+    inputs: tuple[str, str]
+    output: str
+    matrices: Matrices
+    """What of an image's codes, in the order in which they lie, is multiplied by what."""
+    bits: tuple[int, int]
+    """Of both inputs: codes are in 0..2^bits - 1."""
+    input_zero_points: tuple[int, int]
+    multiplier: float
+    """float32 value of `s_a * s_b / s_out`, times what the network multiplies products by."""
+    zero_point: int
+    clip_min: int
+    clip_max: int
+    shape: tuple[int, ...]
+    """`(H, W, C)`, of the output."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Lookup:
     """A function of one value: narrow codes to narrow or wide ones, through a table."""
@@ -251,6 +315,19 @@ class Move:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Embedding:
+    """Rows of a table, for the numbers of tokens that the network's input holds."""
+
+    input: str
+    """float32 `(T,)`: whole numbers; those beyond the table's rows count as the nearest."""
+    output: str
+    table: npt.NDArray[Any]
+    """uint8 or int16 `[rows, F]`, as the output's codes are."""
+    shape: tuple[int, ...]
+    """`(H, W, C)`, of the output."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Constant:
     """Codes (narrow or wide) that are the same for every image: positions, a class token."""
 
@@ -306,12 +383,14 @@ DeployOp = (
     | Linear
     | Add
     | Multiply
+    | MatMul
     | Lookup
     | Requantize
     | MaxPool2d
     | AvgPool2d
     | Reshape
     | Move
+    | Embedding
     | Constant
     | Concat
     | Pad2d
@@ -382,7 +461,7 @@ class DeployGraph:
 
 def read_names(op: DeployOp) -> tuple[str, ...]:
     """Return the names of the tensors that an operator reads, in the order of its inputs."""
-    if isinstance(op, Add | Multiply | Concat | RunIsland | FloatCall):
+    if isinstance(op, Add | Multiply | MatMul | Concat | RunIsland | FloatCall):
         return op.inputs
     if isinstance(op, Constant):
         return ()

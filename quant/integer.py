@@ -36,9 +36,11 @@ from quant.deploy_graph import (
     DeployGraph,
     DeployOp,
     Dequantize,
+    Embedding,
     Epilogue,
     Linear,
     Lookup,
+    MatMul,
     MaxPool2d,
     Move,
     Multiply,
@@ -206,6 +208,20 @@ def _multiply(op: Multiply, a: _Array, b: _Array) -> _Array:
     return requantize(left * right, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
 
 
+def _matmul(op: MatMul, a: _Array, b: _Array) -> _Array:
+    left, right = (
+        value.reshape(len(value), *shape).astype(np.float64) - zero_point
+        for value, shape, zero_point in zip(
+            (a, b), (op.matrices.left, op.matrices.right), op.input_zero_points, strict=True
+        )
+    )
+    products = left @ (right.swapaxes(-2, -1) if op.matrices.turned else right)
+    codes = requantize(
+        products.astype(np.int64), op.multiplier, op.zero_point, op.clip_min, op.clip_max
+    )
+    return codes.reshape(len(a), *op.shape)
+
+
 def _lookup(op: Lookup, x: _Array) -> _Array:
     return op.table[x]
 
@@ -230,6 +246,11 @@ def _move(op: Move, x: _Array) -> _Array:
     return x.reshape(x.shape[0], -1)[:, op.strides.places()].reshape(x.shape[0], *op.shape)
 
 
+def _embedding(op: Embedding, x: _Array) -> _Array:
+    rows = np.clip(x, 0, len(op.table) - 1).astype(np.int64)
+    return op.table[rows].reshape(len(x), *op.shape)
+
+
 def _constant(op: Constant) -> _Array:
     return op.codes[None]
 
@@ -250,11 +271,13 @@ _RUN: dict[type, Callable[..., _Array]] = {
     Requantize: _requantize,
     Add: _add,
     Multiply: _multiply,
+    MatMul: _matmul,
     Lookup: _lookup,
     MaxPool2d: _max_pool,
     AvgPool2d: _avg_pool,
     Reshape: _reshape,
     Move: _move,
+    Embedding: _embedding,
     Constant: _constant,
     Concat: _concat,
     Pad2d: _pad2d,

@@ -78,3 +78,19 @@ def check_sums(
     rows = np.abs(codes.reshape(codes.shape[0], -1).astype(np.int64)).sum(1)
     if (rows * largest + most).max() > _INT32_MAX:
         raise ConvertError(f"the sums of {layer} could leave int32: it is too deep for its codes")
+
+
+def check_products(depth: int, left: int, right: int, name: str) -> None:
+    """Refuse a product of computed matrices whose sums could leave int32.
+
+    Args:
+        depth: Products of one sum.
+        left: Largest code of the left matrices.
+        right: Largest magnitude of a code of the right ones, less the zero point.
+        name: Of its node, for the message.
+
+    Raises:
+        ConvertError: the largest possible sum does not fit int32.
+    """
+    if depth * left * right > _INT32_MAX:
+        raise ConvertError(f"the sums of {name} could leave int32: {depth} products are too many")

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from quant.allocation import Allocation, LayerBits
 from quant.calibration import sample_values, sample_windows, wide_scale
@@ -97,14 +98,20 @@ class QuantizedNetwork(nn.Module):
         self.constant_modules = nn.ModuleDict(
             {_key(constant.name): _Constant(constant.value) for constant in graph.constants}
         )
-        self._looked_up = tuple(
-            graph.tensor_of[graph.by_name[lookup.name].inputs[0]] for lookup in graph.lookups
+        self._undecided = (
+            *(graph.tensor_of[graph.by_name[lookup.name].inputs[0]] for lookup in graph.lookups),
+            *(
+                graph.tensor_of[name]
+                for node in graph.nodes
+                if node.kind == "matmul"
+                for name in node.inputs
+            ),
         )
         tensors = dict.fromkeys(
             [
                 graph.tensor_of[graph.input],
                 *(layer.tensor for layer in graph.layers),
-                *self._looked_up,
+                *self._undecided,
             ]
         )
         self._tensors = tuple(tensors)
@@ -138,7 +145,10 @@ class QuantizedNetwork(nn.Module):
         return self.lookup_modules[_key(name)]
 
     def constant(self, name: str) -> torch.Tensor:
-        """Return what is the same for every image, float32 `[1, C, H, W]` or `[1, F]`."""
+        """Return what is the same for every image, float32 `[1, C, H, W]` or `[1, F]`.
+
+        Of an embedding, its rows `[vocabulary, F]`.
+        """
         module = self.constant_modules[_key(name)]
         assert isinstance(module, _Constant)
         return module.value
@@ -233,7 +243,7 @@ class QuantizedNetwork(nn.Module):
         self._tensor_bits = {}
         if allocation is None:
             return
-        self._tensor_bits = dict.fromkeys(self._looked_up, LOOKUP_BITS)
+        self._tensor_bits = dict.fromkeys(self._undecided, LOOKUP_BITS)
         for layer in self.layers:
             self._tensor_bits[layer.tensor] = self._bits[layer.name].activation_bits
         # And where nothing but an island reads it.
@@ -331,6 +341,8 @@ class QuantizedNetwork(nn.Module):
             value = as_images(x)
         elif node.kind == "constant":
             value = self._constant_value(node, x)
+        elif node.kind == "embedding":
+            value = self._embedding_value(node, x)
         elif node.kind == "island":
             value = self._island_value(node, values)
         elif node.kind == "lookup":
@@ -387,13 +399,15 @@ class QuantizedNetwork(nn.Module):
             return as_images(x)
         if node.kind == "constant":
             return self._constant_value(node, x)
+        if node.kind == "embedding":
+            return self._embedding_value(node, x)
         if node.layer:
             return self.layer_output(node, self.layer_input(node, values))
         if node.kind == "island":
             return self._island_value(node, values)
         if node.kind == "lookup":
             return self._lookup_value(node, self._narrow(node.inputs[0], values))
-        wide = node.name in self.graph.wide or node.kind in WIDE_READERS
+        wide = node.kind in WIDE_READERS or (node.kind != "matmul" and node.name in self.graph.wide)
         inputs = [values[name] if wide else self._narrow(name, values) for name in node.inputs]
         return plain_value(node, inputs)
 
@@ -407,6 +421,10 @@ class QuantizedNetwork(nn.Module):
 
     def _constant_value(self, node: Node, x: torch.Tensor) -> torch.Tensor:
         return self.constant(node.name).expand(len(x), *node.shape)
+
+    def _embedding_value(self, node: Node, x: torch.Tensor) -> torch.Tensor:
+        rows = functional.embedding(x.long(), self.constant(node.name))
+        return channels_first(rows.unsqueeze(1))
 
     def _lookup_value(self, node: Node, x: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.lookup(node.name)(x)

@@ -7,7 +7,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from quant.capture.float_operators import as_images, channels_first, channels_last, moved
+from quant.capture.float_operators import (
+    as_images,
+    channels_first,
+    channels_last,
+    matrices_value,
+    moved,
+)
 from quant.deploy_graph import (
     Add,
     AvgPool2d,
@@ -17,9 +23,11 @@ from quant.deploy_graph import (
     DeployGraph,
     DeployOutput,
     Dequantize,
+    Embedding,
     Epilogue,
     Linear,
     Lookup,
+    MatMul,
     MaxPool2d,
     Move,
     Multiply,
@@ -72,7 +80,7 @@ def _quantize(op: QuantizeInput, x: Codes) -> Codes:
     return _rescale(op, channels_first(x) if op.last else x)
 
 
-def _rescale(op: QuantizeInput | Requantize | Multiply | AvgPool2d, x: Codes) -> Codes:
+def _rescale(op: QuantizeInput | Requantize | Multiply | MatMul | AvgPool2d, x: Codes) -> Codes:
     return _requantize(x, op.multiplier, op.zero_point, op.clip_min, op.clip_max)
 
 
@@ -93,6 +101,12 @@ def _add(op: Add, *inputs: Codes) -> Codes:
 def _multiply(op: Multiply, *inputs: Codes) -> Codes:
     left, right = (v.double() - z for v, z in zip(inputs, op.input_zero_points, strict=True))
     return _rescale(op, (left * right).float())  # exact before, and then rounded once
+
+
+def _matmul(op: MatMul, *inputs: Codes) -> Codes:
+    centred = [v.double() - z for v, z in zip(inputs, op.input_zero_points, strict=True)]
+    products = matrices_value(op.matrices, centred).float()  # exact before, and then rounded once
+    return channels_first(_rescale(op, products).reshape(len(products), *op.shape))
 
 
 def _lookup(op: Lookup, x: Codes) -> Codes:
@@ -120,6 +134,12 @@ def _reshape(op: Reshape, x: Codes) -> Codes:
 def _move(op: Move, x: Codes) -> Codes:
     *places, channels = op.shape
     return moved(x, op.strides, (channels, *places))
+
+
+def _embedding(op: Embedding, x: Codes) -> Codes:
+    rows = x.clamp(0, len(op.table) - 1).long()
+    made = torch.from_numpy(op.table.astype(np.float32))[rows]
+    return channels_first(made.reshape(len(x), *op.shape))
 
 
 def _constant(op: Constant) -> Codes:
@@ -183,12 +203,14 @@ _RUN: dict[type, Callable[..., Codes]] = {
     Requantize: _rescale,
     Add: _add,
     Multiply: _multiply,
+    MatMul: _matmul,
     Lookup: _lookup,
     MaxPool2d: _max_pool,
     AvgPool2d: _avg_pool,
     Pad2d: _pad,
     Reshape: _reshape,
     Move: _move,
+    Embedding: _embedding,
     Constant: _constant,
     Concat: _concat,
 }

@@ -24,9 +24,12 @@ from quant.deploy_graph import (
     DeployOp,
     DeployTensor,
     Dequantize,
+    Embedding,
     Epilogue,
     Linear,
     Lookup,
+    MatMul,
+    Matrices,
     MaxPool2d,
     Move,
     Multiply,
@@ -244,6 +247,8 @@ def operator_cases() -> Iterator[Case]:
     pad = Pad2d(input="x", output="y", before=(0, 0), after=(1, 1), zero_point=3)
     rows = _tensor(image, "float32")
     heads = Strides(offset=0, sizes=(64, 3, 8), steps=(8, 512, 1))
+    keys = Matrices(groups=2, rows=9, depth=20, columns=9, turned=True)
+    values = Matrices(groups=2, rows=9, depth=9, columns=20, turned=False)
     gate, sixth = _tensor((1, 1, 24), "int16"), _tensor((8, 8, 5), "uint8")
     operators: Iterable[tuple[str, DeployOp, tuple[DeployTensor, ...]]] = (
         ("quantize-image", quantize, (floats, bordered)),
@@ -284,12 +289,43 @@ def operator_cases() -> Iterator[Case]:
             Move(input="x", output="y", strides=heads, shape=image),
             (narrow, narrow),
         ),
+        ("matmul-keys", _matmul(keys, 8, 100), (*_sides(keys), _tensor(keys.made, "int16"))),
+        (
+            "matmul-values",
+            _matmul(values, 8, 128),
+            (*_sides(values), _tensor(values.made, "uint8")),
+        ),
+        ("matmul-few-bits", _matmul(keys, 4, 7), (*_sides(keys), _tensor(keys.made, "uint8"))),
+        (
+            "embedding",
+            Embedding(input="x", output="y", table=np.zeros((50, 40), np.int16), shape=(1, 7, 40)),
+            (_tensor((7,), "float32"), _tensor((1, 7, 40), "int16")),
+        ),
         ("constant", Constant(output="y", codes=np.zeros(image, np.int16)), (wide,)),
     )
     for name, op, tensors in operators:
         names = (*read_names(op), op.output)
         graph = _graph(dict(zip(names, tensors, strict=True)), [op], op.output)
         yield Case(name=name, graph=graph)
+
+
+def _sides(matrices: Matrices) -> tuple[DeployTensor, DeployTensor]:
+    return _tensor(matrices.left, "uint8"), _tensor(matrices.right, "uint8")
+
+
+def _matmul(matrices: Matrices, bits: int, right_point: int) -> MatMul:
+    return MatMul(
+        inputs=("a", "b"),
+        output="y",
+        matrices=matrices,
+        bits=(bits, bits),
+        input_zero_points=(3, right_point),
+        multiplier=0.01,
+        zero_point=0,
+        clip_min=0,
+        clip_max=255,
+        shape=matrices.made,
+    )
 
 
 def _add(inputs: tuple[str, str], output: str) -> Add:

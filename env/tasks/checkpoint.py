@@ -27,7 +27,7 @@ from quant.records.disk import probe, remove_leftovers, what_helps
 from quant.records.progress import Progress
 from quant.records.regular_file import check_regular
 from quant.records.state_digest import state_digest
-from quant.retraining.float_training import train_float
+from quant.retraining.float_training import TrainConfig, train_float
 
 _CHECKPOINT_VERSION = 1
 KEY = "key"
@@ -130,7 +130,7 @@ def _key(task: Task, seed: int) -> str:
             "data": data_digest(task.train),
             "network": task.network,
             "code": hashlib.sha256(_code(module).encode()).hexdigest(),
-            "recipe": asdict(task.recipe) | _loss_key(task),
+            "recipe": recipe_key(task.recipe) | _loss_key(task),
             "augment": getattr(task.augment, "__name__", None),
             "seed": seed,
             "shapes": shapes,
@@ -138,6 +138,12 @@ def _key(task: Task, seed: int) -> str:
         },
         sort_keys=True,
     )
+
+
+def recipe_key(recipe: TrainConfig) -> dict[str, Any]:
+    """Return what of a recipe decides the weights; of what came later, what is not as before."""
+    later = {"optimizer": "sgd", "warm_up": 0.0}
+    return {k: v for k, v in asdict(recipe).items() if k not in later or v != later[k]}
 
 
 def _loss_key(task: Task) -> dict[str, str]:

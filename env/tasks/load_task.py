@@ -16,7 +16,7 @@ from env.tasks.data_sets.image_file import Geometry
 from env.tasks.data_sets.image_folder import image_folder_task
 from env.tasks.data_sets.mnist1d import mnist1d_images_task, mnist1d_task
 from env.tasks.given_module import make_given_module, outputs_of, try_module
-from env.tasks.networks.catalogue import network_maker
+from env.tasks.networks.catalogue import network_maker, recipe_for
 from env.tasks.networks.efficientnet_lite import PRETRAINED_HINT, pretrained_file
 from env.tasks.objective.named import objective_of
 from env.tasks.objective.targets import are_classes
@@ -48,7 +48,8 @@ def load_task(config: TaskConfig) -> Task:
         # Only now is it known how many channels and classes there are.
         network = config.network or task.network
         maker = _catalogued(network, names)(task.example.shape[1], task.classes)
-        task = replace(task, network=network, make_module=maker)
+        recipe = recipe_for(network, task.recipe)
+        task = replace(task, network=network, make_module=maker, recipe=recipe)
     changed: dict[str, Any] = {
         name: value
         for name in ("epochs", "learning_rate")
@@ -75,7 +76,7 @@ def _own(config: TaskConfig, objective: Objective, weights: Collection[str]) -> 
         return load(model=config.model)
     task = load(make_network=_catalogued(config.network, weights))
     try_module(task.make_module(), task.train.images[:2], config.network)
-    return replace(task, network=config.network)
+    return replace(task, network=config.network, recipe=recipe_for(config.network, task.recipe))
 
 
 def _with_own_model(task: Task, model: str) -> Task:

@@ -30,8 +30,10 @@ from quant.deploy_graph import (
     Conv2d,
     DeployGraph,
     Dequantize,
+    Embedding,
     Linear,
     Lookup,
+    MatMul,
     MaxPool2d,
     Move,
     Multiply,
@@ -148,6 +150,29 @@ class _Builder(CodesWriter):
         self.node("Mul", list(op.inputs), product)
         self._round(product, op.output, op.clip_min, op.clip_max)
 
+    def matmul(self, op: MatMul) -> None:
+        """Multiply the matrices of real values, each in its own order."""
+        sides: list[str] = []
+        for name, shape in zip(op.inputs, (op.matrices.left, op.matrices.right), strict=True):
+            side = f"{op.output}/{'right' if sides else 'left'}"
+            last = self.to_channels_last(name, f"{side}/last")
+            sizes = self.constant(f"{side}/shape", np.array([0, *shape], np.int64))
+            self.node("Reshape", [last, sizes], side)
+            sides.append(side)
+        if op.matrices.turned:
+            self.node("Transpose", [sides[1]], f"{sides[1]}/turned", perm=[0, 1, 3, 2])
+            sides[1] = f"{sides[1]}/turned"
+        products, scaled = f"{op.output}/products", f"{op.output}/scaled"
+        self.node("MatMul", sides, products)
+        made = self.graph.tensors[op.output].scale
+        for name in op.inputs:
+            made /= self.graph.tensors[name].scale
+        self.node("Mul", [products, self.scalar(f"{scaled}/factor", op.multiplier * made)], scaled)
+        sizes = self.constant(f"{op.output}/shape", np.array([0, *op.shape], np.int64))
+        self.node("Reshape", [scaled, sizes], f"{op.output}/shaped")
+        first = self.to_channels_first(f"{op.output}/shaped", f"{op.output}/first")
+        self._round(first, op.output, op.clip_min, op.clip_max)
+
     def lookup(self, op: Lookup) -> None:
         """Pick the real values of a table by the codes, which is exact for every function."""
         made, name = self.graph.tensors[op.output], f"{op.output}/table"
@@ -182,6 +207,23 @@ class _Builder(CodesWriter):
         places = self.constant(f"{op.output}/places", op.strides.places())
         self.node("Gather", [flat, places], taken, axis=1)
         self._write_shaped(taken, op)
+
+    def embedding(self, op: Embedding) -> None:
+        """Pick rows of real values by the numbers of the input."""
+        made, name = self.graph.tensors[op.output], f"{op.output}/table"
+        source = inner_name(self.graph.input, self.graph.outputs)
+        ends = [
+            self.scalar(f"{name}/first", 0.0),
+            self.scalar(f"{name}/last", len(op.table) - 1.0),
+        ]
+        self.node("Clip", [source, *ends], f"{name}/inside")
+        self.node("Cast", [f"{name}/inside"], f"{name}/rows", to=self.onnx.TensorProto.INT64)
+        reals = (op.table.astype(np.float64) - made.zero_point) * made.scale
+        table = self.constant(name, reals.astype(np.float32))
+        self.node("Gather", [table, f"{name}/rows"], f"{name}/picked", axis=0)
+        sizes = self.constant(f"{name}/shape", np.array([0, *op.shape], np.int64))
+        self.node("Reshape", [f"{name}/picked", sizes], f"{name}/shaped")
+        self.to_channels_first(f"{name}/shaped", op.output)
 
     def write_constant(self, op: Constant) -> None:
         made = self.graph.tensors[op.output]
@@ -305,12 +347,14 @@ _EMIT: dict[type, Any] = {
     Linear: _Builder.linear,
     Add: _Builder.add,
     Multiply: _Builder.multiply,
+    MatMul: _Builder.matmul,
     Lookup: _Builder.lookup,
     Requantize: _Builder.requantize,
     MaxPool2d: _Builder.max_pool,
     AvgPool2d: _Builder.avg_pool,
     Reshape: _Builder.reshape,
     Move: _Builder.move,
+    Embedding: _Builder.embedding,
     Constant: _Builder.write_constant,
     Concat: _Builder.concat,
     Dequantize: _Builder.dequantize,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quant.deploy_graph import DeployGraph, QuantizeInput, RunIsland
+from quant.deploy_graph import DeployGraph, Embedding, QuantizeInput, RunIsland
 from quant.integer import run_graph, run_op
 
 _ISLAND_TOLERANCE = 1e-5
@@ -19,8 +19,9 @@ def fixed_input(graph: DeployGraph, batch: int) -> npt.NDArray[Any]:
     """Return the same pseudo-random input for the same graph input, covering all its codes.
 
     A float input is drawn so that its codes spread over 0..255, half a code beyond either end
-    included, whatever the network's input scale is; an input that
-    is codes already is drawn as codes of the width that its readers expect.
+    included, whatever the network's input scale is; numbers of tokens over all rows of
+    their table. An input that is codes already is drawn as codes of the width that its
+    readers expect.
     """
     tensor = graph.tensors[graph.input]
     rng = np.random.default_rng(_SEED)
@@ -34,6 +35,9 @@ def fixed_input(graph: DeployGraph, batch: int) -> npt.NDArray[Any]:
     for op in graph.ops:
         if isinstance(op, QuantizeInput) and op.input == graph.input:
             codes = (codes - op.zero_point) / op.multiplier
+            break
+        if isinstance(op, Embedding):
+            codes = codes * (len(op.table) / _CODES)
             break
     return codes.astype(np.float32)
 

@@ -22,6 +22,8 @@ from quant.deploy_graph import (
     Conv2d,
     DeployGraph,
     DeployTensor,
+    Embedding,
+    MatMul,
     Move,
     Reshape,
     read_names,
@@ -38,7 +40,8 @@ def with_borders(graph: DeployGraph) -> DeployGraph:
     whole = {
         name
         for op in graph.ops
-        if isinstance(op, Reshape | Move | Constant) or (isinstance(op, Concat) and op.axis >= 0)
+        if isinstance(op, Reshape | Move | Embedding | Constant | MatMul)
+        or (isinstance(op, Concat) and op.axis >= 0)
         for name in (*read_names(op), op.output)
     }
     for op in _convolutions(graph):

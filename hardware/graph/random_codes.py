@@ -13,8 +13,10 @@ from quant.deploy_graph import (
     Conv2d,
     DeployGraph,
     DeployOp,
+    Embedding,
     Linear,
     Lookup,
+    MatMul,
     MaxPool2d,
     Move,
     Multiply,
@@ -48,10 +50,14 @@ def with_random_codes(graph: DeployGraph, bits: Mapping[str, BitPair], seed: int
     rng = np.random.default_rng(seed)
     widths = _tensor_widths(graph, {name: pair[1] for name, pair in bits.items()})
     ops = []
+    quantizers = _quantizers(graph)
+    of_quantizers = {quantizers[name]: width for name, width in widths.items()}
     for op in graph.ops:
         op = _clip(op, widths)
         if isinstance(op, Conv2d | Linear):
             op = _recode(op, *bits[op.layer], rng)
+        if isinstance(op, MatMul):
+            op = _at_widths(op, [of_quantizers.get(quantizers[name]) for name in op.inputs])
         ops.append(op)
     return replace(graph, ops=tuple(ops))
 
@@ -157,6 +163,16 @@ def _recode(
     )
 
 
+def _at_widths(op: MatMul, widths: Sequence[int | None]) -> MatMul:
+    """Return a product that reads codes of other widths; None where a width stays."""
+    left, right = (width or own for width, own in zip(widths, op.bits, strict=True))
+    points = (
+        min(op.input_zero_points[0], _largest_code(left)),
+        min(op.input_zero_points[1], _largest_code(right)),
+    )
+    return replace(op, bits=(left, right), input_zero_points=points)
+
+
 def _tensor_widths(graph: DeployGraph, activation_bits: Mapping[str, int]) -> dict[str, int]:
     """Return the width of every tensor that layers read, as far up as it has one quantizer."""
     widths = {op.input: activation_bits[op.layer] for op in graph.layer_ops()}
@@ -178,9 +194,11 @@ def _clip(op: DeployOp, widths: Mapping[str, int]) -> DeployOp:
         return replace(op, table=codes.astype(op.table.dtype))
     if isinstance(op, Constant):
         return replace(op, codes=np.minimum(op.codes, largest).astype(op.codes.dtype))
+    if isinstance(op, Embedding):
+        return replace(op, table=np.minimum(op.table, largest).astype(op.table.dtype))
     if isinstance(op, Pad2d):
         return replace(op, zero_point=min(op.zero_point, largest))
-    if isinstance(op, QuantizeInput | Requantize | AvgPool2d | Multiply):
+    if isinstance(op, QuantizeInput | Requantize | AvgPool2d | Multiply | MatMul):
         return replace(
             op,
             multiplier=float(np.float32(op.multiplier * largest / op.clip_max)),

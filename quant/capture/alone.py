@@ -6,7 +6,7 @@ import torch
 from torch import fx, nn
 from torch.utils._pytree import tree_leaves
 
-from quant.capture.exported import operator_name, where
+from quant.capture.exported import operator_name, uncast, where
 from quant.errors import CaptureError
 
 _BATCH = 3
@@ -26,7 +26,7 @@ def check_alone(module: nn.Module, program: Any, shape: tuple[int, ...]) -> None
     Raises:
         CaptureError: it fails, or an operator, which is named, mixes images.
     """
-    images = torch.randn(_BATCH, *shape, generator=torch.Generator().manual_seed(0))
+    images = _images(program, shape)
     try:
         together, alone = tree_leaves(module(images)), tree_leaves(module(images[:1]))
     except Exception as error:  # whatever the forward pass raises
@@ -51,6 +51,21 @@ def check_alone(module: nn.Module, program: Any, shape: tuple[int, ...]) -> None
         f"the batch, found that it does{place}",
         "take means, norms and sizes of each image alone",
     )
+
+
+def _images(program: Any, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return normal random numbers, or tokens that the program's embeddings know."""
+    generator = torch.Generator().manual_seed(0)
+    known = [
+        int(node.args[0].meta["val"].shape[0])
+        for node in program.graph.nodes
+        if node.op == "call_function"
+        and operator_name(node) == "embedding"
+        and uncast(node.args[1]).name in program.graph_signature.user_inputs
+    ]
+    if not known:
+        return torch.randn(_BATCH, *shape, generator=generator)
+    return torch.randint(min(known), (_BATCH, *shape), generator=generator).float()
 
 
 def _are_alike(together: Any, alone: Any) -> bool:

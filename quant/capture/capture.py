@@ -8,6 +8,7 @@ from quant.capture.export import export_module, own_copy
 from quant.capture.graph import LayerParameters, NetworkGraph
 from quant.capture.graph_builder import GraphBuilder
 from quant.capture.operators import add_operator
+from quant.capture.products.attention import split_attention
 from quant.errors import CaptureError
 
 
@@ -30,6 +31,7 @@ def capture(
     """
     module = own_copy(module).eval()
     program = export_module(module, example)
+    split_attention(program.graph)
     builder = GraphBuilder(program)
     for node in program.graph.nodes:
         if node.op == "placeholder":

@@ -17,13 +17,14 @@ from torch import fx, nn
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils._pytree import tree_leaves
 
-from quant.capture.exported import argument, operator_name, where
+from quant.capture.exported import argument, operator_name, uncast, where
 from quant.errors import CaptureError
 
 _NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent), "<")
 """How the files of frames begin that say nothing to the user."""
 TOKENS_HINT = (
-    "inputs travel as 8-bit codes: look tokens up beforehand, and give their vectors as [N, C, L]"
+    "numbers of tokens come as whole float32 numbers [N, T]: begin the forward pass with x.long(), "
+    "and let an embedding look them up as they are"
 )
 _DROPOUTS = frozenset({"dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"})
 _RECURRENT = frozenset({"gru", "lstm", "rnn_relu", "rnn_tanh"})
@@ -193,12 +194,15 @@ def _refuse_chance(node: fx.Node) -> None:
 
 
 def _refuse_tokens(node: fx.Node, inputs: Collection[str]) -> None:
-    """Refuse a table that is read at the places that the network's input names."""
+    """Refuse a table that is read at places that are computed from the network's input."""
     if operator_name(node) != "embedding" or not _is_made_of(node.args[1], inputs):
         return
+    numbers = uncast(node.args[1])  # type: ignore[arg-type]
+    if numbers.name in inputs and numbers.meta["val"].ndim == 2:
+        return
     raise CaptureError(
-        "expected an input of values to compute with, found one of numbers that an embedding looks "
-        f"up: {where(node)}",
+        "expected an embedding that looks up the network's input [N, T] as it is, found numbers "
+        f"that are computed from it: {where(node)}",
         TOKENS_HINT,
     )
 

@@ -48,6 +48,14 @@ def operator_name(node: fx.Node) -> str:
     return str(node.target).removeprefix("aten.").partition(".")[0].rstrip("_")
 
 
+def uncast(node: fx.Node) -> fx.Node:
+    """Return what an exported node makes numbers of another type of, or else the node itself."""
+    while operator_name(node) in ("to", "_to_copy", "long", "int") and node.args:
+        (source,) = node.all_input_nodes
+        node = source
+    return node
+
+
 def place_of(node: fx.Node) -> str:
     """Return what `where` said of a node of an island, exported again or not."""
     return str(node.meta.get(PLACE) or "")

@@ -1,11 +1,13 @@
 """What one node computes on floats, before anything is quantized."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
 from torch.nn import functional
 
 from quant.capture.graph import Node
+from quant.deploy_graph import Matrices
 from quant.layers import LayerSpec
 from quant.strides import Strides
 
@@ -58,6 +60,20 @@ def layer_value(
     return functional.conv2d(x, weight, bias, spec.stride, spec.padding, spec.dilation, spec.groups)
 
 
+def matrices_value(matrices: Matrices, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the products of two tensors' matrices, `[N, groups, rows, columns]`.
+
+    Args:
+        matrices: Their shapes.
+        inputs: Images `[N, C, H, W]`.
+    """
+    left, right = (
+        channels_last(x).reshape(len(x), *shape)
+        for x, shape in zip(inputs, (matrices.left, matrices.right), strict=True)
+    )
+    return left @ (right.transpose(-2, -1) if matrices.turned else right)
+
+
 def plain_value(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
     """Compute an operator that has no parameters; its activation is left to the caller."""
     if node.kind == "add":
@@ -66,6 +82,10 @@ def plain_value(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         return inputs[0] * inputs[1]
     if node.kind == "concat":
         return torch.cat(inputs, dim=1 + node.axis)
+    if node.matrices is not None:
+        channels, height, width = node.shape
+        products = matrices_value(node.matrices, inputs) * node.scale
+        return channels_first(products.reshape(len(products), height, width, channels))
     if node.moved is not None:
         return moved(inputs[0], node.moved, node.shape)
     if node.kind == "flatten":

@@ -9,6 +9,7 @@ import torch
 
 from quant.capture.float_island import FloatIsland
 from quant.capture.lookup import CapturedLookup
+from quant.deploy_graph import Matrices
 from quant.layers import LayerSpec
 from quant.strides import Strides
 
@@ -27,6 +28,8 @@ NodeKind = Literal[
     "lookup",
     "pad",
     "move",
+    "matmul",
+    "embedding",
     "island",
     "output",
 ]
@@ -82,6 +85,10 @@ class Node:
     """What kind `pad` puts around its input."""
     moved: Strides | None = None
     """Which values of its input, channels last, kind `move` takes, in order."""
+    matrices: Matrices | None = None
+    """What kind `matmul` multiplies."""
+    scale: float = 1.0
+    """What the products of kind `matmul` are multiplied by."""
     axis: int = 0
     """Along which axis of `shape` kind `concat` joins."""
     last: bool = False
@@ -112,12 +119,15 @@ class LayerParameters:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CapturedConstant:
-    """Values that a network adds or joins to others: positions, a class token."""
+    """Values that a network adds or joins to others, or rows that it looks up.
+
+    Positions, a class token; an embedding's vectors.
+    """
 
     name: str
     """Of its node."""
     value: torch.Tensor
-    """float32 `[1, C, H, W]` or `[1, F]`."""
+    """float32 `[1, C, H, W]` or `[1, F]`; rows `[vocabulary, F]`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,13 @@
 """GraphBuilder: collects nodes and folded parameters while an exported program is read."""
 
 import contextlib
-import operator
-from math import prod
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import fx, nn
 
-from quant.capture.batch_norm import fold_batch_norm, scaled
-from quant.capture.exported import argument, operator_name, where
+from quant.capture.exported import argument, uncast, where
 from quant.capture.float_island import FloatIsland
 from quant.capture.graph import (
     CapturedConstant,
@@ -19,9 +17,14 @@ from quant.capture.graph import (
     Node,
     NodeKind,
     Window,
-    quantized_tensors,
 )
-from quant.capture.graph_passes import check_places, drop_unread, fold_pads, fuse_clips
+from quant.capture.graph_passes import (
+    check_numbers,
+    check_places,
+    drop_unread,
+    fold_pads,
+    fuse_clips,
+)
 from quant.capture.island_module import island_module
 from quant.capture.lookup import CapturedLookup, is_pointwise
 from quant.capture.operator_groups import (
@@ -33,29 +36,16 @@ from quant.capture.operator_groups import (
     keep_misplaced_in_float,
 )
 from quant.capture.outputs import exported_outputs
-from quant.capture.places.constants import constant_value, placed
-from quant.capture.places.layout import Layout, first_layout, last_layout
-from quant.capture.places.moves import is_move
-from quant.capture.places.value import Place, Value, lead_of
+from quant.capture.parameters.layers import Layers
+from quant.capture.parameters.state import State
+from quant.capture.places.constants import placed
+from quant.capture.places.layout import Layout, first_layout
+from quant.capture.places.travelling import Travelling
+from quant.capture.places.value import Place, Value
 from quant.capture.places.values import Values, own_layout, sizes_of
+from quant.capture.products.operands import operands_of
 from quant.errors import CaptureError
-from quant.layers import LayerKind, LayerSpec
-
-_GO_ON = frozenset(
-    (
-        *("add", "mul", "sub", "div", "dropout", "contiguous", "clone", "relu", "gelu", "silu"),
-        *("layer_norm", "rms_norm", "tanh", "sigmoid", "cat", "getitem"),
-    )
-)
-"""PyTorch's names of operators that have channels where their inputs have them."""
-_KEEP_LEAD = frozenset(
-    (
-        *("add", "mul", "sub", "div", "rsub", "neg", "matmul", "bmm", "softmax", "log_softmax"),
-        *("scaled_dot_product_attention", "layer_norm", "rms_norm", "group_norm", "batch_norm"),
-        *("relu", "gelu", "silu", "tanh", "sigmoid", "linear", "dropout", "clone", "contiguous"),
-    )
-)
-"""PyTorch's names of operators that treat each place of their first axis alone."""
+from quant.layers import LayerKind
 
 
 class GraphBuilder:
@@ -66,26 +56,15 @@ class GraphBuilder:
     """
 
     def __init__(self, program: Any) -> None:
-        signature = program.graph_signature
-        state = {**program.state_dict, **dict(program.constants)}
-        self._state_names = {
-            **signature.inputs_to_parameters,
-            **signature.inputs_to_buffers,
-            **signature.inputs_to_lifted_tensor_constants,
-        }
-        self._state = {name: state[entry].detach() for name, entry in self._state_names.items()}
-        self._parameters_of_modules = set(signature.inputs_to_parameters)
-        self._inputs = set(signature.user_inputs)
-        self._order = {node: place for place, node in enumerate(program.graph.nodes)}
+        self._state, self._layers = State(program), Layers()
+        self._inputs = set(program.graph_signature.user_inputs)
         self._nodes: dict[str, Node] = {}
         self._values = Values(self._nodes)
+        self._travelling = Travelling(self._values)
         self._constants: dict[str, torch.Tensor] = {}
-        self._parameters: dict[str, LayerParameters] = {}
-        self._geometry: dict[str, dict[str, Any]] = {}
         self._exported: dict[str, fx.Node] = {}
         self._loose: dict[str, OperatorGroup] = {}
         self._groups: dict[str, OperatorGroup] = {}
-        self._leads: dict[str, tuple[int, int]] = {}
         self._returned: list[GraphOutput] = []
         self._batch = ""
 
@@ -171,6 +150,43 @@ class GraphBuilder:
         self._exported[node.name] = node
         self._add(node, "multiply", inputs, Place(layout=layout))
 
+    def add_embedding(self, node: fx.Node, rows: torch.Tensor) -> None:
+        """Add the rows of a table that the network's input names.
+
+        Raises:
+            CaptureError: numbers that are computed name them, or more than one for each token.
+        """
+        numbers = node.args[1]
+        assert isinstance(numbers, fx.Node)
+        source = self._values.get(uncast(numbers))
+        place = Place(layout=own_layout(node, last=True))
+        if source is None or source.place.moves or len(sizes_of(numbers)) != 2:
+            raise CaptureError(f"an embedding of numbers that are computed: {where(node)}")
+        self._exported[node.name] = node
+        self._constants[node.name] = rows.clone()
+        self._add(node, "embedding", (source.node,), place)
+
+    def add_matrices(self, node: fx.Node) -> None:
+        """Add the products of two computed tensors' matrices, as of an attention's heads."""
+        found = operands_of(self._values, node)
+        self._exported[node.name] = node
+        self._add(node, "matmul", found.inputs, Place(layout=found.layout), matrices=found.matrices)
+
+    def scale_matrices(self, node: fx.Node, source: Any, factor: float) -> bool:
+        """Fold a product with a number into the products of matrices before it.
+
+        Returns:
+            Whether there are any, which nothing else reads.
+        """
+        value = self._values.get(source) if isinstance(source, fx.Node) else None
+        made = None if value is None else self._nodes[value.node]
+        if made is None or made.kind != "matmul" or len(source.users) > 1 or factor <= 0:
+            return False
+        assert value is not None
+        self._nodes[value.node] = replace(made, scale=made.scale * factor)
+        self._values.set(node, value)
+        return True
+
     def scale_layer(self, node: fx.Node, source: Any, constant: Any) -> None:
         """Fold a product with one value a channel into the layer before it.
 
@@ -182,7 +198,7 @@ class GraphBuilder:
         factors = self._at(node, constant, value.place).flatten(2)
         if not layer or len(source.users) > 1 or bool((factors != factors[..., :1]).any()):
             raise CaptureError(f"a product with a constant that follows no layer: {where(node)}")
-        self._parameters[layer] = scaled(self._parameters[layer], factors[0, :, 0])
+        self._layers.scale(layer, factors[0, :, 0])
         self._values.set(node, value)
 
     def add_float(self, node: fx.Node, reason: str) -> None:
@@ -192,14 +208,14 @@ class GraphBuilder:
         then it becomes a part of each island that needs it.
         """
         group = self._group(node, reason)
-        if is_pointwise(node, self._is_number):
-            (source,) = (read for read in node.all_input_nodes if not self._is_number(read))
+        if is_pointwise(node, self._state.is_number):
+            (source,) = (read for read in node.all_input_nodes if not self._state.is_number(read))
             if self._values.get(source) is not None:
                 with contextlib.suppress(CaptureError):  # in no order that could be read
                     self.add_pointwise(node, "lookup", [source])
                     self._groups[node.name] = group
                     return
-        layout = self._travels_as(node)
+        layout = self._travelling.layout(node)
         if not group.inputs or layout is None:
             self._loose[node.name] = group
             return
@@ -252,9 +268,8 @@ class GraphBuilder:
                 f"{where(node)}: this batch norm has no running statistics",
                 "leave track_running_stats on",
             )
-        self._parameters[layer] = fold_batch_norm(
-            self._parameters[layer], gamma, beta, mean, variance, epsilon=float(argument(node, 7))
-        )
+        epsilon = float(argument(node, 7))
+        self._layers.fold(layer, gamma, beta, mean, variance, epsilon=epsilon)
         self._values.set(node, value)
 
     def pass_through(self, node: fx.Node) -> None:
@@ -283,7 +298,7 @@ class GraphBuilder:
         if not isinstance(value, fx.Node) or value.name in self._inputs:
             return False
         loose = self._loose.get(value.name)
-        return value.name in self._state or (loose is not None and not loose.inputs)
+        return value.name in self._state.values or (loose is not None and not loose.inputs)
 
     def set_outputs(self, node: fx.Node, structure: Any) -> None:
         """Take the program's end.
@@ -315,18 +330,9 @@ class GraphBuilder:
         value = argument(node, position)
         if value is None:
             return None
-        if self._parameter_behind(value) is None:
+        if self._state.behind(value) is None:
             raise CaptureError(f"{where(node)}: {value} is computed, not a parameter")
-        loose = self._loose.get(value.name)
-        operators = [] if loose is None else sorted(loose.nodes, key=self._order.__getitem__)
-        return constant_value(value, operators, self._state)
-
-    def _parameter_behind(self, value: Any) -> fx.Node | None:
-        """Return the parameter that an argument is, or is a part of: a matrix for q, k and v."""
-        while isinstance(value, fx.Node) and value.name not in self._state_names:
-            part = value.target is operator.getitem or is_move(value)
-            value = value.args[0] if part else None
-        return value if isinstance(value, fx.Node) else None
+        return self._computed(value)
 
     def finish(self) -> tuple[NetworkGraph, dict[str, LayerParameters]]:
         """Return the graph, activations fused, and its layers' folded parameters."""
@@ -343,22 +349,22 @@ class GraphBuilder:
         fused = fuse_clips(list(self._nodes.values()))
         nodes, folded = fold_pads(drop_unread(fused, [output.node for output in outputs]))
         for layer, added in folded.items():
-            rows, columns = self._geometry[layer]["padding"]
-            self._geometry[layer]["padding"] = (rows + added[0], columns + added[1])
+            self._layers.pad(layer, added)
         check_places(nodes)
+        check_numbers(nodes)
         graph = NetworkGraph(
             nodes=tuple(nodes),
             returned=outputs,
-            layers=self._layer_specs(nodes),
+            layers=self._layers.specs(nodes),
             islands=tuple(self._island(node.name) for node in nodes if node.kind == "island"),
             lookups=tuple(self._lookup(node.name) for node in nodes if node.kind == "lookup"),
             constants=tuple(
                 CapturedConstant(name=node.name, value=self._constants[node.name])
                 for node in nodes
-                if node.kind == "constant"
+                if node.kind in ("constant", "embedding")
             ),
         )
-        return graph, {layer.name: self._parameters[layer.name] for layer in graph.layers}
+        return graph, {layer.name: self._layers.parameters[layer.name] for layer in graph.layers}
 
     def _add(
         self,
@@ -419,13 +425,16 @@ class GraphBuilder:
 
     def _at(self, node: fx.Node, constant: Any, place: Place) -> torch.Tensor:
         """Return what is the same for every image as the image of a place: `[1, C, H, W]`."""
-        loose = self._loose.get(constant.name)
-        operators = [] if loose is None else sorted(loose.nodes, key=self._order.__getitem__)
-        value = constant_value(constant, operators, self._state)
+        value = self._computed(constant)
         made = None if value is None else placed(value, place)
         if made is None:
             raise CaptureError(f"a constant that differs from image to image: {where(node)}")
         return made
+
+    def _computed(self, value: fx.Node) -> torch.Tensor | None:
+        """Return what does not depend on the network's input; None where it is no float32."""
+        loose = self._loose.get(value.name)
+        return self._state.computed(value, [] if loose is None else loose.nodes)
 
     def _group(self, node: fx.Node, reason: str = "") -> OperatorGroup:
         """Return an exported operator with what it needs that does not travel."""
@@ -443,68 +452,6 @@ class GraphBuilder:
     def _group_of(self, name: str) -> OperatorGroup:
         return self._group(self._exported[name])
 
-    def _travels_as(self, node: fx.Node) -> Layout | None:
-        """Return how a value lies in an image; None for what is no batch of floats."""
-        value = node.meta["val"]
-        if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
-            return None
-        try:
-            return own_layout(node, last=self._reads_rows(node))
-        except CaptureError:
-            return self._layout_in_lead(node)
-
-    def _layout_in_lead(self, node: fx.Node) -> Layout | None:
-        """Return how a tensor lies in an image whose first axis holds parts of images, or None.
-
-        Windows of images are such parts. In which order they come is known of what moved of values
-        that travel, and of operators that go through that axis as it is.
-        """
-        lead = self._lead_of(node)
-        if lead is None or len(node.meta["val"].shape) < 2:
-            return None
-        self._leads[node.name] = lead
-        sizes, (outer, inner) = sizes_of(node), lead
-        if sizes[0] != -1 or -1 in sizes[1:]:
-            return None
-        return last_layout(sizes, rows=outer * inner * prod(sizes[1:-1]), outer=outer)
-
-    def _lead_of(self, node: fx.Node) -> tuple[int, int] | None:
-        if operator_name(node) not in _KEEP_LEAD:
-            return None
-        first = str(node.meta["val"].shape[:1])
-        for source in node.all_input_nodes:
-            made = source.meta.get("val")
-            if not isinstance(made, torch.Tensor) or str(made.shape[:1]) != first:
-                continue
-            value = self._values.get(source)
-            lead = self._leads.get(source.name) if value is None else lead_of(value.place)
-            if lead is not None:
-                return lead
-        return None
-
-    def _reads_rows(self, node: fx.Node) -> bool:
-        """Whether what an island makes should have its channels last.
-
-        It should where a Linear reads it, at once or behind what goes on from value to value; else
-        where the island's own inputs do.
-        """
-        seen, waiting = {node}, [node]
-        while waiting:
-            for reader in waiting.pop().users:
-                name = operator_name(reader)
-                if name == "linear":
-                    if len(reader.args[0].meta["val"].shape) > 2:  # type: ignore[union-attr]
-                        return True
-                elif reader not in seen and (name in _GO_ON or is_move(reader)):
-                    seen.add(reader)
-                    waiting.append(reader)
-        return any(map(self._values.has_channels_last, node.all_input_nodes))
-
-    def _is_number(self, node: fx.Node) -> bool:
-        """Whether an exported node is a parameter or constant of one value."""
-        value = self._state.get(node.name)
-        return isinstance(value, torch.Tensor) and value.numel() == 1
-
     def _island(self, name: str) -> FloatIsland:
         group = self._groups[name]
         return FloatIsland(
@@ -520,8 +467,8 @@ class GraphBuilder:
         return CapturedLookup(name=name, operators=group.operators, module=module)
 
     def _module(self, group: OperatorGroup, *, pointwise: bool = False) -> nn.Module:
-        nodes = sorted(group.nodes, key=self._order.__getitem__)
-        return island_module(nodes, group.inputs, self._values, self._state, pointwise=pointwise)
+        nodes, state = self._state.ordered(group.nodes), self._state.values
+        return island_module(nodes, group.inputs, self._values, state, pointwise=pointwise)
 
     def _new_layer(
         self,
@@ -537,48 +484,13 @@ class GraphBuilder:
         offset = None if bias is None else self.parameter(node, bias)
         if values is None:
             raise CaptureError(f"{where(node)}: the weight is not a parameter of the network")
-        name = self._layer_name(node.args[weight], node.name)
+        parameter = self._state.behind(node.args[weight])
+        assert parameter is not None
         values = values.t() if turned else values
         if values.ndim == 3:  # of a sequence, which is an image of one row
             values = values.unsqueeze(2)
-        self._parameters[name] = LayerParameters(
+        parameters = LayerParameters(
             weight=values.contiguous().clone(),
             bias=torch.zeros(values.shape[0]) if offset is None else offset.clone(),
         )
-        self._geometry[name] = geometry
-        return name
-
-    def _layer_name(self, weight: Any, otherwise: str) -> str:
-        parameter = self._parameter_behind(weight)
-        assert parameter is not None
-        entry = str(self._state_names[parameter.name])
-        # `in_proj_weight` is the weight of a layer that is no module of its own.
-        name = entry.removesuffix("_weight") if entry.endswith("_weight") else ""
-        name = name or entry.rpartition(".")[0] or otherwise
-        # A module that is called again is a layer of its own there: it reads another tensor, at
-        # bits of its own, and retraining moves its weights apart.
-        calls = sum(known == name or known.startswith(f"{name}#") for known in self._parameters)
-        return f"{name}#{calls + 1}" if calls else name
-
-    def _layer_specs(self, nodes: list[Node]) -> tuple[LayerSpec, ...]:
-        tensors, shapes = quantized_tensors(nodes), {node.name: node.shape for node in nodes}
-        specs = []
-        for node in nodes:
-            if not node.layer:
-                continue
-            weight, source = self._parameters[node.layer].weight, node.inputs[0]
-            specs.append(
-                LayerSpec(
-                    name=node.layer,
-                    kind=node.kind,  # type: ignore[arg-type]
-                    out_channels=weight.shape[0],
-                    input_shape=shapes[source],
-                    output_shape=node.shape,
-                    tensor=tensors[source],
-                    reads_input=tensors[source] == nodes[0].name,
-                    macs=weight.numel() * prod(node.shape[1:]),
-                    parameters=weight.numel() + weight.shape[0],
-                    **self._geometry[node.layer],
-                )
-            )
-        return tuple(specs)
+        return self._layers.add(self._state.name(parameter), node, parameters, geometry)

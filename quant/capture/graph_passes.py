@@ -15,6 +15,7 @@ _READS_INPUT = (
     "codes"
 )
 # Channels-last flattening permutes the features; only a Linear's columns can take that back.
+MASK_HINT = "texts have one fixed length here, and no mask: let padding be a token like others"
 _FLATTENED = "an image that is flattened is read by other operators than Linear layers"
 
 
@@ -27,7 +28,10 @@ def fuse_clips(nodes: Sequence[Node]) -> list[Node]:
         inputs = tuple(renamed.get(name, name) for name in node.inputs)
         if node.kind == "clip" and len(readers[node.inputs[0]]) == 1:
             producer = _behind_moves(fused[inputs[0]], fused, readers)
-            if producer.kind in ("conv2d", "linear", "add", "multiply") and not producer.clip:
+            if (
+                producer.kind in ("conv2d", "linear", "add", "multiply", "matmul")
+                and not producer.clip
+            ):
                 fused[producer.name] = replace(producer, clip=node.clip)
                 renamed[node.name] = inputs[0]
                 continue
@@ -100,6 +104,22 @@ def check_places(nodes: Sequence[Node]) -> None:
         raise CaptureError("expected at least one Conv2d or Linear layer, found none")
     for name, reason in misplaced(nodes).items():
         raise CaptureError(f"{reason}: {name}", "put a Conv2d or Linear layer before it")
+
+
+def check_numbers(nodes: Sequence[Node]) -> None:
+    """Refuse numbers of tokens that something else than an embedding reads.
+
+    Raises:
+        CaptureError: saying what.
+    """
+    reading = readers_of(nodes)[nodes[0].name]
+    others = [node.name for node in reading if node.kind != "embedding"]
+    if others and len(others) < len(reading):
+        raise CaptureError(
+            f"expected numbers of tokens that embeddings alone look up, found that {others[0]} "
+            "reads them as well",
+            MASK_HINT,
+        )
 
 
 def _misplaced(node: Node, graph: NetworkGraph) -> str:

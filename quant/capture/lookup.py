@@ -16,7 +16,7 @@ from quant.capture.exported import operator_name
 from quant.deploy_graph import TABLE_SIZE
 
 LOOKUP_BITS = 8
-"""Bits of a tensor that a lookup reads and no layer does."""
+"""Bits of a tensor that a lookup or a product of matrices reads and no layer does."""
 
 _FUNCTIONS = frozenset(
     (

@@ -39,6 +39,13 @@ def add_operator(builder: GraphBuilder, node: fx.Node) -> None:
     handler(builder, node)
 
 
+def _embedding(builder: GraphBuilder, node: fx.Node) -> None:
+    rows = builder.parameter(node, 0)
+    if rows is None:
+        raise CaptureError(f"an embedding without vectors: {where(node)}")
+    builder.add_embedding(node, rows)
+
+
 def _conv2d(builder: GraphBuilder, node: fx.Node) -> None:
     weight = builder.parameter(node, 1)
     if weight is None:
@@ -67,9 +74,12 @@ def _conv2d(builder: GraphBuilder, node: fx.Node) -> None:
 
 def _matmul(builder: GraphBuilder, node: fx.Node) -> None:
     weight = node.args[1].meta["val"]  # type: ignore[union-attr]
-    if not builder.is_constant(node.args[1]) or weight.ndim != 2:
-        raise CaptureError(f"a product of two computed tensors: {where(node)}")
-    builder.add_linear(node, turned=True)
+    if not builder.is_constant(node.args[1]):
+        builder.add_matrices(node)
+    elif weight.ndim != 2:
+        raise CaptureError(f"a product with a constant that is no matrix: {where(node)}")
+    else:
+        builder.add_linear(node, turned=True)
 
 
 def _addmm(builder: GraphBuilder, node: fx.Node) -> None:
@@ -120,6 +130,8 @@ def _add(builder: GraphBuilder, node: fx.Node) -> None:
 
 def _multiply(builder: GraphBuilder, node: fx.Node) -> None:
     first, second = node.args[:2]
+    if isinstance(second, int | float) and builder.scale_matrices(node, first, second):
+        return
     if not _are_tensors(first, second):
         raise CaptureError(f"only the product of two tensors is supported: {where(node)}")
     if builder.is_constant(first):
@@ -130,6 +142,14 @@ def _multiply(builder: GraphBuilder, node: fx.Node) -> None:
         raise CaptureError(f"the product with one value: {where(node)}")
     else:
         builder.scale_layer(node, first, second)
+
+
+def _divide(builder: GraphBuilder, node: fx.Node) -> None:
+    first, second = node.args[:2]
+    divided = isinstance(second, int | float) and second != 0
+    if divided and builder.scale_matrices(node, first, 1.0 / float(second)):  # type: ignore[arg-type]
+        return
+    raise CaptureError(f"a quotient has no integer form: {where(node)}")
 
 
 def _max_pool(builder: GraphBuilder, node: fx.Node) -> None:
@@ -304,9 +324,11 @@ _HANDLERS: dict[Any, Callable[[GraphBuilder, fx.Node], None]] = {
     _aten.conv2d.padding: _conv2d,
     _aten.conv1d.default: _conv2d,
     _aten.conv1d.padding: _conv2d,
+    _aten.embedding.default: _embedding,
     _aten.linear.default: GraphBuilder.add_linear,
     _aten.matmul.default: _matmul,
     _aten.mm.default: _matmul,
+    _aten.bmm.default: _matmul,
     _aten.addmm.default: _addmm,
     _aten.batch_norm.default: GraphBuilder.add_batch_norm,
     _aten.relu.default: _relu,
@@ -319,6 +341,8 @@ _HANDLERS: dict[Any, Callable[[GraphBuilder, fx.Node], None]] = {
     _aten.add_.Tensor: _add,
     _aten.mul.Tensor: _multiply,
     _aten.mul_.Tensor: _multiply,
+    _aten.div.Tensor: _divide,
+    _aten.div_.Tensor: _divide,
     _aten.max_pool2d.default: _max_pool,
     _aten.max_pool1d.default: _max_pool,
     _aten.avg_pool2d.default: _avg_pool,

@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ from quant.errors import TrainingError
 from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.outputs import as_outputs
 from quant.records.progress import Progress
-from quant.records.ranges import Count, Natural, Positive, at_least, check_ranges
+from quant.records.ranges import Count, Natural, Positive, Share, at_least, check_ranges
 from quant.retraining.loop import (
     Augment,
     TrainingResult,
@@ -21,6 +21,9 @@ from quant.retraining.loop import (
     index_batches,
     result_of,
 )
+
+_SECOND_DECAY = 0.999
+"""AdamW's decay rate of squared gradients."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,9 +37,14 @@ class TrainConfig:
     learning_rate: Positive = 0.1
     """Largest learning rate; it falls to zero along a cosine."""
     momentum: Annotated[float, at_least(0)] = 0.9
-    """Momentum of stochastic gradient descent."""
+    """Momentum of stochastic gradient descent; AdamW's first decay rate."""
     weight_decay: Annotated[float, at_least(0)] = 5e-4
-    """L2 penalty on every parameter."""
+    """L2 penalty on every parameter; of AdamW, decay of the parameters of two or more axes."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """Stochastic gradient descent with Nesterov's momentum, or AdamW, without which networks of
+    tokens hardly train."""
+    warm_up: Share = 0.0
+    """Share of the steps in which the rate rises to its largest."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot train.
@@ -58,7 +66,7 @@ def train_float(
     augment: Augment | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Train a float module in place with SGD and a cosine schedule.
+    """Train a float module in place, along a cosine schedule.
 
     Of several outputs the main one is trained (see `main_tensor`); what a module returns beside it
     in training alone, as for an auxiliary loss, is left as it is.
@@ -76,15 +84,12 @@ def train_float(
     Raises:
         TrainingError: the loss is not finite.
     """
-    optimizer = torch.optim.SGD(
-        module.parameters(),
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        nesterov=True,
-    )
+    optimizer = _optimizer(module, config)
     total = config.epochs * math.ceil(len(images) / config.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: cosine(s, total))
+    rising = int(config.warm_up * total)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda s: min(1.0, (s + 1) / (rising + 1)) * cosine(s, total)
+    )
     generator = torch.Generator().manual_seed(seed)
     batches = index_batches(len(images), config.batch_size, generator)
     started, losses = time.perf_counter(), []
@@ -102,3 +107,25 @@ def train_float(
             progress(step + 1, total)
     module.eval()
     return result_of(losses, started)
+
+
+def _optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            module.parameters(),
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            nesterov=True,
+        )
+    # Biases, norms and scales of channels would only be pulled away from where they work.
+    matrices = [value for value in module.parameters() if value.ndim > 1]
+    others = [value for value in module.parameters() if value.ndim <= 1]
+    groups = [
+        {"params": values, "weight_decay": decay}
+        for values, decay in ((matrices, config.weight_decay), (others, 0.0))
+        if values
+    ]
+    return torch.optim.AdamW(
+        groups, lr=config.learning_rate, betas=(config.momentum, _SECOND_DECAY)
+    )

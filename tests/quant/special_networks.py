@@ -239,11 +239,11 @@ SPECIAL_NETWORKS: dict[str, tuple[Callable[[], SpecialNet], tuple[str, ...]]] = 
     ),
     "transformer layer": (
         lambda: SpecialNet(Attention(from_scratch=False)),
-        ("layer_norm", "scaled_dot_product_attention", "layer_norm"),
+        ("layer_norm", "softmax", "layer_norm"),
     ),
     "attention": (
         lambda: SpecialNet(Attention(from_scratch=True)),
-        ("matmul", "mul", "softmax", "matmul"),
+        ("softmax",),
     ),
     "gru": (lambda: SpecialNet(Recurrent(nn.GRU(8, 8, batch_first=True)), sequence=True), ("gru",)),
     "lstm": (

@@ -211,7 +211,7 @@ TOKEN_NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...], tuple[
             ),
             "head",
         ),
-        ("layer_norm",) * 5 + ("scaled_dot_product_attention",) * 2,
+        ("layer_norm",) * 5 + ("softmax",) * 2,
     ),
     "vit by hand": (
         lambda: TinyViT(by_hand=True),
@@ -224,17 +224,17 @@ TOKEN_NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...], tuple[
             ),
             "head",
         ),
-        ("layer_norm",) * 5 + ("mul", "matmul", "softmax", "matmul") * 2,
+        ("layer_norm",) * 5 + ("softmax",) * 2,
     ),
     "multihead": (
         lambda: MultiheadNet(batch_first=True),
         ("patch", "att.in_proj", "att.out_proj", "head"),
-        ("scaled_dot_product_attention",),
+        ("softmax",),
     ),
     "multihead, batch second": (
         lambda: MultiheadNet(batch_first=False),
         ("patch", "att.in_proj", "att.out_proj", "head"),
-        ("scaled_dot_product_attention",),
+        ("softmax",),
     ),
     "encoder": (
         EncoderNet,
@@ -242,7 +242,7 @@ TOKEN_NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...], tuple[
             *("patch", "layer.self_attn.in_proj", "layer.self_attn.out_proj"),
             *("layer.linear1", "layer.linear2", "head"),
         ),
-        ("layer_norm", "layer_norm", "scaled_dot_product_attention"),
+        ("layer_norm", "layer_norm", "softmax"),
     ),
     "mixer": (
         MixerNet,
@@ -259,7 +259,7 @@ TOKEN_NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...], tuple[
     "windows": (
         WindowsNet,
         ("patch", "attn.qkv", "attn.proj", "head"),
-        ("layer_norm", "scaled_dot_product_attention"),
+        ("layer_norm", "softmax"),
     ),
 }
 """What makes each network, its layers, and the operators that must stay in float, without moves."""

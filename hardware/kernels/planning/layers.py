@@ -67,7 +67,7 @@ def plan_layer(step: Step, context: PlanContext) -> TiledPlan | DepthwisePlan:
     op, target = _layer(step), context.target
     bits = (op.weight_bits, op.activation_bits)
     geometry, tensors = _geometry(op, context), _tensors(op, step, context)
-    parallel, epilogue = _is_shared(geometry, context), target.epilogue()
+    parallel, epilogue = is_shared(geometry, context), target.epilogue()
     if 1 < geometry.groups == geometry.channels == geometry.out_channels:
         taps = prod(geometry.kernel)
         depthwise = choose_depthwise(target.family, *bits, taps, geometry.channels)
@@ -108,7 +108,7 @@ def _kernel(
     return "direct", pack_direct, emit_direct
 
 
-def _is_shared(geometry: Geometry, context: PlanContext) -> bool:
+def is_shared(geometry: Geometry, context: PlanContext) -> bool:
     """Return whether a layer is large enough for threads to share it."""
     pixels = geometry.batch * geometry.out_height * geometry.out_width
     products = pixels * geometry.runs * geometry.run_codes * geometry.out_channels

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hardware.errors import BuildError
 from hardware.graph.program_steps import Step
 from hardware.kernels.compiling.plan import KernelPlan
+from hardware.kernels.moving.embedding import embedding_kernel
 from hardware.kernels.moving.gather import avg_pool_kernel, concat_kernel, max_pool_kernel
 from hardware.kernels.moving.lookup import lookup_kernel
 from hardware.kernels.moving.move import constant_kernel, move_kernel
@@ -26,6 +27,7 @@ from hardware.kernels.moving.pointwise import (
 from hardware.kernels.planning.context import PlanContext, limits
 from hardware.kernels.planning.islands import plan_float_call
 from hardware.kernels.planning.layers import plan_layer_kernel
+from hardware.kernels.planning.products import plan_matrices
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.layout import Layout
 from quant.deploy_graph import (
@@ -36,9 +38,11 @@ from quant.deploy_graph import (
     Conv2d,
     DeployOp,
     Dequantize,
+    Embedding,
     FloatCall,
     Linear,
     Lookup,
+    MatMul,
     MaxPool2d,
     Move,
     Multiply,
@@ -199,6 +203,17 @@ def _plan_move(op: Move, context: PlanContext) -> KernelPlan:
     )
 
 
+def _plan_embedding(op: Embedding, context: PlanContext) -> KernelPlan:
+    shapes = (context.shape(op.input), op.table.shape, context.stored_shape(op.output))
+    dtype = context.dtype(op.output)
+    return context.plan(
+        "embedding",
+        {"shapes": shapes, "dtype": dtype},
+        partial(embedding_kernel, shapes=shapes, dtype=dtype),
+        (op.table,),
+    )
+
+
 def _plan_constant(op: Constant, context: PlanContext) -> KernelPlan:
     shape, dtype = context.stored_shape(op.output), context.dtype(op.output)
     return context.plan(
@@ -274,11 +289,13 @@ _PLANNERS: dict[type, Callable[[Any, PlanContext], KernelPlan]] = {
     Requantize: _plan_requantize,
     Add: _plan_add,
     Multiply: _plan_multiply,
+    MatMul: plan_matrices,
     Lookup: _plan_lookup,
     MaxPool2d: _plan_max_pool,
     AvgPool2d: _plan_avg_pool,
     Concat: _plan_concat,
     Move: _plan_move,
+    Embedding: _plan_embedding,
     Constant: _plan_constant,
     Pad2d: _plan_pad,
     Dequantize: _plan_dequantize,

@@ -57,9 +57,21 @@ def pack_direct(op: Conv2d | Linear, plan: TiledPlan) -> Packed:
     )
 
 
-def emit_direct(plan: TiledPlan, buffers: Buffers, outputs: PixelOutputs) -> None:
-    """Emit the loops over images, groups, blocks of channels and tiles of pixels."""
-    _Direct(plan, outputs).emit(buffers)
+def emit_direct(
+    plan: TiledPlan,
+    buffers: Buffers,
+    outputs: PixelOutputs,
+    prepare: Callable[[Any], None] | None = None,
+) -> None:
+    """Emit the loops over images, groups, blocks of channels and tiles of pixels.
+
+    Args:
+        plan: What the kernel is made of.
+        buffers: Its arguments.
+        outputs: Emits the epilogue.
+        prepare: Emits what comes before each image, given its number.
+    """
+    _Direct(plan, outputs).emit(buffers, prepare)
 
 
 class _Direct:
@@ -72,11 +84,13 @@ class _Direct:
         self.tiles = RegisterTiles(plan)
         self.vectors = self.tiles.vectors
 
-    def emit(self, buffers: Buffers) -> None:
+    def emit(self, buffers: Buffers, prepare: Callable[[Any], None] | None) -> None:
         """Emit the loops over images, groups, blocks of channels and tiles of pixels."""
         g, s = self.geometry, self.schedule
         overread = s.overread_codes(g, self.family)
         with emit_images(buffers, g, self.family, overread) as (image, codes, start):
+            if prepare is not None:
+                prepare(image)
             operands = Operands(
                 codes=codes,
                 start=start,

@@ -1,5 +1,5 @@
-"""Networks of three kinds, with data that they can learn a little of: a GRU and a TCN that spot
-words, and a transformer of images."""
+"""Networks of four kinds, with data that they can learn a little of: a GRU and a TCN that spot
+words, and transformers of images and of texts."""
 
 from typing import Any
 
@@ -67,6 +67,28 @@ class Vit(nn.Module):
         return logits
 
 
+class Text(nn.Module):
+    """Numbers of tokens, their places, and one attention of two heads, written out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.places = nn.Embedding(40, 8), nn.Embedding(12, 8)
+        self.q, self.k, self.v = (nn.Linear(8, 8) for _ in range(3))
+        self.norm, self.head = nn.LayerNorm(8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits `[N, 3]` of numbers of tokens `[N, 12]`."""
+        t = self.tokens(x.long()) + self.places(torch.arange(12))
+        q, k, v = (
+            part(t).reshape(x.shape[0], 12, 2, 4).transpose(1, 2)
+            for part in (self.q, self.k, self.v)
+        )
+        mixed = (q @ k.transpose(-2, -1) / 2).softmax(-1) @ v
+        t = self.norm(t + mixed.transpose(1, 2).reshape(x.shape[0], 12, 8))
+        logits: torch.Tensor = self.head(t.mean(1))
+        return logits
+
+
 def sequences() -> Split:
     """Return frames of which a third is loud."""
     return _split(np.random.default_rng(0).normal(0, 0.3, (360, 6, 24)))
@@ -75,6 +97,16 @@ def sequences() -> Split:
 def images() -> Split:
     """Return images of which a third is bright."""
     return _split(np.random.default_rng(0).normal(0, 0.3, (360, 1, 12, 12)))
+
+
+def texts() -> Split:
+    """Return texts in which a third of the tokens is frequent, as int64."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(360) % 3
+    tokens = rng.integers(0, 40, (360, 12))
+    often = rng.random(tokens.shape) < 0.6
+    tokens = np.where(often, labels[:, None] * 13 + rng.integers(0, 13, tokens.shape), tokens)
+    return {"train": (tokens[:300], labels[:300]), "test": (tokens[300:], labels[300:])}
 
 
 def _split(values: Any) -> Split:

@@ -108,7 +108,7 @@ def test_codes_move_where_tokens_are_turned_and_nowhere_else() -> None:
 
     assert moves("convnext") == 0  # channels last is how codes lie anyway
     assert moves("mixer") == 2  # to tokens and back
-    assert moves("vit") == 3  # heads in both blocks, and the class token
+    assert moves("vit") == 9  # three parts and the heads in both blocks, and the class token
 
 
 @pytest.mark.parametrize("layer", ["blocks.0.attn.qkv", "blocks.1.mlp.2"])

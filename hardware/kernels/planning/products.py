@@ -1,0 +1,119 @@
+"""Planning products of two computed tensors: the family by their bits, and the kernel."""
+
+from functools import partial
+
+import numpy as np
+
+from hardware.errors import BuildError
+from hardware.kernels.compiling.plan import KernelPlan
+from hardware.kernels.epilogue.epilogue import PackedEpilogue, PlainEpilogue
+from hardware.kernels.epilogue.layer_tensors import LayerTensors
+from hardware.kernels.families.arm_dot import ArmDot
+from hardware.kernels.families.avx2 import Avx2Words
+from hardware.kernels.families.family import Family
+from hardware.kernels.families.generic import Generic
+from hardware.kernels.planning.choose_family import VNNI, WHOLE_BITS, avx2_bytes
+from hardware.kernels.planning.context import PlanContext, limits
+from hardware.kernels.planning.layers import is_shared
+from hardware.kernels.products.matrices import (
+    MatricesPlan,
+    matrices_function,
+    matrices_parameters,
+)
+from hardware.kernels.shapes.geometry import Geometry
+from hardware.target import KernelFamily
+from quant.deploy_graph import MatMul
+
+_MIDDLE = 128
+"""The zero point with which codes of eight bits fit a signed byte."""
+
+
+def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
+    """Plan the kernel of a product of two computed tensors.
+
+    Raises:
+        BuildError: zero points beyond the codes, or shapes that do not belong together.
+    """
+    _check(op, context)
+    matrices = op.matrices
+    geometry = Geometry(
+        batch=context.batch * matrices.groups,
+        height=1,
+        width=matrices.rows,
+        channels=matrices.depth,
+        out_channels=matrices.columns,
+    )
+    family = choose_matrices_family(
+        context.target.family, op.bits, fits=op.input_zero_points[1] == _MIDDLE
+    )
+    epilogue = context.target.epilogue()
+    if isinstance(epilogue, PackedEpilogue) and family.wide_lanes < epilogue.lanes:
+        epilogue = PlainEpilogue()
+    plan = MatricesPlan(
+        geometry=geometry,
+        tensors=LayerTensors(
+            codes=context.stored_shape(op.inputs[0]),
+            output=context.stored_shape(op.output),
+            out_dtype=context.dtype(op.output),
+        ),
+        epilogue=epilogue,
+        parallel=is_shared(geometry, context),
+        family=family,
+        schedule=context.schedule(geometry, family),
+        matrices=matrices,
+        right=context.stored_shape(op.inputs[1]),
+    )
+    return context.plan(
+        "matrices",
+        plan.document(),
+        partial(matrices_function, plan=plan, parameters=matrices_parameters(plan)),
+        (
+            np.full(plan.constants, op.multiplier, np.float32),
+            limits(op.zero_point, op.clip_min, op.clip_max),
+            np.array(op.input_zero_points, np.int32),
+            np.array(op.input_zero_points[:1], np.uint8),
+        ),
+        family.name,
+    )
+
+
+def choose_matrices_family(kind: KernelFamily, bits: tuple[int, int], *, fits: bool) -> Family:
+    """Return the family of a product that is exact for its bits.
+
+    Args:
+        kind: Which group of kernels.
+        bits: Of the left and the right codes.
+        fits: Whether right codes of eight bits, less their zero point, fit a signed byte.
+    """
+    left, right = bits
+    if right < WHOLE_BITS or fits:
+        if kind in VNNI:
+            return VNNI[kind]
+        if kind == "arm-dot":
+            return ArmDot(
+                products=4, weight_lanes=16, code_dtype="int8" if left == WHOLE_BITS else "uint8"
+            )
+    if right < WHOLE_BITS and kind == "avx2":
+        by_bytes = avx2_bytes(right + 1, left)  # for weights within 2^right - 1
+        if by_bytes is not None:
+            return by_bytes
+    if kind in ("avx2", *VNNI):
+        return Avx2Words()
+    return Generic(name="generic-words", weight_dtype="int16")
+
+
+def _check(op: MatMul, context: PlanContext) -> None:
+    found = tuple(context.shape(name) for name in (*op.inputs, op.output))
+    sizes = (op.matrices.left, op.matrices.right, op.matrices.made)
+    wrong = any(
+        int(np.prod(shape)) != context.batch * int(np.prod(size))
+        for shape, size in zip(found, sizes, strict=True)
+    )
+    if wrong:
+        raise BuildError(f"{op.output}: expected matrices of {sizes}, found tensors of {found}")
+    for zero_point, bits in zip(op.input_zero_points, op.bits, strict=True):
+        if not 0 <= zero_point < 2**bits:
+            raise BuildError(
+                f"{op.output}: a {bits}-bit zero point is within 0 and {2**bits - 1}, found "
+                f"{zero_point}"
+            )
