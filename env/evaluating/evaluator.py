@@ -40,6 +40,7 @@ from quant.retraining.loop import Augment
 from quant.retraining.paired import PairedDifference, paired
 from quant.retraining.retrained import Retrained
 from quant.retraining.retrainer import Retrainer
+from quant.tensors.moving import device_of
 
 _SCORED_TOGETHER = 1000
 """Images that a device is asked to run at once."""
@@ -378,7 +379,8 @@ class Evaluator:
         """Score the search split on codes computed here, or on the compiled network itself."""
         images, labels = self._search.images, self._search.labels
         if self._config.accuracy_on == "integers":
-            return integer_scores(graph, images, labels, self._objective)
+            device = device_of(self.network)
+            return integer_scores(graph, images, labels, self._objective, device=device)
         # In parts, so that each stays inside the device's limit for one request.
         parts = zip(images.split(_SCORED_TOGETHER), labels.split(_SCORED_TOGETHER), strict=True)
         return self._objective.score((self._run(graph, part), wanted) for part, wanted in parts)

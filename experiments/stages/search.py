@@ -19,7 +19,8 @@ from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
 from env.evaluating.stored_accuracies import StoredAccuracies, code_digest, network_digest
 from env.sensitivity.stored_sensitivities import StoredSensitivities
-from env.tasks.checkpoint import data_digest, source_of
+from env.tasks.checkpoint import data_digest
+from env.tasks.own_function import source_of
 from experiments.record.shared_weights import SharedWeights
 from experiments.stages.env_sensitivities import EnvSensitivities
 from experiments.stages.measured import Measured
@@ -32,6 +33,8 @@ from hardware.measuring.host_facts import standing_facts
 from hardware.stored_device import StoredDevice
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
+from quant.tensors.devices import CPU, describe
+from quant.tensors.moving import device_of
 
 _logger = logging.getLogger(__name__)
 
@@ -131,6 +134,7 @@ def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
         "objective": setup.task.objective.key,
         "weights": config.env.weights,
         **_staged_key(setup),
+        **_device_key(setup),
         "accuracy_on": config.env.accuracy_on,
         "seed": config.seed,
         "search_images": len(setup.task.search),
@@ -139,6 +143,12 @@ def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": version("torch"),
     }
+
+
+def _device_key(setup: NetworkSetup) -> dict[str, Any]:
+    """Return what decides an accuracy beside the CPU, where something else trains."""
+    device = device_of(setup.network)
+    return {} if device == CPU else {"device": describe(device)}
 
 
 def _staged_key(setup: NetworkSetup) -> dict[str, Any]:

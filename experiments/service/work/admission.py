@@ -32,9 +32,12 @@ THIS_MACHINE = "this machine"
 WHERE = "the job's settings"
 UPLOADED = re.compile(r"sha256:([0-9a-f]{64})")
 
-_WORDS = ("method", "task.name", "task.network", "task.normalize", "target.key", "target.mcpu")
+_WORDS = (
+    *("method", "task.name", "task.network", "task.normalize", "env.device"),
+    *("target.key", "target.mcpu"),
+)
 """Texts that name nothing but what BitAlloc or the tracker knows."""
-_FUNCTIONS = ("task.metric", "task.loss")
+_FUNCTIONS = ("task.metric", "task.loss", "task.augment")
 """Words of ours, or functions."""
 _OPERATORS = {
     "output": "every job has a folder of its own",
