@@ -14,7 +14,7 @@ _SMALL = [
     *("--quiet", "--target.runner", "simulated", "--evaluations", "12", "--task.epochs", "1"),
     *("--env.bit-choices", "2", "8", "--env.finetune.steps", "1"),
     *("--env.finetune.compensation-images", "0", "--env.finetune.held-back-images", "20"),
-    *("--no-env.finetune.range-test", "--env.calibration-images", "16", "--env.no-equalize"),
+    *("--env.finetune.no-range-test", "--env.calibration-images", "16", "--env.no-equalize"),
     *("--budget.latency-ratio", "0.9", "--env.sensitivity.images", "16"),
 ]
 _METHODS = {
