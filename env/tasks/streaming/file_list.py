@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,9 @@ class FileList:
         """Return one file."""
         return Path(os.fsdecode(self._text[self._ends[number] : self._ends[number + 1]].tobytes()))
 
+    @cached_property
     def digest(self) -> str:
-        """Return a digest of the files' names, sizes and times of change.
+        """A digest of the files' names, sizes and times of change, as they were when first asked.
 
         Raises:
             OSError: a file is gone.

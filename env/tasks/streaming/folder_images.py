@@ -48,7 +48,7 @@ class FolderImages:
     def digest(self) -> str:
         """Differs where files, their order or what is made of pixels do."""
         try:
-            files = self.files.digest()
+            files = self.files.digest
         except OSError as error:
             raise DataError(f"cannot read {error.filename}: {error.strerror}") from None
         digest = hashlib.sha256(f"{files} {self.pixels} {self.preprocessing}".encode())

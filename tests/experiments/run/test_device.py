@@ -20,9 +20,6 @@ _SMALL = [
 _METHODS = {
     "amed": ("--amed.samples", "2", "--amed.finetune.steps", "1"),
     "clado": ("--clado.images", "8", "--clado.no-pairs"),
-    "hawq": (),
-    "mckp": (),
-    "ompq": (),
     "ppo": ("--ppo.policy-samples", "2", "--ppo.race", "0"),
     "qbitopt": ("--qbitopt.rounds", "1", "--qbitopt.finetune.steps", "1"),
 }

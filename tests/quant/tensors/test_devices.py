@@ -34,7 +34,6 @@ from quant.tensors.devices import CPU, choose_device, is_device
 from quant.tensors.moving import device_of, fetch, move, number, place, placed
 from quant.testing import (
     TinyBranchNet,
-    TinyGatedNet,
     TinyResidualNet,
     at_bits,
     prepare_calibrated,
@@ -55,7 +54,6 @@ AS_BEFORE = FinetuneConfig(
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "residual": (TinyResidualNet, (1, 8, 8)),
     "branches": (TinyBranchNet, (3, 10, 12)),
-    "gates": (TinyGatedNet, (3, 7, 9)),
 }
 
 
@@ -194,13 +192,7 @@ STEPS = (
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if name == "residual" else pytest.param(name, marks=pytest.mark.slow)
-        for name in NETWORKS
-    ],
-)
+@pytest.mark.parametrize("name", ["residual", pytest.param("branches", marks=pytest.mark.slow)])
 def test_every_step_takes_its_tensors_to_the_device(
     monkeypatch: pytest.MonkeyPatch, name: str, step: Callable[[Prepared], None]
 ) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.env.tasks.streaming.one_pass FOLDER` reads all training images in a new order."""
+"""`python -m tests.env.tasks.streaming.one_pass FOLDER` reads training images in a new order."""
 
 import sys
 import time
