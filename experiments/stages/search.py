@@ -18,6 +18,7 @@ from env.evaluating.accounting import Accounting, Ledger, account, spent_s
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
 from env.evaluating.stored_accuracies import StoredAccuracies, code_digest, network_digest
+from env.evaluating.training_pool import TrainingPool
 from env.sensitivity.stored_sensitivities import StoredSensitivities
 from env.tasks.checkpoint import data_digest
 from env.tasks.own_function import source_of
@@ -56,6 +57,7 @@ def search(
     measured: Measured,
     places: Places,
     past: Sequence[Evaluation] = (),
+    pool: TrainingPool | None = None,
 ) -> Searched:
     """Search by the configured method; each evaluation is recorded when it finishes.
 
@@ -64,6 +66,7 @@ def search(
         measured: Layer table and the budget.
         places: Where to measure and to write.
         past: What an earlier part of the same search evaluated.
+        pool: Who retrains candidates; None: this process.
 
     Raises:
         BuildError: the reference cannot be trained or measured.
@@ -73,7 +76,7 @@ def search(
     config = setup.config
     started = time.monotonic()
     shown = EnvSensitivities(setup, places)
-    problem = pose(setup, measured, places, shown, past)
+    problem = pose(setup, measured, places, shown, past, pool)
     _logger.info("the reference: %.1f s", time.monotonic() - started)
     unmet = None
     try:
@@ -95,6 +98,7 @@ def pose(
     places: Places,
     shown: EnvSensitivities,
     past: Sequence[Evaluation] = (),
+    pool: TrainingPool | None = None,
 ) -> SearchProblem:
     """Evaluate the reference, and return what there is to solve.
 
@@ -104,6 +108,7 @@ def pose(
         places: Where to measure and to write.
         shown: What environments show of sensitivities, measured when one is made.
         past: What an earlier part of the same search evaluated.
+        pool: Who retrains candidates; None: this process.
 
     Raises:
         BuildError: the reference cannot be trained or measured.
@@ -112,7 +117,7 @@ def pose(
     """
     weights = SharedWeights(places.folder.path)
     recorder = Recorder(setup.config, measured, places, past)
-    evaluator = _evaluator(setup, places, past, weights, recorder, measured.table)
+    evaluator = _evaluator(setup, places, past, weights, recorder, measured.table, pool)
     evaluator.proposer = "reference"
     reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
     if reference.error:
@@ -165,6 +170,7 @@ def _evaluator(
     weights: SharedWeights,
     recorder: Recorder,
     table: LayerTable,
+    pool: TrainingPool | None,
 ) -> Evaluator:
     """Return an evaluator that writes each evaluation's weights to the disk, then its record."""
     config = setup.config
@@ -189,6 +195,8 @@ def _evaluator(
         augment=setup.task.augment,
         accuracies=StoredAccuracies(places.store, accuracy_key(setup)),
         on_evaluation=[save, recorder, forget_older] if shared else [recorder],
+        pool=pool,
+        proposals=config.train.proposals,
     )
     if past and shared:
         weights.load(evaluator.network, len(past))

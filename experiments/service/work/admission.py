@@ -46,6 +46,7 @@ _OPERATORS = {
     "target.server": "boards are those of the operator's tracker: give target.key",
     "target.kernel_cache": "all jobs share one",
     "target.tile_choices": "all jobs share them",
+    "train.ray": "it would use machines of the operator's",
     "energy.command": "it would start a program of the server's machine",
     "energy.csv": "it would read a file of the server's machine",
 }
