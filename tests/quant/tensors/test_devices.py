@@ -33,7 +33,6 @@ from quant.tensors import moving
 from quant.tensors.devices import CPU, choose_device, is_device
 from quant.tensors.moving import device_of, fetch, move, number, place, placed
 from quant.testing import (
-    TinyBranchNet,
     TinyResidualNet,
     at_bits,
     prepare_calibrated,
@@ -51,10 +50,6 @@ AS_BEFORE = FinetuneConfig(
     **{"steps": 2, "batch_size": 8, "optimizer": "sgd", "learning_rate": 0.01},  # type: ignore[arg-type]
     held_back_images=8,
 )
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
-    "residual": (TinyResidualNet, (1, 8, 8)),
-    "branches": (TinyBranchNet, (3, 10, 12)),
-}
 
 
 def test_words_that_are_no_device_are_refused() -> None:
@@ -106,20 +101,19 @@ def test_the_watch_sees_a_tensor_that_was_left_behind() -> None:
 
 
 @cache
-def calibrated(name: str) -> tuple[nn.Module, QuantizedNetwork]:
-    make, shape = NETWORKS[name]
+def calibrated() -> tuple[nn.Module, QuantizedNetwork]:
     torch.manual_seed(0)
-    module = make().eval()
-    return module, at_bits(prepare_calibrated(module, random_images(24, shape)), 4)
+    module = TinyResidualNet().eval()
+    return module, at_bits(prepare_calibrated(module, random_images(24)), 4)
 
 
 class Prepared:
     """One network on the device that is not here, with images and labels that are."""
 
-    def __init__(self, name: str) -> None:
-        module, network = calibrated(name)
+    def __init__(self) -> None:
+        module, network = calibrated()
         self.module, self.network = copy.deepcopy(module), network.clone()
-        self.images, self.labels = random_images(24, NETWORKS[name][1]), torch.arange(24) % 5
+        self.images, self.labels = random_images(24), torch.arange(24) % 5
         place(self.network, META)
 
     @property
@@ -192,11 +186,10 @@ STEPS = (
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
-@pytest.mark.parametrize("name", ["residual", pytest.param("branches", marks=pytest.mark.slow)])
 def test_every_step_takes_its_tensors_to_the_device(
-    monkeypatch: pytest.MonkeyPatch, name: str, step: Callable[[Prepared], None]
+    monkeypatch: pytest.MonkeyPatch, step: Callable[[Prepared], None]
 ) -> None:
-    made = Prepared(name)
+    made = Prepared()
     with elsewhere(monkeypatch) as watched:
         step(made)
     assert watched.there, "nothing ran there"
@@ -204,7 +197,7 @@ def test_every_step_takes_its_tensors_to_the_device(
 
 def test_training_does_not_wait_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """What decides the next step stays on the CPU; losses are looked at together."""
-    made, reads = Prepared("residual"), list[torch.Size]()
+    made, reads = Prepared(), list[torch.Size]()
     config = replace(CONFIG, steps=32, held_back_images=0, scale_images=0)
     retrainer = Retrainer(made.network, made.images, made.labels, config)
     retrainer.basis.deviations()
