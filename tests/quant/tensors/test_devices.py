@@ -200,8 +200,8 @@ def test_training_does_not_wait_at_every_step(monkeypatch: pytest.MonkeyPatch) -
     made, reads = Prepared(), list[torch.Size]()
     config = replace(CONFIG, steps=32, held_back_images=0, scale_images=0)
     retrainer = Retrainer(made.network, made.images, made.labels, config)
-    retrainer.basis.deviations()
     with elsewhere(monkeypatch):
+        retrainer.basis.deviations()
         read = moving._read
 
         def count(value: torch.Tensor) -> torch.Tensor:
