@@ -21,6 +21,7 @@ from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.accounting import counts, spent_s
 from experiments.charts.bits import bits_chart
 from experiments.charts.front import front_chart
+from experiments.cluster.open_pool import training_pool
 from experiments.errors import ConfigError
 from experiments.record import files
 from experiments.record.environment_facts import environment_facts
@@ -247,17 +248,18 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
         _say(str(island))
     if islands:
         folder.write_json(files.ISLANDS, islands)
-    searched = search(setup, measured, places, past.evaluations)
-    if searched.unmet is not None:
-        raise searched.unmet
-    conclusion = conclude(
-        searched.problem,
-        searched.result,
-        setup,
-        measured.decided,
-        places.device,  # not the store: what is reported is measured now
-        partial(progress.stage, "side by side"),
-    )
+    with training_pool(config, setup.task, setup.network) as pool:
+        searched = search(setup, measured, places, past.evaluations, pool)
+        if searched.unmet is not None:
+            raise searched.unmet
+        conclusion = conclude(
+            searched.problem,
+            searched.result,
+            setup,
+            measured.decided,
+            places.device,  # not the store: what is reported is measured now
+            partial(progress.stage, "side by side"),
+        )
     # What a part of this run took that was stopped is as much its time.
     seconds = spent_s(past.evaluations) + time.monotonic() - started
     _write_conclusion(config, places, measured, searched, conclusion, setup.search_origin, seconds)

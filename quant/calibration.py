@@ -6,6 +6,7 @@ import torch
 
 from quant.deploy_graph import WIDE_MAX
 from quant.layers import LayerSpec
+from quant.tensors.moving import like, number
 
 _STREAM_HEADROOM = 2.0
 """Wide scales leave this factor above the largest calibrated magnitude: training may grow it."""
@@ -27,7 +28,8 @@ def sample_values(members: Sequence[torch.Tensor]) -> torch.Tensor:
     extremes = torch.stack(flat.aminmax())
     if flat.numel() > _SAMPLE_VALUES:
         generator = torch.Generator().manual_seed(0)
-        flat = flat[torch.randint(flat.numel(), (_SAMPLE_VALUES,), generator=generator)]
+        drawn = torch.randint(flat.numel(), (_SAMPLE_VALUES,), generator=generator)
+        flat = flat[like(drawn, flat)]
     return torch.cat([flat, extremes])
 
 
@@ -51,7 +53,7 @@ def sample_windows(
 
     images = draw(len(x))
     if spec.kind == "linear" and x.ndim == 2:
-        return x[images].unsqueeze(0)
+        return x[like(images, x)].unsqueeze(0)
     inside, places = [], []
     for axis in (0, 1):
         taps = torch.arange(spec.kernel[axis]) * spec.dilation[axis] - spec.padding[axis]
@@ -59,13 +61,14 @@ def sample_windows(
         inside.append((place >= 0) & (place < x.shape[2 + axis]))
         places.append(place.clamp(0, x.shape[2 + axis] - 1))
     # [samples, kh, kw, C]: what several index tensors pick comes first.
-    picked = x[images[:, None, None], :, places[0][:, :, None], places[1][:, None, :]]
-    picked = picked * (inside[0][:, :, None] & inside[1][:, None, :])[..., None]
+    rows, columns = places[0][:, :, None], places[1][:, None, :]
+    picked = x[like(images[:, None, None], x), :, like(rows, x), like(columns, x)]
+    picked = picked * like((inside[0][:, :, None] & inside[1][:, None, :])[..., None], x)
     grouped = picked.permute(0, 3, 1, 2).reshape(samples, spec.groups, -1)
     return grouped.transpose(0, 1).contiguous()
 
 
 def wide_scale(members: Sequence[torch.Tensor]) -> float:
     """Return the scale of the wide codes that hold all of these values."""
-    largest = max(float(member.abs().max()) for member in members)
+    largest = max(number(member.abs().max()) for member in members)
     return max(largest, _SMALLEST_MAGNITUDE) * _STREAM_HEADROOM / WIDE_MAX

@@ -43,6 +43,8 @@ from quant.float_layer import float_layer
 from quant.integer_parameters import bias_codes, check_products, check_sums, weight_codes
 from quant.layers import FLOAT_BITS
 from quant.network import QuantizedNetwork
+from quant.tensors.devices import CPU
+from quant.tensors.moving import device_of, place
 
 _FLOAT_INPUT = "float_input"
 
@@ -51,7 +53,7 @@ def convert(network: QuantizedNetwork, name: str = "network") -> DeployGraph:
     """Return the integer program of the network at its current allocation.
 
     Args:
-        network: Calibrated, with an allocation set; it is not changed.
+        network: Calibrated, with an allocation set; it is not changed, and may be on any device.
         name: What to call the program in messages.
 
     Raises:
@@ -59,6 +61,9 @@ def convert(network: QuantizedNetwork, name: str = "network") -> DeployGraph:
     """
     if network.allocation is None:
         raise ConvertError("expected a network with an allocation, found one in float")
+    if device_of(network) != CPU:
+        network = network.clone()
+        place(network, CPU)
     with torch.no_grad():
         return _Converter(network, name).run()
 

@@ -33,12 +33,14 @@ from quant.outputs import Outputs, several
 from quant.quantizer import (
     WIDTHS,
     ActivationQuantizer,
+    OnHost,
     QuantizedLayer,
     fake_quantize,
     is_stale,
     keep_positive,
     mark_trained,
 )
+from quant.tensors.moving import fetch, like, number
 
 _ATTRIBUTES = frozenset(dir(nn.ModuleDict()))
 """Names that no entry of a module dictionary can have, for example `values` and `to`."""
@@ -60,13 +62,14 @@ def prepare(module: nn.Module, example: torch.Tensor) -> "QuantizedNetwork":
     return QuantizedNetwork(graph, parameters)
 
 
-class QuantizedNetwork(nn.Module):
+class QuantizedNetwork(OnHost):
     """Runs in float (no allocation) or fake-quantized exactly as docs/integers.md says.
 
     Layers and tensors are found by the names of `graph`. Parameters of module dictionaries cannot
     hold dots, so keys write `/` for `.`.
     """
 
+    on_host = ("trained_steps", "calibrated")
     trained_steps: torch.Tensor
     stream_scales: torch.Tensor
     calibrated: torch.Tensor
@@ -170,7 +173,7 @@ class QuantizedNetwork(nn.Module):
 
     def stream_scale(self, node: str) -> float:
         """Return the scale of the wide codes that a node's value travels as."""
-        return float(self._stream_scale(node))
+        return number(self._stream_scale(node))
 
     def bits(self, layer: str) -> LayerBits:
         """Return the bits of one layer under the current allocation."""
@@ -182,7 +185,7 @@ class QuantizedNetwork(nn.Module):
 
     def tensor_step(self, tensor: str) -> float:
         """Return the step of one tensor under the current allocation."""
-        return float(self.tensor(tensor).step(self._tensor_bits[tensor]))
+        return number(self.tensor(tensor).step(self._tensor_bits[tensor]))
 
     def step_parameters(self) -> list[nn.Parameter]:
         """Return the learned steps, which take no weight decay."""
@@ -197,7 +200,8 @@ class QuantizedNetwork(nn.Module):
         """Set stream scales and every width's steps from data.
 
         Args:
-            images: float32 `[N, C, H, W]`, a few hundred training images; kept for widths that
+            images: float32 `[N, C, H, W]`, a few hundred training images, wherever they are: the
+                network takes its inputs to where its values are. Kept for widths that
                 are initialised again later.
 
         Raises:
@@ -207,7 +211,7 @@ class QuantizedNetwork(nn.Module):
         self.calibrated.fill_(True)
         values = self._float_values(images)
         for node in self.graph.nodes:
-            if not values[node.name].isfinite().all():
+            if not fetch(values[node.name].isfinite().all()):
                 raise CaptureError(
                     f"expected finite numbers everywhere in the network, found NaN or infinity in "
                     f"what {node.layer or node.name} makes of the calibration images"
@@ -338,7 +342,7 @@ class QuantizedNetwork(nn.Module):
             computed: As in `float_outputs`.
         """
         if node.kind == "input":
-            value = as_images(x)
+            value = self._input_value(x)
         elif node.kind == "constant":
             value = self._constant_value(node, x)
         elif node.kind == "embedding":
@@ -396,7 +400,7 @@ class QuantizedNetwork(nn.Module):
         self, node: Node, values: dict[str, torch.Tensor], x: torch.Tensor
     ) -> torch.Tensor:
         if node.kind == "input":
-            return as_images(x)
+            return self._input_value(x)
         if node.kind == "constant":
             return self._constant_value(node, x)
         if node.kind == "embedding":
@@ -410,6 +414,9 @@ class QuantizedNetwork(nn.Module):
         wide = node.kind in WIDE_READERS or (node.kind != "matmul" and node.name in self.graph.wide)
         inputs = [values[name] if wide else self._narrow(name, values) for name in node.inputs]
         return plain_value(node, inputs)
+
+    def _input_value(self, x: torch.Tensor) -> torch.Tensor:
+        return as_images(like(x, self.stream_scales))
 
     def _island_value(self, node: Node, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         sources = (self._as_user_has(name, values[name]) for name in node.inputs)
@@ -461,7 +468,7 @@ class QuantizedNetwork(nn.Module):
     def _sample(self, tensor: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return a sample of one quantized tensor: of every node that belongs to it."""
         members = [name for name, owner in self.graph.tensor_of.items() if owner == tensor]
-        return sample_values([values[name] for name in members])
+        return fetch(sample_values([values[name] for name in members]))
 
     def _initialise_weights(
         self, layer: LayerSpec, widths: Iterable[int], values: Mapping[str, torch.Tensor]

@@ -13,6 +13,7 @@ from torch import nn
 
 from quant.capture.graph import LayerParameters
 from quant.layers import MAX_BITS, MIN_BITS
+from quant.tensors.moving import number
 
 WIDTHS = tuple(range(MIN_BITS, MAX_BITS + 1))
 STALE_AFTER_STEPS = 500
@@ -93,9 +94,26 @@ def fake_quantize(
     return result
 
 
-class WeightQuantizer(nn.Module):
+class OnHost(nn.Module):
+    """A module some of whose buffers stay on the CPU wherever it is moved.
+
+    They decide what is done next, and are read at every step: an accelerator would be waited for.
+    """
+
+    on_host: tuple[str, ...] = ()
+    """Their names."""
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        kept = {name: self._buffers[name] for name in self.on_host}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._buffers.update(kept)
+        return self
+
+
+class WeightQuantizer(OnHost):
     """Symmetric per-channel steps of one layer's weights: `steps` float32 `[widths, out]`."""
 
+    on_host = ("trained_at",)
     trained_at: torch.Tensor
     floors: torch.Tensor
 
@@ -121,7 +139,7 @@ class WeightQuantizer(nn.Module):
         flat = weight.detach().reshape(weight.shape[0], -1)
         limit = weight_limit(bits)
         largest = flat.abs().amax(1)
-        of_layer = float(largest.max())
+        of_layer = number(largest.max())
         least = of_layer * _DEAD_CHANNEL_SHARE if of_layer > _SMALLEST_STEP else _DEAD_LAYER
         largest = largest.clamp_min(max(least, _SMALLEST_STEP))
         best, chosen = torch.full_like(largest, torch.inf), largest / limit
@@ -178,9 +196,10 @@ class QuantizedLayer(nn.Module):
         self.quantizer = WeightQuantizer(parameters.weight.shape[0])
 
 
-class ActivationQuantizer(nn.Module):
+class ActivationQuantizer(OnHost):
     """Unsigned per-tensor steps and zero points of one tensor, `[widths]` each."""
 
+    on_host = ("trained_at", "zero_points")
     trained_at: torch.Tensor
     zero_points: torch.Tensor
     floors: torch.Tensor
@@ -194,7 +213,10 @@ class ActivationQuantizer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, sample: torch.Tensor, bits: int) -> None:
-        """Set one width's step and zero point to the smallest squared error for `sample`."""
+        """Set one width's step and zero point to the smallest squared error for `sample`.
+
+        It is on the CPU, wherever the step is.
+        """
         levels = 2**bits - 1
         low, high = min(0.0, float(sample.min())), max(0.0, float(sample.max()))
         if high - low < _SMALLEST_STEP * levels:

@@ -1,6 +1,7 @@
 """The integer network in torch: quick, and equal to `quant.integer` to the bit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ from quant.deploy_graph import (
     read_names,
 )
 from quant.outputs import NamedTensors, main_tensor
+from quant.tensors.devices import CPU, scoring_device
+from quant.tensors.moving import like, move
 
 Codes = torch.Tensor
 """Integers in a float tensor, channels-first; between the operators of an island, floats."""
@@ -47,28 +50,61 @@ _EXACT_FLOAT32 = 2**24
 """Float32 sums of integers are exact while every partial sum stays below this."""
 
 
-def integer_logits(graph: DeployGraph, images: torch.Tensor) -> torch.Tensor:
+def integer_logits(
+    graph: DeployGraph, images: torch.Tensor, device: torch.device = CPU
+) -> torch.Tensor:
     """Return the main output, float32 `[N, classes]` of a classifier (see `integer_outputs`)."""
-    return main_tensor(integer_outputs(graph, images))
+    return main_tensor(integer_outputs(graph, images, device))
 
 
 @torch.no_grad()
-def integer_outputs(graph: DeployGraph, images: torch.Tensor) -> NamedTensors:
+def integer_outputs(
+    graph: DeployGraph, images: torch.Tensor, device: torch.device = CPU
+) -> NamedTensors:
     """Return what the network returns, equal to `quant.integer.run_graph` to the bit.
 
     Codes are held channels-first in float tensors; convolutions run in float64, or in float32
     where every partial sum is below 2**24, and are exact either way.
+
+    Args:
+        graph: The converted network.
+        images: float32 `[N, C, H, W]`.
+        device: Where to compute, if that is as exact: on the CPU where the device has no float64,
+            and where the network has float islands, whose sums have another order elsewhere.
     """
-    values: dict[str, torch.Tensor] = {graph.input: as_images(images)}
-    # NNPACK convolves by transforms (Winograd, FFT) whose float32 sums are not integers.
-    with torch.backends.nnpack.flags(enabled=False):
+    device = integers_on(graph, device)
+    values: dict[str, torch.Tensor] = {graph.input: as_images(move(images, device))}
+    with _exact_sums(device):
         for op in graph.ops:
-            made = _RUN[type(op)](op, *(values[name] for name in read_names(op)))
+            read = (values[name] for name in read_names(op))
+            made = like(_RUN[type(op)](op, *read), values[graph.input])
             if isinstance(op, Constant):
                 made = made.expand(len(images), *made.shape[1:])
             values[op.output] = made
     found = (_returned(each, values[each.tensor]) for each in graph.returned)
     return NamedTensors(found, graph.outputs)
+
+
+def integers_on(graph: DeployGraph, device: torch.device) -> torch.device:
+    """Return where `integer_outputs` computes a network that was trained on a device."""
+    return CPU if any(isinstance(op, RunIsland) for op in graph.ops) else scoring_device(device)
+
+
+@contextmanager
+def _exact_sums(device: torch.device) -> Iterator[None]:
+    """Keep libraries from computing convolutions and products in ways whose sums are no integers.
+
+    NNPACK and cuDNN convolve by transforms (Winograd, FFT) where that is quicker, and CUDA
+    multiplies in TF32, of ten bits, where it may.
+    """
+    with ExitStack() as behind:
+        behind.enter_context(torch.backends.nnpack.flags(enabled=False))
+        if device.type == "cuda":
+            behind.enter_context(torch.backends.cudnn.flags(enabled=False))
+            precision = torch.get_float32_matmul_precision()
+            torch.set_float32_matmul_precision("highest")
+            behind.callback(torch.set_float32_matmul_precision, precision)
+        yield
 
 
 def _returned(output: DeployOutput, value: torch.Tensor) -> torch.Tensor:
@@ -110,7 +146,7 @@ def _matmul(op: MatMul, *inputs: Codes) -> Codes:
 
 
 def _lookup(op: Lookup, x: Codes) -> Codes:
-    return torch.from_numpy(op.table.astype(np.float32))[x.long()]
+    return like(torch.from_numpy(op.table.astype(np.float32)), x)[x.long()]
 
 
 def _max_pool(op: MaxPool2d, x: Codes) -> Codes:
@@ -167,12 +203,13 @@ def _layer(op: Conv2d | Linear, x: torch.Tensor) -> torch.Tensor:
     exact = int(rows.max()) * largest < _EXACT_FLOAT32
     dtype = torch.float32 if exact else torch.float64
     centred = x.to(dtype) - op.input_zero_point
+    weight = like(weight, x).to(dtype)
     if isinstance(op, Linear):
-        total = functional.linear(centred, weight.to(dtype))
+        total = functional.linear(centred, weight)
     else:
         total = functional.conv2d(
             centred,
-            weight.permute(0, 3, 1, 2).to(dtype),
+            weight.permute(0, 3, 1, 2),
             None,
             op.stride,
             op.padding,
@@ -184,8 +221,8 @@ def _layer(op: Conv2d | Linear, x: torch.Tensor) -> torch.Tensor:
 
 def _epilogue(total: torch.Tensor, epilogue: Epilogue) -> torch.Tensor:
     shape = (-1, 1, 1) if total.ndim == 4 else (-1,)
-    bias = torch.from_numpy(epilogue.bias.astype(np.float64)).reshape(shape)
-    multiplier = torch.from_numpy(np.asarray(epilogue.multiplier)).reshape(shape)
+    bias = like(torch.from_numpy(epilogue.bias.astype(np.float64)), total).reshape(shape)
+    multiplier = like(torch.from_numpy(np.asarray(epilogue.multiplier)), total).reshape(shape)
     accumulator = (total.double() + bias).float()
     if epilogue.logits:
         return accumulator * multiplier

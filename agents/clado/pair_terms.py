@@ -9,6 +9,7 @@ from agents.search import SearchProblem
 from env.decisions.decisions import DecisionSpace
 from env.responses.columns import Floats
 from quant.allocation import Allocation
+from quant.tensors.moving import fetch
 
 
 def measure_terms(problem: SearchProblem, images: int, *, pairs: bool) -> Floats:
@@ -33,7 +34,7 @@ def measure_terms(problem: SearchProblem, images: int, *, pairs: bool) -> Floats
     def loss(changes: dict[int, int]) -> float:
         network.set_allocation(_changed(space, changes))
         problem.ledger.add(training_samples=len(inputs))
-        return float(problem.objective.loss.each(network(inputs), labels).double().mean())
+        return float(fetch(problem.objective.loss.each(network(inputs), labels)).double().mean())
 
     base = loss({})
     choices = [

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from quant.records.atomic_file import atomic_file
 from quant.records.regular_file import check_regular
 from quant.records.strict_json import parse_json
+from quant.tensors.moving import fetch
 
 NamedTensors = Mapping[str, torch.Tensor]
 Learnt = tuple[dict[str, torch.Tensor], dict[str, Any]]
@@ -41,7 +42,7 @@ class TrainingFile:
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        whole = {name: fetch(tensor).contiguous() for name, tensor in tensors.items()}
         with atomic_file(self._path) as made:
             save_file(whole, made, metadata={"notes": json.dumps(notes)})
 

@@ -10,6 +10,7 @@ from env.evaluating.sensitivity_config import SensitivityConfig
 from quant.layers import MAX_BITS, MIN_BITS
 from quant.records.ranges import Count, check_ranges
 from quant.retraining.finetune_config import FinetuneConfig
+from quant.tensors.devices import DEVICE_WORDS, is_device
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,10 @@ class EnvConfig:
     """Stretch channels that reach little on those images before that, where the network allows it:
     inputs of depthwise convolutions, linear bottlenecks, shortcuts without an activation. In float
     the network stays the same (see docs/retraining.md)."""
+    device: str = "auto"
+    """What trains, calibrates, estimates and scores: `cpu`, `cuda` or `cuda:N`, `mps`, or `auto`: a
+    CUDA device where PyTorch has one, else the CPU (docs/scale.md). It has nothing to do with
+    `target`, which the allocation is for."""
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     """How a candidate is retrained at its bits."""
     sensitivity: SensitivityConfig = field(default_factory=SensitivityConfig)
@@ -59,6 +64,8 @@ class EnvConfig:
                 "env.bit_choices: expected at least two different widths in increasing order, "
                 f"found {list(self.bit_choices)}"
             )
+        if not is_device(self.device):
+            raise TaskError(f"env.device: expected {DEVICE_WORDS}, found {self.device!r}")
         check_ranges(self, "env.", TaskError)
         parse_rules(self.layers)
         self._check_retrain()

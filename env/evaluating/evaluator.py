@@ -21,8 +21,9 @@ from env.evaluating.evaluation import Evaluation
 from env.evaluating.reference_scores import ReferenceScores
 from env.evaluating.search_evaluator import OnEvaluation
 from env.evaluating.seen_look import SeenLook, seen_looks
-from env.evaluating.staged_trainings import LookLosses, StagedTrainings
+from env.evaluating.staged_trainings import StagedTrainings
 from env.evaluating.stored_accuracies import Scored, StoredAccuracies
+from env.evaluating.training_pool import TrainedCandidate, Training, TrainingPool
 from env.tasks.task import Split
 from hardware.device import Device, MeasureResult
 from hardware.errors import BuildError
@@ -38,8 +39,8 @@ from quant.outputs import Outputs, several
 from quant.retraining.integer_scores import integer_scores
 from quant.retraining.loop import Augment
 from quant.retraining.paired import PairedDifference, paired
-from quant.retraining.retrained import Retrained
 from quant.retraining.retrainer import Retrainer
+from quant.tensors.moving import device_of
 
 _SCORED_TOGETHER = 1000
 """Images that a device is asked to run at once."""
@@ -79,6 +80,8 @@ class Evaluator:
         augment: Augment | None = None,
         accuracies: StoredAccuracies | None = None,
         on_evaluation: Sequence[OnEvaluation] = (),
+        pool: TrainingPool | None = None,
+        proposals: int = 1,
     ) -> None:
         """Keep the parts; nothing is trained yet.
 
@@ -97,6 +100,9 @@ class Evaluator:
             accuracies: Known results of retraining, used with `weights: reset` alone; the
                 reference's scores, image by image, are kept there always.
             on_evaluation: Called with each finished evaluation, in order.
+            pool: Who retrains from the checkpoint; None: this process does. With `weights: reset`
+                and `retrain: end` alone.
+            proposals: Allocations that methods are to ask for at once.
         """
         self.network = network
         self.device = device
@@ -118,6 +124,7 @@ class Evaluator:
         )
         self._objective = objective
         self._config = config
+        self._pool, self._proposals = pool, proposals
         self._seed = seed
         self._past = deque(past)
         self._accuracies = accuracies if config.weights == "reset" else None
@@ -146,8 +153,8 @@ class Evaluator:
 
     @property
     def parallel(self) -> int:
-        """How many allocations are worth asking for at once: as many as are measured at once."""
-        return self.device.parallel if self._config.weights == "reset" else 1
+        """How many allocations to ask for at once: as many as are measured at once, or wanted."""
+        return max(self.device.parallel, self._proposals) if self.repeatable else 1
 
     def evaluate(self, allocations: Sequence[Allocation], *, repeat: int = 0) -> list[Evaluation]:
         """Evaluate allocations in order.
@@ -166,10 +173,12 @@ class Evaluator:
             EvaluationLimitError: the limit is used up; finished ones are in `evaluations`.
             HardwareLostError: the device is gone; those before the lost one are in `evaluations`.
         """
+        if self._pool is not None:
+            return self._evaluate_elsewhere(self._pool, allocations, repeat)
         if repeat:
             assert self.repeatable, "shared weights have no second order of images"
             return [self._evaluate(allocation, repeat) for allocation in allocations]
-        if len(allocations) < 2 or self.parallel == 1:
+        if len(allocations) < 2 or self.device.parallel == 1 or not self.repeatable:
             return [self._evaluate(allocation) for allocation in allocations]
         return self._evaluate_together(allocations)
 
@@ -272,21 +281,63 @@ class Evaluator:
             pool.shutdown(wait=False, cancel_futures=True)
         return found
 
+    def _evaluate_elsewhere(
+        self, pool: TrainingPool, allocations: Sequence[Allocation], repeat: int
+    ) -> list[Evaluation]:
+        """Let others retrain, and measure here; finish in the order of the allocations.
+
+        What each comes to is as if they had been retrained one after another.
+        """
+        found: list[Evaluation] = []
+        waiting: deque[tuple[Allocation, Training | None]] = deque()
+
+        def finish(at_most: int) -> None:
+            while len(waiting) > at_most:
+                trained = self._train_one(waiting[0][0], repeat, waiting[0][1])
+                waiting.popleft()
+                result = trained.result or self.device.measure(trained.graph)
+                found.append(self._finish(trained, result))
+
+        try:
+            for allocation in allocations:
+                if self._past:
+                    finish(0)  # the past was recorded in this order
+                if known := self._take_past(allocation, repeat):
+                    found.append(known)
+                    continue
+                self._check_limit(len(waiting))
+                stored = self._look_up(allocation, repeat)
+                waiting.append((allocation, None if stored else pool.submit(allocation, repeat)))
+                finish(2 * pool.workers)
+            finish(0)
+        except EvaluationLimitError:
+            finish(0)
+            raise
+        finally:
+            for _, asked in waiting:
+                if asked is not None:
+                    asked.cancel()
+        return found
+
     def _check_limit(self, waiting: int) -> None:
         if self.remaining <= waiting and self.proposer != TABLE_ROW:
             raise EvaluationLimitError(
                 f"all {self.limit} evaluations are used up", "allow more with --evaluations"
             )
 
-    def _train_one(self, allocation: Allocation, repeat: int = 0) -> "_Trained":
-        """Retrain and convert one candidate; a failure is its result."""
+    def _train_one(
+        self, allocation: Allocation, repeat: int = 0, asked: Training | None = None
+    ) -> "_Trained":
+        """Retrain and convert one candidate, or wait for who does; a failure is its result."""
         started = time.perf_counter() - self._watched_s
         self._watched_s = 0.0
         before = self.network.copy_state()
-        graph, scored, result = None, None, None
+        graph, scored, result, there = None, None, None, None
         try:
+            if asked is not None:  # not inside the lock: who trains on this machine needs it, too
+                there = asked.result()
             with training_lock():
-                graph, scored = self._retrain(allocation, repeat)
+                graph, scored = self._retrain(allocation, repeat, there)
         except (TrainingError, ConvertError, BuildError) as error:
             # Weights that this candidate ruined must not be handed on to the next one.
             self.network.load_state_dict(before)
@@ -298,7 +349,7 @@ class Evaluator:
             converted=graph,
             scored=scored,
             result=result,
-            train_s=time.perf_counter() - started,
+            train_s=there.seconds if there else time.perf_counter() - started,
         )
 
     def _finish(self, trained: "_Trained", result: MeasureResult) -> Evaluation:
@@ -308,19 +359,21 @@ class Evaluator:
             listener(evaluation)
         return evaluation
 
-    def _retrain(self, allocation: Allocation, repeat: int) -> tuple[DeployGraph, Scored]:
+    def _retrain(
+        self, allocation: Allocation, repeat: int, there: TrainedCandidate | None
+    ) -> tuple[DeployGraph, Scored]:
         if known := self._look_up(allocation, repeat):
             self._start_at(allocation)
             return convert(self.network), known
         is_reference = allocation == self._reference.allocation and not repeat
         from_checkpoint = self._config.weights == "reset" or not self.evaluations
         if is_reference and from_checkpoint:
-            end = self._train_and_score(allocation)
+            end = there or self.train_and_score(allocation)
             self._reference.keep(end.scores, end.looks)
             reference: ImageScores | None = end.scores
         else:
             reference = self._reference_scores()  # first: it may have to be retrained
-            end = self._train_and_score(allocation, repeat)
+            end = there or self.train_and_score(allocation, repeat)
         scored = Scored(
             score=end.scores.score,
             beside_reference=None if reference is None else paired(end.scores, reference),
@@ -345,7 +398,7 @@ class Evaluator:
         began = [evaluation.allocation for evaluation in self.evaluations[:1]]
         known = reference.get()
         if known is None and began == [reference.allocation] and self._config.weights == "reset":
-            end = self._train_and_score(reference.allocation)
+            end = self.train_and_score(reference.allocation)
             known = end.scores
             reference.keep(known, end.looks)
         return known
@@ -361,24 +414,36 @@ class Evaluator:
         self.network.set_allocation(allocation)
         return number
 
-    def _train_and_score(self, allocation: Allocation, repeat: int = 0) -> "_End":
+    def train_and_score(self, allocation: Allocation, repeat: int = 0) -> TrainedCandidate:
+        """Retrain a candidate, convert it and score it; nothing is counted, stored or measured.
+
+        Raises:
+            TrainingError: weights or values are not finite.
+            ConvertError: it has no integer form.
+        """
         if self._staged is not None:
             end = self._staged.finish(allocation, repeat)
             graph = convert(end.network)
-            return _End(graph, self._score(graph), end.retraining, end.losses)
+            return TrainedCandidate(
+                graph=graph,
+                scores=self._score(graph),
+                retraining=end.retraining,
+                looks=end.losses,
+            )
         seed, better = order_seed(self._seed, self._start_at(allocation, repeat)), self.network
         if self._config.weights == "reset":
             retraining = self._retrainer.retrain(better, seed=seed)
         else:
             better, retraining = self._retrainer.carry_on(better, seed=seed)
         graph = convert(better)
-        return _End(graph, self._score(graph), retraining)
+        return TrainedCandidate(graph=graph, scores=self._score(graph), retraining=retraining)
 
     def _score(self, graph: DeployGraph) -> ImageScores:
         """Score the search split on codes computed here, or on the compiled network itself."""
         images, labels = self._search.images, self._search.labels
         if self._config.accuracy_on == "integers":
-            return integer_scores(graph, images, labels, self._objective)
+            device = device_of(self.network)
+            return integer_scores(graph, images, labels, self._objective, device=device)
         # In parts, so that each stays inside the device's limit for one request.
         parts = zip(images.split(_SCORED_TOGETHER), labels.split(_SCORED_TOGETHER), strict=True)
         return self._objective.score((self._run(graph, part), wanted) for part, wanted in parts)
@@ -419,17 +484,6 @@ class Evaluator:
         if self._staged is not None:
             return self._staged.images_seen
         return self._retrainer.images_seen(carried_on=self._config.weights == "shared")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _End:
-    """The end of one retraining."""
-
-    graph: DeployGraph
-    scores: ImageScores
-    retraining: Retrained
-    looks: LookLosses | None = None
-    """None where it was not staged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

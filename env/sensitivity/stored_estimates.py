@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from hardware.store import Store
 from quant.network import QuantizedNetwork
 from quant.records.json_form import from_plain, to_plain
 from quant.sensitivities import Orthogonality, SensitivityTable
-from quant.sensitivities.batches import Batch
+from quant.sensitivities.batches import Batches, StreamedBatches
 
 T = TypeVar("T", SensitivityTable, Orthogonality)
 
@@ -36,7 +36,7 @@ class StoredEstimates:
         self,
         kind: str,
         form: type[T],
-        batches: tuple[Batch, ...],
+        batches: Batches,
         settings: Mapping[str, Any],
         make: Callable[[], T],
     ) -> T:
@@ -75,8 +75,12 @@ class StoredEstimates:
         return made
 
 
-def _digest(batches: Iterable[Batch]) -> str:
+def _digest(batches: Batches) -> str:
     digest = hashlib.sha256()
+    if isinstance(batches, StreamedBatches):
+        digest.update(f"{batches.images.digest} {batches.size}\n".encode())
+        digest.update(batches.labels.numpy().tobytes())
+        return digest.hexdigest()
     for images, labels in batches:
         digest.update(f"{list(images.shape)}\n".encode())
         digest.update(images.contiguous().numpy().tobytes())

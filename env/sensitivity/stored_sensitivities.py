@@ -22,7 +22,7 @@ from quant.sensitivities import (
     measured_sensitivity,
     orthogonality,
 )
-from quant.sensitivities.batches import Batch, batches_of
+from quant.sensitivities.batches import Batches, batches_of
 
 StageProgress = Callable[[str, int, int], None]
 """Called with (what is estimated, parts done, parts in all)."""
@@ -99,7 +99,7 @@ class StoredSensitivities:
             self._ledger.add(training_samples=self._orthogonality.samples)
         return self._orthogonality
 
-    def _estimate(self, kind: SensitivityKind, batches: tuple[Batch, ...]) -> SensitivityTable:
+    def _estimate(self, kind: SensitivityKind, batches: Batches) -> SensitivityTable:
         network, loss, report = self._network, self._loss, self._reporter(kind)
         if kind == "measured":
             return measured_sensitivity(network, batches, WIDTHS, loss=loss, progress=report)
@@ -112,7 +112,7 @@ class StoredSensitivities:
             network, batches, WIDTHS, loss=loss, draws=draws, progress=report
         )
 
-    def _batches(self, count: int) -> tuple[Batch, ...]:
+    def _batches(self, count: int) -> Batches:
         images, labels = self._train.images[:count], self._train.labels[:count]
         return batches_of(images, labels, self._config.batch_size)
 

@@ -1,7 +1,6 @@
 """Float checkpoints: a task's network is trained in float once, and kept."""
 
 import hashlib
-import inspect
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from torch import nn
 
 from env.errors import TaskError
 from env.tasks.given_module import without_parametrizations
+from env.tasks.own_function import source_of
 from env.tasks.task import Split, Task
 from quant.errors import DataError
 from quant.network import QuantizedNetwork, prepare
@@ -28,6 +28,8 @@ from quant.records.progress import Progress
 from quant.records.regular_file import check_regular
 from quant.records.state_digest import state_digest
 from quant.retraining.float_training import TrainConfig, train_float
+from quant.tensors.devices import CPU
+from quant.tensors.moving import placed
 
 _CHECKPOINT_VERSION = 1
 KEY = "key"
@@ -53,13 +55,19 @@ def checkpoint_path(task: Task, seed: int) -> Path:
 
 
 def float_module(
-    task: Task, seed: int, *, check: Check | None = None, progress: Progress | None = None
+    task: Task,
+    seed: int,
+    *,
+    device: torch.device = CPU,
+    check: Check | None = None,
+    progress: Progress | None = None,
 ) -> nn.Module:
-    """Return the trained float network, from its checkpoint where there is one.
+    """Return the trained float network on the CPU, from its checkpoint where there is one.
 
     Args:
         task: What to train.
         seed: Seeds the initial weights and the order of the images.
+        device: What it is trained on, where it is.
         check: Called with the captured network before it is trained, where it is.
         progress: Called with (steps done, steps in all) while it trains.
 
@@ -73,12 +81,17 @@ def float_module(
     if task.weights is not None:
         module.load_state_dict(task.weights.state, strict=False)
     elif task.recipe.epochs:
-        _train(task, module, seed, check, progress)
+        _train(task, module, seed, device, check, progress)
     return without_parametrizations(module)
 
 
 def _train(
-    task: Task, module: nn.Module, seed: int, check: Check | None, progress: Progress | None
+    task: Task,
+    module: nn.Module,
+    seed: int,
+    device: torch.device,
+    check: Check | None,
+    progress: Progress | None,
 ) -> None:
     """Train a network in place, or take the weights of its checkpoint."""
     path, key = checkpoint_path(task, seed), _key(task, seed)
@@ -98,16 +111,17 @@ def _train(
         )
     _check_captured(task, check)
     _check_kept(path)
-    train_float(
-        module,
-        task.train.images,
-        task.train.labels,
-        task.recipe,
-        seed=seed,
-        loss=task.objective.loss,
-        augment=task.augment,
-        progress=progress,
-    )
+    with placed(module, device):
+        train_float(
+            module,
+            task.train.images,
+            task.train.labels,
+            task.recipe,
+            seed=seed,
+            loss=task.objective.loss,
+            augment=task.augment,
+            progress=progress,
+        )
     _write(path, module.state_dict(), key)
 
 
@@ -160,18 +174,13 @@ def _code(module: nn.Module) -> str:
     return "\n".join([repr(module), source_of(type(module)), *parts])
 
 
-def source_of(thing: Any) -> str:
-    """Return the source of a class or function, or its name where it is defined in no file."""
-    try:
-        return inspect.getsource(thing)
-    except (OSError, TypeError):
-        return getattr(thing, "__qualname__", repr(thing))
-
-
 def data_digest(split: Split) -> str:
     """Return a digest of a split's images and labels."""
     digest = hashlib.sha256(str(tuple(split.images.shape)).encode())
-    digest.update(split.images.contiguous().numpy().data)
+    if isinstance(split.images, torch.Tensor):
+        digest.update(split.images.contiguous().numpy().data)
+    else:
+        digest.update(split.images.digest.encode())
     digest.update(split.labels.contiguous().numpy().data)
     return digest.hexdigest()
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from env.errors import TaskError
+from env.tasks.chosen_augment import chosen_augment
 from env.tasks.data_sets.cifar10 import cifar10_task
 from env.tasks.data_sets.digits import digits_task
 from env.tasks.data_sets.fashion_mnist import fashion_mnist_task
@@ -42,6 +43,8 @@ def load_task(config: TaskConfig) -> Task:
     names = tuple(weights.state) if weights is not None else ()
     task = _own(config, objective, names) if config.name == OWN else _LOAD[config.name](config)
     task = replace(task, objective=objective)
+    if config.augment:
+        task = replace(task, augment=chosen_augment(config.augment, task.example))
     if config.name != OWN and config.model:
         task = _with_own_model(task, config.model)
     elif config.name != OWN and (config.network or names):
@@ -149,6 +152,8 @@ def _image_folder(config: TaskConfig) -> Task:
         per_class=config.per_class,
         network=config.network,
         normalisation=_normalisation(config),
+        cache_mb=config.cache_mb,
+        workers=config.workers,
     )
 
 

@@ -1,6 +1,9 @@
 """The user's own functions, named as `package.module:function`."""
 
+import hashlib
 import importlib
+import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +42,20 @@ def find_function(name: str, key: str) -> Callable[..., Any]:
             f"def make(): return {function_name}",
         )
     return function  # type: ignore[no-any-return]
+
+
+def source_of(thing: Any) -> str:
+    """Return the source of a class or function, or its name where it is defined in no file."""
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError):
+        return getattr(thing, "__qualname__", repr(thing))
+
+
+def module_digest(name: str) -> str:
+    """Return a digest of the whole module of a function that was found: its helpers count, too."""
+    source = source_of(sys.modules[name.partition(":")[0]])
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 def call_function(name: str, key: str) -> Any:

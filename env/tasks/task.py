@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from env.tasks.weights.fit import Weights
 from quant.objective.objective import CLASSIFICATION, Objective
 from quant.retraining.float_training import TrainConfig
 from quant.retraining.loop import Augment
+from quant.tensors.images import subset
 
 HELD_OUT = "held out of the training images, as nobody gave one"
 """Where a search split came from that the data did not bring."""
@@ -20,14 +22,19 @@ HELD_OUT = "held out of the training images, as nobody gave one"
 class Split:
     """Images and labels of one part of a data set."""
 
-    images: torch.Tensor
-    """float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`, normalised."""
+    images: Any
+    """`Images`: float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`, normalised, in memory or streamed.
+    Not typed as such: where they are in memory, they are tensors to whoever made them."""
     labels: torch.Tensor
     """int64 `[N]` of classes, or what the task's objective takes, `[N, ...]`."""
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.labels)
+
+    def pick(self, numbers: torch.Tensor) -> "Split":
+        """Return some of it, by numbers int64 `[M]`."""
+        return Split(images=subset(self.images, numbers), labels=self.labels[numbers])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -67,4 +74,5 @@ class Task:
     @property
     def example(self) -> torch.Tensor:
         """One input, for capturing the network."""
-        return self.train.images[:1]
+        example: torch.Tensor = self.train.images[:1]
+        return example

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from env.errors import TaskError
+from env.tasks.augment import CHANGES
 from env.tasks.networks.catalogue import NETWORKS
 from env.tasks.own_data.data_file import DATA_FILES, is_data_file
 from env.tasks.preprocessing import parse_normalisation
-from quant.records.ranges import Natural, at_least, check_ranges, more_than
+from quant.records.ranges import Count, Natural, at_least, check_ranges, more_than
 
 OWN = "own"
 """The task of the user's own data."""
@@ -18,6 +19,8 @@ PRETRAINED = "pretrained"
 METRICS = {"top1": "cross-entropy", "top5": "cross-entropy", "miou": "cross-entropy"}
 METRICS |= {"mse": "mse", "f1": "bce"}
 """Each metric that needs no function, and the loss that goes with it."""
+NO_CHANGE = "none"
+"""Images as they are, whatever the task's own recipe has."""
 IMAGE_FOLDER = "image-folder"
 """The task of folders of images."""
 _DIGITS, _MNIST1D = "digits", ("mnist1d", "mnist1d-images")
@@ -79,6 +82,17 @@ class TaskConfig:
     per_class: Natural = 0
     """Most images read of a class of an image folder; 0 reads all."""
 
+    cache_mb: Count = 1000
+    """Megabytes of memory for an image folder's images. Where all of them fit as numbers they are
+    read once; else each is read when its turn comes, and this much of their pixels is kept."""
+    workers: Annotated[int | None, at_least(0)] = None
+    """Processes that read images which do not fit; by default one for each core but one, at most 4.
+    0 reads them where they are trained on, one after another."""
+    augment: str = ""
+    """What changes images in the float training, and in retraining: words of `crop`, `flip` and
+    `colour`, with commas between; `none`; or package.module:function, which is given a batch
+    `[N, ...]` and a torch.Generator. Empty: what the task's own recipe has."""
+
     def __post_init__(self) -> None:
         """Refuse tasks and networks that do not exist, and keys that contradict each other."""
         if self.name not in TASKS:
@@ -112,6 +126,7 @@ class TaskConfig:
                 "--task.network NAME",
             )
         self._check_objective()
+        self._check_augment()
         check_ranges(self, "task.", TaskError)
         self._check_images()
 
@@ -164,6 +179,16 @@ class TaskConfig:
             raise TaskError(
                 f"task.loss: a metric of your own ({self.metric}) needs a loss, found none",
                 f"give --task.loss {', '.join(losses)} or package.module:function",
+            )
+
+    def _check_augment(self) -> None:
+        """Refuse changes of images that there are not."""
+        words = self.augment.split(",") if self.augment not in ("", NO_CHANGE) else []
+        unknown = [word for word in words if word not in CHANGES]
+        if unknown and ":" not in self.augment:
+            raise TaskError(
+                f"task.augment: expected words of {', '.join(CHANGES)}, {NO_CHANGE} or "
+                f"package.module:function, found {self.augment!r}"
             )
 
     def _check_images(self) -> None:

@@ -16,6 +16,7 @@ from experiments.record import files
 from quant.network import QuantizedNetwork
 from quant.records.atomic_file import atomic_file
 from quant.records.regular_file import check_regular
+from quant.tensors.moving import fetch
 
 
 class SharedWeights:
@@ -39,7 +40,8 @@ class SharedWeights:
         path = self._path(evaluations)
         try:
             self._folder.mkdir(exist_ok=True)
-            state = {name: value.contiguous() for name, value in network.state_dict().items()}
+            values = network.state_dict().items()
+            state = {name: fetch(value).contiguous() for name, value in values}
             with atomic_file(path, durable=True) as made:
                 save_file(state, made)
         except (OSError, SafetensorError) as error:

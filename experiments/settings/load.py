@@ -21,7 +21,7 @@ _CONFIG_SCHEMA = 5
 """Raised when a key changes its meaning, so that an older version refuses the file."""
 
 _RESUMABLE = (
-    *("evaluations", "quiet"),
+    *("evaluations", "quiet", "train.ray", "train.workers"),
     *("target.tracker", "target.key", "target.server", "target.boards"),
     *("target.reconnect_s", "target.busy_s"),
 )

@@ -8,6 +8,7 @@ from agents.methods import METHODS
 from env.decisions.budget import BudgetConfig
 from env.evaluating.env_config import EnvConfig
 from env.evaluating.reward import RewardConfig
+from env.evaluating.training_pool import WorkersConfig
 from env.tasks import TaskConfig
 from experiments.errors import ConfigError
 from experiments.settings.keys import closest, dotted_values
@@ -78,6 +79,8 @@ class RunConfig:
     allocation's measured time to all-8's, or the same of model bytes where bits buy no time."""
     env: EnvConfig = field(default_factory=EnvConfig)
     """Bit choices, retraining of each evaluation, reward."""
+    train: WorkersConfig = field(default_factory=WorkersConfig)
+    """Who retrains candidates."""
     final: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(steps=600))
     """The longer retraining of python -m experiments.evaluate, from the float checkpoint."""
 
@@ -116,8 +119,24 @@ class RunConfig:
             self.energy.require(self.budget.energy_key)
         if self.env.reward.energy_weight:
             self.energy.require("env.reward.energy_weight")
+        if self.train.ray:
+            self._check_cluster()
         if not self.output:
             raise ConfigError("output: expected a folder, found an empty name")
+
+    def _check_cluster(self) -> None:
+        """Refuse retrainings that depend on those before them, or on this machine's device."""
+        env = self.env
+        for key, found, wanted in (
+            ("env.weights", env.weights, "reset"),
+            ("env.retrain", env.retrain, "end"),
+            ("env.accuracy_on", env.accuracy_on, "integers"),
+        ):
+            if found != wanted:
+                raise ConfigError(
+                    f"train.ray: a cluster retrains with {key}: {wanted}, found {found}",
+                    "leave --train.ray out, and this machine does it",
+                )
 
     def _check_shares(self) -> None:
         """Refuse a part of an accuracy that is more than all of it."""

@@ -3,7 +3,10 @@
 import time
 from functools import partial
 
+import torch
+
 from env.sensitivity.stored_estimates import StoredEstimates
+from env.tasks import Split
 from experiments.record import files
 from experiments.stages.network_setup import NetworkSetup
 from experiments.stages.places import Places
@@ -13,14 +16,18 @@ from quant.sensitivities import SensitivityTable, measured_sensitivity
 from quant.sensitivities.batches import batches_of
 
 _BATCH = 256
+_STREAMED = 2048
+"""Images that are looked at of a split that streams: each goes through the network once for each
+tensor and width."""
 
 
 class EnvSensitivities:
     """How much the loss rises with each tensor at each width, on the whole search split.
 
-    That takes minutes on a large split, so it waits until an environment is made: many methods make
-    none. It belongs to the network and not to a method, so no ledger is charged, and a store that
-    other runs share keeps it.
+    Of one that streams on 2,048 images, from its first to its last at equal distances. That takes
+    minutes on a large split, so it waits until an environment is made: many methods make none. It
+    belongs to the network and not to a method, so no ledger is charged, and a store that other runs
+    share keeps it.
     """
 
     def __init__(self, setup: NetworkSetup, places: Places) -> None:
@@ -63,7 +70,8 @@ def search_split_sensitivity(
     """
     network, task, widths = setup.network, setup.task, setup.widths
     loss = task.objective.loss
-    batches = batches_of(task.search.images, task.search.labels, _BATCH)
+    search = _looked_at(task.search)
+    batches = batches_of(search.images, search.labels, _BATCH)
     report = partial(progress.stage, "sensitivities")
     return StoredEstimates(network, store).read_or_make(
         "measured",
@@ -72,3 +80,10 @@ def search_split_sensitivity(
         {"widths": widths, "loss": loss.key},
         lambda: measured_sensitivity(network, batches, widths, loss=loss, progress=report),
     )
+
+
+def _looked_at(search: Split) -> Split:
+    """Return the images that are looked at."""
+    if isinstance(search.images, torch.Tensor) or len(search) <= _STREAMED:
+        return search
+    return search.pick(torch.linspace(0, len(search) - 1, _STREAMED).long())

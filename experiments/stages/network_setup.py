@@ -25,6 +25,8 @@ from quant.objective.scores import ImageScores
 from quant.outputs import as_outputs, main_output, named_outputs
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.retrainer import Retrainer
+from quant.tensors.devices import choose_device
+from quant.tensors.moving import device_of, move, place, placed
 
 _BATCH = 256
 
@@ -37,9 +39,10 @@ class NetworkSetup:
     """What the network was set up by, and what is done with it."""
     task: Task
     module: nn.Module
-    """The trained float network, in evaluation mode."""
+    """The trained float network, in evaluation mode, on the CPU."""
     network: QuantizedNetwork
-    """Calibrated, at the float checkpoint. Never trained: whoever trains takes a clone."""
+    """Calibrated, at the float checkpoint, on the device that trains. Never trained: whoever trains
+    takes a clone."""
     _retrainers: dict[FinetuneConfig, Retrainer] = field(default_factory=dict)
     _search_scores: list[ImageScores] = field(default_factory=list)
     """None or one: those of the float network. Like the retrainers, copies that differ in their
@@ -67,7 +70,8 @@ class NetworkSetup:
 
     def float_scores(self, split: Split) -> ImageScores:
         """Return what the float network makes of each image of one split."""
-        return module_scores(self.module, split, self.task.objective)
+        with placed(self.module, device_of(self.network)):
+            return module_scores(self.module, split, self.task.objective)
 
     @property
     def search_origin(self) -> str:
@@ -130,7 +134,9 @@ def set_up_network(
         BitAllocError: loss or metric do not fit the network and the labels.
         CaptureError: the network cannot be captured.
         BuildError: the network cannot be compiled for the device.
+        TrainingError: the device that `env.device` names is not here.
     """
+    training_device = choose_device(config.env.device)
     task = load_task(config.task)
     check_objective(task, config.task.ignore_label)
 
@@ -142,10 +148,12 @@ def set_up_network(
         module = float_module(
             task,
             config.seed,
+            device=training_device,
             check=check,
             progress=partial(progress.stage, "float network"),
         )
         network = prepare(module, task.example)
+        place(network, training_device)
         images = task.train.images[: config.env.calibration_images]
         if config.env.equalize:
             equalize(network, images)
@@ -155,10 +163,13 @@ def set_up_network(
 
 
 def module_scores(module: nn.Module, split: Split, objective: Objective) -> ImageScores:
-    """Return what a network that runs in float makes of each image of one split."""
+    """Return what a network that runs in float makes of each image of one split, where it is."""
     parts = zip(split.images.split(_BATCH), split.labels.split(_BATCH), strict=True)
+    device = device_of(module)
     with torch.no_grad(), training_lock():
-        return objective.score((as_outputs(module(images)), labels) for images, labels in parts)
+        return objective.score(
+            (as_outputs(module(move(images, device))), labels) for images, labels in parts
+        )
 
 
 @torch.no_grad()

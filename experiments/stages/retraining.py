@@ -13,6 +13,7 @@ from quant.objective.scores import ImageScores
 from quant.records.progress import Progress
 from quant.retraining.integer_scores import integer_scores
 from quant.retraining.retrained import Retrained
+from quant.tensors.moving import device_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -50,7 +51,13 @@ def retrain_and_score(
     """Retrain as `retrain` does, and score the integer network on a split."""
     graph, retrained = retrain(setup, allocation, progress)
     with training_lock():
-        scores = integer_scores(graph, split.images, split.labels, setup.task.objective)
+        scores = integer_scores(
+            graph,
+            split.images,
+            split.labels,
+            setup.task.objective,
+            device=device_of(setup.network),
+        )
     return FinalNetwork(graph=graph, retraining=retrained, scores=scores)
 
 

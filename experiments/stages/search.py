@@ -18,8 +18,10 @@ from env.evaluating.accounting import Accounting, Ledger, account, spent_s
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
 from env.evaluating.stored_accuracies import StoredAccuracies, code_digest, network_digest
+from env.evaluating.training_pool import TrainingPool
 from env.sensitivity.stored_sensitivities import StoredSensitivities
-from env.tasks.checkpoint import data_digest, source_of
+from env.tasks.checkpoint import data_digest
+from env.tasks.own_function import source_of
 from experiments.record.shared_weights import SharedWeights
 from experiments.stages.env_sensitivities import EnvSensitivities
 from experiments.stages.measured import Measured
@@ -32,6 +34,8 @@ from hardware.measuring.host_facts import standing_facts
 from hardware.stored_device import StoredDevice
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
+from quant.tensors.devices import CPU, describe
+from quant.tensors.moving import device_of
 
 _logger = logging.getLogger(__name__)
 
@@ -53,6 +57,7 @@ def search(
     measured: Measured,
     places: Places,
     past: Sequence[Evaluation] = (),
+    pool: TrainingPool | None = None,
 ) -> Searched:
     """Search by the configured method; each evaluation is recorded when it finishes.
 
@@ -61,6 +66,7 @@ def search(
         measured: Layer table and the budget.
         places: Where to measure and to write.
         past: What an earlier part of the same search evaluated.
+        pool: Who retrains candidates; None: this process.
 
     Raises:
         BuildError: the reference cannot be trained or measured.
@@ -70,7 +76,7 @@ def search(
     config = setup.config
     started = time.monotonic()
     shown = EnvSensitivities(setup, places)
-    problem = pose(setup, measured, places, shown, past)
+    problem = pose(setup, measured, places, shown, past, pool)
     _logger.info("the reference: %.1f s", time.monotonic() - started)
     unmet = None
     try:
@@ -92,6 +98,7 @@ def pose(
     places: Places,
     shown: EnvSensitivities,
     past: Sequence[Evaluation] = (),
+    pool: TrainingPool | None = None,
 ) -> SearchProblem:
     """Evaluate the reference, and return what there is to solve.
 
@@ -101,6 +108,7 @@ def pose(
         places: Where to measure and to write.
         shown: What environments show of sensitivities, measured when one is made.
         past: What an earlier part of the same search evaluated.
+        pool: Who retrains candidates; None: this process.
 
     Raises:
         BuildError: the reference cannot be trained or measured.
@@ -109,7 +117,7 @@ def pose(
     """
     weights = SharedWeights(places.folder.path)
     recorder = Recorder(setup.config, measured, places, past)
-    evaluator = _evaluator(setup, places, past, weights, recorder, measured.table)
+    evaluator = _evaluator(setup, places, past, weights, recorder, measured.table, pool)
     evaluator.proposer = "reference"
     reference = evaluator.evaluate([Allocation.uniform(setup.network.layers, MAX_BITS)])[0]
     if reference.error:
@@ -131,6 +139,7 @@ def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
         "objective": setup.task.objective.key,
         "weights": config.env.weights,
         **_staged_key(setup),
+        **_device_key(setup),
         "accuracy_on": config.env.accuracy_on,
         "seed": config.seed,
         "search_images": len(setup.task.search),
@@ -139,6 +148,12 @@ def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": version("torch"),
     }
+
+
+def _device_key(setup: NetworkSetup) -> dict[str, Any]:
+    """Return what decides an accuracy beside the CPU, where something else trains."""
+    device = device_of(setup.network)
+    return {} if device == CPU else {"device": describe(device)}
 
 
 def _staged_key(setup: NetworkSetup) -> dict[str, Any]:
@@ -155,6 +170,7 @@ def _evaluator(
     weights: SharedWeights,
     recorder: Recorder,
     table: LayerTable,
+    pool: TrainingPool | None,
 ) -> Evaluator:
     """Return an evaluator that writes each evaluation's weights to the disk, then its record."""
     config = setup.config
@@ -179,6 +195,8 @@ def _evaluator(
         augment=setup.task.augment,
         accuracies=StoredAccuracies(places.store, accuracy_key(setup)),
         on_evaluation=[save, recorder, forget_older] if shared else [recorder],
+        pool=pool,
+        proposals=config.train.proposals,
     )
     if past and shared:
         weights.load(evaluator.network, len(past))

@@ -168,4 +168,4 @@ def _scored(setup: NetworkSetup, images: int) -> Split:
             f"{setup.task.objective.metric.name}",
             "tabulate with --task.metric top1",
         )
-    return Split(images=split.images[:count], labels=split.labels[:count])
+    return split.pick(torch.arange(count))

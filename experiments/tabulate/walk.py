@@ -25,6 +25,7 @@ from quant.retraining.basis import Basis
 from quant.retraining.integer_scores import integer_scores
 from quant.retraining.paired import paired
 from quant.retraining.staged import StagedRetraining
+from quant.tensors.moving import device_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,8 @@ class Subject:
     def score(self, network: QuantizedNetwork) -> ImageScores:
         """Return what a network, in integers, makes of the search images."""
         images, labels = self.search.images, self.search.labels
-        return integer_scores(convert(network), images, labels, self.objective)
+        device = device_of(network)
+        return integer_scores(convert(network), images, labels, self.objective, device=device)
 
     @cached_property
     def starts(self) -> Starts:

@@ -10,6 +10,7 @@ from quant.capture.graph import Node
 from quant.deploy_graph import Matrices
 from quant.layers import LayerSpec
 from quant.strides import Strides
+from quant.tensors.moving import move
 
 
 def as_images(x: torch.Tensor) -> torch.Tensor:
@@ -37,7 +38,7 @@ def moved(x: torch.Tensor, strides: Strides, shape: tuple[int, ...]) -> torch.Te
     """
     flat = channels_last(x).reshape(len(x), -1)
     if not (strides.is_whole and strides.count == flat.shape[1]):
-        flat = flat.index_select(1, _places(strides))
+        flat = flat.index_select(1, _places(strides, flat.device))
     if len(shape) == 1:
         return flat
     channels, height, width = shape
@@ -45,8 +46,8 @@ def moved(x: torch.Tensor, strides: Strides, shape: tuple[int, ...]) -> torch.Te
 
 
 @lru_cache(maxsize=256)
-def _places(strides: Strides) -> torch.Tensor:
-    return torch.from_numpy(strides.places())
+def _places(strides: Strides, device: torch.device) -> torch.Tensor:
+    return move(torch.from_numpy(strides.places()), device)
 
 
 def layer_value(

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from quant.objective.checks import class_scores, like_labels
 from quant.outputs import Outputs, main_tensor
+from quant.tensors.moving import like
 
 _IGNORED = -100
 """Label that nothing has: none is ignored where nobody names one."""
@@ -65,29 +66,38 @@ class Loss:
     """What a network is trained by."""
 
     name: str
-    each: Callable[[Outputs, torch.Tensor], torch.Tensor]
+    of_images: Callable[[Outputs, torch.Tensor], torch.Tensor]
     """From outputs and labels `[N, ...]` to the loss of each image, float32 `[N]`."""
     teach: Teach = distance
     """How far outputs are from a teacher's."""
     source: str = ""
     """Of a function that is the user's: part of the keys of what is stored."""
     mean_of_batch: Callable[[Outputs, torch.Tensor], torch.Tensor] | None = None
-    """The mean over a batch, where that is less work than the mean of `each`."""
+    """The mean over a batch, where that is less work than the mean of `of_images`."""
 
     @property
     def key(self) -> str:
         """What decides losses beside the code of this package."""
         return self.name + self.source
 
+    def each(self, outputs: Outputs, labels: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each image, float32 `[N]`, where the outputs are."""
+        return self.of_images(outputs, _beside(labels, outputs))
+
     def mean(self, outputs: Outputs, labels: torch.Tensor) -> torch.Tensor:
         """Return the mean over the images, a scalar that gradients go through."""
         if self.mean_of_batch is not None:
-            return self.mean_of_batch(outputs, labels)
+            return self.mean_of_batch(outputs, _beside(labels, outputs))
         return self.each(outputs, labels).mean()
 
     def total(self, outputs: Outputs, labels: torch.Tensor) -> torch.Tensor:
         """Return the sum over the images, a scalar that gradients go through."""
         return len(labels) * self.mean(outputs, labels)
+
+
+def _beside(labels: torch.Tensor, outputs: Outputs) -> torch.Tensor:
+    """Return labels on the device of the outputs."""
+    return like(labels, outputs if isinstance(outputs, torch.Tensor) else outputs[0])
 
 
 def _cross_entropies(outputs: Outputs, labels: torch.Tensor, *, ignored: int) -> torch.Tensor:
@@ -131,14 +141,14 @@ def cross_entropy(ignored: int) -> Loss:
     """
     return Loss(
         name="cross-entropy",
-        each=partial(_cross_entropies, ignored=ignored),
+        of_images=partial(_cross_entropies, ignored=ignored),
         teach=divergence,
         mean_of_batch=partial(_mean_cross_entropy, ignored=ignored),
     )
 
 
 CROSS_ENTROPY = cross_entropy(_IGNORED)
-MEAN_SQUARED_ERROR = Loss(name="mse", each=squared_errors, teach=main_distance)
+MEAN_SQUARED_ERROR = Loss(name="mse", of_images=squared_errors, teach=main_distance)
 """Of targets with the outputs' shape, the mean over all values of an image."""
-BINARY_CROSS_ENTROPY = Loss(name="bce", each=_binary_cross_entropies, teach=main_distance)
+BINARY_CROSS_ENTROPY = Loss(name="bce", of_images=_binary_cross_entropies, teach=main_distance)
 """Of logits and targets 0..1 of one shape, the mean over all values of an image."""

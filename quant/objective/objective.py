@@ -9,6 +9,7 @@ from quant.errors import TrainingError
 from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.objective.metric import Metric
 from quant.objective.metrics import TOP_1
+from quant.objective.outputs import fetch_outputs
 from quant.objective.scorer import Scorer
 from quant.objective.scores import ImageScores
 from quant.outputs import Outputs
@@ -39,14 +40,16 @@ class Objective:
         """Return what a network made of a set of images.
 
         Args:
-            batches: Outputs and labels, all images in order.
+            batches: Outputs, wherever they were computed, and labels on the CPU, all images in
+                order.
 
         Raises:
             ObjectiveError: outputs and labels do not fit the loss or the metric.
             TrainingError: loss or score are not finite, or the score is out of its range.
         """
         parts, losses = [], []
-        for outputs, labels in batches:
+        for computed, labels in batches:
+            outputs = fetch_outputs(computed)
             losses.append(self.loss.each(outputs, labels).float())
             parts.append(self.scorer.part(outputs, labels))
         found, loss = self.scorer.whole(parts), torch.cat(losses)

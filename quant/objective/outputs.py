@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from quant.outputs import NamedTensors, Outputs
+from quant.tensors.moving import fetch
 
 
 def join(parts: Sequence[Outputs]) -> Outputs:
@@ -19,6 +20,13 @@ def pick(outputs: Outputs, images: torch.Tensor | slice) -> Outputs:
     if isinstance(outputs, torch.Tensor):
         return outputs[images]
     return NamedTensors((each[images] for each in outputs), outputs.names)
+
+
+def fetch_outputs(outputs: Outputs) -> Outputs:
+    """Return outputs on the CPU."""
+    if isinstance(outputs, torch.Tensor):
+        return fetch(outputs)
+    return NamedTensors(map(fetch, outputs), outputs.names)
 
 
 def has_gradient(outputs: Outputs) -> bool:

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 
 import torch
 
+from quant.tensors.moving import fetch
+
 
 def state_digest(state: Mapping[str, torch.Tensor]) -> str:
     """Return a digest of tensors by name, whatever their order."""
     digest = hashlib.sha256()
     for name, value in sorted(state.items()):
         digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        digest.update(value.detach().contiguous().view(-1).view(torch.uint8).numpy().data)
+        digest.update(fetch(value.detach()).contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -27,6 +27,8 @@ from quant.retraining.loop import Augment, TrainingResult
 from quant.retraining.range_test import RANGE_BITS, find_least_reach
 from quant.retraining.rates import output_deviations, reach_of
 from quant.retraining.training_images import TrainingImages
+from quant.tensors.images import Images
+from quant.tensors.moving import fetch
 
 _DEVIATION_IMAGES = 256
 """Images that the deviations of the layers' outputs are taken from."""
@@ -45,7 +47,7 @@ class Basis:
     def __init__(
         self,
         network: QuantizedNetwork,
-        images: torch.Tensor,
+        images: Images,
         labels: torch.Tensor,
         config: FinetuneConfig,
         *,
@@ -57,7 +59,8 @@ class Basis:
         Args:
             network: Calibrated, at the float checkpoint: the teacher, and where each retraining
                 starts that does not go on from another.
-            images: Training images, float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`.
+            images: Training images, float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`, in memory or
+                streamed.
             labels: `[N, ...]`, as the loss takes them.
             config: How it is trained, and how many images are held back.
             loss: What it is trained and judged by.
@@ -202,13 +205,13 @@ class Basis:
             return None
         network.eval()
         parts = zip(images.split(_TOGETHER), labels.split(_TOGETHER), strict=True)
-        losses = [self.loss.each(network(part), wanted) for part, wanted in parts]
+        losses = [fetch(self.loss.each(network(part), wanted)) for part, wanted in parts]
         return float(torch.cat(losses).mean())
 
 
-def _in_parts(network: Callable[[torch.Tensor], Outputs], images: torch.Tensor) -> torch.Tensor:
-    """Return the logits of all images, `[N, classes]`."""
-    return torch.cat([main_tensor(network(part)) for part in images.split(_TOGETHER)])
+def _in_parts(network: Callable[[torch.Tensor], Outputs], images: Images) -> torch.Tensor:
+    """Return the logits of all images on the CPU, `[N, classes]`."""
+    return torch.cat([fetch(main_tensor(network(part))) for part in images.split(_TOGETHER)])
 
 
 def finite(loss: float | None) -> float | None:

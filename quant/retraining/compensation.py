@@ -22,6 +22,7 @@ from quant.errors import TrainingError
 from quant.layers import FLOAT_BITS
 from quant.network import QuantizedNetwork
 from quant.quantizer import weight_limit
+from quant.tensors.moving import doubles, fetch, like
 
 _IMAGES_TOGETHER = 16
 """Images that go through the network at once."""
@@ -161,13 +162,13 @@ def _fit(
     taught = teacher.layer(node.layer)
     bits = network.bits(node.layer).weight_bits
     power, missing = _moments(network, node, parts)
-    if not power.isfinite().all():
+    if not fetch(power.isfinite().all()):
         raise TrainingError(
             f"cannot compensate rounding errors: what {node.layer} reads is not finite",
             "lower the learning rate of what trained the network",
         )
-    weight = taught.weight.double().reshape(spec.groups, -1, power.shape[1])
-    step = module.quantizer.step(bits).double().reshape(spec.groups, -1)
+    weight = doubles(taught.weight).reshape(spec.groups, -1, power.shape[1])
+    step = doubles(module.quantizer.step(bits)).reshape(spec.groups, -1)
     # Ridge regression around the weights: what some inputs lack, those that share it make up for.
     held = torch.linalg.cholesky(_with_diagonal(power, _PULL))
     fitted = weight + torch.cholesky_solve(torch.bmm(weight, missing).mT, held).mT
@@ -195,8 +196,8 @@ def _last_move(network: QuantizedNetwork, node: Node, parts: list[_Part]) -> tor
     wanted = torch.cat([_sampled(part.wanted[node.name], samples) for part in parts], 1)
     found = torch.cat([_sampled(x, samples) for x in _outputs(network, node, parts)], 1)
     step = network.tensor_step(network.graph.tensor_of[node.name])
-    best = torch.full((channels,), torch.inf)
-    move = torch.zeros(channels)
+    best = wanted.new_full((channels,), torch.inf)
+    move = wanted.new_zeros(channels)
     for offset in _LAST_MOVES:
         error = network.quantized_as(node, found + offset * step) - wanted
         total = error.square().mean(1)
@@ -217,7 +218,8 @@ def _sampled(values: torch.Tensor, samples: int) -> torch.Tensor:
     places = values.flatten(2) if values.ndim > 2 else values[:, :, None]
     if places.shape[2] > samples:
         generator = torch.Generator().manual_seed(0)
-        places = places[:, :, torch.randperm(places.shape[2], generator=generator)[:samples]]
+        drawn = torch.randperm(places.shape[2], generator=generator)[:samples]
+        places = places[:, :, like(drawn, places)]
     return places.transpose(0, 1).flatten(1)
 
 
@@ -238,23 +240,24 @@ def _moments(
         lacking.append(sample_windows(spec, part.wanted[reads], samples) - x)
     count = sum(x.shape[1] for x in read)
     means = [torch.stack([x.sum(1) for x in xs]).sum(0) / count for xs in (read, lacking)]
-    power, missing = (torch.zeros(1, dtype=torch.float64) for _ in range(2))
+    power, missing = (doubles(torch.zeros_like(read[0][0, 0, :1])) for _ in range(2))
     for x, lack in zip(read, lacking, strict=True):
         centred = x - means[0][:, None]
-        power = power + torch.bmm(centred.mT, centred)
-        missing = missing + torch.bmm((lack - means[1][:, None]).mT, centred)
+        power = power + doubles(torch.bmm(centred.mT, centred))
+        missing = missing + doubles(torch.bmm((lack - means[1][:, None]).mT, centred))
     return power / count, missing / count
 
 
 def _with_diagonal(power: torch.Tensor, share: float) -> torch.Tensor:
     """Return `power` `[groups, in, in]` with a share of its mean diagonal added to each input's."""
     mean = power.diagonal(dim1=1, dim2=2).mean(1).clamp_min(_SMALLEST_POWER)
-    return power + (share * mean)[:, None, None] * torch.eye(power.shape[1], dtype=power.dtype)
+    eye = torch.eye(power.shape[1], dtype=power.dtype, device=power.device)
+    return power + (share * mean)[:, None, None] * eye
 
 
 def _mean_by_channel(outputs: Iterable[torch.Tensor]) -> torch.Tensor:
     """Return the mean of `[N, C, ...]` tensors together over all but their channels."""
-    total, count = torch.zeros(1), 0
+    total, count = torch.zeros(()), 0
     for output in outputs:
         total = total + output.transpose(0, 1).flatten(1).sum(1)
         count += output[:, 0].numel()

@@ -1,7 +1,7 @@
 """Finetuning: some steps at the current bits, taught by labels and by the float network."""
 
-import time
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import torch
 from torch import nn
@@ -12,8 +12,9 @@ from quant.outputs import Outputs
 from quant.records.progress import Progress
 from quant.retraining.descent import descent_for
 from quant.retraining.finetune_config import FinetuneConfig
-from quant.retraining.loop import TrainingResult, check_finite, cosine, index_batches, result_of
-from quant.retraining.training_images import TrainingImages
+from quant.retraining.loop import Losses, TrainingResult, cosine, index_batches
+from quant.retraining.training_images import BatchKey, TrainingImages
+from quant.tensors.images import Numbered
 
 
 def finetune(
@@ -65,7 +66,7 @@ def train_steps(
     config: FinetuneConfig,
     deviations: dict[str, float],
     reach: float,
-    batches: Iterator[tuple[int, torch.Tensor]],
+    batches: Iterator[Numbered],
     *,
     steps: int,
     warm_up_steps: int,
@@ -92,13 +93,12 @@ def train_steps(
     descent = descent_for(network, config, deviations, reach)
     trained = [value for value in network.parameters() if value.requires_grad]
     average = _Average(trained, config.averaging)
-    started, losses = time.perf_counter(), []
+    losses = Losses()
     network.train()
-    for step in range(steps):
-        passed, positions = next(batches)
+    for step, batch in enumerate(data.batches(islice(batches, steps))):
         network.zero_grad(set_to_none=True)
-        found = _batch_loss(network, data, positions, passed, loss, config.teacher_weight)
-        losses.append(check_finite(found))
+        found = _batch_loss(network, data, batch, loss, config.teacher_weight)
+        losses.note(found)
         found.backward()
         if config.clip_norm:
             nn.utils.clip_grad_norm_(trained, config.clip_norm)
@@ -110,7 +110,7 @@ def train_steps(
             progress(step + 1, steps)
     average.put_back()
     network.eval()
-    return result_of(losses, started)
+    return losses.result()
 
 
 def training_loss(
@@ -140,12 +140,11 @@ def training_loss(
 def _batch_loss(
     network: QuantizedNetwork,
     data: TrainingImages,
-    positions: torch.Tensor,
-    passed: int,
+    batch: tuple[torch.Tensor, torch.Tensor, BatchKey],
     loss: Loss,
     teacher_weight: float,
 ) -> torch.Tensor:
-    images, labels, key = data.batch(positions, passed)
+    images, labels, key = batch
     outputs: Outputs = network(images)
     taught = data.taught(images, key) if teacher_weight > 0 else None
     return training_loss(outputs, labels, taught, loss, teacher_weight)

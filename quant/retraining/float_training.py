@@ -1,8 +1,8 @@
 """Float training from scratch: the network that every allocation starts from."""
 
 import math
-import time
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Literal
 
 import torch
@@ -15,12 +15,13 @@ from quant.records.progress import Progress
 from quant.records.ranges import Count, Natural, Positive, Share, at_least, check_ranges
 from quant.retraining.loop import (
     Augment,
+    Losses,
     TrainingResult,
-    check_finite,
     cosine,
     index_batches,
-    result_of,
 )
+from quant.tensors.images import Images, in_batches
+from quant.tensors.moving import device_of, move
 
 _SECOND_DECAY = 0.999
 """AdamW's decay rate of squared gradients."""
@@ -57,7 +58,7 @@ class TrainConfig:
 
 def train_float(
     module: nn.Module,
-    images: torch.Tensor,
+    images: Images,
     labels: torch.Tensor,
     config: TrainConfig,
     *,
@@ -72,13 +73,14 @@ def train_float(
     in training alone, as for an auxiliary loss, is left as it is.
 
     Args:
-        module: The network; its initial weights are the caller's.
-        images: Training images, float32 `[N, C, H, W]`.
+        module: The network, on any device; its initial weights are the caller's.
+        images: Training images, float32 `[N, C, H, W]`, in memory or streamed.
         labels: `[N, ...]`, as the loss takes them.
         config: Epochs and rates.
         seed: Orders the images.
         loss: What it is trained by.
-        augment: Changes a batch of images, with the loop's generator.
+        augment: Changes a batch of images, with the loop's generator; of streamed images, whose
+            batches are ordered ahead, with one of its own.
         progress: Called with (steps done, steps in all).
 
     Raises:
@@ -91,22 +93,23 @@ def train_float(
         optimizer, lambda s: min(1.0, (s + 1) / (rising + 1)) * cosine(s, total)
     )
     generator = torch.Generator().manual_seed(seed)
-    batches = index_batches(len(images), config.batch_size, generator)
-    started, losses = time.perf_counter(), []
+    batches = islice(index_batches(len(images), config.batch_size, generator), total)
+    in_order = isinstance(images, torch.Tensor)
+    draws = generator if in_order else torch.Generator().manual_seed(seed + 1)
+    losses, device = Losses(), device_of(module)
     module.train()
-    for step in range(total):
-        _, picked = next(batches)
-        batch = augment(images[picked], generator) if augment else images[picked]
+    for step, (_, picked, as_they_are) in enumerate(in_batches(images, batches)):
+        batch = augment(as_they_are, draws) if augment else as_they_are
         optimizer.zero_grad(set_to_none=True)
-        found = loss.mean(as_outputs(module(batch)), labels[picked])
-        losses.append(check_finite(found))
+        found = loss.mean(as_outputs(module(move(batch, device))), labels[picked])
+        losses.note(found)
         found.backward()
         optimizer.step()
         schedule.step()
         if progress:
             progress(step + 1, total)
     module.eval()
-    return result_of(losses, started)
+    return losses.result()
 
 
 def _optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -17,6 +17,7 @@ import torch
 from quant.capture.graph import NetworkGraph
 from quant.layers import FLOAT_BITS
 from quant.network import QuantizedNetwork
+from quant.tensors.moving import fetch, like
 
 _LARGEST = 4.0
 """Most that a logit is stretched or shrunk by."""
@@ -32,7 +33,7 @@ LossOfLogits = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LogitFit:
-    """What each logit is multiplied by, and what is then added."""
+    """What each logit is multiplied by, and what is then added; found on the CPU."""
 
     scales: torch.Tensor
     """float32 `[classes]`, positive."""
@@ -99,7 +100,7 @@ def fit_logits(logits: torch.Tensor, loss: LossOfLogits) -> LogitFit:
 @torch.no_grad()
 def as_integers(network: QuantizedNetwork, layer: str, fit: LogitFit) -> LogitFit:
     """Return a fit as it comes out of the layer, whose bias is a whole number of codes."""
-    bias, unit = network.layer(layer).bias, network.accumulator_unit(layer)
+    bias, unit = fetch(network.layer(layer).bias), fetch(network.accumulator_unit(layer))
     codes = (fit.of(bias) / (fit.scales * unit)).round() - (bias / unit).round()
     return LogitFit(scales=fit.scales, offsets=codes * fit.scales * unit)
 
@@ -114,7 +115,7 @@ def apply_fit(network: QuantizedNetwork, layer: str, fit: LogitFit) -> None:
         fit: For each of its output channels.
     """
     module = network.layer(layer)
-    column = fit.scales.reshape(-1, *[1] * (module.weight.ndim - 1))
-    module.weight.mul_(column)
-    module.bias.mul_(fit.scales).add_(fit.offsets)
-    module.quantizer.steps.mul_(fit.scales)
+    scales, offsets = like(fit.scales, module.weight), like(fit.offsets, module.weight)
+    module.weight.mul_(scales.reshape(-1, *[1] * (module.weight.ndim - 1)))
+    module.bias.mul_(scales).add_(offsets)
+    module.quantizer.steps.mul_(scales)

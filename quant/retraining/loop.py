@@ -2,15 +2,21 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 
 from quant.errors import TrainingError
+from quant.tensors.devices import CPU
+from quant.tensors.moving import fetch
 
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 """Changes a batch of images `[N, ...]`, with draws from the generator."""
+
+
+_LOOKED_AT_TOGETHER = 16
+"""Losses that are fetched from an accelerator at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,23 +45,50 @@ def cosine(step: int, total: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * step / max(1, total)))
 
 
-def check_finite(loss: torch.Tensor) -> float:
-    """Return a batch's loss.
+class Losses:
+    """The losses of a loop that began when this was made.
 
-    Raises:
-        TrainingError: it is not finite.
+    On the CPU each is looked at when it is noted. Elsewhere that would wait for the accelerator at
+    every step, so that some are looked at together: a training may go on for as many steps after
+    its loss stopped being a number.
     """
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise TrainingError(f"the training loss became {value}", "lower the learning rate")
-    return value
 
+    def __init__(self) -> None:
+        """Start with none."""
+        self._started = time.perf_counter()
+        self._values: list[float] = []
+        self._waiting: list[torch.Tensor] = []
 
-def result_of(losses: Sequence[float], started: float) -> TrainingResult:
-    """Sum up a loop that began at `started`, of `time.perf_counter`."""
-    last = losses[-max(1, len(losses) // 4) :]
-    return TrainingResult(
-        loss=sum(last) / len(last) if last else math.nan,
-        steps=len(losses),
-        seconds=time.perf_counter() - started,
-    )
+    def note(self, loss: torch.Tensor) -> None:
+        """Keep one batch's loss.
+
+        Raises:
+            TrainingError: it, or one before it, is not finite.
+        """
+        self._waiting.append(loss.detach())
+        if loss.device == CPU or len(self._waiting) == _LOOKED_AT_TOGETHER:
+            self._look()
+
+    def result(self) -> TrainingResult:
+        """Sum up the loop.
+
+        Raises:
+            TrainingError: one of the last losses is not finite.
+        """
+        self._look()
+        last = self._values[-max(1, len(self._values) // 4) :]
+        return TrainingResult(
+            loss=sum(last) / len(last) if last else math.nan,
+            steps=len(self._values),
+            seconds=time.perf_counter() - self._started,
+        )
+
+    def _look(self) -> None:
+        if not self._waiting:
+            return
+        values = fetch(torch.stack(self._waiting)).tolist()
+        self._waiting.clear()
+        for value in values:
+            if not math.isfinite(value):
+                raise TrainingError(f"the training loss became {value}", "lower the learning rate")
+        self._values += values

@@ -10,6 +10,7 @@ import torch
 
 from quant.network import QuantizedNetwork
 from quant.retraining.finetune_config import FinetuneConfig
+from quant.tensors.moving import number
 
 _WEIGHT_SHARE = 0.008
 """Of the root mean square of an output channel's weights, in a step, at full reach. Over 60 steps
@@ -48,7 +49,7 @@ def output_deviations(network: QuantizedNetwork, images: torch.Tensor) -> dict[s
 
     def note(layer: str, value: torch.Tensor) -> torch.Tensor:
         by_channel = value.transpose(0, 1).flatten(1)
-        found[layer] = float(by_channel.var(1, correction=0).mean().sqrt())
+        found[layer] = number(by_channel.var(1, correction=0).mean().sqrt())
         return value
 
     with torch.no_grad():
@@ -111,5 +112,5 @@ def rates_of(
 def _channel_scale(weight: torch.Tensor) -> torch.Tensor:
     """Return the root mean square of each output channel, shaped as `weight` `[out, ...]`."""
     squares = weight.flatten(1).square().mean(1)
-    scale = squares.sqrt().clamp_min(_LEAST_CHANNEL * float(squares.mean().sqrt()))
+    scale = squares.sqrt().clamp_min(_LEAST_CHANNEL * number(squares.mean().sqrt()))
     return scale.reshape(-1, *[1] * (weight.ndim - 1)).expand_as(weight)

@@ -12,6 +12,7 @@ from quant.retraining.basis import Basis, finite
 from quant.retraining.finetune_config import FinetuneConfig, held_back_count, images_seen
 from quant.retraining.loop import Augment
 from quant.retraining.retrained import Retrained
+from quant.tensors.images import Images
 
 
 class Retrainer:
@@ -20,7 +21,7 @@ class Retrainer:
     def __init__(
         self,
         network: QuantizedNetwork,
-        images: torch.Tensor,
+        images: Images,
         labels: torch.Tensor,
         config: FinetuneConfig,
         *,

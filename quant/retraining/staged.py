@@ -21,6 +21,7 @@ from quant.retraining.finetune_config import FinetuneConfig, held_back_count, im
 from quant.retraining.loop import index_batches
 from quant.retraining.rates import reach_of
 from quant.retraining.retrained import Retrained
+from quant.tensors.moving import fetch
 
 LOOK_IMAGES = 512
 """Held-back images that looks are taken on, the same for all networks and decisions."""
@@ -108,8 +109,8 @@ class StagedRetraining:
 
     def look(self) -> Look:
         """Return what is seen of the network as it is, which stays so."""
-        images = self._basis.data.held_back[0]
-        return Look(losses=self._losses(self.network, len(images[:LOOK_IMAGES])))
+        count = min(LOOK_IMAGES, len(self._basis.data.held_back[1]))
+        return Look(losses=self._losses(self.network, count))
 
     def finish(self) -> Retrained:
         """Judge what was reached beside the start of a retraining after the last decision.
@@ -160,10 +161,10 @@ class StagedRetraining:
 
     @torch.no_grad()
     def _losses(self, network: QuantizedNetwork, count: int) -> torch.Tensor:
-        """Return the loss of each of the first held-back images, float32 `[count]`."""
+        """Return the loss of each of the first held-back images, on the CPU, float32 `[count]`."""
         images, labels = (part[:count] for part in self._basis.data.held_back)
         network.eval()
-        losses = self._basis.loss.each(network(images), labels)
+        losses = fetch(self._basis.loss.each(network(images), labels))
         if not losses.isfinite().all():
             raise TrainingError(
                 "expected finite losses during the retraining, found others",

@@ -1,11 +1,15 @@
 """TrainingImages: what is retrained on, in fixed views, and the teacher's outputs."""
 
+from collections.abc import Iterable, Iterator
+
 import torch
 
 from quant.network import QuantizedNetwork
 from quant.outputs import Outputs
 from quant.retraining.finetune_config import FinetuneConfig, held_back_count
 from quant.retraining.loop import Augment
+from quant.tensors.images import Images, Numbered, in_batches, subset
+from quant.tensors.moving import device_of, move
 
 _SPLIT_SEED = 2026
 _ORDERS_KEPT = 2
@@ -24,7 +28,7 @@ class TrainingImages:
 
     def __init__(
         self,
-        images: torch.Tensor,
+        images: Images,
         labels: torch.Tensor,
         config: FinetuneConfig,
         teacher: QuantizedNetwork,
@@ -33,7 +37,7 @@ class TrainingImages:
         """Split the images; nothing is computed yet.
 
         Args:
-            images: float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`.
+            images: float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`, in memory or streamed.
             labels: `[N, ...]`.
             config: How many are held back, and how many views there are.
             teacher: Run in float, whatever its allocation; its weights stay as they are.
@@ -65,30 +69,31 @@ class TrainingImages:
         return self._labels[self._trained_on[:count]]
 
     @property
-    def held_back(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def held_back(self) -> tuple[Images, torch.Tensor]:
         """Images and labels that are never trained on, as they are."""
-        return self._images[self._held_back], self._labels[self._held_back]
+        return subset(self._images, self._held_back), self._labels[self._held_back]
 
-    def batch(
-        self, positions: torch.Tensor, passed: int
-    ) -> tuple[torch.Tensor, torch.Tensor, BatchKey]:
-        """Return a batch to train on.
+    def batches(
+        self, batches: Iterable[Numbered]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, BatchKey]]:
+        """Yield batches to train on.
 
         Args:
-            positions: Which, 0 to `len(self)`.
-            passed: How often the whole part was seen before; decides the view.
+            batches: How often the whole part was seen before, which decides the view, and which
+                images, 0 to `len(self)`.
 
-        Returns:
-            Images, labels `[N, ...]`, and the key that `taught` takes.
+        Yields:
+            Images where the teacher is, labels `[N, ...]`, and the key that `taught` takes.
         """
-        numbers = self._trained_on[positions]
-        view = passed % self._views
-        images = self._images[numbers]
-        if self._augment is not None:
-            images = torch.cat(
-                [self._view(image[None], int(n), view) for image, n in zip(images, numbers)]  # noqa: B905
-            )
-        return images, self._labels[numbers], (view, numbers.numpy().tobytes())
+        wanted = ((passed, self._trained_on[positions]) for passed, positions in batches)
+        for passed, numbers, as_they_are in in_batches(self._images, wanted):
+            view, images = passed % self._views, as_they_are
+            if self._augment is not None:
+                images = torch.cat(
+                    [self._view(image[None], int(n), view) for image, n in zip(images, numbers)]  # noqa: B905
+                )
+            images = move(images, device_of(self._teacher))
+            yield images, self._labels[numbers], (view, numbers.numpy().tobytes())
 
     @torch.no_grad()
     def taught(self, images: torch.Tensor, key: BatchKey) -> Outputs:

@@ -14,6 +14,7 @@ from quant.records.progress import Progress
 from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.table import SensitivityTable, TensorWidth
 from quant.sensitivities.taps import Taps, layers_reading, sources_of
+from quant.tensors.moving import number
 
 _IMAGES_AT_A_TIME = 16
 """Images whose weight gradients are held together, each as large as the layer's weight."""
@@ -62,7 +63,7 @@ def fisher_traces(
         with torch.enable_grad():
             taps = Taps(network, images)
             batch_loss = loss.total(taps.network_outputs, labels)
-            total_loss += float(batch_loss.detach())
+            total_loss += number(batch_loss)
             outputs = [taps.outputs[layer.name] for layer in network.layers]
             nodes = [node for node, value in taps.inputs.items() if value.requires_grad]
             gradients = torch.autograd.grad(
@@ -78,7 +79,7 @@ def fisher_traces(
                 weights[layer.name] += _weight_gradient_power(layer, values, gradient)
             for tensor, layers in readers.items():
                 for node in dict.fromkeys(sources[layer.name] for layer in layers):
-                    activations[tensor] += float(at_inputs[node].square().sum())
+                    activations[tensor] += number(at_inputs[node].square().sum())
         if progress:
             progress(done, len(batches))
     count = count_images(batches)
@@ -138,7 +139,7 @@ def fisher_sensitivity(
 
 def step_noise(steps: torch.Tensor) -> float:
     """Return the mean squared error of rounding to multiples of steps, `[channels]` or a scalar."""
-    return float(steps.detach().square().mean()) / 12.0
+    return number(steps.square().mean()) / 12.0
 
 
 def _weight_gradient_power(layer: LayerSpec, x: torch.Tensor, gradient: torch.Tensor) -> float:
@@ -150,7 +151,7 @@ def _weight_gradient_power(layer: LayerSpec, x: torch.Tensor, gradient: torch.Te
         gradient: At its output, `[N, out, ...]`.
     """
     if layer.kind == "linear" and x.ndim == 2:  # an outer product: so is its norm
-        return float((x.square().sum(1) * gradient.square().sum(1)).sum())
+        return number((x.square().sum(1) * gradient.square().sum(1)).sum())
     total = 0.0
     for part, at_output in zip(
         x.split(_IMAGES_AT_A_TIME), gradient.split(_IMAGES_AT_A_TIME), strict=True
@@ -160,5 +161,5 @@ def _weight_gradient_power(layer: LayerSpec, x: torch.Tensor, gradient: torch.Te
         )  # [N, channels * kernel, pixels]
         grouped = patches.reshape(len(part), layer.groups, layer.products, -1)
         outputs = at_output.reshape(len(part), layer.groups, -1, patches.shape[2])
-        total += float((outputs @ grouped.transpose(2, 3)).square().sum())
+        total += number((outputs @ grouped.transpose(2, 3)).square().sum())
     return total

@@ -14,6 +14,7 @@ from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.noise import activation_noise, weight_noise
 from quant.sensitivities.table import SensitivityTable, TensorWidth
 from quant.sensitivities.taps import Taps, layers_reading, sources_of
+from quant.tensors.moving import number
 
 
 def gauss_newton_sensitivity(
@@ -93,15 +94,15 @@ def _add_batch(
                 error = weight_noise(network, layer.name, bits)
                 moved = layer_value(layer, taps.inputs[sources[layer.name]], error, None)
                 along = _products(moved, gradients["output", layer.name])
-                squares[layer.name, "weight", bits] += float(along.square().sum())
+                squares[layer.name, "weight", bits] += number(along.square().sum())
             for tensor, readers in layers_reading(network).items():
-                along = torch.zeros(len(images))
+                along = torch.zeros(len(images), device=total.device)
                 for node in dict.fromkeys(sources[layer.name] for layer in readers):
                     error = activation_noise(network, tensor, taps.inputs[node], bits)
                     along += _products(error, gradients["input", node])
                 for layer in readers:
-                    squares[layer.name, "activation", bits] += float(along.square().sum())
-    return float(total.detach())
+                    squares[layer.name, "activation", bits] += number(along.square().sum())
+    return number(total)
 
 
 def _products(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -11,10 +11,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.records.progress import Progress
-from quant.sensitivities.batches import Batch, count_images, keep_batches
+from quant.sensitivities.batches import Batch, Batches, count_images, keep_batches
 from quant.sensitivities.noise import activation_noise, weight_noise
 from quant.sensitivities.table import SensitivityTable, TensorWidth
 from quant.sensitivities.taps import Taps, layers_reading, sources_of
+from quant.tensors.devices import has_float64
+from quant.tensors.moving import fetch, like, number
 
 DRAWS = 8
 """Random vectors for each block and batch; the standard errors say whether they were enough."""
@@ -77,7 +79,7 @@ def hessian_traces(
         with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             taps = Taps(network, images)
             batch_loss = loss.total(taps.network_outputs, labels)
-            total_loss += float(batch_loss.detach())
+            total_loss += number(batch_loss)
             blocks: list[torch.Tensor] = [network.layer(la.name).weight for la in network.layers]
             blocks += [taps.inputs[node] for kind, node in names if kind == "input"]
             gradients = torch.autograd.grad(
@@ -146,7 +148,7 @@ def hessian_sensitivity(
         for layer in network.layers:
             error = weight_noise(network, layer.name, bits)
             curvature = max(0.0, traces.weights[layer.name]) / error.numel()
-            rises[layer.name, "weight", bits] = 0.5 * curvature * float(error.square().sum())
+            rises[layer.name, "weight", bits] = 0.5 * curvature * number(error.square().sum())
     _add_activations(network, batches, bit_choices, traces, rises)
     return SensitivityTable(
         kind="hessian",
@@ -161,7 +163,7 @@ def hessian_sensitivity(
 @torch.no_grad()
 def _add_activations(
     network: QuantizedNetwork,
-    batches: Sequence[Batch],
+    batches: Batches,
     bit_choices: Sequence[int],
     traces: HessianTraces,
     rises: dict[TensorWidth, float],
@@ -177,7 +179,7 @@ def _add_activations(
                 values[tensor] += read.numel()
                 for bits in bit_choices:
                     error = activation_noise(network, tensor, read, bits)
-                    errors[tensor, bits] += float(error.square().sum())
+                    errors[tensor, bits] += number(error.square().sum())
     for (tensor, bits), squared in errors.items():
         # Mean curvature times one image's squared error is the trace times the mean square.
         rise = 0.5 * max(0.0, traces.activations[tensor]) * squared / values[tensor]
@@ -199,8 +201,10 @@ def _curvature(gradient: torch.Tensor, block: torch.Tensor, generator: torch.Gen
     """Return `v' H v` of one block for random signs v."""
     if not gradient.requires_grad:  # the loss is not of what this block is computed for
         return 0.0
-    signs = torch.randint(0, 2, block.shape, generator=generator, dtype=block.dtype) * 2 - 1
+    drawn = torch.randint(0, 2, block.shape, generator=generator, dtype=block.dtype) * 2 - 1
+    signs = like(drawn, block)
     (product,) = torch.autograd.grad(
         gradient, block, grad_outputs=signs, retain_graph=True, materialize_grads=True
     )
-    return float((signs * product).sum(dtype=torch.float64))
+    along = signs * product
+    return number((along if has_float64(along.device) else fetch(along)).sum(dtype=torch.float64))

@@ -10,8 +10,9 @@ from quant.layers import MAX_BITS, LayerSpec
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.records.progress import Progress
-from quant.sensitivities.batches import Batch, count_images, keep_batches
+from quant.sensitivities.batches import Batch, Batches, count_images, keep_batches
 from quant.sensitivities.table import SensitivityTable, TensorWidth
+from quant.tensors.moving import number
 
 
 def measured_sensitivity(
@@ -85,11 +86,9 @@ def _variants(
 
 
 @torch.no_grad()
-def _loss(
-    network: QuantizedNetwork, allocation: Allocation, batches: Sequence[Batch], loss: Loss
-) -> float:
+def _loss(network: QuantizedNetwork, allocation: Allocation, batches: Batches, loss: Loss) -> float:
     network.set_allocation(allocation)
     total = 0.0
     for images, labels in batches:
-        total += float(loss.total(network(images), labels))
+        total += number(loss.total(network(images), labels))
     return total / count_images(batches)

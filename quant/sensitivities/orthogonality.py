@@ -9,6 +9,7 @@ import torch
 from quant.network import QuantizedNetwork
 from quant.records.progress import Progress
 from quant.sensitivities.batches import Batch, keep_batches
+from quant.tensors.moving import doubles, fetch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +57,7 @@ def orthogonality(
     grams: dict[str, torch.Tensor] = {}
 
     def take(layer: str, value: torch.Tensor) -> torch.Tensor:
-        grams[layer] = _gram(value.flatten(1).double(), centred)
+        grams[layer] = fetch(_gram(doubles(value.flatten(1)), centred))
         if progress:
             progress(len(grams), len(names))
         return value

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from quant.network import QuantizedNetwork
+from quant.tensors.moving import fetch
 
 _PROPORTION = 1000.0
 """Times the median of its neighbours: with 8 bits, what is usual would share one code."""
@@ -47,7 +48,7 @@ def find_outliers(network: QuantizedNetwork, images: torch.Tensor) -> tuple[Outl
             found.append(Outlier(what=what.format(index), reach=largest, usual=usual))
 
     def note(layer: str, value: torch.Tensor) -> torch.Tensor:
-        reaches = value.transpose(0, 1).flatten(1).abs().amax(1)
+        reaches = fetch(value.transpose(0, 1).flatten(1).abs().amax(1))
         look(f"channel {{}} of the output of {layer}", reaches)
         return value
 

@@ -1,13 +1,16 @@
 """An image folder: `train/CLASS/*` and `val/CLASS/*`, as ImageNet is laid out.
 
 Where there are both `val` and `test`, `val` is the search split. Else a share of `train` is held
-out as that, the same for every class and every time. Images are decoded once and kept in memory.
+out as that, the same for every class and every time. What fits is decoded once and kept in memory;
+of a larger folder images are read when their turn comes, and give the same numbers.
 """
 
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,10 @@ import torch
 from env.tasks.data_sets.image_file import ENDINGS, Geometry, read_image
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.preprocessing import IMAGENET, Normalisation, Preprocessing
+from env.tasks.streaming.decoded_cache import DecodedCache
+from env.tasks.streaming.file_list import FileList
+from env.tasks.streaming.folder_images import FolderImages
+from env.tasks.streaming.loading import usual_workers
 from env.tasks.task import HELD_OUT, Split, Task
 from quant.errors import DataError
 from quant.retraining.float_training import TrainConfig
@@ -32,7 +39,11 @@ _NORMALISATION: dict[str, Normalisation] = {
 }
 """Networks whose published weights expect something else than ImageNet's figures."""
 _MEMORY_SHARE = 0.5
-"""Share of the free memory that decoded images may take."""
+"""Share of the free memory that the images of one step may take."""
+_TOGETHER = 64
+"""Images of one step."""
+_CHANNELS = 3
+_MEGA = 10**6
 _LAYOUT = "lay it out as FOLDER/train/CLASS/image.jpg and FOLDER/val/CLASS/image.jpg"
 _SHOWN = 4
 """Kinds of passed-over files that a note names."""
@@ -63,6 +74,8 @@ def image_folder_task(
     per_class: int,
     network: str = "",
     normalisation: Normalisation | None = None,
+    cache_mb: int = 1000,
+    workers: int | None = None,
 ) -> Task:
     """Load a folder; the network is a ResNet-18.
 
@@ -72,10 +85,13 @@ def image_folder_task(
         network: Decides how images are normalised where `normalisation` is None.
         per_class: Most images read of a class in each part; 0 reads all.
         normalisation: Mean and deviation of each channel, of pixels in 0..1.
+        cache_mb: Megabytes that images may take. Where all of them do not fit as numbers they are
+            streamed, and this much of their pixels is kept.
+        workers: Processes that decode streamed images; None for as many as are usual here.
 
     Raises:
-        DataError: no such folder, classes that differ, an image that cannot be read, or more
-            images than fit the memory.
+        DataError: no such folder, classes that differ, an image that cannot be read, or images too
+            large for the memory.
     """
     if folder is None:
         raise DataError("task.data: an image folder needs its path, found none", _LAYOUT)
@@ -90,20 +106,26 @@ def image_folder_task(
     else:
         search = _listed(val, classes, per_class, passed)
     rng.shuffle(train)  # what is calibrated and compensated on comes first, and is of all classes
-    _check_memory(len(train) + len(search) + len(test), geometry.size)
+    _check_memory(geometry.size)
     mean, deviation = normalisation or _NORMALISATION.get(network, IMAGENET)
     preprocessing = Preprocessing(
         largest=255.0, mean=mean, deviation=deviation, geometry=geometry.words
     )
+    parts, limit_bytes = (train, search, test), cache_mb * _MEGA
+    if sum(map(len, parts)) * _image_bytes(geometry.size) <= limit_bytes:
+        splits = [_split(files, geometry, preprocessing) for files in parts]
+    else:
+        count = usual_workers() if workers is None else workers
+        splits = _streamed(parts, geometry, preprocessing, limit_bytes, count)
     return Task(
         name="image-folder",
         network=_NETWORK,
         classes=len(classes),
         make_module=network_maker(_NETWORK, in_channels=3, classes=len(classes)),
         recipe=TrainConfig(epochs=30, batch_size=64, learning_rate=0.05),
-        train=_split(train, geometry, preprocessing),
-        search=_split(search, geometry, preprocessing),
-        test=_split(test, geometry, preprocessing),
+        train=splits[0],
+        search=splits[1],
+        test=splits[2],
         search_origin=HELD_OUT if val is None else f"the folder {val.name}, not trained on",
         labels=tuple(classes),
         preprocessing=preprocessing,
@@ -210,16 +232,46 @@ def _hold_out(files: Listed, classes: int, rng: np.random.Generator) -> tuple[Li
     return train, search
 
 
-def _check_memory(count: int, size: int) -> None:
-    needed, free = count * 3 * size * size * 4, psutil.virtual_memory().available
+def _image_bytes(size: int) -> int:
+    """Return what one image takes as numbers."""
+    return _CHANNELS * size * size * 4
+
+
+def _check_memory(size: int) -> None:
+    needed, free = _TOGETHER * _image_bytes(size), psutil.virtual_memory().available
     if needed > _MEMORY_SHARE * free:
         raise DataError(
-            f"{count} images of {size}x{size} need {needed / 1e9:.1f} GB as numbers, and "
+            f"{_TOGETHER} images of {size}x{size} need {needed / 1e9:.1f} GB as numbers, and "
             f"{free / 1e9:.1f} GB are free",
-            "take fewer with --task.per-class N, or smaller ones with --task.image-size N",
+            "take smaller ones with --task.image-size N",
         )
 
 
 def _split(files: Listed, geometry: Geometry, preprocessing: Preprocessing) -> Split:
     images = torch.stack([preprocessing.normalise(read_image(file, geometry)) for file, _ in files])
     return Split(images=images, labels=torch.tensor([label for _, label in files]))
+
+
+def _streamed(
+    parts: Sequence[Listed],
+    geometry: Geometry,
+    preprocessing: Preprocessing,
+    limit_bytes: int,
+    workers: int,
+) -> list[Split]:
+    """Return splits of which nothing is read yet, and which share what is kept."""
+    files = FileList([file for part in parts for file, _ in part])
+    pixels = (_CHANNELS, geometry.size, geometry.size)
+    images = FolderImages(
+        files=files,
+        pixels=pixels,
+        read=partial(read_image, geometry=geometry),
+        preprocessing=preprocessing,
+        cache=DecodedCache(len(files), pixels, limit_bytes),
+        workers=workers,
+        numbers=torch.arange(len(files)),
+    )
+    labels = torch.tensor([label for part in parts for _, label in part])
+    ends = np.cumsum([0, *map(len, parts)]).tolist()
+    whole = Split(images=images, labels=labels)
+    return [whole.pick(torch.arange(first, last)) for first, last in pairwise(ends)]

@@ -1,8 +1,6 @@
 """The user's own loss and metric: functions of the network's outputs and the labels."""
 
-import hashlib
 import re
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,8 +9,7 @@ import numpy as np
 import torch
 
 from env.errors import TaskError
-from env.tasks.checkpoint import source_of
-from env.tasks.own_function import find_function
+from env.tasks.own_function import find_function, module_digest
 from quant.errors import BitAllocError
 from quant.objective.loss import Loss
 from quant.objective.metric import Metric
@@ -36,8 +33,8 @@ def own_loss(name: str) -> Loss:
     function = find_function(name, "task.loss")
     return Loss(
         name=name,
-        each=partial(_losses, name, function),
-        source=_digest(name),
+        of_images=partial(_losses, name, function),
+        source=f" {module_digest(name)}",
         mean_of_batch=partial(_mean_loss, name, function),
     )
 
@@ -67,14 +64,8 @@ def own_scorer(name: str) -> WholeSet:
     return WholeSet(
         metric=Metric(name=short, unit=unit, more_is_better=better),
         compute=partial(_scores, name, function),
-        source=_digest(name),
+        source=f" {module_digest(name)}",
     )
-
-
-def _digest(name: str) -> str:
-    """Return a digest of the whole module: a function is changed by its helpers, too."""
-    source = source_of(sys.modules[name.partition(":")[0]])
-    return f" {hashlib.sha256(source.encode()).hexdigest()[:16]}"
 
 
 def _mean_loss(

@@ -17,6 +17,7 @@ from quant.objective.scores import ImageScores, Score
 from quant.retraining.integer_scores import integer_scores
 from quant.retraining.paired import PairedDifference, paired
 from quant.retraining.retrained import Kept
+from quant.tensors.moving import device_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +73,8 @@ class Bench:
             retrained = self._retrainer.retrain(network, seed=order_seed(setup.config.seed, order))
             graph = convert(network, setup.task.network)
             search, objective = setup.task.search, setup.task.objective
-            scores = integer_scores(graph, search.images, search.labels, objective)
+            device = device_of(network)
+            scores = integer_scores(graph, search.images, search.labels, objective, device=device)
         seconds = time.perf_counter() - started
         self._all_8 = self._all_8 or scores
         return Retraining(

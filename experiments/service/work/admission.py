@@ -32,9 +32,12 @@ THIS_MACHINE = "this machine"
 WHERE = "the job's settings"
 UPLOADED = re.compile(r"sha256:([0-9a-f]{64})")
 
-_WORDS = ("method", "task.name", "task.network", "task.normalize", "target.key", "target.mcpu")
+_WORDS = (
+    *("method", "task.name", "task.network", "task.normalize", "env.device"),
+    *("target.key", "target.mcpu"),
+)
 """Texts that name nothing but what BitAlloc or the tracker knows."""
-_FUNCTIONS = ("task.metric", "task.loss")
+_FUNCTIONS = ("task.metric", "task.loss", "task.augment")
 """Words of ours, or functions."""
 _OPERATORS = {
     "output": "every job has a folder of its own",
@@ -43,6 +46,7 @@ _OPERATORS = {
     "target.server": "boards are those of the operator's tracker: give target.key",
     "target.kernel_cache": "all jobs share one",
     "target.tile_choices": "all jobs share them",
+    "train.ray": "it would use machines of the operator's",
     "energy.command": "it would start a program of the server's machine",
     "energy.csv": "it would read a file of the server's machine",
 }

@@ -76,7 +76,7 @@ def test_held_back_images_are_never_trained_on(network: QuantizedNetwork, digits
     rows = {image.numpy().tobytes() for image in data.first(len(data))}
     assert len(held_back) == 150
     assert len(data) == len(digits.train_images) - 150
-    assert not rows & {image.numpy().tobytes() for image in held_back}
+    assert not rows & {image.numpy().tobytes() for image in held_back[:]}
 
 
 def test_a_fifth_of_few_images_is_held_back(network: QuantizedNetwork, digits: Any) -> None:
@@ -143,7 +143,7 @@ def test_the_teacher_looks_at_whole_batches_whatever_it_saw_before(
 def test_no_views_are_the_images_themselves(network: QuantizedNetwork, digits: Any) -> None:
     config = replace(QUICK, views=0)
     data = make(network, digits, config, augment=lambda images, generator: -images).basis.data
-    images, _, _ = data.batch(torch.arange(5), passed=3)
+    ((images, _, _),) = data.batches([(3, torch.arange(5))])
     assert torch.equal(images, data.first(5))
 
 

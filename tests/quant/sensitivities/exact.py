@@ -38,7 +38,7 @@ def small_network(seed: int = 0) -> QuantizedNetwork:
 
 def small_batches(count: int = 12, size: int = 5) -> tuple[Batch, ...]:
     labels = torch.randint(0, 10, (count,), generator=torch.Generator().manual_seed(7))
-    return batches_of(random_images(count, seed=3), labels, size)
+    return tuple(batches_of(random_images(count, seed=3), labels, size))
 
 
 def loss_moved(

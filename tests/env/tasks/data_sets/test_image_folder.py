@@ -198,7 +198,8 @@ def test_images_of_the_right_size_stay_as_they_are_unless_told(folder: Path) -> 
     plain = torch.from_numpy(pixels.transpose(2, 0, 1)) / 255
 
     def first(**changes: object) -> torch.Tensor:
-        return load(folder, normalize="none", **changes).test.images[0]
+        image: torch.Tensor = load(folder, normalize="none", **changes).test.images[0]
+        return image
 
     assert torch.equal(first(), plain)
     assert torch.equal(first(resize=32), plain)

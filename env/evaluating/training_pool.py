@@ -1,0 +1,76 @@
+"""TrainingPool: others that retrain candidates, while this process measures and decides."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from env.errors import TaskError
+from env.evaluating.staged_trainings import LookLosses
+from quant.allocation import Allocation
+from quant.deploy_graph import DeployGraph
+from quant.objective.scores import ImageScores
+from quant.records.ranges import Count, check_ranges
+from quant.retraining.retrained import Retrained
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkersConfig:
+    """Who retrains candidates: this process, or others that Ray starts (docs/scale.md)."""
+
+    ray: str = ""
+    """Address of a Ray cluster, HOST:PORT, whose machines retrain candidates; `auto` is the one
+    that this machine belongs to, or else one that is started here for this run, for this machine
+    alone. Empty: this process retrains them. Needs pip install 'bitalloc[ray]'."""
+    workers: Count = 1
+    """Processes of the cluster that retrain at once."""
+    proposals: Count = 1
+    """Allocations that a method proposes at once, before it sees what they come to, where it can:
+    as many as are to be retrained at once. It changes the search, and `workers` does not."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are none, and workers that nobody starts."""
+        check_ranges(self, "train.", TaskError)
+        if self.workers > 1 and not self.ray:
+            raise TaskError(
+                f"train.workers: {self.workers} of them need a Ray cluster, found none named",
+                "give --train.ray auto, or the address of one",
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrainedCandidate:
+    """The end of one retraining."""
+
+    graph: DeployGraph
+    scores: ImageScores
+    retraining: Retrained
+    looks: LookLosses | None = None
+    """None where it was not staged."""
+    seconds: float = 0.0
+    """That it took elsewhere; 0 where it was done here."""
+
+
+class Training(Protocol):
+    """One retraining that was asked for."""
+
+    def result(self) -> TrainedCandidate:
+        """Return what it came to, once it has.
+
+        Raises:
+            TrainingError: weights or values are not finite.
+            ConvertError: it has no integer form.
+            HardwareLostError: nobody is left who could do it.
+        """
+
+    def cancel(self) -> None:
+        """Say that nobody waits for it any more."""
+
+
+class TrainingPool(Protocol):
+    """Retrains candidates from the float checkpoint; equal ones come to the same, whoever does."""
+
+    @property
+    def workers(self) -> int:
+        """How many are retrained at once."""
+
+    def submit(self, allocation: Allocation, repeat: int) -> Training:
+        """Ask for the retraining of an allocation."""

@@ -1,0 +1,1 @@
+"""Streaming: image folders of any size, read while they are trained on."""

@@ -1,0 +1,1 @@
+"""A Ray cluster, where its machines retrain candidates."""

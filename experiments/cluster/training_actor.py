@@ -1,0 +1,98 @@
+"""TrainingActor: a process of the cluster that holds the float checkpoint and retrains from it."""
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+
+from env.evaluating.env_config import EnvConfig
+from env.evaluating.evaluator import Evaluator
+from env.evaluating.training_pool import TrainedCandidate
+from env.tasks import Split
+from hardware.measuring.lock import training_lock
+from hardware.measuring.protocol import ProtocolConfig
+from hardware.simulated import SimulatedDevice
+from quant.allocation import Allocation
+from quant.errors import BitAllocError
+from quant.network import QuantizedNetwork
+from quant.objective.objective import Objective
+from quant.retraining.loop import Augment
+from quant.tensors.devices import CPU, choose_device
+from quant.tensors.moving import device_of, place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrainingJob:
+    """Everything but the allocation that decides what a retraining comes to."""
+
+    network: QuantizedNetwork
+    """Calibrated, at the float checkpoint, on the CPU."""
+    train: Split
+    search: Split
+    config: EnvConfig
+    """Its device is one that is there."""
+    objective: Objective
+    augment: Augment | None
+    seed: int
+    threads: int
+    """Of PyTorch: with another number sums have another order."""
+
+    @classmethod
+    def of(
+        cls,
+        network: QuantizedNetwork,
+        train: Split,
+        search: Split,
+        config: EnvConfig,
+        *,
+        objective: Objective,
+        augment: Augment | None,
+        seed: int,
+    ) -> "TrainingJob":
+        """Return the job of a network, wherever that is."""
+        device, network = device_of(network), network.clone()
+        place(network, CPU)
+        return cls(
+            network=network,
+            train=train,
+            search=search,
+            config=replace(config, device=str(device)),
+            objective=objective,
+            augment=augment,
+            seed=seed,
+            threads=torch.get_num_threads(),
+        )
+
+
+class TrainingActor:
+    """Retrains one candidate after another; each comes to what it does anywhere."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        """Take the job, and nothing of this machine but its device."""
+        torch.set_num_threads(job.threads)
+        network = job.network.clone()
+        place(network, choose_device(job.config.device))
+        self._evaluator = Evaluator(
+            network,
+            SimulatedDevice(ProtocolConfig()),  # nothing is measured here
+            job.train,
+            job.search,
+            job.config,
+            seed=job.seed,
+            limit=1,
+            objective=job.objective,
+            augment=job.augment,
+        )
+
+    def train(self, allocation: Allocation, repeat: int) -> TrainedCandidate | BitAllocError:
+        """Return what a retraining came to; an error that is a candidate's own is a value, too.
+
+        While a program is timed on this machine, it waits.
+        """
+        started = time.perf_counter()
+        try:
+            with training_lock():
+                trained = self._evaluator.train_and_score(allocation, repeat)
+        except BitAllocError as error:
+            return error
+        return replace(trained, seconds=time.perf_counter() - started)

@@ -1,0 +1,134 @@
+"""A Ray cluster that is started here, whose one worker retrains: it is really killed on the way."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from env.evaluating.env_config import EnvConfig
+from env.evaluating.evaluation import Evaluation
+from env.evaluating.evaluator import Evaluator
+from env.evaluating.training_pool import WorkersConfig
+from env.tasks.data_sets.digits import digits_task
+from experiments import run as run_module
+from experiments.cluster.ray_extra import AUTO, import_ray
+from experiments.cluster.ray_pool import RayPool
+from experiments.cluster.training_actor import TrainingJob
+from experiments.errors import ConfigError
+from experiments.terminal.exit_codes import USER_MISTAKE
+from hardware.measuring.protocol import ProtocolConfig
+from hardware.simulated import SimulatedDevice
+from quant.allocation import Allocation
+from quant.network import prepare
+from quant.retraining.finetune_config import FinetuneConfig
+
+_CONFIG = EnvConfig(
+    finetune=FinetuneConfig(
+        steps=3,
+        batch_size=16,
+        compensation_images=0,
+        scale_images=0,
+        held_back_images=40,
+        range_test=False,
+    )
+)
+_LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # a busy machine would leave it nothing
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def started() -> list[psutil.Process]:
+    return list(psutil.Process().children(recursive=True))
+
+
+def workers() -> list[psutil.Process]:
+    return [process for process in started() if "TrainingActor" in process.name()]
+
+
+def listening() -> list[tuple[str, str]]:
+    return [
+        (process.name(), place.laddr.ip)
+        for process in started()
+        for place in process.net_connections("inet")
+        if place.status == psutil.CONN_LISTEN
+    ]
+
+
+def without_times(evaluations: list[Evaluation]) -> list[Evaluation]:
+    return [replace(each, train_s=0.0, build_s=0.0, measure_s=0.0) for each in evaluations]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_worker_comes_to_what_this_process_does_and_is_started_anew(one_thread: None) -> None:
+    task = digits_task()
+    torch.manual_seed(0)
+    network = prepare(task.make_module().eval(), task.example)
+    network.calibrate(task.train.images[:32])
+    allocations = [Allocation.uniform(network.layers, bits) for bits in (8, 4, 3)]
+
+    def make(pool: RayPool | None) -> Evaluator:
+        device = SimulatedDevice(ProtocolConfig())
+        data: Any = (task.train, task.search, _CONFIG)
+        return Evaluator(network.clone(), device, *data, seed=0, limit=9, pool=pool, proposals=3)
+
+    alone = make(None).evaluate(allocations)
+    job = TrainingJob.of(
+        network, task.train, task.search, _CONFIG, objective=task.objective, augment=None, seed=0
+    )
+    pool = RayPool(WorkersConfig(ray=AUTO, workers=1), job)
+    try:
+        found = make(pool).evaluate(allocations)
+        assert without_times(found) == without_times(alone)
+        assert all(evaluation.train_s > 0 for evaluation in found)
+        ports = listening()
+        assert ports
+        assert {ip for _, ip in ports} <= _LOOPBACK, ports
+        asked = pool.submit(allocations[1], 0)
+        (worker,) = workers()
+        os.kill(worker.pid, signal.SIGKILL)
+        assert asked.result().scores.score.loss == alone[1].loss
+        assert worker.pid not in {process.pid for process in workers()}
+    finally:
+        pool.close()
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match="found none installed") as raised:
+        import_ray()
+    assert "bitalloc[ray]" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--train.workers", "2"], "2 of them need a Ray cluster, found none named"),
+        (["--train.ray", "auto", "--env.weights", "shared"], "env.weights: reset, found shared"),
+        (["--train.ray", "auto", "--env.retrain", "during"], "env.retrain: end, found during"),
+        (
+            ["--train.ray", "auto", "--env.accuracy-on", "device"],
+            "env.accuracy_on: integers, found device",
+        ),
+    ],
+)
+def test_what_a_cluster_cannot_do_is_refused(
+    capsys: pytest.CaptureFixture[str], flags: list[str], sentence: str
+) -> None:
+    assert run_module.main(flags) == USER_MISTAKE
+    assert sentence in " ".join(capsys.readouterr().err.split())
