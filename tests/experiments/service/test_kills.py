@@ -1,35 +1,51 @@
-"""Server, keepers and jobs killed at random moments: every job ends once, nothing is lost."""
+"""Server, keepers, jobs, boards and trackers killed at random moments: every job ends once.
+
+A few moments each, as continuous integration plays them; with BITALLOC_KILLS=20 as many.
+"""
 
 import json
+import os
 import random
+import signal
 import sqlite3
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from experiments.service.folder import ServiceFolder
 from experiments.service.store.job import State
+from hardware.tracker import tracked_keys
+from tests.experiments.boards.board_jobs import check_store
 from tests.experiments.service.served import SMALL, Served, served
+from tests.hardware.host.remote.boards import Board, Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
-KILLS = 20
-JOBS = 6
+KILLS = int(os.environ.get("BITALLOC_KILLS", "3"))
+JOBS = 2 + KILLS // 5
 _EVALUATIONS = 6
+_KEY = "desk"
+_ON_BOARD = {
+    **{name: value for name, value in SMALL.items() if name != "target.runner"},
+    "tune": False,
+    "budget": {"latency_ratio": 20.0},
+    "protocol": {"repeats": 5, "min_repeat_ms": 2.0, "timeout_s": 10.0},
+    "target": {"board": "same-cpu", "key": _KEY},
+}
+"""The same search, really compiled and timed."""
 
 
 @pytest.mark.parametrize("victim", ["server", "keeper", "job"])
-def test_twenty_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
+def test_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
     moments = random.Random(f"service {victim}")
-    names = [f"job-{number}" for number in range(JOBS)]
     with served(tmp_path / "service") as server:
-        with server.client() as client:
-            for number, name in enumerate(names):
-                settings = {**SMALL, "evaluations": _EVALUATIONS, "seed": number}
-                client.submit("search", settings, id=name)
+        names = _hand_in(server, SMALL)
         kills, done, twice = 0, 0, False
         while not (now := _progress(server, names)).over:
             # Three ends in a row without progress would be a job's last: two at most are made.
@@ -39,24 +55,102 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> No
                     kills, twice = kills + 1, now.done > done and moments.random() < 0.3
                     done = now.done
             time.sleep(0.2)
-        with server.client() as client:
-            jobs = [client.job(name) for name in names]
-            for job in jobs:
-                _check_once(server, job["id"])
-                events = list(client.events(job["id"]))
-                assert [event.number for event in events] == list(range(1, len(events) + 1))
-                ends = [e for e in events if State(e.document.get("state", "queued")).over]
-                assert len(ends) == 1, job
-                indices = [e.document["index"] for e in events if e.kind == "evaluation"]
-                assert indices == list(range(job["done"])), job
-        assert {job["state"] for job in jobs} == {"succeeded"}
+        jobs = _check_ends(server, names)
         if victim == "server":  # what runs does not notice
             assert {job["attempts"] for job in jobs} == {1}
-        assert not server.processes()
-        assert "Traceback" not in server.stop()
-    _check_store(tmp_path / "service")
-    print(f"{kills} kills of a {victim}: {[job['state'] for job in jobs]}")
+    _check_stores(tmp_path / "service")
+    print(f"{kills} kills of a {victim}: {[job['attempts'] for job in jobs]} attempts")
     assert kills >= KILLS // 2, "the jobs ended before they could be disturbed"
+
+
+@pytest.mark.parametrize("victim", ["board", "tracker"])
+def test_boards_and_trackers_that_are_killed_are_waited_for(tmp_path: Path, victim: str) -> None:
+    moments = random.Random(f"service {victim}")
+    with (
+        _shelf(tmp_path) as shelf,
+        served(tmp_path / "service", "--tracker", shelf.tracker.address) as server,
+    ):
+        names = _hand_in(server, _ON_BOARD)
+        kills = 0
+        while not _progress(server, names).over:
+            if kills < KILLS and server.processes():
+                time.sleep(moments.uniform(0.0, 6.0))
+                shelf.kill(victim)
+                kills += 1
+                time.sleep(moments.uniform(0.0, 2.0))
+                shelf.start(victim)
+            time.sleep(0.5)
+        jobs = _check_ends(server, names)
+        (desk,) = tracked_keys("127.0.0.1", shelf.tracker.port)
+        assert desk.free == 1, "somebody still holds the board"
+    rows = [row for name in names for row in _rows(tmp_path / "service", name)]
+    check_store(tmp_path / "service" / "store.sqlite", rows)
+    _check_stores(tmp_path / "service")
+    print(f"{kills} kills of a {victim}: {[job['attempts'] for job in jobs]} attempts")
+    assert kills >= KILLS // 2, "the jobs ended before they could be disturbed"
+
+
+@dataclass
+class _Shelf:
+    """A tracker and a board of this machine, which come back where they were."""
+
+    folder: Path
+    tracker: Tracker
+    board: Board = field(init=False)
+
+    def start(self, what: str) -> None:
+        if what == "tracker":
+            self.tracker = Tracker(self.folder, self.tracker.port)
+            self.tracker.wait_for("bind to")
+        else:
+            port = self.board.port if hasattr(self, "board") else 0
+            told = ("--tracker", self.tracker.address, "--key", _KEY)
+            self.board = Board(self.folder, *told, port=port)
+
+    def kill(self, what: str) -> None:
+        process = self.tracker if what == "tracker" else self.board
+        process.signal(signal.SIGKILL)
+        process.process.wait()
+
+
+@contextmanager
+def _shelf(folder: Path) -> Iterator[_Shelf]:
+    shelf = _Shelf(folder=folder, tracker=Tracker(folder))
+    try:
+        shelf.tracker.wait_for("bind to")
+        shelf.start("board")
+        shelf.board.wait_until_listening(1)
+        yield shelf
+    finally:
+        shelf.board.close()
+        shelf.tracker.close()
+
+
+def _hand_in(server: Served, settings: Any) -> list[str]:
+    names = [f"job-{number}" for number in range(JOBS)]
+    with server.client() as client:
+        for number, name in enumerate(names):
+            more = {"evaluations": _EVALUATIONS, "seed": number}
+            client.submit("search", {**settings, **more}, id=name)
+    return names
+
+
+def _check_ends(server: Served, names: list[str]) -> list[dict[str, Any]]:
+    """Expect each job to have ended well, once, with each evaluation once; return them."""
+    with server.client() as client:
+        jobs = [client.job(name) for name in names]
+        for job in jobs:
+            assert job["state"] == "succeeded", (job, client.logs(job["id"])[-2000:])
+            _check_once(server, job["id"])
+            events = list(client.events(job["id"]))
+            assert [event.number for event in events] == list(range(1, len(events) + 1))
+            ends = [e for e in events if State(e.document.get("state", "queued")).over]
+            assert len(ends) == 1, job
+            indices = [e.document["index"] for e in events if e.kind == "evaluation"]
+            assert indices == list(range(job["done"])), job
+    assert not server.processes()
+    assert "Traceback" not in server.stop()
+    return jobs
 
 
 @dataclass(frozen=True)
@@ -90,17 +184,21 @@ def _kill(server: Served, victim: str) -> bool:
     return False
 
 
+def _rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    file = ServiceFolder(folder).job(name).run / "evaluations.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
 def _check_once(server: Served, name: str) -> None:
     """Expect each evaluation of a run once, in order, in its file."""
-    file = ServiceFolder(server.folder).job(name).run / "evaluations.jsonl"
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines = _rows(server.folder, name)
     assert [line["index"] for line in lines] == list(range(len(lines)))
     searched = [line for line in lines if line["proposer"] != "table"]
     assert len(searched) == _EVALUATIONS
-    assert (file.parent / "results.json").is_file()
+    assert (ServiceFolder(server.folder).job(name).run / "results.json").is_file()
 
 
-def _check_store(folder: Path) -> None:
+def _check_stores(folder: Path) -> None:
     for name in ("service.sqlite", "store.sqlite"):
         with sqlite3.connect(folder / name) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
