@@ -25,7 +25,6 @@ _LOOKS: list[tuple[Literal["light", "dark"], int]] = [
 PICTURES = os.environ.get("BITALLOC_PICTURES", "")
 """Folder for the pictures of docs/service.md; empty for none."""
 _PICTURED = {
-    ("jobs", "light", 1280): "service-jobs.png",
     ("job", "light", 1280): "service-job.png",
     ("jobs", "light", 390): "service-phone.png",
     ("job", "dark", 390): "service-phone-dark.png",
