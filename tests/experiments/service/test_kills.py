@@ -28,7 +28,6 @@ from tests.hardware.host.remote.boards import Board, Tracker
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 KILLS = int(os.environ.get("BITALLOC_KILLS", "3"))
-JOBS = 2 + KILLS // 5
 _EVALUATIONS = 6
 _KEY = "desk"
 _ON_BOARD = {
@@ -45,22 +44,16 @@ _ON_BOARD = {
 def test_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
     moments = random.Random(f"service {victim}")
     with served(tmp_path / "service") as server:
-        names = _hand_in(server, SMALL)
-        kills, done, twice = 0, 0, False
-        while not (now := _progress(server, names)).over:
-            # Three ends in a row without progress would be a job's last: two at most are made.
-            if victim == "server" or now.done > done or twice:
-                time.sleep(moments.uniform(0.0, 3.0))
-                if kills < KILLS and _kill(server, victim):
-                    kills, twice = kills + 1, now.done > done and moments.random() < 0.3
-                    done = now.done
-            time.sleep(0.2)
-        jobs = _check_ends(server, names)
+        stream, kills = _Stream(server, SMALL), 0
+        while stream.goes_on(kills):
+            time.sleep(moments.uniform(0.0, 3.0))
+            if kills < KILLS and (victim == "server" or stream.bears_a_kill(moments)):
+                kills += _kill(server, victim)
+        jobs = stream.check()
         if victim == "server":  # what runs does not notice
             assert {job["attempts"] for job in jobs} == {1}
     _check_stores(tmp_path / "service")
     print(f"{kills} kills of a {victim}: {[job['attempts'] for job in jobs]} attempts")
-    assert kills >= KILLS // 2, "the jobs ended before they could be disturbed"
 
 
 @pytest.mark.parametrize("victim", ["board", "tracker"])
@@ -70,24 +63,77 @@ def test_boards_and_trackers_that_are_killed_are_waited_for(tmp_path: Path, vict
         _shelf(tmp_path) as shelf,
         served(tmp_path / "service", "--tracker", shelf.tracker.address) as server,
     ):
-        names = _hand_in(server, _ON_BOARD)
-        kills = 0
-        while not _progress(server, names).over:
+        stream, kills = _Stream(server, _ON_BOARD), 0
+        while stream.goes_on(kills):
+            time.sleep(moments.uniform(0.0, 6.0))
             if kills < KILLS and server.processes():
-                time.sleep(moments.uniform(0.0, 6.0))
                 shelf.kill(victim)
                 kills += 1
                 time.sleep(moments.uniform(0.0, 2.0))
                 shelf.start(victim)
-            time.sleep(0.5)
-        jobs = _check_ends(server, names)
+        jobs = stream.check()
         (desk,) = tracked_keys("127.0.0.1", shelf.tracker.port)
         assert desk.free == 1, "somebody still holds the board"
-    rows = [row for name in names for row in _rows(tmp_path / "service", name)]
+    rows = [row for name in stream.names for row in _rows(tmp_path / "service", name)]
     check_store(tmp_path / "service" / "store.sqlite", rows)
     _check_stores(tmp_path / "service")
     print(f"{kills} kills of a {victim}: {[job['attempts'] for job in jobs]} attempts")
-    assert kills >= KILLS // 2, "the jobs ended before they could be disturbed"
+
+
+@dataclass
+class _Stream:
+    """Small jobs, one after another, until all kills were made."""
+
+    server: Served
+    settings: Any
+    names: list[str] = field(default_factory=list)
+    borne: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of each job: how many evaluations it had at its last kill, and kills since it had more."""
+
+    def goes_on(self, kills: int) -> bool:
+        """Whether something is to come; hands in the next job."""
+        waiting = sum(not State(job["state"]).over for job in self._jobs())
+        if kills < KILLS and waiting < 2:
+            number = len(self.names)
+            settings = {**self.settings, "evaluations": _EVALUATIONS, "seed": number}
+            with self.server.client() as client:
+                client.submit("search", settings, id=f"job-{number}")
+            self.names.append(f"job-{number}")
+        return kills < KILLS or waiting > 0
+
+    def bears_a_kill(self, moments: random.Random) -> bool:
+        """Whether the job that runs is not lost by a kill: the third in a row without progress."""
+        running = [job for job in self._jobs() if job["state"] == "running"]
+        if not running:
+            return False
+        (job,) = running
+        done, count = self.borne.get(job["id"], (-1, 0))
+        count = count if done == job["done"] else 0
+        if count == 2 or (count == 1 and moments.random() < 0.7):
+            return False
+        self.borne[job["id"]] = (job["done"], count + 1)
+        return True
+
+    def check(self) -> list[dict[str, Any]]:
+        """Expect each job to have ended well, once, with each evaluation once; return them."""
+        jobs = self._jobs()
+        with self.server.client() as client:
+            for job in jobs:
+                assert job["state"] == "succeeded", (job, client.logs(job["id"])[-2000:])
+                _check_once(self.server, job["id"])
+                events = list(client.events(job["id"]))
+                assert [event.number for event in events] == list(range(1, len(events) + 1))
+                ends = [e for e in events if State(e.document.get("state", "queued")).over]
+                assert len(ends) == 1, job
+                indices = [e.document["index"] for e in events if e.kind == "evaluation"]
+                assert indices == list(range(job["done"])), job
+        assert not self.server.processes()
+        assert "Traceback" not in self.server.stop()
+        return jobs
+
+    def _jobs(self) -> list[dict[str, Any]]:
+        with self.server.client() as client:
+            return [client.job(name) for name in self.names]
 
 
 @dataclass
@@ -124,47 +170,6 @@ def _shelf(folder: Path) -> Iterator[_Shelf]:
     finally:
         shelf.board.close()
         shelf.tracker.close()
-
-
-def _hand_in(server: Served, settings: Any) -> list[str]:
-    names = [f"job-{number}" for number in range(JOBS)]
-    with server.client() as client:
-        for number, name in enumerate(names):
-            more = {"evaluations": _EVALUATIONS, "seed": number}
-            client.submit("search", {**settings, **more}, id=name)
-    return names
-
-
-def _check_ends(server: Served, names: list[str]) -> list[dict[str, Any]]:
-    """Expect each job to have ended well, once, with each evaluation once; return them."""
-    with server.client() as client:
-        jobs = [client.job(name) for name in names]
-        for job in jobs:
-            assert job["state"] == "succeeded", (job, client.logs(job["id"])[-2000:])
-            _check_once(server, job["id"])
-            events = list(client.events(job["id"]))
-            assert [event.number for event in events] == list(range(1, len(events) + 1))
-            ends = [e for e in events if State(e.document.get("state", "queued")).over]
-            assert len(ends) == 1, job
-            indices = [e.document["index"] for e in events if e.kind == "evaluation"]
-            assert indices == list(range(job["done"])), job
-    assert not server.processes()
-    assert "Traceback" not in server.stop()
-    return jobs
-
-
-@dataclass(frozen=True)
-class _Progress:
-    done: int
-    """Finished evaluations of all jobs."""
-    over: bool
-
-
-def _progress(server: Served, names: list[str]) -> _Progress:
-    with server.client() as client:
-        jobs = [client.job(name) for name in names]
-    over = all(State(job["state"]).over for job in jobs)
-    return _Progress(done=sum(job["done"] for job in jobs), over=over)
 
 
 def _kill(server: Served, victim: str) -> bool:

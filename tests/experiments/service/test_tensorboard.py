@@ -7,6 +7,7 @@ import httpx
 import psutil
 import pytest
 
+from experiments.service.web.caller import COOKIE
 from tests.experiments.service.served import served
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -14,8 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 def test_operators_see_tensorboard_and_it_ends_with_the_server(tmp_path: Path) -> None:
     with served(tmp_path / "service", "--tensorboard") as server:
-        user = {"Authorization": f"Bearer {server.new_token('ulf')}"}
-        operator = {"Authorization": f"Bearer {server.token}"}
+        user = {"Cookie": f"{COOKIE}={server.new_token('ulf')}"}
+        operator = {"Cookie": f"{COOKIE}={server.token}"}
         address = f"{server.url}/tensorboard/"
         until = time.monotonic() + 600
         while (page := httpx.get(address, headers=operator, timeout=60)).status_code == 503:
@@ -28,8 +29,8 @@ def test_operators_see_tensorboard_and_it_ends_with_the_server(tmp_path: Path) -
         assert httpx.get(f"{address}data/runs", headers=operator, timeout=60).json() == []
         assert httpx.get(address, headers=user).status_code == 403
         assert httpx.get(address).headers["location"] == "/signin"
-        page = httpx.get(server.url, headers={"Cookie": f"bitalloc-token={server.token}"})
-        assert 'href="/tensorboard/"' in page.text
+        assert 'href="/tensorboard/"' in httpx.get(server.url, headers=operator).text
+        assert 'href="/tensorboard/"' not in httpx.get(server.url, headers=user).text
         assert server.process is not None
         beside = psutil.Process(server.process.pid).children(recursive=True)
         assert beside
