@@ -16,10 +16,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
 import pytest
 
+from quant.records.json_form import to_plain
 from tests.experiments.service.served import SMALL, Served, served, wait_for
+from tools.train_policy.networks import draw_space, draw_times
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -70,6 +73,24 @@ def test_many_jobs_and_followers_are_answered_soon_and_in_little_memory(server: 
         for job in list(client.jobs(["queued", "running"])):
             client.cancel(job["id"])
         wait_for(client, "load-0", "cancelled")
+
+
+def test_an_answer_for_sixty_layers(server: Served) -> None:
+    rng = np.random.default_rng(1)
+    layers = next(
+        space.layers
+        for space in (draw_space(rng) for _ in range(10_000))
+        if len(space.layers) == 60
+    )
+    network = {"layers": to_plain(layers), "table": to_plain(draw_times(layers, rng))}
+    before = _seconds(server, "POST", "/v1/allocate")
+    with server.client() as client:
+        for _ in range(10):
+            assert client.allocate(network=network, latency_ratio=0.9)["predicted"]
+    counts = _differences(before, _seconds(server, "POST", "/v1/allocate"))
+    median_ms = 1000 * _quantile(counts, 0.5)
+    print(f"\nan answer for 60 layers: median {median_ms:.0f} ms; load {os.getloadavg()[0]:.1f}")
+    assert median_ms < 60_000
 
 
 def test_a_thousand_streams_are_bounded_and_nobody_else_notices(server: Served) -> None:
@@ -151,12 +172,12 @@ def _value(server: Served, name: str) -> float:
     return float(found[1])
 
 
-def _seconds(server: Served) -> dict[float, float]:
-    """Return the server's own counts of answers to `GET /v1/jobs/{id}`, by their bound."""
+def _seconds(server: Served, method: str = "GET", route: str = _ROUTE) -> dict[float, float]:
+    """Return the server's own counts of good answers by the bound of their seconds."""
     pattern = r"^bitalloc_http_seconds_bucket\{(.*)\} (\S+)$"
     found = {}
     for labels, count in re.findall(pattern, _metrics(server), re.MULTILINE):
-        if f'route="{_ROUTE}"' in labels and 'method="GET"' in labels and 'status="200"' in labels:
+        if {f'route="{route}"', f'method="{method}"', 'status="200"'} <= set(labels.split(",")):
             bound = re.search(r'le="([^"]+)"', labels)
             assert bound is not None
             found[float(bound[1])] = float(count)
