@@ -47,8 +47,14 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
         stream, kills = _Stream(server, SMALL), 0
         while stream.goes_on(kills):
             time.sleep(moments.uniform(0.0, 3.0))
-            if kills < KILLS and (victim == "server" or stream.bears_a_kill(moments)):
-                kills += _kill(server, victim)
+            if kills == KILLS:
+                continue
+            if victim == "server":
+                server.kill()
+                server.start()
+                kills += 1
+            else:
+                kills += stream.kill(victim, moments)
         jobs = stream.check()
         if victim == "server":  # what runs does not notice
             assert {job["attempts"] for job in jobs} == {1}
@@ -101,8 +107,11 @@ class _Stream:
             self.names.append(f"job-{number}")
         return kills < KILLS or waiting > 0
 
-    def bears_a_kill(self, moments: random.Random) -> bool:
-        """Whether the job that runs is not lost by a kill: the third in a row without progress."""
+    def kill(self, victim: str, moments: random.Random) -> bool:
+        """Kill the keeper or the process of the job that runs, if that may be; whether it was.
+
+        The third kill in a row without progress would be a job's last.
+        """
         running = [job for job in self._jobs() if job["state"] == "running"]
         if not running:
             return False
@@ -111,8 +120,11 @@ class _Stream:
         count = count if done == job["done"] else 0
         if count == 2 or (count == 1 and moments.random() < 0.7):
             return False
-        self.borne[job["id"]] = (job["done"], count + 1)
-        return True
+        for process in _processes_of(self.server, job["id"], victim):
+            process.kill()
+            self.borne[job["id"]] = (job["done"], count + 1)
+            return True
+        return False
 
     def check(self) -> list[dict[str, Any]]:
         """Expect each job to have ended well, once, with each evaluation once; return them."""
@@ -172,21 +184,17 @@ def _shelf(folder: Path) -> Iterator[_Shelf]:
         shelf.tracker.close()
 
 
-def _kill(server: Served, victim: str) -> bool:
-    """Kill one process, if there is such a one, and start the server again where it was that."""
-    if victim == "server":
-        server.kill()
-        server.start()
-        return True
+def _processes_of(server: Served, name: str, victim: str) -> Iterator[psutil.Process]:
+    """Yield the keeper of a job, or its other processes."""
+    folder = str(server.folder / "jobs" / name)
     for process in server.processes():
         try:
-            is_keeper = any("keeper" in word for word in process.cmdline())
+            words, place = process.cmdline(), process.cwd()
         except psutil.Error:
             continue
-        if is_keeper == (victim == "keeper"):
-            process.kill()
-            return True
-    return False
+        is_keeper = any("keeper" in word for word in words)
+        if (folder in words or place == folder) and is_keeper == (victim == "keeper"):
+            yield process
 
 
 def _rows(folder: Path, name: str) -> list[dict[str, Any]]:
