@@ -6,14 +6,14 @@ import logging
 import shlex
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from hardware.closing import Closing
 from quant.errors import BitAllocError
 from quant.records.regular_file import check_regular
+from quant.records.sqlite_file import BUSY_TIMEOUT_S, SqliteFile, write_ahead
 from quant.records.strict_json import parse_json
 
 T = TypeVar("T")
@@ -21,8 +21,6 @@ T = TypeVar("T")
 STORE_SCHEMA = 2
 """1 had no checksums; such a file is read, and gets them for what is added."""
 _APPLICATION_ID = 0x42_41_4C_43  # "BALC": tells our files from other programs' SQLite files
-_BUSY_TIMEOUT_S = 30.0
-"""How long a writer waits for another run's transaction; each takes milliseconds."""
 
 _COLUMNS = {
     1: [("results", name) for name in ("kind", "digest", "key", "document", "created_s")],
@@ -30,8 +28,6 @@ _COLUMNS = {
         ("results", name) for name in ("kind", "digest", "key", "document", "created_s", "checksum")
     ],
 }
-_PAUSE_S = 0.02
-
 _ROW = "kind = ? AND digest = ? AND key = ?"
 _logger = logging.getLogger(__name__)
 
@@ -71,13 +67,23 @@ class Store(Closing):
         """Open `path`, creating the file and its folder when they are missing."""
         self.path = path
         self._has_dropped = False
-        with self._name_errors():
+        self._file = SqliteFile(
+            path=path,
+            name="result store",
+            application_id=_APPLICATION_ID,
+            schemas=tuple(_COLUMNS),
+            error=StoreError,
+            other_place="give a writable place with room: --store PATH",
+            instead="move it away, and a new one is made: "
+            + shlex.join(["mv", str(path), f"{path}.old"]),
+        )
+        with self._file.naming_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():
                 check_regular(path)  # SQLite would wait for a pipe
             # Autocommit: each statement is a transaction, so nothing is ever left half written.
             self._connection = sqlite3.connect(
-                path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             # What is no UTF-8 any more is a damaged row, as any other that its checksum tells.
             self._connection.text_factory = lambda data: data.decode("utf-8", "replace")
@@ -91,7 +97,7 @@ class Store(Closing):
         """Return the document stored under exactly this key, or None."""
         text = canonical_json(key)
         row = (kind, _digest(text), text)
-        with self._name_errors():
+        with self._file.naming_errors():
             found = self._connection.execute(
                 f"SELECT document, checksum FROM results WHERE {_ROW}", row
             ).fetchone()
@@ -135,7 +141,7 @@ class Store(Closing):
 
     def count(self, kind: ResultKind) -> int:
         """Return how many results of a kind the store holds."""
-        with self._name_errors():
+        with self._file.naming_errors():
             row = self._connection.execute(
                 "SELECT count(*) FROM results WHERE kind = ?", (kind,)
             ).fetchone()
@@ -147,36 +153,15 @@ class Store(Closing):
 
     def _prepare(self) -> None:
         execute = self._connection.execute
-        (damage,) = execute("PRAGMA quick_check(1)").fetchone()
-        if damage != "ok":
-            raise self._unusable(f"a damaged file ({' '.join(damage.split())})")
-        (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
-        (application,) = execute("PRAGMA application_id").fetchone()
-        (schema,) = execute("PRAGMA user_version").fetchone()
-        if tables and application != _APPLICATION_ID:
-            raise self._unusable("a SQLite file of another program")
-        if tables and schema not in (1, STORE_SCHEMA):
-            raise self._unusable(f"schema {schema}, written by another version")
-        if tables and _form(execute) != _COLUMNS[schema]:
-            raise self._unusable("other tables, views or triggers")
-        self._write_ahead()
+        schema = self._file.check(self._connection)
+        if schema is not None and _form(execute) != _COLUMNS[schema]:
+            raise self._file.unusable("other tables, views or triggers")
+        write_ahead(self._connection)
         execute("PRAGMA synchronous = FULL")
-        if not tables:
+        if schema is None:
             self._create()
         elif schema == 1:
             self._add_checksums()
-
-    def _write_ahead(self) -> None:
-        """Turn on write-ahead logging; SQLite itself waits for no other run that does the same."""
-        until_s = time.monotonic() + _BUSY_TIMEOUT_S
-        while True:
-            try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() >= until_s:
-                    raise
-            time.sleep(_PAUSE_S)
 
     def _insert(
         self,
@@ -190,7 +175,7 @@ class Store(Closing):
         except ValueError:
             return
         checksum = _checksum(kind, text, written)
-        with self._name_errors():
+        with self._file.naming_errors():
             self._connection.execute(
                 f"INSERT OR {otherwise} INTO results VALUES (?, ?, ?, ?, ?, ?)",
                 (kind, _digest(text), text, written, time.time(), checksum),
@@ -198,7 +183,7 @@ class Store(Closing):
 
     def _drop(self, row: tuple[str, str, str]) -> None:
         """Forget a damaged row, and say so at the first."""
-        with self._name_errors():
+        with self._file.naming_errors():
             self._connection.execute(f"DELETE FROM results WHERE {_ROW}", row)
         if not self._has_dropped:
             self._has_dropped = True
@@ -232,36 +217,10 @@ class Store(Closing):
                 checksum TEXT,
                 PRIMARY KEY (kind, digest, key)
             );
-            PRAGMA application_id = {_APPLICATION_ID};
-            PRAGMA user_version = {STORE_SCHEMA};
+            {self._file.stamp()}
             COMMIT;
             """
         )
-
-    def _unusable(self, found: str) -> StoreError:
-        return StoreError(
-            f"expected a result store of schema {STORE_SCHEMA}, found {found} at {self.path}",
-            "move it away, and a new one is made: "
-            + shlex.join(["mv", str(self.path), f"{self.path}.old"]),
-        )
-
-    @contextmanager
-    def _name_errors(self) -> Iterator[None]:
-        """Turn SQLite's and the file system's errors into one sentence that names the file."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"the result store {self.path} cannot be used: {error}",
-                "give a writable place with room: --store PATH",
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise self._unusable(f"a damaged file ({error})") from error
-        except OSError as error:
-            raise StoreError(
-                f"the result store {self.path} cannot be made: {error.strerror}",
-                "give a writable place with room: --store PATH",
-            ) from error
 
 
 def _form(execute: Callable[..., sqlite3.Cursor]) -> list[tuple[str, str]]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
@@ -143,6 +142,8 @@ def _check_finite(module: nn.Module, name: str) -> None:
 
 def _unwrapped(module: nn.Module) -> nn.Module:
     """Return a network without what runs it elsewhere, faster or averaged, inside it too."""
+    from torch._dynamo import OptimizedModule  # 36 MB and more, which a server does not need
+
     while isinstance(module, (OptimizedModule, *_WRAPPERS)):
         module = module._orig_mod if isinstance(module, OptimizedModule) else module.module
     module._compiled_call_impl = None

@@ -18,6 +18,7 @@ from experiments.service.settings import PORT, Allowed, Limits, ServiceSettings
 from experiments.service.store.jobs import Quotas
 from experiments.service.store.tokens import Role, Tokens
 from experiments.service.systemd import systemd_unit
+from experiments.service.work.isolation import can_leave_network
 from experiments.settings.command_line import Command, run_typed
 from hardware.target import host_and_port
 from hardware.worker.rpc.address import usual_tracker
@@ -53,6 +54,10 @@ class ServeOptions:
     """Python functions that jobs may name as networks, data, losses or metrics."""
     folders: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=FOLDER")] = ()
     """Folders of data that jobs may name."""
+    job_network: bool = False
+    """Let jobs on this machine reach the network, where functions of yours need it."""
+    tensorboard: bool = False
+    """Show the runs of all jobs in TensorBoard, too, to operators."""
     job_hours: Positive = 24.0
     """Longest time of a job."""
     job_gb: Annotated[float | None, more_than(0)] = None
@@ -115,7 +120,9 @@ class ServeOptions:
                 folders={name: Path(path).resolve() for name, _, path in named},
                 modules=Path.cwd() if self.functions else None,
                 tracker=self.tracker or usual_tracker(),
+                network=self.job_network,
             ),
+            tensorboard=self.tensorboard,
             limits=Limits(
                 wall_s=_HOUR_S * self.job_hours,
                 memory_bytes=int(_GB * self.job_gb) if self.job_gb else Limits().memory_bytes,
@@ -168,6 +175,8 @@ def _command(options: ServeOptions) -> None:
         scheme = "https" if options.tls_key else "http"
         address = f"{scheme}://{host}:{place.getsockname()[1]}"
         print(f"serving {settings.folder} at {address}", flush=True)
+        if not (options.job_network or can_leave_network()):
+            print("jobs keep the network: this system allows no namespace without one", flush=True)
         _make_first_token(service.tokens, address)
         serve(service, listening, place)
         print("stopping: what runs is saved, and goes on at the next start", flush=True)

@@ -22,6 +22,8 @@ class Allowed:
     """Folders of data by the name that a job gives for them."""
     modules: Path | None = None
     """Folder in which the functions' modules are; None where they are installed."""
+    network: bool = False
+    """Whether jobs on this machine have a network; those on boards do."""
     tracker: str = ""
     """HOST:PORT of the tracker whose boards may be used; empty for none."""
 
@@ -60,3 +62,5 @@ class ServiceSettings:
     """All that the service keeps."""
     allowed: Allowed = field(default_factory=Allowed)
     limits: Limits = field(default_factory=Limits)
+    tensorboard: bool = False
+    """Whether a TensorBoard runs beside the server."""

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils._pytree import tree_leaves
 
 from quant.capture.exported import argument, operator_name, uncast, where
@@ -125,6 +124,9 @@ def _explained(error: Exception, network: str) -> CaptureError:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_USERS)]
     place = f': File "{own[-1].filename}", line {own[-1].lineno}, in {own[-1].name}' if own else ""
+    # It brings sympy, 36 MB that an export has in memory by now, and a server has not.
+    from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
     if isinstance(error, GuardOnDataDependentSymNode):
         return CaptureError(
             f"{network} cannot be captured, as its forward pass decides by values that it computed "

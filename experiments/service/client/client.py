@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -17,6 +18,7 @@ from quant.records.atomic_file import atomic_file
 if TYPE_CHECKING:
     import httpx
 
+_logger = logging.getLogger(__name__)
 _LIMIT_S = 60.0
 _TRIES = 6
 """Of a request that may be asked twice, while the server is not there."""
@@ -124,14 +126,19 @@ class Client:
         """Delete a job that is over, with its files."""
         self._ask("DELETE", f"/v1/jobs/{id}")
 
-    def allocate(self, job: str, **budget: float) -> dict[str, Any]:
-        """Return what a finished search answers for another budget; all of it is predicted.
+    def allocate(
+        self, job: str = "", *, network: str | Mapping[str, Any] | None = None, **more: Any
+    ) -> dict[str, Any]:
+        """Return which bits a budget wants, at once; all of it is predicted.
 
         Args:
-            job: Its id.
-            budget: Limits, such as `latency_ratio=0.6`.
+            job: A finished search, which answers for its own network.
+            network: In its place, what `upload` returned, or layers as `beliefs.json` has them.
+            more: Limits, such as `latency_ratio=0.6`; for a network its `target` and `bit_choices`;
+                `verify=True` for a job that times the answer.
         """
-        return self._json("POST", "/v1/allocate", json={"job": job, **budget})
+        asked = {"job": job} if job else {"network": network}
+        return self._json("POST", "/v1/allocate", json={**asked, **more})
 
     def boards(self) -> list[dict[str, Any]]:
         """Return where jobs can run."""
@@ -276,6 +283,8 @@ class Client:
             except httpx.TransportError as error:
                 if number == last or isinstance(error, httpx.UnsupportedProtocol):
                     raise self._unreachable(error) from None
+                if number == 0:
+                    _logger.warning("%s does not answer: trying again", self.place.server)
                 time.sleep(_FIRST_WAIT_S * 2.0**number)
                 continue
             if response.status_code >= _ERROR:

@@ -10,10 +10,10 @@ from typing import Any
 from hardware.closing import Closing
 from quant.errors import BitAllocError
 from quant.records.regular_file import check_regular
+from quant.records.sqlite_file import BUSY_TIMEOUT_S, SqliteFile, write_ahead
 
 SCHEMA = 1
 _APPLICATION_ID = 0x42_41_4C_53  # "BALS": tells our files from other programs' SQLite files
-_BUSY_TIMEOUT_S = 30.0
 
 _TABLES = """
 CREATE TABLE jobs (
@@ -107,14 +107,23 @@ class Database(Closing):
         self._local = threading.local()
         self._all: list[sqlite3.Connection] = []
         self._opening = threading.Lock()
-        with self._name_errors():
+        self._file = SqliteFile(
+            path=path,
+            name="store of the service",
+            application_id=_APPLICATION_ID,
+            schemas=(SCHEMA,),
+            error=ServiceStoreError,
+            other_place="give a writable place with room: --folder FOLDER",
+            instead="give another folder, or bring a backup of this one back: --folder FOLDER",
+        )
+        with self._file.naming_errors():
             if path.exists():
                 check_regular(path)
             self._prepare()
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return what a SELECT finds."""
-        with self._name_errors():
+        with self._file.naming_errors():
             return self._connection.execute(statement, values).fetchall()
 
     def row(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
@@ -124,7 +133,7 @@ class Database(Closing):
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Lend the connection for one transaction, which is undone where the block raises."""
-        with self._name_errors():
+        with self._file.naming_errors():
             connection = self._connection
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -145,7 +154,7 @@ class Database(Closing):
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None:
             found = sqlite3.connect(
-                self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+                self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
             found.row_factory = sqlite3.Row
             found.execute("PRAGMA synchronous = FULL")
@@ -155,47 +164,13 @@ class Database(Closing):
         return found
 
     def _prepare(self) -> None:
-        execute = self._connection.execute
-        (damage,) = execute("PRAGMA quick_check(1)").fetchone()
-        if damage != "ok":
-            raise self._unusable(f"a damaged file ({' '.join(damage.split())})")
-        execute("PRAGMA journal_mode = WAL")
-        with self.writing():
-            (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
-            (application,) = execute("PRAGMA application_id").fetchone()
-            (schema,) = execute("PRAGMA user_version").fetchone()
-            if tables and application != _APPLICATION_ID:
-                raise self._unusable("a SQLite file of another program")
-            if tables and schema != SCHEMA:
-                raise self._unusable(f"schema {schema}, written by another version")
-            if not tables:
-                # One by one: `executescript` would end the transaction.
-                for statement in filter(str.strip, _TABLES.split(";")):
-                    execute(statement)
-                execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                execute(f"PRAGMA user_version = {SCHEMA}")
-
-    def _unusable(self, found: str) -> ServiceStoreError:
-        return ServiceStoreError(
-            f"expected the service's store of schema {SCHEMA}, found {found} at {self.path}",
-            "give another folder, or bring a backup of this one back: --folder FOLDER",
-        )
-
-    @contextmanager
-    def _name_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise ServiceStoreError(
-                f"the service's store {self.path} cannot be used: {error}",
-                "give a writable place with room: --folder FOLDER",
-            ) from error
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.DatabaseError as error:
-            raise self._unusable(f"a damaged file ({error})") from error
-        except OSError as error:
-            raise ServiceStoreError(
-                f"the service's store {self.path} cannot be made: {error.strerror}",
-                "give a writable place with room: --folder FOLDER",
-            ) from error
+        found = self._file.check(self._connection)
+        write_ahead(self._connection)
+        if found is not None:
+            return
+        with self.writing() as connection:
+            if self._file.check(connection) is not None:  # another one was quicker
+                return
+            # One by one: `executescript` would end the transaction.
+            for statement in filter(str.strip, (_TABLES + self._file.stamp()).split(";")):
+                connection.execute(statement)

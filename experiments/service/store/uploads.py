@@ -68,13 +68,21 @@ class Uploads:
         Raises:
             RefusedError: there is none.
         """
+        return Path("..", "..", kind, self.path(kind, digest).name)
+
+    def path(self, kind: str, digest: str) -> Path:
+        """Return where an upload lies, and keep it for longer.
+
+        Raises:
+            RefusedError: there is none.
+        """
         upload = self._get(kind, digest)
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE uploads SET used_s = ? WHERE kind = ? AND digest = ?",
                 (time.time(), kind, digest),
             )
-        return Path("..", "..", kind, f"{digest}{upload.suffix}")
+        return self._folder.uploads(kind) / f"{digest}{upload.suffix}"
 
     def all_of(self, kind: str) -> list[Upload]:
         """Return the uploads of a kind, the oldest first."""

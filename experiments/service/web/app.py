@@ -12,6 +12,7 @@ from experiments.service.web.caller import Gate, caller
 from experiments.service.web.limits import Limited
 from experiments.service.web.metrics import Metrics
 from experiments.service.web.pages import routes as pages
+from experiments.service.web.pages import tensorboard
 from experiments.service.web.pages.rendering import Runs
 from experiments.service.web.problem import refuse_as_problems
 from experiments.service.web.routes import allocate, events, files, jobs, operations, uploads
@@ -52,6 +53,8 @@ def make_app(service: Service) -> ASGIApp:
         app.include_router(module.routes)
     app.include_router(_document(app))
     app.include_router(pages.routes)
+    if service.tensorboard:
+        app.include_router(tensorboard.routes_to(service.tensorboard))
     return Limited(app, service.settings.limits, app.state.metrics)
 
 

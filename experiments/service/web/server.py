@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import torch
 import uvicorn
 
 from experiments.errors import ConfigError
@@ -79,6 +80,7 @@ def serve(service: Service, listening: Listening, place: socket.socket) -> None:
         ssl_certfile=listening.certificate,
         ssl_keyfile=listening.key,
     )
+    torch.set_num_threads(1)  # answers of the policy; jobs are timed on this machine
     server = _Server(config, service)
     _logger.info("serving", extra={"host": listening.host, "port": place.getsockname()[1]})
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal again when it has ended

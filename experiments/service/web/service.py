@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,11 @@ from experiments.service.store.jobs import Jobs
 from experiments.service.store.tokens import Tokens
 from experiments.service.store.uploads import KINDS, Uploads
 from experiments.service.web.streams import Streams
+from experiments.service.web.tensorboard import tensorboard_beside
 from experiments.service.work.admission import UPLOADED, Admission
 from experiments.service.work.boards import Boards
+from experiments.service.work.networks import Networks
+from experiments.service.work.searched import Searched
 from experiments.service.work.supervisor import Supervisor, Workshop
 from quant.records.disk import remove_leftovers
 from quant.records.json_form import json_text
@@ -43,6 +46,10 @@ class Service:
     admission: Admission
     supervisor: Supervisor
     streams: Streams
+    networks: Networks
+    searched: Searched
+    tensorboard: str = ""
+    """Address of the TensorBoard beside it; empty for none."""
 
     def forget(self, job: Job, by: str) -> None:
         """Delete a job that is over, with its files.
@@ -91,6 +98,9 @@ class Service:
 def open_service(settings: ServiceSettings) -> Iterator[Service]:
     """Open a folder's service, with its supervisor at work; what runs at the end is stopped.
 
+    Args:
+        settings: What the operator decides.
+
     Raises:
         RunFolderError: another server uses the folder, or it cannot be written.
         ServiceStoreError: the store cannot be used.
@@ -99,7 +109,10 @@ def open_service(settings: ServiceSettings) -> Iterator[Service]:
     with _the_one_server(folder):
         for place in (folder.path / "jobs", *map(folder.uploads, KINDS)):
             place.mkdir(exist_ok=True)
-        with Database(folder.database) as database:
+        beside = (
+            tensorboard_beside(folder.path / "jobs") if settings.tensorboard else nullcontext("")
+        )
+        with Database(folder.database) as database, beside as tensorboard:
             streams = Streams(settings.limits.streams)
             jobs = Jobs(database, streams.heard)
             tokens, boards = Tokens(database), Boards(settings.allowed.tracker)
@@ -127,6 +140,9 @@ def open_service(settings: ServiceSettings) -> Iterator[Service]:
                 admission=admission,
                 supervisor=supervisor,
                 streams=streams,
+                networks=Networks(uploads, settings.limits.memory_bytes),
+                searched=Searched(jobs, folder),
+                tensorboard=tensorboard,
             )
             supervisor.start()
             ending = threading.Event()

@@ -2,10 +2,22 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from experiments.service.errors import BusyError
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a stream sends next."""
+
+    messages: tuple[str, ...]
+    last: int
+    """Number of the last event in it; that of the page before where there is none."""
+    over: bool
+    """Whether there will be no more."""
 
 
 class Streams:
@@ -16,6 +28,7 @@ class Streams:
         self._most = most
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[int, set[asyncio.Event]] = defaultdict(set)
+        self._pages: dict[int, dict[int, Page]] = defaultdict(dict)
         self.open = 0
         """How many there are."""
         self.ending = asyncio.Event()
@@ -58,7 +71,20 @@ class Streams:
             self._waiting[job].discard(woken)
             if not self._waiting[job]:
                 del self._waiting[job]
+                self._pages.pop(job, None)
+
+    def page(self, job: int, after: int, read: Callable[[], Page]) -> Page:
+        """Return what comes after an event; of all who follow a job one reads it.
+
+        What is read before something happens is forgotten when that is heard, and whoever got it
+        is woken then.
+        """
+        pages = self._pages[job]
+        if after not in pages:
+            pages[after] = read()
+        return pages[after]
 
     def _wake(self, job: int) -> None:
+        self._pages.pop(job, None)
         for woken in self._waiting.get(job, ()):
             woken.set()

@@ -218,11 +218,20 @@ class Admission:
         if key in ("task.model", "task.data") and ":" in value:
             self._check_function(key, value)
             return value
+        if key not in _UPLOADS:
+            usual = next(word for name, word in _HARMLESS if name == key)
+            raise RefusedError(
+                f"{key}: expected a word such as {usual}, found {value!r}, which would be a file "
+                "of the server's",
+                "of one's own files jobs read networks and data",
+            )
         known = ", ".join(sorted(self.allowed.folders)) or "none"
         raise RefusedError(
             f"{key}: expected sha256:DIGEST of an upload, or a name that the operator gave, found "
             f"{value!r}",
-            f"names of folders: {known}" if key == "task.data" else "bitalloc submit uploads files",
+            f"names of folders: {known}"
+            if key == "task.data"
+            else "bitalloc submit uploads FILE.onnx",
         )
 
 

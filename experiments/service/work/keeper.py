@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from experiments.service.folder import JobFolder
+from experiments.service.work.isolation import leave_network
 from quant.records.atomic_file import atomic_file
 
 _LOOK_S = 0.2
@@ -44,6 +45,8 @@ class Order:
     wall_s: float
     """What is left of the job's time."""
     memory_bytes: int
+    network: bool = True
+    """Whether the process has one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,10 +69,18 @@ def main(folder: JobFolder) -> None:
     order = Order(**json.loads(folder.order.read_text(encoding="utf-8")))
     stop: list[str] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stop.append(ASKED))
-    libc = ctypes.CDLL(None)
     # What the job's process leaves behind becomes a child of this one, and is ended with it.
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     started = time.monotonic()
+    keeper = os.getpid()
+
+    def prepare() -> None:
+        if not order.network:
+            leave_network()
+        end_with_parent()  # after it: a namespace of users may clear that
+        if os.getppid() != keeper:  # it was quicker
+            os._exit(1)
+
     with folder.log.open("ab") as log:
         process = subprocess.Popen(
             order.arguments,
@@ -78,7 +89,7 @@ def main(folder: JobFolder) -> None:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+            preexec_fn=prepare,
         )
     _write(folder.started, {"attempt": order.attempt, "keeper": os.getpid(), "job": process.pid})
     peak = 0
@@ -103,6 +114,11 @@ def main(folder: JobFolder) -> None:
         peak_bytes=peak,
     )
     _write(folder.ended, {name: getattr(ended, name) for name in Ended.__slots__})
+
+
+def end_with_parent() -> None:
+    """Be killed when the parent ends, however it does; called in a fork."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def resident_bytes(parent: int) -> int:

@@ -45,7 +45,7 @@ def start(folder: JobFolder, order: Order, modules: Path | None = None) -> bool:
             made.write_text(json.dumps(asdict(order)), encoding="utf-8")
         subprocess.Popen(
             [sys.executable, "-P", "-m", _MODULE, str(folder.path)],
-            env=_environment(modules),
+            env=environment(modules),
             pass_fds=[descriptor],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -103,7 +103,7 @@ def seconds_since_start(folder: JobFolder) -> float:
         return 0.0
 
 
-def _environment(modules: Path | None) -> dict[str, str]:
+def environment(modules: Path | None) -> dict[str, str]:
     """Return the environment of a process that has this very program, then the modules."""
     places = [str(_OUR_PACKAGES), *([str(modules)] if modules else [])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONUNBUFFERED": "1"}

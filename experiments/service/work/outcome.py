@@ -1,6 +1,7 @@
 """Outcome: what the end of a job's process means for the job."""
 
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def judge(job: Job, ended: Ended | None, log: Path) -> Outcome:
         return Outcome(state=State.SUCCEEDED)
     if ended.why:
         return Outcome(state=State.QUEUED, reason="the server was stopped; it goes on where it was")
-    said, hint = _last_sentence(log)
+    said, hint = last_sentence(_tail(log))
     if ended.exit_code == USER_MISTAKE:
         return Outcome(state=State.FAILED, reason=said, hint=hint, fault=Fault.USER)
     if ended.exit_code == HARDWARE_LOST:
@@ -115,10 +116,10 @@ def _lost_board(job: Job, said: str, hint: str) -> Outcome:
     )
 
 
-def _last_sentence(log: Path) -> tuple[str, str]:
+def last_sentence(printed: Sequence[str]) -> tuple[str, str]:
     """Return the last sentence of a command that refused, and its hint."""
     said, hint = "it was refused without a sentence", ""
-    for line in _tail(log):
+    for line in printed:
         if line.startswith("error: "):
             said, hint = line.removeprefix("error: "), ""
         elif line.startswith("hint: "):

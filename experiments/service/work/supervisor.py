@@ -19,6 +19,7 @@ from experiments.service.work.boards import Boards
 from experiments.service.work.command_lines import prepare, run_of, shown
 from experiments.service.work.fair import next_job
 from experiments.service.work.health import health_of
+from experiments.service.work.isolation import can_leave_network
 from experiments.service.work.keeper import GRACE_S, Ended, Order
 from experiments.service.work.outcome import Outcome, judge
 from experiments.service.work.progress import count_evaluations, read_new, summary
@@ -247,6 +248,7 @@ class Supervisor(threading.Thread):
             arguments=words,
             wall_s=max(_LEAST_S, job.wall_s - job.used_s),
             memory_bytes=job.memory_bytes,
+            network=self._has_network(job),
         )
         self._mine.add((job.number, changed.attempts))
         kept.start(folder, order, self._shop.settings.allowed.modules)
@@ -254,6 +256,11 @@ class Supervisor(threading.Thread):
             "job started", extra={"job": job.id, "user": job.user, "command": shown(words)}
         )
         return changed
+
+    def _has_network(self, job: Job) -> bool:
+        """Return whether a job has a network: it reaches its board, or the operator allows it."""
+        allowed = self._shop.settings.allowed.network
+        return allowed or job.target != THIS_MACHINE or not can_leave_network()
 
     def _try_change(self, job: Job, state: State, **values: Any) -> Job | None:
         """Change a job that waits; None where it does not wait any more."""

@@ -1,6 +1,11 @@
 """Other budgets over HTTP: what the command says of the same run, or one sentence."""
 
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
+from onnx.helper import make_node
 
 from agents.judging.beliefs import beliefs_of
 from agents.methods import METHODS
@@ -11,6 +16,8 @@ from experiments.record import files
 from experiments.record.run_record import RunRecord
 from experiments.service.client.client import RefusalError
 from experiments.service.folder import JobFolder
+from quant.records.json_form import to_plain
+from tests.env.tasks.onnx_network.agreement import write
 from tests.experiments.run_folders import make_run
 from tests.experiments.service.here import FOR_A_BOARD, Here
 
@@ -60,9 +67,67 @@ def test_what_cannot_be_answered_is_one_sentence(here: Here) -> None:
             ("nobodys", {"latency_ratio": 0.6}, "no job nobodys"),
         ):
             with pytest.raises(RefusalError, match=said) as refused:
-                client.allocate(job, **budget)
+                client.allocate(job, **dict[str, Any](budget))
             assert refused.value.status < 500
         client.submit("search", FOR_A_BOARD, id="waiting")
         with pytest.raises(RefusalError, match="expected a search that has ended well"):
             client.allocate("waiting", latency_ratio=0.6)
         client.cancel("waiting")
+
+
+def test_a_network_that_is_described_is_answered_at_once_and_verified_by_a_job(here: Here) -> None:
+    world = draw_world(LOUD, 3)
+    problem = world.problem(share=0.3, limit=6, seed=0, prior=calibrated_prior(LOUD))
+    network = {"layers": to_plain(problem.layers), "table": to_plain(problem.table)}
+    asked: Any = {"network": network, "bit_choices": [2, 4, 8], "latency_ratio": 0.7}
+    with here.client() as client:
+        found = client.allocate(**asked)
+        assert found["predicted"] is True
+        assert (found["score"], found["job"], found["evaluations"]) == (None, None, 0)
+        assert found["times"] == "measured"
+        assert found["distance"]["deviations"] > 0
+        assert found["lost"] > 0
+        assert client.allocate(**asked) == found
+        settings = dict(FOR_A_BOARD)
+        verified = client.allocate(**asked, verify=True, settings=settings, id="verifies")
+        job = client.job(verified["job"])
+        assert (job["kind"], job["target"]) == ("measure", "pi")
+        assert job["request"]["allocation"] == found["allocation"]
+        client.cancel("verifies")
+    answer = here.ask(
+        "POST", "/v1/allocate", json={**asked, "verify": True, "settings": settings, "id": "again"}
+    )
+    assert answer.status_code == 202
+    here.ask("POST", "/v1/jobs/again/cancel")
+
+
+def test_an_uploaded_network_is_answered_for(here: Here, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    nodes = [
+        make_node("Conv", ["x", "conv.weight"], ["a"]),
+        make_node("Relu", ["a"], ["b"]),
+        make_node("Conv", ["b", "next.weight"], ["y"]),
+    ]
+    values = {
+        "conv.weight": rng.normal(size=(4, 2, 3, 3)).astype(np.float32),
+        "next.weight": rng.normal(size=(3, 4, 3, 3)).astype(np.float32),
+    }
+    file = write(tmp_path / "n.onnx", nodes, values, [1, 2, 8, 8], opset=13)
+    (tmp_path / "bad.onnx").write_bytes(b"no network")
+    with here.client() as client:
+        name = client.upload(file)
+        found = client.allocate(network=name, model_bytes_ratio=0.8)
+        assert list(found["allocation"]["layers"]) == ["conv", "next"]
+        assert "formula" in found["times"]
+        bad = client.upload(tmp_path / "bad.onnx")
+        for network, said in (
+            (bad, "ONNX"),
+            ("sha256:" + "0" * 64, "no upload"),
+            ("n.onnx", "expected sha256:DIGEST"),
+            ({"layers": []}, "expected 1 to 1,000"),
+        ):
+            with pytest.raises(RefusalError, match=said) as refused:
+                client.allocate(network=network, model_bytes_ratio=0.8)
+            assert refused.value.status == 422
+        with pytest.raises(RefusalError, match="one of job and network"):
+            client.allocate(model_bytes_ratio=0.8)

@@ -1,10 +1,11 @@
 """A person at the pages, in headless Chromium: submits, watches the curves move, takes it home."""
 
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -16,6 +17,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _LONG_MS = 600_000
+_LOOKS: list[tuple[Literal["light", "dark"], int]] = [
+    *(("light", 1280), ("dark", 1280), ("light", 320), ("dark", 360), ("light", 390)),
+    *(("dark", 390), ("light", 430), ("light", 768)),
+]
+"""Desks, and phones from the narrowest on."""
+PICTURES = os.environ.get("BITALLOC_PICTURES", "")
+"""Folder for the pictures of docs/service.md; empty for none."""
+_PICTURED = {
+    ("job", "light", 1280): "service-job.png",
+    ("jobs", "light", 390): "service-phone.png",
+    ("job", "dark", 390): "service-phone-dark.png",
+}
 expect.set_options(timeout=60_000)
 
 
@@ -84,15 +97,23 @@ def test_from_the_form_to_the_files(server: Served, chromium: Browser, tmp_path:
         assert "seen/report.html" in archive.namelist()
     assert not errors
     assert all(url.startswith(server.url) or url.startswith(("data:", "blob:")) for url in asked)
-    for scheme, width in (("dark", 1280), ("light", 390), ("dark", 390)):
-        other = chromium.new_context(
-            color_scheme=scheme,  # type: ignore[arg-type]
+    _look_in_every_size(server, page)
+
+
+def _look_in_every_size(server: Served, signed_in: Page) -> None:
+    browser = signed_in.context.browser
+    assert browser is not None
+    for scheme, width in _LOOKS:
+        other = browser.new_context(
+            color_scheme=scheme,
             viewport={"width": width, "height": 850},
-            storage_state=page.context.storage_state(),
+            storage_state=signed_in.context.storage_state(),
         )
-        for path in ("/", "/jobs/seen"):
-            small = other.new_page()
-            small.goto(server.url + path)
-            _check(small)
-            small.screenshot(path=tmp_path / f"{scheme}-{width}-{path.count('/')}.png")
+        for name, path in (("jobs", "/"), ("job", "/jobs/seen")):
+            page = other.new_page()
+            page.goto(server.url + path)
+            _check(page)
+            if PICTURES and (name, scheme, width) in _PICTURED:
+                page.screenshot(path=Path(PICTURES, _PICTURED[name, scheme, width]))
+            page.close()
         other.close()

@@ -54,13 +54,17 @@ def test_a_search_is_handed_in_seen_cancelled_and_deleted(
 
 
 def test_a_mistake_is_found_before_anything_is_sent(
-    known: Here, capsys: pytest.CaptureFixture[str]
+    known: Here, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["submit", "--evaluatoins", "3"]) == USER_MISTAKE
     assert "did you mean evaluations?" in capsys.readouterr().err
     own = ("--task.name", "own", "--task.network", "digits-even", "--task.data", "none.npz")
     assert main(["submit", *own]) == USER_MISTAKE
     assert "found no none.npz" in capsys.readouterr().err
+    (tmp_path / "all.csv").write_text("1,2,3")
+    wrong = (*own[:-1], str(tmp_path / "all.csv"))
+    assert main(["submit", *wrong]) == USER_MISTAKE
+    assert "or a file (.npz, .safetensors)" in capsys.readouterr().err
     assert main(["submit", "--output", "elsewhere"]) == USER_MISTAKE
     assert "output is the operator's to set" in capsys.readouterr().err
 

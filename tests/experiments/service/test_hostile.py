@@ -254,6 +254,7 @@ def test_files_that_are_no_data_are_refused(here: Here, content: bytes) -> None:
     before = sorted(here.service.folder.uploads("data").iterdir())
     answer = here.ask("POST", "/v1/data", content=content)
     assert answer.status_code == 422, answer.text
+    assert str(here.service.folder.path) not in answer.text
     assert sorted(here.service.folder.uploads("data").iterdir()) == before
 
 

@@ -1,106 +1,217 @@
-"""Server, keepers and jobs killed at random moments: every job ends once, nothing is lost."""
+"""Server, keepers, jobs, boards and trackers killed at random moments: every job ends once.
+
+A few moments each, as continuous integration plays them; with BITALLOC_KILLS=20 as many.
+"""
 
 import json
+import os
 import random
+import signal
 import sqlite3
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from experiments.service.folder import ServiceFolder
 from experiments.service.store.job import State
+from hardware.tracker import tracked_keys
+from tests.experiments.boards.board_jobs import check_store
 from tests.experiments.service.served import SMALL, Served, served
+from tests.hardware.host.remote.boards import Board, Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
-KILLS = 20
-JOBS = 6
+KILLS = int(os.environ.get("BITALLOC_KILLS", "3"))
 _EVALUATIONS = 6
+_KEY = "desk"
+_ON_BOARD = {
+    **{name: value for name, value in SMALL.items() if name != "target.runner"},
+    "tune": False,
+    "budget": {"latency_ratio": 20.0},
+    "protocol": {"repeats": 5, "min_repeat_ms": 2.0, "timeout_s": 10.0},
+    "target": {"board": "same-cpu", "key": _KEY},
+}
+"""The same search, really compiled and timed."""
 
 
 @pytest.mark.parametrize("victim", ["server", "keeper", "job"])
-def test_twenty_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
+def test_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
     moments = random.Random(f"service {victim}")
-    names = [f"job-{number}" for number in range(JOBS)]
     with served(tmp_path / "service") as server:
-        with server.client() as client:
-            for number, name in enumerate(names):
-                settings = {**SMALL, "evaluations": _EVALUATIONS, "seed": number}
-                client.submit("search", settings, id=name)
-        kills, done, twice = 0, 0, False
-        while not (now := _progress(server, names)).over:
-            # Three ends in a row without progress would be a job's last: two at most are made.
-            if victim == "server" or now.done > done or twice:
-                time.sleep(moments.uniform(0.0, 3.0))
-                if kills < KILLS and _kill(server, victim):
-                    kills, twice = kills + 1, now.done > done and moments.random() < 0.3
-                    done = now.done
-            time.sleep(0.2)
-        with server.client() as client:
-            jobs = [client.job(name) for name in names]
+        stream, kills = _Stream(server, SMALL), 0
+        while stream.goes_on(kills):
+            time.sleep(moments.uniform(0.0, 3.0))
+            if kills == KILLS:
+                continue
+            if victim == "server":
+                server.kill()
+                server.start()
+                kills += 1
+            else:
+                kills += stream.kill(victim, moments)
+        jobs = stream.check()
+        if victim == "server":  # what runs does not notice
+            assert {job["attempts"] for job in jobs} == {1}
+    _check_stores(tmp_path / "service")
+    print(f"{kills} kills of a {victim}: {[job['attempts'] for job in jobs]} attempts")
+
+
+@pytest.mark.parametrize("victim", ["board", "tracker"])
+def test_boards_and_trackers_that_are_killed_are_waited_for(tmp_path: Path, victim: str) -> None:
+    moments = random.Random(f"service {victim}")
+    with (
+        _shelf(tmp_path) as shelf,
+        served(tmp_path / "service", "--tracker", shelf.tracker.address) as server,
+    ):
+        stream, kills = _Stream(server, _ON_BOARD), 0
+        while stream.goes_on(kills):
+            time.sleep(moments.uniform(0.0, 6.0))
+            if kills < KILLS and server.processes():
+                shelf.kill(victim)
+                kills += 1
+                time.sleep(moments.uniform(0.0, 2.0))
+                shelf.start(victim)
+        jobs = stream.check()
+        (desk,) = tracked_keys("127.0.0.1", shelf.tracker.port)
+        assert desk.free == 1, "somebody still holds the board"
+    rows = [row for name in stream.names for row in _rows(tmp_path / "service", name)]
+    check_store(tmp_path / "service" / "store.sqlite", rows)
+    _check_stores(tmp_path / "service")
+    print(f"{kills} kills of a {victim}: {[job['attempts'] for job in jobs]} attempts")
+
+
+@dataclass
+class _Stream:
+    """Small jobs, one after another, until all kills were made."""
+
+    server: Served
+    settings: Any
+    names: list[str] = field(default_factory=list)
+    borne: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of each job: how many evaluations it had at its last kill, and kills since it had more."""
+
+    def goes_on(self, kills: int) -> bool:
+        """Whether something is to come; hands in the next job."""
+        waiting = sum(not State(job["state"]).over for job in self._jobs())
+        if kills < KILLS and waiting < 2:
+            number = len(self.names)
+            settings = {**self.settings, "evaluations": _EVALUATIONS, "seed": number}
+            with self.server.client() as client:
+                client.submit("search", settings, id=f"job-{number}")
+            self.names.append(f"job-{number}")
+        return kills < KILLS or waiting > 0
+
+    def kill(self, victim: str, moments: random.Random) -> bool:
+        """Kill the keeper or the process of the job that runs, if that may be; whether it was.
+
+        The third kill in a row without progress would be a job's last.
+        """
+        running = [job for job in self._jobs() if job["state"] == "running"]
+        if not running:
+            return False
+        (job,) = running
+        done, count = self.borne.get(job["id"], (-1, 0))
+        count = count if done == job["done"] else 0
+        if count == 2 or (count == 1 and moments.random() < 0.7):
+            return False
+        for process in _processes_of(self.server, job["id"], victim):
+            process.kill()
+            self.borne[job["id"]] = (job["done"], count + 1)
+            return True
+        return False
+
+    def check(self) -> list[dict[str, Any]]:
+        """Expect each job to have ended well, once, with each evaluation once; return them."""
+        jobs = self._jobs()
+        with self.server.client() as client:
             for job in jobs:
-                _check_once(server, job["id"])
+                assert job["state"] == "succeeded", (job, client.logs(job["id"])[-2000:])
+                _check_once(self.server, job["id"])
                 events = list(client.events(job["id"]))
                 assert [event.number for event in events] == list(range(1, len(events) + 1))
                 ends = [e for e in events if State(e.document.get("state", "queued")).over]
                 assert len(ends) == 1, job
                 indices = [e.document["index"] for e in events if e.kind == "evaluation"]
                 assert indices == list(range(job["done"])), job
-        assert {job["state"] for job in jobs} == {"succeeded"}
-        if victim == "server":  # what runs does not notice
-            assert {job["attempts"] for job in jobs} == {1}
-        assert not server.processes()
-        assert "Traceback" not in server.stop()
-    _check_store(tmp_path / "service")
-    print(f"{kills} kills of a {victim}: {[job['state'] for job in jobs]}")
-    assert kills >= KILLS // 2, "the jobs ended before they could be disturbed"
+        assert not self.server.processes()
+        assert "Traceback" not in self.server.stop()
+        return jobs
+
+    def _jobs(self) -> list[dict[str, Any]]:
+        with self.server.client() as client:
+            return [client.job(name) for name in self.names]
 
 
-@dataclass(frozen=True)
-class _Progress:
-    done: int
-    """Finished evaluations of all jobs."""
-    over: bool
+@dataclass
+class _Shelf:
+    """A tracker and a board of this machine, which come back where they were."""
+
+    folder: Path
+    tracker: Tracker
+    board: Board = field(init=False)
+
+    def start(self, what: str) -> None:
+        if what == "tracker":
+            self.tracker = Tracker(self.folder, self.tracker.port)
+            self.tracker.wait_for("bind to")
+        else:
+            port = self.board.port if hasattr(self, "board") else 0
+            told = ("--tracker", self.tracker.address, "--key", _KEY)
+            self.board = Board(self.folder, *told, port=port)
+
+    def kill(self, what: str) -> None:
+        process = self.tracker if what == "tracker" else self.board
+        process.signal(signal.SIGKILL)
+        process.process.wait()
 
 
-def _progress(server: Served, names: list[str]) -> _Progress:
-    with server.client() as client:
-        jobs = [client.job(name) for name in names]
-    over = all(State(job["state"]).over for job in jobs)
-    return _Progress(done=sum(job["done"] for job in jobs), over=over)
+@contextmanager
+def _shelf(folder: Path) -> Iterator[_Shelf]:
+    shelf = _Shelf(folder=folder, tracker=Tracker(folder))
+    try:
+        shelf.tracker.wait_for("bind to")
+        shelf.start("board")
+        shelf.board.wait_until_listening(1)
+        yield shelf
+    finally:
+        shelf.board.close()
+        shelf.tracker.close()
 
 
-def _kill(server: Served, victim: str) -> bool:
-    """Kill one process, if there is such a one, and start the server again where it was that."""
-    if victim == "server":
-        server.kill()
-        server.start()
-        return True
+def _processes_of(server: Served, name: str, victim: str) -> Iterator[psutil.Process]:
+    """Yield the keeper of a job, or its other processes."""
+    folder = str(server.folder / "jobs" / name)
     for process in server.processes():
         try:
-            is_keeper = any("keeper" in word for word in process.cmdline())
+            words, place = process.cmdline(), process.cwd()
         except psutil.Error:
             continue
-        if is_keeper == (victim == "keeper"):
-            process.kill()
-            return True
-    return False
+        is_keeper = any("keeper" in word for word in words)
+        if (folder in words or place == folder) and is_keeper == (victim == "keeper"):
+            yield process
+
+
+def _rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    file = ServiceFolder(folder).job(name).run / "evaluations.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def _check_once(server: Served, name: str) -> None:
     """Expect each evaluation of a run once, in order, in its file."""
-    file = ServiceFolder(server.folder).job(name).run / "evaluations.jsonl"
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines = _rows(server.folder, name)
     assert [line["index"] for line in lines] == list(range(len(lines)))
     searched = [line for line in lines if line["proposer"] != "table"]
     assert len(searched) == _EVALUATIONS
-    assert (file.parent / "results.json").is_file()
+    assert (ServiceFolder(server.folder).job(name).run / "results.json").is_file()
 
 
-def _check_store(folder: Path) -> None:
+def _check_stores(folder: Path) -> None:
     for name in ("service.sqlite", "store.sqlite"):
         with sqlite3.connect(folder / name) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -19,8 +19,8 @@ from agents.methods import METHODS
 from env.tasks.networks.catalogue import NETWORKS
 from env.tasks.task_config import IMAGE_FOLDER
 from experiments.service.errors import NoTokenError, QuotaError, ServiceError
-from experiments.service.store.job import Job
-from experiments.service.store.tokens import Who
+from experiments.service.store.job import WAITING, Job, State
+from experiments.service.store.tokens import Role, Who
 from experiments.service.web.artifacts import Artifacts
 from experiments.service.web.caller import COOKIE, Asked, Gate, caller, check_same_origin, own_job
 from experiments.service.web.pages.rendering import Runs, page, script
@@ -46,7 +46,7 @@ class _SignInError(Exception):
     """Raised where a page is asked for by nobody."""
 
 
-class _PageRoute(APIRoute):
+class PageRoute(APIRoute):
     """Answers refusals with a page, and whom nobody knows with the way in."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -65,7 +65,7 @@ class _PageRoute(APIRoute):
         return with_pages
 
 
-routes = APIRouter(include_in_schema=False, route_class=_PageRoute)
+routes = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
 def _visitor(request: Request) -> Who:
@@ -164,8 +164,17 @@ def show_job(id: str, request: Request, asked: Asked, who: Visitor) -> Response:
         run=runs.draw(run_of(job, asked.folder)) if job.kind in ("search", "evaluate") else "",
         files=artifacts.all_of(asked.folder.job(job.id)) if job.state.over else [],
         children=asked.jobs.of(job.id),
+        others=_others(asked, job),
         request=json.dumps(job.request, indent=2),
     )
+
+
+def _others(asked: Service, job: Job) -> int:
+    """Return how many other jobs want or have what a waiting job waits for; else 0."""
+    if job.state not in WAITING:
+        return 0
+    unfinished = asked.jobs.find(states=[*WAITING, State.RUNNING])
+    return sum(other.target == job.target for other in unfinished) - 1
 
 
 @routes.post("/jobs/{id}/cancel")
@@ -215,6 +224,7 @@ def _jobs_page(
         given=filled,
         jobs=asked.jobs.newest_of(who.sees, _SHOWN),
         boards=boards,
+        tensorboard=asked.tensorboard if who.role is Role.OPERATOR else "",
         tasks=[*_MADE_HERE, *sorted(asked.settings.allowed.folders)],
         networks=list(NETWORKS),
         methods=list(METHODS),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -16,6 +17,7 @@ from experiments.service.web.caller import Asked, Caller, own_job
 from experiments.service.web.problem import RESPONSES
 from experiments.service.web.routes.jobs import LARGEST, Id
 from experiments.service.web.service import Service
+from experiments.service.web.streams import Page
 from experiments.service.web.views import EventList, EventView
 
 routes = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=RESPONSES)
@@ -69,24 +71,33 @@ async def _stream(asked: Service, job: Job, who: Who, after: int) -> AsyncIterat
         yield "retry: 2000\n\n"
         while not asked.streams.ending.is_set():
             woken.clear()
-            try:
-                now = asked.jobs.get(job.id)  # before its events, so that none is lost
-                over = now.state.over or now.number != job.number
-            except NoJobError:
-                over = True
-            found = asked.jobs.events(job.number, after, _MOST)
-            for event in found:
-                after = event.number
-                yield _message(event)
-            if len(found) == _MOST:
+            page = asked.streams.page(job.number, after, partial(_read, asked, job, after))
+            for message in page.messages:
+                yield message
+            after = page.last
+            if len(page.messages) == _MOST:
                 continue
-            if over:
+            if page.over:
                 yield "event: end\ndata: {}\n\n"
                 return
             try:
                 await asyncio.wait_for(woken.wait(), _HEARTBEAT_S)
             except TimeoutError:
                 yield ": still there\n\n"
+
+
+def _read(asked: Service, job: Job, after: int) -> Page:
+    try:
+        now = asked.jobs.get(job.id)  # before its events, so that none is lost
+        over = now.state.over or now.number != job.number
+    except NoJobError:
+        over = True
+    found = asked.jobs.events(job.number, after, _MOST)
+    return Page(
+        messages=tuple(_message(event) for event in found),
+        last=found[-1].number if found else after,
+        over=over,
+    )
 
 
 def _message(event: Event) -> str:

@@ -18,6 +18,7 @@ from experiments.service.web.caller import Asked, Caller
 from experiments.service.web.problem import RESPONSES
 from experiments.service.web.service import Service
 from experiments.service.web.views import UploadView
+from quant.errors import BitAllocError
 from quant.records.atomic_file import PART
 
 routes = APIRouter(prefix="/v1", tags=["uploads"], responses=RESPONSES)
@@ -84,6 +85,8 @@ async def _receive(
         upload = asked.uploads.add(kind, made, digest.hexdigest(), suffix, who.name)
     except ClientDisconnect:
         raise RefusedError("the file ended early") from None
+    except BitAllocError as error:  # where it lies here is nothing to its owner
+        raise RefusedError(error.message.replace(str(made), "the file"), error.hint) from None
     finally:
         made.unlink(missing_ok=True)
     return UploadView.of_upload(upload)

@@ -1,0 +1,102 @@
+"""NetworkFacts: the layers of a network, and their times where somebody measured them."""
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import ConfigError
+from hardware.layers.table import LayerTable
+from quant.layers import INPUT_BITS, LayerSpec
+from quant.records.json_form import from_plain
+from quant.records.regular_file import read_regular
+from quant.records.strict_json import parse_json
+
+MOST_LAYERS = 1_000
+_SHOWN = 200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkFacts:
+    """All that an answer without a run needs; no weights, no data."""
+
+    layers: tuple[LayerSpec, ...]
+    table: LayerTable | None = None
+    """Measured on the device that is meant, at every pair of the widths that may be chosen, and at
+    8 bits; None where nobody measured."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no network.
+
+        Raises:
+            ConfigError: no layers or too many, a name twice, or sizes below 1.
+        """
+        if not 1 <= len(self.layers) <= MOST_LAYERS:
+            raise ConfigError(
+                f"layers: expected 1 to {MOST_LAYERS:,} of them, found {len(self.layers):,}"
+            )
+        name, count = Counter(layer.name for layer in self.layers).most_common(1)[0]
+        if count > 1:
+            raise ConfigError(f"layers: expected names that differ, found {name!r} {count} times")
+        for layer in self.layers:
+            sizes = (layer.in_channels, layer.out_channels, layer.groups, *layer.kernel)
+            if min(*sizes, layer.macs, layer.parameters) < 1:
+                raise ConfigError(f"layers: expected sizes of 1 or more, found others in {layer}")
+
+    def check_times(self, widths: Collection[int]) -> None:
+        """Refuse a table that lacks a time.
+
+        Args:
+            widths: That weights and activations may have.
+
+        Raises:
+            ConfigError: names the first time that is missing.
+        """
+        if self.table is None:
+            return
+        for layer in self.layers:
+            row = self.table.times_us.get(layer.name, {})
+            activations = (INPUT_BITS,) if layer.reads_input else widths
+            for pair in product(widths, activations):
+                if not row.get(pair, 0.0) > 0.0:
+                    raise ConfigError(
+                        f"table: expected a time of {layer.name} at {pair[0]}/{pair[1]} bits, "
+                        "found none",
+                        "choose among the widths that were measured, or leave the table out",
+                    )
+
+
+def facts_from(document: Any, where: str) -> NetworkFacts:
+    """Read the form of JSON: `{"layers": [...], "table": {...}}`, the table being optional.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    try:
+        return from_plain(NetworkFacts, document)
+    except ConfigError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        said = " ".join(str(error).split())[:_SHOWN]
+        raise ConfigError(
+            f"{where}: expected layers as beliefs.json of a run has them: {said}",
+            'such as {"layers": [...]}, and "table" as layer_table.json where it was measured',
+        ) from None
+
+
+def read_facts(file: Path) -> NetworkFacts:
+    """Read a file of JSON.
+
+    Raises:
+        ConfigError: it is not there, or is something else.
+    """
+    try:
+        return facts_from(parse_json(read_regular(file)), str(file))
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror or error}") from None
+    except ValueError as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{file} is not JSON: {error}") from None
