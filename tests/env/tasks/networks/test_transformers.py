@@ -146,6 +146,7 @@ def test_convnext_is_exact_at_random_bits() -> None:
 
 
 @pytest.mark.slow  # trains a transformer
+@pytest.mark.timeout(1800)
 def test_a_trained_transformer_is_as_accurate_in_integers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
