@@ -56,7 +56,7 @@ def test_places_that_no_loops_count_through_are_told() -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "int16"])
 def test_tokens_pick_rows_and_those_beyond_the_table_its_ends(dtype: Any, auto: Bench) -> None:
     table = _codes(np.random.default_rng(0), (50, 37), dtype)
-    tokens = np.float32([[0, 49, 7, 7, 3.0], [-1, 50, 1e9, 0.75, 48]])
+    tokens = np.array([[0, 49, 7, 7, 3.0], [-1, 50, 1e9, 0.75, 48]], np.float32)
     op = Embedding(input="x", output="y", table=table, shape=(1, 5, 37))
     auto.agrees(op, tokens, out_dtype=dtype)
     found = auto.run(op, [tokens], (2, 1, 5, 37), dtype)
