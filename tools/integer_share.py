@@ -111,6 +111,11 @@ def signal_to_noise(name: str) -> float:
     return float(10 * torch.log10(floats.square().sum() / error.square().sum()))
 
 
+def _millions(count: int) -> str:
+    """Return a number in millions, to three digits or whole."""
+    return f"{count / 1e6:.0f}" if count >= 100e6 else f"{count / 1e6:.3g}"
+
+
 def _macs_of_products(graph: NetworkGraph) -> int:
     return sum(node.matrices.macs for node in graph.nodes if node.matrices is not None)
 
@@ -157,7 +162,7 @@ def main(
         left = ", ".join(f"{count} {operator}" for operator, count in share.left.items())
         noise = f"{signal_to_noise(name):.1f} dB" if sqnr else "-"
         print(
-            f"| `{name}` | {share.multiplications / 1e6:.3g} | {share.in_integers:.1%} "
+            f"| `{name}` | {_millions(share.multiplications)} | {share.in_integers:.1%} "
             f"| {share.in_products:.1%} | {noise} | {left or 'nothing'} |",
             flush=True,
         )

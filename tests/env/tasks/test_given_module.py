@@ -237,7 +237,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "two inputs": (lambda: nn.Bilinear(3, 3, 3), r"one input, found Bilinear.forward\(input1, in"),
     "tokens": (
         lambda: nn.Sequential(nn.Flatten(), nn.Embedding(9, 3)),
-        "indices.*look tokens up beforehand",
+        r"indices.*begin the forward pass with x.long\(\)",
     ),
     "maps": (lambda: nn.Conv2d(3, 3, 1), r"return \[N, classes\] .* found \[N, 3, 8, 8\]"),
     "maps before the logits": (

@@ -14,7 +14,6 @@ from tests.experiments.export.test_export import FLAGS
 KINDS = {
     "Gru": ("sequences", ("gru",)),
     "Tcn": ("sequences", ()),
-    "Text": ("texts", ("softmax", "layer_norm")),
     "Vit": ("images", ("softmax", "layer_norm")),
 }
 """By the network's class: its data, and what must be in its float islands."""

@@ -6,6 +6,7 @@ import onnxruntime
 import pytest
 import torch
 
+from env.tasks.networks.text_encoder import TextEncoder
 from experiments.export.onnx_model import onnx_model
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
@@ -35,6 +36,15 @@ def _check(graph: DeployGraph, images: torch.Tensor) -> None:
 @pytest.mark.parametrize("name", TOKEN_NETWORKS)
 def test_onnx_runtime_gives_the_integer_networks_logits(name: str) -> None:
     _check(converted_tokens(name, 1), random_images(32, IMAGE, seed=3))
+
+
+def test_numbers_of_tokens_are_looked_up() -> None:
+    torch.manual_seed(0)
+    texts = torch.randint(1024, (32, 9), generator=torch.Generator().manual_seed(0)).float()
+    module = TextEncoder(in_channels=9, classes=3, width=16, depth=1)
+    network = prepare_calibrated(module.eval(), texts)
+    network.set_allocation(random_allocation(network.layers, np.random.default_rng(0)))
+    _check(convert(network), texts)
 
 
 def test_tokens_come_in_and_go_out_as_the_users_network_has_them() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardware.graph.borders import with_borders
-from quant.deploy_graph import Concat, Dequantize, Move, QuantizeInput
+from quant.deploy_graph import Concat, Dequantize, Embedding, Move, QuantizeInput
 from quant.strides import strides_of
 from tests.hardware.graphs import GraphBuilder
 from tests.hardware.kernels.single_op import Bench
@@ -51,6 +51,16 @@ def test_places_that_no_loops_count_through_are_told() -> None:
     assert strides_of(np.roll(np.arange(6), 1)) is None
     assert strides_of(np.array([0, 1, 2, 0, 1, 3])) is None
     assert strides_of(np.array([5])) is not None
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+def test_tokens_pick_rows_and_those_beyond_the_table_its_ends(dtype: Any, auto: Bench) -> None:
+    table = _codes(np.random.default_rng(0), (50, 37), dtype)
+    tokens = np.array([[0, 49, 7, 7, 3.0], [-1, 50, 1e9, 0.75, 48]], np.float32)
+    op = Embedding(input="x", output="y", table=table, shape=(1, 5, 37))
+    auto.agrees(op, tokens, out_dtype=dtype)
+    found = auto.run(op, [tokens], (2, 1, 5, 37), dtype)
+    assert np.array_equal(found[1, 0, :4], table[[0, 49, 49, 0]])
 
 
 @few
