@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from agents.judging.beliefs import Beliefs
-from agents.ppo.token_play import play_tokens, propose_tokens
+from agents.ppo.token_play import propose_tokens
 from agents.ppo.token_weights import token_policy_of
 from agents.solvers.cost_model import choices_within
 from agents.solvers.exact import solve_exact
@@ -22,8 +22,9 @@ _SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
 """Budgets of a front, as shares of the way from the cheapest allocation to all-8."""
 _SAMPLES = 32
 _STEPS = 480
-"""Steps beyond which fewer samples are drawn: of long networks the policy's choice is as good, and
-an answer takes as long as they do."""
+"""Decisions of all samples together beyond which fewer are drawn: an answer is wanted at once. Of
+60 layers only the policy's choice is left, which loses more (of 20 drawn networks with 60 to 115
+decisions 1.38 times the least loss in the median, the best of 32 samples 1.18)."""
 _SEED = 0
 
 
@@ -92,8 +93,6 @@ def _by_policy(beliefs: Beliefs, budget: Budget) -> Allocation | None:
     view.show(beliefs.mean_table)
     policy = token_policy_of(beliefs.policy, view)
     samples = min(_SAMPLES, max(0, _STEPS // len(beliefs.space.decisions) - 4))
-    if not samples:
-        return play_tokens(policy, view, 1, deterministic=True)[0]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         proposed = propose_tokens(policy, view, samples)

@@ -57,7 +57,8 @@ image's size, as `digits-narrow` does, which has a quarter of its channels: few 
 The ResNets of depth 8, 20 and 56 are for small images (`resnet8-stride2` halves them first), as
 `digits`, `depthwise` and `vit-micro` are (whose patches are 4 pixels wide); `conv1d` is for
 signals; the others for 224x224. `vit-tiny` and `deit-tiny` are one network, of which two sets of
-weights are published. `text-encoder` reads 1,024 different tokens, in texts as long as the data's. Those of MLPerf Tiny are for 32x32 images, 49x10 features, 96x96 images and vectors."""
+weights are published. `text-encoder` reads 1,024 different tokens, in texts as long as the data's.
+Those of MLPerf Tiny are for 32x32 images, 49x10 features, 96x96 images and vectors."""
 
 _OF_TOKENS: dict[str, Any] = {
     "optimizer": "adamw",
