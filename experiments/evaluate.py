@@ -13,7 +13,7 @@ import tyro
 from env.decisions.budget import Budget
 from experiments.errors import RunFolderError
 from experiments.record import files
-from experiments.record.given import Given, say_changes
+from experiments.record.given import say_changes
 from experiments.record.result_row import ResultRow
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.report.command import write_report
@@ -93,7 +93,7 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         LiveProgress(quiet=config.quiet) as progress,
     ):
         setup = set_up_network(config, progress)
-        say_changes(folder.record.given, Given.of(setup.module, setup.task))
+        say_changes(folder.record.given, setup.given)
         layers = setup.network.layers
         best = folder.record.chosen(layers)
         _compare_tiles(folder, setup, device)

@@ -25,7 +25,6 @@ from experiments.cluster.open_pool import training_pool
 from experiments.errors import ConfigError
 from experiments.record import files
 from experiments.record.environment_facts import environment_facts
-from experiments.record.given import Given
 from experiments.record.hparams import write_hparams
 from experiments.record.islands import list_islands
 from experiments.record.layer_choices import list_choices
@@ -217,7 +216,7 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
         _say(note)
     _logger.info("float network and calibration: %.1f s", time.monotonic() - started)
     measured = past.measured
-    given = Given.of(setup.module, setup.task)
+    given = setup.given
     calibrated_on = setup.task.train.images[: config.env.calibration_images]
     for outlier in find_outliers(setup.network, calibrated_on):
         _say(f"out of proportion: {outlier}")

@@ -18,7 +18,7 @@ from experiments.export.onnx_island import NotInOnnxError
 from experiments.export.onnx_model import import_bundle_onnx, onnx_model
 from experiments.export.onnx_types import Opset
 from experiments.export.signature import sign, try_key
-from experiments.record.given import Given, say_changes
+from experiments.record.given import say_changes
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.command_line import Command, RunPath, run_typed
 from experiments.settings.run_config import RunConfig
@@ -108,7 +108,7 @@ def export(
             "start a run with --target.runner local, or on a board",
         )
     setup = set_up_network(config, progress)
-    say_changes(folder.record.given, Given.of(setup.module, setup.task))
+    say_changes(folder.record.given, setup.given)
     allocation = folder.record.chosen(setup.network.layers)
     final = retrain_and_score(
         setup, allocation, setup.task.test, partial(progress.stage, "retraining")

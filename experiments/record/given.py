@@ -2,12 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from torch import nn
-
-from env.tasks.checkpoint import data_digest
-from env.tasks.task import Task
 from quant.records.json_form import EXACT
-from quant.records.state_digest import state_digest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,15 +17,6 @@ class Given:
     """Of the training images and their labels."""
     search: str
     """Of those that candidates are scored on."""
-
-    @classmethod
-    def of(cls, module: nn.Module, task: Task) -> "Given":
-        """Return the digests of a float network and its task."""
-        return cls(
-            weights=state_digest(module.state_dict()),
-            train=data_digest(task.train),
-            search=data_digest(task.search),
-        )
 
     def changes(self, now: "Given") -> str:
         """Return in words what is another one now; empty where nothing is."""

@@ -10,8 +10,10 @@ from torch import nn
 from env.decisions.decisions import DecisionSpace
 from env.decisions.space import decision_space
 from env.tasks import Split, Task, float_module, load_task
+from env.tasks.checkpoint import data_digest
 from env.tasks.objective.check import check_objective
 from env.tasks.task import HELD_OUT
+from experiments.record.given import Given
 from experiments.settings.run_config import RunConfig
 from experiments.stages.buildable import check_buildable
 from experiments.terminal.progress import LiveProgress
@@ -23,6 +25,7 @@ from quant.network import QuantizedNetwork, prepare
 from quant.objective.objective import Objective
 from quant.objective.scores import ImageScores
 from quant.outputs import as_outputs, main_output, named_outputs
+from quant.records.state_digest import state_digest
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.retrainer import Retrainer
 from quant.tensors.devices import choose_device
@@ -72,6 +75,15 @@ class NetworkSetup:
         """Return what the float network makes of each image of one split."""
         with placed(self.module, device_of(self.network)):
             return module_scores(self.module, split, self.task.objective)
+
+    @property
+    def given(self) -> Given:
+        """What the float network and its images are, whatever files they came from."""
+        return Given(
+            weights=state_digest(self.module.state_dict()),
+            train=data_digest(self.task.train),
+            search=data_digest(self.task.search),
+        )
 
     @property
     def search_origin(self) -> str:

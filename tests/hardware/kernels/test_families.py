@@ -121,7 +121,7 @@ def test_eight_seven_and_six_bits_are_different_instructions(avx2: Bench) -> Non
 def test_spilled_vectors_cross_no_cache_line(
     parallel: bool, avx2: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layers, "_is_shared", lambda *_: parallel)
+    monkeypatch.setattr(layers, "is_shared", lambda *_: parallel)
     assembly = _assembly(avx2, 8)
     assert re.search(r"andq\s+\$-64, %rsp", assembly)
     # Every vector that is read back is where an aligned instruction may read it.

@@ -197,7 +197,7 @@ def test_weights_that_the_kernel_transforms_agree(
 
     bench = {"avx2": avx2, "auto": auto}[kind]
     monkeypatch.setattr(bench, "schedule", schedule)
-    monkeypatch.setattr(layers, "_is_shared", lambda *_: shared)
+    monkeypatch.setattr(layers, "is_shared", lambda *_: shared)
     rng = np.random.default_rng(0)
     # Neither channels nor output channels are a multiple of what a step or a vector takes.
     op = make_layer(rng, (41, 3, 3, 51), (bits, bits), zero_point=1, **CONV)
