@@ -143,13 +143,18 @@ def test_a_job_whose_process_always_dies_is_lost_and_says_why(server: Served) ->
     assert kills >= 3
 
 
+def _begin_search(server: Served) -> None:
+    """Hand in a search, and return when it has evaluated something."""
+    with server.client() as client:
+        client.submit("search", {**SMALL, "evaluations": 8}, id="on")
+        for event in client.events("on"):
+            if event.kind == "evaluation":
+                break
+
+
 def test_a_stopped_server_saves_what_runs_and_goes_on(tmp_path: Path) -> None:
     with served(tmp_path / "service") as server:
-        with server.client() as client:
-            client.submit("search", {**SMALL, "evaluations": 8}, id="on")
-            for event in client.events("on"):
-                if event.kind == "evaluation":
-                    break
+        _begin_search(server)
         assert "Traceback" not in server.stop()
         assert server.process is not None
         assert server.process.returncode == 0
@@ -189,11 +194,7 @@ def _place(process: psutil.Process) -> Any:
 
 def test_a_server_that_is_killed_finds_its_jobs_again(tmp_path: Path) -> None:
     with served(tmp_path / "service") as server:
-        with server.client() as client:
-            client.submit("search", {**SMALL, "evaluations": 8}, id="on")
-            for event in client.events("on"):
-                if event.kind == "evaluation":
-                    break
+        _begin_search(server)
         before = {process.pid for process in server.processes()}
         server.kill()
         assert before
