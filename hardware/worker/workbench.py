@@ -39,6 +39,7 @@ from hardware.worker.program.program import Runnable, assemble
 from hardware.worker.program.stamps import Stamps
 from hardware.worker.tiles.choices import TileChoices
 from hardware.worker.tiles.layers import tile_tasks, tiles_digest
+from hardware.worker.tiles.rotation import Rotation, copies_of
 from hardware.worker.tiles.trial import TileTrial, Way
 from quant.deploy_graph import Conv2d, DeployGraph, Linear, RunIsland
 from quant.records.progress import Progress
@@ -272,7 +273,7 @@ class Workbench:
         part = with_borders(part)
 
         def make_programs(ways: Sequence[Way]) -> list[Runnable]:
-            return [self._assemble(self._plan(part, way)) for way in ways]
+            return [self._assemble_alone(self._plan(part, way)) for way in ways]
 
         self._trial = None
         self._trial = TileTrial.of(part, self._context(part), self._tiles, make_programs)
@@ -317,6 +318,14 @@ class Workbench:
     def _assemble(self, planned: PlannedGraph) -> Runnable:
         modules = self._cache.load(planned.plans)
         return assemble(planned, modules, batch=self._batch)
+
+    def _assemble_alone(self, planned: PlannedGraph) -> Runnable:
+        """Return one layer as a program that finds its weights as far away as in a network."""
+        copies = copies_of(planned)
+        program = self._assemble(planned)
+        if copies == 1:
+            return program
+        return Rotation([program, *(self._assemble(planned) for _ in range(copies - 1))])
 
     def _assemble_stamped(
         self, planned: PlannedGraph, stamps: Stamps

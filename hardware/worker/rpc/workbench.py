@@ -159,6 +159,10 @@ class RemoteWorkbench(Workbench):
             raise BoardLostError(f"there is no session with {self._address}")
         return self._session
 
+    def _assemble_alone(self, planned: PlannedGraph) -> Runnable:
+        """Return one copy: small boards have no third cache that others' weights would push out."""
+        return self._assemble(planned)
+
     def _assemble_stamped(
         self, planned: PlannedGraph, stamps: Stamps
     ) -> tuple[Runnable, TakeSteps]:

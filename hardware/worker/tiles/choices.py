@@ -22,6 +22,7 @@ from hardware.kernels.planning.family_choices import family_choices
 from hardware.kernels.schedule.schedule import Schedule, candidates, make_schedule
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import KernelFamily, TargetConfig, Transform
+from hardware.worker.tiles.rotation import COPIES
 from quant.records.atomic_file import write_atomically
 from quant.records.disk import what_helps
 from quant.records.regular_file import read_regular
@@ -149,6 +150,7 @@ class TileChoices:
             "geometry": replace(geometry, in_border=(0, 0), out_border=(0, 0)).document(),
             "source": source_digest(),
             "target": self._target.document(),
+            "copies": COPIES,
             **what,
         }
         return json.dumps(key, sort_keys=True, separators=(",", ":"))
