@@ -9,7 +9,7 @@ from collections.abc import Iterable
 FALL_BACK = "generic"
 """The family of every target and layer for which nothing faster is written."""
 
-_HAVE_RUN = ("avx2", "avx512", FALL_BACK, "formula")
+_HAVE_RUN = ("avx2", "avx512", "avx", FALL_BACK, "formula")
 """First parts of the names of families that ran outside an emulator (`formula`: the simulation).
 Add a family here with the first run of its exactness tests on a real machine."""
 

@@ -155,5 +155,5 @@ def test_a_tile_leaves_room_for_weights_and_codes(family: Vnni) -> None:
         assert sums < family.registers
 
 
-def test_avx_vnni_never_ran() -> None:
-    assert never_run(["avx-vnni", "avx512-vnni"]) == ("avx-vnni",)
+def test_both_have_run_and_arm_has_not() -> None:
+    assert never_run(["avx-vnni-p4", "avx512-vnni", "arm-dot"]) == ("arm-dot",)
