@@ -12,6 +12,11 @@ from experiments.bench.mca.bench import McaOptions, bench_mca
 from experiments.bench.mca.table import draw_mca
 from experiments.bench.noise.bench import NoiseOptions, bench_noise
 from experiments.bench.noise.table import draw_noise
+from experiments.bench.other_budgets import (
+    OtherBudgetsOptions,
+    bench_other_budgets,
+    draw_other_budgets,
+)
 from experiments.bench.rounding import bench_rounding, draw_rounding
 from experiments.bench.runtime.bench import RuntimeOptions, bench_runtime
 from experiments.bench.runtime.markdown import read_runtimes, runtime_markdown
@@ -69,6 +74,7 @@ def command() -> Mapping[str, Command]:
         "noise": configured_command(NoiseOptions, _noise),
         "runtime": configured_command(RuntimeOptions, _runtime),
         "mca": configured_command(McaOptions, _mca),
+        "budgets": configured_command(OtherBudgetsOptions, _budgets),
         "markdown": Command(options=MarkdownOptions, work=_markdown),
     }
 
@@ -101,6 +107,11 @@ def _runtime(options: RuntimeOptions) -> None:
 def _mca(options: McaOptions) -> None:
     mca = bench_mca(options)
     _show(draw_mca(mca), mca, options.json)
+
+
+def _budgets(options: OtherBudgetsOptions) -> None:
+    bench = bench_other_budgets(options)
+    _show(draw_other_budgets(bench), bench, options.json)
 
 
 def _markdown(options: MarkdownOptions) -> None:
