@@ -63,7 +63,8 @@ def measure_made_for(
     """Measure a view's prices and solve for its best allocation.
 
     An answer that turns out slower than its budget, as whole programs are timed, is solved for
-    again under a limit that is tighter by as much.
+    again under a limit that is tighter by as much; the last resort is the fastest uniform
+    allocation.
 
     Args:
         view: What prices bits.
@@ -83,18 +84,8 @@ def measure_made_for(
     choose_tiles(device, graph, widths, partial(progress.stage, f"{view.name}: tiles"))
     table, uniform = measure_times(setup, device, store, progress)
     decided = decide(uniform, share)
-    limit_ms = limit_of(setup.space, table, decided)
-    found = again = best_inside(setup.space, losses, table, limit_ms)
-    for _ in range(_ATTEMPTS):
-        if again is None:
-            break
-        found = again
-        timed = measure_deployed(device, setup, [found], decided, table)
-        beyond = timed.times_ms[found] / timed.limit_ms
-        if beyond <= 1.0 + MEASURED_TOLERANCE:
-            break
-        limit_ms /= beyond
-        again = best_inside(setup.space, losses, table, limit_ms)
+    best = best_inside(setup.space, losses, table, limit_of(setup.space, table, decided))
+    best = _found(best, view, decided)
     return MadeFor(
         view=view,
         device=device.name,
@@ -102,7 +93,7 @@ def measure_made_for(
         table=table,
         decided=decided,
         saves=_saves(uniform),
-        allocation=_found(found, view, decided),
+        allocation=_timed_inside(best, device, setup, losses, table, decided),
     )
 
 
@@ -146,6 +137,27 @@ def model_made_for(
         saves=_saves(uniform),
         allocation=_found(best, view, decided),
     )
+
+
+def _timed_inside(
+    best: Allocation,
+    device: Device,
+    setup: NetworkSetup,
+    losses: Losses,
+    table: LayerTable,
+    decided: DecidedBudget,
+) -> Allocation:
+    """Return an answer that keeps its budget as a whole program."""
+    tried: Allocation | None = best
+    for _ in range(_ATTEMPTS):
+        if tried is None:
+            break
+        timed = measure_deployed(device, setup, [tried], decided, table)
+        beyond = timed.times_ms[tried] / timed.limit_ms
+        if beyond <= 1.0 + MEASURED_TOLERANCE:
+            return tried
+        tried = best_inside(setup.space, losses, table, table.predict_ms(tried) / beyond)
+    return min(setup.space.uniforms().values(), key=table.predict_ms)
 
 
 def decide(uniform: dict[int, UniformFigures], share: float) -> DecidedBudget:

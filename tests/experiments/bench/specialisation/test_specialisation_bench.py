@@ -1,20 +1,27 @@
 """bench specialisation from end to end: with the formula, with a model of a board, and for real."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from experiments.bench.command import main
+from experiments.bench.specialisation import bench
 from experiments.terminal.exit_codes import DONE
+from hardware.device import MeasureResult
 from hardware.graph.random_codes import BitPair
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.layers.timing import bit_pairs
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.modelled import layer_table
 from hardware.modelled.kernel_model import ModelledKernel
 from hardware.modelled.llvm_tools import LlvmTools
+from hardware.simulated import SimulatedDevice
 from hardware.target import TargetConfig
+from quant.deploy_graph import DeployGraph
+from tests.experiments.bench.specialisation import wide_network
 
 OWN = "tests.experiments.stages.own_points"
 BEST = KernelTarget.of(TargetConfig()).family
@@ -99,6 +106,36 @@ def test_a_modelled_board_has_prices_of_its_own(
     predicted = {row["view"]: row["predicted_lost"] for row in found["rows"]}
     assert predicted["generic"] == 0  # the formula saves less than can be told: all-8
     assert predicted["rpi4"] > 0
+
+
+class SlowTogether(SimulatedDevice):
+    """Programs of different widths take a fifth more than the layer table adds up to."""
+
+    def measure(self, graph: DeployGraph) -> MeasureResult:
+        found = super().measure(graph).measurement
+        assert found is not None
+        widths = {op.weight_bits for op in graph.layer_ops()}
+        factor = 1.2 if len(widths) > 1 else 1.0
+        values_ms = tuple(factor * value for value in found.values_ms)
+        return MeasureResult(measurement=replace(found, values_ms=values_ms))
+
+
+def test_an_answer_beyond_its_budget_gives_way_to_what_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(target: TargetConfig, protocol: ProtocolConfig) -> SimulatedDevice:
+        return SlowTogether(protocol) if target.family == BEST else SimulatedDevice(protocol)
+
+    monkeypatch.setattr(bench, "open_device", slow)
+    wide = ["--task.model", f"{wide_network.__name__}:network", "--share", "0.5"]
+    found = matrix(tmp_path, *wide, "--views", "generic", BEST)
+    generic, best = (row["allocation"]["layers"].values() for row in found["rows"])
+    assert {bits["weight_bits"] for bits in generic} == {4, 8}
+    assert len({bits["weight_bits"] for bits in best}) == 1  # a fifth more is beyond the budget
+    keeps = {(one["made_for"], one["deployed_on"]): one["keeps_budget"] for one in found["cells"]}
+    assert keeps[BEST, BEST]
+    assert keeps["generic", "generic"]
+    assert not keeps["generic", BEST]
 
 
 @pytest.mark.slow
