@@ -21,6 +21,8 @@ from experiments.bench.rounding import bench_rounding, draw_rounding
 from experiments.bench.runtime.bench import RuntimeOptions, bench_runtime
 from experiments.bench.runtime.markdown import read_runtimes, runtime_markdown
 from experiments.bench.runtime.table import draw_runtime
+from experiments.bench.specialisation.bench import SpecialisationOptions, bench_specialisation
+from experiments.bench.specialisation.table import draw_specialisation
 from experiments.bench.standard_networks import NetworkName
 from experiments.bench.table_check import check_table, draw_table_check
 from experiments.bench.turnaround import draw_turnaround, measure_turnaround
@@ -75,6 +77,7 @@ def command() -> Mapping[str, Command]:
         "runtime": configured_command(RuntimeOptions, _runtime),
         "mca": configured_command(McaOptions, _mca),
         "budgets": configured_command(OtherBudgetsOptions, _budgets),
+        "specialisation": configured_command(SpecialisationOptions, _specialisation),
         "markdown": Command(options=MarkdownOptions, work=_markdown),
     }
 
@@ -112,6 +115,11 @@ def _mca(options: McaOptions) -> None:
 def _budgets(options: OtherBudgetsOptions) -> None:
     bench = bench_other_budgets(options)
     _show(draw_other_budgets(bench), bench, options.json)
+
+
+def _specialisation(options: SpecialisationOptions) -> None:
+    found = bench_specialisation(options)
+    _show(draw_specialisation(found), found, options.json)
 
 
 def _markdown(options: MarkdownOptions) -> None:

@@ -7,7 +7,7 @@ comparison that was stopped in between searches under the same milliseconds.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from experiments.stages.resource_budget import ALL_8, UniformFigures
+from experiments.stages.resource_budget import UniformFigures, latency_between
 from hardware.layers.table import LayerTable
 
 
@@ -19,12 +19,8 @@ class SharedTimes:
     """By bits, 8 among them."""
     table: LayerTable
 
-    @property
-    def fastest_bits(self) -> int:
-        """Bits of the fastest uniform allocation."""
-        return min(self.uniform, key=lambda bits: self.uniform[bits].latency_ms)
-
     def budget_ms(self, share: float) -> float:
         """Return the latency that is `share` of the way from the fastest uniform one to all-8."""
-        fastest_ms = self.uniform[self.fastest_bits].latency_ms
-        return fastest_ms + share * (self.uniform[ALL_8].latency_ms - fastest_ms)
+        limit_ms = latency_between(self.uniform, share).budget.latency_ms
+        assert limit_ms is not None
+        return limit_ms

@@ -96,6 +96,23 @@ def _sum(shares: Shares, figures: Mapping[int, float | None]) -> float | None:
     return sum(known) if known and len(known) == len(found) else None
 
 
+def latency_between(uniform: Mapping[int, UniformFigures], share: float) -> DecidedBudget:
+    """Return a limit so far on the way from the fastest uniform allocation's time to all-8's.
+
+    Args:
+        uniform: Figures of the uniform allocations by bits, 8 among them.
+        share: 0 for the fastest, 1 for all-8.
+    """
+    bits = min(uniform, key=lambda width: uniform[width].latency_ms)
+    fastest_ms, all_8_ms = uniform[bits].latency_ms, uniform[ALL_8].latency_ms
+    return DecidedBudget(
+        budget=Budget(latency_ms=fastest_ms + share * (all_8_ms - fastest_ms)),
+        reason=f"{100 * share:g} % of the way from uniform {bits} bits ({fastest_ms:.4f} ms) "
+        f"to 8 bits ({all_8_ms:.4f} ms)",
+        latency_shares={ALL_8: 1.0} if bits == ALL_8 else {bits: 1.0 - share, ALL_8: share},
+    )
+
+
 def decide_budget(
     config: BudgetConfig, uniform: Mapping[int, UniformFigures], metric: Metric = ACCURACY
 ) -> DecidedBudget:
@@ -133,7 +150,7 @@ def decide_budget(
 def beside_all_8(error: BudgetError, uniform: Mapping[int, UniformFigures]) -> BudgetError:
     """Return a refused budget's error with what shares are shares of, and what else may help."""
     all_8 = uniform[ALL_8]
-    if _buy_time(uniform):
+    if buy_time(uniform):
         hint = error.hint
     else:
         hint = "bits buy no time on this device: limit bytes, as by --budget.model-bytes-ratio 0.5"
@@ -144,7 +161,8 @@ def beside_all_8(error: BudgetError, uniform: Mapping[int, UniformFigures]) -> B
     )
 
 
-def _buy_time(uniform: Mapping[int, UniformFigures]) -> bool:
+def buy_time(uniform: Mapping[int, UniformFigures]) -> bool:
+    """Whether bits save time that timings repeat well enough to see."""
     fastest_ms = min(figures.latency_ms for figures in uniform.values())
     return fastest_ms <= (1 - LEAST_GAIN) * uniform[ALL_8].latency_ms
 
@@ -162,7 +180,7 @@ def _default(uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
     narrower = {bits: figures for bits, figures in uniform.items() if bits != ALL_8} or uniform
     bits = min(narrower, key=lambda width: narrower[width].latency_ms)
     fastest_ms = uniform[bits].latency_ms
-    if _buy_time(uniform):
+    if buy_time(uniform):
         latency_ms = fastest_ms + _SHARE * (all_8.latency_ms - fastest_ms)
         reason = (
             f"a third of the way from uniform {bits} bits ({fastest_ms:.4f} ms) "

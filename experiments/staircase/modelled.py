@@ -4,11 +4,9 @@ from collections.abc import Sequence
 
 from experiments.staircase.layer_steps import LayerSteps, layer_steps
 from experiments.staircase.staircase import Staircase
-from hardware.kernels.compiling.target import KernelTarget
-from hardware.layers.table import LayerTable
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.modelled.cores import core_title, modelled_core
-from hardware.modelled.layer_model import model_layers
+from hardware.modelled.layer_table import model_layer_table
 from hardware.progress import LabelledProgress
 from hardware.target import TargetConfig
 from quant.deploy_graph import DeployGraph
@@ -40,31 +38,12 @@ def model_staircase(
         TargetError: no board is named, or its core has no model.
         ToolchainError: LLVM's tools are missing.
     """
-    core, target = modelled_core(config), KernelTarget.of(config)
+    core = modelled_core(config)
     widths = sorted({*widths, MAX_BITS}, reverse=True)
     layers: list[LayerSteps] = []
     for graph in graphs:
-        found = model_layers(
-            graph,
-            widths,
-            target,
-            core.mcpu,
-            progress,
-            equal_bits=not all_pairs,
-            batch=protocol.batch,
-        )
-        table = LayerTable(
-            source="modelled",
-            disturbed_share=0.0,
-            overhead_us=0.0,
-            times_us={
-                layer: {pair: kernel.cycles / core.clock_mhz for pair, kernel in kernels.items()}
-                for layer, kernels in found.items()
-            },
-            families={
-                layer: {pair: kernel.family for pair, kernel in kernels.items()}
-                for layer, kernels in found.items()
-            },
+        table = model_layer_table(
+            config, graph, widths, progress, equal_bits=not all_pairs, batch=protocol.batch
         )
         layers += layer_steps(graph, table, protocol.batch)
     assert config.board != "none"

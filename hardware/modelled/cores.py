@@ -23,11 +23,14 @@ class ModelledCore:
     """Whether the model is of the board's own core, and not of one like it."""
 
 
-_CORES: dict[str, ModelledCore] = {
+_CORES: dict[BoardName, ModelledCore] = {
     "rpi4": ModelledCore(mcpu="cortex-a72", clock_mhz=1800, is_own=True),
     "rpi5": ModelledCore(mcpu="neoverse-n1", clock_mhz=2400, is_own=False),
     "jetson-orin": ModelledCore(mcpu="neoverse-n1", clock_mhz=2200, is_own=False),
 }
+
+MODELLED_BOARDS: tuple[BoardName, ...] = tuple(_CORES)
+"""Boards whose cores LLVM has a model of."""
 
 
 def modelled_core(config: TargetConfig) -> ModelledCore:
@@ -36,7 +39,7 @@ def modelled_core(config: TargetConfig) -> ModelledCore:
     Raises:
         TargetError: no board is named, or there is no model of its core.
     """
-    core = _CORES.get(config.board)
+    core = None if config.board == "none" else _CORES.get(config.board)
     if core is None:
         raise TargetError(
             f"target.board: expected one of {', '.join(_CORES)}, whose cores LLVM has a model of, "

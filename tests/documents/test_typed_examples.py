@@ -47,6 +47,7 @@ def test_what_no_test_runs_is_counted_and_says_why() -> None:
         "docs/run_folder.md": 1,
         "docs/scale.md": 3,
         "docs/service.md": 3,
+        "docs/specialisation.md": 1,
         "docs/tasks.md": 2,
         "docs/truth.md": 5,
     }

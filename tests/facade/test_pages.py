@@ -30,6 +30,7 @@ same is done, in seconds for minutes."""
 _SHORTER: Mapping[str, Mapping[str, str]] = {
     "bench runtime": {"--networks": "resnet8", "--repeats": "3", "--engines": "bitalloc torch"},
     "bench noise": {"--pairs": "3"},
+    "bench specialisation": {"--env.bit-choices": "4 8"},
     "staircase": {"--bits": "4"},
 }
 

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[Main, list[str], str]] = {
     "bench rounding": (bench.main, ["rounding"], "--json"),
     "bench noise": (bench.main, ["noise"], "--pairs"),
     "bench mca": (bench.main, ["mca"], "--layers"),
+    "bench specialisation": (bench.main, ["specialisation"], "--views"),
     "bench markdown": (bench.main, ["markdown", "runtime.json"], "--help"),
     "boards list": (boards.main, ["list"], "--tracker"),
     "boards doctor": (boards.main, ["doctor"], "--config"),
@@ -89,7 +90,7 @@ def test_a_missing_command_names_those_there_are(
 ) -> None:
     assert bench.main(arguments) == USER_MISTAKE
     found = arguments[0] if arguments else "nothing"
-    known = "turnaround, table, rounding, noise, runtime, mca, markdown"
+    known = "turnaround, table, rounding, noise, runtime, mca, specialisation, markdown"
     told = f"expected one of {known}, found {found}"
     assert told in capsys.readouterr().err
 

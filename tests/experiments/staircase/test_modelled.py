@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from experiments.staircase import modelled
 from experiments.staircase.command import main
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
+from hardware.modelled import layer_table
 from hardware.modelled.kernel_model import ModelledKernel
 from hardware.progress import LabelledProgress
 
@@ -31,7 +31,7 @@ def model(
 def test_the_command_writes_everything_and_says_modelled(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(modelled, "model_layers", model)
+    monkeypatch.setattr(layer_table, "model_layers", model)
     document, figure = tmp_path / "s.json", tmp_path / "s.png"
     files = ["--json", str(document), "--figure", str(figure), "--quiet"]
     flags = ["--modelled", "--target.board", "rpi5", "--shapes", "small", "--bits", "4"]
