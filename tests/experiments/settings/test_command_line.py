@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[Main, list[str], str]] = {
     "bench noise": (bench.main, ["noise"], "--pairs"),
     "bench mca": (bench.main, ["mca"], "--layers"),
     "bench specialisation": (bench.main, ["specialisation"], "--views"),
+    "bench budgets": (bench.main, ["budgets"], "--player"),
     "bench markdown": (bench.main, ["markdown", "runtime.json"], "--help"),
     "boards list": (boards.main, ["list"], "--tracker"),
     "boards doctor": (boards.main, ["doctor"], "--config"),
