@@ -23,7 +23,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from env.tasks.networks.catalogue import NETWORKS
 from quant.allocation import Allocation
 from quant.capture.capture import capture
-from quant.capture.graph import NetworkGraph
 from quant.convert import convert
 from quant.testing import prepare_calibrated
 from quant.torch_integer import integer_logits
@@ -93,8 +92,8 @@ def integer_share(name: str) -> Share:
     total = sum(counter.get_flop_counts()["Global"].values()) // 2
     return Share(
         multiplications=total,
-        in_layers=sum(layer.macs for layer in graph.layers) / total,
-        in_products=_macs_of_products(graph) / total,
+        in_layers=sum(layer.macs for layer in graph.layers if layer.has_weights) / total,
+        in_products=sum(layer.macs for layer in graph.layers if not layer.has_weights) / total,
         left=dict(Counter(name for island in graph.islands for name in island.operators)),
         islands=len(graph.islands),
     )
@@ -114,10 +113,6 @@ def signal_to_noise(name: str) -> float:
 def _millions(count: int) -> str:
     """Return a number in millions, to three digits or whole."""
     return f"{count / 1e6:.0f}" if count >= 100e6 else f"{count / 1e6:.3g}"
-
-
-def _macs_of_products(graph: NetworkGraph) -> int:
-    return sum(node.matrices.macs for node in graph.nodes if node.matrices is not None)
 
 
 def _inputs(name: str, shape: tuple[int, ...]) -> torch.Tensor:

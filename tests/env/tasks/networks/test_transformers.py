@@ -127,7 +127,7 @@ def test_small_images_of_any_size_are_taken(name: str, side: int) -> None:
     torch.manual_seed(0)
     module = NETWORKS[name](in_channels=1, classes=10).eval()
     graph, _ = capture(module, random_images(1, (1, side, side)))
-    assert len(graph.layers) == 2 + 4 * 4
+    assert len(graph.layers) == 2 + 4 * (4 + 2)
     assert len(graph.constants) == 1
 
 
