@@ -113,6 +113,10 @@ def test_names_and_shapes_are_those_of_the_published_files(name: str) -> None:
     [
         ("deit-tiny", 0.14, {"layer_norm", "softmax"}),
         ("convnext-atto", 0.0, {"layer_norm"}),
+        ("mobilenetv3-small", 0.0, set()),
+        ("shufflenetv2", 0.0, set()),
+        ("u-net", 0.0, {"upsample_nearest2d"}),
+        ("detector", 0.0, {"silu", "upsample_nearest2d"}),
     ],
 )
 def test_all_multiplications_are_in_integers(name: str, products: float, islands: set[str]) -> None:
