@@ -123,7 +123,7 @@ class Observer:
         parameters = sum(
             self._layers[name].parameters for name in {part.layer for part in decision.parts}
         )
-        kinds = {part.kind for part in decision.parts}
+        kinds = {"activation" if part.is_tensor else "weight" for part in decision.parts}
         return [
             float(layer.kind == "conv2d"),
             float(layer.kind == "linear"),
@@ -244,7 +244,7 @@ class Observer:
         chosen: dict[str, list[float]] = {"weight": [], "activation": []}
         for decision, width in zip(self._decisions, bits, strict=False):
             for part in decision.parts:
-                chosen[part.kind].append(_share_of_8(width))
+                chosen["activation" if part.is_tensor else "weight"].append(_share_of_8(width))
         return [sum(found) / len(found) if found else 0.0 for found in chosen.values()]
 
 

@@ -41,6 +41,34 @@ def conv_layer(
     )
 
 
+def product_layer(name: str, left: str, right: str) -> LayerSpec:
+    """Return a product of two computed tensors, as of one head of an attention."""
+    return LayerSpec(
+        name=name,
+        kind="matmul",
+        in_channels=8,
+        out_channels=16,
+        input_shape=(8, 1, 16),
+        output_shape=(16, 1, 16),
+        tensor=left,
+        macs=16 * 8 * 16,
+        parameters=0,
+        right=right,
+        right_shape=(8, 1, 16),
+    )
+
+
+def attention_layers() -> tuple[LayerSpec, ...]:
+    """Return a stem, an attention by one tensor of queries, keys and values, and a head."""
+    return (
+        conv_layer("stem", "input", channels=2, reads_input=True),
+        conv_layer("qkv", "normed", channels=4),
+        product_layer("attn.matmul", "qkv", "qkv"),
+        product_layer("attn.matmul#2", "shares", "qkv"),
+        conv_layer("head", "mixed", channels=3),
+    )
+
+
 def tied_layers() -> tuple[LayerSpec, ...]:
     """Return a stem, a residual block whose `first` and `down` read one tensor, and a head."""
     return (
@@ -138,12 +166,13 @@ class FormulaSensitivities:
 
     def __init__(self, layers: Sequence[LayerSpec], rises: Sensitivities) -> None:
         """Keep the formula's rises of the loss, entered for every layer that reads a tensor."""
-        first = {part.tensor: part.layer for part in parts_of(layers) if part.kind == "activation"}
+        first = {part.tensor: part for part in parts_of(layers) if part.is_tensor}
         self._layers = tuple(layer.name for layer in layers)
         self._rises = dict(rises) | {
-            (layer.name, "activation", bits): rises[first[layer.tensor], "activation", bits]
+            (layer.name, kind, bits): rises[first[tensor].layer, first[tensor].kind, bits]
             for layer in layers
-            if not layer.reads_input
+            for tensor, kind in zip(layer.tensors, ("activation", "weight"), strict=False)
+            if tensor in first
             for bits in range(2, 9)
         }
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -67,7 +66,7 @@ from hardware.open_device import open_device
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.errors import BitAllocError
-from quant.layers import INPUT_BITS, MAX_BITS
+from quant.layers import MAX_BITS
 from quant.sensitivities.outliers import find_outliers
 
 _logger = logging.getLogger("experiments.run")  # `__main__` when it is started
@@ -267,8 +266,7 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
 def _pairs(setup: NetworkSetup) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield the layers with the pairs of bits that a search may ask the table of."""
     for layer in setup.network.layers:
-        activations = [INPUT_BITS] if layer.reads_input else setup.widths
-        yield from ((layer.name, pair) for pair in product(setup.widths, activations))
+        yield from ((layer.name, pair) for pair in layer.bit_pairs(setup.widths))
 
 
 def _choose_tiles(setup: NetworkSetup, places: Places) -> None:

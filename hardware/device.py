@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hardware.energy.energy import Energy
 from hardware.facts import MachineFacts
-from hardware.graph.random_codes import BitPair
+from hardware.graph.tensor_widths import BitPair
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import Measurement, MeasurementSource
 from hardware.progress import LabelledProgress

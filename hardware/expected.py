@@ -40,7 +40,7 @@ def check_expected(measurement: Measurement, graph: DeployGraph, table: LayerTab
 
 def _expected_ms(graph: DeployGraph, table: LayerTable) -> float | None:
     """Return a table's sum for a graph at its own bits; None where it lacks one of the layers."""
-    pairs = {op.layer: (op.weight_bits, op.activation_bits) for op in graph.layer_ops()}
+    pairs = {op.layer: op.pair for op in graph.decided_ops()}
     total_us = table.overhead_us
     for layer, row in table.times_us.items():
         in_float = (time_us for pair, time_us in row.items() if pair[0] == FLOAT_BITS)

@@ -15,7 +15,7 @@ from hardware.closing import Closing
 from hardware.device import MeasureResult
 from hardware.energy.energy import Energy
 from hardware.facts import MeasurementFacts
-from hardware.graph.random_codes import BitPair
+from hardware.graph.tensor_widths import BitPair
 from hardware.layers.table import LayerTable
 from hardware.layers.timing import bit_pairs
 from hardware.measuring.energy_gauge import EnergyGauge
@@ -25,7 +25,7 @@ from hardware.progress import LabelledProgress
 from hardware.runtime.returned import Returned, joined
 from hardware.tile_search.report import TileReport
 from hardware.wire.returned import returned_parts
-from quant.deploy_graph import Conv2d, DeployGraph, Linear, RunIsland
+from quant.deploy_graph import Conv2d, DeployGraph, Linear, MatMul, RunIsland
 from quant.integer import run_graph
 
 _GIGA_INSTRUCTIONS_PER_S = 2.5
@@ -91,12 +91,12 @@ class SimulatedDevice(Closing):
 
     def identity(self, graph: DeployGraph) -> Any:
         """Return what the formula reads of a graph."""
-        layers = [self._layer_facts(graph, op) for op in graph.layer_ops()]
+        layers = [self._layer_facts(graph, op) for op in graph.decided_ops()]
         return [layers, len(graph.ops), *self._islands_us(graph).values()]
 
     def measure(self, graph: DeployGraph) -> MeasureResult:
         """Return the formula's time with pseudo-noise drawn from the graph's bits and shapes."""
-        layers = [self._layer_facts(graph, op) for op in graph.layer_ops()]
+        layers = [self._layer_facts(graph, op) for op in graph.decided_ops()]
         total_us = self._overhead_us(graph) + sum(simulated_layer_us(*facts) for facts in layers)
         kept = list(self._islands_us(graph).values())
         document = json.dumps([layers, *([kept] if kept else []), self._protocol.repeats])
@@ -161,7 +161,7 @@ class SimulatedDevice(Closing):
         equal_bits: bool = False,
     ) -> LayerTable:
         """Return the formula's parts, without noise."""
-        macs = {op.layer: self._layer_facts(graph, op)[0] for op in graph.layer_ops()}
+        macs = {op.layer: self._layer_facts(graph, op)[0] for op in graph.decided_ops()}
         pairs = bit_pairs(graph, bit_choices, equal_bits=equal_bits)
         times_us = {
             layer: {pair: simulated_layer_us(macs[layer], *pair) for pair in choices}
@@ -181,11 +181,15 @@ class SimulatedDevice(Closing):
     def close(self) -> None:
         """Do nothing: a formula holds nothing."""
 
-    def _layer_facts(self, graph: DeployGraph, op: Conv2d | Linear) -> tuple[int, int, int]:
+    def _layer_facts(
+        self, graph: DeployGraph, op: Conv2d | Linear | MatMul
+    ) -> tuple[int, int, int]:
         """Return `(macs, weight_bits, activation_bits)` of one layer at the protocol's batch."""
+        if isinstance(op, MatMul):
+            return self._protocol.batch * op.matrices.macs, *op.pair
         pixels = prod(graph.tensors[op.output].shape[:-1])
         macs = self._protocol.batch * pixels * int(op.weight.size)
-        return macs, op.weight_bits, op.activation_bits
+        return macs, *op.pair
 
     def _islands_us(self, graph: DeployGraph) -> dict[str, float]:
         """Return the formula's microseconds of each layer that is left in float."""
@@ -203,5 +207,5 @@ class SimulatedDevice(Closing):
 
     def _overhead_us(self, graph: DeployGraph) -> float:
         islands_us = self._islands_us(graph)
-        others = len(graph.ops) - len(graph.layer_ops()) - 3 * len(islands_us)
+        others = len(graph.ops) - len(graph.decided_ops()) - 3 * len(islands_us)
         return _CALL_US * others + sum(islands_us.values())

@@ -154,7 +154,7 @@ class StoredDevice(Closing):
     def _key(self, graph: DeployGraph) -> dict[str, Any]:
         return {
             "program": self._device.identity(graph),
-            "layers": [op.layer for op in graph.layer_ops()],
+            "layers": [op.layer for op in graph.decided_ops()],
             "machine": dict(self._device.facts()),
             "source": self._device.source,
             "protocol": asdict(self._protocol),

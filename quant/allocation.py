@@ -38,10 +38,45 @@ class LayerBits:
         """Return `4/8`, or `float/8`."""
         return f"{width_name(self.weight_bits)}/{self.activation_bits}"
 
+    @property
+    def of_tensors(self) -> tuple[int, ...]:
+        """The bits of what is read: of one tensor, or of both of a product."""
+        return (self.activation_bits,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProductBits(LayerBits):
+    """The two bit-widths of a product of two computed tensors, which has no weights.
+
+    Those of its right tensor stand where a layer has those of its weights, those of its left one
+    where a layer has those of what it reads.
+    """
+
+    def __post_init__(self) -> None:
+        """Refuse widths outside 2..8.
+
+        Raises:
+            AllocationError: a width is not an integer from 2 to 8.
+        """
+        LayerBits.__post_init__(self)
+        if self.weight_bits == FLOAT_BITS:
+            raise AllocationError("a product of two tensors has no weights to be left in float")
+
+    @property
+    def of_tensors(self) -> tuple[int, ...]:
+        """The bits of both tensors, the left one's first."""
+        return (self.activation_bits, self.weight_bits)
+
+
+def bits_for(layer: LayerSpec, weight_bits: int, activation_bits: int) -> LayerBits:
+    """Return two widths as a layer's, or as those of a product's right and left tensors."""
+    kind = LayerBits if layer.has_weights else ProductBits
+    return kind(weight_bits=weight_bits, activation_bits=activation_bits)
+
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """The bits of every layer of one network, in layer order. Hashable and immutable."""
+    """The bits of every layer and product of one network, in order. Hashable and immutable."""
 
     items: tuple[tuple[str, LayerBits], ...]
 
@@ -59,14 +94,42 @@ class Allocation:
             tuple(
                 (
                     layer.name,
-                    LayerBits(
-                        weight_bits=bits,
-                        activation_bits=INPUT_BITS if layer.reads_input else bits,
+                    bits_for(
+                        layer,
+                        INPUT_BITS if layer.right_reads_input else bits,
+                        INPUT_BITS if layer.reads_input else bits,
                     ),
                 )
                 for layer in layers
             )
         )
+
+    def with_products(self, layers: Iterable[LayerSpec]) -> "Allocation":
+        """Return an allocation of before products had bits of their own, with those they had.
+
+        A tensor that a product reads had the bits of the layer that reads it as well, or 8. What
+        has bits for its products stays as it is.
+        """
+        known, layers = dict(self.items), tuple(layers)
+        widths = {
+            layer.tensor: known[layer.name].activation_bits
+            for layer in layers
+            if layer.has_weights and layer.name in known
+        }
+        missing = {
+            layer.name: bits_for(
+                layer,
+                widths.get(layer.right, INPUT_BITS),
+                widths.get(layer.tensor, INPUT_BITS),
+            )
+            for layer in layers
+            if not layer.has_weights and layer.name not in known
+        }
+        if not missing:
+            return self
+        found = known | missing
+        order = [layer.name for layer in layers if layer.name in found]
+        return Allocation.of({name: found[name] for name in dict.fromkeys([*order, *found])})
 
     def __getitem__(self, layer: str) -> LayerBits:
         """Return the bits of one layer.
@@ -89,16 +152,20 @@ class Allocation:
         """The layers that are left in float."""
         return tuple(name for name, bits in self.items if bits.weight_bits == FLOAT_BITS)
 
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The products of two tensors."""
+        return tuple(name for name, bits in self.items if isinstance(bits, ProductBits))
+
     def mean_bits(self) -> tuple[float, float]:
         """Return the unweighted mean of weight bits and of activation bits over layers.
 
-        The weights of a layer in float count as the 32 bits that they take.
+        The weights of a layer in float count as the 32 bits that they take. Products have no
+        weights, and two tensors.
         """
-        count = max(1, len(self.items))
-        return (
-            sum(bits.weight_bits for _, bits in self.items) / count,
-            sum(bits.activation_bits for _, bits in self.items) / count,
-        )
+        weights = [b.weight_bits for _, b in self.items if not isinstance(b, ProductBits)]
+        tensors = [width for _, bits in self.items for width in bits.of_tensors]
+        return sum(weights) / max(1, len(weights)), sum(tensors) / max(1, len(tensors))
 
     def check(self, layers: Sequence[LayerSpec], bit_choices: Sequence[int] | None = None) -> None:
         """Refuse an allocation that does not fit the network.
@@ -123,21 +190,21 @@ class Allocation:
             raise AllocationError(f"the allocation leaves out {', '.join(sorted(missing))}")
         tensor_bits: dict[str, tuple[str, int]] = {}
         for layer in layers:
-            _check_layer(layer, self[layer.name], bit_choices)
-            first, bits = tensor_bits.setdefault(
-                layer.tensor, (layer.name, self[layer.name].activation_bits)
-            )
-            if bits != self[layer.name].activation_bits:
-                raise AllocationError(
-                    f"{first} and {layer.name} read the same tensor and need equal "
-                    f"activation_bits, found {bits} and {self[layer.name].activation_bits}"
-                )
+            found = self[layer.name]
+            _check_layer(layer, found, bit_choices)
+            for tensor, width in zip(layer.tensors, found.of_tensors, strict=True):
+                first, bits = tensor_bits.setdefault(tensor, (layer.name, width))
+                if bits != width:
+                    raise AllocationError(
+                        f"{first} and {layer.name} read the same tensor and need equal "
+                        f"activation_bits, found {bits} and {width}"
+                    )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document: schema version and a plain map of layers."""
         return {
             "schema": ALLOCATION_SCHEMA,
-            "layers": {name: asdict(bits) for name, bits in self.items},
+            "layers": {name: _document(bits) for name, bits in self.items},
         }
 
     @classmethod
@@ -153,8 +220,12 @@ class Allocation:
             raise AllocationError(
                 f"expected allocation schema {ALLOCATION_SCHEMA}, found {document.get('schema')!r}"
             )
-        items = []
+        items: list[tuple[str, LayerBits]] = []
         for name, entry in document["layers"].items():
+            if isinstance(entry, dict) and set(entry) == {"right_bits", "left_bits"}:
+                right, left = entry["right_bits"], entry["left_bits"]
+                items.append((name, ProductBits(weight_bits=right, activation_bits=left)))
+                continue
             if not isinstance(entry, dict) or set(entry) != {"weight_bits", "activation_bits"}:
                 raise AllocationError(
                     f"layer {name!r}: expected weight_bits and activation_bits, found {entry!r}"
@@ -163,15 +234,34 @@ class Allocation:
         return cls(tuple(items))
 
 
+def _document(bits: LayerBits) -> dict[str, int]:
+    if isinstance(bits, ProductBits):
+        return {"right_bits": bits.weight_bits, "left_bits": bits.activation_bits}
+    return asdict(bits)
+
+
 def _check_layer(layer: LayerSpec, bits: LayerBits, bit_choices: Sequence[int] | None) -> None:
     if layer.reads_input and bits.activation_bits != INPUT_BITS:
         raise AllocationError(
             f"{layer.name} reads the network's input, whose activation_bits are fixed at "
             f"{INPUT_BITS}, found {bits.activation_bits}"
         )
+    if layer.right_reads_input and bits.weight_bits != INPUT_BITS:
+        raise AllocationError(
+            f"{layer.name} multiplies the network's input, whose right_bits are fixed at "
+            f"{INPUT_BITS}, found {bits.weight_bits}"
+        )
+    if isinstance(bits, ProductBits) == layer.has_weights:
+        raise AllocationError(
+            f"{layer.name} is a layer with weight_bits and activation_bits, found a product's"
+            if layer.has_weights
+            else f"{layer.name} is a product of two tensors with right_bits and left_bits, found "
+            "a layer's"
+        )
     if bit_choices is None:
         return
-    chosen = [bits.weight_bits] if layer.reads_input else [bits.weight_bits, bits.activation_bits]
+    chosen = [] if layer.right_reads_input else [bits.weight_bits]
+    chosen += [] if layer.reads_input else [bits.activation_bits]
     for width in chosen:
         if width not in bit_choices:
             raise AllocationError(

@@ -311,9 +311,12 @@ class _Converter:
         assert node.matrices is not None
         scale, zero_point, low, high = self._scale(node)
         left, right = (self._quantizer(name) for name in node.inputs)
-        check_products(node.matrices.depth, left[2], max(right[1], right[2] - right[1]), node.name)
+        check_products(
+            node.matrices.depth, left[2], max(right[1], right[2] - right[1]), node.product
+        )
         self._ops.append(
             MatMul(
+                layer=node.product,
                 inputs=(self._narrow(node.inputs[0]), self._narrow(node.inputs[1])),
                 output=self._output(node),
                 matrices=node.matrices,

@@ -80,6 +80,11 @@ class Conv2d:
     groups: int
     epilogue: Epilogue
 
+    @property
+    def pair(self) -> tuple[int, int]:
+        """The bits of the weights and of what is read."""
+        return self.weight_bits, self.activation_bits
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Linear:
@@ -94,6 +99,11 @@ class Linear:
     activation_bits: int
     input_zero_point: int
     epilogue: Epilogue
+
+    @property
+    def pair(self) -> tuple[int, int]:
+        """The bits of the weights and of what is read."""
+        return self.weight_bits, self.activation_bits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -236,6 +246,8 @@ class MatMul:
     acc is `sum((a - za) * (b - zb))` over the depth. Narrow or wide.
     """
 
+    layer: str
+    """Name of the LayerSpec this operator comes from."""
     inputs: tuple[str, str]
     output: str
     matrices: Matrices
@@ -250,6 +262,12 @@ class MatMul:
     clip_max: int
     shape: tuple[int, ...]
     """`(H, W, C)`, of the output."""
+
+    @property
+    def pair(self) -> tuple[int, int]:
+        """The bits of the right tensor, which stand where those of weights do, and of the left."""
+        left, right = self.bits
+        return right, left
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -444,6 +462,10 @@ class DeployGraph:
     def layer_ops(self) -> tuple[Conv2d | Linear, ...]:
         """Return the quantized layers' operators, in order."""
         return tuple(op for op in self.ops if isinstance(op, Conv2d | Linear))
+
+    def decided_ops(self) -> tuple[Conv2d | Linear | MatMul, ...]:
+        """Return the operators that have bits of their own, in order: layers and products."""
+        return tuple(op for op in self.ops if isinstance(op, Conv2d | Linear | MatMul))
 
     def weight_bytes(self) -> int:
         """Return the size of the packed parameters.

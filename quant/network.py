@@ -101,19 +101,13 @@ class QuantizedNetwork(OnHost):
         self.constant_modules = nn.ModuleDict(
             {_key(constant.name): _Constant(constant.value) for constant in graph.constants}
         )
-        self._undecided = (
-            *(graph.tensor_of[graph.by_name[lookup.name].inputs[0]] for lookup in graph.lookups),
-            *(
-                graph.tensor_of[name]
-                for node in graph.nodes
-                if node.kind == "matmul"
-                for name in node.inputs
-            ),
+        self._undecided = tuple(
+            graph.tensor_of[graph.by_name[lookup.name].inputs[0]] for lookup in graph.lookups
         )
         tensors = dict.fromkeys(
             [
                 graph.tensor_of[graph.input],
-                *(layer.tensor for layer in graph.layers),
+                *(tensor for layer in graph.layers for tensor in layer.tensors),
                 *self._undecided,
             ]
         )
@@ -126,8 +120,13 @@ class QuantizedNetwork(OnHost):
 
     @property
     def layers(self) -> tuple[LayerSpec, ...]:
-        """The quantizable layers, in execution order."""
+        """What has bits of its own, in execution order: layers, and products of tensors."""
         return self.graph.layers
+
+    @property
+    def weight_layers(self) -> tuple[LayerSpec, ...]:
+        """The layers among them, which have weights."""
+        return tuple(layer for layer in self.layers if layer.has_weights)
 
     def layer(self, name: str) -> QuantizedLayer:
         """Return one layer's parameters and weight quantizer."""
@@ -219,7 +218,7 @@ class QuantizedNetwork(OnHost):
         for position, stream in enumerate(self._streams):
             members = [n for n, s in self.graph.stream_of.items() if s == stream]
             self.stream_scales[position] = wide_scale([values[name] for name in members])
-        for layer in self.layers:
+        for layer in self.weight_layers:
             self._initialise_weights(layer, WIDTHS, values)
         for tensor in self._tensors:
             self._initialise_tensor(tensor, WIDTHS, values)
@@ -249,7 +248,8 @@ class QuantizedNetwork(OnHost):
             return
         self._tensor_bits = dict.fromkeys(self._undecided, LOOKUP_BITS)
         for layer in self.layers:
-            self._tensor_bits[layer.tensor] = self._bits[layer.name].activation_bits
+            read = zip(layer.tensors, self._bits[layer.name].of_tensors, strict=True)
+            self._tensor_bits |= dict(read)
         # And where nothing but an island reads it.
         self._tensor_bits[self.graph.tensor_of[self.graph.input]] = INPUT_BITS
         self._refresh_stale()
@@ -258,11 +258,12 @@ class QuantizedNetwork(OnHost):
         """Count one optimizer step at the current bits, and keep the steps positive."""
         self.trained_steps += 1
         now = int(self.trained_steps)
-        for name, bits in self._bits.items():
+        for layer in self.weight_layers if self._bits else ():
+            bits = self._bits[layer.name]
             if bits.weight_bits == FLOAT_BITS:
                 continue
-            keep_positive(self.layer(name).quantizer)
-            mark_trained(self.layer(name).quantizer, bits.weight_bits, now)
+            keep_positive(self.layer(layer.name).quantizer)
+            mark_trained(self.layer(layer.name).quantizer, bits.weight_bits, now)
         for name, width in self._tensor_bits.items():
             keep_positive(self.tensor(name))
             mark_trained(self.tensor(name), width, now)
@@ -279,8 +280,8 @@ class QuantizedNetwork(OnHost):
 
         Args:
             x: float32 `[N, C, H, W]`.
-            read: Given (node, its value) for each layer that reads it.
-            computed: Given (layer, its output before the activation).
+            read: Given (node, its value) for each layer or product that reads it.
+            computed: Given (layer or product, its output before the activation).
         """
         return self._outputs(self._float_values(x, read, computed))
 
@@ -351,20 +352,33 @@ class QuantizedNetwork(OnHost):
             value = self._island_value(node, values)
         elif node.kind == "lookup":
             value = self._lookup_value(node, values[node.inputs[0]])
-        elif node.layer:
-            module = self.layer(node.layer)
-            value = values[node.inputs[0]]
-            if read:
-                value = read(node.inputs[0], value)
-            value = layer_value(self.graph.layer(node.layer), value, module.weight, module.bias)
-            if computed:
-                value = computed(node.layer, value)
+        elif node.layer or node.product:
+            value = self._float_layer(node, values, read, computed)
         else:
             value = plain_value(node, [values[name] for name in node.inputs])
         if node.clip is None or node.clip.maximum is None:
             return value if node.clip is None else value.clamp(0.0)
         maxima = self.clip_maxima(node.name).reshape(-1, *[1] * (value.ndim - 2))
         return value.clamp(torch.zeros_like(maxima), maxima)
+
+    def _float_layer(
+        self,
+        node: Node,
+        values: Mapping[str, torch.Tensor],
+        read: Tap | None,
+        computed: Tap | None,
+    ) -> torch.Tensor:
+        """Return what a layer or a product computes in float, before its activation."""
+        sources = {name: values[name] for name in node.inputs}
+        if read:
+            sources = {name: read(name, value) for name, value in sources.items()}
+        inputs = [sources[name] for name in node.inputs]
+        if node.product:
+            value = plain_value(node, inputs)
+        else:
+            module = self.layer(node.layer)
+            value = layer_value(self.graph.layer(node.layer), inputs[0], module.weight, module.bias)
+        return computed(node.layer or node.product, value) if computed else value
 
     def layer_input(self, node: Node, values: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return what a layer's node reads: narrow, named and added as by `quantized_value`."""
@@ -496,7 +510,7 @@ class QuantizedNetwork(OnHost):
         now = int(self.trained_steps)
         layers = [
             layer
-            for layer in self.layers
+            for layer in self.weight_layers
             if (bits := self._bits[layer.name].weight_bits) != FLOAT_BITS
             and is_stale(self.layer(layer.name).quantizer, bits, now)
         ]

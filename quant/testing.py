@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from quant.allocation import Allocation, LayerBits
+from quant.allocation import Allocation, bits_for
 from quant.layers import INPUT_BITS, LayerSpec
 from quant.network import QuantizedNetwork, prepare
 from quant.records.progress import Progress
@@ -171,12 +171,15 @@ def random_allocation(
     choices: Sequence[int] = tuple(range(2, 9)),
 ) -> Allocation:
     """Draw bits for every layer; tied layers agree and the network's input keeps its 8 bits."""
-    tensors = {layer.tensor: int(rng.choice(choices)) for layer in layers}
+    tensors = {tensor: int(rng.choice(choices)) for layer in layers for tensor in layer.tensors}
     tensors |= {layer.tensor: INPUT_BITS for layer in layers if layer.reads_input}
+    tensors |= {layer.right: INPUT_BITS for layer in layers if layer.right_reads_input}
     return Allocation.of(
         {
-            layer.name: LayerBits(
-                weight_bits=int(rng.choice(choices)), activation_bits=tensors[layer.tensor]
+            layer.name: bits_for(
+                layer,
+                int(rng.choice(choices)) if layer.has_weights else tensors[layer.right],
+                tensors[layer.tensor],
             )
             for layer in layers
         }

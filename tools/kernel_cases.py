@@ -315,6 +315,7 @@ def _sides(matrices: Matrices) -> tuple[DeployTensor, DeployTensor]:
 
 def _matmul(matrices: Matrices, bits: int, right_point: int) -> MatMul:
     return MatMul(
+        layer="product",
         inputs=("a", "b"),
         output="y",
         matrices=matrices,

@@ -15,17 +15,22 @@ def proxy_costs(
 
     `bops`: bit operations of one image, `macs * weight_bits * activation_bits`, 32 for weights in
     float. `mean_bits`: bits of all weights and of one image's values of every tensor that layers
-    read, each tensor counted once; over the number of values that is their mean width.
+    and products read, each tensor counted once; over the number of values that is their mean
+    width.
 
     Source: Yao et al. 2021, "HAWQ-V3" (ICML), section 3.4, for bit operations.
     """
-    first = {part.layer for part in parts_of(space.layers) if part.kind == "activation"}
+    first = {(part.layer, part.kind) for part in parts_of(space.layers) if part.is_tensor}
 
     def cost(layer: LayerSpec, weight: int, activation: int) -> int:
         if kind == "bops":
             return layer.macs * weight * activation
-        values = int(np.prod(layer.input_shape)) if layer.name in first else 0
-        return layer.out_channels * layer.products * weight + values * activation
+        left, right = (
+            int(np.prod(shape)) if (layer.name, kind) in first else 0
+            for shape, kind in ((layer.input_shape, "activation"), (layer.right_shape, "weight"))
+        )
+        weights = layer.out_channels * layer.products if layer.has_weights else right
+        return weights * weight + left * activation
 
     return {
         layer.name: {pair: cost(layer, *pair) for pair in costs.pairs[layer.name]}

@@ -55,6 +55,8 @@ class Spending:
             weights, activations = (space.menu(part) for part in space.parts[layer.name])
             for i, weight in enumerate(weights):
                 for j, bits in enumerate(activations):
+                    if layer.is_square and weight != bits:
+                        continue  # one tensor on both sides of a product
                     pair = costs.pairs[layer.name][weight, bits]
                     self._costs[row, i, j] = pair[list(self.resources)]
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from agents.solvers.cost_model import Losses
 from agents.solvers.exact import solve_relaxed
 from agents.solvers.greedy import Groups, pick_fresh
 from agents.solvers.solve_once import search_by_solving
-from env.decisions.decisions import parts_of
+from env.decisions.decisions import own_parts
 from quant.sensitivities import Orthogonality
 
 
@@ -71,18 +72,20 @@ def _losses(problem: SearchProblem, worth: Mapping[str, float]) -> Losses:
     """Return minus what the bits are worth; a tensor's is counted at the first that reads it."""
     readers: dict[str, list[str]] = {}
     for layer in problem.layers:
-        readers.setdefault(layer.tensor, []).append(layer.name)
+        for tensor in dict.fromkeys(layer.tensors):
+            readers.setdefault(tensor, []).append(layer.name)
     of_tensor = {
-        part.layer: float(np.mean([worth[name] for name in readers[part.tensor]]))
-        for part in parts_of(problem.layers)
-        if part.kind == "activation"
+        tensor: float(np.mean([worth[name] for name in names])) for tensor, names in readers.items()
     }
+
+    def gained(layer: str, pair: tuple[int, int]) -> float:
+        return sum(
+            (of_tensor[part.tensor] if part.is_tensor else worth[layer]) * bits
+            for part, bits in own_parts(problem.space, layer, pair).items()
+        )
+
     return {
-        layer.name: {
-            (weight, activation): -worth[layer.name] * weight
-            - of_tensor.get(layer.name, 0.0) * activation
-            for weight, activation in problem.space.pairs(layer.name)
-        }
+        layer.name: {pair: -gained(layer.name, pair) for pair in problem.space.pairs(layer.name)}
         for layer in problem.layers
     }
 
@@ -106,8 +109,9 @@ def _solve_uniform(problem: ChoiceProblem, exclude: Collection[Picks]) -> Picks 
     """
     menus: dict[int, list[int]] = {}
     for layer in problem.layers:
-        if (step := layer.steps[1]) is not None:
-            menus[step] = sorted({pair[1] for pair in layer.pairs})
+        for side in (0, 1) if layer.is_product else (1,):
+            if (step := layer.steps[side]) is not None:
+                menus[step] = sorted({pair[side] for pair in layer.pairs})
     answers = []
     for width in sorted({width for menu in menus.values() for width in menu} or {0}):
         held = {step: min(menu, key=lambda own: abs(own - width)) for step, menu in menus.items()}
@@ -127,9 +131,8 @@ def _solve_uniform(problem: ChoiceProblem, exclude: Collection[Picks]) -> Picks 
 def _held_at(layer: LayerChoices, held: Mapping[int, int]) -> tuple[LayerChoices, list[int]]:
     """Return the pairs that have the widths of some decisions, and where they were."""
     rows = [row for row, pair in enumerate(layer.pairs) if layer.agrees(pair, held)]
-    return LayerChoices(
-        layer=layer.layer,
-        steps=layer.steps,
+    return replace(
+        layer,
         pairs=tuple(layer.pairs[row] for row in rows),
         losses=layer.losses[rows],
         costs=layer.costs[rows],

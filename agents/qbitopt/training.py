@@ -175,7 +175,7 @@ def noise_weights(network: QuantizedNetwork, traces: FisherTraces, spending: Spe
 
 
 def _noise_weight(network: QuantizedNetwork, traces: FisherTraces, part: Part) -> float:
-    if part.kind == "weight":
+    if not part.is_tensor:
         steps = network.layer(part.layer).quantizer.step(INPUT_BITS)
         levels, trace = 2 * weight_limit(INPUT_BITS), traces.weights[part.layer]
     else:

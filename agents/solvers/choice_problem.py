@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from quant.allocation import Allocation, LayerBits
+from quant.allocation import Allocation, LayerBits, ProductBits
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -36,6 +36,8 @@ class LayerChoices:
     """`[pairs]`, additive over layers; what a tied tensor loses is in one of its readers."""
     costs: Integers
     """`[pairs, resources]`, exact and additive."""
+    is_product: bool = False
+    """Whether both widths are of tensors: of the right and the left one of a product."""
 
     def decided(self, pair: Pair) -> dict[int, int]:
         """Return the width that a pair gives each of the layer's decisions."""
@@ -102,7 +104,8 @@ class ChoiceProblem:
         bits = {}
         for layer, pick in zip(self.layers, picks, strict=True):
             weight_bits, activation_bits = layer.pairs[pick]
-            bits[layer.layer] = LayerBits(weight_bits=weight_bits, activation_bits=activation_bits)
+            kind = ProductBits if layer.is_product else LayerBits
+            bits[layer.layer] = kind(weight_bits=weight_bits, activation_bits=activation_bits)
         return Allocation.of(bits)
 
     def picks(self, allocation: Allocation) -> Picks | None:

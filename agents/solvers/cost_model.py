@@ -16,7 +16,7 @@ from agents.search import SearchProblem
 from agents.solvers.choice_problem import ChoiceProblem, Integers, LayerChoices, Picks
 from env.decisions.budget import Budget
 from env.decisions.costs import CostTable, cost_table, limits_of
-from env.decisions.decisions import DecisionSpace, parts_of
+from env.decisions.decisions import DecisionSpace, own_parts
 from env.sensitivity.sensitivities import Sensitivities, rise_of
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
@@ -33,13 +33,15 @@ Solve = Callable[[ChoiceProblem, Collection[Picks]], Picks | None]
 
 def layer_losses(space: DecisionSpace, rises: Sensitivities) -> Losses:
     """Return each layer's losses; what a tensor loses is counted at the first that reads it."""
-    first = {part.layer for part in parts_of(space.layers) if part.kind == "activation"}
+
+    def lost(layer: str, pair: tuple[int, int]) -> float:
+        return sum(
+            rise_of(rises, layer, part.kind, bits)
+            for part, bits in own_parts(space, layer, pair).items()
+        )
+
     return {
-        layer.name: {
-            (weight, activation): rise_of(rises, layer.name, "weight", weight)
-            + (rises[layer.name, "activation", activation] if layer.name in first else 0.0)
-            for weight, activation in space.pairs(layer.name)
-        }
+        layer.name: {pair: lost(layer.name, pair) for pair in space.pairs(layer.name)}
         for layer in space.layers
     }
 
@@ -75,6 +77,7 @@ def _choices(
         pairs=pairs,
         losses=np.array([losses[layer.name][pair] for pair in pairs]),
         costs=np.stack([costs[pair][list(columns)] for pair in pairs]).astype(np.int64),
+        is_product=not layer.has_weights,
     )
 
 

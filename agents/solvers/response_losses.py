@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.solvers.cost_model import Losses
-from env.decisions.decisions import DecisionSpace
+from env.decisions.decisions import DecisionSpace, own_parts
 
 
 def response_losses(space: DecisionSpace, table: npt.NDArray[np.float64]) -> Losses:
@@ -18,11 +18,11 @@ def response_losses(space: DecisionSpace, table: npt.NDArray[np.float64]) -> Los
     first = {decision.parts[0]: step for step, decision in enumerate(space.decisions)}
 
     def lost(layer: str, pair: tuple[int, int]) -> float:
-        total = 0.0
-        for part, bits in zip(space.parts[layer], pair, strict=True):
-            if part is not None and part.layer == layer and part in first:
-                total += float(table[first[part], column[bits]])
-        return total
+        return sum(
+            float(table[first[part], column[bits]])
+            for part, bits in own_parts(space, layer, pair).items()
+            if part in first
+        )
 
     return {
         layer.name: {pair: lost(layer.name, pair) for pair in space.pairs(layer.name)}

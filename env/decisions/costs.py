@@ -52,8 +52,12 @@ class CostTable:
 def layer_bytes(layer: LayerSpec, weight_bits: int) -> int:
     """Return one layer's share of `DeployGraph.weight_bytes`: packed weights and epilogue.
 
+    A product of two tensors has none.
+
     In float: weights and biases of four bytes each.
     """
+    if not layer.has_weights:
+        return 0
     weights = layer.out_channels * layer.products
     if weight_bits == FLOAT_BITS:
         return 4 * (weights + layer.out_channels)
@@ -82,6 +86,7 @@ def cost_table(space: DecisionSpace, table: LayerTable) -> CostTable:
             )
             for weight in weights
             for activation in activations
+            if not layer.is_square or weight == activation
         }
     fixed = np.array(
         [_up(table.overhead_us * UNITS_PER_US), 0, _up(table.overhead_uj * UNITS_PER_UJ)],

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Literal
 
 from env.errors import ActionError
-from quant.allocation import Allocation, LayerBits
+from quant.allocation import Allocation, LayerBits, bits_for
 from quant.layers import FLOAT_BITS, INPUT_BITS, LayerSpec, width_name
 
 DecisionKind = Literal["weight", "activation"]
@@ -17,10 +17,19 @@ class Part:
     """One number of an allocation: a layer's weight bits, or the bits of a tensor."""
 
     layer: str
-    """Whose weights; for activations, the first layer that reads the tensor."""
+    """Whose weights; for a tensor, the first layer or product that reads it."""
     kind: DecisionKind
+    """Which of the two numbers there: the right tensor of a product stands where weights do."""
     tensor: str
     """The quantized tensor the layer reads; its bits hold for all layers that read it."""
+    is_tensor: bool
+    """Whether the bits are those of the tensor, and not of the layer's weights."""
+
+    def __str__(self) -> str:
+        """Return whose bits these are, in words."""
+        if self.is_tensor and self.kind == "weight":
+            return f"the right tensor of {self.layer}"
+        return f"the {self.kind}s of {self.layer}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +54,7 @@ class Decision:
     def __str__(self) -> str:
         """Return what is decided, in words."""
         others = f" and what is tied to them ({len(self.parts)} widths in all)"
-        return f"the {self.kind}s of {self.layer}" + (others if len(self.parts) > 1 else "")
+        return str(self.parts[0]) + (others if len(self.parts) > 1 else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +96,12 @@ class DecisionSpace:
         }
 
     @cached_property
-    def parts(self) -> Mapping[str, tuple[Part, Part | None]]:
-        """The two parts of each layer; None for the network's input, whose bits are fixed."""
-        return _parts_by_layer(self.layers)
+    def parts(self) -> Mapping[str, tuple[Part | None, Part | None]]:
+        """The two parts of each layer; None for the network's input, whose bits are fixed.
+
+        Of a product of two tensors, the right tensor's and then the left one's.
+        """
+        return parts_by_layer(self.layers)
 
     def menu(self, part: Part | None) -> tuple[int, ...]:
         """Return the widths that one part may have; None stands for the network's input."""
@@ -101,25 +113,24 @@ class DecisionSpace:
 
     def steps(self, layer: str) -> tuple[int | None, int | None]:
         """Return which steps decide a layer's weight and activation bits; None for a fixed one."""
-        weight, activation = self.parts[layer]
-        return self.step_of.get(weight), self.step_of.get(activation) if activation else None
+        first, second = (
+            None if part is None else self.step_of.get(part) for part in self.parts[layer]
+        )
+        return first, second
 
     def layers_of(self, decision: Decision) -> tuple[str, ...]:
         """Return the layers that a decision is about, in the network's order.
 
         Their weights it decides, or they read a tensor that it decides.
         """
-        weights = {part.layer for part in decision.parts if part.kind == "weight"}
-        tensors = {part.tensor for part in decision.parts if part.kind == "activation"}
-        return tuple(
-            layer.name for layer in self.layers if layer.name in weights or layer.tensor in tensors
-        )
+        decided = set(decision.parts)
+        return tuple(name for name, parts in self.parts.items() if not decided.isdisjoint(parts))
 
     def pairs(self, layer: str) -> tuple[tuple[int, int], ...]:
         """Return the (weight bits, activation bits) that a layer may have."""
         weight, activation = self.parts[layer]
         first, second = self.steps(layer)
-        if first is not None and first == second:
+        if (first is not None and first == second) or weight == activation:
             return tuple((bits, bits) for bits in self.menu(weight))
         return tuple((w, a) for w in self.menu(weight) for a in self.menu(activation))
 
@@ -171,13 +182,13 @@ class DecisionSpace:
         return Allocation(
             tuple(
                 (
-                    name,
-                    LayerBits(
-                        weight_bits=chosen[weight],
-                        activation_bits=INPUT_BITS if activation is None else chosen[activation],
+                    layer.name,
+                    bits_for(
+                        layer,
+                        *(INPUT_BITS if p is None else chosen[p] for p in self.parts[layer.name]),
                     ),
                 )
-                for name, (weight, activation) in self.parts.items()
+                for layer in self.layers
             )
         )
 
@@ -200,8 +211,8 @@ class DecisionSpace:
         width = max(len("layer"), *(len(layer.name) for layer in self.layers))
         lines = [f"{'layer':<{width}}  weights  activations"]
         for name, (weight, activation) in self.parts.items():
-            first = width_name(chosen[weight]) if weight in chosen else "-"
-            second = INPUT_BITS if activation is None else chosen.get(activation, "-")
+            known = (INPUT_BITS if p is None else chosen.get(p) for p in (weight, activation))
+            first, second = ("-" if bits is None else width_name(bits) for bits in known)
             lines.append(f"{name:<{width}}  {first:>7}  {second:>11}")
         return "\n".join(lines)
 
@@ -209,23 +220,47 @@ class DecisionSpace:
 def parts_of(layers: Sequence[LayerSpec]) -> tuple[Part, ...]:
     """List the numbers of an allocation: for each layer its weights, then the tensor it reads.
 
-    A tensor that several layers read stands once, at the first of them, and the network's input
-    never, because its 8 bits are fixed.
+    For a product of two tensors, the right one, then the left one. A tensor that several layers
+    read stands once, at the first of them, and the network's input never, because its 8 bits are
+    fixed.
     """
-    pairs = _parts_by_layer(layers).values()
+    pairs = parts_by_layer(layers).values()
     return tuple(dict.fromkeys(part for pair in pairs for part in pair if part is not None))
 
 
-def _parts_by_layer(layers: Sequence[LayerSpec]) -> dict[str, tuple[Part, Part | None]]:
-    first: dict[str, str] = {}
+def own_parts(space: DecisionSpace, layer: str, pair: tuple[int, int]) -> dict[Part, int]:
+    """Return what a layer's bits lose something of: its weights, and tensors it reads first.
+
+    Args:
+        space: What may be decided.
+        layer: A layer, or a product of two tensors.
+        pair: Its (weight bits, activation bits).
+
+    Returns:
+        The parts with their bits; a tensor stands once, wherever it is read.
+    """
+    both = zip(space.parts[layer], pair, strict=True)
+    return {part: bits for part, bits in both if part is not None and part.layer == layer}
+
+
+def parts_by_layer(
+    layers: Sequence[LayerSpec],
+) -> dict[str, tuple[Part | None, Part | None]]:
+    """Return the two numbers of each layer, as `DecisionSpace.parts` has them."""
+    first: dict[str, Part] = {}
     for layer in layers:
-        first.setdefault(layer.tensor, layer.name)
+        kinds: tuple[DecisionKind, ...] = ("activation", "weight")
+        for tensor, kind in zip(layer.tensors, kinds, strict=False):
+            part = Part(layer=layer.name, kind=kind, tensor=tensor, is_tensor=True)
+            first.setdefault(tensor, part)
     return {
         layer.name: (
-            Part(layer=layer.name, kind="weight", tensor=layer.tensor),
-            None
-            if layer.reads_input
-            else Part(layer=first[layer.tensor], kind="activation", tensor=layer.tensor),
+            Part(layer=layer.name, kind="weight", tensor=layer.tensor, is_tensor=False)
+            if layer.has_weights
+            else None
+            if layer.right_reads_input
+            else first[layer.right],
+            None if layer.reads_input else first[layer.tensor],
         )
         for layer in layers
     }

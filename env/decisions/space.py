@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from env.decisions.decisions import Decision, DecisionSpace, Part, parts_of
+from env.decisions.decisions import Decision, DecisionSpace, Part, parts_by_layer, parts_of
 from env.decisions.layer_rules import LayerRule, Menu
 from env.errors import LayerRuleError
 from quant.layers import FLOAT_BITS, INPUT_BITS, LayerSpec
@@ -29,14 +29,13 @@ class _Group:
             return
         self.rules.append(rule)
         self.menu = set(menu) if self.menu is None else self.menu & set(menu)
-        if any(part.kind == "activation" for part in self.parts):
+        if any(part.is_tensor for part in self.parts):
             self.menu -= {FLOAT_BITS}  # which activations never are
         if not self.menu:
-            first = self.parts[0]
             texts = dict.fromkeys(repr(known.text) for known in self.rules)
             raise LayerRuleError(
-                f"env.layers: expected rules that leave a width for the {first.kind}s of "
-                f"{first.layer}, found {' and '.join(texts)}, which contradict each other",
+                f"env.layers: expected rules that leave a width for {self.parts[0]}, found "
+                f"{' and '.join(texts)}, which contradict each other",
                 "every rule holds for each layer that it matches",
             )
 
@@ -60,8 +59,9 @@ def decision_space(
     """
     parts = parts_of(layers)
     groups = {part: _Group(parts=[part]) for part in parts}
+    by_layer = parts_by_layer(layers)
     for rule in rules:
-        _apply(rule, layers, groups)
+        _apply(rule, layers, by_layer, groups)
     decisions: list[Decision] = []
     fixed: dict[Part, int] = {}
     for group in dict.fromkeys(groups[part] for part in parts):  # as their first parts stand
@@ -85,7 +85,12 @@ def decision_space(
     )
 
 
-def _apply(rule: LayerRule, layers: Sequence[LayerSpec], groups: dict[Part, _Group]) -> None:
+def _apply(
+    rule: LayerRule,
+    layers: Sequence[LayerSpec],
+    by_layer: Mapping[str, tuple[Part | None, Part | None]],
+    groups: dict[Part, _Group],
+) -> None:
     names = set(rule.matching([layer.name for layer in layers]))
     matched = [layer for layer in layers if layer.name in names]
     inputs = [layer.name for layer in matched if layer.reads_input]
@@ -100,32 +105,56 @@ def _apply(rule: LayerRule, layers: Sequence[LayerSpec], groups: dict[Part, _Gro
             f"the network's input, found {rule.text!r}",
             f"the input always has {INPUT_BITS} bits: write {INPUT_BITS} or * after the /",
         )
-    tensors = {part.tensor: part for part in groups if part.kind == "activation"}
-    weights = [part for part in groups if part.kind == "weight" and part.layer in names]
-    read = list(dict.fromkeys(tensors[la.tensor] for la in matched if la.tensor in tensors))
+    pairs = [by_layer[layer.name] for layer in matched]
+    weights, read = _sides(matched, pairs)
+    if weights and weights[0].is_tensor and rule.weights == (FLOAT_BITS,):
+        raise LayerRuleError(
+            f"env.layers: expected widths of tensors for {weights[0].layer}, a product of two, "
+            f"found {rule.text!r}",
+            "only layers can be left in float",
+        )
     for part in weights:
         groups[part].keep(rule.weights, rule)
     for part in read:
         groups[part].keep(rule.activations, rule)
-    for tied in _ties(rule, matched, weights, read, tensors):
+    for tied in _ties(rule, pairs, weights, read):
         if tied:
             _merge([groups[part] for part in tied], rule, groups)
 
 
+def _sides(
+    matched: Sequence[LayerSpec], pairs: Sequence[tuple[Part | None, Part | None]]
+) -> tuple[list[Part], list[Part]]:
+    """Return the parts that a rule's two menus are for.
+
+    Both tensors of a product are read, as activations are. Where a rule is for products alone, its
+    menus are for their right and their left tensors.
+    """
+    alone = not any(layer.has_weights for layer in matched)
+    first: list[Part | None] = []
+    second: list[Part | None] = []
+    for layer, (right, left) in zip(matched, pairs, strict=True):
+        (first if layer.has_weights or alone else second).append(right)
+        second.append(left)
+    weights, read = (
+        list(dict.fromkeys(part for part in side if part is not None)) for side in (first, second)
+    )
+    return weights, read
+
+
 def _ties(
     rule: LayerRule,
-    matched: Sequence[LayerSpec],
+    pairs: Sequence[tuple[Part | None, Part | None]],
     weights: list[Part],
     read: list[Part],
-    tensors: Mapping[str, Part],
 ) -> Iterator[list[Part]]:
     """Yield the sets of parts that a rule gives one width each."""
     if rule.tie == "tied":
         yield from [weights, read] if rule.apart else [weights + read]
     elif rule.tie == "paired":
-        for layer, part in zip(matched, weights, strict=True):
-            if layer.tensor in tensors:
-                yield [part, tensors[layer.tensor]]
+        for first, second in pairs:
+            if first is not None and second is not None:
+                yield [first, second]
 
 
 def _merge(tied: Sequence[_Group], rule: LayerRule, groups: dict[Part, _Group]) -> None:

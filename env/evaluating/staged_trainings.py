@@ -2,14 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from env.decisions.decisions import DecisionSpace
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.seen_look import SeenLook
-from quant.allocation import Allocation, LayerBits
+from quant.allocation import Allocation
 from quant.errors import TrainingError
 from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork
@@ -155,7 +155,8 @@ class StagedTrainings:
         items = []
         for name, bits in allocation.items:
             weight, activation = self._space.parts[name]
-            pair = LayerBits(
+            pair = replace(
+                bits,
                 weight_bits=MAX_BITS if weight in later else bits.weight_bits,
                 activation_bits=MAX_BITS if activation in later else bits.activation_bits,
             )

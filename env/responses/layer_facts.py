@@ -9,19 +9,26 @@ FACTS = ("log_macs", "log_parameters", "is_depthwise", "position", "is_activatio
 
 
 def layer_facts(space: DecisionSpace, decision: Decision) -> tuple[float, ...]:
-    """Return a decision's facts, in the order of `FACTS`; of several layers their mean."""
+    """Return a decision's facts, in the order of `FACTS`; of several layers their mean.
+
+    Products of two tensors have no parameters; they count as layers with as many as the others.
+    """
     names = space.layers_of(decision)
     order = {layer.name: place for place, layer in enumerate(space.layers)}
     layers = {layer.name: layer for layer in space.layers}
     macs = {name: math.log(max(1, layer.macs)) for name, layer in layers.items()}
-    parameters = {name: math.log(max(1, layer.parameters)) for name, layer in layers.items()}
+    parameters = {
+        name: math.log(max(1, layer.parameters))
+        for name, layer in layers.items()
+        if layer.has_weights
+    }
     count = len(names)
 
     def relative(values: dict[str, float]) -> float:
-        own = sum(values[name] for name in names) / count
-        return own - sum(values.values()) / len(values)
+        mean = sum(values.values()) / len(values)
+        return sum(values.get(name, mean) for name in names) / count - mean
 
-    kinds = [part.kind for part in decision.parts]
+    kinds = ["activation" if part.is_tensor else "weight" for part in decision.parts]
     return (
         relative(macs),
         relative(parameters),

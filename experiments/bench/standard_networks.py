@@ -7,18 +7,22 @@ import torch
 from torch import nn
 
 from env.tasks.networks.cifar_resnet import cifar_resnet
+from env.tasks.networks.convnext import ConvNeXtAtto
 from env.tasks.networks.mobilenet_v2 import mobilenet_v2
 from env.tasks.networks.resnet import resnet18
+from env.tasks.networks.vision_transformer import VisionTransformer
 
 _IMAGENET_SIZE = 224
 _CIFAR_SIZE = 32
 
-NetworkName = Literal["resnet18", "mobilenetv2", "resnet20", "resnet8"]
+NetworkName = Literal["resnet18", "mobilenetv2", "resnet20", "resnet8", "vit-tiny", "convnext-atto"]
 STANDARD_NETWORKS: Mapping[NetworkName, tuple[Callable[[], nn.Module], int]] = {
     "resnet18": (resnet18, _IMAGENET_SIZE),
     "mobilenetv2": (mobilenet_v2, _IMAGENET_SIZE),
     "resnet20": (lambda: cifar_resnet(20), _CIFAR_SIZE),
     "resnet8": (lambda: cifar_resnet(8), _CIFAR_SIZE),
+    "vit-tiny": (VisionTransformer, _IMAGENET_SIZE),
+    "convnext-atto": (ConvNeXtAtto, _IMAGENET_SIZE),
 }
 """`{name: (maker, side of its images in pixels)}`. resnet8 is the image classification network of
 MLPerf Tiny (Banbury et al. 2021, "MLPerf Tiny Benchmark"): one block a stage, 16 to 64 channels."""

@@ -5,7 +5,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from hardware.runtime.linked import LinkedProgram
 from hardware.target import TargetConfig
 from hardware.worker.program.ordinary_tvm import build_ordinary
 from hardware.worker.workbench import Workbench
-from quant.allocation import Allocation, LayerBits
+from quant.allocation import Allocation, ProductBits
 from quant.convert import convert
 from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS, MIN_BITS
@@ -204,7 +204,9 @@ def _every_pair(network: QuantizedNetwork) -> Iterator[tuple[int, DeployGraph]]:
         network.set_allocation(
             Allocation.of(
                 {
-                    name: LayerBits(weight_bits=weight_bits, activation_bits=bits.activation_bits)
+                    name: bits
+                    if isinstance(bits, ProductBits)
+                    else replace(bits, weight_bits=weight_bits)
                     for name, bits in uniform.items
                 }
             )

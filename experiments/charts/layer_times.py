@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from experiments.charts.chart import Axis, Chart, Mark, Series
-from quant.allocation import LayerBits
+from quant.allocation import LayerBits, ProductBits
 from quant.layers import MAX_BITS, width_name
 
 _SHOWN_LINES = 3
@@ -16,6 +16,9 @@ def layer_times_chart(
 
     Float, where the layer may be left so, stands right of the widest integers.
     """
+    sides = ("weight", "activations")
+    if isinstance(chosen, ProductBits):
+        sides = ("right", "left tensor")
     series = []
     for activation in _shown_bits(times_us):
         points = sorted((w, us) for (w, a), us in times_us.items() if a == activation)
@@ -26,7 +29,7 @@ def layer_times_chart(
                     for w, us in points
                 ),
                 colour="orange" if activation <= 3 else "green" if activation <= 6 else "blue",
-                name=f"{activation}-bit activations",
+                name=f"{activation}-bit {sides[1]}",
                 size=5.5,
                 line="straight",
             )
@@ -39,7 +42,7 @@ def layer_times_chart(
     return Chart(
         title=f"Microseconds of {name}",
         x=Axis(
-            label="weight bits",
+            label=f"{sides[0]} bits",
             ticks=tuple(_place(weight) for weight in weights),
             names=tuple(map(width_name, weights)),
         ),

@@ -194,4 +194,9 @@ def _bits(allocation: Allocation) -> str:
         f"| {name} | {width_name(bits.weight_bits)} | {bits.activation_bits} |"
         for name, bits in allocation.items
     ]
+    if products := allocation.products:
+        lines.append(
+            f"\n{', '.join(products)}: products of two tensors, which have no weights. Under "
+            "weights stand the bits of the right tensor, under activations those of the left one."
+        )
     return "\n".join(lines)

@@ -293,8 +293,9 @@ class RunRecord:
         path = self.path / files.BEST_ALLOCATION
         if self.best_allocation is None:
             raise RunFolderError(f"expected the chosen allocation in {path}, found no file", _HINT)
+        chosen = self.best_allocation.with_products(layers)
         try:
-            self.best_allocation.check(layers)
+            chosen.check(layers)
         except AllocationError as error:
             raise RunFolderError(f"{path}: {error.message}", error.hint) from None
-        return self.best_allocation
+        return chosen

@@ -14,6 +14,7 @@ from experiments.stages.places import Places
 from hardware.energy.energy import energy_label
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import latency_label
+from quant.allocation import ProductBits
 from quant.retraining.paired import PairedDifference
 
 _logger = logging.getLogger(__name__)
@@ -59,8 +60,10 @@ def scalars_of(evaluation: Evaluation, table: LayerTable) -> dict[str, float | N
         scalars[f"looks/change_{number}"] = look.change
         scalars[f"looks/beside_reference_{number}"] = look.beside_reference
     for layer, bits in evaluation.allocation.items:
-        scalars[f"weight_bits/{layer}"] = float(bits.weight_bits)
-        scalars[f"activation_bits/{layer}"] = float(bits.activation_bits)
+        product = isinstance(bits, ProductBits)
+        names = ("right_bits", "left_bits") if product else ("weight_bits", "activation_bits")
+        scalars[f"{names[0]}/{layer}"] = float(bits.weight_bits)
+        scalars[f"{names[1]}/{layer}"] = float(bits.activation_bits)
     return scalars
 
 

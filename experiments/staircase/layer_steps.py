@@ -26,8 +26,9 @@ class LayerSteps:
 
     def pair(self, bits: int) -> tuple[int, int]:
         """Return the bit pair that stands for one width."""
-        equal = (bits, bits)
-        return equal if equal in self.times_us else (bits, INPUT_BITS)
+        equal, fixed = (bits, bits), (bits, INPUT_BITS)
+        # Of a product, the right tensor may be the network's input as well.
+        return next((p for p in (equal, fixed) if p in self.times_us), (INPUT_BITS, bits))
 
     @property
     def reads_input(self) -> bool:
@@ -80,5 +81,5 @@ def layer_steps(graph: DeployGraph, table: LayerTable, batch: int) -> tuple[Laye
             spreads_us=table.spreads_us.get(op.layer, {}),
             families=table.families.get(op.layer, {}),
         )
-        for op in graph.layer_ops()
+        for op in graph.decided_ops()
     )

@@ -20,6 +20,8 @@ from quant.layers import INPUT_BITS, MIN_BITS
 from quant.records.json_form import EXACT, from_plain
 
 FILE = Path(__file__).with_name("familiar.json")
+_PRODUCTS = "products of two tensors"
+"""As of attention, of which no network had any that was practised on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,22 +95,17 @@ def distance_to_familiar(space: DecisionSpace, table: LayerTable) -> Distance:
         for name, each in known.items()
     }
     furthest = max(far, key=far.__getitem__)
-    return Distance(
-        deviations=far[furthest],
-        furthest=furthest,
-        outside=tuple(
-            name for name, each in known.items() if not each.least <= found[name] <= each.most
-        ),
-    )
+    outside = [name for name, each in known.items() if not each.least <= found[name] <= each.most]
+    if not all(layer.has_weights for layer in space.layers):
+        outside.append(_PRODUCTS)
+    return Distance(deviations=far[furthest], furthest=furthest, outside=tuple(outside))
 
 
 def properties_of(space: DecisionSpace, table: LayerTable) -> dict[str, float]:
     """Return what networks are compared by."""
     layers = space.layers
-    macs, parameters = (
-        np.log([max(1, getattr(layer, name)) for layer in layers])
-        for name in ("macs", "parameters")
-    )
+    macs = np.log([max(1, layer.macs) for layer in layers])
+    parameters = np.log([max(1, layer.parameters) for layer in layers if layer.has_weights])
     costs = cost_table(space, table).pairs
     # Shares of what all-8 takes: how much there is to be had, whatever the device's unit is.
     full = np.array([costs[layer.name][INPUT_BITS, INPUT_BITS] for layer in layers], np.float64)

@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from experiments.errors import ConfigError
 from hardware.layers.table import LayerTable
-from quant.layers import INPUT_BITS, LayerSpec
+from quant.layers import LayerSpec
 from quant.records.json_form import from_plain
 from quant.records.regular_file import read_regular
 from quant.records.strict_json import parse_json
@@ -42,7 +41,7 @@ class NetworkFacts:
             raise ConfigError(f"layers: expected names that differ, found {name!r} {count} times")
         for layer in self.layers:
             sizes = (layer.in_channels, layer.out_channels, layer.groups, *layer.kernel)
-            if min(*sizes, layer.macs, layer.parameters) < 1:
+            if min(*sizes, layer.macs, layer.parameters if layer.has_weights else 1) < 1:
                 raise ConfigError(f"layers: expected sizes of 1 or more, found others in {layer}")
 
     def check_times(self, widths: Collection[int]) -> None:
@@ -58,8 +57,7 @@ class NetworkFacts:
             return
         for layer in self.layers:
             row = self.table.times_us.get(layer.name, {})
-            activations = (INPUT_BITS,) if layer.reads_input else widths
-            for pair in product(widths, activations):
+            for pair in layer.bit_pairs(tuple(widths)):
                 if not row.get(pair, 0.0) > 0.0:
                     raise ConfigError(
                         f"table: expected a time of {layer.name} at {pair[0]}/{pair[1]} bits, "

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agents.judging.beliefs import Beliefs
-from hardware.graph.random_codes import BitPair
+from hardware.graph.tensor_widths import BitPair
 from hardware.layers.table import LayerTable
 from hardware.simulated import simulated_layer_us
 from quant.layers import INPUT_BITS, LayerSpec
@@ -62,8 +62,7 @@ def estimate_times(
         near = min(usable, key=lambda one: _distance(layer, one.layer))
         share = layer.macs / near.layer.macs
         times[layer.name] = {
-            (weights, activations): share * near.times_us[weights, _read(near, activations)]
-            for weights, activations in _pairs(layer, widths)
+            pair: share * near.times_us[_read(near, pair)] for pair in layer.bit_pairs(widths)
         }
     return Times(
         table=_table(times), source=f"those of the most similar of {len(usable)} measured layers"
@@ -71,30 +70,36 @@ def estimate_times(
 
 
 def _has(known: KnownLayer, widths: Sequence[int]) -> bool:
-    return all(known.times_us.get(pair, 0.0) > 0.0 for pair in _pairs(known.layer, widths))
+    return all(known.times_us.get(pair, 0.0) > 0.0 for pair in known.layer.bit_pairs(widths))
 
 
-def _read(known: KnownLayer, activations: int) -> int:
-    """Return the width at which a known layer stands for one: some read the input, at 8 bits."""
-    return INPUT_BITS if known.layer.reads_input else activations
+def _read(known: KnownLayer, pair: BitPair) -> BitPair:
+    """Return the pair at which a known layer stands for one.
 
-
-def _pairs(layer: LayerSpec, widths: Sequence[int]) -> list[BitPair]:
-    activations = (INPUT_BITS,) if layer.reads_input else widths
-    return [(weights, bits) for weights in widths for bits in activations]
+    Some read the input, at 8 bits, and some multiply a tensor by itself.
+    """
+    weights, activations = pair
+    if known.layer.is_square:
+        weights = activations = max(pair)
+    return (
+        INPUT_BITS if known.layer.right_reads_input else weights,
+        INPUT_BITS if known.layer.reads_input else activations,
+    )
 
 
 def _distance(one: LayerSpec, other: LayerSpec) -> float:
     """Return how far apart two layers are, by what decides how fast their kernels are."""
     sizes = ("macs", "parameters", "out_channels", "products")
-    far = sum(abs(math.log(getattr(one, name) / getattr(other, name))) for name in sizes)
+    far = sum(
+        abs(math.log(max(1, getattr(one, name)) / max(1, getattr(other, name)))) for name in sizes
+    )
     for name in ("kind", "kernel", "stride", "is_depthwise", "reads_input"):
         far += _OTHER_KIND * (getattr(one, name) != getattr(other, name))
     return far
 
 
 def _by_formula(layer: LayerSpec, widths: Sequence[int]) -> dict[BitPair, float]:
-    return {pair: simulated_layer_us(layer.macs, *pair) for pair in _pairs(layer, widths)}
+    return {pair: simulated_layer_us(layer.macs, *pair) for pair in layer.bit_pairs(widths)}
 
 
 def _table(times: dict[str, dict[BitPair, float]]) -> LayerTable:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hardware.graph.tensor_widths import codes_read
 from quant.deploy_graph import DeployGraph, Embedding, QuantizeInput, RunIsland
 from quant.integer import run_graph, run_op
 
@@ -27,7 +28,12 @@ def fixed_input(graph: DeployGraph, batch: int) -> npt.NDArray[Any]:
     rng = np.random.default_rng(_SEED)
     shape = (batch, *tensor.shape)
     if tensor.dtype != "float32":
-        widths = [op.activation_bits for op in graph.layer_ops() if op.input == graph.input]
+        widths = [
+            bits
+            for op in graph.decided_ops()
+            for name, bits in codes_read(op)
+            if name == graph.input
+        ]
         return rng.integers(0, min((2**bits for bits in widths), default=_CODES), shape).astype(
             tensor.dtype
         )

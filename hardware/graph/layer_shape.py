@@ -4,17 +4,19 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from quant.deploy_graph import Conv2d, DeployGraph, Linear
+from quant.deploy_graph import Conv2d, DeployGraph, Linear, MatMul
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerShape:
     """Geometry of one layer; shapes leave the batch out, as in `DeployTensor`."""
 
-    kind: Literal["convolution", "depthwise", "dense"]
+    kind: Literal["convolution", "depthwise", "dense", "product"]
     input_shape: tuple[int, ...]
-    """`(H, W, C)` or `(F,)`."""
+    """`(H, W, C)` or `(F,)`; of a product of two tensors, its left matrices
+    `(groups, rows, depth)`."""
     output_shape: tuple[int, ...]
+    """Of a product, `(groups, rows, columns)`."""
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     groups: int = 1
@@ -29,6 +31,8 @@ class LayerShape:
     def __str__(self) -> str:
         """Return the short form of tables, for example `3x3/2 56x56x64 > 128`."""
         size = "x".join(str(side) for side in self.input_shape)
+        if self.kind == "product":
+            return f"product {size} > {self.output_shape[-1]}"
         if self.kind == "dense":
             return f"dense {size} > {self.output_shape[-1]}"
         words = ["x".join(str(side) for side in self.kernel)]
@@ -42,14 +46,21 @@ class LayerShape:
         return " ".join([*words, f"{size} > {self.output_shape[-1]}"])
 
 
-def layer_shape(graph: DeployGraph, op: Conv2d | Linear, batch: int) -> LayerShape:
+def layer_shape(graph: DeployGraph, op: Conv2d | Linear | MatMul, batch: int) -> LayerShape:
     """Return the shape of one layer of a graph.
 
     Args:
         graph: Gives the shapes of the layer's tensors.
-        op: A layer of `graph`.
+        op: A layer or a product of `graph`.
         batch: Images in one execution.
     """
+    if isinstance(op, MatMul):
+        return LayerShape(
+            kind="product",
+            input_shape=op.matrices.left,
+            output_shape=op.matrices.made,
+            macs=batch * op.matrices.macs,
+        )
     source, output = graph.tensors[op.input].shape, graph.tensors[op.output].shape
     macs = batch * prod(output[:-1]) * int(op.weight.size)
     if isinstance(op, Linear):

@@ -1,14 +1,15 @@
 """Random codes of chosen widths in place of trained ones: times do not depend on the values."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from hardware.graph.program_steps import steps_of
+from hardware.graph.tensor_widths import PASSING, BitPair, codes_read
 from quant.deploy_graph import (
     AvgPool2d,
-    Concat,
     Constant,
     Conv2d,
     DeployGraph,
@@ -17,22 +18,12 @@ from quant.deploy_graph import (
     Linear,
     Lookup,
     MatMul,
-    MaxPool2d,
-    Move,
     Multiply,
     Pad2d,
     QuantizeInput,
     Requantize,
-    Reshape,
     read_names,
 )
-from quant.layers import INPUT_BITS
-
-BitPair = tuple[int, int]
-"""`(weight_bits, activation_bits)`."""
-
-_PASSING = (MaxPool2d, Reshape, Move, Concat, Pad2d)
-"""Operators whose output has the quantizer of their input."""
 
 
 def with_random_codes(graph: DeployGraph, bits: Mapping[str, BitPair], seed: int) -> DeployGraph:
@@ -43,21 +34,19 @@ def with_random_codes(graph: DeployGraph, bits: Mapping[str, BitPair], seed: int
 
     Args:
         graph: The converted network; its weights are not used.
-        bits: `{layer: (weight_bits, activation_bits)}` for every layer; layers that read one
-            tensor have equal activation bits, and those that read the network's input have 8.
+        bits: `{layer: (weight_bits, activation_bits)}` for every layer and product; those that
+            read one tensor have equal bits for it, and the network's input has 8.
         seed: Decides the weight codes.
     """
     rng = np.random.default_rng(seed)
-    widths = _tensor_widths(graph, {name: pair[1] for name, pair in bits.items()})
+    widths = _tensor_widths(graph, bits)
     ops = []
-    quantizers = _quantizers(graph)
-    of_quantizers = {quantizers[name]: width for name, width in widths.items()}
     for op in graph.ops:
         op = _clip(op, widths)
         if isinstance(op, Conv2d | Linear):
             op = _recode(op, *bits[op.layer], rng)
         if isinstance(op, MatMul):
-            op = _at_widths(op, [of_quantizers.get(quantizers[name]) for name in op.inputs])
+            op = _at_widths(op, bits[op.layer])
         ops.append(op)
     return replace(graph, ops=tuple(ops))
 
@@ -66,11 +55,18 @@ def layer_alone(graph: DeployGraph, layer: str, bits: BitPair, seed: int) -> Dep
     """Return one layer as a network of its own that reads codes, with random weight codes.
 
     What the network computes together with the layer comes with it (see `steps_of`); the tensor
-    that is added to its output holds zeros.
+    that is added to its output holds zeros. The right tensor of a product holds random codes.
     """
-    (step,) = (step for step in steps_of(graph) if getattr(step.op, "layer", None) == layer)
+    rng = np.random.default_rng(seed)
+    (step,) = (
+        step
+        for step in steps_of(graph)
+        if isinstance(step.op, Conv2d | Linear | MatMul) and step.op.layer == layer
+    )
+    if isinstance(step.op, MatMul):
+        return _product_alone(graph, step.op, bits, rng)
     assert isinstance(step.op, Conv2d | Linear)
-    op = _recode(step.op, *bits, np.random.default_rng(seed))
+    op = _recode(step.op, *bits, rng)
     names = {op.input, op.output, *step.reads, *step.writes, step.wide}
     return DeployGraph(
         network=f"{graph.network}.{layer}",
@@ -81,61 +77,6 @@ def layer_alone(graph: DeployGraph, layer: str, bits: BitPair, seed: int) -> Dep
         zeros=() if step.other is None else (step.other,),
         kept=step.writes[:-1],
     )
-
-
-def spread_choices(
-    graph: DeployGraph, bit_choices: Sequence[int], *, equal_bits: bool, seed: int
-) -> Iterator[dict[str, BitPair]]:
-    """Yield bits of all layers, so that each layer has each of its pairs equally often.
-
-    With n choices there are n * n allocations, or n where bits are equal. Each layer walks through
-    the choices from a place of its own, so that neighbours meet at ever other bits.
-
-    Args:
-        graph: The converted network.
-        bit_choices: The widths that may be chosen.
-        equal_bits: Weights and activations of one width, where the layer may choose both.
-        seed: Decides the places and the order.
-    """
-    rng = np.random.default_rng(seed)
-    fixed, tensors, count = reads_network_input(graph), _quantizers(graph), len(bit_choices)
-    starts = {name: int(rng.integers(count)) for name in dict.fromkeys(tensors.values())}
-    own = {op.layer: int(rng.integers(count)) for op in graph.layer_ops()}
-    cells = [(i, j) for i in range(count) for j in range(count) if i == j or not equal_bits]
-    for cell in rng.permutation(len(cells)):
-        i, j = cells[cell]
-        chosen = {}
-        for op in graph.layer_ops():
-            activation_bits = bit_choices[(i + starts[tensors[op.input]]) % count]
-            weight_bits = bit_choices[(j + own[op.layer]) % count]
-            if op.layer in fixed:
-                activation_bits = INPUT_BITS
-            elif equal_bits:
-                weight_bits = activation_bits
-            chosen[op.layer] = (weight_bits, activation_bits)
-        yield chosen
-
-
-def _quantizers(graph: DeployGraph) -> dict[str, str]:
-    """Return, for each tensor, one that stands for all tensors of its quantizer."""
-    first = {name: name for name in graph.tensors}
-    for op in graph.ops:
-        if isinstance(op, _PASSING):
-            same = {first[name] for name in (op.output, *read_names(op))}
-            one = min(same)
-            first = {name: one if root in same else root for name, root in first.items()}
-    return first
-
-
-def reads_network_input(graph: DeployGraph) -> frozenset[str]:
-    """Return the layers that read the network's input, whose 8 bits are fixed."""
-    fixed: set[str] = set()
-    for op in graph.ops:
-        passes = isinstance(op, _PASSING) and fixed.issuperset(read_names(op))
-        reads = isinstance(op, QuantizeInput) and op.input == graph.input
-        if reads or passes or isinstance(op, Constant):  # which joins whatever it is joined to
-            fixed.add(op.output)
-    return frozenset(op.layer for op in graph.layer_ops() if op.input in fixed)
 
 
 def _recode(
@@ -163,21 +104,69 @@ def _recode(
     )
 
 
-def _at_widths(op: MatMul, widths: Sequence[int | None]) -> MatMul:
-    """Return a product that reads codes of other widths; None where a width stays."""
-    left, right = (width or own for width, own in zip(widths, op.bits, strict=True))
-    points = (
-        min(op.input_zero_points[0], _largest_code(left)),
-        min(op.input_zero_points[1], _largest_code(right)),
+def _product_alone(
+    graph: DeployGraph, op: MatMul, pair: BitPair, rng: np.random.Generator
+) -> DeployGraph:
+    op = _spread_out(_at_widths(op, pair))
+    left, right = op.inputs
+    ops: tuple[DeployOp, ...] = (op,)
+    if left != right:
+        codes = rng.integers(0, 2 ** op.bits[1], graph.tensors[right].shape)
+        ops = (Constant(output=right, codes=codes.astype(np.uint8)), op)
+    return DeployGraph(
+        network=f"{graph.network}.{op.layer}",
+        input=left,
+        output=op.output,
+        tensors={name: graph.tensors[name] for name in sorted({*op.inputs, op.output})},
+        ops=ops,
     )
-    return replace(op, bits=(left, right), input_zero_points=points)
 
 
-def _tensor_widths(graph: DeployGraph, activation_bits: Mapping[str, int]) -> dict[str, int]:
+def _spread_out(op: MatMul) -> MatMul:
+    """Return a product whose output tells any random codes apart, by the same kernel.
+
+    What a softmax makes sums to one, and random codes do not: they would end at the clip.
+    """
+    largest = [_largest_code(bits) for bits in op.bits]
+    points = ((largest[0] + 1) // 2, op.input_zero_points[1])
+    squares = [
+        top * (top + 2) / 12 + (top / 2 - point) ** 2
+        for top, point in zip(largest, points, strict=True)
+    ]
+    deviation = math.sqrt(op.matrices.depth * math.prod(squares))
+    return replace(
+        op,
+        input_zero_points=points,
+        multiplier=float(np.float32((op.clip_max - op.clip_min) / (4 * deviation))),
+        zero_point=round((op.clip_min + op.clip_max) / 2),
+    )
+
+
+def _at_widths(op: MatMul, pair: BitPair) -> MatMul:
+    """Return a product of codes of other widths, which stand for the same reals."""
+    widths = tuple(width for _, width in codes_read(op, pair))
+    growth = 1.0
+    for before, width in zip(op.bits, widths, strict=True):
+        growth *= _largest_code(width) / _largest_code(before)
+    first, second = (
+        min(point, _largest_code(width))
+        for point, width in zip(op.input_zero_points, widths, strict=True)
+    )
+    return replace(
+        op,
+        bits=(widths[0], widths[1]),
+        input_zero_points=(first, second),
+        multiplier=float(np.float32(op.multiplier / growth)),
+    )
+
+
+def _tensor_widths(graph: DeployGraph, bits: Mapping[str, BitPair]) -> dict[str, int]:
     """Return the width of every tensor that layers read, as far up as it has one quantizer."""
-    widths = {op.input: activation_bits[op.layer] for op in graph.layer_ops()}
+    widths = {
+        name: width for op in graph.decided_ops() for name, width in codes_read(op, bits[op.layer])
+    }
     for op in reversed(graph.ops):
-        if isinstance(op, _PASSING) and op.output in widths:
+        if isinstance(op, PASSING) and op.output in widths:
             for name in read_names(op):
                 widths.setdefault(name, widths[op.output])
     return widths

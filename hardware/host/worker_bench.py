@@ -19,7 +19,7 @@ from hardware.device import MeasureResult
 from hardware.energy.energy import Energy
 from hardware.errors import BuildError
 from hardware.facts import MachineFacts, MeasurementFacts
-from hardware.graph.random_codes import BitPair
+from hardware.graph.tensor_widths import BitPair
 from hardware.host.attempt import Attempt, time_again_if_disturbed
 from hardware.layers.table import LayerTable
 from hardware.layers.timing import ProgramTiming, time_layers

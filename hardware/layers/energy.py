@@ -17,7 +17,9 @@ import numpy as np
 
 from hardware.energy.energy import Energy
 from hardware.graph.borders import with_borders
-from hardware.graph.random_codes import BitPair, spread_choices, with_random_codes
+from hardware.graph.random_codes import with_random_codes
+from hardware.graph.spread_choices import spread_choices
+from hardware.graph.tensor_widths import BitPair
 from hardware.layers.table import LayerTable
 from hardware.progress import LabelledProgress
 from quant.deploy_graph import DeployGraph

@@ -16,17 +16,13 @@ import numpy as np
 
 from hardware.graph.borders import with_borders
 from hardware.graph.island_times import island_key
-from hardware.graph.random_codes import (
-    BitPair,
-    layer_alone,
-    reads_network_input,
-    spread_choices,
-    with_random_codes,
-)
+from hardware.graph.random_codes import layer_alone, with_random_codes
+from hardware.graph.spread_choices import spread_choices
+from hardware.graph.tensor_widths import BitPair, fixed_tensors, quantizers
 from hardware.layers.table import LayerTable
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.progress import LabelledProgress
-from quant.deploy_graph import DeployGraph, RunIsland
+from quant.deploy_graph import Conv2d, DeployGraph, Linear, MatMul, RunIsland, read_names
 from quant.layers import INPUT_BITS
 
 T = TypeVar("T")
@@ -117,26 +113,32 @@ def bit_pairs(
 ) -> dict[str, tuple[BitPair, ...]]:
     """Return the bit pairs that each layer may have; the network's input keeps its 8 bits.
 
+    Of a product of two tensors, the bits of the right one stand where weights have theirs; both
+    are the same where they have one quantizer.
+
     Args:
         graph: The converted network.
         bit_choices: The widths that may be chosen.
         equal_bits: Only weights and activations of one width, where the layer may choose both.
     """
-    fixed = reads_network_input(graph)
+    fixed, of = fixed_tensors(graph), quantizers(graph)
 
-    def activations(layer: str, weight_bits: int) -> Sequence[int]:
-        if layer in fixed:
-            return (INPUT_BITS,)
-        return (weight_bits,) if equal_bits else bit_choices
-
-    return {
-        op.layer: tuple(
+    def pairs(op: Conv2d | Linear | MatMul) -> tuple[BitPair, ...]:
+        inputs = read_names(op)
+        read_fixed, right_fixed = (name in fixed for name in (inputs[0], inputs[-1]))
+        product = isinstance(op, MatMul)
+        weights = (INPUT_BITS,) if product and right_fixed else bit_choices
+        activations = (INPUT_BITS,) if read_fixed else bit_choices
+        free = len(weights) > 1 and len(activations) > 1
+        equal = equal_bits or (product and of[inputs[0]] == of[inputs[1]])
+        return tuple(
             (weight_bits, activation_bits)
-            for weight_bits in bit_choices
-            for activation_bits in activations(op.layer, weight_bits)
+            for weight_bits in weights
+            for activation_bits in activations
+            if weight_bits == activation_bits or not (equal and free)
         )
-        for op in graph.layer_ops()
-    }
+
+    return {op.layer: pairs(op) for op in graph.decided_ops()}
 
 
 def time_layers(

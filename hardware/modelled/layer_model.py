@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from hardware.graph.borders import with_borders
 from hardware.graph.program_steps import steps_of
-from hardware.graph.random_codes import BitPair, layer_alone
+from hardware.graph.random_codes import layer_alone
+from hardware.graph.tensor_widths import BitPair
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.context import PlanContext
@@ -62,6 +63,7 @@ def model_layers(
 def _plan(part: DeployGraph, target: KernelTarget, batch: int) -> KernelPlan:
     """Return the kernel of a layer, with what is computed beside it."""
     context = PlanContext(graph=part, batch=batch, target=target)
-    (plan,) = (plan_step(step, context) for step in steps_of(part))
+    # Before the kernel of a product there are the codes of its right tensor.
+    *_, plan = (plan_step(step, context) for step in steps_of(part))
     assert plan is not None
     return plan

@@ -14,7 +14,8 @@ from typing import Protocol
 
 from hardware.errors import BuildError
 from hardware.graph.borders import with_borders
-from hardware.graph.random_codes import BitPair, layer_alone
+from hardware.graph.random_codes import layer_alone
+from hardware.graph.tensor_widths import BitPair
 from hardware.measuring.lock import timing_lock
 from hardware.progress import LabelledProgress
 from hardware.tile_search.report import TileReport

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hardware.graph.random_codes import BitPair
+from hardware.graph.tensor_widths import BitPair
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from hardware.facts import MachineFacts
 from hardware.graph.agreement import describe_program_difference, fixed_input
 from hardware.graph.borders import with_borders
 from hardware.graph.island_times import island_times
-from hardware.graph.random_codes import BitPair
+from hardware.graph.tensor_widths import BitPair
 from hardware.kernels.compiling.cache import KernelCache
 from hardware.kernels.compiling.compile_pool import CompileReport, compile_kernels
 from hardware.kernels.compiling.target import KernelTarget
@@ -41,7 +41,7 @@ from hardware.worker.tiles.choices import TileChoices
 from hardware.worker.tiles.layers import tile_tasks, tiles_digest
 from hardware.worker.tiles.rotation import Rotation, copies_of
 from hardware.worker.tiles.trial import TileTrial, Way
-from quant.deploy_graph import Conv2d, DeployGraph, Linear, RunIsland
+from quant.deploy_graph import Conv2d, DeployGraph, Linear, MatMul, RunIsland
 from quant.records.progress import Progress
 
 T = TypeVar("T")
@@ -125,7 +125,7 @@ class Workbench:
         families = {
             step.op.layer: plan.family
             for step, plan in planned.calls
-            if isinstance(step.op, Conv2d | Linear)
+            if isinstance(step.op, Conv2d | Linear | MatMul)
         }
         return Built(
             build_s=built - started,
@@ -178,7 +178,7 @@ class Workbench:
             layers = {
                 step.op.layer: float(taken_us)
                 for step, taken_us in zip(called, medians, strict=True)
-                if isinstance(step.op, Conv2d | Linear)
+                if isinstance(step.op, Conv2d | Linear | MatMul)
             }
             return timing, layers | island_times(called, medians)
 

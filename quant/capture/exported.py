@@ -34,13 +34,23 @@ def is_fixed(size: Any) -> bool:
 
 def where(node: fx.Node) -> str:
     """Return the module and the user's source line behind an exported node."""
-    stack = node.meta.get("nn_module_stack") or {}
-    path, kind = next(reversed(list(stack.values())), ("", ""))
+    path, kind = _module(node)
     kind = getattr(kind, "__name__", str(kind)).rpartition(".")[2]
     module = f"module {path or 'the network itself'} ({kind})" if kind else f"node {node.name}"
     lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines()]
     places = [line for line in lines if line.startswith("File ") and "/torch/" not in line]
     return f"{module}, {places[-1]}" if places else module
+
+
+def module_of(node: fx.Node) -> str:
+    """Return the dotted name of the module behind an exported node, empty for the network."""
+    return _module(node)[0]
+
+
+def _module(node: fx.Node) -> tuple[str, Any]:
+    stack = node.meta.get("nn_module_stack") or {}
+    path, kind = next(reversed(list(stack.values())), ("", ""))
+    return str(path), kind
 
 
 def operator_name(node: fx.Node) -> str:

@@ -78,6 +78,8 @@ class Node:
     """`(C, H, W)` or `(F,)`, without the batch; tokens `[N, T, F]` are `(F, 1, T)`."""
     layer: str = ""
     """Name of the layer, for conv2d and linear."""
+    product: str = ""
+    """Name of the product, for matmul."""
     clip: Clip | None = None
     """The activation fused into this operator, or the operator's own for kind `clip`."""
     window: Window | None = None
@@ -138,6 +140,7 @@ class NetworkGraph:
     returned: tuple[GraphOutput, ...]
     """What the network returns, in the user's order."""
     layers: tuple[LayerSpec, ...]
+    """What has bits of its own, in execution order: layers, and products of computed tensors."""
     islands: tuple[FloatIsland, ...] = ()
     """What stays in float, in execution order."""
     lookups: tuple[CapturedLookup, ...] = ()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from quant.capture.exported import argument, uncast, where
+from quant.capture.exported import argument, module_of, uncast, where
 from quant.capture.float_island import FloatIsland
 from quant.capture.graph import (
     CapturedConstant,
@@ -170,7 +170,9 @@ class GraphBuilder:
         """Add the products of two computed tensors' matrices, as of an attention's heads."""
         found = operands_of(self._values, node)
         self._exported[node.name] = node
-        self._add(node, "matmul", found.inputs, Place(layout=found.layout), matrices=found.matrices)
+        product = self._layers.add_product(module_of(node))
+        place = Place(layout=found.layout)
+        self._add(node, "matmul", found.inputs, place, matrices=found.matrices, product=product)
 
     def scale_matrices(self, node: fx.Node, source: Any, factor: float) -> bool:
         """Fold a product with a number into the products of matrices before it.
@@ -364,7 +366,11 @@ class GraphBuilder:
                 if node.kind in ("constant", "embedding")
             ),
         )
-        return graph, {layer.name: self._layers.parameters[layer.name] for layer in graph.layers}
+        return graph, {
+            layer.name: self._layers.parameters[layer.name]
+            for layer in graph.layers
+            if layer.has_weights
+        }
 
     def _add(
         self,

@@ -206,6 +206,8 @@ def _make_island(
         inputs=tuple(groups[name].inputs),
         window=None,
         padding=None,
+        matrices=None,
+        product="",
         clip=None,
         axis=0,
     )

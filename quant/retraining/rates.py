@@ -101,7 +101,7 @@ def rates_of(
         elif config.learning_rate is not None:
             rates[name] = torch.full_like(value, config.learning_rate)
     if config.learning_rate is None:
-        for spec in network.layers:
+        for spec in network.weight_layers:
             layer, prefix = network.layer(spec.name), network.parameter_prefix(spec.name)
             rates[f"{prefix}.weight"] = reach * _WEIGHT_SHARE * _channel_scale(layer.weight)
             bias_rate = rough * _BIAS_SHARE * deviations[spec.name]

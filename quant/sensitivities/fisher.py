@@ -13,7 +13,7 @@ from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.records.progress import Progress
 from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.table import SensitivityTable, TensorWidth
-from quant.sensitivities.taps import Taps, layers_reading, sources_of
+from quant.sensitivities.taps import Taps, sources_of, tensors_read
 from quant.tensors.moving import number
 
 _IMAGES_AT_A_TIME = 16
@@ -55,8 +55,8 @@ def fisher_traces(
     Fisher trace; reconstructed.
     """
     batches = keep_batches(batches)
-    sources, readers = sources_of(network), layers_reading(network)
-    weights = dict.fromkeys((layer.name for layer in network.layers), 0.0)
+    sources, readers = sources_of(network), tensors_read(network)
+    weights = dict.fromkeys((layer.name for layer in network.weight_layers), 0.0)
     activations = dict.fromkeys(readers, 0.0)
     total_loss = 0.0
     for done, (images, labels) in enumerate(batches, start=1):
@@ -64,7 +64,7 @@ def fisher_traces(
             taps = Taps(network, images)
             batch_loss = loss.total(taps.network_outputs, labels)
             total_loss += number(batch_loss)
-            outputs = [taps.outputs[layer.name] for layer in network.layers]
+            outputs = [taps.outputs[layer.name] for layer in network.weight_layers]
             nodes = [node for node, value in taps.inputs.items() if value.requires_grad]
             gradients = torch.autograd.grad(
                 batch_loss,
@@ -74,11 +74,11 @@ def fisher_traces(
         at_outputs = gradients[: len(outputs)]
         at_inputs = dict(zip(nodes, gradients[len(outputs) :], strict=True))
         with torch.no_grad():
-            for layer, gradient in zip(network.layers, at_outputs, strict=True):
+            for layer, gradient in zip(network.weight_layers, at_outputs, strict=True):
                 values = taps.inputs[sources[layer.name]]
                 weights[layer.name] += _weight_gradient_power(layer, values, gradient)
-            for tensor, layers in readers.items():
-                for node in dict.fromkeys(sources[layer.name] for layer in layers):
+            for tensor, readings in readers.items():
+                for node in dict.fromkeys(reading.node for reading in readings):
                     activations[tensor] += number(at_inputs[node].square().sum())
         if progress:
             progress(done, len(batches))
@@ -120,13 +120,13 @@ def fisher_sensitivity(
     traces = fisher_traces(network, batches, loss=loss, progress=progress)
     rises: dict[TensorWidth, float] = {}
     for bits in bit_choices:
-        for layer in network.layers:
+        for layer in network.weight_layers:
             noise = step_noise(network.layer(layer.name).quantizer.step(bits))
             rises[layer.name, "weight", bits] = 0.5 * traces.weights[layer.name] * noise
-        for tensor, layers in layers_reading(network).items():
+        for tensor, readings in tensors_read(network).items():
             noise = step_noise(network.tensor(tensor).step(bits))
-            for layer in layers:
-                rises[layer.name, "activation", bits] = 0.5 * traces.activations[tensor] * noise
+            for one in readings:
+                rises[one.layer, one.kind, bits] = 0.5 * traces.activations[tensor] * noise
     return SensitivityTable(
         kind="fisher",
         rises=rises,

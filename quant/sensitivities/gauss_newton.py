@@ -13,7 +13,7 @@ from quant.records.progress import Progress
 from quant.sensitivities.batches import Batch, count_images, keep_batches
 from quant.sensitivities.noise import activation_noise, weight_noise
 from quant.sensitivities.table import SensitivityTable, TensorWidth
-from quant.sensitivities.taps import Taps, layers_reading, sources_of
+from quant.sensitivities.taps import Taps, sources_of, tensors_read
 from quant.tensors.moving import number
 
 
@@ -90,18 +90,18 @@ def _add_batch(
     sources = sources_of(network)
     with torch.no_grad():
         for bits in bit_choices:
-            for layer in network.layers:
+            for layer in network.weight_layers:
                 error = weight_noise(network, layer.name, bits)
                 moved = layer_value(layer, taps.inputs[sources[layer.name]], error, None)
                 along = _products(moved, gradients["output", layer.name])
                 squares[layer.name, "weight", bits] += number(along.square().sum())
-            for tensor, readers in layers_reading(network).items():
+            for tensor, readings in tensors_read(network).items():
                 along = torch.zeros(len(images), device=total.device)
-                for node in dict.fromkeys(sources[layer.name] for layer in readers):
+                for node in dict.fromkeys(reading.node for reading in readings):
                     error = activation_noise(network, tensor, taps.inputs[node], bits)
                     along += _products(error, gradients["input", node])
-                for layer in readers:
-                    squares[layer.name, "activation", bits] += number(along.square().sum())
+                for one in readings:
+                    squares[one.layer, one.kind, bits] += number(along.square().sum())
     return number(total)
 
 

@@ -14,7 +14,7 @@ from quant.records.progress import Progress
 from quant.sensitivities.batches import Batch, Batches, count_images, keep_batches
 from quant.sensitivities.noise import activation_noise, weight_noise
 from quant.sensitivities.table import SensitivityTable, TensorWidth
-from quant.sensitivities.taps import Taps, layers_reading, sources_of
+from quant.sensitivities.taps import Taps, tensors_read
 from quant.tensors.devices import has_float64
 from quant.tensors.moving import fetch, like, number
 
@@ -80,7 +80,9 @@ def hessian_traces(
             taps = Taps(network, images)
             batch_loss = loss.total(taps.network_outputs, labels)
             total_loss += number(batch_loss)
-            blocks: list[torch.Tensor] = [network.layer(la.name).weight for la in network.layers]
+            blocks: list[torch.Tensor] = [
+                network.layer(n).weight for kind, n in names if kind == "weight"
+            ]
             blocks += [taps.inputs[node] for kind, node in names if kind == "input"]
             gradients = torch.autograd.grad(
                 batch_loss, blocks, create_graph=True, materialize_grads=True
@@ -94,17 +96,17 @@ def hessian_traces(
     means = dict(zip(names, found.mean(0).tolist(), strict=True))
     spreads = found.std(0) if draws > 1 else torch.full_like(found[0], math.nan)
     errors = dict(zip(names, (spreads / math.sqrt(draws)).tolist(), strict=True))
-    sources = sources_of(network)
     return HessianTraces(
-        weights={layer.name: means["weight", layer.name] for layer in network.layers},
+        weights={layer.name: means["weight", layer.name] for layer in network.weight_layers},
         activations={
             tensor: sum(
-                means["input", node]
-                for node in dict.fromkeys(sources[layer.name] for layer in readers)
+                means["input", node] for node in dict.fromkeys(reading.node for reading in readings)
             )
-            for tensor, readers in layers_reading(network).items()
+            for tensor, readings in tensors_read(network).items()
         },
-        standard_errors={layer.name: errors["weight", layer.name] for layer in network.layers},
+        standard_errors={
+            layer.name: errors["weight", layer.name] for layer in network.weight_layers
+        },
         base_loss=total_loss / count,
         images=count,
         samples=count * (1 + draws * len(names)),
@@ -145,7 +147,7 @@ def hessian_sensitivity(
     traces = hessian_traces(network, batches, loss=loss, draws=draws, seed=seed, progress=progress)
     rises: dict[TensorWidth, float] = {}
     for bits in bit_choices:
-        for layer in network.layers:
+        for layer in network.weight_layers:
             error = weight_noise(network, layer.name, bits)
             curvature = max(0.0, traces.weights[layer.name]) / error.numel()
             rises[layer.name, "weight", bits] = 0.5 * curvature * number(error.square().sum())
@@ -168,13 +170,13 @@ def _add_activations(
     traces: HessianTraces,
     rises: dict[TensorWidth, float],
 ) -> None:
-    sources, readers = sources_of(network), layers_reading(network)
+    readers = tensors_read(network)
     errors = {(tensor, bits): 0.0 for tensor in readers for bits in bit_choices}
     values = dict.fromkeys(readers, 0)
     for images, _ in batches:
         taps = Taps(network, images)
-        for tensor, layers in readers.items():
-            for node in dict.fromkeys(sources[layer.name] for layer in layers):
+        for tensor, readings in readers.items():
+            for node in dict.fromkeys(reading.node for reading in readings):
                 read = taps.inputs[node]
                 values[tensor] += read.numel()
                 for bits in bit_choices:
@@ -183,16 +185,17 @@ def _add_activations(
     for (tensor, bits), squared in errors.items():
         # Mean curvature times one image's squared error is the trace times the mean square.
         rise = 0.5 * max(0.0, traces.activations[tensor]) * squared / values[tensor]
-        for layer in readers[tensor]:
-            rises[layer.name, "activation", bits] = rise
+        for one in readers[tensor]:
+            rises[one.layer, one.kind, bits] = rise
 
 
 def _blocks(network: QuantizedNetwork) -> list[tuple[str, str]]:
     """Name the blocks of the Hessian: each layer's weight, and each node that layers read."""
-    sources = sources_of(network)
-    nodes = dict.fromkeys(sources[layer.name] for layer in network.layers if not layer.reads_input)
+    order = [layer.name for layer in network.layers]
+    readings = [one for readings in tensors_read(network).values() for one in readings]
+    nodes = dict.fromkeys(one.node for one in sorted(readings, key=lambda r: order.index(r.layer)))
     return [
-        *(("weight", layer.name) for layer in network.layers),
+        *(("weight", layer.name) for layer in network.weight_layers),
         *(("input", node) for node in nodes),
     ]
 

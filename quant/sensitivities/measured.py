@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 
-from quant.allocation import Allocation, LayerBits
-from quant.layers import MAX_BITS, LayerSpec
+from quant.allocation import Allocation
+from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.records.progress import Progress
 from quant.sensitivities.batches import Batch, Batches, count_images, keep_batches
 from quant.sensitivities.table import SensitivityTable, TensorWidth
+from quant.sensitivities.taps import tensors_read
 from quant.tensors.moving import number
 
 
@@ -39,7 +41,7 @@ def measured_sensitivity(
     images = count_images(batches)
     before = network.allocation
     base = Allocation.uniform(network.layers, MAX_BITS)
-    plan = list(_variants(network.layers, base, bit_choices))
+    plan = list(_variants(network, base, bit_choices))
     rises: dict[TensorWidth, float] = {}
     passes = 1
     try:
@@ -65,23 +67,20 @@ def measured_sensitivity(
 
 
 def _variants(
-    layers: Sequence[LayerSpec], base: Allocation, bit_choices: Sequence[int]
+    network: QuantizedNetwork, base: Allocation, bit_choices: Sequence[int]
 ) -> list[tuple[list[TensorWidth], Allocation]]:
     plan: list[tuple[list[TensorWidth], Allocation]] = []
     for bits in bit_choices:
-        for layer in layers:
+        for layer in network.weight_layers:
             changed = dict(base.items)
-            activation_bits = changed[layer.name].activation_bits
-            changed[layer.name] = LayerBits(weight_bits=bits, activation_bits=activation_bits)
+            changed[layer.name] = replace(changed[layer.name], weight_bits=bits)
             plan.append(([(layer.name, "weight", bits)], Allocation.of(changed)))
-        for tensor in dict.fromkeys(layer.tensor for layer in layers if not layer.reads_input):
+        for readings in tensors_read(network).values():
             changed = dict(base.items)
-            readers = [layer.name for layer in layers if layer.tensor == tensor]
-            for name in readers:
-                changed[name] = LayerBits(
-                    weight_bits=changed[name].weight_bits, activation_bits=bits
-                )
-            plan.append(([(name, "activation", bits) for name in readers], Allocation.of(changed)))
+            for one in readings:
+                changed[one.layer] = replace(changed[one.layer], **{f"{one.kind}_bits": bits})
+            parts = [(one.layer, one.kind, bits) for one in readings]
+            plan.append((parts, Allocation.of(changed)))
     return plan
 
 

@@ -14,7 +14,10 @@ from quant.tensors.moving import doubles, fetch
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Orthogonality:
-    """How alike the layers' features are: 0 for orthogonal ones, 1 for the same up to rotation."""
+    """How alike the layers' features are: 0 for orthogonal ones, 1 for the same up to rotation.
+
+    Products of two tensors are among the layers.
+    """
 
     layers: tuple[str, ...]
     matrix: tuple[tuple[float, ...], ...]

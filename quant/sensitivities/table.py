@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator, PlainSerializer
 
 TensorWidth = tuple[str, str, int]
-"""(layer, "weight" or "activation", bits)."""
+"""(layer, "weight" or "activation", bits). Of a product of two tensors, "weight" is the right."""
 
 SensitivityKind = Literal["measured", "gauss-newton", "hessian", "fisher"]
 SENSITIVITY_KINDS: tuple[SensitivityKind, ...] = get_args(SensitivityKind)

@@ -1,10 +1,10 @@
 """Taps: what layers read and compute in one float pass, kept where gradients can reach it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 
-from quant.layers import LayerSpec
 from quant.network import QuantizedNetwork
 from quant.outputs import Outputs
 
@@ -22,7 +22,7 @@ class Taps:
         self.inputs: dict[str, torch.Tensor] = {}
         """By node that is read: float32 `[N, ...]`."""
         self.outputs: dict[str, torch.Tensor] = {}
-        """By layer, before its activation: float32 `[N, ...]`."""
+        """By layer and product, before its activation: float32 `[N, ...]`."""
         self.network_outputs: Outputs = network.float_outputs(
             images, read=self._read, computed=self._keep_output
         )
@@ -37,15 +37,32 @@ class Taps:
         return value
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """That a layer reads a tensor, or a product one of its two."""
+
+    layer: str
+    """Or the product."""
+    kind: str
+    """Which of its two widths the tensor's is: `activation`, but `weight` for a product's right
+    tensor."""
+    node: str
+    """Whose values are read."""
+
+
 def sources_of(network: QuantizedNetwork) -> dict[str, str]:
     """Return `{layer: node whose values it reads}`."""
     return {node.layer: node.inputs[0] for node in network.graph.nodes if node.layer}
 
 
-def layers_reading(network: QuantizedNetwork) -> Mapping[str, tuple[LayerSpec, ...]]:
-    """Return `{tensor: layers that read it}`, the network's input left out: its bits are fixed."""
-    tensors = dict.fromkeys(layer.tensor for layer in network.layers if not layer.reads_input)
-    return {
-        tensor: tuple(layer for layer in network.layers if layer.tensor == tensor)
-        for tensor in tensors
-    }
+def tensors_read(network: QuantizedNetwork) -> Mapping[str, tuple[Reading, ...]]:
+    """Return who reads each tensor, the network's input left out: its bits are fixed."""
+    nodes = {node.layer or node.product: node for node in network.graph.nodes}
+    found: dict[str, list[Reading]] = {}
+    for layer in network.layers:
+        kinds = ("activation", "weight")
+        for tensor, kind, node in zip(layer.tensors, kinds, nodes[layer.name].inputs, strict=False):
+            reading = Reading(layer=layer.name, kind=kind, node=node)
+            found.setdefault(tensor, []).append(reading)
+    found.pop(network.graph.tensor_of[network.graph.input], None)
+    return {tensor: tuple(readings) for tensor, readings in found.items()}

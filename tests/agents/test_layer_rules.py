@@ -1,5 +1,6 @@
 """What a user says of single layers is kept by every method, inside the budget, whatever it is."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +29,7 @@ from quant.testing import TinyBranchNet, prepare_calibrated, random_images
 from tests.agents.formula_problem import formula_problem
 from tests.agents.instances import random_layers, random_table
 from tests.agents.search_contract import inside, search_by
+from tests.quant.token_networks import IMAGE, WindowsNet
 
 LIMIT = 8
 SEEDS = st.integers(0, 2**32 - 1)
@@ -69,9 +71,11 @@ def random_problem(seed: int, layers: tuple[LayerSpec, ...] = ()) -> SearchProbl
     return formula_problem(table, evaluator, reference, budget, None, space)
 
 
-def with_network(problem: SearchProblem, network: QuantizedNetwork) -> SearchProblem:
+def with_network(
+    problem: SearchProblem, network: QuantizedNetwork, shape: Sequence[int] = (3, 10, 12)
+) -> SearchProblem:
     """The same, with a network to train; accuracies still come from the formula."""
-    images, labels = random_images(64, (3, 10, 12)), torch.arange(64) % 5
+    images, labels = random_images(64, shape), torch.arange(64) % 5
     split = Split(images=images, labels=labels)
     return replace(
         problem,
@@ -110,6 +114,23 @@ def check_all(seed: int, network: QuantizedNetwork) -> None:
 def branches() -> QuantizedNetwork:
     torch.manual_seed(0)
     return prepare_calibrated(TinyBranchNet().eval(), random_images(32, (3, 10, 12)))
+
+
+@pytest.fixture(scope="module")
+def attention() -> QuantizedNetwork:
+    torch.manual_seed(0)
+    return prepare_calibrated(WindowsNet().eval(), random_images(32, IMAGE))
+
+
+@pytest.mark.slow  # some methods train a network
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_decide_what_attention_multiplies(attention: QuantizedNetwork, method: str) -> None:
+    problem = random_problem(7, attention.layers)
+    if method in TRAINING:
+        problem = with_network(problem, attention, IMAGE)
+    products = [layer.name for layer in attention.layers if not layer.has_weights]
+    assert any(problem.space.steps(name) != (None, None) for name in products)
+    check(problem, method)
 
 
 @settings(max_examples=2, deadline=None, derandomize=True)

@@ -15,7 +15,7 @@ import tyro
 from experiments.errors import BenchError
 from experiments.settings.configured import ConfiguredOptions
 from experiments.terminal.progress import LiveProgress
-from hardware.graph.random_codes import BitPair
+from hardware.graph.tensor_widths import BitPair
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.layers.shapes import SMALL_SHAPES, STANDARD_SHAPES, standard_graph
 from hardware.measure_layers import measure_layer_table

@@ -8,7 +8,8 @@ from torch import nn
 from experiments.bench.allocations import random_allocations
 from experiments.bench.peers.contender import Bits, Contender
 from hardware.graph.agreement import fixed_input
-from hardware.graph.random_codes import BitPair, reads_network_input, with_random_codes
+from hardware.graph.random_codes import with_random_codes
+from hardware.graph.tensor_widths import BitPair, codes_read, fixed_tensors
 from hardware.kernels.planning.family_limits import family_shares
 from hardware.progress import LabelledProgress
 from hardware.target import TargetConfig
@@ -17,7 +18,7 @@ from hardware.tile_search.search import search_tiles
 from hardware.worker.workbench import Workbench
 from quant.allocation import Allocation
 from quant.convert import convert
-from quant.deploy_graph import DeployGraph
+from quant.deploy_graph import DeployGraph, MatMul
 from quant.layers import INPUT_BITS, MAX_BITS
 from quant.network import QuantizedNetwork, prepare
 
@@ -84,12 +85,13 @@ def _programs(
     graph: DeployGraph, mixed: Allocation
 ) -> Iterator[tuple[dict[str, BitPair], tuple[Bits, Bits]]]:
     """Yield the layers' bits of each program, and how they are called."""
-    fixed = reads_network_input(graph)
+    fixed = fixed_tensors(graph)
     for weight_bits, activation_bits in UNIFORM_PAIRS:
-        pairs = {
-            op.layer: (weight_bits, INPUT_BITS if op.layer in fixed else activation_bits)
-            for op in graph.layer_ops()
-        }
+        pairs = {}
+        for op in graph.decided_ops():
+            read = [INPUT_BITS if name in fixed else activation_bits for name, _ in codes_read(op)]
+            # Of a product, the right tensor's where a layer has those of its weights.
+            pairs[op.layer] = (read[1] if isinstance(op, MatMul) else weight_bits, read[0])
         yield pairs, (weight_bits, activation_bits)
     pairs = {name: (bits.weight_bits, bits.activation_bits) for name, bits in mixed.items}
     yield pairs, ("mixed", "mixed")

@@ -20,10 +20,11 @@ from hardware.kernels.families.family import Family
 from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.planning.context import ChooseFamily, PlanContext
 from hardware.kernels.planning.layers import plan_layer
+from hardware.kernels.planning.products import matrices_family
 from hardware.kernels.products.depthwise import DepthwiseFamily
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import TargetConfig
-from quant.deploy_graph import Conv2d, DeployGraph, Linear
+from quant.deploy_graph import Conv2d, DeployGraph, Linear, MatMul
 
 _REPEATS = 12
 _LIKE_DEPTHWISE = Geometry(batch=1, height=9, width=9, channels=32, out_channels=32)
@@ -41,7 +42,7 @@ class FamilyShare:
 def family_shares(
     graph: DeployGraph, config: TargetConfig, family_of: ChooseFamily = choose_family
 ) -> tuple[FamilyShare, ...]:
-    """Return the families of a network's layers with their products, for one image.
+    """Return the families of layers and products of tensors with their products, for one image.
 
     Args:
         graph: The converted network.
@@ -52,6 +53,9 @@ def family_shares(
     context = PlanContext(graph=graph, batch=1, target=KernelTarget.of(config), family=family_of)
     products: dict[Family, int] = {}
     for step in steps_of(graph):
+        if isinstance(step.op, MatMul):
+            multiplied = matrices_family(step.op, context.target.family)
+            products[multiplied] = products.get(multiplied, 0) + step.op.matrices.macs
         if not isinstance(step.op, Conv2d | Linear):
             continue
         op, family = step.op, plan_layer(step, context).family

@@ -43,9 +43,7 @@ def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
         channels=matrices.depth,
         out_channels=matrices.columns,
     )
-    family = choose_matrices_family(
-        context.target.family, op.bits, fits=op.input_zero_points[1] == _MIDDLE
-    )
+    family = matrices_family(op, context.target.family)
     epilogue = context.target.epilogue()
     if isinstance(epilogue, PackedEpilogue) and family.wide_lanes < epilogue.lanes:
         epilogue = PlainEpilogue()
@@ -75,6 +73,11 @@ def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
         ),
         family.name,
     )
+
+
+def matrices_family(op: MatMul, kind: KernelFamily) -> Family:
+    """Return the family of a product, of one group of kernels."""
+    return choose_matrices_family(kind, op.bits, fits=op.input_zero_points[1] == _MIDDLE)
 
 
 def choose_matrices_family(kind: KernelFamily, bits: tuple[int, int], *, fits: bool) -> Family:

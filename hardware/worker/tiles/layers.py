@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import prod
 
 from hardware.graph.program_steps import steps_of
-from hardware.graph.random_codes import BitPair
+from hardware.graph.tensor_widths import BitPair
 from hardware.kernels.families.family import Family
 from hardware.kernels.planning.context import PlanContext
 from hardware.kernels.planning.family_choices import family_choices

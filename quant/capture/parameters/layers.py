@@ -1,6 +1,6 @@
 """Layers: what each layer of a captured network is, and its parameters while they are folded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -20,6 +20,7 @@ class Layers:
         self.parameters: dict[str, LayerParameters] = {}
         """By layer."""
         self._geometry: dict[str, dict[str, Any]] = {}
+        self._products: set[str] = set()
 
     def add(
         self, entry: str, node: fx.Node, parameters: LayerParameters, geometry: dict[str, Any]
@@ -37,10 +38,24 @@ class Layers:
         name = name or entry.rpartition(".")[0] or node.name
         # A module that is called again is a layer of its own there: it reads another tensor, at
         # bits of its own, and retraining moves its weights apart.
-        calls = sum(known == name or known.startswith(f"{name}#") for known in self.parameters)
-        name = f"{name}#{calls + 1}" if calls else name
+        name = self._unique(name)
         self.parameters[name], self._geometry[name] = parameters, geometry
         return name
+
+    def add_product(self, module: str) -> str:
+        """Return the name of a product of two computed tensors.
+
+        Args:
+            module: The dotted name of the module that computes it; empty for the network itself.
+        """
+        name = self._unique(f"{module}.matmul" if module else "matmul")
+        self._products.add(name)
+        return name
+
+    def _unique(self, name: str) -> str:
+        names = (*self.parameters, *self._products)
+        calls = sum(known == name or known.startswith(f"{name}#") for known in names)
+        return f"{name}#{calls + 1}" if calls else name
 
     def scale(self, layer: str, factors: torch.Tensor) -> None:
         """Multiply a layer's outputs by a factor of each channel."""
@@ -58,10 +73,12 @@ class Layers:
         self._geometry[layer]["padding"] = (rows + added[0], columns + added[1])
 
     def specs(self, nodes: Sequence[Node]) -> tuple[LayerSpec, ...]:
-        """Return what the layers among nodes are, in execution order."""
+        """Return what the layers and products among nodes are, in execution order."""
         tensors, shapes = quantized_tensors(nodes), {node.name: node.shape for node in nodes}
         specs = []
         for node in nodes:
+            if node.matrices is not None:
+                specs.append(_product(node, tensors, shapes, nodes[0].name))
             if not node.layer:
                 continue
             weight, source = self.parameters[node.layer].weight, node.inputs[0]
@@ -80,3 +97,26 @@ class Layers:
                 )
             )
         return tuple(specs)
+
+
+def _product(
+    node: Node, tensors: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]], read: str
+) -> LayerSpec:
+    """Return what a product of two computed tensors is; `read` is the network's input."""
+    left, right = node.inputs
+    assert node.matrices is not None
+    return LayerSpec(
+        name=node.product,
+        kind="matmul",
+        in_channels=node.matrices.depth,
+        out_channels=node.matrices.columns,
+        input_shape=shapes[left],
+        output_shape=node.shape,
+        tensor=tensors[left],
+        reads_input=tensors[left] == read,
+        macs=node.matrices.macs,
+        parameters=0,
+        right=tensors[right],
+        right_shape=shapes[right],
+        right_reads_input=tensors[right] == read,
+    )

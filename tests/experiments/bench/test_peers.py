@@ -6,17 +6,24 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.bench.peers.bitalloc_engine import calibrate_network, mixed_allocation
+from experiments.bench.peers.bitalloc_engine import (
+    bitalloc_contenders,
+    calibrate_network,
+    mixed_allocation,
+)
 from experiments.bench.peers.contender import Contender, import_engine
 from experiments.bench.peers.onnx_files import INPUT, write_onnx_files
 from experiments.bench.peers.onnxruntime_engine import onnxruntime_contender
 from experiments.bench.peers.openvino_engine import openvino_contender
 from experiments.bench.peers.torch_engine import torch_contender
 from experiments.bench.runtime.contenders import check_engines, contenders_of, count_contenders
+from experiments.bench.runtime.results import INT8
 from experiments.bench.standard_networks import STANDARD_NETWORKS, example_images, make_network
 from experiments.errors import BenchError
 from hardware.target import TargetConfig
 from quant.layers import FLOAT_BITS
+from quant.testing import random_images
+from tests.quant.token_networks import IMAGE, WindowsNet
 
 
 def test_networks_are_the_same_for_one_seed_and_their_values_do_not_fade() -> None:
@@ -27,7 +34,9 @@ def test_networks_are_the_same_for_one_seed_and_their_values_do_not_fade() -> No
         assert torch.equal(logits, make_network("resnet8", 0)(images))
         assert not torch.equal(logits, make_network("resnet8", 1)(images))
     assert logits.std() > 0.05
-    assert set(STANDARD_NETWORKS) == {"resnet18", "mobilenetv2", "resnet20", "resnet8"}
+    assert set(STANDARD_NETWORKS) == {
+        *("resnet18", "mobilenetv2", "resnet20", "resnet8", "vit-tiny", "convnext-atto")
+    }
 
 
 def test_drawing_a_network_leaves_the_global_seed_alone() -> None:
@@ -99,6 +108,28 @@ def test_our_contenders_are_every_pair_and_a_mixed_allocation(tmp_path: Path) ->
         assert len(contender.families) == (
             len(network.layers) if "bitalloc" in contender.label else 0
         )
+
+
+@pytest.mark.slow  # compiles every kernel of six programs
+def test_our_contenders_multiply_tensors_at_every_pair(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = calibrate_network(WindowsNet().eval(), random_images(1, IMAGE))
+    mixed, target = mixed_allocation(network, seed=5), TargetConfig(kernel_cache=str(tmp_path))
+    for contender in bitalloc_contenders(network, mixed, target, seed=0):
+        contender.execute()
+        assert len(contender.families) == len(network.layers)
+        macs = sum(layer.macs for layer in network.layers)
+        assert sum(share.products for share in contender.shares) == macs
+
+
+@pytest.mark.slow  # calibrates a transformer for 224x224
+def test_onnx_runtime_takes_a_transformer(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    module, images = make_network("vit-tiny", 0), example_images("vit-tiny", 1, 1)
+    files = write_onnx_files(module, images, tmp_path)
+    for file, bits in ((files.float32, FLOAT_BITS), (files.int8, INT8)):
+        onnxruntime_contender(file, bits, images).execute()
 
 
 def test_the_onnx_files_compute_the_network_and_the_peers_load_them(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from onnx.helper import make_node
 
 from env.decisions.budget import BudgetConfig
+from env.testing import attention_layers
 from experiments import allocate as allocate_module
 from experiments.errors import ConfigError
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
@@ -52,6 +53,19 @@ def test_fewer_bits_are_believed_to_lose_more() -> None:
     table = believe_unseen(_FACTS).beliefs.mean_table
     assert (np.diff(table, axis=1) < 0).all()
     assert (table[:, -1] == 0).all()
+
+
+def test_products_of_tensors_are_answered_for_and_said_to_be_new() -> None:
+    facts = NetworkFacts(layers=attention_layers())
+    unseen = believe_unseen(facts)
+    assert "products of two tensors" in unseen.distance.outside
+    found = allocate_module.answer(unseen.beliefs, BudgetConfig(latency_ratio=0.9))
+    found.allocation.check(facts.layers)
+    assert facts_from(to_plain(facts), "here") == facts
+    known = believe_unseen(facts, searched=[unseen.beliefs])
+    times, own = known.beliefs.table.times_us, unseen.beliefs.table.times_us
+    assert times["attn.matmul"] == pytest.approx(own["attn.matmul"])
+    assert set(times["attn.matmul"]) == {(bits, bits) for bits in range(2, 9)}
 
 
 def test_a_network_like_those_that_were_practised_on_is_near_and_others_are_not() -> None:

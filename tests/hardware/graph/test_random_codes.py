@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from hardware.graph.agreement import fixed_input
-from hardware.graph.random_codes import layer_alone, reads_network_input, with_random_codes
+from hardware.graph.random_codes import layer_alone, with_random_codes
+from hardware.graph.tensor_widths import codes_read, reads_network_input
 from hardware.layers.timing import bit_pairs
-from quant.deploy_graph import Conv2d, Pad2d
+from quant.deploy_graph import Constant, Conv2d, MatMul, Pad2d
 from quant.integer import run_graph
 from tests.hardware.graphs import GraphBuilder, digits_like, zoo
+from tests.hardware.token_graphs import converted_tokens
 
 
 def test_only_layers_behind_the_input_quantizer_read_the_input() -> None:
@@ -92,3 +94,29 @@ def test_the_fixed_input_is_fixed_and_covers_the_codes() -> None:
     assert codes.min() == 0
     assert codes.max() == 255
     assert len(np.unique(codes)) == 256
+
+
+def test_a_product_alone_has_random_codes_on_its_right_side() -> None:
+    part = layer_alone(converted_tokens("vit", 0), "blocks.0.attn.matmul#2", (3, 5), seed=0)
+    constant, op = part.ops
+    assert isinstance(constant, Constant)
+    assert isinstance(op, MatMul)
+    assert op.bits == (5, 3)
+    assert int(constant.codes.max()) == 7
+    x = fixed_input(part, 1)
+    assert int(x.max()) == 31
+    wrong = replace(part, ops=(replace(constant, codes=constant.codes[::-1]), op))
+    assert np.mean(run_graph(part, x) != run_graph(wrong, x)) > 0.1
+
+
+def test_tokens_at_other_widths_still_tell_their_inputs_apart() -> None:
+    graph = converted_tokens("vit", 0)
+    pairs = {layer: row[0] for layer, row in bit_pairs(graph, (4,)).items()}
+    narrow = with_random_codes(graph, pairs, seed=0)
+    values: dict[str, np.ndarray] = {}
+    first, second = run_graph(narrow, fixed_input(narrow, 2), values)
+    for op in narrow.decided_ops():
+        for name, bits in codes_read(op):
+            assert values[name].max() <= 2**bits - 1
+            assert np.ptp(values[name]) > 0, f"{op.layer} reads a constant"
+    assert np.mean(first != second) > 0.5

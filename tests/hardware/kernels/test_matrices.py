@@ -27,6 +27,7 @@ def product_of(
     groups, rows, columns = matrices.made
     spread = np.sqrt(matrices.depth) * (2 ** bits[0] - 1) * (2 ** bits[1] - 1) / 4
     return MatMul(
+        layer="product",
         inputs=("a", "b"),
         output="y",
         matrices=matrices,

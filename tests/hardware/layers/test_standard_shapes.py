@@ -3,7 +3,7 @@ import pytest
 
 from hardware.graph.agreement import fixed_input
 from hardware.graph.layer_shape import layer_shape
-from hardware.graph.random_codes import reads_network_input
+from hardware.graph.tensor_widths import reads_network_input
 from hardware.kernels.planning.family_history import never_run
 from hardware.layers.shapes import SMALL_SHAPES, STANDARD_SHAPES, StandardShape, standard_graph
 from quant.integer import run_graph

@@ -11,7 +11,8 @@ import pytest
 
 from hardware.errors import BuildError, TargetError
 from hardware.graph.borders import with_borders
-from hardware.graph.random_codes import BitPair, layer_alone
+from hardware.graph.random_codes import layer_alone
+from hardware.graph.tensor_widths import BitPair
 from hardware.host.local.device import LocalDevice
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.schedule.schedule import candidates

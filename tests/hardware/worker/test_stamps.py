@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hardware.graph.random_codes import spread_choices
+from hardware.graph.spread_choices import spread_choices
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench

@@ -1,5 +1,6 @@
 """Whole networks of tokens in compiled programs: equal to the bit outside their islands."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 
 from hardware.graph.random_codes import layer_alone
+from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
-from quant.deploy_graph import RunIsland
+from quant.deploy_graph import MatMul, RunIsland
 from quant.integer import run_graph
 from quant.testing import random_images
 from tests.hardware.token_graphs import converted_tokens
@@ -30,6 +32,21 @@ def test_a_gate_over_tokens_is_exact(bench: Workbench) -> None:
 def test_a_layer_of_tokens_is_timed_alone(bench: Workbench) -> None:
     graph = layer_alone(converted_tokens("gate", 0), "out", (4, 4), seed=0)
     bench.build(graph)  # compares every code
+
+
+@pytest.mark.parametrize("pair", [(8, 8), (3, 5), (8, 2)])
+def test_a_product_of_two_tensors_is_timed_alone(bench: Workbench, pair: tuple[int, int]) -> None:
+    part = layer_alone(converted_tokens("windows", 0), "attn.matmul#2", pair, seed=0)
+    assert bench.build(part).families.keys() == {"attn.matmul#2"}  # and compares every code
+
+
+def test_products_are_timed_where_they_run(bench: Workbench) -> None:
+    graph = converted_tokens("windows", 0)
+    protocol = ProtocolConfig(repeats=5, min_repeat_ms=0.1)
+    (_, taken_us), _ = bench.time_layers(graph, protocol, math.inf, 0.0)
+    products = {op.layer for op in graph.ops if isinstance(op, MatMul)}
+    assert len(products) == 2
+    assert all(taken_us[name] > 0 for name in products)
 
 
 @pytest.mark.slow  # compiles nine networks

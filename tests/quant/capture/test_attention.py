@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from quant.allocation import Allocation
+from quant.allocation import Allocation, ProductBits
 from quant.capture.capture import capture
 from quant.convert import convert
 from quant.deploy_graph import MatMul
@@ -16,7 +16,7 @@ from quant.integer_parameters import check_products
 from quant.testing import prepare_calibrated, random_images
 from tests.quant.agreement import check_agreement
 from tests.quant.test_special_networks import MOVES
-from tests.quant.token_networks import IMAGE, WIDTH, Patches
+from tests.quant.token_networks import IMAGE, WIDTH, Patches, TinyViT
 
 Tensor = torch.Tensor
 
@@ -114,12 +114,30 @@ def test_scales_are_a_part_of_the_products(name: str) -> None:
 
 def test_each_side_has_bits_and_a_zero_point_of_its_own() -> None:
     network = prepare_calibrated(_network("in one piece"), images := random_images(16, IMAGE))
-    network.set_allocation(Allocation.uniform(network.layers, 4))
+    widths = {"matmul": (3, 5), "matmul#2": (6, 7)}
+    chosen = dict(Allocation.uniform(network.layers, 4).items) | {
+        name: ProductBits(weight_bits=right, activation_bits=left)
+        for name, (right, left) in widths.items()
+    }
+    network.set_allocation(Allocation.of(chosen))
     scores, mixed = (op for op in convert(network).ops if isinstance(op, MatMul))
-    assert scores.bits == mixed.bits == (8, 8)
+    assert (scores.layer, scores.bits) == ("matmul", (5, 3))
+    assert (mixed.layer, mixed.bits) == ("matmul#2", (7, 6))
     assert mixed.input_zero_points[0] == 0  # a softmax is never below zero
-    assert 0 < scores.input_zero_points[0] < 255
+    assert 0 < scores.input_zero_points[0] < 31
     assert len(images) == 16
+
+
+def test_products_are_named_by_their_module_and_know_their_tensors() -> None:
+    network = prepare_calibrated(TinyViT().eval(), random_images(2, IMAGE))
+    scores, mixed = (la for la in network.layers if la.name.startswith("blocks.1.attn.matmul"))
+    assert (scores.name, mixed.name) == ("blocks.1.attn.matmul", "blocks.1.attn.matmul#2")
+    assert scores.is_square  # queries and keys are parts of what one layer makes
+    assert mixed.right == scores.tensor != mixed.tensor
+    assert (scores.in_channels, scores.out_channels, scores.parameters) == (8, 17, 0)
+    assert scores.macs == 4 * 17 * 8 * 17
+    assert [la.name for la in network.layers if not la.has_weights][:1] == ["blocks.0.attn.matmul"]
+    assert "blocks.0.attn.matmul" not in {layer.name for layer in network.weight_layers}
 
 
 MASKED: dict[str, Any] = {

@@ -47,7 +47,9 @@ def test_every_linear_is_a_layer_and_attention_alone_stays_in_float(name: str) -
     with torch.no_grad():
         torch.testing.assert_close(network(images), module(images), rtol=1e-4, atol=1e-5)
     graph, (_, layers, operators) = network.graph, TOKEN_NETWORKS[name]
-    assert tuple(layer.name for layer in graph.layers) == layers
+    assert tuple(layer.name for layer in network.weight_layers) == layers
+    products = [one for one in graph.layers if not one.has_weights]
+    assert len(products) == 2 * operators.count("softmax")
     found = [one for island in graph.islands for one in island.operators if one not in MOVES]
     assert sorted(found) == sorted(operators)
     assert bool(graph.islands) == bool(operators)
@@ -79,7 +81,7 @@ def test_multiplications_of_layers_are_those_of_the_float_network(name: str) -> 
         module(random_images(1, IMAGE))
     flops = counter.get_flop_counts()["Global"]
     products = sum(n for operator, n in flops.items() if not str(operator).endswith(_ATTENTION))
-    assert sum(layer.macs for layer in graph.layers) * 2 == products
+    assert sum(layer.macs for layer in graph.layers if layer.has_weights) * 2 == products
 
 
 def test_layers_of_tokens_are_described_as_what_they_are() -> None:
@@ -188,9 +190,9 @@ def test_attention_to_other_tokens_has_its_matrices_as_layers() -> None:
     network = prepare_calibrated(module, images)
     with torch.no_grad():
         torch.testing.assert_close(network(images), module(images), rtol=1e-4, atol=1e-5)
-    names = [layer.name for layer in network.layers]
+    names = [layer.name for layer in network.weight_layers]
     assert names == ["patch", "att.in_proj", "att.in_proj#2", "att.out_proj", "head"]
-    assert [layer.out_channels for layer in network.layers] == [32, 32, 64, 32, 10]
+    assert [layer.out_channels for layer in network.weight_layers] == [32, 32, 64, 32, 10]
 
 
 class _Products(Patches):

@@ -52,7 +52,8 @@ def _comes_back(name: str, tmp_path: Path, *, traced: bool, free: bool) -> None:
     network = imported(file, *shape)
     graph = captured(network, *shape)
     train_one_step(network, *shape)
-    assert len(graph.layers) == layers, [layer.name for layer in graph.layers]
+    found = [layer.name for layer in graph.layers if layer.has_weights]
+    assert len(found) == layers, found
 
 
 @pytest.mark.parametrize("traced", [True, False], ids=["traced", "exported"])
