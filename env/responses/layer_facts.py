@@ -1,6 +1,7 @@
 """Layer facts: what a decision's layers are, as a few numbers that compare across networks."""
 
 import math
+from collections.abc import Sequence
 
 from env.decisions.decisions import Decision, DecisionSpace
 
@@ -8,24 +9,28 @@ FACTS = ("log_macs", "log_parameters", "is_depthwise", "position", "is_activatio
 """What each number is. Logarithms are less their mean over the network's layers."""
 
 
-def layer_facts(space: DecisionSpace, decision: Decision) -> tuple[float, ...]:
-    """Return a decision's facts, in the order of `FACTS`; of several layers their mean."""
-    names = space.layers_of(decision)
+def layer_facts(space: DecisionSpace, decisions: Sequence[Decision]) -> list[tuple[float, ...]]:
+    """Return each decision's facts, in the order of `FACTS`; of several layers their mean."""
     order = {layer.name: place for place, layer in enumerate(space.layers)}
-    layers = {layer.name: layer for layer in space.layers}
-    macs = {name: math.log(max(1, layer.macs)) for name, layer in layers.items()}
-    parameters = {name: math.log(max(1, layer.parameters)) for name, layer in layers.items()}
-    count = len(names)
-
-    def relative(values: dict[str, float]) -> float:
-        own = sum(values[name] for name in names) / count
-        return own - sum(values.values()) / len(values)
-
-    kinds = [part.kind for part in decision.parts]
-    return (
-        relative(macs),
-        relative(parameters),
-        sum(layers[name].is_depthwise for name in names) / count,
-        sum(order[name] for name in names) / count / max(1, len(order) - 1) - 0.5,
-        kinds.count("activation") / len(kinds) - 0.5,
+    macs, parameters = (
+        [math.log(max(1, getattr(layer, name))) for layer in space.layers]
+        for name in ("macs", "parameters")
     )
+    mean_macs, mean_parameters = _mean(macs), _mean(parameters)
+
+    def facts(decision: Decision) -> tuple[float, ...]:
+        places = [order[name] for name in space.layers_of(decision)]
+        kinds = [part.kind for part in decision.parts]
+        return (
+            _mean([macs[place] for place in places]) - mean_macs,
+            _mean([parameters[place] for place in places]) - mean_parameters,
+            _mean([space.layers[place].is_depthwise for place in places]),
+            _mean(places) / max(1, len(order) - 1) - 0.5,
+            kinds.count("activation") / len(kinds) - 0.5,
+        )
+
+    return [facts(decision) for decision in decisions]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

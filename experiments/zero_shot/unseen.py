@@ -114,6 +114,6 @@ def _typical_responses(space: DecisionSpace) -> tuple[Floats, float]:
     rises = np.exp(typical.logs(columns.bits.astype(np.float64), columns.facts))
     columns = replace(columns, rises=rises)
     # Of a logarithm that is Gaussian: the network's own sensitivities are a part of the spread.
-    spread = np.diag(prior.covariance(columns)) + (prior.slope * typical.deviation) ** 2
+    spread = prior.variance(columns) + (prior.slope * typical.deviation) ** 2
     responses = np.exp(prior.mean(columns) + 0.5 * spread)
     return columns.table(responses), float(responses[columns.fixed].sum())
