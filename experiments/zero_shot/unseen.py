@@ -18,7 +18,7 @@ from env.responses.columns import Floats, response_columns
 from env.responses.shipped import shipped_prior
 from env.sensitivity.sensitivities import Sensitivities
 from experiments.zero_shot.familiar import Distance, distance_to_familiar, familiar
-from experiments.zero_shot.network_facts import NetworkFacts
+from experiments.zero_shot.network_facts import NetworkFacts, check_sizes
 from experiments.zero_shot.times import Times, estimate_times, known_layers
 from quant.layers import MAX_BITS, MIN_BITS
 from quant.objective.metric import ACCURACY
@@ -66,6 +66,7 @@ def believe_unseen(
         times = Times(table=facts.table, source=_MEASURED)
     else:
         times = estimate_times(facts.layers, widths, known_layers(searched))
+    check_sizes(times.table)
     responses, fixed_loss = _typical_responses(space)
     prior = shipped_prior()
     beliefs = Beliefs(

@@ -10,7 +10,8 @@ import pytest
 from onnx.helper import make_node
 
 from env.decisions.budget import BudgetConfig
-from experiments import allocate as allocate_module
+from experiments.allocate import command as allocate_module
+from experiments.allocate.answer import answer
 from experiments.errors import ConfigError
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from experiments.zero_shot.familiar import familiar
@@ -37,7 +38,7 @@ def test_an_answer_is_inside_its_budget_and_more_of_it_is_no_worse(
     losses = []
     for share in (0.75, 0.9):
         budget: Any = {limit: share}
-        found = allocate_module.answer(beliefs, BudgetConfig(**budget))
+        found = answer(beliefs, BudgetConfig(**budget))
         assert found.predicted
         if limit == "latency_ratio":
             assert found.latency_ms <= share * beliefs.latency_ms(beliefs.all_8) * 1.000001
