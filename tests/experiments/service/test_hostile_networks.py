@@ -198,7 +198,7 @@ def _sent(here: Here, document: Any) -> httpx.Response:
 def test_the_smallest_and_the_largest_network_are_answered(here: Here, layers: int) -> None:
     last = _NETWORK["layers"][-1]
     many = [{**last, "name": f"l{k}", "tensor": f"t{k}"} for k in range(layers)]
-    asked = {"network": {"layers": many}, "model_bytes_ratio": 0.6, "bit_choices": [4, 8]}
+    asked = {"network": {"layers": many}, "model_bytes_ratio": 0.9, "bit_choices": [4, 8]}
     answer = _sent(here, asked)
     assert answer.status_code == 200, answer.text
     assert len(answer.json()["allocation"]["layers"]) == layers
