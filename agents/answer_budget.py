@@ -91,9 +91,8 @@ def _by_program(beliefs: Beliefs, budget: Budget) -> Allocation | None:
 def _by_policy(beliefs: Beliefs, budget: Budget) -> Allocation | None:
     view = table_view(beliefs.space, beliefs.table, budget)
     view.show(beliefs.mean_table)
-    policy = token_policy_of(beliefs.policy, view)
+    policy = token_policy_of(beliefs.policy)
     samples = min(_SAMPLES, max(0, _STEPS // len(beliefs.space.decisions) - 4))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_SEED)
-        proposed = propose_tokens(policy, view, samples)
+    generator = torch.Generator().manual_seed(_SEED)
+    proposed = propose_tokens(policy, view, samples, generator)
     return proposed[int(beliefs.losses(proposed).argmin())]

@@ -16,7 +16,7 @@ COMMANDS = {
         "train the chosen bits longer and score them on test images",
     ),
     "allocate": (
-        "experiments.allocate",
+        "experiments.service.client.allocate",
         "answer other budgets from what a run learnt",
     ),
     "report": ("experiments.report.command", "write runs as one page"),

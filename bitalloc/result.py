@@ -9,7 +9,7 @@ from typing import Any
 from agents.answer_budget import Predicted
 from bitalloc.configuring import budget_config
 from env.decisions.budget import BudgetConfig
-from experiments.allocate import allocate
+from experiments.allocate.answer import allocate
 from experiments.evaluate import evaluate
 from experiments.export.command import export
 from experiments.record import files

@@ -32,6 +32,23 @@ class Evaluates(Protocol):
         """Return one Evaluation for each allocation, in order."""
 
 
+class Observes(Protocol):
+    """Whatever shows an episode: the Observer, or tokens."""
+
+    @property
+    def space(self) -> spaces.Space[Any]:
+        """Of what it shows."""
+
+    def observe(
+        self,
+        bits: Sequence[int],
+        left: Sequence[float],
+        budget: Sequence[float],
+        look: SeenLook | None = None,
+    ) -> Any:
+        """Return what is shown before decision `len(bits)`; as of `Observer`."""
+
+
 class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
     """Choose the bit-width of every layer's weights and activations.
 
@@ -96,6 +113,7 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         reward_config: RewardConfig | None = None,
         looks: bool = False,
         render_mode: str | None = None,
+        observer: Observes | None = None,
     ) -> None:
         """Prepare the masks and observations.
 
@@ -110,6 +128,7 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
             looks: Whether to show what each decision did, where the evaluator tells it; may be
                 switched off between episodes.
             render_mode: `ansi` or None.
+            observer: Shows something else; None for an `Observer`.
 
         Raises:
             BudgetError: no allocation meets the budget.
@@ -122,7 +141,7 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         self.reference = reference
         self.reward_config = reward_config or RewardConfig()
         self.render_mode = render_mode
-        self.observer = Observer(space, table, sensitivities, looks=looks)
+        self.observer: Any = observer or Observer(space, table, sensitivities, looks=looks)
         self.observation_space = self.observer.space
         self.action_space = spaces.Discrete(len(space.widths))
         self._costs = cost_table(space, table)
@@ -251,9 +270,11 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
 
     def _observation(self) -> ObservationVector:
         used = self._state.spent if self._outlook is None else self._outlook.smallest
-        return self.observer.observe(
-            self._bits, self._shares(used.tolist()), self._budget_place, self._look
+        shares = self._shares(used.tolist())
+        shown: ObservationVector = self.observer.observe(
+            self._bits, shares, self._budget_place, self._look
         )
+        return shown
 
     def _info(
         self, evaluation: Evaluation | None, terms: dict[str, float] | None

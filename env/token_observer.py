@@ -7,22 +7,24 @@ a sample of a posterior) can be exchanged from one episode to the next.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
 from env.decisions.costs import layer_bytes
-from env.decisions.decisions import DecisionSpace, Part
+from env.decisions.decisions import DecisionSpace
 from env.errors import TaskError
 from env.evaluating.seen_look import SeenLook
 from env.responses.columns import Floats
 from env.responses.layer_facts import FACTS, layer_facts
 from hardware.layers.table import LayerTable
-from quant.layers import INPUT_BITS, MAX_BITS, MIN_BITS
+from quant.layers import MAX_BITS, MIN_BITS
 
-_Choices = Callable[[Part | None], tuple[int, ...]]
+_Choices = Callable[[int, tuple[int, ...]], tuple[int, ...]]
+"""From the step that decides a number, -1 for a fixed one, and its menu to the widths it may be."""
 TokenObservation = dict[str, npt.NDArray[np.float32]]
 
 WIDTHS = tuple(range(MIN_BITS, MAX_BITS + 1))
@@ -44,6 +46,27 @@ _LEAST = math.exp(-LOG_SPAN)
 _FACT_SCALE = 4.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Touched:
+    """A layer that a decision is about, and the steps that decide its two numbers."""
+
+    times_us: Mapping[tuple[int, int], float]
+    weight: int
+    activation: int
+    weight_menu: tuple[int, ...]
+    activation_menu: tuple[int, ...]
+
+    def least_us(self, step: int, bits: int, choices: _Choices) -> float:
+        """Return its least time with a step's width, and the others as they may be."""
+        one = (bits,)
+        weights = one if self.weight == step else choices(self.weight, self.weight_menu)
+        activations = (
+            one if self.activation == step else choices(self.activation, self.activation_menu)
+        )
+        times = self.times_us
+        return min([times[weight, width] for weight in weights for width in activations])
+
+
 class TokenObserver:
     """Builds the observations of one network."""
 
@@ -61,11 +84,14 @@ class TokenObserver:
         if set(space.widths) - set(WIDTHS):
             raise TaskError("expected widths of 2 to 8 bits to be decided, found float")
         count = len(space.decisions)
-        self._space, self._table = space, table
+        self._space = space
         self._length = length or count
         if self._length < count:
             raise TaskError(f"expected at most {self._length} decisions, found {count}")
-        self._touched = [space.layers_of(decision) for decision in space.decisions]
+        touched = {name: _touched(space, table, name) for name in space.parts}
+        self._touched = [
+            [touched[name] for name in space.layers_of(decision)] for decision in space.decisions
+        ]
         full, least = (self._times(cheapest=cheapest) for cheapest in (False, True))
         span = max(1e-12, float((full[:, -1] - full.min(1)).sum()))
         self._span = span
@@ -74,7 +100,7 @@ class TokenObserver:
         self._at = {name: slice(first, first + len(WIDTHS)) for name, first in of.items()}
         tokens = self._tokens[:count]
         tokens[:, TOKEN.index("is_there")] = 1.0
-        facts = np.array([layer_facts(space, decision) for decision in space.decisions])
+        facts = np.array(layer_facts(space, space.decisions))
         tokens[:, len(STATE) : len(STATE) + len(FACTS)] = np.clip(facts / _FACT_SCALE, -1, 1)
         offered = np.array([[w in decision.menu for w in WIDTHS] for decision in space.decisions])
         tokens[:, self._at["offered"]] = offered
@@ -85,9 +111,14 @@ class TokenObserver:
         shrink = (sizes[:, -1:] - sizes) / max(1.0, float((sizes[:, -1] - sizes.min(1)).sum()))
         tokens[:, self._at["shrink"]] = np.where(offered, _as_log(shrink), 0.0)
         self._offered = offered
-        self.space = spaces.Dict(
+        self.space = self.space_of(self._length)
+
+    @staticmethod
+    def space_of(length: int) -> spaces.Dict:
+        """Return the space of observations of so many tokens."""
+        return spaces.Dict(
             {
-                "tokens": spaces.Box(-1.0, 1.0, self._tokens.shape, np.float32),
+                "tokens": spaces.Box(-1.0, 1.0, (length, len(TOKEN)), np.float32),
                 "whole": spaces.Box(-1.0, 1.0, (len(WHOLE),), np.float32),
             }
         )
@@ -139,8 +170,7 @@ class TokenObserver:
         found = np.zeros((len(self._space.decisions), len(WIDTHS)))
         for step, decision in enumerate(self._space.decisions):
             for bits in decision.menu:
-                choices = (lambda part: self._space.menu(part)) if cheapest else self._widest
-                found[step, bits - MIN_BITS] = self._time(step, bits, choices)
+                found[step, bits - MIN_BITS] = self._time(step, bits, _any if cheapest else _widest)
             widest = found[step, decision.menu[-1] - MIN_BITS]
             found[step, -1] = found[step, -1] or widest  # what 8 bits would take is not offered
         return found
@@ -156,18 +186,12 @@ class TokenObserver:
                 found[step, column] = sum(layer_bytes(layer, width) for layer in own)
         return found
 
-    def _widest(self, part: Part | None) -> tuple[int, ...]:
-        return (self._space.menu(part)[-1],)
-
     def _saving_now(self, step: int, bits: Sequence[int]) -> list[float]:
         """Return what each width saves of the widest, with what was decided as it is."""
-        step_of, menu = self._space.step_of, self._space.decisions[step].menu
+        menu = self._space.decisions[step].menu
 
-        def known(part: Part | None) -> tuple[int, ...]:
-            decided = None if part is None else step_of.get(part)
-            if decided is not None and decided < len(bits):
-                return (bits[decided],)
-            return self._space.menu(part)
+        def known(decided: int, offered: tuple[int, ...]) -> tuple[int, ...]:
+            return (bits[decided],) if 0 <= decided < len(bits) else offered
 
         times = {width: self._time(step, width, known) for width in menu}
         saving = [
@@ -178,22 +202,27 @@ class TokenObserver:
 
     def _time(self, step: int, bits: int, choices: _Choices) -> float:
         """Return the least time of what a decision touches, at a width."""
-        total = 0.0
-        for name in self._touched[step]:
-            weights, activations = (
-                (bits,)
-                if part is not None and self._space.step_of.get(part) == step
-                else choices(part)
-                if part is not None
-                else (INPUT_BITS,)
-                for part in self._space.parts[name]
-            )
-            total += min(
-                self._table.layer_us(name, weight, activation)
-                for weight in weights
-                for activation in activations
-            )
-        return total
+        return sum([layer.least_us(step, bits, choices) for layer in self._touched[step]])
+
+
+def _touched(space: DecisionSpace, table: LayerTable, name: str) -> _Touched:
+    weight, activation = space.parts[name]
+    steps = [-1 if step is None else step for step in space.steps(name)]
+    return _Touched(
+        times_us=table.times_us[name],
+        weight=steps[0],
+        activation=steps[1],
+        weight_menu=space.menu(weight),
+        activation_menu=space.menu(activation),
+    )
+
+
+def _any(_: int, menu: tuple[int, ...]) -> tuple[int, ...]:
+    return menu
+
+
+def _widest(_: int, menu: tuple[int, ...]) -> tuple[int, ...]:
+    return menu[-1:]
 
 
 def _as_log(shares: Floats) -> Floats:

@@ -32,12 +32,13 @@ class TokenView(gym.Wrapper[Any, np.int64, Any, np.int64]):
 
         Args:
             env: Of one network, with one budget.
-            length: Tokens, as of `TokenObserver`.
+            length: Tokens, as of `TokenObserver`, where the environment does not have one.
         """
         super().__init__(env)
-        self.tokens = TokenObserver(env.space, env.table, length=length)
+        if not isinstance(env.observer, TokenObserver):
+            env.observer = TokenObserver(env.space, env.table, length=length)
+        self.tokens: TokenObserver = env.observer
         env.looks = False  # tokens show none, and nothing is retrained for them
-        env.observer = self.tokens  # type: ignore[assignment]  # asked for the same things
         self.observation_space = self.tokens.space
         self.action_space = spaces.Discrete(len(WIDTHS))
         self._inner = env
@@ -131,5 +132,6 @@ def table_view(
         sensitivities=nothing,
         reference=evaluator.evaluate([Allocation.uniform(space.layers, MAX_BITS)])[0],
         reward_config=RewardConfig(speed_worth=0.0),
+        observer=TokenObserver(space, table, length=length),
     )
-    return TokenView(env, length=length)
+    return TokenView(env)

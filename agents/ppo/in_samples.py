@@ -36,7 +36,7 @@ class TokenProposer:
         """
         self._problem, self._samples, self._seed = problem, config.policy_samples, seed
         self._view = table_view(problem.space, problem.table, problem.budget)
-        self._policy = token_policy_of(config.policy, self._view)
+        self._policy = token_policy_of(config.policy)
 
     def propose(self, table: Floats, without: Collection[Allocation] = ()) -> Allocation | None:
         """Return what loses least in a world of all that the policy chooses and draws there.
@@ -51,9 +51,8 @@ class TokenProposer:
         self._view.show(table)
         self._view.network.correct(measured_over_predicted(evaluations, self._problem.table))
         drawn = np.random.SeedSequence([self._seed, len(evaluations), len(without)])
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(drawn.generate_state(1)[0]))
-            proposed = propose_tokens(self._policy, self._view, self._samples)
+        generator = torch.Generator().manual_seed(int(drawn.generate_state(1)[0]))
+        proposed = propose_tokens(self._policy, self._view, self._samples, generator)
         fresh = [one for one in proposed if one not in without]
         if not fresh:
             return None

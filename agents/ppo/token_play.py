@@ -4,6 +4,7 @@ Episodes that decided alike so far are one branch: what they see is looked at on
 policy, whose draws seldom differ, is asked little more than once for each decision.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,13 +30,19 @@ class _Branch:
 
 
 @torch.no_grad()
-def propose_tokens(policy: TokenPolicy, view: TokenView, samples: int) -> list[Allocation]:
+def propose_tokens(
+    policy: TokenPolicy,
+    view: TokenView,
+    samples: int,
+    generator: torch.Generator | None = None,
+) -> list[Allocation]:
     """Return the policy's choice, then what it draws, each once.
 
     Args:
         policy: Reads tokens.
         view: Of the network, its budget set and what it would lose shown; it is reset.
         samples: Allocations that are drawn; some may be equal.
+        generator: Of the draws; None for torch's own, which all threads share.
     """
     view.reset()  # with a new budget it prepares the masks anew
     root = view.fork()
@@ -53,23 +60,23 @@ def propose_tokens(policy: TokenPolicy, view: TokenView, samples: int) -> list[A
         branches = [
             grown
             for branch, row in zip(branches, logits, strict=True)
-            for grown in _grow(branch, row, last=left == 0)
+            for grown in _grow(branch, row, generator, last=left == 0)
         ]
     branches.sort(key=lambda branch: not branch.chosen)
     return [space.allocation(branch.bits) for branch in branches]
 
 
-def _grow(branch: _Branch, logits: torch.Tensor, *, last: bool) -> list[_Branch]:
+def _grow(
+    branch: _Branch, logits: torch.Tensor, generator: torch.Generator | None, *, last: bool
+) -> list[_Branch]:
     """Return what a branch's episodes come to by their next decisions."""
-    counts = torch.zeros(len(WIDTHS), dtype=torch.long)
+    draws: dict[int, int] = {}
     if branch.draws:
-        drawn = logits.softmax(0).multinomial(branch.draws, replacement=True)
-        counts = torch.bincount(drawn, minlength=len(WIDTHS))
-    best = int(logits.argmax()) if branch.chosen else -1
+        drawn = logits.softmax(0).multinomial(branch.draws, replacement=True, generator=generator)
+        draws = Counter(drawn.tolist())
+    best = int(logits.numpy().argmax()) if branch.chosen else -1
     grown = []
-    for action, draws in enumerate(counts.tolist()):
-        if not draws and action != best:
-            continue
+    for action in sorted({*draws, *([best] if branch.chosen else [])}):
         view, seen = branch.view, branch.seen
         if not last:  # the last step would evaluate
             view = view.fork()
@@ -79,7 +86,7 @@ def _grow(branch: _Branch, logits: torch.Tensor, *, last: bool) -> list[_Branch]
                 view=view,
                 seen=seen,
                 bits=(*branch.bits, WIDTHS[action]),
-                draws=draws,
+                draws=draws.get(action, 0),
                 chosen=action == best,
             )
         )

@@ -19,6 +19,7 @@ from sb3_contrib.common.maskable.policies import MaskableMultiInputActorCriticPo
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
+from torch.nn import functional
 
 from env.token_observer import LOG_SPAN, STATE, TOKEN, WHOLE, WIDTHS
 from quant.layers import MIN_BITS
@@ -58,16 +59,12 @@ class TokenExtractor(BaseFeaturesExtractor):
     def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return `[N, features_dim]` of tokens `[N, length, T]` and whole `[N, W]`."""
         tokens, whole = observations["tokens"], observations["whole"]
-        there = tokens[:, :, _THERE, None]
-        to_come = there * (1.0 - tokens[:, :, _DECIDED, None])
-        beside = whole[:, None].expand(-1, tokens.shape[1], -1)
-        found = self.embed(torch.cat([tokens, beside], 2))
+        shares = _shares(tokens)
+        found = beside(self.embed, tokens, whole)
         for step in self.rounds:
-            common = _common(found, there, to_come)[:, None].expand(-1, tokens.shape[1], -1)
-            found = found + step(torch.cat([found, common], 2))
-        current = tokens[:, :, _CURRENT, None]
-        here, row = (found * current).sum(1), (tokens * current).sum(1)
-        return torch.cat([here, _common(found, there, to_come), whole, _priced(row, whole)], 1)
+            found = found + beside(step, found, (shares[:, 1:] @ found).flatten(1))
+        row = (shares[:, :1] @ tokens)[:, 0]
+        return torch.cat([(shares @ found).flatten(1), whole, _priced(row, whole)], 1)
 
 
 class TokenPolicy(MaskableMultiInputActorCriticPolicy):  # type: ignore[misc]  # untyped
@@ -149,30 +146,50 @@ class _PriceHead(nn.Module):
         return logits.clamp_min(_LEAST_LOGIT)
 
 
+def beside(layers: nn.Module, own: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+    """Return what layers make of each token beside what all tokens have in common.
+
+    As of the two in one row, but what is shared is multiplied once and not for each token.
+
+    Args:
+        layers: Of `_mlp`.
+        own: `[N, length, A]`.
+        shared: `[N, B]`.
+    """
+    first, _, second, _ = layers.children()
+    assert isinstance(first, nn.Linear)
+    split = own.shape[2]
+    found = functional.linear(own, first.weight[:, :split])
+    found += functional.linear(shared, first.weight[:, split:], first.bias)[:, None]
+    found = functional.silu(second(functional.silu(found)))
+    return found
+
+
+def _shares(tokens: torch.Tensor) -> torch.Tensor:
+    """Return what takes sums over tokens, `[N, 4, length]`.
+
+    They are the current token, the mean of all, and sum and mean of those to come as shares of all.
+    """
+    there = tokens[:, :, _THERE]
+    to_come = there * (1.0 - tokens[:, :, _DECIDED])
+    count, later = (each.sum(1, keepdim=True).clamp_min(1.0) for each in (there, to_come))
+    return torch.stack([tokens[:, :, _CURRENT], there / count, to_come / count, to_come / later], 1)
+
+
 def _priced(row: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
     """Return what each width of the current decision loses and takes, in a decision's mean share.
 
     Logarithms that a policy can compare are shares of a whole again that it can add.
     """
-    losses, savings, shrinks = (
-        torch.where(logs > 0, (LOG_SPAN * (logs - 1.0)).exp(), 0.0)
-        for logs in (row[:, _LOSS], whole[:, _SAVING], row[:, _SHRINK])
-    )
+    logs = torch.stack([row[:, _LOSS], whole[:, _SAVING], row[:, _SHRINK]], 1)
+    shares = torch.where(logs > 0, (LOG_SPAN * (logs - 1.0)).exp(), 0.0)
     count = (LOG_SPAN * whole[:, _DECISIONS, None]).exp()
-    times, sizes = (saved.amax(1, keepdim=True) - saved for saved in (savings, shrinks))
+    losses, times, sizes = (shares * count[:, None]).unbind(1)
+    times, sizes = (saved.amax(1, keepdim=True) - saved for saved in (times, sizes))
     # What is free has no price, whatever the network says of it. Energy is priced as time.
     times = times * (whole[:, _TIME] < 1.0).any(1, keepdim=True)
     sizes = sizes * (whole[:, _SIZE] < 1.0)
-    return torch.cat([losses * count, times * count, sizes * count], 1)
-
-
-def _common(found: torch.Tensor, there: torch.Tensor, to_come: torch.Tensor) -> torch.Tensor:
-    """Return the mean of all tokens, and sum and mean of those to come as shares of all."""
-    count = there.sum(1).clamp_min(1.0)
-    later = (found * to_come).sum(1)
-    return torch.cat(
-        [(found * there).sum(1) / count, later / count, later / to_come.sum(1).clamp_min(1.0)], 1
-    )
+    return torch.cat([losses, times, sizes], 1)
 
 
 def _mlp(inputs: int, width: int) -> nn.Sequential:

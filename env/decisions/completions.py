@@ -69,8 +69,8 @@ class Component:
             name: tuple(space.menu(part)[0] for part in space.parts[name]) for name in layers
         }
         self._check()
-        self._resources = len(next(iter(costs[layers[0]].values())))
-        nothing: dict[Open, Front] = {(): np.zeros((1, self._resources), dtype=np.int64)}
+        self._nothing = np.zeros_like(next(iter(costs[layers[0]].values())))
+        nothing: dict[Open, Front] = {(): self._nothing[None]}
         # rest[p][open]: completions of the component's decisions p.. at those widths.
         self._rest = [nothing]
         for place, step in reversed(list(zip(self._places, self.steps, strict=True))):
@@ -97,14 +97,15 @@ class Component:
 
     def _cost(self, place: _Place, widths: Open, choice: int) -> IntVector:
         known = (*widths, choice)
-        total = np.zeros(self._resources, dtype=np.int64)
+        total = self._nothing
         for name, weight, activation in place.layers:
             fixed = self._fixed[name]
             pair = (
                 fixed[0] if weight is None else known[weight],
                 fixed[1] if activation is None else known[activation],
             )
-            total = total + self._costs[name][pair]
+            cost = self._costs[name][pair]
+            total = cost if total is self._nothing else total + cost
         return total
 
     def _all_open(self, decisions: Sequence[int]) -> list[Open]:
@@ -152,7 +153,7 @@ def components(
             [step for step, one in enumerate(root) if one == first],
             [name for name, steps in meets.items() if steps and root[steps[0]] == first],
             {
-                name: {pair: cost[columns] for pair, cost in costs.pairs[name].items()}
+                name: _columns_of(costs.pairs[name], columns)
                 for name, steps in meets.items()
                 if steps and root[steps[0]] == first
             },
@@ -160,6 +161,12 @@ def components(
         )
         for first in dict.fromkeys(root)
     )
+
+
+def _columns_of(
+    pairs: Mapping[tuple[int, int], IntVector], columns: Sequence[int]
+) -> dict[tuple[int, int], IntVector]:
+    return dict(zip(pairs, np.array([*pairs.values()])[:, columns], strict=True))
 
 
 def suffix_sums(parts: Sequence[Component], resources: int, points: int) -> list[Front]:
@@ -198,5 +205,7 @@ def _places(
 
 
 def _then(place: _Place, widths: Open, choice: int) -> Open:
+    if not place.then:
+        return ()
     known = (*widths, choice)
-    return tuple(known[position] for position in place.then)
+    return tuple([known[position] for position in place.then])

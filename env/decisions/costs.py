@@ -75,19 +75,24 @@ def cost_table(space: DecisionSpace, table: LayerTable) -> CostTable:
     for layer in space.layers:
         menus = (space.menu(part) for part in space.parts[layer.name])
         weights, activations = (sorted({*menu, INPUT_BITS}) for menu in menus)
-        pairs[layer.name] = {
-            (weight, activation): np.array(
+        both = [
+            (weight, activation)
+            for weight in weights
+            for activation in activations
+            if not layer.is_square or weight == activation
+        ]
+        rows = np.array(
+            [
                 [
                     _up(table.layer_us(layer.name, weight, activation) * UNITS_PER_US),
                     layer_bytes(layer, weight),
                     _up(table.layer_uj(layer.name, weight, activation) * UNITS_PER_UJ),
-                ],
-                dtype=np.int64,
-            )
-            for weight in weights
-            for activation in activations
-            if not layer.is_square or weight == activation
-        }
+                ]
+                for weight, activation in both
+            ],
+            dtype=np.int64,
+        )
+        pairs[layer.name] = dict(zip(both, rows, strict=True))
     fixed = np.array(
         [_up(table.overhead_us * UNITS_PER_US), 0, _up(table.overhead_uj * UNITS_PER_UJ)],
         dtype=np.int64,

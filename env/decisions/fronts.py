@@ -20,10 +20,12 @@ def pareto_rows(points: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     Args:
         points: `[points, columns]`, integers or floats.
     """
+    columns = points.shape[1]
+    if columns == 1 and len(points):
+        first: npt.NDArray[np.int64] = points.argmin(axis=0)
+        return first
     order: npt.NDArray[np.int64] = np.lexsort(points.T[::-1])
-    ordered, columns = points[order], points.shape[1]
-    if columns == 1:
-        return order[:1]
+    ordered = points[order]
     if columns == 2:
         keep = np.ones(len(order), dtype=np.bool_)
         keep[1:] = ordered[1:, 1] < np.minimum.accumulate(ordered[:-1, 1])

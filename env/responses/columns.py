@@ -98,10 +98,12 @@ def response_columns(space: DecisionSpace, rises: Sensitivities) -> ResponseColu
         for part, bits in space.fixed.items()
         if bits < MAX_BITS
     ]
+    decisions = [*space.decisions, *fixed]
     rows = [
         (number, bits, _rise(rises, decision, bits), facts)
-        for number, decision in enumerate([*space.decisions, *fixed])
-        for facts in [layer_facts(space, decision)]
+        for number, (decision, facts) in enumerate(
+            zip(decisions, layer_facts(space, decisions), strict=True)
+        )
         for bits in decision.menu
         if bits < MAX_BITS
     ]

@@ -102,6 +102,24 @@ class ResponsePrior:
     def covariance(self, columns: KnownColumns) -> Floats:
         """Return the covariance of the log responses, `[columns, columns]`."""
         same = columns.of[:, None] == columns.of[None, :]
+        of_network, of_decision = self._effects(columns)
+        covariance: Floats = self.width_sd**2 * np.eye(len(columns))
+        for effect in of_network:
+            covariance += np.outer(effect, effect)
+        for effect in of_decision:
+            covariance += np.outer(effect, effect) * same
+        return covariance
+
+    def variance(self, columns: KnownColumns) -> Floats:
+        """Return the diagonal of the covariance, `[columns]`, without all the rest of it."""
+        variance: Floats = np.full(len(columns), self.width_sd**2)
+        of_network, of_decision = self._effects(columns)
+        for effect in (*of_network, *of_decision):
+            variance += effect**2
+        return variance
+
+    def _effects(self, columns: KnownColumns) -> tuple[list[Floats], list[Floats]]:
+        """Return spreads that a network's columns share, and those that a decision's do."""
         known, bits = self._known(columns), (columns.bits - MIN_BITS).astype(np.float64)
         of_network = [
             self.common_sd * np.ones(len(columns)),
@@ -110,12 +128,7 @@ class ResponsePrior:
             self.kind_sd * columns.facts[:, FACTS.index("is_activation")],
         ]
         of_decision = [self.decision_sd * np.ones(len(columns)), self.decision_per_bit_sd * bits]
-        covariance: Floats = self.width_sd**2 * np.eye(len(columns))
-        for effect in of_network:
-            covariance += np.outer(effect, effect)
-        for effect in of_decision:
-            covariance += np.outer(effect, effect) * same
-        return covariance
+        return of_network, of_decision
 
     def _known(self, columns: KnownColumns) -> Floats:
         """Return what the sensitivities say, as logarithms, `[columns]`."""

@@ -19,6 +19,7 @@ from experiments.service.store.jobs import Quotas
 from experiments.service.store.tokens import Role, Tokens
 from experiments.service.systemd import systemd_unit
 from experiments.service.work.isolation import can_leave_network
+from experiments.service.work.memory_group import NoGroupError, delegated_group
 from experiments.settings.command_line import Command, run_typed
 from hardware.target import host_and_port
 from hardware.worker.rpc.address import usual_tracker
@@ -50,6 +51,8 @@ class ServeOptions:
     """A proxy before this server ends TLS; its X-Forwarded headers are believed."""
     tracker: Annotated[str, tyro.conf.arg(metavar="HOST:PORT")] = ""
     """RPC tracker of the boards; $TVM_TRACKER_HOST and _PORT by default."""
+    ray: Annotated[str, tyro.conf.arg(metavar="HOST:PORT")] = ""
+    """Head of a Ray cluster whose machines retrain for jobs that ask for it."""
     functions: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MODULE:FUNCTION")] = ()
     """Python functions that jobs may name as networks, data, losses or metrics."""
     folders: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=FOLDER")] = ()
@@ -99,6 +102,8 @@ class ServeOptions:
                 raise ConfigError(f"expected a file in PEM, found no file {file}")
         if self.tracker:
             host_and_port(self.tracker, "--tracker: ")
+        if self.ray:
+            host_and_port(self.ray, "--ray: ")
         for function in self.functions:
             if ":" not in function:
                 raise ConfigError(f"--functions: expected MODULE:FUNCTION, found {function!r}")
@@ -120,6 +125,7 @@ class ServeOptions:
                 folders={name: Path(path).resolve() for name, _, path in named},
                 modules=Path.cwd() if self.functions else None,
                 tracker=self.tracker or usual_tracker(),
+                ray=self.ray,
                 network=self.job_network,
             ),
             tensorboard=self.tensorboard,
@@ -169,8 +175,12 @@ def _command(options: ServeOptions) -> None:
         key=options.tls_key,
         behind_proxy=options.behind_proxy,
     )
-    settings = options.settings
-    with bind(listening) as place, json_log(settings.folder), open_service(settings) as service:
+    settings, groups = options.settings, _memory_groups()
+    with (
+        bind(listening) as place,
+        json_log(settings.folder),
+        open_service(settings, groups) as service,
+    ):
         host = f"[{options.host}]" if ":" in options.host else options.host
         scheme = "https" if options.tls_key else "http"
         address = f"{scheme}://{host}:{place.getsockname()[1]}"
@@ -180,6 +190,14 @@ def _command(options: ServeOptions) -> None:
         _make_first_token(service.tokens, address)
         serve(service, listening, place)
         print("stopping: what runs is saved, and goes on at the next start", flush=True)
+
+
+def _memory_groups() -> Path | None:
+    try:
+        return delegated_group()
+    except NoGroupError as why:
+        print(f"jobs' memory is looked at five times a second, not kept: {why}", flush=True)
+        return None
 
 
 def _make_first_token(tokens: Tokens, address: str) -> None:

@@ -26,6 +26,8 @@ class Allowed:
     """Whether jobs on this machine have a network; those on boards do."""
     tracker: str = ""
     """HOST:PORT of the tracker whose boards may be used; empty for none."""
+    ray: str = ""
+    """HOST:PORT of the Ray cluster whose machines may retrain; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

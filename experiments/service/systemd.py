@@ -36,11 +36,12 @@ RestartSec=2
 # The server saves what runs when it is asked to end, and goes on with it when it starts.
 KillMode=mixed
 TimeoutStopSec=60
+# Below its own control group the server makes one for each job, with the job's memory.
+Delegate=yes
 NoNewPrivileges=yes
 PrivateTmp=yes
 ProtectSystem=full
 ProtectKernelModules=yes
-ProtectControlGroups=yes
 RestrictSUIDSGID=yes
 
 [Install]

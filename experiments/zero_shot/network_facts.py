@@ -14,6 +14,10 @@ from quant.records.regular_file import read_regular
 from quant.records.strict_json import parse_json
 
 MOST_LAYERS = 1_000
+_MOST_WEIGHTS = 1 << 50
+"""Of one layer: sums over all layers are still exact integers of 64 bits."""
+_MOST_US = 1e9
+"""Of one layer, or microjoules; likewise."""
 _SHOWN = 200
 
 
@@ -43,6 +47,11 @@ class NetworkFacts:
             sizes = (layer.in_channels, layer.out_channels, layer.groups, *layer.kernel)
             if min(*sizes, layer.macs, layer.parameters if layer.has_weights else 1) < 1:
                 raise ConfigError(f"layers: expected sizes of 1 or more, found others in {layer}")
+            largest = max(*sizes, layer.out_channels * layer.products, layer.macs, layer.parameters)
+            if largest > _MOST_WEIGHTS:
+                raise ConfigError(
+                    f"layers: expected sizes up to {_MOST_WEIGHTS:,}, found {largest:,}"
+                )
 
     def check_times(self, widths: Collection[int]) -> None:
         """Refuse a table that lacks a time.
@@ -64,6 +73,21 @@ class NetworkFacts:
                         "found none",
                         "choose among the widths that were measured, or leave the table out",
                     )
+
+
+def check_sizes(table: LayerTable) -> None:
+    """Refuse times and energies that no layer takes, of which sums would be none.
+
+    Raises:
+        ConfigError: names the first value.
+    """
+    rows = [*table.times_us.values(), *table.energies_uj.values()]
+    values = [table.overhead_us, table.overhead_uj, *(v for row in rows for v in row.values())]
+    for value in values:
+        if not 0 <= value <= _MOST_US:
+            raise ConfigError(
+                f"table: expected microseconds from 0 to {_MOST_US:.0e}, found {value}"
+            )
 
 
 def facts_from(document: Any, where: str) -> NetworkFacts:

@@ -18,7 +18,7 @@ from env.responses.columns import Floats, response_columns
 from env.responses.shipped import shipped_prior
 from env.sensitivity.sensitivities import Sensitivities
 from experiments.zero_shot.familiar import Distance, distance_to_familiar, familiar
-from experiments.zero_shot.network_facts import NetworkFacts
+from experiments.zero_shot.network_facts import NetworkFacts, check_sizes
 from experiments.zero_shot.times import Times, estimate_times, known_layers
 from quant.layers import MAX_BITS, MIN_BITS
 from quant.objective.metric import ACCURACY
@@ -66,6 +66,7 @@ def believe_unseen(
         times = Times(table=facts.table, source=_MEASURED)
     else:
         times = estimate_times(facts.layers, widths, known_layers(searched))
+    check_sizes(times.table)
     responses, fixed_loss = _typical_responses(space)
     prior = shipped_prior()
     beliefs = Beliefs(
@@ -114,6 +115,6 @@ def _typical_responses(space: DecisionSpace) -> tuple[Floats, float]:
     rises = np.exp(typical.logs(columns.bits.astype(np.float64), columns.facts))
     columns = replace(columns, rises=rises)
     # Of a logarithm that is Gaussian: the network's own sensitivities are a part of the spread.
-    spread = np.diag(prior.covariance(columns)) + (prior.slope * typical.deviation) ** 2
+    spread = prior.variance(columns) + (prior.slope * typical.deviation) ** 2
     responses = np.exp(prior.mean(columns) + 0.5 * spread)
     return columns.table(responses), float(responses[columns.fixed].sum())

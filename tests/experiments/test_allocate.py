@@ -10,8 +10,9 @@ from agents.answer_budget import answer_front
 from bitalloc.result import Result
 from env.decisions.budget import BudgetConfig
 from env.errors import BudgetError
-from experiments import allocate as allocate_module
 from experiments import run as run_module
+from experiments.allocate import command as allocate_module
+from experiments.allocate.answer import allocate
 from experiments.errors import RunFolderError
 from experiments.record import files
 from experiments.record.run_folder import open_run
@@ -60,7 +61,7 @@ def test_every_budget_is_kept_and_more_of_it_is_no_worse(
         assert one.latency_ms == pytest.approx(beliefs.latency_ms(one.allocation))
         assert beliefs.space.admits(one.allocation)
     assert front[-1].score >= front[0].score
-    halved = allocate_module.allocate(record, BudgetConfig(model_bytes_ratio=0.6))
+    halved = allocate(record, BudgetConfig(model_bytes_ratio=0.6))
     assert halved.model_bytes <= 0.6 * beliefs.model_bytes(beliefs.all_8)
 
 
@@ -104,17 +105,15 @@ def test_the_command_says_that_it_predicts(
 def test_what_cannot_be_answered_is_one_sentence(folders: dict[str, Path]) -> None:
     record = RunRecord.open(folders["bayes"], finished=True)
     with pytest.raises(BudgetError, match="no allocation of bits is expected inside latency"):
-        allocate_module.allocate(record, BudgetConfig(latency_ratio=0.01))
+        allocate(record, BudgetConfig(latency_ratio=0.01))
     with pytest.raises(RunFolderError, match="expected a run whose answer is a model's"):
-        allocate_module.allocate(
-            RunRecord.open(folders["random"], finished=True), BudgetConfig(latency_ratio=0.5)
-        )
+        allocate(RunRecord.open(folders["random"], finished=True), BudgetConfig(latency_ratio=0.5))
     with pytest.raises(BudgetError, match="expected a limit of time, bytes or energy, found none"):
-        allocate_module.allocate(record, BudgetConfig())
+        allocate(record, BudgetConfig())
     with pytest.raises(BudgetError, match=r"budget\.energy_ratio: the run had no energy meter"):
-        allocate_module.allocate(record, BudgetConfig(energy_ratio=0.5))
+        allocate(record, BudgetConfig(energy_ratio=0.5))
     with pytest.raises(BudgetError, match=r"budget\.accuracy_drop"):
-        allocate_module.allocate(record, BudgetConfig(accuracy_drop=0.01))
+        allocate(record, BudgetConfig(accuracy_drop=0.01))
 
 
 def test_damage_is_named(folders: dict[str, Path]) -> None:

@@ -66,7 +66,7 @@ def draw_responses(space: DecisionSpace, rng: Generator) -> Floats:
     with each bit that differs from decision to decision, and what each has for itself.
     """
     count, widths = len(space.decisions), np.array(space.widths)
-    facts = np.array([layer_facts(space, decision) for decision in space.decisions])
+    facts = np.array(layer_facts(space, space.decisions))
     level = facts @ rng.normal(0.0, 0.3, len(FACTS))
     level = level + rng.uniform(0.3, 1.3) * rng.standard_normal(count)
     fall = -rng.uniform(0.5, 1.8) + rng.uniform(0.0, 0.3) * rng.standard_normal(count)

@@ -62,12 +62,14 @@ def _jobs(jobs: Iterable[Mapping[str, Any]]) -> Table:
 
 def _boards(boards: Iterable[Mapping[str, Any]]) -> Table:
     table = Table()
-    for column in ("key", "free", "job", "user", "queued", "machine", "health"):
+    for column in ("key", "free", "job", "user", "queued", "machine", "hottest", "health"):
         table.add_column(column)
     for board in boards:
         facts = board["facts"]
         machine = str(facts.get("board") or facts.get("cpu") or "")
-        shown = [board["job"] or "", board["user"] or "", str(board["queued"]), machine]
+        heat = board["hottest_c"]
+        hottest = "" if heat is None else f"{heat:.0f} °C"
+        shown = [board["job"] or "", board["user"] or "", str(board["queued"]), machine, hottest]
         table.add_row(board["key"], str(board["free"]), *shown, board["health"])
     return table
 

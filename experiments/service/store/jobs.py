@@ -247,15 +247,26 @@ class Jobs:
             "ORDER BY number LIMIT ?",
             (job, after, limit),
         )
-        return [
-            Event(
-                number=row["number"],
-                at_s=row["at_s"],
-                kind=row["kind"],
-                document=json.loads(row["document"]),
-            )
-            for row in rows
-        ]
+        return [_event(row) for row in rows]
+
+    def last_evaluation(self, target: str) -> Event | None:
+        """Return the newest evaluation of any job on a target; None where there was none."""
+        row = self._database.row(
+            "SELECT events.* FROM jobs JOIN events ON events.job = jobs.number "
+            "WHERE target = ? AND events.kind = 'evaluation' "
+            "ORDER BY jobs.number DESC, events.number DESC LIMIT 1",
+            (target,),
+        )
+        return None if row is None else _event(row)
+
+
+def _event(row: sqlite3.Row) -> Event:
+    return Event(
+        number=row["number"],
+        at_s=row["at_s"],
+        kind=row["kind"],
+        document=json.loads(row["document"]),
+    )
 
 
 def _read(connection: sqlite3.Connection, number: int) -> sqlite3.Row:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.errors import RunFolderError, cannot_write
@@ -20,6 +20,7 @@ from experiments.service.store.tokens import Tokens
 from experiments.service.store.uploads import KINDS, Uploads
 from experiments.service.web.streams import Streams
 from experiments.service.web.tensorboard import tensorboard_beside
+from experiments.service.web.turns import Turns
 from experiments.service.work.admission import UPLOADED, Admission
 from experiments.service.work.boards import Boards
 from experiments.service.work.networks import Networks
@@ -29,6 +30,8 @@ from quant.records.disk import remove_leftovers
 from quant.records.json_form import json_text
 
 _SWEEP_S = 600.0
+_ANSWERS = 8
+"""Of the forty threads that answer requests."""
 _OVER = tuple(state for state in State if state.over)
 
 
@@ -48,6 +51,8 @@ class Service:
     streams: Streams
     networks: Networks
     searched: Searched
+    answers: Turns = field(default_factory=lambda: Turns(_ANSWERS))
+    """Of policies and integer programs, which keep a core busy."""
     tensorboard: str = ""
     """Address of the TensorBoard beside it; empty for none."""
 
@@ -95,11 +100,12 @@ class Service:
 
 
 @contextmanager
-def open_service(settings: ServiceSettings) -> Iterator[Service]:
+def open_service(settings: ServiceSettings, groups: Path | None = None) -> Iterator[Service]:
     """Open a folder's service, with its supervisor at work; what runs at the end is stopped.
 
     Args:
         settings: What the operator decides.
+        groups: Control group below which each job gets its own; None where none can be made.
 
     Raises:
         RunFolderError: another server uses the folder, or it cannot be written.
@@ -127,6 +133,7 @@ def open_service(settings: ServiceSettings) -> Iterator[Service]:
                     admission=admission,
                     boards=boards,
                     operators=tokens.operators,
+                    groups=groups,
                 )
             )
             service = Service(

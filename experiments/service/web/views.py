@@ -111,6 +111,9 @@ class BoardView(BaseModel):
     user: str | None = Field(description="Whose job runs there.")
     queued: int = Field(description="Jobs that wait for it.")
     facts: dict[str, Any] = Field(description="What the newest job learnt of the machine.")
+    hottest_c: float | None = Field(
+        description="Its temperature at the newest timing; null where it does not say."
+    )
     health: str = Field(description="Empty, or why the newest job lost it.")
 
 

@@ -29,6 +29,10 @@ from quant.errors import BitAllocError
 
 THIS_MACHINE = "this machine"
 """The target of all that needs no board."""
+CLUSTER = "Ray cluster"
+"""The target of what is retrained there and times nothing."""
+SHARED = "shared"
+"""What a job calls the operator's cluster."""
 WHERE = "the job's settings"
 UPLOADED = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -46,7 +50,6 @@ _OPERATORS = {
     "target.server": "boards are those of the operator's tracker: give target.key",
     "target.kernel_cache": "all jobs share one",
     "target.tile_choices": "all jobs share them",
-    "train.ray": "it would use machines of the operator's",
     "energy.command": "it would start a program of the server's machine",
     "energy.csv": "it would read a file of the server's machine",
 }
@@ -55,6 +58,9 @@ _FILES = ("task.model", "task.data", "task.weights", "ppo.policy")
 """Texts that name files, folders or functions: uploads, or what the operator allows."""
 _HARMLESS = {("task.weights", PRETRAINED), ("ppo.policy", IN_RUN)}
 """Those of them that name nothing of the server's."""
+_SIMULATED = "simulated"
+_RAY = "train.ray"
+"""Names the operator's cluster, where there is one."""
 _PLAIN_WORD = re.compile(r"[\w .,/+-]*")
 _UPLOADS = {"task.model": "networks", "task.data": "data"}
 """Kind of the uploads that a text may name."""
@@ -87,8 +93,8 @@ class Admission:
             target, simulated, evaluations = self._of_parent(request, parent(request.of))
         else:
             config = self.config(request)
-            target = config.target.key if config.target.remote else THIS_MACHINE
-            simulated = config.target.runner == "simulated"
+            target = _target_of(config)
+            simulated = config.target.runner == _SIMULATED
             evaluations = self._evaluations(request, config)
         return NewJob(
             id=name,
@@ -126,6 +132,8 @@ class Admission:
                     raise RefusedError(f"{key}: expected a plain word, found {value!r}, in {WHERE}")
             elif key in _FILES:
                 given = _with(given, key, self._named(key, value))
+            elif key == _RAY:
+                given = _with(given, key, self._cluster(given, value))
             else:
                 raise RefusedError(f"{key} cannot be set in a job, found {value!r}")
         target = given.target
@@ -137,6 +145,26 @@ class Admission:
         if isinstance(request, CompareRequest):
             config = replace(config, output=str(JobFolder.COMPARISON))
         return config
+
+    def _cluster(self, config: RunConfig, value: str) -> str:
+        """Return the address of the operator's cluster, where a job may use it."""
+        if value != SHARED:
+            raise RefusedError(
+                f"train.ray is the operator's to set, found {value!r}, in {WHERE}",
+                f"the operator's own cluster is called {SHARED}",
+            )
+        if not self.allowed.ray:
+            raise RefusedError(
+                "train.ray: this service has no Ray cluster",
+                "the operator starts it with --ray HOST:PORT",
+            )
+        if not (config.target.remote or config.target.runner == _SIMULATED):
+            raise RefusedError(
+                f"train.ray: expected a board, or target.runner {_SIMULATED}, for what a cluster "
+                "retrains: this machine has its own network while it times",
+                "leave train.ray out, and this machine does it",
+            )
+        return self.allowed.ray
 
     def _on_tracker(self, config: RunConfig) -> Any:
         target = config.target
@@ -256,6 +284,13 @@ def _with(config: Any, key: str, value: str) -> Any:
     """Return a tree of dataclasses with another value under a dotted name."""
     name, _, rest = key.partition(".")
     return replace(config, **{name: _with(getattr(config, name), rest, value) if rest else value})
+
+
+def _target_of(config: RunConfig) -> str:
+    """Return what a job holds while it runs: a board, or what times or retrains for it."""
+    if config.target.remote:
+        return config.target.key
+    return CLUSTER if config.train.ray else THIS_MACHINE
 
 
 def _check_allocation(document: Mapping[str, Any]) -> None:

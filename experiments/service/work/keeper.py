@@ -25,6 +25,7 @@ import psutil
 
 from experiments.service.folder import JobFolder
 from experiments.service.work.isolation import leave_network
+from experiments.service.work.memory_group import enter, limited_group, was_refused_memory
 from quant.records.atomic_file import atomic_file
 
 _LOOK_S = 0.2
@@ -47,6 +48,8 @@ class Order:
     memory_bytes: int
     network: bool = True
     """Whether the process has one."""
+    group: str = ""
+    """Control group that is made for it; empty where none can be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,10 +74,20 @@ def main(folder: JobFolder) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: stop.append(ASKED))
     # What the job's process leaves behind becomes a child of this one, and is ended with it.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    wanted = Path(order.group) if order.group else None
+    with limited_group(wanted, order.memory_bytes) as group:
+        ended = _keep(folder, order, stop, group)
+    _write(folder.ended, {name: getattr(ended, name) for name in Ended.__slots__})
+
+
+def _keep(folder: JobFolder, order: Order, stop: list[str], group: Path | None) -> Ended:
+    """Start a job's process, and return how it ended; `stop` says when to end it."""
     started = time.monotonic()
     keeper = os.getpid()
 
     def prepare() -> None:
+        if group is not None:
+            enter(group)
         if not order.network:
             leave_network()
         end_with_parent()  # after it: a namespace of users may clear that
@@ -105,15 +118,17 @@ def main(folder: JobFolder) -> None:
             break
         with suppress(subprocess.TimeoutExpired):
             process.wait(_LOOK_S)
+    exit_code = process.wait()
     _end_left_behind()
-    ended = Ended(
+    if exit_code and group is not None and was_refused_memory(group):
+        stop.append(MEMORY)
+    return Ended(
         attempt=order.attempt,
-        exit_code=process.wait(),
+        exit_code=exit_code,
         why=stop[0] if stop else "",
         seconds=time.monotonic() - started,
         peak_bytes=peak,
     )
-    _write(folder.ended, {name: getattr(ended, name) for name in Ended.__slots__})
 
 
 def end_with_parent() -> None:

@@ -86,5 +86,7 @@ class Networks:
         if process.returncode < 0:
             raise RefusedError("the network took too much time or memory to be read")
         if process.returncode != DONE:
-            raise RefusedError(*last_sentence(said.decode("utf-8", "replace").splitlines()))
+            sentences = last_sentence(said.decode("utf-8", "replace").splitlines())
+            # Where it lies here is nothing to its owner.
+            raise RefusedError(*(each.replace(str(path), "the network") for each in sentences))
         return facts_from(parse_json(printed), "the network")

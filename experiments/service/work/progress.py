@@ -10,6 +10,7 @@ from typing import Any
 from env.evaluating.evaluation import Evaluation
 from experiments.record import files
 from experiments.service.store.counters import SECONDS_BOUNDS, count
+from hardware.facts import MeasurementFacts
 from quant.records.strict_json import parse_json
 
 _logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def summary(evaluation: Evaluation) -> Mapping[str, Any]:
         "energy_mj": evaluation.energy_mj,
         "source": None if measured is None else measured.source,
         "stable": None if measured is None else measured.verdict.stable,
+        "hottest_c": None if measured is None else _hottest_c(measured.facts),
         "model_bytes": evaluation.model_bytes,
         "error": evaluation.error,
         "bits": {
@@ -61,6 +63,12 @@ def summary(evaluation: Evaluation) -> Mapping[str, Any]:
             for name, bits in evaluation.allocation.items
         },
     }
+
+
+def _hottest_c(facts: MeasurementFacts) -> float | None:
+    """Return how hot the machine was behind a timing; None where it does not say."""
+    found = facts.get("after", facts.get("before", {})).get("hottest_c")
+    return found if isinstance(found, int | float) else None
 
 
 def count_evaluations(connection: sqlite3.Connection, evaluations: list[Evaluation]) -> None:

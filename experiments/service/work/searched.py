@@ -36,6 +36,11 @@ class Searched:
             found = [self._of(job) for job in jobs[:_MOST]]
         return [beliefs for beliefs in found if beliefs is not None]
 
+    def of(self, job: Job) -> Beliefs | None:
+        """Return what a search that is over believes; None where it says nothing."""
+        with self._lock:
+            return self._of(job)
+
     def _of(self, job: Job) -> Beliefs | None:
         if job.number not in self._known:
             try:

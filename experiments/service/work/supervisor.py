@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from experiments.service.errors import NoJobError, NotNowError
@@ -14,13 +15,14 @@ from experiments.service.store.counters import count
 from experiments.service.store.job import WAITING, Fault, Job, State
 from experiments.service.store.jobs import Jobs
 from experiments.service.work import kept
-from experiments.service.work.admission import THIS_MACHINE, Admission
+from experiments.service.work.admission import CLUSTER, THIS_MACHINE, Admission
 from experiments.service.work.boards import Boards
 from experiments.service.work.command_lines import prepare, run_of, shown
 from experiments.service.work.fair import next_job
 from experiments.service.work.health import health_of
 from experiments.service.work.isolation import can_leave_network
 from experiments.service.work.keeper import GRACE_S, Ended, Order
+from experiments.service.work.memory_group import group_of_job
 from experiments.service.work.outcome import Outcome, judge
 from experiments.service.work.progress import count_evaluations, read_new, summary
 from quant.errors import BitAllocError
@@ -41,6 +43,8 @@ class Workshop:
     boards: Boards
     operators: Callable[[], Collection[str]]
     """Returns the users whose jobs nobody counts."""
+    groups: Path | None = None
+    """Control group below which each job gets its own; None where none can be made."""
 
 
 class Supervisor(threading.Thread):
@@ -197,7 +201,7 @@ class Supervisor(threading.Thread):
         return {job.user: most for job in jobs if job.user not in unlimited}
 
     def _why_no_board(self, target: str) -> str:
-        return "" if target == THIS_MACHINE else self._shop.boards.why_not(target)
+        return "" if target in (THIS_MACHINE, CLUSTER) else self._shop.boards.why_not(target)
 
     def _wait(self, job: Job, why: str) -> None:
         if job.state is not State.WAITING_FOR_BOARD or job.reason != why:
@@ -249,6 +253,9 @@ class Supervisor(threading.Thread):
             wall_s=max(_LEAST_S, job.wall_s - job.used_s),
             memory_bytes=job.memory_bytes,
             network=self._has_network(job),
+            group=""
+            if (groups := self._shop.groups) is None
+            else str(group_of_job(groups, job.id)),
         )
         self._mine.add((job.number, changed.attempts))
         kept.start(folder, order, self._shop.settings.allowed.modules)

@@ -1,10 +1,17 @@
 """The token policy: networks of any length, answers inside the budget, the same under padding."""
 
+import os
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
+from safetensors.torch import save_model
 
 from agents.ppo.token_play import propose_tokens
-from agents.ppo.token_policy import TokenPolicy
+from agents.ppo.token_policy import TokenPolicy, beside
+from agents.ppo.token_weights import SHIPPED, token_policy_of
+from env.errors import TaskError
 from env.token_observer import WIDTHS
 from tests.env.test_token_view import view
 
@@ -76,6 +83,38 @@ def test_logits_are_those_of_the_policy_that_stable_baselines3_trains() -> None:
         theirs = made.get_distribution(tensors, action_masks=legal).distribution.probs
     assert torch.allclose(plain, theirs, atol=1e-6)
     assert (plain[0, ~torch.from_numpy(legal[0])] == 0).all()
+
+
+def test_what_tokens_share_is_multiplied_once_and_counts_for_each() -> None:
+    """As the whole row of each token would come out."""
+    made, found = policy(), view()
+    seen, _ = found.reset()
+    extractor = made.features_extractor
+    tokens, whole = (torch.from_numpy(seen[name])[None] for name in ("tokens", "whole"))
+    rows = torch.cat([tokens, whole[:, None].expand(-1, tokens.shape[1], -1)], 2)
+    with torch.no_grad():
+        assert torch.allclose(
+            beside(extractor.embed, tokens, whole), extractor.embed(rows), atol=1e-6
+        )
+
+
+def test_the_shipped_weights_are_read_once_and_others_when_they_change(tmp_path: Path) -> None:
+    assert token_policy_of(SHIPPED) is token_policy_of(SHIPPED)
+    file = tmp_path / "own.safetensors"
+    save_model(policy(), str(file))
+    first = token_policy_of(str(file))
+    assert first is token_policy_of(str(file))
+    os.utime(file, ns=(1, 1))
+    assert first is not token_policy_of(str(file))
+    with pytest.raises(TaskError, match="expected weights of a policy over tokens"):
+        token_policy_of(str(tmp_path / "none"))
+
+
+def test_draws_are_those_of_their_generator_whatever_other_threads_draw() -> None:
+    made, found = policy(), view(menu=(2, 3, 5, 8))
+    first = propose_tokens(made, found, 16, torch.Generator().manual_seed(3))
+    torch.rand(7)
+    assert propose_tokens(made, found, 16, torch.Generator().manual_seed(3)) == first
 
 
 def test_the_weights_are_small() -> None:

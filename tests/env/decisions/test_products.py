@@ -157,7 +157,7 @@ def test_what_policies_see_of_a_product() -> None:
     assert (shown["is_conv2d"], shown["is_linear"]) == (0.0, 0.0)
     assert (shown["decides_weights"], shown["decides_activations"]) == (0.0, 1.0)
     assert np.isfinite(seen).all()
-    facts = dict(zip(FACTS, layer_facts(WHOLE, WHOLE.decisions[3]), strict=True))
+    facts = dict(zip(FACTS, layer_facts(WHOLE, WHOLE.decisions)[3], strict=True))
     assert facts["log_parameters"] == 0.0  # it has none, and counts as the others do
     assert facts["is_activation"] == 0.5
     tokens = TokenObserver(WHOLE, table).observe((), (1, 1, 1), (1, 1, 1))["tokens"]

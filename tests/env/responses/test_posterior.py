@@ -49,6 +49,11 @@ def observe(
     return ObservedLosses(allocations=allocations, losses=losses, errors=errors)
 
 
+def test_variances_are_the_covariances_diagonal() -> None:
+    prior = replace(PRIOR, slope_sd=0.3, per_bit_sd=0.1, kind_sd=0.2, decision_per_bit_sd=0.4)
+    assert np.allclose(prior.variance(COLUMNS), np.diag(prior.covariance(COLUMNS)))
+
+
 def held(count: int, worlds: int) -> float:
     """Return how often a 90 % interval holds the loss of an allocation that was not evaluated."""
     rng, inside = np.random.default_rng(count), []

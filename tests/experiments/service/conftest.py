@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from experiments.service.client.place import Place, remember
 from experiments.service.settings import Allowed, Limits, ServiceSettings
 from experiments.service.store.jobs import Quotas
 from experiments.service.store.tokens import Role
@@ -38,6 +39,16 @@ LIMITS = Limits(
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
     with lend(tmp_path_factory.mktemp("service"), LIMITS, _NOBODY) as here:
         yield here
+
+
+@pytest.fixture
+def known(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """The server, known to the client of this user."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("BITALLOC_SERVER", raising=False)
+    monkeypatch.delenv("BITALLOC_TOKEN", raising=False)
+    remember(Place(server=here.url, token=here.user))
+    return here
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class Here:
         token = self.user if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= more.pop("headers", {})
-        return httpx.request(method, self.url + path, headers=headers, timeout=30, **more)
+        return httpx.request(method, self.url + path, headers=headers, **{"timeout": 30, **more})
 
     def client(self, token: str | None = None) -> Client:
         """Return a client, the user's by default."""

@@ -1,5 +1,6 @@
 """Other budgets over HTTP: what the command says of the same run, or one sentence."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ from onnx.helper import make_node
 from agents.judging.beliefs import beliefs_of
 from agents.methods import METHODS
 from agents.testing import LOUD, calibrated_prior, draw_world
-from env.decisions.budget import BudgetConfig
-from experiments.allocate import allocate
+from bitalloc.command import main
 from experiments.record import files
 from experiments.record.run_record import RunRecord
 from experiments.service.client.client import RefusalError
 from experiments.service.folder import JobFolder
+from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from quant.records.json_form import to_plain
 from tests.env.tasks.onnx_network.agreement import write
 from tests.experiments.run_folders import make_run
@@ -42,16 +43,95 @@ def add_run(here: Here, id: str, *, policy: str | None) -> JobFolder:
     return folder
 
 
+def described() -> dict[str, Any]:
+    """Return a network as `beliefs.json` of a run has one."""
+    world = draw_world(LOUD, 3)
+    problem = world.problem(share=0.3, limit=6, seed=0, prior=calibrated_prior(LOUD))
+    return {"layers": to_plain(problem.layers), "table": to_plain(problem.table)}
+
+
+def small_onnx(folder: Path) -> Path:
+    """Write a network of two layers."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        make_node("Conv", ["x", "conv.weight"], ["a"]),
+        make_node("Relu", ["a"], ["b"]),
+        make_node("Conv", ["b", "next.weight"], ["y"]),
+    ]
+    values = {
+        "conv.weight": rng.normal(size=(4, 2, 3, 3)).astype(np.float32),
+        "next.weight": rng.normal(size=(3, 4, 3, 3)).astype(np.float32),
+    }
+    return write(folder / "n.onnx", nodes, values, [1, 2, 8, 8], opset=13)
+
+
+def typed(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    """Return what `bitalloc allocate` prints as JSON."""
+    assert main(["allocate", *words, "--json"]) == DONE
+    return json.loads(capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("policy", ["", "shipped"])
-def test_it_answers_what_the_command_answers(here: Here, policy: str) -> None:
-    folder = add_run(here, f"answers{policy}", policy=policy)
-    found = allocate(RunRecord.open(folder.run, finished=True), BudgetConfig(latency_ratio=0.6))
-    with here.client() as client:
-        answer = client.allocate(f"answers{policy}", latency_ratio=0.6)
+def test_it_answers_what_the_command_answers(
+    known: Here, policy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"answers{policy}"
+    folder = add_run(known, name, policy=policy)
+    budget = ("--budget.latency-ratio", "0.6")
+    found = typed(capsys, str(folder.run), *budget)
+    with known.client() as client:
+        answer = client.allocate(name, latency_ratio=0.6)
+    assert answer.pop("job") is None
+    assert answer == found
     assert answer["predicted"] is True
     assert answer["policy"] == policy
-    assert answer["allocation"] == found.allocation.to_dict()
-    assert answer["latency_ms"] == pytest.approx(found.latency_ms)
+    assert typed(capsys, "--job", name, *budget) == found
+    assert typed(capsys, "--job", name, "--server", known.url, *budget) == found
+    for words in ([str(folder.run)], ["--job", name]):
+        assert main(["allocate", *words, *budget]) == DONE
+    shown = capsys.readouterr().out
+    half = len(shown) // 2
+    assert shown[:half] == shown[half:]
+
+
+@pytest.mark.parametrize("kind", ["layers", "onnx"])
+def test_a_service_says_of_a_file_what_this_machine_says(
+    known: Here, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if kind == "onnx":
+        file = small_onnx(tmp_path)
+        words = ["--budget.model-bytes-ratio", "0.8"]
+    else:
+        file = tmp_path / "network.json"
+        file.write_text(json.dumps(described()))
+        words = ["--bit-choices", "2", "4", "8", "--budget.latency-ratio", "0.7"]
+    words = ["--network", str(file), *words]
+    here = typed(capsys, *words)
+    assert here["score"] is None
+    assert typed(capsys, *words, "--server", known.url) == here
+    assert typed(capsys, *words, "--target", "this machine") == here
+    assert main(["allocate", *words, "--server", known.url]) == DONE
+    assert "for a network that nobody searched" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["runs/latest", "--job", "a"], "a folder of this machine"),
+        (["--job", "a", "--like", "runs/latest"], "a folder of this machine"),
+        (["--job", "a", "--network", "b.json"], "one of --job and --network"),
+        (["--target", "pi"], "one of --job and --network"),
+        (["--job", "a"], "found none"),
+        (["--job", "a", "--budget.accuracy-drop", "0.1"], "accuracy_drop"),
+        (["--job", "nobodys", "--budget.latency-ratio", "0.5"], "no job nobodys"),
+        (["--target", "x", "--network", "no.onnx", "--budget.model-bytes", "9"], "cannot read"),
+    ],
+)
+def test_what_a_service_cannot_be_asked_is_one_sentence(
+    known: Here, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["allocate", *words]) == USER_MISTAKE
+    assert said in capsys.readouterr().err
 
 
 def test_what_cannot_be_answered_is_one_sentence(here: Here) -> None:
@@ -76,9 +156,7 @@ def test_what_cannot_be_answered_is_one_sentence(here: Here) -> None:
 
 
 def test_a_network_that_is_described_is_answered_at_once_and_verified_by_a_job(here: Here) -> None:
-    world = draw_world(LOUD, 3)
-    problem = world.problem(share=0.3, limit=6, seed=0, prior=calibrated_prior(LOUD))
-    network = {"layers": to_plain(problem.layers), "table": to_plain(problem.table)}
+    network = described()
     asked: Any = {"network": network, "bit_choices": [2, 4, 8], "latency_ratio": 0.7}
     with here.client() as client:
         found = client.allocate(**asked)
@@ -102,17 +180,7 @@ def test_a_network_that_is_described_is_answered_at_once_and_verified_by_a_job(h
 
 
 def test_an_uploaded_network_is_answered_for(here: Here, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    nodes = [
-        make_node("Conv", ["x", "conv.weight"], ["a"]),
-        make_node("Relu", ["a"], ["b"]),
-        make_node("Conv", ["b", "next.weight"], ["y"]),
-    ]
-    values = {
-        "conv.weight": rng.normal(size=(4, 2, 3, 3)).astype(np.float32),
-        "next.weight": rng.normal(size=(3, 4, 3, 3)).astype(np.float32),
-    }
-    file = write(tmp_path / "n.onnx", nodes, values, [1, 2, 8, 8], opset=13)
+    file = small_onnx(tmp_path)
     (tmp_path / "bad.onnx").write_bytes(b"no network")
     with here.client() as client:
         name = client.upload(file)

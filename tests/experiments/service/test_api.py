@@ -214,6 +214,21 @@ def test_what_an_operator_watches(here: Here) -> None:
     assert here.ask("GET", "/v1/version").json()["api"] == "v1"
 
 
+def test_a_boards_temperature_is_that_of_its_newest_timing(here: Here) -> None:
+    settings = {"target": {"board": "rpi4", "key": "hot"}, "evaluations": 10}
+    with here.client() as client:
+        client.submit("search", settings, id="heats")
+        for heat in (40.0, 61.5):
+            job = here.service.jobs.get("heats")
+            here.service.jobs.change(job, events=[("evaluation", {"hottest_c": heat})])
+        client.cancel("heats")
+        client.submit("search", settings, id="heats-next")
+        board = next(board for board in client.boards() if board["key"] == "hot")
+        assert board["hottest_c"] == 61.5
+        assert client.boards()[0]["hottest_c"] is None
+        client.cancel("heats-next")
+
+
 def test_a_deleted_jobs_files_are_nobodys(here: Here) -> None:
     """Another job of the same id must not go on with them."""
     for _ in range(2):

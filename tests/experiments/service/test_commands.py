@@ -5,22 +5,12 @@ from pathlib import Path
 import pytest
 
 from bitalloc.command import main
-from experiments.service.client.place import Place, client_file, find_place, remember
+from experiments.service.client.place import Place, client_file, find_place
 from experiments.service.store.tokens import Role
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from tests.experiments.service.here import Here
 
 BOARD = ("--target.board", "rpi4", "--target.key", "pi")
-
-
-@pytest.fixture
-def known(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
-    """The server, known to the client of this user."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.delenv("BITALLOC_SERVER", raising=False)
-    monkeypatch.delenv("BITALLOC_TOKEN", raising=False)
-    remember(Place(server=here.url, token=here.user))
-    return here
 
 
 def test_a_search_is_handed_in_seen_cancelled_and_deleted(
@@ -136,10 +126,3 @@ def test_one_server_for_a_folder_and_one_for_a_port(
     port = known.url.rpartition(":")[2]
     assert main(["serve", "--folder", str(tmp_path), "--port", port]) == USER_MISTAKE
     assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
-
-
-def test_a_unit_for_systemd_has_the_flags_as_typed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--port", "9000", "--print-systemd-unit"]) == DONE
-    unit = capsys.readouterr().out
-    assert "bitalloc.command serve --port 9000 --folder /" in unit
-    assert "--print-systemd-unit" not in unit

@@ -11,7 +11,8 @@ from onnx.helper import make_node
 
 from env.decisions.budget import BudgetConfig
 from env.testing import attention_layers
-from experiments import allocate as allocate_module
+from experiments.allocate import command as allocate_module
+from experiments.allocate.answer import answer
 from experiments.errors import ConfigError
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 from experiments.zero_shot.familiar import familiar
@@ -38,7 +39,7 @@ def test_an_answer_is_inside_its_budget_and_more_of_it_is_no_worse(
     losses = []
     for share in (0.75, 0.9):
         budget: Any = {limit: share}
-        found = allocate_module.answer(beliefs, BudgetConfig(**budget))
+        found = answer(beliefs, BudgetConfig(**budget))
         assert found.predicted
         if limit == "latency_ratio":
             assert found.latency_ms <= share * beliefs.latency_ms(beliefs.all_8) * 1.000001
@@ -59,7 +60,7 @@ def test_products_of_tensors_are_answered_for_and_said_to_be_new() -> None:
     facts = NetworkFacts(layers=attention_layers())
     unseen = believe_unseen(facts)
     assert "products of two tensors" in unseen.distance.outside
-    found = allocate_module.answer(unseen.beliefs, BudgetConfig(latency_ratio=0.9))
+    found = answer(unseen.beliefs, BudgetConfig(latency_ratio=0.9))
     found.allocation.check(facts.layers)
     assert facts_from(to_plain(facts), "here") == facts
     known = believe_unseen(facts, searched=[unseen.beliefs])

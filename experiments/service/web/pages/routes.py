@@ -27,7 +27,7 @@ from experiments.service.web.pages.rendering import Runs, page, script
 from experiments.service.web.routes import jobs as api
 from experiments.service.web.routes import operations
 from experiments.service.web.service import Service
-from experiments.service.work.admission import THIS_MACHINE
+from experiments.service.work.admission import CLUSTER, SHARED, THIS_MACHINE
 from experiments.service.work.command_lines import run_of
 from experiments.service.work.requests import ExportRequest, SearchRequest
 from hardware.board_presets import PRESETS
@@ -259,6 +259,8 @@ def _search_of(form: Mapping[str, str]) -> SearchRequest:
     target = form.get("target", THIS_MACHINE)
     if target == _SIMULATED:
         settings["target.runner"] = _SIMULATED
+    elif target == CLUSTER:
+        settings |= {"target.runner": _SIMULATED, "train.ray": SHARED}
     elif target != THIS_MACHINE:
         settings |= {"target.board": form.get("board", "none"), "target.key": target}
     return SearchRequest(kind="search", id=form.get("id") or None, settings=settings)

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Self
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agents.answer_budget import Predicted
 from agents.judging.beliefs import Beliefs
 from env.decisions.budget import BudgetConfig
-from experiments.allocate import answer as answer_by
+from experiments.allocate.answer import answer as answer_by
+from experiments.allocate.answer import say
 from experiments.errors import RunFolderError
 from experiments.record.run_record import RunRecord
 from experiments.service.errors import NotNowError, RefusedError
@@ -19,8 +19,9 @@ from experiments.service.web.routes.jobs import hand_in
 from experiments.service.work.admission import THIS_MACHINE
 from experiments.service.work.requests import JOB_ID, JobId, MeasureRequest
 from experiments.zero_shot.network_facts import facts_from
-from experiments.zero_shot.unseen import Unseen, believe_unseen, policy_version
+from experiments.zero_shot.unseen import Unseen, believe_unseen
 from quant.layers import MAX_BITS, MIN_BITS
+from quant.records.json_form import to_plain
 
 routes = APIRouter(prefix="/v1", tags=["allocate"], responses=RESPONSES)
 _Above0 = Annotated[float | None, Field(gt=0, allow_inf_nan=False)]
@@ -29,8 +30,6 @@ _LIMITS = (
     *("latency_ms", "latency_ratio", "model_bytes", "model_bytes_ratio"),
     *("energy_mj", "energy_ratio"),
 )
-_MOST_LIKE = 50
-"""Searches whose layers tell the times of others."""
 
 
 class AllocateRequest(BaseModel):
@@ -98,11 +97,29 @@ class DistanceView(BaseModel):
     outside: list[str] = Field(description="Properties beyond all of them: a guess in these.")
 
 
+class BudgetView(BaseModel):
+    """Limits in absolute units; null for what is free."""
+
+    latency_ms: float | None
+    model_bytes: int | None
+    energy_mj: float | None
+
+
+class MetricView(BaseModel):
+    """What a score means."""
+
+    name: str
+    unit: str
+    more_is_better: bool
+
+
 class AllocateView(BaseModel):
     """The best allocation inside a budget, by a model; nothing was retrained or measured."""
 
     predicted: bool = Field(description="Always true.")
     allocation: dict[str, Any] = Field(description="As `best_allocation.json` has one.")
+    budget: BudgetView
+    metric: MetricView
     score: float | None = Field(description="null for a network whose float score is not known.")
     lost: float = Field(description="Quality lost against all-8; 0.01 is a point of accuracy.")
     latency_ms: float
@@ -112,6 +129,7 @@ class AllocateView(BaseModel):
     policy: str = Field(description="The policy that answered; empty for an integer program.")
     policy_version: str = Field(description="Of the shipped policy, with the package's version.")
     evaluations: int = Field(description="How many taught the model; 0 for a network unseen.")
+    prior: str = Field(description="Where the model's prior comes from.")
     distance: DistanceView | None = Field(description="null for a search, which knows its network.")
     job: str | None = Field(description="The job that verifies it; null where none was asked for.")
 
@@ -131,7 +149,8 @@ def answer(request: AllocateRequest, asked: Asked, who: Caller, response: Respon
         unseen = _unseen(request, asked, who)
         beliefs = unseen.beliefs
     limits = {name: getattr(request, name) for name in _LIMITS}
-    found = answer_by(beliefs, BudgetConfig(**limits))
+    with asked.answers.take():
+        found = answer_by(beliefs, BudgetConfig(**limits))
     job = None
     if request.verify:
         measure = MeasureRequest(
@@ -142,37 +161,14 @@ def answer(request: AllocateRequest, asked: Asked, who: Caller, response: Respon
         )
         job = hand_in(measure, asked, who)[0].id
         response.status_code = _ACCEPTED
-    return _view(found, beliefs, unseen, job)
-
-
-def _view(
-    found: Predicted, beliefs: Beliefs, unseen: Unseen | None, job: str | None
-) -> AllocateView:
-    distance = None
-    if unseen is not None:
-        distance = DistanceView(
-            deviations=unseen.distance.deviations,
-            furthest=unseen.distance.furthest,
-            outside=list(unseen.distance.outside),
-        )
-    return AllocateView(
-        predicted=found.predicted,
-        allocation=found.allocation.to_dict(),
-        score=found.score if unseen is None else None,
-        lost=float(beliefs.losses([found.allocation])[0]),
-        latency_ms=found.latency_ms,
-        times=f"{beliefs.table.source}, by layer" if unseen is None else unseen.times,
-        energy_mj=found.energy_mj,
-        model_bytes=found.model_bytes,
-        policy=beliefs.policy,
-        policy_version=policy_version(),
-        evaluations=beliefs.evaluations,
-        distance=distance,
-        job=job,
-    )
+    return AllocateView(**to_plain(say(found, beliefs, unseen)), job=job)
 
 
 def _beliefs_of(job: Job, asked: Asked) -> Beliefs:
+    if job.kind != "search":
+        raise RefusedError(f"job: expected a search, found {job.id}, a job of kind {job.kind}")
+    if job.state.over and (found := asked.searched.of(job)) is not None:
+        return found
     try:
         record = RunRecord.open(asked.folder.job(job.id).run, finished=True)
     except RunFolderError as error:

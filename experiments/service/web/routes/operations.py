@@ -15,7 +15,7 @@ from experiments.service.web.metrics import MEDIA_TYPE, Metrics
 from experiments.service.web.problem import RESPONSES
 from experiments.service.web.service import Service
 from experiments.service.web.views import BoardList, BoardView, HealthView, VersionView
-from experiments.service.work.admission import THIS_MACHINE
+from experiments.service.work.admission import CLUSTER, THIS_MACHINE
 from experiments.service.work.command_lines import run_of
 from hardware.tracker import TrackedKey
 from quant.errors import BitAllocError
@@ -23,7 +23,8 @@ from quant.errors import BitAllocError
 routes = APIRouter(tags=["operations"], responses=RESPONSES)
 _OLD_S = 15.0
 """Of the supervisor's last look; it looks five times a second."""
-_NO_BOARD = TrackedKey(key=THIS_MACHINE, addresses=(), free=0, waiting=0)
+_NO_BOARDS = (THIS_MACHINE, CLUSTER)
+"""Targets that no tracker knows."""
 
 
 @routes.get("/healthz")
@@ -68,17 +69,24 @@ def metrics(request: Request, who: Caller) -> Response:
 
 @routes.get("/v1/boards")
 def boards(asked: Asked, who: Caller) -> BoardList:
-    """List where jobs can run: this machine, and the boards that the tracker knows."""
+    """List where jobs can run: this machine, a Ray cluster, and the tracker's boards."""
     jobs = asked.jobs.find(states=[state for state in State if not state.over])
     newest = {job.target: job for job in asked.jobs.newest()}
-    targets = {_NO_BOARD.key: _NO_BOARD, **{item.key: item for item in asked.boards.keys}}
-    for job in jobs:
-        if job.target not in targets:
-            targets[job.target] = TrackedKey(key=job.target, addresses=(), free=0, waiting=0)
+    targets = {item.key: item for item in asked.boards.keys}
+    others = [THIS_MACHINE, *([CLUSTER] if asked.settings.allowed.ray else [])]
+    for key in (*others, *(job.target for job in jobs)):
+        targets.setdefault(key, TrackedKey(key=key, addresses=(), free=0, waiting=0))
+    first = sorted(targets, key=lambda key: key not in others)
     return BoardList(
         boards=[
-            _board(item, [job for job in jobs if job.target == key], newest.get(key), asked, who)
-            for key, item in targets.items()
+            _board(
+                targets[key],
+                [job for job in jobs if job.target == key],
+                newest.get(key),
+                asked,
+                who,
+            )
+            for key in first
         ],
         error=asked.boards.error,
     )
@@ -91,15 +99,17 @@ def _board(
     holder = next((job for job in jobs if job.state is State.RUNNING), None)
     may_see = holder is not None and (who.role is Role.OPERATOR or holder.user == who.name)
     lost = newest is not None and newest.fault is Fault.HARDWARE
+    last = asked.jobs.last_evaluation(item.key)
     return BoardView(
         key=item.key,
         addresses=list(item.addresses),
-        free=item.free if item is not _NO_BOARD else int(holder is None),
+        free=item.free if item.key not in _NO_BOARDS else int(holder is None),
         waiting=item.waiting,
         job=holder.id if holder is not None and may_see else None,
         user=holder.user if holder is not None else None,
         queued=states[State.QUEUED] + states[State.WAITING_FOR_BOARD],
         facts=_facts(newest, asked),
+        hottest_c=None if last is None else last.document.get("hottest_c"),
         health=newest.reason if newest is not None and lost else "",
     )
 

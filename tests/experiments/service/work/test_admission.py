@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from experiments.service.settings import Allowed, Limits
 from experiments.service.store.job import Job, NewJob
 from experiments.service.work import admission as module
-from experiments.service.work.admission import THIS_MACHINE, Admission, texts_of
+from experiments.service.work.admission import CLUSTER, THIS_MACHINE, Admission, texts_of
 from experiments.service.work.requests import JobRequest
 from experiments.settings.run_config import RunConfig
 from quant.errors import BitAllocError
@@ -35,7 +35,7 @@ def _admit(admission: Admission, **request: Any) -> NewJob:
 
 def test_every_text_of_a_configuration_is_judged() -> None:
     """A key that a later version adds is refused until somebody decides what it may name."""
-    judged = {*module._WORDS, *module._FUNCTIONS, *module._OPERATORS, *module._FILES}
+    judged = {*module._WORDS, *module._FUNCTIONS, *module._OPERATORS, *module._FILES, module._RAY}
     assert set(texts_of(RunConfig())) == judged
 
 
@@ -55,6 +55,8 @@ def test_every_text_of_a_configuration_is_judged() -> None:
         ({"task.weights": "/etc/passwd"}, "would be a file of the server"),
         ({"ppo.policy": "/etc/passwd"}, "would be a file of the server"),
         ({"target.mcpu": "x;y"}, "target.mcpu: expected a plain word"),
+        ({"train.ray": "10.0.0.1:22", "target.runner": "simulated"}, "train.ray is the operator's"),
+        ({"train.ray": "shared", "target.runner": "simulated"}, "has no Ray cluster"),
         ({"evaluations": 101}, "expected at most 100, found 101"),
         ({"evaluatoins": 1}, "unknown key evaluatoins"),
         ({"target": {"board": "rpi4", "key": "pi"}}, "has no tracker"),
@@ -85,6 +87,19 @@ def test_what_the_operator_allows_may_be_named(tmp_path: Path) -> None:
     assert config.task.model == "mine:network"
     assert config.target.tracker == "127.0.0.1:9190"
     assert _admit(admission, **request.model_dump(exclude={"kind"})).target == "pi"
+
+
+def test_the_operators_cluster_is_a_target_of_its_own_where_nothing_is_timed() -> None:
+    admission = _admission(ray="10.0.0.1:6379", tracker="10.0.0.1:9190")
+    cluster = {"train.ray": "shared"}
+    job = _admit(admission, settings={**cluster, "target.runner": "simulated"})
+    assert job.target == CLUSTER
+    request = _ANY.validate_python(job.request)
+    assert admission.config(request).train.ray == "10.0.0.1:6379"  # type: ignore[arg-type]
+    board = {"target": {"board": "rpi4", "key": "pi"}}
+    assert _admit(admission, settings={**cluster, **board}).target == "pi"
+    with pytest.raises(BitAllocError, match="has its own network while it times"):
+        _admit(admission, settings=cluster)
 
 
 def test_an_upload_is_named_by_its_digest() -> None:

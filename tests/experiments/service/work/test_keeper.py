@@ -2,15 +2,12 @@
 
 import socket
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from experiments.service.folder import JobFolder
-from experiments.service.work import kept
 from experiments.service.work.isolation import can_leave_network
-from experiments.service.work.keeper import Ended, Order
+from tests.experiments.service.work.keeping import keep
 
 _TRIES = """
 import os, socket, sys
@@ -31,7 +28,7 @@ def test_a_job_has_a_network_or_its_own_loopback_alone(tmp_path: Path, network: 
         pytest.skip("this system allows no namespace without a network")
     with socket.create_server(("127.0.0.1", 0)) as outside:
         port = str(outside.getsockname()[1])
-        ended, printed = _run(tmp_path, [sys.executable, "-c", _TRIES, port], network=network)
+        ended, printed = keep(tmp_path, [sys.executable, "-c", _TRIES, port], network=network)
     assert ended.exit_code == 0, printed
     assert printed.startswith("own loopback")
     assert ("not reached" in printed) == (not network)
@@ -39,22 +36,7 @@ def test_a_job_has_a_network_or_its_own_loopback_alone(tmp_path: Path, network: 
 
 def test_a_program_that_grows_beyond_its_memory_is_ended(tmp_path: Path) -> None:
     grows = "import time\nkept = bytearray(300_000_000)\ntime.sleep(60)"
-    ended, _ = _run(tmp_path, [sys.executable, "-c", grows], memory_bytes=150_000_000)
+    ended, _ = keep(tmp_path, [sys.executable, "-c", grows], memory_bytes=150_000_000)
     assert ended.why == "memory"
     assert ended.peak_bytes > 150_000_000
     assert ended.exit_code != 0
-
-
-def _run(
-    folder: Path, arguments: list[str], *, network: bool = True, memory_bytes: int = 1 << 30
-) -> tuple[Ended, str]:
-    place = JobFolder(folder)
-    order = Order(
-        attempt=1, arguments=arguments, wall_s=60.0, memory_bytes=memory_bytes, network=network
-    )
-    assert kept.start(place, order)
-    until = time.monotonic() + 120
-    while (ended := kept.ended(place)) is None or kept.is_at_work(place):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    return ended, place.log.read_text()

@@ -1,5 +1,6 @@
 """Evaluations become events once each, whatever else is in their file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from experiments.service.work.progress import read_new, summary
@@ -20,6 +21,11 @@ def test_each_whole_line_is_read_once(tmp_path: Path) -> None:
     assert ([item.index for item in found], read) == ([1, 2, 3], file.stat().st_size)
     assert summary(found[1])["bits"]["second"] == [2, 8]
     assert summary(found[2])["latency_ms"] is None
+    measured = found[1].measurement
+    assert measured is not None
+    assert summary(found[1])["hottest_c"] is None
+    hot = replace(measured, facts={"before": {"hottest_c": 40.0}, "after": {"hottest_c": 61.5}})
+    assert summary(replace(found[1], measurement=hot))["hottest_c"] == 61.5
 
 
 def test_a_damaged_line_is_passed_over(tmp_path: Path) -> None:
