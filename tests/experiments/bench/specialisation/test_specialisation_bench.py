@@ -11,7 +11,7 @@ from experiments.bench.command import main
 from experiments.bench.specialisation import bench
 from experiments.terminal.exit_codes import DONE
 from hardware.device import MeasureResult
-from hardware.graph.random_codes import BitPair
+from hardware.graph.tensor_widths import BitPair
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.layers.timing import bit_pairs
 from hardware.measuring.protocol import ProtocolConfig
