@@ -91,7 +91,7 @@ def test_a_missing_command_names_those_there_are(
 ) -> None:
     assert bench.main(arguments) == USER_MISTAKE
     found = arguments[0] if arguments else "nothing"
-    known = "turnaround, table, rounding, noise, runtime, mca, specialisation, markdown"
+    known = "turnaround, table, rounding, noise, runtime, mca, budgets, specialisation, markdown"
     told = f"expected one of {known}, found {found}"
     assert told in capsys.readouterr().err
 

@@ -63,7 +63,7 @@ def test_a_text_encoder_begins_with_codes_of_its_table() -> None:
     module = NETWORKS["text-encoder"](in_channels=9, classes=3).eval()
     texts = torch.randint(1024, (6, 9), generator=torch.Generator().manual_seed(0)).float()
     network = prepare_calibrated(module, texts)
-    assert len(network.layers) == 4 * 6 + 2
+    assert len(network.layers) == 4 * (6 + 2) + 2
     left = {name for island in network.graph.islands for name in island.operators}
     assert left == {"layer_norm", "softmax"}
     network.set_allocation(random_allocation(network.layers, np.random.default_rng(0)))
