@@ -12,6 +12,7 @@ from rich.table import Table
 from experiments.errors import BenchError
 from experiments.settings.configured import ConfiguredOptions
 from experiments.terminal.progress import LiveProgress
+from experiments.truth.claim import CLAIMED_FROM
 from experiments.truth.entrant import entrant_of
 from experiments.truth.other_budgets import Asked, OtherBudgets, play_other_budgets
 from experiments.truth.world import Measure, open_world
@@ -19,8 +20,6 @@ from hardware.store import Store
 from quant.records.json_form import Plain
 from quant.records.ranges import Count, check_ranges
 
-_FIRST_SEED = 1000
-"""As for claims: nobody tuned on these."""
 _TEN = (0.03, 0.06, 0.09, 0.12, 0.18, 0.21, 0.24, 0.27, 0.35, 0.45)
 
 
@@ -109,7 +108,7 @@ def bench_other_budgets(options: OtherBudgetsOptions) -> OtherBudgetsBench:
             found = []
             for number in range(options.seeds):
                 progress.stage(f"{world.name}: searches", number, options.seeds)
-                found.append(play_other_budgets(world, asked, _FIRST_SEED + number))
+                found.append(play_other_budgets(world, asked, CLAIMED_FROM + number))
             one, many = zip(*found, strict=True)
             tables.append(OtherBudgets(table=world.name, asked=asked, one=one, many=many))
     return OtherBudgetsBench(tables=tuple(tables))
