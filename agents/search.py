@@ -16,6 +16,7 @@ from env.evaluating.ranking import rank
 from env.evaluating.reward import RewardConfig
 from env.evaluating.search_evaluator import SearchEvaluator
 from env.practice.scales import measured_over_predicted
+from env.responses.batch_looks import BatchLook
 from env.responses.posterior import ResponsePosterior
 from env.responses.prior import ResponsePrior
 from env.responses.shipped import shipped_prior
@@ -64,6 +65,8 @@ class SearchProblem:
     search: Split
     ledger: Ledger = field(default_factory=Ledger)
     """Where a method enters what it uses beside its evaluations: images it trained on."""
+    batch_looks: list[BatchLook] = field(default_factory=list)
+    """Where a method enters what it saw while weights were shared; the posterior learns from it."""
     objective: Objective = CLASSIFICATION
     """Loss and metric."""
     reward: RewardConfig = field(default_factory=RewardConfig)

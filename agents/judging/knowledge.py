@@ -38,16 +38,24 @@ class Knowledge:
     def posterior(self) -> ResponsePosterior:
         """Return what is believed now."""
         problem = self._problem
-        count = len(problem.evaluator.evaluations)
+        evaluations = problem.evaluator.evaluations
+        count = len(evaluations) + len(problem.batch_looks)
         if self._known is None or self._known[0] != count:
-            evaluations = problem.evaluator.evaluations
             observed = observed_losses(evaluations, problem.reference, problem.space)
-            looks = observed_looks(evaluations, self._columns) if self._looks else None
+            looks = self._observed_looks()
             seed = int(np.random.SeedSequence([self._seed, count]).generate_state(1)[0])
             found = _infer(problem.prior, self._columns, observed, looks, seed)
             found = replace(found, columns=self._columns, observed=observed, looks=looks)
             self._known = (count, found)
         return self._known[1]
+
+    def _observed_looks(self) -> ObservedLooks | None:
+        """Return what was looked at, as far as it is asked for; None where nothing was."""
+        batches = self._problem.batch_looks
+        if not self._looks and not batches:
+            return None
+        evaluations = self._problem.evaluator.evaluations if self._looks else ()
+        return observed_looks(evaluations, self._columns, batches)
 
 
 def _infer(
@@ -61,7 +69,9 @@ def _infer(
     digest = hashlib.sha256(repr((prior, seed, observed.allocations)).encode())
     arrays = [columns.of, columns.bits, columns.rises, columns.facts]
     arrays += [columns.fixed, observed.losses, observed.errors]
-    arrays += [] if looks is None else [looks.columns, looks.rises]
+    if looks is not None:
+        arrays += [looks.columns, looks.rises]
+        arrays += [looks.batch_rows, looks.batch_rises, looks.batch_images]
     for array in arrays:
         digest.update(f"{array.shape}".encode() + array.tobytes())
     key = digest.digest()

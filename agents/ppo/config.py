@@ -1,12 +1,13 @@
 """PPOConfig: sizes of PPO for episodes of ten to a hundred short steps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from agents.judging.config import Judged
 from agents.ppo.token_weights import SHIPPED
 from env.errors import TaskError
 from quant.records.ranges import Count, Natural, NotNegative, Positive, at_least, check_ranges
+from quant.retraining.finetune_config import FinetuneConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +31,18 @@ class PPOConfig(Judged):
     race: Natural = 3
     """Of the evaluations, the last so many, and at most a quarter, go to the best few: each is
     evaluated again with other seeds. With `env.weights: reset` alone."""
+    one_shot: FinetuneConfig = field(
+        default_factory=lambda: FinetuneConfig(
+            steps=0,
+            compensation_images=0,
+            scale_images=0,
+            held_back_images=256,
+            range_test=False,
+        )
+    )
+    """A training with shared weights before the first evaluation, in which a policy trained before
+    draws the bits of each batch: the posterior learns from what batches show. `steps` batches; 0:
+    there is none. A batch counts as two, as all-8 is trained beside it."""
     warm_up_episodes: Natural = 2000
     """Practice episodes before the first real one; 0 for none."""
     practice_episodes: Natural = 200

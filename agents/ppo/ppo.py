@@ -3,7 +3,8 @@
 from agents.judging.race import Finder
 from agents.ppo.config import PPOConfig
 from agents.ppo.in_run import search_in_run
-from agents.ppo.in_samples import TokenProposer, search_in_samples
+from agents.ppo.in_samples import search_in_samples
+from agents.ppo.proposer import TokenProposer
 from agents.ppo.token_weights import IN_RUN
 from agents.search import SearchProblem, SearchResult
 from quant.layers import FLOAT_BITS
@@ -18,6 +19,8 @@ def search(problem: SearchProblem, config: PPOConfig, *, seed: int) -> SearchRes
     policy = policy_of(problem, config)
     if config.policy != IN_RUN and not policy:
         problem.say(f"weights may stay in float, so the policy is this run's, not {config.policy}")
+    if config.one_shot.steps and not policy:
+        problem.say("a policy of the run's own has no training with shared weights: there is none")
     return (search_in_samples if policy else search_in_run)(problem, config, seed=seed)
 
 

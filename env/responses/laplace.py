@@ -9,8 +9,8 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from env.responses.columns import Floats, KnownColumns
 from env.responses.likelihood import Likelihood
-from env.responses.looks import SummedLooks
 from env.responses.prior import ResponsePrior
+from env.responses.summed_looks import SummedLooks
 
 _STEPS = 40
 _HALVINGS = 12

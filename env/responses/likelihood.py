@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from env.responses.columns import Floats
-from env.responses.looks import SummedLooks
 from env.responses.losses import ObservedLosses
+from env.responses.summed_looks import SummedLooks
 
 _LEAST_VARIANCE = 1e-14
 
@@ -33,23 +34,20 @@ class Likelihood:
 
     @cached_property
     def values(self) -> Floats:
-        """What was observed: losses, then means of looks, `[N + K]`."""
+        """What was observed: losses, then the L values of looks, `[N + L]`."""
         losses = self.observed.losses
-        return losses if self.looks is None else np.concatenate([losses, self.looks.means])
+        return losses if self.looks is None else np.concatenate([losses, self.looks.values])
 
     @cached_property
     def sums(self) -> Floats:
-        """Which of the unknowns each of `values` is the sum of, `[N + K, columns + K]`."""
+        """Which of the unknowns each of `values` is the sum of, `[N + L, columns + K]`."""
         if self.looks is None:
             return self.rows
-        count, (losses, columns) = len(self.looks), self.rows.shape
-        sums = np.zeros((losses + count, columns + count))
-        sums[:losses, :columns] = self.rows
-        sums[losses:, columns:] = np.eye(count)
+        sums: Floats = block_diag(self.rows, self.looks.sums)
         return sums
 
     def covariance(self, noises: Sequence[float]) -> Floats:
-        """Return the covariance of the errors of `values`, `[N + K, N + K]`.
+        """Return the covariance of the errors of `values`, `[N + L, N + L]`.
 
         Args:
             noises: Of a retraining and, where there are looks, of a look.
@@ -58,9 +56,7 @@ class Likelihood:
         own = self.observed.errors**2 + noise**2 + _LEAST_VARIANCE
         covariance: Floats = np.diag(own) + noise**2
         if self.looks is not None:
-            of_looks = noises[1] ** 2 * self.looks.shape
-            empty = np.zeros((len(own), len(self.looks)))
-            covariance = np.block([[covariance, empty], [empty.T, of_looks]])
+            covariance = block_diag(covariance, noises[1] ** 2 * self.looks.shape)
         return covariance
 
     def log_density(self, logs: Floats, log_noises: Floats) -> tuple[Floats, Floats, Floats]:

@@ -11,9 +11,10 @@ from env.responses.columns import Floats, ResponseColumns
 from env.responses.hamiltonian import sample_logs
 from env.responses.laplace import Laplace, approximate
 from env.responses.likelihood import Likelihood
-from env.responses.looks import ObservedLooks, SummedLooks
+from env.responses.looks import ObservedLooks
 from env.responses.losses import ObservedLosses
 from env.responses.prior import ResponsePrior
+from env.responses.summed_looks import SummedLooks
 from quant.allocation import Allocation
 
 SAMPLES = 96

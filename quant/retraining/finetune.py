@@ -1,6 +1,6 @@
 """Finetuning: some steps at the current bits, taught by labels and by the float network."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import torch
@@ -15,6 +15,11 @@ from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.loop import Losses, TrainingResult, cosine, index_batches
 from quant.retraining.training_images import BatchKey, TrainingImages
 from quant.tensors.images import Numbered
+
+Batch = tuple[torch.Tensor, torch.Tensor, BatchKey]
+"""Images, labels, and the key of the teacher's outputs."""
+BatchLoss = Callable[[Batch], torch.Tensor]
+"""Returns the loss of a batch, a scalar with a gradient."""
 
 
 def finetune(
@@ -72,6 +77,7 @@ def train_steps(
     warm_up_steps: int,
     loss: Loss = CROSS_ENTROPY,
     progress: Progress | None = None,
+    batch_loss: BatchLoss | None = None,
 ) -> TrainingResult:
     """Train so many steps, whatever the configuration's are: rates rise and fall within them.
 
@@ -86,6 +92,7 @@ def train_steps(
         warm_up_steps: In how many of them the rates rise.
         loss: As for `finetune`.
         progress: Called with (steps done, steps in all).
+        batch_loss: What each step brings down; None: the network's loss at its present bits.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -97,7 +104,10 @@ def train_steps(
     network.train()
     for step, batch in enumerate(data.batches(islice(batches, steps))):
         network.zero_grad(set_to_none=True)
-        found = _batch_loss(network, data, batch, loss, config.teacher_weight)
+        if batch_loss is None:
+            found = _batch_loss(network, data, batch, loss, config.teacher_weight)
+        else:
+            found = batch_loss(batch)
         losses.note(found)
         found.backward()
         if config.clip_norm:
@@ -140,7 +150,7 @@ def training_loss(
 def _batch_loss(
     network: QuantizedNetwork,
     data: TrainingImages,
-    batch: tuple[torch.Tensor, torch.Tensor, BatchKey],
+    batch: Batch,
     loss: Loss,
     teacher_weight: float,
 ) -> torch.Tensor:

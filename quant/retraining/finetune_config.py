@@ -15,6 +15,8 @@ from quant.records.ranges import (
     more_than,
 )
 
+LOOK_IMAGES = 512
+"""Held-back images that looks are taken on, the same for all networks and decisions."""
 _BELOW_1 = Range("0 or more and less than 1", lambda value: 0 <= value < 1)
 _STEP_SHARE = 0.1
 """Steps of quantizers move by this share of an absolute rate where they are given none: a step

@@ -17,14 +17,17 @@ from quant.network import QuantizedNetwork
 from quant.retraining.basis import Basis, finite
 from quant.retraining.compensation import compensate
 from quant.retraining.finetune import train_steps
-from quant.retraining.finetune_config import FinetuneConfig, held_back_count, images_seen
+from quant.retraining.finetune_config import (
+    LOOK_IMAGES,
+    FinetuneConfig,
+    held_back_count,
+    images_seen,
+)
 from quant.retraining.loop import index_batches
 from quant.retraining.rates import reach_of
 from quant.retraining.retrained import Retrained
 from quant.tensors.moving import fetch
 
-LOOK_IMAGES = 512
-"""Held-back images that looks are taken on, the same for all networks and decisions."""
 _REACH_IMAGES = 256
 
 

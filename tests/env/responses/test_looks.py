@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from env.evaluating.seen_look import SeenLook
+from env.responses.batch_looks import BatchLook
 from env.responses.columns import Floats
 from env.responses.likelihood import Likelihood
-from env.responses.looks import ObservedLooks, SummedLooks, observed_looks
+from env.responses.looks import ObservedLooks, observed_looks
 from env.responses.losses import observed_losses
 from env.responses.posterior import ResponsePosterior, infer_responses
+from env.responses.summed_looks import SummedLooks
 from env.testing import FormulaEvaluator, formula_table
 from quant.allocation import Allocation
 from tests.env.responses.test_posterior import (
@@ -41,10 +43,37 @@ def looks_at(
     return ObservedLooks(columns=columns, rises=rises)
 
 
-def test_gradients_of_looks_are_those_of_the_density() -> None:
+def batches_at(
+    responses: Floats, rng: np.random.Generator, *, count: int, bias: float = 0.3
+) -> ObservedLooks:
+    """Return looks at whole allocations, on a batch of 128 images each."""
+    said = FACTOR * responses * np.exp(bias * rng.standard_normal(len(responses)))
+    looks = [
+        BatchLook(allocation=allocation, rise=float(row @ said + rng.normal(0.0, 0.02)), images=128)
+        for allocation in draw(rng, count)
+        for row in COLUMNS.rows([allocation])
+    ]
+    return observed_looks((), COLUMNS, looks)
+
+
+def both(looks: ObservedLooks, batches: ObservedLooks) -> ObservedLooks:
+    """Return looks at decisions and at allocations together."""
+    return replace(
+        looks,
+        batch_rows=batches.batch_rows,
+        batch_rises=batches.batch_rises,
+        batch_images=batches.batch_images,
+    )
+
+
+@pytest.mark.parametrize("batches", [0, 3, 60])
+def test_gradients_of_looks_are_those_of_the_density(batches: int) -> None:
     rng = np.random.default_rng(0)
     allocations, responses = draw(rng, 7), drawn_responses(PRIOR, rng)
-    looks = SummedLooks.of(looks_at(allocations, responses, rng, noise=0.01), COLUMNS)
+    found = looks_at(allocations, responses, rng, noise=0.01)
+    if batches:
+        found = both(found, batches_at(responses, rng, count=batches))
+    looks = SummedLooks.of(found, COLUMNS)
     likelihood = Likelihood(
         rows=COLUMNS.rows(allocations),
         observed=observe(allocations, responses, 0.01, rng),
@@ -87,6 +116,31 @@ def test_sums_of_looks_are_all_that_they_say() -> None:
     assert found[0] == pytest.approx(found[1], rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize("count", [4, 200])
+def test_sums_of_batches_are_all_that_they_say(count: int) -> None:
+    """Of fewer batches than unknowns as of many, alone and beside looks at decisions."""
+    rng = np.random.default_rng(1)
+    responses = drawn_responses(PRIOR, rng)
+    looks = looks_at(draw(rng, 4), responses, rng, noise=0.01)
+    batches = batches_at(responses, rng, count=count)
+    for single, whole in ((looks, both(looks, batches)), (None, batches)):
+        summed = SummedLooks.of(whole, COLUMNS)
+        found = []
+        for _ in range(2):
+            expected = rng.normal(0.05, 0.01, len(COLUMNS))
+            log_noise = np.array([float(rng.normal(-4, 0.3))])
+            left = batches.batch_rises - batches.batch_rows @ expected
+            # A batch of 128 images has four times the variance of a look at 512.
+            density = -count * log_noise[0] - 0.5 * left @ left / (4 * np.exp(2 * log_noise[0]))
+            if single is not None:
+                alone = SummedLooks.of(single, COLUMNS)
+                of_looks = alone.log_density(expected[alone.columns][:, None], log_noise)[0]
+                density += float(of_looks[0])
+            together = summed.log_density(expected[summed.columns][:, None], log_noise)[0]
+            found.append(float(together[0]) - density)
+        assert found[0] == pytest.approx(found[1], rel=1e-6, abs=1e-6)
+
+
 def off(posterior: ResponsePosterior, responses: Floats) -> float:
     """Return how far log responses are off in the mean."""
     return float(np.abs(np.log(posterior.responses).mean(0) - np.log(responses)).mean())
@@ -105,6 +159,23 @@ def test_looks_tell_responses_apart() -> None:
         fitted.append(with_looks.noise)
     assert np.mean(better) < 0.8
     assert 0.001 < np.median(fitted) < 0.02
+
+
+def test_batches_tell_responses_apart() -> None:
+    """Before any evaluation, and by their proportions alone: their factor is not known."""
+    better = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        responses = drawn_responses(PRIOR, rng)
+        batches = batches_at(responses, rng, count=300)
+        nothing = observe((), responses, 0.004, rng)
+        found = [
+            np.log(infer_responses(PRIOR, COLUMNS, nothing, seed=seed, looks=looks).responses)
+            for looks in (batches, None)
+        ]
+        errors = [float((logs.mean(0) - np.log(responses)).std()) for logs in found]
+        better.append(errors[0] / errors[1])
+    assert np.mean(better) < 0.8
 
 
 @pytest.mark.parametrize(("same", "most"), [(True, 1.1), (False, 1.6)])
