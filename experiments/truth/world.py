@@ -1,5 +1,6 @@
 """TruthWorld: a table of truth as something to search, and what an answer is worth there."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ from quant.allocation import Allocation
 from quant.errors import DataError
 from quant.layers import MAX_BITS
 from quant.records.json_form import from_plain
+
+_logger = logging.getLogger(__name__)
 
 Measure = Literal["accuracy", "log_loss", "reward"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -208,6 +211,7 @@ class TruthWorld:
             objective=setup.task.objective,
             reward=setup.config.reward,
             prior=prior_without(setup.config.task.name),
+            say=_logger.info,  # a contest is thousands of searches
             uniform_first=uniform_first,
         )
 

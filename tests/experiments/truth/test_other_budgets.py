@@ -1,6 +1,7 @@
 """One long search that answers for all budgets, beside short ones for each."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,10 @@ def test_a_ratio_of_sums_and_its_interval() -> None:
 
 
 def test_a_bench_says_and_writes_it(
-    tabulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tabulated: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     table, file = tabulated / "digits.npz", tmp_path / "budgets.json"
     usual = ("budgets", "--quiet", "--output", str(tmp_path / "runs"))
@@ -49,6 +53,8 @@ def test_a_bench_says_and_writes_it(
     arguments = [*usual, "--truth", str(table), *flags, "--player", "bayes", "--json", str(file)]
     assert main(arguments) == DONE
     assert "one search of 4" in capsys.readouterr().out
+    shown = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not shown, "what a model is worth is said in a run, not in each search of a contest"
     document = json.loads(file.read_text())
     assert document["ratios"][0]["table"] == "digits"
     assert len(document["tables"][0]["one"]) == 2
