@@ -23,8 +23,9 @@ class PPOConfig(Judged):
     """Who proposes: `shipped`, a policy that reads whole networks as tokens and was trained before,
     on drawn ones; a FILE with weights of such a policy (`python -m tools.train_policy`); or `run`,
     one that this run trains in its own practice."""
-    policy_samples: Count = 32
-    """Allocations that a policy trained before draws for each evaluation."""
+    policy_samples: Count = 128
+    """Allocations that a policy trained before draws for each evaluation, half of them from a
+    flatter one."""
     posterior: bool = True
     """Answer what is best by the posterior of the hidden responses (a model, which all evaluations
     teach), not the best score."""

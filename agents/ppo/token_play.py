@@ -1,7 +1,9 @@
 """Playing a token policy: many episodes of one network, none of them evaluated.
 
 Episodes that decided alike so far are one branch: what they see is looked at once, and a sharp
-policy, whose draws seldom differ, is asked little more than once for each decision.
+policy, whose draws seldom differ, is asked little more than once for each decision. A policy that
+is sharp where it is wrong draws nothing better however often it is asked, so that half of the draws
+are from a flatter one.
 """
 
 from collections import Counter
@@ -15,6 +17,11 @@ from env.token_observer import WIDTHS, TokenObservation
 from env.token_view import TokenView
 from quant.allocation import Allocation
 
+_TEMPERATURES = (1.0, 2.0)
+"""Each draws as often. On drawn networks of up to 14 decisions the best of 128 draws lost 2.7 %
+more than the best there is, and 0.8 % with half of them at 2 (means of 30; 15 to 40 decisions: 8.9
+and 7.8, more: 32 and 27)."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Branch:
@@ -23,8 +30,8 @@ class _Branch:
     view: TokenView
     seen: TokenObservation
     bits: tuple[int, ...]
-    draws: int
-    """How many of the drawn ones."""
+    draws: tuple[int, ...]
+    """How many of the drawn ones at each temperature."""
     chosen: bool
     """Whether the one that takes the most probable action each time is among them."""
 
@@ -47,7 +54,9 @@ def propose_tokens(
     view.reset()  # with a new budget it prepares the masks anew
     root = view.fork()
     seen, _ = root.reset()
-    branches = [_Branch(view=root, seen=seen, bits=(), draws=samples, chosen=True)]
+    parts = len(_TEMPERATURES)
+    draws = tuple((samples + part) // parts for part in reversed(range(parts)))
+    branches = [_Branch(view=root, seen=seen, bits=(), draws=draws, chosen=True)]
     space = view.network.space
     for left in reversed(range(len(space.decisions))):
         logits = policy.logits(
@@ -70,13 +79,14 @@ def _grow(
     branch: _Branch, logits: torch.Tensor, generator: torch.Generator | None, *, last: bool
 ) -> list[_Branch]:
     """Return what a branch's episodes come to by their next decisions."""
-    draws: dict[int, int] = {}
-    if branch.draws:
-        drawn = logits.softmax(0).multinomial(branch.draws, replacement=True, generator=generator)
-        draws = Counter(drawn.tolist())
+    draws = [
+        Counter(_draw(logits / temperature, count, generator))
+        for temperature, count in zip(_TEMPERATURES, branch.draws, strict=True)
+    ]
     best = int(logits.numpy().argmax()) if branch.chosen else -1
     grown = []
-    for action in sorted({*draws, *([best] if branch.chosen else [])}):
+    actions = set().union(*draws, [best] if branch.chosen else [])
+    for action in sorted(actions):
         view, seen = branch.view, branch.seen
         if not last:  # the last step would evaluate
             view = view.fork()
@@ -86,8 +96,15 @@ def _grow(
                 view=view,
                 seen=seen,
                 bits=(*branch.bits, WIDTHS[action]),
-                draws=draws.get(action, 0),
+                draws=tuple(drawn[action] for drawn in draws),
                 chosen=action == best,
             )
         )
     return grown
+
+
+def _draw(logits: torch.Tensor, count: int, generator: torch.Generator | None) -> list[int]:
+    if not count:
+        return []
+    drawn = logits.softmax(0).multinomial(count, replacement=True, generator=generator)
+    return [int(action) for action in drawn]
