@@ -14,7 +14,7 @@ in `winograd3s` one place is split:
     neon, other two         table2         bytes-d6      words-d128   words-d32    words-d1
     avx-vnni, 3x3           winograd3      winograd3s    winograd     plain        plain
     avx-vnni, one vector    p2             p4            p4           p5           plain
-    arm-dot, one vector     p4             p4            p4           plain        plain
+    arm-dot, one vector     p2             p4            p4           p5           plain
 
 The 1x1 layers of AVX-VNNI and of `arm-dot` have one family for all widths.
 
@@ -27,7 +27,7 @@ from functools import lru_cache
 from math import ceil, inf
 
 from hardware.kernels.families.arm_dot import choose_arm_dot
-from hardware.kernels.families.arm_dot_packed import choose_arm_dot_packed
+from hardware.kernels.families.arm_packed import choose_arm_dot_packed
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2WideBytes, Avx2Words, byte_depth
 from hardware.kernels.families.avx2_nibbles import choose_avx2_nibbles
 from hardware.kernels.families.avx2_packed import choose_avx2_packed
@@ -58,11 +58,12 @@ from hardware.kernels.shapes.transform import TileName
 from hardware.target import KernelFamily, Transform
 
 _NIBBLE_BITS = (3, 4)
-"""Bits of weights that are read as halves of bytes: 3 bits without a gap take longer (measured)."""
+"""Bits of weights that are read as halves of bytes: 3 bits without a gap take longer, measured on
+x86, and by count on Arm."""
 WHOLE_BITS = 8
 """Bits of a weight that has a byte of its own."""
 _HALF_BITS = 4
-"""Most bits of a weight that shares a byte with another one where others are not packed."""
+"""Bits that such a weight takes."""
 
 DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Depths that get code of their own; a depth in between takes the class below it."""
@@ -117,7 +118,7 @@ def choose_family(
         if tiles and _VNNI_BOUNDS.admit(geometry):
             return vnni_winograd(vnni, tiles)
         if weight_bits < WHOLE_BITS and is_vector_product(geometry):
-            small = packed_vnni(vnni, _HALF_BITS if weight_bits in _NIBBLE_BITS else weight_bits)
+            small = packed_vnni(vnni, _stored_bits(weight_bits))
             return small if small.fits(ceil(geometry.run_codes / small.products)) else vnni
         return vnni
     pairs = geometry.runs * ceil(geometry.run_codes / 2)
@@ -144,10 +145,10 @@ def _choose_arm(
         if looked_up is not None and suits_table(geometry, looked_up):
             return looked_up
         return choose_neon(*bits, geometry)
-    if weight_bits <= _HALF_BITS and is_vector_product(geometry):
-        halved = choose_arm_dot_packed(activation_bits, geometry)
-        if halved.fits(ceil(geometry.run_codes / halved.products)):
-            return halved
+    if weight_bits < WHOLE_BITS and is_vector_product(geometry):
+        packed = choose_arm_dot_packed(_stored_bits(weight_bits), activation_bits, geometry)
+        if packed.fits(ceil(geometry.run_codes / packed.products)):
+            return packed
     return choose_arm_dot(activation_bits, geometry)
 
 
@@ -258,6 +259,11 @@ def is_vector_product(geometry: Geometry) -> bool:
     """Return whether every weight is used once: a matrix product of one vector."""
     pixels = geometry.batch * geometry.out_height * geometry.out_width
     return pixels == 1 and geometry.runs == geometry.groups == 1
+
+
+def _stored_bits(weight_bits: int) -> int:
+    """Return the bits that a packed weight takes in memory."""
+    return _HALF_BITS if weight_bits in _NIBBLE_BITS else weight_bits
 
 
 def suits_table(geometry: Geometry, family: Family) -> bool:

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from math import ceil
 
+from hardware.kernels.families.arm_dot import choose_arm_dot
+from hardware.kernels.families.arm_packed import choose_arm_dot_packed
 from hardware.kernels.families.avx2 import pair_depth
 from hardware.kernels.families.avx2_packed import choose_avx2_packed
 from hardware.kernels.families.avx2_table import Avx2HalfTable, Avx2Table
@@ -75,6 +77,8 @@ def family_choices(
         found += _transformed(kind, *bits, geometry, transform)
     if kind == "avx2" or kind in VNNI:
         found += _of_x86(kind, *bits, geometry)
+    if kind == "arm-dot" and is_vector_product(geometry):
+        found += _of_arm_vectors(*bits, geometry)
     return tuple(dict.fromkeys(found))[:_MOST]
 
 
@@ -130,3 +134,12 @@ def _of_x86(
     plain = VNNI[kind] if kind in VNNI else avx2_bytes(*bits)
     if plain is not None and not is_vector:
         yield plain
+
+
+def _of_arm_vectors(weight_bits: int, activation_bits: int, geometry: Geometry) -> Iterator[Family]:
+    """Yield weights without a gap, and bytes: a fast memory has no use for either."""
+    if weight_bits < WHOLE_BITS:
+        packed = choose_arm_dot_packed(weight_bits, activation_bits, geometry)
+        if packed.fits(ceil(geometry.run_codes / packed.products)):
+            yield packed
+    yield choose_arm_dot(activation_bits, geometry)
