@@ -3,13 +3,14 @@
 Families of layers with 64 channels on 14x14 pixels, weights and codes of equal widths. A name
 begins with the group's (`avx2-d128`); `d` is a depth, `n` and `p` are packed weights, and `w8` is
 16-bit operands, which are exact for every pair of widths. `winograd3` has tiles of 3x3 outputs, and
-in `winograd3s` one place is split:
+in `winograd3s` one place is split; `strided` is short for `winograd-strided`:
 
     bits                    2              3             4            5            8
     avx2, 1x1               table2         d128          d128         d32          w8
     avx2, 3x3               winograd-d128  winograd-d16  winograd-d4  winograd-w8  winograd-w8
     neon, 3x3               winograd3-d32  winograd3s-d4 winograd-d4  words-d32    words-d1
     arm-dot, 3x3            winograd3      winograd3s    winograd     plain        plain
+    arm-dot, 3x3, stride 2  strided        strided       strided      strided      plain
     avx2, one vector        half-table2    n16           n8           p5-h4        w8-bytes
     neon, other two         table2         bytes-d6      words-d128   words-d32    words-d1
     avx-vnni, 3x3           winograd3      winograd3s    winograd     plain        plain
@@ -44,6 +45,7 @@ from hardware.kernels.families.transformed import (
     avx2_word_winograd,
     choose_tiles,
     fits_words,
+    largest_product,
     neon_winograd,
     vnni_winograd,
 )
@@ -75,6 +77,8 @@ _AVX2_LARGE_TILES = LargeTiles(most_work=0.98, transform=16, most_product=32767 
 _ARM_BOUNDS = WinogradBounds(fewest_tiles=4)
 """Of what a model says of these cores; see docs/kernels.md."""
 _AVX2_BOUNDS = WinogradBounds(fewest_tiles=4)
+_STRIDED_BOUNDS = WinogradBounds(fewest_tiles=9)
+"""Further bounds with a stride, where transforming saves 11 products of 36."""
 _BESIDE_TABLE = WinogradBounds(fewest_tiles=4, most_work=0.5)
 """Bounds where a table kernel is the other choice."""
 _WORD_BOUNDS = (
@@ -115,7 +119,7 @@ def choose_family(
         if transform != "none":
             bits = (weight_bits, activation_bits)
             tiles = choose_tiles(*bits, geometry, "uint8", _LARGE_TILES)
-        if tiles and _VNNI_BOUNDS.admit(geometry):
+        if tiles and _admit(_VNNI_BOUNDS, geometry):
             return vnni_winograd(vnni, tiles)
         if weight_bits < WHOLE_BITS and is_vector_product(geometry):
             small = packed_vnni(vnni, _stored_bits(weight_bits))
@@ -136,15 +140,16 @@ def _choose_arm(
     transform: Transform,
 ) -> Family:
     bits = (weight_bits, activation_bits)
-    if transform != "none":
+    looked_up = NeonTable.choose(*bits, pairs) if kind == "neon" else None
+    if looked_up is not None and not suits_table(geometry, looked_up):
+        looked_up = None
+    # With a stride, transforming saves less than a table does.
+    if transform != "none" and (looked_up is None or geometry.stride == (1, 1)):
         transformed = _choose_arm_winograd(kind, *bits, geometry)
         if transformed is not None:
             return transformed
     if kind == "neon":
-        looked_up = NeonTable.choose(*bits, pairs)
-        if looked_up is not None and suits_table(geometry, looked_up):
-            return looked_up
-        return choose_neon(*bits, geometry)
+        return looked_up or choose_neon(*bits, geometry)
     if weight_bits < WHOLE_BITS and is_vector_product(geometry):
         packed = choose_arm_dot_packed(_stored_bits(weight_bits), activation_bits, geometry)
         if packed.fits(ceil(geometry.run_codes / packed.products)):
@@ -158,7 +163,7 @@ def _choose_arm_winograd(
     """Return the Winograd family of a layer on Arm, None where another one is faster."""
     bits = (weight_bits, activation_bits)
     tiles = choose_tiles(*bits, geometry, "int8", _LARGE_TILES)
-    if not tiles or not _ARM_BOUNDS.admit(geometry):
+    if not tiles or not _admit(_ARM_BOUNDS, geometry):
         return None
     if kind == "arm-dot":
         return arm_dot_winograd(geometry, tiles)
@@ -222,15 +227,24 @@ def _choose_avx2_winograd(
 ) -> Family | None:
     """Return the Winograd family of a layer, None where another one is faster."""
     bits = (weight_bits, activation_bits)
+    depth = byte_depth(*bits)
     if tiles := choose_tiles(*bits, geometry, "uint8", _AVX2_LARGE_TILES):
-        if not byte_bounds.admit(geometry):
+        if not _admit(byte_bounds, geometry):
             return None
-        return avx2_winograd(*bits, DEPTH_CLASSES, tiles)
+        short = largest_product(*bits, tiles, "uint8") > _AVX2_LARGE_TILES.most_product
+        return None if short and tiles == "strided" else avx2_winograd(*bits, DEPTH_CLASSES, tiles)
     if transform != "words" or not fits_words(*bits, geometry.channels):
         return None
-    depth = byte_depth(*bits)
+    if geometry.stride != (1, 1) and depth:
+        return None
     word_bounds = next(bounds for below, bounds in _WORD_BOUNDS if depth < below)
-    return avx2_word_winograd() if word_bounds.admit(geometry) else None
+    return avx2_word_winograd(geometry) if _admit(word_bounds, geometry) else None
+
+
+def _admit(bounds: WinogradBounds, geometry: Geometry) -> bool:
+    """Return whether a layer of any stride is probably faster when transformed."""
+    is_plain = geometry.stride == (1, 1)
+    return bounds.admit(geometry) and (is_plain or _STRIDED_BOUNDS.admit(geometry))
 
 
 def choose_depthwise(

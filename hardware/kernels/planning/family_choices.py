@@ -31,6 +31,7 @@ from hardware.kernels.families.transformed import (
     fits_words,
     largest_product,
     neon_winograd,
+    smallest_tiles,
     vnni_winograd,
 )
 from hardware.kernels.families.vnni_packed import packed_vnni
@@ -90,7 +91,7 @@ def _transformed(
     transform: Transform,
 ) -> Iterator[Family]:
     """Yield the families whose transformed codes are exact, in bytes and in words."""
-    bits = (weight_bits, activation_bits)
+    bits, smallest = (weight_bits, activation_bits), smallest_tiles(geometry)
     signed = kind in ("neon", "arm-dot")
     larger: tuple[TileName, ...] = ("3x3", "3x3-split")
     fitting = [
@@ -98,9 +99,9 @@ def _transformed(
         for tiles in larger
         if fits_bytes(*bits, geometry.channels, tiles, "int8" if signed else "uint8")
     ]
-    if fits_bytes(*bits, geometry.channels, "2x2", "int8" if signed else "uint8"):
+    if fits_bytes(*bits, geometry.channels, smallest, "int8" if signed else "uint8"):
         # Of the larger ones, that which has no place twice.
-        fitting = ["2x2", *fitting[:1]]
+        fitting = [smallest, *fitting[:1]]
     for tiles in fitting:
         if not _WORTH_TRYING.admit(geometry, tiles):
             continue
@@ -114,7 +115,7 @@ def _transformed(
             yield avx2_winograd(*bits, DEPTH_CLASSES, tiles)
     words = kind == "avx2" and transform == "words" and fits_words(*bits, geometry.channels)
     if words and not fitting and _WORTH_TRYING.admit(geometry):
-        yield avx2_word_winograd()
+        yield avx2_word_winograd(geometry)
 
 
 def _of_x86(

@@ -11,10 +11,12 @@ from hardware.kernels.families.family import Family
 from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.schedule.schedule import Schedule, candidates, make_schedule
 from hardware.kernels.shapes.geometry import Geometry
+from hardware.kernels.shapes.transformed_codes import TILES
 from tests.emulated_board.arm_bench import ArmBench
 from tests.hardware.kernels.single_op import make_layer
 from tests.hardware.kernels.test_layers import few
 from tests.hardware.kernels.test_winograd import check, convolutions
+from tests.hardware.kernels.transformed import test_strided as strided
 from tests.hardware.kernels.transformed.extreme_places import CONV, extreme_places, sums_of
 
 pytestmark = pytest.mark.board
@@ -77,3 +79,27 @@ def test_tiles_beside_the_default_agree(arm: ArmBench, monkeypatch: pytest.Monke
         monkeypatch.setattr(arm, "schedule", lambda *which, p=place: candidates(*which)[p])
         arm.agrees(op, x, out_dtype="int16")
     monkeypatch.setattr(arm, "schedule", make_schedule)
+
+
+@settings(few, max_examples=10)
+@given(case=strided.convolutions())
+def test_strided_convolutions_agree(case: dict[str, Any], arm: ArmBench) -> None:
+    with strided.phases(arm):
+        check(case, arm)
+
+
+@pytest.mark.parametrize("bits", [(6, 6), (4, 4), (2, 6)], ids=lambda bits: f"w{bits[0]}a{bits[1]}")
+def test_no_place_of_a_phase_overflows(bits: tuple[int, int], arm: ArmBench) -> None:
+    op, x = extreme_places(TILES["strided"], bits, 72)
+    with strided.phases(arm):
+        family = arm.plan(op, [x], (len(x), 4, 4, op.weight.shape[0]), "float32").family
+        assert "strided" in family
+        arm.agrees(op, x, out_dtype="float32")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_sums_of_phases_fit(sign: int, arm: ArmBench) -> None:
+    op = make_layer(np.random.default_rng(0), (32, 3, 3, 512), (6, 6), **strided.STRIDED)
+    op = sums_of(op, np.array(sign * 31))
+    with strided.phases(arm):
+        arm.agrees(op, np.full((1, 9, 10, 512), 63, np.uint8), out_dtype="float32")

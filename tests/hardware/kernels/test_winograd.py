@@ -68,7 +68,6 @@ def test_pairs_are_transformed_to_bytes_where_those_fit(kind: Any, bits: tuple[i
 @pytest.mark.parametrize(
     "geometry",
     [
-        replace(GEOMETRY, stride=(2, 2)),
         replace(GEOMETRY, stride=(1, 2)),
         replace(GEOMETRY, dilation=(2, 1)),
         replace(GEOMETRY, groups=2),
@@ -267,7 +266,7 @@ def check(case: dict[str, Any], bench: Bench) -> None:
         case["bits"],
         out_dtype=case["out_dtype"],
         zero_point=int(rng.integers(0, codes)),
-        **CONV | {"padding": case["padding"]},
+        **CONV | {"padding": case["padding"], "stride": case.get("stride", (1, 1))},
     )
     x = rng.integers(0, codes, (case["batch"], *case["size"], case["channels"]), dtype=np.uint8)
     bench.agrees(op, x, out_dtype=case["out_dtype"])
