@@ -7,7 +7,7 @@ import numpy as np
 from hardware.kernels.families.arm_dot import choose_arm_dot
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, pair_depth
 from hardware.kernels.families.family import Family
-from hardware.kernels.families.neon import choose_neon_words
+from hardware.kernels.families.neon import NeonLong, choose_neon_words
 from hardware.kernels.families.vnni import Vnni
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.transform import TAPS, TileGrid, TileName, is_winograd_shape
@@ -220,6 +220,11 @@ def neon_winograd(
     family = choose_neon_words(most, _of_products(geometry))
     name = f"neon-{_NAMES[tiles]}-d{family.depth}"
     return replace(family, name=name, tiles=tiles, signed_bytes=True)
+
+
+def neon_word_winograd() -> Family:
+    """Return the NEON family for transformed codes of 16 bits, in tiles of 2x2."""
+    return NeonLong(name="neon-winograd-w8", tiles="2x2")
 
 
 def _of_products(geometry: Geometry) -> Geometry:

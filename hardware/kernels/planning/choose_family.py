@@ -47,6 +47,7 @@ from hardware.kernels.families.transformed import (
     fits_words,
     largest_product,
     neon_winograd,
+    neon_word_winograd,
     vnni_winograd,
 )
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
@@ -77,6 +78,8 @@ _AVX2_LARGE_TILES = LargeTiles(most_work=0.98, transform=16, most_product=32767 
 _ARM_BOUNDS = WinogradBounds(fewest_tiles=4)
 """Of what a model says of these cores; see docs/kernels.md."""
 _AVX2_BOUNDS = WinogradBounds(fewest_tiles=4)
+_NEON_WORD_BOUNDS = WinogradBounds(fewest_tiles=16, most_work=0.46, least_channels=128)
+"""Of what a model says, likewise: with words, `smlal` multiplies half as many codes at a time."""
 _STRIDED_BOUNDS = WinogradBounds(fewest_tiles=9)
 """Further bounds with a stride, where transforming saves 11 products of 36."""
 _BESIDE_TABLE = WinogradBounds(fewest_tiles=4, most_work=0.5)
@@ -145,7 +148,7 @@ def _choose_arm(
         looked_up = None
     # With a stride, transforming saves less than a table does.
     if transform != "none" and (looked_up is None or geometry.stride == (1, 1)):
-        transformed = _choose_arm_winograd(kind, *bits, geometry)
+        transformed = _choose_arm_winograd(kind, *bits, geometry, transform)
         if transformed is not None:
             return transformed
     if kind == "neon":
@@ -158,12 +161,20 @@ def _choose_arm(
 
 
 def _choose_arm_winograd(
-    kind: KernelFamily, weight_bits: int, activation_bits: int, geometry: Geometry
+    kind: KernelFamily,
+    weight_bits: int,
+    activation_bits: int,
+    geometry: Geometry,
+    transform: Transform,
 ) -> Family | None:
     """Return the Winograd family of a layer on Arm, None where another one is faster."""
     bits = (weight_bits, activation_bits)
     tiles = choose_tiles(*bits, geometry, "int8", _LARGE_TILES)
-    if not tiles or not _admit(_ARM_BOUNDS, geometry):
+    if not tiles:
+        is_plain = kind == "neon" and transform == "words" and geometry.stride == (1, 1)
+        pays = is_plain and _NEON_WORD_BOUNDS.admit(geometry)
+        return neon_word_winograd() if pays and fits_words(*bits, geometry.channels) else None
+    if not _admit(_ARM_BOUNDS, geometry):
         return None
     if kind == "arm-dot":
         return arm_dot_winograd(geometry, tiles)

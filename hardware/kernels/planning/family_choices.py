@@ -31,6 +31,7 @@ from hardware.kernels.families.transformed import (
     fits_words,
     largest_product,
     neon_winograd,
+    neon_word_winograd,
     smallest_tiles,
     vnni_winograd,
 )
@@ -113,9 +114,12 @@ def _transformed(
             yield neon_winograd(*bits, geometry, tiles)
         elif kind == "avx2" and pair_depth(largest_product(*bits, tiles, "uint8")) > 0:
             yield avx2_winograd(*bits, DEPTH_CLASSES, tiles)
-    words = kind == "avx2" and transform == "words" and fits_words(*bits, geometry.channels)
+    words = transform == "words" and fits_words(*bits, geometry.channels)
     if words and not fitting and _WORTH_TRYING.admit(geometry):
-        yield avx2_word_winograd(geometry)
+        if kind == "avx2":
+            yield avx2_word_winograd(geometry)
+        elif kind == "neon" and geometry.stride == (1, 1):
+            yield neon_word_winograd()
 
 
 def _of_x86(

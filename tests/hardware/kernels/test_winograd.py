@@ -143,6 +143,16 @@ def test_arm_transforms_to_signed_bytes_where_those_fit(kind: Any, bits: tuple[i
         assert family.depth * most <= 32767
 
 
+@pytest.mark.parametrize("bits", WORDS, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
+def test_neon_transforms_to_words_where_a_model_says_so(bits: tuple[int, int]) -> None:
+    large = replace(GEOMETRY, channels=128, out_channels=128)
+    assert choose_family("neon", *bits, large).name == "neon-winograd-w8"
+    assert "winograd" not in choose_family("neon", *bits, large, "bytes").name
+    for other in (GEOMETRY, replace(large, height=7, width=7), replace(large, stride=(2, 2))):
+        assert choose_family("neon", *bits, other).name != "neon-winograd-w8"
+    assert not choose_family("arm-dot", *bits, large).winograd
+
+
 @pytest.mark.parametrize(
     "bits", [*EXACT, (8, 8), (2, 8), (8, 2)], ids=lambda bits: f"w{bits[0]}a{bits[1]}"
 )
