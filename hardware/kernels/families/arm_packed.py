@@ -1,4 +1,4 @@
-"""Arm dot product on packed weights of 2 to 7 bits.
+"""Arm on packed weights of 2 to 7 bits.
 
 A matrix product of one vector uses every weight once, so that it takes as long as reading them.
 They are read without a gap here (see `BitPacking`). As with `VnniPacked`, a weight is moved to the
@@ -16,6 +16,11 @@ has below. With 5 bits, the weight f of `BitPacking`'s drawing:
 
     shl by 3 of byte 0    . . f f f 0 0 0       its lowest three bits, and others above them
     sli by 6 of byte 1    f f f f f 0 0 0       f * 8
+
+`NeonPacked`, without dot product, has two or four channels' weights in a byte, or two of each of
+four channels in the bytes that eight weights share. `sshr` brings a weight down, so that it is
+itself and sums of 16 bits are as deep as they are for bytes. By LLVM's model of Cortex-A72 taking
+out costs nothing from 2 to 6 bits, as multiplications wait for each other, and 9 % at 7.
 
 Codes of 8 bits less 128 are within -128 and 127, and so is a weight at the top: both are signed
 bytes. Instructions for 128 weights, and cycles by LLVM's model of Neoverse N1 with all data in the
@@ -50,9 +55,11 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import load, vector_type
+from hardware.kernels.emitting.vectors import join, parts
 from hardware.kernels.families.arm_dot import ArmDot
 from hardware.kernels.families.bit_packing import BYTE, BitPacking
 from hardware.kernels.families.family import WeightDtype
+from hardware.kernels.families.neon import NeonWords, largest_code, neon_depth
 from hardware.kernels.shapes.geometry import Geometry
 
 _CHANNELS = 4
@@ -101,10 +108,7 @@ class ArmDotPacked(ArmDot):
 
     def read_weight(self, weights: Any, place: Any) -> Any:
         """Return a register for each of the bytes that a group of weights shares."""
-        return [
-            T.Bind(T.reinterpret(load(weights, place + first, _LANES), dtype="int8x16"))
-            for first in range(0, self.weight_lanes, _LANES)
-        ]
+        return _registers(weights, place, self.weight_lanes)
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + the sums of all products, times a power of two."""
@@ -171,6 +175,72 @@ def choose_arm_dot_packed(
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NeonPacked(NeonWords):
+    """`smlal` on weights that are taken out of their bytes."""
+
+    weight_bits: int
+    """Bits of one weight."""
+    weight_dtype: WeightDtype = "uint8"
+
+    @property
+    def packing(self) -> BitPacking:
+        """Where the bits of weights are."""
+        return BitPacking(self.weight_bits)
+
+    def read_weight(self, weights: Any, place: Any) -> Any:
+        """Return a register for each of the bytes that a group of weights shares."""
+        return _registers(weights, place, self.weight_lanes)
+
+    def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
+        """Return total + products, eight sums for each channel."""
+        packing, taken = self.packing, []
+        for vector in range(_CHANNELS * self.products // _LANES):
+            group, which = divmod(vector, packing.weights)
+            stored = weight[group * packing.stored : (group + 1) * packing.stored]
+            taken.append(T.Bind(take_down(stored, packing, which)))
+        sixteens = parts(T.Bind(code), self.products // _LANES)
+        for index, codes in enumerate(sixteens):
+            four = join(taken[_CHANNELS * index : _CHANNELS * (index + 1)])
+            total = self.add_products(total, codes, four, _LANES)
+        return total
+
+    def weight_steps(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[Any]:
+        """Return the bytes that the weights of each step share, register by register."""
+        *outer, channels, codes = rows.shape
+        steps, packing = codes // self.products, self.packing
+        split = rows.view(np.uint8).reshape(*outer, channels, steps, -1, _LANES)
+        # [..., steps, sixteens, channels, 16]: vectors in the order in which they are taken out
+        vectors = np.moveaxis(split, -4, -2)
+        groups = vectors.reshape(*outer, steps, -1, packing.weights, _LANES)
+        packed = packing.pack(np.moveaxis(groups, -2, -1))
+        return np.moveaxis(packed, -1, -2).reshape(*outer, steps, self.weight_lanes)
+
+
+def choose_neon_packed(weight_bits: int, activation_bits: int, geometry: Geometry) -> NeonPacked:
+    """Return the family whose sums of 16 bits hold the most steps.
+
+    Args:
+        weight_bits: 2 to 7.
+        activation_bits: Activation codes are in 0..2^activation_bits - 1.
+        geometry: The layer's shapes.
+    """
+    packing = BitPacking(weight_bits)
+    vectors = max(_CHANNELS, packing.weights)
+    products = _LANES * vectors // _CHANNELS
+    largest = largest_code(activation_bits) * (2 ** (weight_bits - 1) - 1)
+    depth = neon_depth(largest, products)
+    return NeonPacked(
+        name=f"neon-p{weight_bits}-d{depth}",
+        weight_bits=weight_bits,
+        depth=depth,
+        products=products,
+        weight_lanes=_LANES * vectors * packing.stored // packing.weights,
+        code_dtype="int8" if activation_bits == BYTE else "uint8",
+        most_inside=max(1, 4 // packing.stored),
+    )
+
+
 def take_to_top(stored: Sequence[Any], packing: BitPacking, weight: int) -> Any:
     """Return int8x16 with one weight at the top of each byte, the other bits zero.
 
@@ -179,6 +249,26 @@ def take_to_top(stored: Sequence[Any], packing: BitPacking, weight: int) -> Any:
         packing: Where the bits of weights are.
         weight: Which of the group's.
     """
+    found, base = _put_together(stored, packing, weight), BYTE - packing.bits
+    if packing.pieces[weight][0].first:
+        found = T.bitwise_and(found, T.broadcast(T.int8(-(1 << base)), _LANES))
+    return found
+
+
+def take_down(stored: Sequence[Any], packing: BitPacking, weight: int) -> Any:
+    """Return int8x16 with one weight in each lane, with its sign.
+
+    Args:
+        stored: See `take_to_top`.
+        packing: Likewise.
+        weight: Likewise.
+    """
+    found = _put_together(stored, packing, weight)
+    return T.shift_right(found, T.broadcast(T.int8(BYTE - packing.bits), _LANES))
+
+
+def _put_together(stored: Sequence[Any], packing: BitPacking, weight: int) -> Any:
+    """Return one weight at the top of each byte, and anything below it."""
     base = BYTE - packing.bits
     lowest, *others = packing.pieces[weight]
     found = stored[lowest.byte]
@@ -194,6 +284,12 @@ def take_to_top(stored: Sequence[Any], packing: BitPacking, weight: int) -> Any:
             T.int32(base + piece.place),
             dtype="int8x16",
         )
-    if lowest.first:
-        found = T.bitwise_and(found, T.broadcast(T.int8(-(1 << base)), _LANES))
     return found
+
+
+def _registers(weights: Any, place: Any, count: int) -> list[Any]:
+    """Return the registers of `count` stored bytes."""
+    return [
+        T.Bind(T.reinterpret(load(weights, place + first, _LANES), dtype="int8x16"))
+        for first in range(0, count, _LANES)
+    ]

@@ -96,7 +96,11 @@ class NeonWords(FourChannels):
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + products, eight sums for each channel."""
-        eights = self.products // 8
+        return self.add_products(total, code, weight, self.products)
+
+    def add_products(self, total: Any | None, code: Any, weight: Any, products: int) -> Any:
+        """Return total + products of so many codes, eight sums for each channel."""
+        eights = products // 8
         # Bound, and `total` named once: TVM walks every copy of an expression, in every pass.
         weight = T.Bind(weight)
         for index, eight in enumerate(parts(code, eights)):
@@ -176,7 +180,7 @@ def choose_neon(weight_bits: int, activation_bits: int, geometry: Geometry) -> F
         activation_bits: Activation codes are in 0..2^activation_bits - 1.
         geometry: The layer's shapes.
     """
-    product = _largest_code(activation_bits) * (2 ** (weight_bits - 1) - 1)
+    product = largest_code(activation_bits) * (2 ** (weight_bits - 1) - 1)
     steps = geometry.runs * ceil(geometry.run_codes / 16)
     depth = _INT8_MAX // product
     if depth >= 2:
@@ -198,8 +202,7 @@ def choose_neon_words(largest_product: int, geometry: Geometry) -> NeonWords:
         geometry: The layer's shapes.
     """
     products = 16 if geometry.run_codes % 16 in (0, *range(9, 16)) else 8
-    depth = _INT16_MAX // largest_product // (products // 8)
-    depth = max(known for known in _DEPTH_CLASSES if known <= depth)
+    depth = neon_depth(largest_product, products)
     return NeonWords(
         name=f"neon-words-d{depth}",
         depth=depth,
@@ -209,7 +212,13 @@ def choose_neon_words(largest_product: int, geometry: Geometry) -> NeonWords:
     )
 
 
-def _largest_code(activation_bits: int) -> int:
+def neon_depth(largest_product: int, products: int) -> int:
+    """Return how many steps of so many products 16 bits hold: one that has code of its own."""
+    held = _INT16_MAX // largest_product // (products // 8)
+    return max(known for known in _DEPTH_CLASSES if known <= held)
+
+
+def largest_code(activation_bits: int) -> int:
     """Return the largest magnitude of signed codes: 8 bits less 128, narrower ones as they are."""
     return 128 if activation_bits == 8 else 2**activation_bits - 1
 

@@ -16,6 +16,7 @@ in `winograd3s` one place is split; `strided` is short for `winograd-strided`:
     avx-vnni, 3x3           winograd3      winograd3s    winograd     plain        plain
     avx-vnni, one vector    p2             p4            p4           p5           plain
     arm-dot, one vector     p2             p4            p4           p5           plain
+    neon, one vector        table2         p3-d128       p4-d128      p5-d16       words-d1
 
 The 1x1 layers of AVX-VNNI and of `arm-dot` have one family for all widths.
 
@@ -28,7 +29,7 @@ from functools import lru_cache
 from math import ceil, inf
 
 from hardware.kernels.families.arm_dot import choose_arm_dot
-from hardware.kernels.families.arm_packed import choose_arm_dot_packed
+from hardware.kernels.families.arm_packed import choose_arm_dot_packed, choose_neon_packed
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2WideBytes, Avx2Words, byte_depth
 from hardware.kernels.families.avx2_nibbles import choose_avx2_nibbles
 from hardware.kernels.families.avx2_packed import choose_avx2_packed
@@ -62,7 +63,7 @@ from hardware.target import KernelFamily, Transform
 
 _NIBBLE_BITS = (3, 4)
 """Bits of weights that are read as halves of bytes: 3 bits without a gap take longer, measured on
-x86, and by count on Arm."""
+x86, and by count on Arm with dot product."""
 WHOLE_BITS = 8
 """Bits of a weight that has a byte of its own."""
 _HALF_BITS = 4
@@ -152,6 +153,8 @@ def _choose_arm(
         if transformed is not None:
             return transformed
     if kind == "neon":
+        if looked_up is None and weight_bits < WHOLE_BITS and is_vector_product(geometry):
+            return choose_neon_packed(*bits, geometry)
         return looked_up or choose_neon(*bits, geometry)
     if weight_bits < WHOLE_BITS and is_vector_product(geometry):
         packed = choose_arm_dot_packed(_stored_bits(weight_bits), activation_bits, geometry)

@@ -17,11 +17,12 @@ from functools import lru_cache
 from math import ceil
 
 from hardware.kernels.families.arm_dot import choose_arm_dot
-from hardware.kernels.families.arm_packed import choose_arm_dot_packed
+from hardware.kernels.families.arm_packed import choose_arm_dot_packed, choose_neon_packed
 from hardware.kernels.families.avx2 import pair_depth
 from hardware.kernels.families.avx2_packed import choose_avx2_packed
 from hardware.kernels.families.avx2_table import Avx2HalfTable, Avx2Table
 from hardware.kernels.families.family import Family
+from hardware.kernels.families.neon import choose_neon
 from hardware.kernels.families.transformed import (
     WinogradBounds,
     arm_dot_winograd,
@@ -79,8 +80,8 @@ def family_choices(
         found += _transformed(kind, *bits, geometry, transform)
     if kind == "avx2" or kind in VNNI:
         found += _of_x86(kind, *bits, geometry)
-    if kind == "arm-dot" and is_vector_product(geometry):
-        found += _of_arm_vectors(*bits, geometry)
+    if kind in ("neon", "arm-dot") and is_vector_product(geometry):
+        found += _of_arm_vectors(kind, *bits, geometry)
     return tuple(dict.fromkeys(found))[:_MOST]
 
 
@@ -141,8 +142,15 @@ def _of_x86(
         yield plain
 
 
-def _of_arm_vectors(weight_bits: int, activation_bits: int, geometry: Geometry) -> Iterator[Family]:
+def _of_arm_vectors(
+    kind: KernelFamily, weight_bits: int, activation_bits: int, geometry: Geometry
+) -> Iterator[Family]:
     """Yield weights without a gap, and bytes: a fast memory has no use for either."""
+    if kind == "neon":
+        if weight_bits < WHOLE_BITS:
+            yield choose_neon_packed(weight_bits, activation_bits, geometry)
+        yield choose_neon(weight_bits, activation_bits, geometry)
+        return
     if weight_bits < WHOLE_BITS:
         packed = choose_arm_dot_packed(weight_bits, activation_bits, geometry)
         if packed.fits(ceil(geometry.run_codes / packed.products)):

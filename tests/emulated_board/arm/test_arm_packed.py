@@ -33,6 +33,8 @@ def test_a_packed_matrix_product_agrees(
     if bench.target.family == "arm-dot":
         stored = 4 if bits[0] == 3 else bits[0]
         assert choose_family("arm-dot", *bits, geometry).name == f"arm-dot-p{stored}"
+    if bench.target.family == "neon" and bits != (2, 2):
+        assert choose_family("neon", *bits, geometry).name.startswith(f"neon-p{bits[0]}-")
     rng, largest = np.random.default_rng(6), 2 ** bits[1] - 1
     op = make_layer(rng, shape, bits, zero_point=largest // 2, out_dtype="float32")
     codes = rng.integers(0, largest, (1, inputs), dtype=np.uint8, endpoint=True)
@@ -51,7 +53,7 @@ def test_three_bits_without_a_gap_agree(
     bits: tuple[int, int], bench: ArmBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if bench.target.family != "arm-dot":
-        pytest.skip("weights of 3 bits are packed for dot products alone")
+        pytest.skip("weights of 3 bits take half a byte with dot products alone")
 
     def choose(kind: KernelFamily, *layer: Any) -> Family:
         return next(one for one in family_choices(kind, *layer) if one.name == "arm-dot-p3")

@@ -11,7 +11,7 @@ import tvm
 
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.arm_dot import ArmDot
-from hardware.kernels.families.arm_packed import ArmDotPacked
+from hardware.kernels.families.arm_packed import ArmDotPacked, NeonPacked
 from hardware.kernels.families.neon import NeonBytes, NeonWords
 from hardware.kernels.families.neon_table import NeonTable
 from hardware.kernels.planning.choose_family import choose_depthwise, choose_family
@@ -165,6 +165,19 @@ def test_one_vector_reads_no_byte_in_vain(features: int, products: tuple[int, in
     assert not isinstance(choose_family("arm-dot", 4, 4, replace(dense, batch=2)), ArmDotPacked)
     too_long = replace(dense, channels=200_000)
     assert not isinstance(choose_family("arm-dot", 4, 8, too_long), ArmDotPacked)
+
+
+@pytest.mark.parametrize("bits", PAIRS, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
+def test_one_vector_reads_no_byte_in_vain_without_dot_product(bits: tuple[int, int]) -> None:
+    dense = Geometry(batch=1, height=1, width=1, channels=512, out_channels=1000)
+    family = choose_family("neon", *bits, dense)
+    is_table = bits in ((2, 2), (2, 3))
+    assert isinstance(family, NeonPacked) == (bits[0] < 8 and not is_table)
+    if isinstance(family, NeonPacked):
+        assert 8 * family.vector_bytes == bits[0] * family.products * family.channels
+        # A lane gets one product of every eight codes of a step.
+        assert family.depth * (family.products // 8) * _largest_product(bits) <= 32767
+    assert not isinstance(choose_family("neon", *bits, replace(dense, batch=2)), NeonPacked)
 
 
 @pytest.mark.parametrize("weight_bits", range(2, 9))
