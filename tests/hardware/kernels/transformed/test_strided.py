@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.family import Family
 from hardware.kernels.families.transformed import fits_bytes, largest_product
+from hardware.kernels.planning import layers
 from hardware.kernels.planning.choose_family import choose_family
 from hardware.kernels.planning.family_choices import family_choices
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.transformed_codes import TILES
+from hardware.runtime.loader import Bundle
+from hardware.target import TargetConfig
+from hardware.worker.workbench import Workbench
+from quant.integer import run_graph
+from tests.hardware.graphs import GraphBuilder
 from tests.hardware.kernels.single_op import Bench, make_layer
 from tests.hardware.kernels.test_layers import few
 from tests.hardware.kernels.test_winograd import check
 from tests.hardware.kernels.transformed.extreme_places import CONV, extreme_places, sums_of
+from tests.hardware.runtime.bundles import make_bundle
 
 GEOMETRY = Geometry(
     batch=1,
@@ -147,3 +156,23 @@ def test_the_largest_sums_fit(bits: tuple[int, int], sign: int, bench: Bench) ->
     x = np.full((1, 9, 10, 512), 2 ** bits[1] - 1, np.uint8)
     with phases(bench):
         bench.agrees(op, x, out_dtype="float32")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_network_agrees_on_threads_and_in_a_bundle(
+    threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "_SHARED_PRODUCTS", 1)  # every layer, however small
+    build = GraphBuilder(4)
+    first = build.conv(build.image(3, 12, 16), 40, bits=(8, 8), out_bits=4, zero_point=1)
+    graph = build.graph(build.conv(first, 52, stride=2, bits=(4, 4)), "strided")
+    config = TargetConfig(kernel_cache=str(tmp_path / "kernels"), threads=threads)
+    # Building compares with the reference.
+    report = Workbench(config, batch=2).build(graph)
+    names = list(report.families.values())
+    assert "strided" in names[-1] or KernelTarget.of(config).family == "generic"
+    if threads == 1:
+        folder = make_bundle(graph, tmp_path / "bundle", tmp_path / "kernels")
+        images = np.random.default_rng(1).random((3, 3, 12, 16), np.float32)
+        found = Bundle(str(folder)).run(images)
+        np.testing.assert_array_equal(found, run_graph(graph, images))
