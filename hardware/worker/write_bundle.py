@@ -69,7 +69,8 @@ def write_program(graph: DeployGraph, config: TargetConfig, folder: Path) -> dic
         for array, family in outside:
             # Only a Winograd kernel's transformed weights have as many places as a window.
             winograd = "winograd" in family and array.ndim == 5 and array.shape[1] in _PLACES
-            document, data = write_constant(array, winograd=winograd)
+            strided = "winograd-strided" in family
+            document, data = write_constant(array, winograd=winograd, strided=strided)
             file.write(data)
             entries.append({**document, "offset": offset, "bytes": len(data)})
             offset += len(data)

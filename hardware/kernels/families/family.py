@@ -18,6 +18,7 @@ One sum of products, as every family computes it:
     arm-dot            4, 8 or 16         4  int32x4
     neon, 16-bit sums     8 or 16         4  int16x32     int32x16
     neon, 8-bit sums           16         4  int8x64      int16x32
+    neon, 16-bit operands       8         4  int32x16
     neon, table                 2        16  uint8x16     uint16x8, uint16x8
 
 More read packed weights (`Avx2Nibbles`, `Avx2HalfTable`, `Avx2Packed`, `VnniPacked`,

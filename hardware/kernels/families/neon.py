@@ -13,6 +13,8 @@ over a vector. A step has four channels c, whose registers all meet the same cod
                 sadalp     every `depth` steps: 8 lanes of 16 bits += t[2i] + t[2i+1]
     both        addp       at the end: the lanes of four channels become one int32x4
 
+`NeonLong` is for transformed codes of 16 bits: `smlal` multiplies four of them, in 32 bits at once.
+
 A lane of `NeonWords` gets two products each step. With 4 bits those are at most 2 * 105, and 32767
 holds 156 of them; the class below is 128. With 2 bits a product is at most 3, and 127 holds 42.
 
@@ -94,12 +96,16 @@ class NeonWords(FourChannels):
 
     def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
         """Return total + products, eight sums for each channel."""
-        eights = self.products // 8
+        return self.add_products(total, code, weight, self.products)
+
+    def add_products(self, total: Any | None, code: Any, weight: Any, products: int) -> Any:
+        """Return total + products of so many codes, eight sums for each channel."""
+        eights = products // 8
         # Bound, and `total` named once: TVM walks every copy of an expression, in every pass.
         weight = T.Bind(weight)
         for index, eight in enumerate(parts(code, eights)):
             weights = [parts(part, eights)[index] for part in parts(weight, _CHANNELS)]
-            term = _words([eight] * _CHANNELS) * _words(weights)
+            term = _widened([eight] * _CHANNELS) * _widened(weights)
             total = term if total is None else total + term
         return total
 
@@ -136,6 +142,36 @@ class NeonBytes(FourChannels):
         return steps <= self.most_steps
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NeonLong(FourChannels):
+    """`smlal` on words: 4 products an instruction, summed in 32 bits; codes are transformed."""
+
+    name: str
+    code_dtype: CodeDtype = "int16"
+    products: int = 8
+    weight_dtype: WeightDtype = "int16"
+    weight_lanes: int = 32
+    accumulator: str = "int32x16"
+    step_instructions: float = 8.0
+
+    def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
+        """Return eight codes."""
+        return load(codes, position, self.products)
+
+    def multiply_add(self, total: Any | None, code: Any, weight: Any) -> Any:
+        """Return total + products, four sums for each channel."""
+        weight = T.Bind(weight)
+        for half, four in enumerate(parts(code, 2)):
+            weights = [parts(part, 2)[half] for part in parts(weight, _CHANNELS)]
+            term = _widened([four] * _CHANNELS) * _widened(weights)
+            total = term if total is None else total + term
+        return total
+
+    def finish(self, carried: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return one sum for each channel."""
+        return (_add_lanes(parts(carried[0], _CHANNELS)),)
+
+
 def choose_neon(weight_bits: int, activation_bits: int, geometry: Geometry) -> Family:
     """Return the cheapest family that is exact for a bit pair in one layer.
 
@@ -144,7 +180,7 @@ def choose_neon(weight_bits: int, activation_bits: int, geometry: Geometry) -> F
         activation_bits: Activation codes are in 0..2^activation_bits - 1.
         geometry: The layer's shapes.
     """
-    product = _largest_code(activation_bits) * (2 ** (weight_bits - 1) - 1)
+    product = largest_code(activation_bits) * (2 ** (weight_bits - 1) - 1)
     steps = geometry.runs * ceil(geometry.run_codes / 16)
     depth = _INT8_MAX // product
     if depth >= 2:
@@ -166,8 +202,7 @@ def choose_neon_words(largest_product: int, geometry: Geometry) -> NeonWords:
         geometry: The layer's shapes.
     """
     products = 16 if geometry.run_codes % 16 in (0, *range(9, 16)) else 8
-    depth = _INT16_MAX // largest_product // (products // 8)
-    depth = max(known for known in _DEPTH_CLASSES if known <= depth)
+    depth = neon_depth(largest_product, products)
     return NeonWords(
         name=f"neon-words-d{depth}",
         depth=depth,
@@ -177,7 +212,13 @@ def choose_neon_words(largest_product: int, geometry: Geometry) -> NeonWords:
     )
 
 
-def _largest_code(activation_bits: int) -> int:
+def neon_depth(largest_product: int, products: int) -> int:
+    """Return how many steps of so many products 16 bits hold: one that has code of its own."""
+    held = _INT16_MAX // largest_product // (products // 8)
+    return max(known for known in _DEPTH_CLASSES if known <= held)
+
+
+def largest_code(activation_bits: int) -> int:
     """Return the largest magnitude of signed codes: 8 bits less 128, narrower ones as they are."""
     return 128 if activation_bits == 8 else 2**activation_bits - 1
 
@@ -192,10 +233,11 @@ def _add_pairs(sums: Any) -> Any:
     )
 
 
-def _words(vectors: Sequence[Any]) -> Any:
-    """Return vectors of int8 as one of int16."""
+def _widened(vectors: Sequence[Any]) -> Any:
+    """Return vectors of int8 as one of int16, or those of int16 as one of int32."""
     whole = join(vectors)
-    return T.Cast(f"int16x{lanes_of(whole)}", whole)
+    bits = 2 * int(element_type(whole).removeprefix("int"))
+    return T.Cast(f"int{bits}x{lanes_of(whole)}", whole)
 
 
 def _add_lanes(sums: Sequence[Any]) -> Any:

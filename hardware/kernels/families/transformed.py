@@ -7,7 +7,7 @@ import numpy as np
 from hardware.kernels.families.arm_dot import choose_arm_dot
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2Words, pair_depth
 from hardware.kernels.families.family import Family
-from hardware.kernels.families.neon import choose_neon_words
+from hardware.kernels.families.neon import NeonLong, choose_neon_words
 from hardware.kernels.families.vnni import Vnni
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.transform import TAPS, TileGrid, TileName, is_winograd_shape
@@ -15,7 +15,12 @@ from hardware.kernels.shapes.transformed_codes import TILES, CodeForm, code_rang
 
 _INT8_MAX, _INT32_MAX = 127, 2**31 - 1
 _LARGE: tuple[TileName, ...] = ("3x3", "3x3-split")
-_NAMES = {"2x2": "winograd", "3x3": "winograd3", "3x3-split": "winograd3s"}
+_NAMES = {
+    "2x2": "winograd",
+    "3x3": "winograd3",
+    "3x3-split": "winograd3s",
+    "strided": "winograd-strided",
+}
 """What transforms are called in a family's name."""
 _SIGNED_BITS = 7
 """Width of codes that signed bytes hold as they are."""
@@ -30,12 +35,18 @@ class WinogradBounds:
     or more of them for 9."""
     most_work: float = 0.7
     """Largest share of a direct convolution's products with which transforming pays. The share is
-    16 / 36 or less, and more where tiles reach over the image's end."""
+    16 / 36 or less, with a stride 25 / 36, and more where tiles reach over the image's end."""
     least_channels: int = 32
     """With few channels, transforms take as long as products."""
 
-    def admit(self, geometry: Geometry, tiles: TileName = "2x2") -> bool:
-        """Return whether a layer is probably faster when transformed."""
+    def admit(self, geometry: Geometry, tiles: TileName = "") -> bool:
+        """Return whether a layer is probably faster when transformed.
+
+        Args:
+            geometry: The layer's shapes.
+            tiles: The transform; empty: the smallest tiles for the layer's stride.
+        """
+        tiles = tiles or smallest_tiles(geometry)
         if not is_winograd_shape(geometry, TILES[tiles]):
             return False
         return (
@@ -65,6 +76,11 @@ class LargeTiles:
         work = share_of_products(geometry, tiles) / share_of_products(geometry, "2x2")
         channels = min(geometry.channels, geometry.out_channels)
         return work + self.transform / channels <= self.most_work
+
+
+def smallest_tiles(geometry: Geometry) -> TileName:
+    """Return the transform with the smallest tiles for a layer's stride."""
+    return "2x2" if geometry.stride == (1, 1) else "strided"
 
 
 def share_of_products(geometry: Geometry, tiles: TileName) -> float:
@@ -104,10 +120,11 @@ def fits_bytes(
 
 
 def fits_words(weight_bits: int, activation_bits: int, channels: int) -> bool:
-    """Return whether a layer is exact when it is transformed to 16 bits, in tiles of 2x2.
+    """Return whether a layer is exact when it is transformed to 16 bits, in the smallest tiles.
 
     Transformed codes and weights always fit. Four times the outputs must fit 32 bits; no sum of
-    some places, as they are added up, is larger (see `tile_2x2`).
+    some places, as they are added up, is larger (see `tile_2x2`), and with a stride they are at
+    most 16 products of a code and a weight for each channel.
 
     Args:
         weight_bits: See `fits_bytes`.
@@ -140,7 +157,7 @@ def choose_tiles(
         form: See `fits_bytes`.
         bounds: Where tiles of 3x3 pay.
     """
-    bits = (weight_bits, activation_bits)
+    bits, smallest = (weight_bits, activation_bits), smallest_tiles(geometry)
     for tiles in _LARGE:
         if (
             bounds.admit(geometry, tiles)
@@ -148,7 +165,7 @@ def choose_tiles(
             and largest_product(*bits, tiles, form) <= bounds.most_product
         ):
             return tiles
-    return "2x2" if fits_bytes(*bits, geometry.channels, "2x2", form) else ""
+    return smallest if fits_bytes(*bits, geometry.channels, smallest, form) else ""
 
 
 def avx2_winograd(
@@ -167,9 +184,10 @@ def avx2_winograd(
     return Avx2Bytes(name=f"avx2-{_NAMES[tiles]}-d{depth}", depth=depth, tiles=tiles)
 
 
-def avx2_word_winograd() -> Family:
-    """Return the AVX2 family for transformed codes of 16 bits."""
-    return Avx2Words(name="avx2-winograd-w8", tiles="2x2")
+def avx2_word_winograd(geometry: Geometry) -> Family:
+    """Return the AVX2 family for transformed codes of 16 bits, in the smallest tiles."""
+    tiles = smallest_tiles(geometry)
+    return Avx2Words(name=f"avx2-{_NAMES[tiles]}-w8", tiles=tiles)
 
 
 def vnni_winograd(vnni: Vnni, tiles: TileName) -> Family:
@@ -202,6 +220,11 @@ def neon_winograd(
     family = choose_neon_words(most, _of_products(geometry))
     name = f"neon-{_NAMES[tiles]}-d{family.depth}"
     return replace(family, name=name, tiles=tiles, signed_bytes=True)
+
+
+def neon_word_winograd() -> Family:
+    """Return the NEON family for transformed codes of 16 bits, in tiles of 2x2."""
+    return NeonLong(name="neon-winograd-w8", tiles="2x2")
 
 
 def _of_products(geometry: Geometry) -> Geometry:

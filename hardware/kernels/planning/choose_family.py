@@ -3,18 +3,20 @@
 Families of layers with 64 channels on 14x14 pixels, weights and codes of equal widths. A name
 begins with the group's (`avx2-d128`); `d` is a depth, `n` and `p` are packed weights, and `w8` is
 16-bit operands, which are exact for every pair of widths. `winograd3` has tiles of 3x3 outputs, and
-in `winograd3s` one place is split:
+in `winograd3s` one place is split; `strided` is short for `winograd-strided`:
 
     bits                    2              3             4            5            8
     avx2, 1x1               table2         d128          d128         d32          w8
     avx2, 3x3               winograd-d128  winograd-d16  winograd-d4  winograd-w8  winograd-w8
     neon, 3x3               winograd3-d32  winograd3s-d4 winograd-d4  words-d32    words-d1
     arm-dot, 3x3            winograd3      winograd3s    winograd     plain        plain
+    arm-dot, 3x3, stride 2  strided        strided       strided      strided      plain
     avx2, one vector        half-table2    n16           n8           p5-h4        w8-bytes
     neon, other two         table2         bytes-d6      words-d128   words-d32    words-d1
     avx-vnni, 3x3           winograd3      winograd3s    winograd     plain        plain
     avx-vnni, one vector    p2             p4            p4           p5           plain
-    arm-dot, one vector     p4             p4            p4           plain        plain
+    arm-dot, one vector     p2             p4            p4           p5           plain
+    neon, one vector        table2         p3-d128       p4-d128      p5-d16       words-d1
 
 The 1x1 layers of AVX-VNNI and of `arm-dot` have one family for all widths.
 
@@ -27,7 +29,7 @@ from functools import lru_cache
 from math import ceil, inf
 
 from hardware.kernels.families.arm_dot import choose_arm_dot
-from hardware.kernels.families.arm_dot_packed import choose_arm_dot_packed
+from hardware.kernels.families.arm_packed import choose_arm_dot_packed, choose_neon_packed
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2WideBytes, Avx2Words, byte_depth
 from hardware.kernels.families.avx2_nibbles import choose_avx2_nibbles
 from hardware.kernels.families.avx2_packed import choose_avx2_packed
@@ -44,7 +46,9 @@ from hardware.kernels.families.transformed import (
     avx2_word_winograd,
     choose_tiles,
     fits_words,
+    largest_product,
     neon_winograd,
+    neon_word_winograd,
     vnni_winograd,
 )
 from hardware.kernels.families.vnni import AVX512_VNNI, AVX_VNNI, Vnni
@@ -58,11 +62,12 @@ from hardware.kernels.shapes.transform import TileName
 from hardware.target import KernelFamily, Transform
 
 _NIBBLE_BITS = (3, 4)
-"""Bits of weights that are read as halves of bytes: 3 bits without a gap take longer (measured)."""
+"""Bits of weights that are read as halves of bytes: 3 bits without a gap take longer, measured on
+x86, and by count on Arm with dot product."""
 WHOLE_BITS = 8
 """Bits of a weight that has a byte of its own."""
 _HALF_BITS = 4
-"""Most bits of a weight that shares a byte with another one where others are not packed."""
+"""Bits that such a weight takes."""
 
 DEPTH_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Depths that get code of their own; a depth in between takes the class below it."""
@@ -74,6 +79,10 @@ _AVX2_LARGE_TILES = LargeTiles(most_work=0.98, transform=16, most_product=32767 
 _ARM_BOUNDS = WinogradBounds(fewest_tiles=4)
 """Of what a model says of these cores; see docs/kernels.md."""
 _AVX2_BOUNDS = WinogradBounds(fewest_tiles=4)
+_NEON_WORD_BOUNDS = WinogradBounds(fewest_tiles=16, most_work=0.46, least_channels=128)
+"""Of what a model says, likewise: with words, `smlal` multiplies half as many codes at a time."""
+_STRIDED_BOUNDS = WinogradBounds(fewest_tiles=9)
+"""Further bounds with a stride, where transforming saves 11 products of 36."""
 _BESIDE_TABLE = WinogradBounds(fewest_tiles=4, most_work=0.5)
 """Bounds where a table kernel is the other choice."""
 _WORD_BOUNDS = (
@@ -114,10 +123,10 @@ def choose_family(
         if transform != "none":
             bits = (weight_bits, activation_bits)
             tiles = choose_tiles(*bits, geometry, "uint8", _LARGE_TILES)
-        if tiles and _VNNI_BOUNDS.admit(geometry):
+        if tiles and _admit(_VNNI_BOUNDS, geometry):
             return vnni_winograd(vnni, tiles)
         if weight_bits < WHOLE_BITS and is_vector_product(geometry):
-            small = packed_vnni(vnni, _HALF_BITS if weight_bits in _NIBBLE_BITS else weight_bits)
+            small = packed_vnni(vnni, _stored_bits(weight_bits))
             return small if small.fits(ceil(geometry.run_codes / small.products)) else vnni
         return vnni
     pairs = geometry.runs * ceil(geometry.run_codes / 2)
@@ -135,29 +144,40 @@ def _choose_arm(
     transform: Transform,
 ) -> Family:
     bits = (weight_bits, activation_bits)
-    if transform != "none":
-        transformed = _choose_arm_winograd(kind, *bits, geometry)
+    looked_up = NeonTable.choose(*bits, pairs) if kind == "neon" else None
+    if looked_up is not None and not suits_table(geometry, looked_up):
+        looked_up = None
+    # With a stride, transforming saves less than a table does.
+    if transform != "none" and (looked_up is None or geometry.stride == (1, 1)):
+        transformed = _choose_arm_winograd(kind, *bits, geometry, transform)
         if transformed is not None:
             return transformed
     if kind == "neon":
-        looked_up = NeonTable.choose(*bits, pairs)
-        if looked_up is not None and suits_table(geometry, looked_up):
-            return looked_up
-        return choose_neon(*bits, geometry)
-    if weight_bits <= _HALF_BITS and is_vector_product(geometry):
-        halved = choose_arm_dot_packed(activation_bits, geometry)
-        if halved.fits(ceil(geometry.run_codes / halved.products)):
-            return halved
+        if looked_up is None and weight_bits < WHOLE_BITS and is_vector_product(geometry):
+            return choose_neon_packed(*bits, geometry)
+        return looked_up or choose_neon(*bits, geometry)
+    if weight_bits < WHOLE_BITS and is_vector_product(geometry):
+        packed = choose_arm_dot_packed(_stored_bits(weight_bits), activation_bits, geometry)
+        if packed.fits(ceil(geometry.run_codes / packed.products)):
+            return packed
     return choose_arm_dot(activation_bits, geometry)
 
 
 def _choose_arm_winograd(
-    kind: KernelFamily, weight_bits: int, activation_bits: int, geometry: Geometry
+    kind: KernelFamily,
+    weight_bits: int,
+    activation_bits: int,
+    geometry: Geometry,
+    transform: Transform,
 ) -> Family | None:
     """Return the Winograd family of a layer on Arm, None where another one is faster."""
     bits = (weight_bits, activation_bits)
     tiles = choose_tiles(*bits, geometry, "int8", _LARGE_TILES)
-    if not tiles or not _ARM_BOUNDS.admit(geometry):
+    if not tiles:
+        is_plain = kind == "neon" and transform == "words" and geometry.stride == (1, 1)
+        pays = is_plain and _NEON_WORD_BOUNDS.admit(geometry)
+        return neon_word_winograd() if pays and fits_words(*bits, geometry.channels) else None
+    if not _admit(_ARM_BOUNDS, geometry):
         return None
     if kind == "arm-dot":
         return arm_dot_winograd(geometry, tiles)
@@ -221,15 +241,24 @@ def _choose_avx2_winograd(
 ) -> Family | None:
     """Return the Winograd family of a layer, None where another one is faster."""
     bits = (weight_bits, activation_bits)
+    depth = byte_depth(*bits)
     if tiles := choose_tiles(*bits, geometry, "uint8", _AVX2_LARGE_TILES):
-        if not byte_bounds.admit(geometry):
+        if not _admit(byte_bounds, geometry):
             return None
-        return avx2_winograd(*bits, DEPTH_CLASSES, tiles)
+        short = largest_product(*bits, tiles, "uint8") > _AVX2_LARGE_TILES.most_product
+        return None if short and tiles == "strided" else avx2_winograd(*bits, DEPTH_CLASSES, tiles)
     if transform != "words" or not fits_words(*bits, geometry.channels):
         return None
-    depth = byte_depth(*bits)
+    if geometry.stride != (1, 1) and depth:
+        return None
     word_bounds = next(bounds for below, bounds in _WORD_BOUNDS if depth < below)
-    return avx2_word_winograd() if word_bounds.admit(geometry) else None
+    return avx2_word_winograd(geometry) if _admit(word_bounds, geometry) else None
+
+
+def _admit(bounds: WinogradBounds, geometry: Geometry) -> bool:
+    """Return whether a layer of any stride is probably faster when transformed."""
+    is_plain = geometry.stride == (1, 1)
+    return bounds.admit(geometry) and (is_plain or _STRIDED_BOUNDS.admit(geometry))
 
 
 def choose_depthwise(
@@ -258,6 +287,11 @@ def is_vector_product(geometry: Geometry) -> bool:
     """Return whether every weight is used once: a matrix product of one vector."""
     pixels = geometry.batch * geometry.out_height * geometry.out_width
     return pixels == 1 and geometry.runs == geometry.groups == 1
+
+
+def _stored_bits(weight_bits: int) -> int:
+    """Return the bits that a packed weight takes in memory."""
+    return _HALF_BITS if weight_bits in _NIBBLE_BITS else weight_bits
 
 
 def suits_table(geometry: Geometry, family: Family) -> bool:

@@ -16,10 +16,13 @@ from collections.abc import Iterator
 from functools import lru_cache
 from math import ceil
 
+from hardware.kernels.families.arm_dot import choose_arm_dot
+from hardware.kernels.families.arm_packed import choose_arm_dot_packed, choose_neon_packed
 from hardware.kernels.families.avx2 import pair_depth
 from hardware.kernels.families.avx2_packed import choose_avx2_packed
 from hardware.kernels.families.avx2_table import Avx2HalfTable, Avx2Table
 from hardware.kernels.families.family import Family
+from hardware.kernels.families.neon import choose_neon
 from hardware.kernels.families.transformed import (
     WinogradBounds,
     arm_dot_winograd,
@@ -29,6 +32,8 @@ from hardware.kernels.families.transformed import (
     fits_words,
     largest_product,
     neon_winograd,
+    neon_word_winograd,
+    smallest_tiles,
     vnni_winograd,
 )
 from hardware.kernels.families.vnni_packed import packed_vnni
@@ -75,6 +80,8 @@ def family_choices(
         found += _transformed(kind, *bits, geometry, transform)
     if kind == "avx2" or kind in VNNI:
         found += _of_x86(kind, *bits, geometry)
+    if kind in ("neon", "arm-dot") and is_vector_product(geometry):
+        found += _of_arm_vectors(kind, *bits, geometry)
     return tuple(dict.fromkeys(found))[:_MOST]
 
 
@@ -86,7 +93,7 @@ def _transformed(
     transform: Transform,
 ) -> Iterator[Family]:
     """Yield the families whose transformed codes are exact, in bytes and in words."""
-    bits = (weight_bits, activation_bits)
+    bits, smallest = (weight_bits, activation_bits), smallest_tiles(geometry)
     signed = kind in ("neon", "arm-dot")
     larger: tuple[TileName, ...] = ("3x3", "3x3-split")
     fitting = [
@@ -94,9 +101,9 @@ def _transformed(
         for tiles in larger
         if fits_bytes(*bits, geometry.channels, tiles, "int8" if signed else "uint8")
     ]
-    if fits_bytes(*bits, geometry.channels, "2x2", "int8" if signed else "uint8"):
+    if fits_bytes(*bits, geometry.channels, smallest, "int8" if signed else "uint8"):
         # Of the larger ones, that which has no place twice.
-        fitting = ["2x2", *fitting[:1]]
+        fitting = [smallest, *fitting[:1]]
     for tiles in fitting:
         if not _WORTH_TRYING.admit(geometry, tiles):
             continue
@@ -108,9 +115,12 @@ def _transformed(
             yield neon_winograd(*bits, geometry, tiles)
         elif kind == "avx2" and pair_depth(largest_product(*bits, tiles, "uint8")) > 0:
             yield avx2_winograd(*bits, DEPTH_CLASSES, tiles)
-    words = kind == "avx2" and transform == "words" and fits_words(*bits, geometry.channels)
+    words = transform == "words" and fits_words(*bits, geometry.channels)
     if words and not fitting and _WORTH_TRYING.admit(geometry):
-        yield avx2_word_winograd()
+        if kind == "avx2":
+            yield avx2_word_winograd(geometry)
+        elif kind == "neon" and geometry.stride == (1, 1):
+            yield neon_word_winograd()
 
 
 def _of_x86(
@@ -130,3 +140,19 @@ def _of_x86(
     plain = VNNI[kind] if kind in VNNI else avx2_bytes(*bits)
     if plain is not None and not is_vector:
         yield plain
+
+
+def _of_arm_vectors(
+    kind: KernelFamily, weight_bits: int, activation_bits: int, geometry: Geometry
+) -> Iterator[Family]:
+    """Yield weights without a gap, and bytes: a fast memory has no use for either."""
+    if kind == "neon":
+        if weight_bits < WHOLE_BITS:
+            yield choose_neon_packed(weight_bits, activation_bits, geometry)
+        yield choose_neon(weight_bits, activation_bits, geometry)
+        return
+    if weight_bits < WHOLE_BITS:
+        packed = choose_arm_dot_packed(weight_bits, activation_bits, geometry)
+        if packed.fits(ceil(geometry.run_codes / packed.products)):
+            yield packed
+    yield choose_arm_dot(activation_bits, geometry)

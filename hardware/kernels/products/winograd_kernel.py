@@ -8,6 +8,7 @@
                 weights[16] = 2G g (2G)'                # with `transforms_weights` only
                 for place in range(16):
                     sums[place] = transformed[place] x weights[place]        # a matrix product
+                    # With a stride, the products of one to four places are one sum.
                 for tile: outputs of 2x2 pixels = A' sums A / 4, and the epilogue
 
 A group is small enough to stay in the second cache: its transformed codes, and the 16 matrix
@@ -26,21 +27,19 @@ Tiles at the end of the image are moved back. Where an output has five columns:
     tile 2         # #
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import reduce
-from itertools import product
+from itertools import groupby, product
 from math import prod
-from operator import add, sub
+from operator import add
 from typing import Any
 
 import numpy as np
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import (
-    element_type,
-    lanes_of,
     load,
-    local_vector,
     shared_grid,
     store,
     tile_count,
@@ -48,10 +47,12 @@ from hardware.kernels.emitting.emit import (
     vector_type,
 )
 from hardware.kernels.epilogue.layer_tensors import PixelOutputs
+from hardware.kernels.products.tile_arithmetic import divide, keep, transform_line
 from hardware.kernels.products.winograd_packing import place_products
 from hardware.kernels.schedule.copying import emit_images
 from hardware.kernels.schedule.emit_tiles import Operands, RegisterTiles, Tile
 from hardware.kernels.schedule.layer_plan import Buffers, TiledPlan
+from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.transform import TAPS, TileGrid
 from hardware.kernels.shapes.transformed_codes import offset_index
 
@@ -59,8 +60,6 @@ _VECTOR = {"uint8": 32, "int16": 16, "int8": 16}
 """Channels that are transformed at once: a register of x86's 256 bits, or of Arm's 128."""
 _TOGETHER = 4
 """int32 vectors of sums that are transformed and stored at once."""
-_DOUBLED = 4
-"""Smallest factor that takes fewer additions by doubling."""
 _LINE = 64
 """Bytes of a cache line."""
 _FEW_GROUPS = 4
@@ -92,10 +91,17 @@ class _Winograd:
         self.tiles = schedule.group_tiles
         self.blocks = schedule.blocks(self.products, family)
         self.block_channels = family.channels * schedule.tile_vectors
-        self.registers = RegisterTiles(products)
-        self.code_stride = _odd_lines(self.tiles * geometry.channels, family.code_dtype)
+        places = [self.transform.sum_place(place) for place in self.transform.places]
+        self.sums = [(place, len(list(same))) for place, same in groupby(places)]
+        self.registers = {
+            count: RegisterTiles(replace(products, geometry=_rows(self.products, count)))
+            for _, count in self.sums
+        }
+        self.place_codes = self.tiles * geometry.channels
         self.place_weights = prod(schedule.weight_shape(self.products, family)[1:])
-        self.weight_stride = _odd_lines(self.place_weights, family.weight_dtype)
+        self.weight_stride = self.place_weights
+        if max(self.registers) == 1:
+            self.weight_stride = _odd_lines(self.place_weights, family.weight_dtype)
         self.sum_stride = _odd_lines(self.tiles * self.block_channels, "int32")
 
     def emit(self, buffers: Buffers) -> None:
@@ -112,9 +118,9 @@ class _Winograd:
             shared_grid((groups, shares), self.parallel) as (group, share),
         ):
             first = tile_start(group, self.tiles, self.grid.tiles)
-            codes_size = self.places * self.code_stride + beyond
+            codes_size = sum(self._sum_codes(count) for _, count in self.sums) + beyond
             transformed = T.alloc_buffer((codes_size,), self.family.code_dtype)
-            sums = T.alloc_buffer((self.places * self.sum_stride,), "int32")
+            sums = T.alloc_buffer((len(self.sums) * self.sum_stride,), "int32")
             weights = buffers["weights"]
             if self.schedule.transforms_weights:
                 size = self.places * self.weight_stride
@@ -133,9 +139,11 @@ class _Winograd:
         """Emit the transform of a group's codes: `[places, tiles, channels]`."""
         g, matrix, window = self.geometry, self.transform.codes, self.transform.window
         lanes = min(_VECTOR[self.family.code_form], 1 << (g.channels.bit_length() - 1))
+        starts = list(self._place_starts())
         with T.grid(self.tiles, tile_count(g.channels, lanes)) as (tile, part):
             row, column = self._pixel(first + tile)
             channel = tile_start(part, lanes, g.channels)
+            row, column = row * self.transform.stride, column * self.transform.stride
             place = start + row * g.row_codes + column * g.channels + channel
 
             def fetch(y: int, x: int, place: Any = place) -> Any:
@@ -143,10 +151,10 @@ class _Winograd:
                 return T.Cast(vector_type(self.family.code_dtype, lanes), code)
 
             columns = [
-                _transform(matrix, [fetch(y, x) for y in range(window)]) for x in range(window)
+                transform_line(matrix, [fetch(y, x) for y in range(window)]) for x in range(window)
             ]
             for y in range(window):
-                line = _transform(matrix, [column[y] for column in columns])
+                line = transform_line(matrix, [column[y] for column in columns])
                 for number, place in enumerate(self.transform.places):
                     if place.row != y:
                         continue
@@ -154,7 +162,7 @@ class _Winograd:
                     which = offset_index(self.transform, self.family.code_form, place)
                     if which is not None:
                         value = value + T.broadcast(offset[which], lanes)
-                    at = number * self.code_stride + tile * g.channels + channel
+                    at = starts[number] + tile * g.channels + channel
                     store(transformed, at, value, lanes)
 
     def _emit_weights(self, taps: Any, weights: Any, block: Any) -> None:
@@ -168,36 +176,51 @@ class _Winograd:
                 return T.Cast(vector_type(dtype, lanes), load(taps, at, lanes))
 
             columns = [
-                _transform(matrix, [fetch(row, column) for row in range(3)]) for column in range(3)
+                transform_line(matrix, [fetch(row, column) for row in range(3)])
+                for column in range(3)
             ]
             for row in range(len(matrix)):
-                line = _transform(matrix, [column[row] for column in columns])
+                line = transform_line(matrix, [column[row] for column in columns])
                 for number, place in enumerate(self.transform.places):
                     if place.weights == row:
                         at = number * self.weight_stride + index * lanes
                         store(weights, at, line[place.column], lanes)
 
     def _emit_sums(self, transformed: Any, weights: Any, sums: Any, block: Any) -> None:
-        """Emit a block's matrix products at all places: `[places, tiles, block channels]`."""
+        """Emit a block's matrix products at all places: `[sums, tiles, block channels]`."""
         lanes = self.family.wide_lanes
         transforms = self.schedule.transforms_weights
-        with T.serial(self.places) as place:
-            operands = Operands(
-                codes=transformed,
-                start=place * self.code_stride,
-                weights=weights,
-                lookup=None,
-                first_weight=place * self.weight_stride if transforms else 0,
-            )
-            first_block = 0 if transforms else block * self.places + place
+        place_weights = self.weight_stride if transforms else self.place_weights
+        first_place, first_sum, first_code = 0, 0, 0
+        for count, alike in groupby(count for _, count in self.sums):
+            registers, number = self.registers[count], len(list(alike))
+            with T.serial(number) as index:
+                place = first_place + index * count
+                which = place if transforms else block * self.places + place
+                operands = Operands(
+                    codes=transformed,
+                    start=first_code + index * self._sum_codes(count),
+                    weights=weights,
+                    lookup=None,
+                    first_weight=which * place_weights,
+                )
+                first = (first_sum + index) * self.sum_stride
 
-            def emit_tile(tile: Tile) -> None:
-                vectors = self.registers.emit_sums(operands, tile, 0, self.schedule.panel_chunks)
-                at = place * self.sum_stride + tile.column * self.block_channels
-                for index, vector in enumerate(vectors):
-                    store(sums, at + index * lanes, vector, lanes)
+                def emit_tile(
+                    tile: Tile,
+                    registers: RegisterTiles = registers,
+                    operands: Operands = operands,
+                    first: Any = first,
+                ) -> None:
+                    vectors = registers.emit_sums(operands, tile, 0, self.schedule.panel_chunks)
+                    at = first + tile.column * self.block_channels
+                    for index, vector in enumerate(vectors):
+                        store(sums, at + index * lanes, vector, lanes)
 
-            self.registers.emit_row(Tile(0, 0, first_block), 0, emit_tile)
+                registers.emit_row(Tile(0, 0, 0), 0, emit_tile)
+            first_place += number * count
+            first_sum += number
+            first_code += number * self._sum_codes(count)
 
     def _emit_outputs(self, sums: Any, image: Any, first: Any, block: Any) -> None:
         """Emit the transform of a block's sums, and the outputs of its channels."""
@@ -222,7 +245,8 @@ class _Winograd:
     def _outputs(self, sums: Any, tile: Any, channel: int) -> list[Any]:
         """Return the sums of a tile's pixels, row by row, one int32 vector of channels each."""
         lanes = self.family.wide_lanes
-        matrix, window = self.transform.sums, self.transform.window
+        factors = self.transform.sum_factors
+        matrix, window = tuple(zip(*factors, strict=True)), range(len(factors))
 
         def fetch(row: int, column: int) -> Any:
             found = [
@@ -231,20 +255,30 @@ class _Winograd:
                     number * self.sum_stride + tile * self.block_channels + channel,
                     lanes,
                 )
-                for number, place in enumerate(self.transform.places)
-                if (place.row, place.column) == (row, column)
+                for number, (place, _) in enumerate(self.sums)
+                if place == (row, column)
             ]
             return reduce(add, found)
 
         columns = [
-            _transform(matrix, [fetch(row, column) for row in range(window)])
-            for column in range(window)
+            transform_line(matrix, [fetch(row, column) for row in window]) for column in window
         ]
         return [
-            _keep(_divide(value, self.transform.scale))
+            keep(divide(value, self.transform.scale))
             for row in range(self.transform.outputs)
-            for value in _transform(matrix, [column[row] for column in columns])
+            for value in transform_line(matrix, [column[row] for column in columns])
         ]
+
+    def _sum_codes(self, count: int) -> int:
+        """Return the room in `transformed` of the codes of one sum of this many places."""
+        return _odd_lines(count * self.place_codes, self.family.code_dtype)
+
+    def _place_starts(self) -> Iterator[int]:
+        """Yield where each place's codes begin: those of one sum side by side."""
+        start = 0
+        for _, count in self.sums:
+            yield from (start + number * self.place_codes for number in range(count))
+            start += self._sum_codes(count)
 
     def _pixel(self, tile: Any) -> tuple[Any, Any]:
         """Return a tile's first output pixel, row and column."""
@@ -255,6 +289,11 @@ class _Winograd:
         )
 
 
+def _rows(products: Geometry, count: int) -> Geometry:
+    """Return the matrix product of several places whose products are one sum: rows of a window."""
+    return replace(products, height=count, kernel=(count, 1))
+
+
 def _odd_lines(count: int, dtype: str) -> int:
     """Return at least `count` numbers that fill an odd number of cache lines.
 
@@ -263,57 +302,3 @@ def _odd_lines(count: int, dtype: str) -> int:
     in_line = _LINE // np.dtype(dtype).itemsize
     lines = -(-count // in_line)
     return (lines + 1 - lines % 2) * in_line
-
-
-def _transform(matrix: Sequence[Sequence[int]], values: Sequence[Any]) -> list[Any]:
-    """Return a matrix of small whole numbers times a line of vectors."""
-    # Each is used several times.
-    values = [_keep(value) for value in values]
-    result = []
-    for row in matrix:
-        terms = [
-            (count, _times(value, abs(count))) for count, value in zip(row, values, strict=True)
-        ]
-        total = reduce(add, (term for count, term in terms if count > 0))
-        result.append(reduce(sub, (term for count, term in terms if count < 0), total))
-    return result
-
-
-def _times(value: Any, count: int) -> Any:
-    """Return a vector times a small whole number, by additions."""
-    if count < _DOUBLED:
-        return reduce(add, [value] * count) if count else None
-    assert count % 2 == 0
-    twice = _keep(_times(value, count // 2))
-    return twice + twice
-
-
-def _divide(value: Any, divisor: int) -> Any:
-    """Return an int32 vector of multiples of a divisor over it: by a shift and an inverse."""
-    lanes, power = lanes_of(value), (divisor & -divisor).bit_length() - 1
-    shifted = T.shift_right(value, T.broadcast(T.int32(power), lanes))
-    odd = divisor >> power
-    if odd == 1:
-        return shifted
-    # It wraps around, which a plain multiplication of TVM's promises not to.
-    return T.call_llvm_pure_intrin(
-        T.llvm_lookup_intrinsic_id("llvm.vp.mul"),
-        shifted,
-        T.broadcast(T.int32(_signed(pow(odd, -1, 1 << 32))), lanes),
-        T.broadcast(T.bool(True), lanes),
-        T.int32(lanes),
-        dtype=f"int32x{lanes}",
-    )
-
-
-def _signed(word: int) -> int:
-    """Return the int32 of the same 32 bits."""
-    return word - (1 << 32) if word >> 31 else word
-
-
-def _keep(value: Any) -> Any:
-    """Emit a local vector: an expression would be copied to each of its uses."""
-    lanes = lanes_of(value)
-    kept = local_vector(element_type(value), lanes)
-    store(kept, 0, value, lanes)
-    return load(kept, 0, lanes)

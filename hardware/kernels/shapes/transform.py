@@ -1,6 +1,7 @@
 """Winograd's convolutions in integers: fewer products than a direct 3x3 convolution, and exact.
 
-A tile of m x m output pixels y reads a window d of (m + 2) x (m + 2) codes of every channel:
+A tile of m x m output pixels y reads a window d of (m + 2) x (m + 2) codes of every channel, or
+more where the convolution has a stride:
 y = A' [(G g G') * (B' d B)] A, the inner product element by element and summed over channels. G has
 fractions, so the matrices here are multiples of it and of A, and the sums come out as `scale` times
 the outputs, which is divided exactly. With m = 2 (see `tile_2x2`):
@@ -30,8 +31,9 @@ from hardware.kernels.shapes.geometry import Geometry
 
 Matrix = tuple[tuple[int, ...], ...]
 
-TileName = Literal["", "2x2", "3x3", "3x3-split"]
-"""Names of the transforms, by the outputs of a tile; empty where nothing is transformed."""
+TileName = Literal["", "2x2", "3x3", "3x3-split", "strided"]
+"""Names of the transforms, by the outputs of a tile or for a stride of 2; empty where nothing is
+transformed."""
 
 TAPS = 9
 """Weights of one kernel before they are transformed."""
@@ -73,12 +75,25 @@ class TileTransform:
     scale: int
     """Sums come out as this many times the outputs."""
     places: tuple[Place, ...]
-    """The products of one window and one kernel; a place may be there twice, for both sums."""
+    """The products of one window and one kernel; a place may be there twice, for both sums. Where
+    neighbours have equal factors in `sums`, their products are added up as one sum."""
+    stride: int = 1
+    """Of the convolution, in both directions."""
 
     @property
     def window(self) -> int:
         """Rows and columns of codes that a tile reads."""
-        return self.outputs + 2
+        return self.stride * (self.outputs - 1) + 3
+
+    @property
+    def sum_factors(self) -> Matrix:
+        """The different columns of `sums`, as rows, in their order."""
+        return tuple(dict.fromkeys(zip(*self.sums, strict=True)))
+
+    def sum_place(self, place: Place) -> tuple[int, int]:
+        """Return the row and column of `sum_factors` that a place's products are added with."""
+        columns, factors = tuple(zip(*self.sums, strict=True)), self.sum_factors
+        return factors.index(columns[place.row]), factors.index(columns[place.column])
 
     @property
     def saving(self) -> float:
@@ -112,11 +127,12 @@ class TileTransform:
 
 
 def is_winograd_shape(geometry: Geometry, tiles: TileTransform) -> bool:
-    """Return whether a layer is a 3x3 convolution whose outputs hold a tile."""
+    """Return whether a layer is a 3x3 convolution of this stride whose outputs hold a tile."""
     g = geometry
     return (
         g.kernel == (3, 3)
-        and g.stride == g.dilation == (1, 1)
+        and g.stride == (tiles.stride, tiles.stride)
+        and g.dilation == (1, 1)
         and g.groups == 1
         and min(g.out_height, g.out_width) >= tiles.outputs
     )

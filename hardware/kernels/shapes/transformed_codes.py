@@ -38,12 +38,14 @@ import numpy.typing as npt
 
 from hardware.kernels.shapes.tile_2x2 import TILE_2X2
 from hardware.kernels.shapes.tile_3x3 import TILE_3X3, TILE_3X3_SPLIT
+from hardware.kernels.shapes.tile_strided import STRIDED
 from hardware.kernels.shapes.transform import TAPS, Place, TileName, TileTransform
 
 TILES: dict[TileName, TileTransform] = {
     "2x2": TILE_2X2,
     "3x3": TILE_3X3,
     "3x3-split": TILE_3X3_SPLIT,
+    "strided": STRIDED,
 }
 """The transforms by name."""
 

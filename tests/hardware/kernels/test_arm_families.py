@@ -11,7 +11,7 @@ import tvm
 
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.arm_dot import ArmDot
-from hardware.kernels.families.arm_dot_packed import ArmDotPacked
+from hardware.kernels.families.arm_packed import ArmDotPacked, NeonPacked
 from hardware.kernels.families.neon import NeonBytes, NeonWords
 from hardware.kernels.families.neon_table import NeonTable
 from hardware.kernels.planning.choose_family import choose_depthwise, choose_family
@@ -146,18 +146,38 @@ def test_cores_with_dot_product_use_nothing_else_unless_told() -> None:
     assert _instructions("cortex-a76", (8, 8), "neon")["sdot"] == 0
 
 
-@pytest.mark.parametrize(("features", "products"), [(64, 32), (1032, 8), (48, 16), (3, 8)])
-def test_one_vector_reads_half_of_the_bytes(features: int, products: int) -> None:
+@pytest.mark.parametrize(
+    ("features", "products"), [(64, (32, 32)), (1032, (8, 16)), (48, (16, 16)), (3, (8, 16))]
+)
+def test_one_vector_reads_no_byte_in_vain(features: int, products: tuple[int, int]) -> None:
     dense = Geometry(batch=1, height=1, width=1, channels=features, out_channels=16)
+    of_bits = {2: products[1], 3: products[0], 4: products[0], 5: 32, 6: products[1], 7: 32}
     for bits in PAIRS:
         family = choose_family("arm-dot", *bits, dense)
-        assert isinstance(family, ArmDotPacked) == (bits[0] <= 4)
+        assert isinstance(family, ArmDotPacked) == (bits[0] < 8)
         if isinstance(family, ArmDotPacked):
-            assert family.products == products == 2 * family.vector_bytes // family.channels
+            # 3 bits take half a byte each: taking them out of less needs more instructions.
+            stored = 4 if bits[0] == 3 else bits[0]
+            assert family.products == of_bits[bits[0]]
+            assert 8 * family.vector_bytes == stored * family.products * family.channels
+            assert family.name == f"arm-dot-p{stored}"
     # With more images, weights are used again and again.
     assert not isinstance(choose_family("arm-dot", 4, 4, replace(dense, batch=2)), ArmDotPacked)
     too_long = replace(dense, channels=200_000)
     assert not isinstance(choose_family("arm-dot", 4, 8, too_long), ArmDotPacked)
+
+
+@pytest.mark.parametrize("bits", PAIRS, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
+def test_one_vector_reads_no_byte_in_vain_without_dot_product(bits: tuple[int, int]) -> None:
+    dense = Geometry(batch=1, height=1, width=1, channels=512, out_channels=1000)
+    family = choose_family("neon", *bits, dense)
+    is_table = bits in ((2, 2), (2, 3))
+    assert isinstance(family, NeonPacked) == (bits[0] < 8 and not is_table)
+    if isinstance(family, NeonPacked):
+        assert 8 * family.vector_bytes == bits[0] * family.products * family.channels
+        # A lane gets one product of every eight codes of a step.
+        assert family.depth * (family.products // 8) * _largest_product(bits) <= 32767
+    assert not isinstance(choose_family("neon", *bits, replace(dense, batch=2)), NeonPacked)
 
 
 @pytest.mark.parametrize("weight_bits", range(2, 9))

@@ -68,7 +68,6 @@ def test_pairs_are_transformed_to_bytes_where_those_fit(kind: Any, bits: tuple[i
 @pytest.mark.parametrize(
     "geometry",
     [
-        replace(GEOMETRY, stride=(2, 2)),
         replace(GEOMETRY, stride=(1, 2)),
         replace(GEOMETRY, dilation=(2, 1)),
         replace(GEOMETRY, groups=2),
@@ -142,6 +141,16 @@ def test_arm_transforms_to_signed_bytes_where_those_fit(kind: Any, bits: tuple[i
         # A lane of 16 bits gets two products of each step.
         most = 2 * largest_product(*bits, family.tiles, "int8")
         assert family.depth * most <= 32767
+
+
+@pytest.mark.parametrize("bits", WORDS, ids=lambda bits: f"w{bits[0]}a{bits[1]}")
+def test_neon_transforms_to_words_where_a_model_says_so(bits: tuple[int, int]) -> None:
+    large = replace(GEOMETRY, channels=128, out_channels=128)
+    assert choose_family("neon", *bits, large).name == "neon-winograd-w8"
+    assert "winograd" not in choose_family("neon", *bits, large, "bytes").name
+    for other in (GEOMETRY, replace(large, height=7, width=7), replace(large, stride=(2, 2))):
+        assert choose_family("neon", *bits, other).name != "neon-winograd-w8"
+    assert not choose_family("arm-dot", *bits, large).winograd
 
 
 @pytest.mark.parametrize(
@@ -267,7 +276,7 @@ def check(case: dict[str, Any], bench: Bench) -> None:
         case["bits"],
         out_dtype=case["out_dtype"],
         zero_point=int(rng.integers(0, codes)),
-        **CONV | {"padding": case["padding"]},
+        **CONV | {"padding": case["padding"], "stride": case.get("stride", (1, 1))},
     )
     x = rng.integers(0, codes, (case["batch"], *case["size"], case["channels"]), dtype=np.uint8)
     bench.agrees(op, x, out_dtype=case["out_dtype"])

@@ -49,6 +49,7 @@ def test_whatever_a_constant_holds_is_read_back(array: np.ndarray) -> None:
         ("2x2", ((2, np.int8), (3, np.int8), (4, np.int8), (5, np.int16), (8, np.int16))),
         ("3x3", ((2, np.int8),)),
         ("3x3-split", ((2, np.int8), (3, np.int8))),
+        ("strided", ((2, np.int8), (4, np.int8), (6, np.int8), (7, np.int16), (8, np.int16))),
     ],
 )
 def test_transformed_weights_are_written_as_the_weights_they_are_made_of(
@@ -60,6 +61,6 @@ def test_transformed_weights_are_written_as_the_weights_they_are_made_of(
         taps: np.ndarray = rng.integers(-limit, limit + 1, (3, 3, 5, 4, 2, 32)).astype(dtype)
         transformed: np.ndarray = np.empty((5, len(transform.places), 4, 2, 32), dtype)
         transform.transform_taps(taps, transformed)
-        document, data = write_constant(transformed, winograd=True)
+        document, data = write_constant(transformed, winograd=True, strided=tiles == "strided")
         np.testing.assert_array_equal(read_constant(document, data), transformed)
         assert len(data) == -(-taps.size * bits // 8)

@@ -45,5 +45,6 @@ def extreme_places(
     windows = np.pad(np.array(images), ((0, 0), *[(0, side - tiles.window)] * 2), "wrap")
     x = np.broadcast_to((largest_code * windows)[..., None], (len(images), side, side, channels))
     shape = (len(kernels), 3, 3, channels)
-    op = make_layer(np.random.default_rng(0), shape, bits, **CONV | {"padding": (0, 0)})
+    conv = CONV | {"padding": (0, 0), "stride": (tiles.stride, tiles.stride)}
+    op = make_layer(np.random.default_rng(0), shape, bits, **conv)
     return sums_of(op, largest_weight * np.array(kernels)[..., None]), x.astype(np.uint8)

@@ -23,6 +23,8 @@ BYTES: list[tuple[TileName, CodeForm, tuple[int, ...], tuple[int, ...]]] = [
     ("3x3", "int8", (2, 3), (2,)),
     ("3x3-split", "uint8", (2, 3), (2, 3)),
     ("3x3-split", "int8", (2, 3), (2, 3)),
+    ("strided", "uint8", (2, 3, 4, 5, 6), (2, 3, 4, 5, 6)),
+    ("strided", "int8", (2, 3, 4, 5, 6), (2, 3, 4, 5, 6)),
 ]
 """Transforms to bytes, with the widths of codes and of weights that fit them."""
 CASES = [(TILES[name], form, codes, weights) for name, form, codes, weights in BYTES]
@@ -95,9 +97,9 @@ def test_the_algorithm_and_the_offsets_are_whole(
         expected = [
             [
                 (window[y : y + 3, x : x + 3] * kernel[0, :, :, 0]).sum()
-                for x in range(tiles.outputs)
+                for x in range(0, tiles.stride * tiles.outputs, tiles.stride)
             ]
-            for y in range(tiles.outputs)
+            for y in range(0, tiles.stride * tiles.outputs, tiles.stride)
         ]
         assert not (outputs % tiles.scale).any()
         constant = offset_sums(kernel, tiles, form, bits).reshape(tiles.outputs, -1)
