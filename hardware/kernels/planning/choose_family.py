@@ -14,9 +14,11 @@ in `winograd3s` one place is split:
     neon, other two         table2         bytes-d6      words-d128   words-d32    words-d1
     avx-vnni, 3x3           winograd3      winograd3s    winograd     plain        plain
     avx-vnni, one vector    p2             p4            p4           p5           plain
+    amx, 1x1 and 3x3        amx            amx           amx          amx          amx
     arm-dot, one vector     p4             p4            p4           plain        plain
 
-The 1x1 layers of AVX-VNNI and of `arm-dot` have one family for all widths.
+The 1x1 layers of AVX-VNNI and of `arm-dot` have one family for all widths. With AMX, layers of few
+pixels have those of `avx512-vnni`.
 
     >>> layer = Geometry(batch=1, height=14, width=14, channels=64, out_channels=64)
     >>> [choose_family("avx2", bits, bits, layer).name for bits in (2, 3, 6, 8)]
@@ -26,6 +28,7 @@ The 1x1 layers of AVX-VNNI and of `arm-dot` have one family for all widths.
 from functools import lru_cache
 from math import ceil, inf
 
+from hardware.kernels.families.amx import AMX, suits_amx
 from hardware.kernels.families.arm_dot import choose_arm_dot
 from hardware.kernels.families.arm_dot_packed import choose_arm_dot_packed
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2WideBytes, Avx2Words, byte_depth
@@ -86,7 +89,12 @@ _WORD_BOUNDS = (
 """Bounds for transformed codes of 16 bits. Each is for layers whose sums of bytes would be less
 deep than its number: the deeper these sums are, the faster the direct kernel is."""
 
-VNNI: dict[str, Vnni] = {"avx512-vnni": AVX512_VNNI, "avx-vnni": AVX_VNNI}
+VNNI: dict[str, Vnni] = {
+    "amx": AVX512_VNNI,
+    "avx512-vnni": AVX512_VNNI,
+    "avx-vnni": AVX_VNNI,
+}
+"""The family of dot products in each group that has one."""
 
 
 @lru_cache(maxsize=4096)
@@ -108,6 +116,8 @@ def choose_family(
     """
     if kind == "generic":
         return Generic()
+    if kind == "amx" and suits_amx(geometry):
+        return AMX
     if kind in VNNI:
         vnni = VNNI[kind]
         tiles: TileName = ""
@@ -245,7 +255,7 @@ def choose_depthwise(
         channels: Channels of the layer.
     """
     found: DepthwiseFamily | None = None
-    if kind == "avx512-vnni":
+    if kind in ("amx", "avx512-vnni"):
         found = choose_vnni_depthwise(channels)
     elif kind in ("avx2", "avx-vnni"):
         found = choose_avx2_depthwise(weight_bits, activation_bits, taps, channels)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from hardware.facts import AMX_USED
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.runtime.amx import why_no_amx
 from hardware.target import TargetConfig
@@ -66,12 +67,6 @@ class Emulator:
         return {kind: self._library.emulator_count(n) for n, kind in enumerate(KINDS)}
 
 
-@contextmanager
-def native() -> Iterator[None]:
-    """Do nothing: this machine has AMX."""
-    yield
-
-
 def has_amx() -> bool:
     """Return whether this machine has AMX and lends it."""
     return not why_no_amx()
@@ -85,7 +80,7 @@ def amx_target() -> KernelTarget:
     """
     if has_amx():
         return KernelTarget.of(TargetConfig())
-    own = KernelTarget.of(TargetConfig()).family
-    alike = TargetConfig(mcpu="cascadelake" if own == "avx512-vnni" else "haswell")
+    own = KernelTarget.of(TargetConfig(amx=False)).family
+    alike = TargetConfig(mcpu="cascadelake" if own == "avx512-vnni" else "haswell", amx=False)
     target = KernelTarget.of(alike)
-    return replace(target, mattr=(*target.mattr, "+amx-tile", "+amx-int8"))
+    return replace(target, mattr=(*target.mattr, "+amx-tile", "+amx-int8"), amx=AMX_USED)
