@@ -35,6 +35,8 @@ class Emulator:
         """Compile it; return why it cannot be had instead where that is so."""
         if platform.machine() != "x86_64":
             return f"AMX is x86-64's, and this is {platform.machine()}"
+        if _own_family() not in ("avx512-vnni", "avx-vnni", "avx2"):
+            return "what is beside AMX's instructions needs AVX2, and this CPU has not"
         compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
         if compiler is None:
             return f"AMX is emulated by a C file, and there is no compiler: {', '.join(_COMPILERS)}"
@@ -80,7 +82,10 @@ def amx_target() -> KernelTarget:
     """
     if has_amx():
         return KernelTarget.of(TargetConfig())
-    own = KernelTarget.of(TargetConfig(amx=False)).family
-    alike = TargetConfig(mcpu="cascadelake" if own == "avx512-vnni" else "haswell", amx=False)
-    target = KernelTarget.of(alike)
+    mcpu = "cascadelake" if _own_family() == "avx512-vnni" else "haswell"
+    target = KernelTarget.of(TargetConfig(mcpu=mcpu, amx=False))
     return replace(target, mattr=(*target.mattr, "+amx-tile", "+amx-int8"), amx=AMX_USED)
+
+
+def _own_family() -> str:
+    return KernelTarget.of(TargetConfig(amx=False)).family

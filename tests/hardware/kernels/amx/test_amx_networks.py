@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hardware.graph.random_codes import layer_alone
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.amx import AMX, suits_amx
 from hardware.kernels.planning import layers
 from hardware.kernels.planning.choose_family import choose_family
+from hardware.layers.shapes import STANDARD_SHAPES, standard_graph
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
 from quant.integer import run_graph
@@ -79,6 +81,27 @@ def test_linear_layers_over_tokens(make_bench: Any, running: AbstractContextMana
         output = bench.run(graph, images)
     assert "amx" in built.families.values()
     assert np.array_equal(output, run_graph(graph, images))
+
+
+def test_the_tile_search_compares_amx_with_vnni(
+    tmp_path: Path,
+    kernel_folder: Path,
+    running: AbstractContextManager[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    target = replace(amx_target(), family="amx")
+    if target.mcpu == "haswell":
+        pytest.skip("the group amx has AVX-512 beside it, and this CPU has not")
+    monkeypatch.setattr(KernelTarget, "of", lambda *_: target)
+    (shape,) = (shape for shape in STANDARD_SHAPES if "8x8x64" in shape.name)
+    graph = standard_graph(shape)
+    (layer,) = (op.layer for op in graph.layer_ops())
+    folders = {"kernel_cache": str(kernel_folder), "tile_choices": str(tmp_path)}
+    bench = Workbench(TargetConfig(**folders), 1)  # type: ignore[arg-type]
+    (task,) = bench.tile_tasks(graph, {layer: [(4, 4)]})
+    assert task.what.endswith("amx, avx512-vnni-winograd, avx512-vnni")
+    with running:
+        bench.compile_tiles(layer_alone(graph, layer, (4, 4), seed=0))  # compares all of them
 
 
 def test_threads_have_tiles_of_their_own(
