@@ -26,7 +26,7 @@ from hardware.kernels.emitting.amx_tiles import ROW_BYTES
 from hardware.kernels.families.vnni import AVX512_VNNI, Vnni
 from hardware.kernels.shapes.geometry import Geometry
 
-_FEWEST_PIXELS = 4
+FEWEST_PIXELS = 4
 """Pixels in a row from which tiles are worth a try: with fewer, most of their rows are empty."""
 _EVEN_PARTS = 16
 """Most parts of a run that are cut evenly: so few reach at most 63 codes beyond its end."""
@@ -49,7 +49,7 @@ AMX = Amx(
 
 def suits_amx(geometry: Geometry) -> bool:
     """Return whether a row of outputs has enough pixels to make tiles of."""
-    return geometry.out_width >= _FEWEST_PIXELS
+    return geometry.out_width >= FEWEST_PIXELS
 
 
 def tile_codes(run_codes: int) -> int:

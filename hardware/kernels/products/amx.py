@@ -22,7 +22,7 @@ back to end at the border, as in the direct kernel, and compute a few outputs ag
 no multiple of a step, its last step reads up to 63 codes beyond it, against weights of zero.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -46,15 +46,21 @@ from hardware.kernels.schedule.emit_tiles import Operands, Tile
 from hardware.kernels.schedule.layer_plan import Buffers, TiledPlan
 
 
-def emit_amx(plan: TiledPlan, buffers: Buffers, outputs: PixelOutputs) -> None:
+def emit_amx(
+    plan: TiledPlan,
+    buffers: Buffers,
+    outputs: PixelOutputs,
+    prepare: Callable[[Any], None] | None = None,
+) -> None:
     """Emit the loops over images, groups, blocks of channels and register tiles.
 
     Args:
         plan: What the kernel is made of.
         buffers: Its arguments.
         outputs: Emits the epilogue.
+        prepare: Emits what comes before each image, given its number.
     """
-    _AmxKernel(plan, outputs).emit(buffers)
+    _AmxKernel(plan, outputs).emit(buffers, prepare)
 
 
 class _AmxKernel:
@@ -69,7 +75,7 @@ class _AmxKernel:
         self.pixels = plan.schedule.tile_columns // self.beside
         self.vectors = range(plan.schedule.tile_vectors)
 
-    def emit(self, buffers: Buffers) -> None:
+    def emit(self, buffers: Buffers, prepare: Callable[[Any], None] | None) -> None:
         """Emit everything."""
         g, s = self.geometry, self.schedule
         grid = (g.groups, s.blocks(g, self.family), tile_count(g.out_height, s.tile_rows))
@@ -80,6 +86,8 @@ class _AmxKernel:
             image, codes, start = inside.enter_context(
                 emit_images(buffers, g, self.family, overread)
             )
+            if prepare is not None:
+                prepare(image)
             group, block, tile_row = inside.enter_context(shared_grid(grid, self.parallel))
             if self.parallel:
                 sums = inside.enter_context(self._tiles())

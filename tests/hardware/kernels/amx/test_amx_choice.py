@@ -46,7 +46,14 @@ def test_few_pixels_are_as_without_amx() -> None:
         )
     assert choose_family("amx", 4, 4, DENSE).name == "avx512-vnni-p4"
     assert choose_depthwise("amx", 8, 8, 9, 64) == choose_depthwise("avx512-vnni", 8, 8, 9, 64)
-    assert choose_matrices_family("amx", (8, 7), fits=False).name == "avx512-vnni"
+    assert choose_matrices_family("amx", (8, 7), fits=False, rows=3).name == "avx512-vnni"
+
+
+def test_products_of_two_tensors_are_multiplied_alike() -> None:
+    for bits in range(2, 9):
+        assert choose_matrices_family("amx", (bits, bits), fits=True, rows=4) == AMX
+    # Weights of nine bits: no instruction on bytes takes them.
+    assert choose_matrices_family("amx", (8, 8), fits=False, rows=64).name == "avx2-w8"
 
 
 def test_the_tile_search_may_take_vnni() -> None:

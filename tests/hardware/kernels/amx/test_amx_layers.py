@@ -17,11 +17,14 @@ from tvm.target import codegen
 
 from hardware.kernels.compiling.limit import limit_arguments, limit_kernel, limit_products
 from hardware.kernels.families.amx import AMX
+from hardware.kernels.planning import products
 from hardware.kernels.schedule.schedule import candidates
 from hardware.kernels.shapes.geometry import Geometry
+from quant.deploy_graph import Matrices
 from quant.integer import run_op
 from tests.hardware.kernels.amx.amx_bench import AmxBench, guarded
 from tests.hardware.kernels.single_op import make_layer
+from tests.hardware.kernels.test_matrices import codes_of, product_of
 from tests.hardware.kernels.test_schedules import extreme, scheduled, schedules_of
 
 few = settings(
@@ -171,6 +174,30 @@ def test_pixels_are_cut_evenly() -> None:
     for schedule in found:
         assert schedule.steps(layer) == 16  # one step of 64 codes, each four in a row of weights
         assert schedule.tile_rows * schedule.tile_columns <= 32
+
+
+@pytest.mark.parametrize(
+    ("matrices", "bits", "points"),
+    [
+        (Matrices(groups=3, rows=17, depth=20, columns=17, turned=True), (8, 8), (131, 128)),
+        (Matrices(groups=3, rows=33, depth=70, columns=40, turned=False), (8, 5), (0, 16)),
+        (Matrices(groups=1, rows=9, depth=197, columns=64, turned=False), (2, 3), (1, 0)),
+        (Matrices(groups=2, rows=5, depth=3, columns=2, turned=True), (8, 7), (255, 3)),
+    ],
+)
+def test_products_of_two_tensors_agree(
+    matrices: Matrices,
+    bits: tuple[int, int],
+    points: tuple[int, int],
+    amx: AmxBench,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(products, "matrices_family", lambda *_: AMX)
+    op = product_of(matrices, bits, points, wide=True)
+    left, right = codes_of(op, batch=2)
+    amx.agrees(op, left, right, out_dtype="int16")
+    smallest = np.zeros_like(right) if points[1] else np.full_like(right, 2 ** bits[1] - 1)
+    amx.agrees(op, np.full_like(left, 2 ** bits[0] - 1), smallest, out_dtype="int16")
 
 
 def test_every_product_of_the_limit_is_computed(amx: AmxBench) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hardware.facts import AMX_USED
 from hardware.graph.random_codes import layer_alone
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.families.amx import AMX, suits_amx
@@ -83,16 +84,28 @@ def test_linear_layers_over_tokens(make_bench: Any, running: AbstractContextMana
     assert np.array_equal(output, run_graph(graph, images))
 
 
-def test_the_tile_search_compares_amx_with_vnni(
-    tmp_path: Path,
-    kernel_folder: Path,
-    running: AbstractContextManager[Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives every target the group amx."""
     target = replace(amx_target(), family="amx")
     if target.mcpu == "haswell":
         pytest.skip("the group amx has AVX-512 beside it, and this CPU has not")
     monkeypatch.setattr(KernelTarget, "of", lambda *_: target)
+
+
+def test_a_product_of_two_tensors(
+    kernel_folder: Path, group: None, running: AbstractContextManager[Any]
+) -> None:
+    part = layer_alone(converted_tokens("windows", 0), "attn.matmul#2", (4, 6), seed=0)
+    bench = Workbench(TargetConfig(kernel_cache=str(kernel_folder), tune_s=0.0), 1)
+    assert bench.facts()["amx"] == AMX_USED
+    with running:
+        assert bench.build(part).families == {"attn.matmul#2": "amx"}
+
+
+def test_the_tile_search_compares_amx_with_vnni(
+    tmp_path: Path, kernel_folder: Path, group: None, running: AbstractContextManager[Any]
+) -> None:
     (shape,) = (shape for shape in STANDARD_SHAPES if "8x8x64" in shape.name)
     graph = standard_graph(shape)
     (layer,) = (op.layer for op in graph.layer_ops())
