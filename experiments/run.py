@@ -58,6 +58,7 @@ from experiments.stages.resume import (
     write_measured,
 )
 from experiments.stages.search import Searched, search
+from experiments.terminal.amx_sentence import amx_sentence
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.errors import HardwareLostError
@@ -224,6 +225,8 @@ def _search(config: RunConfig, past: Resumed, places: Places) -> None:
         _choose_tiles(setup, places)
         measured = measure_device(setup, places.device, places.store, progress)
         write_measured(folder, measured)
+        if amx := amx_sentence(places.device.facts().get("amx", "")):
+            _say(amx)
     else:
         check_same_given(folder, given)
         check_table(folder.path, measured.table, _pairs(setup))

@@ -13,6 +13,12 @@ from typing import TypedDict, cast
 _PACKAGES = {"tvm": "apache-tvm", "tvm_ffi": "apache-tvm-ffi", "numpy": "numpy"}
 
 
+AMX_USED = "used"
+"""What the fact `amx` is where kernels use AMX."""
+AMX_LEFT_OUT = "left out by the configuration"
+"""What it is where the user wants it so."""
+
+
 class EnergyFacts(TypedDict, total=False):
     """What must be equal where energies are compared."""
 
@@ -64,6 +70,8 @@ class MachineFacts(TypedDict, total=False):
     # What the process that loaded TVM tells.
     llvm: int
     target: str
+    amx: str
+    """`AMX_USED`, or why a CPU that has AMX goes without; missing where it has none."""
     linker: str
     # What the device adds.
     preset: str

@@ -7,13 +7,13 @@ from hardware.board_presets import PRESETS, BoardName
 from hardware.errors import TargetError
 from quant.records.ranges import Count, Seconds, at_least, check_ranges
 
-KernelFamily = Literal["avx512-vnni", "avx-vnni", "avx2", "arm-dot", "neon", "generic"]
+KernelFamily = Literal["amx", "avx512-vnni", "avx-vnni", "avx2", "arm-dot", "neon", "generic"]
 """Names of the groups of kernels: by the instructions that multiply."""
 
 Transform = Literal["words", "bytes", "none"]
 """The widest codes that 3x3 convolutions may be transformed to (Winograd)."""
 
-DOT_PRODUCT: tuple[KernelFamily, ...] = ("avx512-vnni", "avx-vnni", "arm-dot")
+DOT_PRODUCT: tuple[KernelFamily, ...] = ("amx", "avx512-vnni", "avx-vnni", "arm-dot")
 """Those made of dot-product instructions. Lower widths gain there only in transformed 3x3
 convolutions, and where a layer waits for memory."""
 
@@ -50,6 +50,9 @@ class TargetConfig:
     dot_product: bool = True
     """Use dot-product instructions where the CPU has them. Most widths cost the same with them; 3x3
     convolutions of up to 4-bit weights and 6-bit codes are transformed, and faster."""
+    amx: bool = True
+    """Use AMX where the CPU has it and Linux lends its registers. All widths cost the same with it,
+    in every layer but depthwise ones and those of few pixels."""
     transform: Transform = "words"
     """Widest codes that 3x3 convolutions may be transformed to (Winograd), where it is faster: with
     `words`, 5 to 8 bits take the same time there; with `bytes`, up to 4-bit weights and 6-bit codes
@@ -68,6 +71,11 @@ class TargetConfig:
         """Refuse thread counts that cannot be had, and settings that contradict each other."""
         check_ranges(self, "target.", TargetError)
         self._check_board()
+        if self.family == "amx" and not self.amx:
+            raise TargetError(
+                "target.amx: false leaves out the instructions that target.family: amx is made of",
+                "use target.family=auto",
+            )
         if self.family in DOT_PRODUCT and not self.dot_product:
             raise TargetError(
                 f"target.dot_product: false leaves out the instructions that target.family: "

@@ -1,6 +1,6 @@
 """Tells whether a change of the sources changed the kernels' machine code.
 
-Compiles the kernels of some sixty small plans for each of five CPUs, none of which needs to be this
+Compiles the kernels of some sixty small plans for each of six CPUs, none of which needs to be this
 machine's, and compares digests of their machine code with `kernel_digest.json` beside this file.
 Every layer has its default tile: nothing is measured.
 
@@ -47,6 +47,7 @@ _CPUS: tuple[tuple[KernelFamily, str, str], ...] = (
     ("avx2", "haswell", _X86),
     ("avx512-vnni", "cascadelake", _X86),
     ("avx-vnni", "alderlake", _X86),
+    ("amx", "sapphirerapids", _X86),
     ("neon", "cortex-a72", _ARM),
     ("arm-dot", "cortex-a76", _ARM),
 )

@@ -20,6 +20,7 @@ from experiments.staircase.modelled import model_staircase
 from experiments.staircase.notes import notes
 from experiments.staircase.staircase import Staircase, measure_staircase
 from experiments.staircase.tables import draw_pairs, draw_widths
+from experiments.terminal.amx_sentence import amx_sentence
 from experiments.terminal.progress import LiveProgress
 from experiments.terminal.tables import print_whole
 from hardware.device import Device
@@ -110,9 +111,12 @@ def _command(options: StaircaseOptions) -> None:
                 all_pairs=options.all_pairs,
                 progress=lambda done, total, name: progress.stage(name, done, total),
             )
+        amx = amx_sentence(device.facts().get("amx", ""))
     finally:
         device.close()
     print(tiles.sentence)
+    if amx:
+        print(amx)
     _report(staircase, options)
 
 

@@ -12,6 +12,7 @@ from hardware.facts import MachineFacts, MomentFacts, read_cpuinfo, read_machine
 
 _FEATURES = (
     *("sse4_1", "avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni"),
+    *("amx_tile", "amx_int8"),
     *("asimd", "asimddp", "i8mm", "sve"),
 )
 """CPU flags that a kernel family may depend on, x86 and Arm, as the kernel names them."""

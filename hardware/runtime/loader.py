@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hardware.runtime.amx import ask_for_tiles
 from hardware.runtime.constants import read_constant
 from hardware.runtime.document import ReturnedTensor, read_document
 from hardware.runtime.linked import LinkedProgram
@@ -22,6 +23,8 @@ _SHOWN = 200
 """Letters of a bundle's own words in a sentence: a damaged one may have any number of them."""
 
 _LONGEST_REASON = 200
+_TILES = "amx_tile"
+"""The CPU feature that Linux lends to processes which ask for it."""
 
 
 class Bundle:
@@ -44,6 +47,7 @@ class Bundle:
         check_files(place, verify_key)
         document = read_document(place / "bundle.json")
         _check_machine(document.machine, document.cpu_features)
+        _check_tiles(document.cpu_features)
         self.labels: list[str] = list(document.labels)
         """What each logit stands for; empty where nobody said."""
         self.preprocessing: Mapping[str, Any] | None = document.preprocessing
@@ -184,3 +188,9 @@ def _check_machine(machine: str, features: Sequence[str]) -> None:
             f"this bundle needs a CPU with {', '.join(missing)[:_SHOWN]}, found one without; "
             "export it for this target"
         )
+
+
+def _check_tiles(features: Sequence[str]) -> None:
+    """Ask for AMX's registers where the program needs them; refuse where they are not lent."""
+    if _TILES in features and (refused := ask_for_tiles()):
+        raise BundleError(f"this bundle needs AMX: {refused}; export it with --target.no-amx")

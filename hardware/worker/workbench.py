@@ -92,10 +92,13 @@ class Workbench:
 
     def facts(self) -> MachineFacts:
         """Return what only the process that loaded TVM knows."""
-        return {
+        facts: MachineFacts = {
             "llvm": int(tvm.get_global_func("target.llvm_version_major")()),
             "target": str(self._target.tvm_target()),
         }
+        if self._target.amx:
+            facts["amx"] = self._target.amx
+        return facts
 
     def identity(self, graph: DeployGraph) -> Identity:
         """Return what decides the time of a program, without compiling anything."""

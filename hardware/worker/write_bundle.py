@@ -20,8 +20,10 @@ _LOADER = ("__init__.py", "runtime/*.py")
 _RUN = "runtime/run.py"
 """The one of them that a bundle is started by, once more beside all others."""
 _PLACES = frozenset(len(tiles.places) for tiles in TILES.values())
+_AVX512_VNNI = ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni")
 _CPU_FEATURES: dict[KernelFamily, tuple[str, ...]] = {
-    "avx512-vnni": ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"),
+    "amx": (*_AVX512_VNNI, "amx_tile", "amx_int8"),
+    "avx512-vnni": _AVX512_VNNI,
     "avx-vnni": ("avx2", "fma", "avx_vnni"),
     "avx2": ("avx2", "fma"),
     "arm-dot": ("asimd", "asimddp"),

@@ -103,7 +103,8 @@ def bench_mca(options: McaOptions) -> McaBench:
         TargetError: a board whose core has no model.
         ToolchainError: LLVM's tools are missing.
     """
-    config = options.config.device_target
+    # LLVM has no model of how long products of tiles take.
+    config = replace(options.config.device_target, amx=False)
     graphs = list(_graphs(options))
     rows: list[McaRow] = []
     with LiveProgress(quiet=options.config.quiet) as progress:

@@ -15,6 +15,8 @@ from experiments.bench.runtime.results import (
     best_int8_peer,
 )
 from experiments.bench.runtime.rounds import SLOW_MS, SLOW_REPEATS
+from experiments.terminal.amx_sentence import amx_sentence
+from hardware.facts import AMX_LEFT_OUT, AMX_USED
 from quant.layers import FLOAT_BITS
 
 _SATURATES = (
@@ -27,6 +29,7 @@ _CHECKED = (
     "bit before it was timed. The layer that reads the images has 8-bit activations in all rows."
 )
 _VNNI = {"avx_vnni", "avx512_vnni"}
+_AMX = "amx_int8"
 
 
 def draw_runtime(bench: RuntimeBench) -> Group:
@@ -108,4 +111,14 @@ def _notes(machine: Mapping[str, Any]) -> list[str]:
     if machine["machine"] in ("x86_64", "AMD64"):
         vnni = not machine["hidden"] and _VNNI.intersection(machine["cpu_features"])
         notes.append(_EXACT if vnni else _SATURATES)
+    if _AMX in machine["cpu_features"] and not machine["hidden"]:
+        notes.append(_amx_note(machine.get("amx", AMX_LEFT_OUT)))
     return notes
+
+
+def _amx_note(state: str) -> str:
+    """Say who uses AMX; where Linux refuses it to us, it does so to all."""
+    ours = amx_sentence(state) or "Ours does not."
+    if state not in (AMX_USED, AMX_LEFT_OUT):
+        return ours
+    return f"OpenVINO's and ONNX Runtime's int8 uses AMX on this CPU. {ours}"

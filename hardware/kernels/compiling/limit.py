@@ -25,7 +25,13 @@ import numpy as np
 import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
+from hardware.kernels.compiling.amx_limit import (
+    AMX_LIMIT_PRODUCTS,
+    amx_limit_arguments,
+    emit_amx_limit,
+)
 from hardware.kernels.emitting.emit import Parameter, function, load, local_vector, store
+from hardware.kernels.families.amx import Amx
 from hardware.kernels.families.family import Family
 
 _STEPS = 96
@@ -55,17 +61,21 @@ def limit_kernel(symbol: str, family: Family) -> Any:
             # Where the codes are depends on the turn, so that no turn can be left out.
             _emit_sums(family, codes, turn % 2 * (_BYTES // 2), weights, lookup, sums)
 
-    return function(symbol, parameters, body)
+    return function(symbol, parameters, emit_amx_limit if isinstance(family, Amx) else body)
 
 
 def limit_products(family: Family) -> float:
     """Return the products of a layer that one call stands for."""
+    if isinstance(family, Amx):
+        return AMX_LIMIT_PRODUCTS
     products = _ROUNDS * _steps(family) * family.products * family.channels * _VECTORS
     return _pixels(family) * products * family.stands_for
 
 
 def limit_arguments(family: Family) -> Sequence[npt.NDArray[Any] | None]:
     """Return arrays for one call: codes, weights, lookup table or None, sums; all zeros."""
+    if isinstance(family, Amx):
+        return amx_limit_arguments()
     dtype = "uint8" if family.code_dtype in ("uint8", "pairs") else family.code_dtype
     wide = family.channels * _VECTORS * _pixels(family)
     weights = (_steps(family), _VECTORS, family.weight_lanes)

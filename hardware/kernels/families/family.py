@@ -12,6 +12,7 @@ One sum of products, as every family computes it:
     generic                     1         8  int32x8
     avx-vnni                    4         8  int32x8
     avx512-vnni                 4        16  int32x16
+    amx (tiles of its own)      4        16  int32x16
     avx2, 16-bit operands       2         8  int32x8
     avx2, 8-bit operands        4         8  int16x16     int32x8
     avx2, table                 2        32  uint8x32     uint16x16, uint16x16

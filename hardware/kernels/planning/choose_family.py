@@ -15,10 +15,12 @@ in `winograd3s` one place is split; `strided` is short for `winograd-strided`:
     neon, other two         table2         bytes-d6      words-d128   words-d32    words-d1
     avx-vnni, 3x3           winograd3      winograd3s    winograd     plain        plain
     avx-vnni, one vector    p2             p4            p4           p5           plain
+    amx, 1x1 and 3x3        amx            amx           amx          amx          amx
     arm-dot, one vector     p2             p4            p4           p5           plain
     neon, one vector        table2         p3-d128       p4-d128      p5-d16       words-d1
 
-The 1x1 layers of AVX-VNNI and of `arm-dot` have one family for all widths.
+The 1x1 layers of AVX-VNNI and of `arm-dot` have one family for all widths. With AMX, layers of few
+pixels have those of `avx512-vnni`.
 
     >>> layer = Geometry(batch=1, height=14, width=14, channels=64, out_channels=64)
     >>> [choose_family("avx2", bits, bits, layer).name for bits in (2, 3, 6, 8)]
@@ -28,6 +30,7 @@ The 1x1 layers of AVX-VNNI and of `arm-dot` have one family for all widths.
 from functools import lru_cache
 from math import ceil, inf
 
+from hardware.kernels.families.amx import AMX, suits_amx
 from hardware.kernels.families.arm_dot import choose_arm_dot
 from hardware.kernels.families.arm_packed import choose_arm_dot_packed, choose_neon_packed
 from hardware.kernels.families.avx2 import Avx2Bytes, Avx2WideBytes, Avx2Words, byte_depth
@@ -95,7 +98,12 @@ _WORD_BOUNDS = (
 """Bounds for transformed codes of 16 bits. Each is for layers whose sums of bytes would be less
 deep than its number: the deeper these sums are, the faster the direct kernel is."""
 
-VNNI: dict[str, Vnni] = {"avx512-vnni": AVX512_VNNI, "avx-vnni": AVX_VNNI}
+VNNI: dict[str, Vnni] = {
+    "amx": AVX512_VNNI,
+    "avx512-vnni": AVX512_VNNI,
+    "avx-vnni": AVX_VNNI,
+}
+"""The family of dot products in each group that has one."""
 
 
 @lru_cache(maxsize=4096)
@@ -117,6 +125,8 @@ def choose_family(
     """
     if kind == "generic":
         return Generic()
+    if kind == "amx" and suits_amx(geometry):
+        return AMX
     if kind in VNNI:
         vnni = VNNI[kind]
         tiles: TileName = ""
@@ -274,7 +284,7 @@ def choose_depthwise(
         channels: Channels of the layer.
     """
     found: DepthwiseFamily | None = None
-    if kind == "avx512-vnni":
+    if kind in ("amx", "avx512-vnni"):
         found = choose_vnni_depthwise(channels)
     elif kind in ("avx2", "avx-vnni"):
         found = choose_avx2_depthwise(weight_bits, activation_bits, taps, channels)

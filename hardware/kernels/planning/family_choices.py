@@ -76,6 +76,8 @@ def family_choices(
     bits = (weight_bits, activation_bits)
     ruled = choose_family(kind, *bits, geometry, transform)
     found = [ruled, choose_family(kind, *bits, geometry, "none")]
+    if kind == "amx":
+        found.append(choose_family("avx512-vnni", *bits, geometry, transform))
     if transform != "none":
         found += _transformed(kind, *bits, geometry, transform)
     if kind == "avx2" or kind in VNNI:

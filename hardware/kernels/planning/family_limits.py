@@ -61,7 +61,8 @@ def family_shares(
         op, family = step.op, plan_layer(step, context).family
         if isinstance(family, DepthwiseFamily):
             bits = (op.weight_bits, op.activation_bits)
-            family = choose_family(context.target.family, *bits, _LIKE_DEPTHWISE)
+            kind = context.target.family
+            family = choose_family("avx512-vnni" if kind == "amx" else kind, *bits, _LIKE_DEPTHWISE)
         count = op.weight[0].size * prod(graph.tensors[op.output].shape)
         products[family] = products.get(family, 0) + count
     return tuple(FamilyShare(family=f, products=count) for f, count in products.items())

@@ -12,8 +12,10 @@ from hardware.graph.program_steps import Step
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.epilogue.epilogue import PlainEpilogue
 from hardware.kernels.epilogue.layer_tensors import LayerTensors
+from hardware.kernels.families.amx import Amx
 from hardware.kernels.planning.choose_family import choose_depthwise
 from hardware.kernels.planning.context import PlanContext, limits
+from hardware.kernels.products.amx import emit_amx
 from hardware.kernels.products.depthwise import DepthwisePlan, emit_depthwise, pack_depthwise
 from hardware.kernels.products.direct import emit_direct, pack_direct
 from hardware.kernels.products.winograd_kernel import emit_winograd
@@ -103,6 +105,8 @@ def _kernel(
     """Return the name of a layer's kernel, what packs its constants, and what emits its body."""
     if isinstance(plan, DepthwisePlan):
         return "depthwise", pack_depthwise, emit_depthwise
+    if isinstance(plan.family, Amx):
+        return "amx", pack_direct, emit_amx
     if plan.family.winograd:
         return "winograd", pack_winograd, emit_winograd
     return "direct", pack_direct, emit_direct

@@ -8,6 +8,7 @@ from hardware.errors import BuildError
 from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.epilogue.epilogue import PackedEpilogue, PlainEpilogue
 from hardware.kernels.epilogue.layer_tensors import LayerTensors
+from hardware.kernels.families.amx import AMX, FEWEST_PIXELS
 from hardware.kernels.families.arm_dot import ArmDot
 from hardware.kernels.families.avx2 import Avx2Words
 from hardware.kernels.families.family import Family
@@ -77,19 +78,25 @@ def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
 
 def matrices_family(op: MatMul, kind: KernelFamily) -> Family:
     """Return the family of a product, of one group of kernels."""
-    return choose_matrices_family(kind, op.bits, fits=op.input_zero_points[1] == _MIDDLE)
+    fits = op.input_zero_points[1] == _MIDDLE
+    return choose_matrices_family(kind, op.bits, fits=fits, rows=op.matrices.rows)
 
 
-def choose_matrices_family(kind: KernelFamily, bits: tuple[int, int], *, fits: bool) -> Family:
+def choose_matrices_family(
+    kind: KernelFamily, bits: tuple[int, int], *, fits: bool, rows: int = 1
+) -> Family:
     """Return the family of a product that is exact for its bits.
 
     Args:
         kind: Which group of kernels.
         bits: Of the left and the right codes.
         fits: Whether right codes of eight bits, less their zero point, fit a signed byte.
+        rows: Of the left matrix.
     """
     left, right = bits
     if right < WHOLE_BITS or fits:
+        if kind == "amx" and rows >= FEWEST_PIXELS:
+            return AMX
         if kind in VNNI:
             return VNNI[kind]
         if kind == "arm-dot":

@@ -36,6 +36,8 @@ from hardware.kernels.emitting.emit import (
     vector_type,
 )
 from hardware.kernels.epilogue.layer_tensors import PixelOutputs
+from hardware.kernels.families.amx import Amx
+from hardware.kernels.products.amx import emit_amx
 from hardware.kernels.products.direct import emit_direct
 from hardware.kernels.schedule.layer_plan import TiledPlan
 from quant.deploy_graph import Matrices
@@ -90,7 +92,8 @@ def matrices_function(symbol: str, plan: MatricesPlan, parameters: Sequence[Para
         packing = _Packing(plan, named)
         named |= {"weights": packing.weights, "bias": packing.bias}
         outputs = PixelOutputs(plan.geometry, plan.tensors, plan.epilogue, named)
-        emit_direct(plan, named, outputs, packing.emit)
+        emit = emit_amx if isinstance(plan.family, Amx) else emit_direct
+        emit(plan, named, outputs, packing.emit)
 
     return function(symbol, parameters, body)
 

@@ -31,7 +31,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 
+from hardware.kernels.families.amx import Amx
 from hardware.kernels.families.family import Family
+from hardware.kernels.schedule.amx_shapes import amx_cycles, amx_shapes
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.kernels.shapes.transform import TileGrid
 
@@ -164,6 +166,9 @@ def candidates(geometry: Geometry, family: Family) -> tuple[Schedule, ...]:
 
 
 def _schedules(geometry: Geometry, family: Family) -> Iterator[Schedule]:
+    if isinstance(family, Amx):
+        yield from _of_amx(geometry)
+        return
     if not family.winograd:
         yield from _of_products(geometry, family)
         return
@@ -192,6 +197,20 @@ def _even_part(whole: int, most: int) -> int:
     fewest = ceil(whole / most)
     counts = range(fewest, min(2 * fewest, whole) + 1)
     return ceil(whole / min(counts, key=lambda count: (count * ceil(whole / count), count)))
+
+
+def _of_amx(geometry: Geometry) -> Iterator[Schedule]:
+    """Yield register tiles made of AMX's; an iteration is one row of a tile of codes."""
+    for shape in amx_shapes(geometry):
+        yield Schedule(
+            tile_rows=shape.rows,
+            tile_columns=shape.columns,
+            tile_vectors=shape.vectors,
+            inside_runs=1,
+            inside_positions=shape.codes // 4,
+            chunk_iterations=ceil(geometry.run_codes / shape.codes),
+            panel_chunks=1,
+        )
 
 
 def _of_products(geometry: Geometry, family: Family) -> Iterator[Schedule]:
@@ -282,7 +301,10 @@ def _tiles(geometry: Geometry, family: Family) -> Iterator[tuple[int, int, int]]
 
 
 def _instructions(geometry: Geometry, family: Family, schedule: Schedule) -> float:
-    """Return about how many instructions a layer takes."""
+    """Return about how many instructions a layer takes, or cycles where AMX multiplies."""
+    if isinstance(family, Amx):
+        size = (schedule.tile_rows, schedule.tile_columns, schedule.tile_vectors)
+        return amx_cycles(geometry, *size)
     if not family.winograd:
         return _of_pixels(geometry, family, schedule)
     grid = TileGrid.of(geometry, family.transform)

@@ -126,6 +126,15 @@ def test_the_notes_say_whether_the_peers_saturate_and_what_was_hidden() -> None:
     hidden = _drawn(_bench(cpu_features=vnni, hidden="AVX-512 was hidden"))
     assert "AVX-512 was hidden." in hidden
     assert "int8 saturates" in hidden
+    both = [*vnni, "amx_int8"]
+    assert "uses AMX on this CPU. AMX multiplies bytes" in _drawn(
+        _bench(cpu_features=both, amx="used")
+    )
+    assert "uses AMX on this CPU. Ours does not." in _drawn(_bench(cpu_features=both))
+    refused = _drawn(_bench(cpu_features=both, amx="it is late"))
+    assert "AMX is left out: it is late." in refused
+    assert "uses AMX" not in refused
+    assert "AMX" not in _drawn(_bench(cpu_features=both, hidden="AVX-512 was hidden"))
     board = _drawn(_bench(machine="aarch64"))
     assert "saturates" not in board
     assert "int8 is exact" not in board

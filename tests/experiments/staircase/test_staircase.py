@@ -53,6 +53,15 @@ def test_the_command_writes_everything_and_says_simulated(
     assert struct.unpack(">II", header[16:24]) == (1000, 600)
 
 
+def test_what_became_of_amx_is_said_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = SimulatedDevice.facts
+    monkeypatch.setattr(SimulatedDevice, "facts", lambda self: {**facts(self), "amx": "it is late"})
+    assert main(["--shapes", "small", *SIMULATED]) == DONE
+    assert capsys.readouterr().out.count("AMX is left out: it is late.") == 1
+
+
 def test_the_document_holds_every_layer(simulated: Staircase) -> None:
     found = json.loads(json.dumps(simulated.to_dict("the command")))
     assert set(found) == {

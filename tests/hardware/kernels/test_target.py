@@ -44,7 +44,7 @@ def test_a_core_with_dot_product_may_go_without() -> None:
         ("sierraforest", "avx-vnni"),
         ("cascadelake", "avx512-vnni"),
         ("znver4", "avx512-vnni"),
-        ("sapphirerapids", "avx512-vnni"),
+        ("sapphirerapids", "amx"),
     ],
 )
 def test_x86_cores_get_the_widest_dot_product_they_have(mcpu: str, family: str) -> None:

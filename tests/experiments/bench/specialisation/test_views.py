@@ -63,7 +63,7 @@ def test_a_family_that_the_cpu_does_not_have_is_refused() -> None:
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        (("generic", "avx3"), "--views: expected some of avx512-vnni, .*, found avx3"),
+        (("generic", "avx3"), "--views: expected some of amx, avx512-vnni, .*, found avx3"),
         (("generic",), "--views: expected at least two different ones, found generic"),
         (("generic", "generic"), "--views: expected at least two .*, found generic generic"),
     ],

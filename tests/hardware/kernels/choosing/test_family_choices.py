@@ -13,6 +13,7 @@ from hardware.target import KernelFamily
 from tests.hardware.kernels.single_op import Bench, make_layer
 
 KINDS: tuple[KernelFamily, ...] = (
+    "amx",
     "avx512-vnni",
     "avx-vnni",
     "avx2",
