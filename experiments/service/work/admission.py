@@ -31,6 +31,8 @@ THIS_MACHINE = "this machine"
 """The target of all that needs no board."""
 CLUSTER = "Ray cluster"
 """The target of what is retrained there and times nothing."""
+NO_BOARDS = (THIS_MACHINE, CLUSTER)
+"""Targets that no tracker knows."""
 SHARED = "shared"
 """What a job calls the operator's cluster."""
 WHERE = "the job's settings"
