@@ -28,6 +28,8 @@ class Shelf:
 
     folder: Path
     tracker: Tracker
+    flags: tuple[str, ...] = ()
+    """Of the board."""
     board: Board = field(init=False)
 
     def start(self, what: str) -> None:
@@ -38,7 +40,7 @@ class Shelf:
         else:
             port = self.board.port if hasattr(self, "board") else 0
             told = ("--tracker", self.tracker.address, "--key", KEY)
-            self.board = Board(self.folder, *told, port=port)
+            self.board = Board(self.folder, *told, *self.flags, port=port)
 
     def kill(self, what: str) -> None:
         """Kill the tracker or the board."""
@@ -53,9 +55,9 @@ class Shelf:
 
 
 @contextmanager
-def shelf(folder: Path) -> Iterator[Shelf]:
-    """Lend a shelf whose board listens."""
-    lent = Shelf(folder=folder, tracker=Tracker(folder))
+def shelf(folder: Path, *flags: str) -> Iterator[Shelf]:
+    """Lend a shelf whose board listens, which is started with some flags."""
+    lent = Shelf(folder=folder, tracker=Tracker(folder), flags=flags)
     try:
         lent.tracker.wait_for("bind to")
         lent.start("board")

@@ -54,7 +54,8 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
 def test_boards_and_trackers_that_are_killed_are_waited_for(tmp_path: Path, victim: str) -> None:
     moments = random.Random(f"service {victim}")
     with (
-        shelf(tmp_path) as lent,
+        # As docs/boards.md has it: a board ends when it has missed its tracker for a minute.
+        shelf(tmp_path, "--restart") as lent,
         served(tmp_path / "service", "--tracker", lent.tracker.address) as server,
     ):
         stream, kills = _Stream(server, ON_BOARD), 0
