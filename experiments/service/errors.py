@@ -71,3 +71,9 @@ class BusyError(ServiceError):
     """Raised where everything that is bounded is in use."""
 
     status = 503
+
+
+class NoRoomError(ServiceError):
+    """Raised where the server's disk takes no more."""
+
+    status = 507

@@ -161,8 +161,9 @@ def command() -> Command:
 
 
 def _command(options: ServeOptions) -> None:
+    settings = options.settings
     if options.print_systemd_unit:
-        print(systemd_unit(options.typed, options.settings.folder), end="")
+        print(systemd_unit(options.typed, settings.folder, settings.allowed.tracker), end="")
         return
     with extra():
         from experiments.service.web.logs import json_log
@@ -175,7 +176,7 @@ def _command(options: ServeOptions) -> None:
         key=options.tls_key,
         behind_proxy=options.behind_proxy,
     )
-    settings, groups = options.settings, _memory_groups()
+    groups = _memory_groups()
     with (
         bind(listening) as place,
         json_log(settings.folder),

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from hardware.board.hang_up import ending_with_host
 from hardware.board.last_end import end_file, session_end, write_end
 from hardware.board.names import LISTENER_DIED
 
@@ -38,17 +39,18 @@ def serve(listener: Listener) -> int:
     """
     # Sessions must be forks of this process, or they would lack the functions registered in it.
     multiprocessing.set_start_method("fork")
-    from tvm.rpc.server import PopenRPCServerState
+    from tvm.rpc import server
 
     from hardware.board.functions import register_functions
 
+    server._serve_loop = ending_with_host(server._serve_loop)
     file = end_file(f"{listener.name}-{listener.port}")
     register_functions(listener.name, file)
     last_words: list[str] = []
     threading.excepthook = lambda arguments: _note(arguments, last_words)
     ports = _TRACKER_PORTS if listener.tracker else 1
     try:
-        state = PopenRPCServerState(
+        state = server.PopenRPCServerState(
             listener.host,
             listener.port,
             listener.port + ports,

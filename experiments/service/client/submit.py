@@ -26,6 +26,7 @@ from quant.records.strict_json import parse_json
 
 _UPLOADED = {"task.data": DATA_FILES, "task.model": (".onnx",)}
 """Keys whose files are sent, and what their names end in."""
+_LONGEST_ID, _BUNDLE = 64, "-bundle"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,15 +136,19 @@ def command() -> Mapping[str, Command]:
 
 def _search(options: SubmitSearchOptions) -> int:
     asked = options.any
+    name = asked.id or f"search-{secrets.token_hex(5)}"
+    bundle = f"{name}{_BUNDLE}"
+    if options.bundle and len(bundle) > _LONGEST_ID:
+        raise ConfigError(
+            f"--id: expected at most {_LONGEST_ID - len(_BUNDLE)} characters, found {len(name)}",
+            f"ids have at most {_LONGEST_ID}, and the bundle's is NAME{_BUNDLE}; or --no-bundle",
+        )
     with Client(asked.server) as client:
-        name = asked.id or f"search-{secrets.token_hex(5)}"
         more = {**asked.more, "id": name}
-        job = client.submit("search", _settings(options.config, client), **more)
-        names = [job["id"]]
-        if options.bundle and not job["simulated"]:
-            export = client.submit("export", of=name, id=f"{name}-bundle", priority=asked.priority)
-            names.append(export["id"])
-        return _handed_in(client, names, asked.watch)
+        names = [_hand_in(client, "search", settings=_settings(options.config, client), **more)]
+        if options.bundle and not client.job(name)["simulated"]:
+            names.append(_hand_in(client, "export", of=name, id=bundle, priority=asked.priority))
+        return _see(client, names, asked.watch)
 
 
 def _measure(options: SubmitMeasureOptions) -> int:
@@ -172,20 +177,26 @@ def _of(kind: str, options: SubmitEvaluateOptions | SubmitExportOptions) -> int:
     if isinstance(options, SubmitExportOptions):
         more["onnx"] = options.onnx
     with Client(options.server) as client:
-        job = client.submit(kind, of=options.of, **more)
-        return _handed_in(client, [job["id"]], options.watch)
+        name = _hand_in(client, kind, of=options.of, **more)
+        return _see(client, [name], options.watch)
 
 
 def _one(kind: str, options: ConfiguredJobOptions, **more: Any) -> int:
     asked = options.any
     with Client(asked.server) as client:
-        job = client.submit(kind, _settings(options.config, client), **more, **asked.more)
-        return _handed_in(client, [job["id"]], asked.watch)
+        settings = _settings(options.config, client)
+        name = _hand_in(client, kind, settings=settings, **more, **asked.more)
+        return _see(client, [name], asked.watch)
 
 
-def _handed_in(client: Client, names: Sequence[str], watch: bool) -> int:
-    for name in names:
-        print(f"handed in: {name}", flush=True)
+def _hand_in(client: Client, kind: str, **request: Any) -> str:
+    """Hand a job in and say so at once: the next one may be refused. Return its id."""
+    name: str = client.submit(kind, **request)["id"]
+    print(f"handed in: {name}", flush=True)
+    return name
+
+
+def _see(client: Client, names: Sequence[str], watch: bool) -> int:
     if not watch:
         print(f"see it: bitalloc watch {names[0]}")
         return DONE

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from experiments.service.errors import ServiceError
 from hardware.closing import Closing
-from quant.errors import BitAllocError
 from quant.records.regular_file import check_regular
 from quant.records.sqlite_file import BUSY_TIMEOUT_S, SqliteFile, write_ahead
 
@@ -90,8 +90,10 @@ CREATE TABLE counters (
 """
 
 
-class ServiceStoreError(BitAllocError, ValueError):
+class ServiceStoreError(ServiceError, ValueError):
     """Raised for a store that is damaged, unwritable, foreign or of another version."""
+
+    status = 503
 
 
 class Database(Closing):

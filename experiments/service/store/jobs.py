@@ -69,7 +69,7 @@ class Jobs:
         with self._database.writing() as connection:
             found = connection.execute("SELECT * FROM jobs WHERE id = ?", (new.id,)).fetchone()
             if found is not None:
-                return _same(found, new), False
+                return _same(found, new.user, new.request), False
             if quotas is not None:
                 _check_quotas(connection, new, quotas, now)
             names, marks = ", ".join(_NEW), ", ".join("?" * len(_NEW))
@@ -82,6 +82,19 @@ class Jobs:
             job = Job.of_row(_read(connection, number))
         self.heard(number)
         return job, True
+
+    def known(self, user: str, request: Mapping[str, Any]) -> Job | None:
+        """Return the job that a request made before; None where nothing has its id.
+
+        Args:
+            user: Who asks.
+            request: As `NewJob.request` is.
+
+        Raises:
+            IdTakenError: the id is another request's or another user's.
+        """
+        row = self._database.row("SELECT * FROM jobs WHERE id = ?", (request["id"],))
+        return None if row is None else _same(row, user, request)
 
     def get(self, name: str, user: str | None = None) -> Job:
         """Return a job by its id.
@@ -180,9 +193,7 @@ class Jobs:
         """
         now = time.time()
         with self._database.writing() as connection:
-            row = connection.execute(
-                "SELECT * FROM jobs WHERE number = ?", (job.number,)
-            ).fetchone()
+            row = _find(connection, job.number)
             if row is None:
                 raise NoJobError(job.id)
             before = State(row["state"])
@@ -217,9 +228,13 @@ class Jobs:
 
         Raises:
             NotNowError: it is not over, or others need it.
+            NoJobError: it is gone.
         """
         with self._database.writing() as connection:
-            state = State(_read(connection, job.number)["state"])
+            row = _find(connection, job.number)
+            if row is None:  # somebody else deleted it meanwhile
+                raise NoJobError(job.id)
+            state = State(row["state"])
             if not state.over:
                 raise NotNowError(
                     f"the job {job.id} is {state}", f"cancel it first: bitalloc cancel {job.id}"
@@ -269,17 +284,27 @@ def _event(row: sqlite3.Row) -> Event:
     )
 
 
-def _read(connection: sqlite3.Connection, number: int) -> sqlite3.Row:
-    row: sqlite3.Row = connection.execute(
+def _find(connection: sqlite3.Connection, number: int) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(
         "SELECT * FROM jobs WHERE number = ?", (number,)
     ).fetchone()
     return row
 
 
-def _same(row: sqlite3.Row, new: NewJob) -> Job:
-    if row["user"] != new.user or row["request"] != canonical_json(new.request):
+def _read(connection: sqlite3.Connection, number: int) -> sqlite3.Row:
+    row = _find(connection, number)
+    assert row is not None
+    return row
+
+
+def _same(row: sqlite3.Row, user: str, request: Mapping[str, Any]) -> Job:
+    try:
+        same = row["user"] == user and row["request"] == canonical_json(request)
+    except ValueError:  # it has a number that is none, which no job has
+        same = False
+    if not same:
         raise IdTakenError(
-            f"id: {new.id} is the id of another job",
+            f"id: {row['id']} is the id of another job",
             "give each job an id of its own, or none",
         )
     return Job.of_row(row)

@@ -52,8 +52,9 @@ class Uploads:
             user: Who sent it.
         """
         now, size = time.time(), file.stat().st_size
-        file.replace(self._folder.uploads(kind) / f"{digest}{suffix}")
         with self._database.writing() as connection:
+            # Within the transaction, so that nobody deletes it as what was there before.
+            file.replace(self._folder.uploads(kind) / f"{digest}{suffix}")
             connection.execute(
                 "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (kind, digest) DO UPDATE SET used_s = excluded.used_s",
@@ -97,20 +98,20 @@ class Uploads:
         Args:
             needed: Digests that a job may still read.
         """
-        gone = []
-        for row in self._database.rows(
-            "SELECT * FROM uploads WHERE used_s < ?", (time.time() - self._kept_s,)
-        ):
+        gone, before_s = [], time.time() - self._kept_s
+        for row in self._database.rows("SELECT * FROM uploads WHERE used_s < ?", (before_s,)):
             if row["digest"] in needed:
                 continue
             name = f"{row['digest']}{row['suffix']}"
             with self._database.writing() as connection:
-                connection.execute(
-                    "DELETE FROM uploads WHERE kind = ? AND digest = ?",
-                    (row["kind"], row["digest"]),
-                )
+                deleted = connection.execute(
+                    "DELETE FROM uploads WHERE kind = ? AND digest = ? AND used_s < ?",
+                    (row["kind"], row["digest"], before_s),
+                ).rowcount
+                if not deleted:  # sent or named again meanwhile
+                    continue
                 note(connection, "service", f"{row['kind']} expired", f"sha256:{row['digest']}")
-            (self._folder.uploads(row["kind"]) / name).unlink(missing_ok=True)
+                (self._folder.uploads(row["kind"]) / name).unlink(missing_ok=True)
             gone.append(row["digest"])
         return gone
 

@@ -4,7 +4,9 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from experiments.record import files
 from experiments.service.errors import NotFoundError
@@ -28,13 +30,12 @@ class Artifacts:
 
     def all_of(self, folder: JobFolder) -> list[ArtifactView]:
         """Return the files of a job, by name."""
-        found = dict(_files(folder))
-        return [
-            ArtifactView(
-                name=name, bytes=found[name].stat().st_size, sha256=self.digest(found[name])
-            )
-            for name in sorted(found)
-        ]
+        found, listed = dict(_files(folder)), []
+        for name in sorted(found):
+            with suppress(FileNotFoundError):  # gone meanwhile, with its job perhaps
+                size, sha256 = self.state(found[name])
+                listed.append(ArtifactView(name=name, bytes=size.st_size, sha256=sha256))
+        return listed
 
     def find(self, folder: JobFolder, name: str) -> Path:
         """Return a file by the name that the list has; no other text leads anywhere.
@@ -47,23 +48,34 @@ class Artifacts:
                 return path
         raise NotFoundError(f"the job has no file {name!r}", "its list: /v1/jobs/ID/artifacts")
 
-    def digest(self, path: Path) -> str:
-        """Return the SHA-256 of a file's content, in hexadecimal digits."""
-        found = path.stat()
-        key = (str(path), found.st_mtime_ns, found.st_size)
-        with self._lock:
-            known = self._known.get(key)
-        if known is None:
-            digest = hashlib.sha256()
-            with path.open("rb") as file:
-                while piece := file.read(_PIECE):
-                    digest.update(piece)
-            known = digest.hexdigest()
+    def state(self, path: Path) -> tuple[os.stat_result, str]:
+        """Return a file's state, and the SHA-256 of so much of it, in hexadecimal digits.
+
+        What a running job appends meanwhile belongs to the next state.
+
+        Raises:
+            FileNotFoundError: it is gone.
+        """
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            key = (str(path), found.st_mtime_ns, found.st_size)
             with self._lock:
-                if len(self._known) >= _MOST_KNOWN:
-                    self._known.clear()
-                self._known[key] = known
-        return known
+                known = self._known.get(key)
+            if known is None:
+                known = _sha256(file, found.st_size)
+                with self._lock:
+                    if len(self._known) >= _MOST_KNOWN:
+                        self._known.clear()
+                    self._known[key] = known
+        return found, known
+
+
+def _sha256(file: BinaryIO, size: int) -> str:
+    digest = hashlib.sha256()
+    while size > 0 and (piece := file.read(min(_PIECE, size))):
+        digest.update(piece)
+        size -= len(piece)
+    return digest.hexdigest()
 
 
 def _files(folder: JobFolder) -> Iterator[tuple[str, Path]]:

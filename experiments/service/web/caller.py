@@ -84,7 +84,7 @@ def caller(
     gate: Gate = request.app.state.gate
     address = request.client.host if request.client else ""
     who = gate.check(token, address)
-    request.state.user = who.name
+    request.state.user, request.state.token = who.name, token
     return who
 
 

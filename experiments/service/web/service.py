@@ -1,6 +1,7 @@
 """Service: everything behind the HTTP side, opened and closed as one."""
 
 import fcntl
+import logging
 import secrets
 import shutil
 import threading
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.errors import RunFolderError, cannot_write
+from experiments.service.errors import NoJobError, NotNowError
 from experiments.service.folder import ServiceFolder
 from experiments.service.settings import ServiceSettings
 from experiments.service.store.database import Database
@@ -29,8 +31,9 @@ from experiments.service.work.supervisor import Supervisor, Workshop
 from quant.records.disk import remove_leftovers
 from quant.records.json_form import json_text
 
+_logger = logging.getLogger(__name__)
 _SWEEP_S = 600.0
-_ANSWERS = 8
+_ANSWERS, _READINGS = 8, 4
 """Of the forty threads that answer requests."""
 _OVER = tuple(state for state in State if state.over)
 
@@ -53,6 +56,8 @@ class Service:
     searched: Searched
     answers: Turns = field(default_factory=lambda: Turns(_ANSWERS))
     """Of policies and integer programs, which keep a core busy."""
+    readings: Turns = field(default_factory=lambda: Turns(_READINGS))
+    """Of uploaded networks, which take seconds, and of hostile ones more."""
     tensorboard: str = ""
     """Address of the TensorBoard beside it; empty for none."""
 
@@ -80,14 +85,16 @@ class Service:
             before_s = time.time() - limits.jobs_kept_s
             for job in self.jobs.find(states=_OVER):
                 if job.ended_s is not None and job.ended_s < before_s and not self.jobs.of(job.id):
-                    self.forget(job, "service")
+                    with suppress(NoJobError, NotNowError):  # somebody was quicker
+                        self.forget(job, "service")
         # Before the jobs: each was in the store before it had a folder.
         folders = list((self.folder.path / "jobs").iterdir())
         jobs = self.jobs.find()
+        unfinished = [job for job in jobs if not job.state.over]
+        worked_on = {job.of for job in unfinished}
         needed = {
             digest
-            for job in jobs
-            if not job.state.over
+            for job in (*unfinished, *(job for job in jobs if job.id in worked_on))
             for digest in UPLOADED.findall(json_text(job.request))
         }
         self.uploads.forget_old(needed)
@@ -165,7 +172,10 @@ def open_service(settings: ServiceSettings, groups: Path | None = None) -> Itera
 
 def _sweep(service: Service, ending: threading.Event) -> None:
     while True:
-        service.sweep()
+        try:
+            service.sweep()
+        except Exception:  # a full disk, say: the next time may go well
+            _logger.exception("the sweep stumbled")
         if ending.wait(_SWEEP_S):
             return
 

@@ -21,6 +21,7 @@ from experiments.service.work.requests import (
     ExportRequest,
     JobRequest,
     MeasureRequest,
+    SearchRequest,
 )
 from experiments.settings.load import config_from
 from experiments.settings.run_config import RunConfig
@@ -31,6 +32,8 @@ THIS_MACHINE = "this machine"
 """The target of all that needs no board."""
 CLUSTER = "Ray cluster"
 """The target of what is retrained there and times nothing."""
+NO_BOARDS = (THIS_MACHINE, CLUSTER)
+"""Targets that no tracker knows."""
 SHARED = "shared"
 """What a job calls the operator's cluster."""
 WHERE = "the job's settings"
@@ -99,7 +102,7 @@ class Admission:
         return NewJob(
             id=name,
             user=user,
-            request={**request.model_dump(mode="json"), "id": name},
+            request=document_of(request, name),
             kind=request.kind,
             target=target,
             of=request.of if isinstance(request, EvaluateRequest | ExportRequest) else "",
@@ -196,6 +199,8 @@ class Admission:
                 f"expected a search on a real target, found {parent.id}, whose times are simulated",
                 "search again without target.runner=simulated",
             )
+        # What it names must be there and allowed still, and uploads stay for longer.
+        self.config(SearchRequest.model_validate(parent.request))
         target = THIS_MACHINE if request.kind == "export" else parent.target
         return target, parent.simulated, 0
 
@@ -261,6 +266,11 @@ class Admission:
             if key == "task.data"
             else "bitalloc submit uploads FILE.onnx",
         )
+
+
+def document_of(request: JobRequest, name: str) -> dict[str, Any]:
+    """Return a request as the store has it: with all defaults, and its id."""
+    return {**request.model_dump(mode="json"), "id": name}
 
 
 def texts_of(config: Any) -> dict[str, str]:

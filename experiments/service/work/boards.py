@@ -82,4 +82,5 @@ class Boards:
             with self._lock:
                 if time.monotonic() - self._wanted_s > _REMEMBERED_S:
                     self._asking = False
+                    self._first.clear()  # what is known grows old: whoever asks next waits anew
                     return

@@ -37,7 +37,15 @@ class Networks:
         """
         self._uploads, self._memory_bytes = uploads, memory_bytes
         self._known: OrderedDict[tuple[str, tuple[int, ...]], NetworkFacts] = OrderedDict()
-        self._reading = threading.Lock()
+        self._looking, self._reading = threading.Lock(), threading.Lock()
+
+    def known(self, name: str, shape: Sequence[int]) -> NetworkFacts | None:
+        """Return the layers of an upload that was read before; None where it was not, at once."""
+        key = (name, tuple(shape))
+        with self._looking:
+            if key in self._known:
+                self._known.move_to_end(key)
+            return self._known.get(key)
 
     def facts(self, name: str, shape: Sequence[int]) -> NetworkFacts:
         """Return the layers of an upload: at once where it was asked about, else after seconds.
@@ -55,14 +63,15 @@ class Networks:
                 "POST /v1/networks takes the file",
             )
         path = self._uploads.path(NETWORKS, found[1])
-        key = (found[1], tuple(shape))
         with self._reading:
-            if key not in self._known:
-                self._known[key] = self._read(path, shape)
-                if len(self._known) > _KEPT:
-                    self._known.popitem(last=False)
-            self._known.move_to_end(key)
-            return self._known[key]
+            facts = self.known(name, shape)
+            if facts is None:
+                facts = self._read(path, shape)
+                with self._looking:
+                    self._known[name, tuple(shape)] = facts
+                    if len(self._known) > _KEPT:
+                        self._known.popitem(last=False)
+        return facts
 
     def _read(self, path: Path, shape: Sequence[int]) -> NetworkFacts:
         words = ["-P", "-m", "experiments.zero_shot", str(path), *map(str, shape)]

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from experiments.service.store.counters import count
 from experiments.service.store.job import WAITING, Fault, Job, State
 from experiments.service.store.jobs import Jobs
 from experiments.service.work import kept
-from experiments.service.work.admission import CLUSTER, THIS_MACHINE, Admission
+from experiments.service.work.admission import NO_BOARDS, THIS_MACHINE, Admission
 from experiments.service.work.boards import Boards
 from experiments.service.work.command_lines import prepare, run_of, shown
 from experiments.service.work.fair import next_job
@@ -31,6 +31,7 @@ _logger = logging.getLogger(__name__)
 _TICK_S = 0.2
 _LEAST_S = 1.0
 """Of the time that a job has left, however often it was started."""
+_OURS = "another job of this service has the board"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,7 +175,7 @@ class Supervisor(threading.Thread):
 
     def _start_free(self) -> None:
         """Start a job on each target that is free."""
-        waiting = self._jobs.find(states=WAITING)
+        waiting = list(self._without_cancelled(self._jobs.find(states=WAITING)))
         if not waiting:
             return
         running = self._jobs.find(states=[State.RUNNING])
@@ -185,15 +186,25 @@ class Supervisor(threading.Thread):
             if job.not_before_s <= now and self._parent_allows(job):
                 ready.setdefault(job.target, []).append(job)
         for target, jobs in ready.items():
-            if target in busy or self._stopping.is_set():
+            if self._stopping.is_set() or (target in busy and target in NO_BOARDS):
                 continue
             chosen = next_job(jobs, running, self._jobs.last_starts(), self._most_running(jobs))
             if chosen is None:
                 continue
-            if why_not := self._why_no_board(target):
-                self._wait(chosen, why_not)
+            if target in busy:
+                self._wait(chosen, jobs, _OURS, Fault.NONE)
+            elif why_not := self._why_no_board(target):
+                self._wait(chosen, jobs, why_not, Fault.HARDWARE)
             elif (started := self._start(chosen)) is not None:
                 running.append(started)
+
+    def _without_cancelled(self, waiting: Iterable[Job]) -> Iterator[Job]:
+        """Yield the jobs whose end nobody asked for; one may have been asked for as it ran."""
+        for job in waiting:
+            if job.cancelled:
+                self._try_change(job, State.CANCELLED, reason="cancelled while it ran", hint="")
+            else:
+                yield job
 
     def _most_running(self, jobs: Iterable[Job]) -> Mapping[str, int]:
         most = self._shop.settings.limits.quotas.running
@@ -201,11 +212,14 @@ class Supervisor(threading.Thread):
         return {job.user: most for job in jobs if job.user not in unlimited}
 
     def _why_no_board(self, target: str) -> str:
-        return "" if target in (THIS_MACHINE, CLUSTER) else self._shop.boards.why_not(target)
+        return "" if target in NO_BOARDS else self._shop.boards.why_not(target)
 
-    def _wait(self, job: Job, why: str) -> None:
-        if job.state is not State.WAITING_FOR_BOARD or job.reason != why:
-            self._try_change(job, State.WAITING_FOR_BOARD, reason=why, fault=Fault.HARDWARE)
+    def _wait(self, chosen: Job, jobs: Iterable[Job], why: str, fault: Fault) -> None:
+        """Say why the job whose turn it is waits for its board, and why those do that did so."""
+        for job in jobs:
+            waits = job.state is State.WAITING_FOR_BOARD
+            if (waits or job is chosen) and not (waits and job.reason == why):
+                self._try_change(job, State.WAITING_FOR_BOARD, reason=why, hint="", fault=fault)
 
     def _parent_allows(self, job: Job) -> bool:
         """Return whether the run that a job needs is there; end the job where it never will be."""

@@ -11,7 +11,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.experiments.service.served import Served, served
+from experiments.service.folder import ServiceFolder
+from experiments.service.store.database import Database
+from experiments.service.store.tokens import Tokens
+from tests.experiments.service.served import SMALL, Served, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
 
@@ -26,6 +29,8 @@ PICTURES = os.environ.get("BITALLOC_PICTURES", "")
 """Folder for the pictures of docs/service.md; empty for none."""
 _PICTURED = {
     ("job", "light", 1280): "service-job.png",
+    ("jobs", "light", 1280): "service-jobs.png",
+    ("jobs", "dark", 1280): "service-jobs-dark.png",
     ("jobs", "light", 390): "service-phone.png",
     ("job", "dark", 390): "service-phone-dark.png",
 }
@@ -98,6 +103,31 @@ def test_from_the_form_to_the_files(server: Served, chromium: Browser, tmp_path:
     assert not errors
     assert all(url.startswith(server.url) or url.startswith(("data:", "blob:")) for url in asked)
     _look_in_every_size(server, page)
+
+
+def test_who_is_signed_out_elsewhere_is_led_to_the_way_in(
+    server: Served, chromium: Browser
+) -> None:
+    token = server.new_token("leaver")
+    with server.client() as client, server.client(token) as own:
+        # Behind it the next one waits, whose page follows events.
+        client.submit("search", {**SMALL, "evaluations": 200}, id="first")
+        own.submit("search", SMALL, id="waits")
+        visitor = chromium.new_context()
+        page = visitor.new_page()
+        page.goto(server.url)
+        page.get_by_label("Token").fill(token)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+        follows = visitor.new_page()
+        follows.goto(f"{server.url}/jobs/waits")
+        with Database(ServiceFolder(server.folder).database) as database:
+            Tokens(database).revoke("leaver")
+        for one in (page, follows):
+            expect(one).to_have_url(f"{server.url}/signin", timeout=60_000)
+        visitor.close()
+        for name in ("waits", "first"):
+            client.cancel(name)
 
 
 def _look_in_every_size(server: Served, signed_in: Page) -> None:

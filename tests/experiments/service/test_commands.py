@@ -59,6 +59,23 @@ def test_a_mistake_is_found_before_anything_is_sent(
     assert "output is the operator's to set" in capsys.readouterr().err
 
 
+def test_a_search_whose_bundle_is_refused_is_told_before(
+    known: Here, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submit", "--id", "mine-bundle", "--no-bundle", *BOARD]) == DONE
+    assert main(["submit", "--id", "mine", *BOARD, "--evaluations", "7"]) == USER_MISTAKE
+    shown = capsys.readouterr()
+    assert shown.out.endswith("handed in: mine\n")
+    assert "mine-bundle is the id of another job" in shown.err
+    for name in ("mine", "mine-bundle"):
+        assert main(["cancel", name]) == DONE
+    long = "a" * 58
+    assert main(["submit", "--id", long, *BOARD]) == USER_MISTAKE
+    assert "--id: expected at most 57 characters, found 58" in capsys.readouterr().err
+    assert main(["submit", "--id", long, "--no-bundle", *BOARD]) == DONE
+    assert main(["cancel", long]) == DONE
+
+
 def test_no_server_and_no_token_are_one_sentence(
     known: Here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,21 +1,27 @@
-"""The example of a container: linted, true to the package, and built where something builds it."""
+"""The container of the examples: linted, its steps taken by hand, and built where it can be."""
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 import pytest
 
 from bitalloc.command import COMMANDS
+from experiments.service.client.client import Client
 from experiments.service.serve import ServeOptions
+from tests.experiments.service.served import SMALL
 
 _ROOT = Path(__file__).parents[3]
 _FILE = _ROOT / "examples" / "service" / "Containerfile"
 _BUILDERS = ("podman", "docker")
+_NO_INDEX = re.compile("No matching distribution|Could not find a version|NewConnectionError")
 _TAG = "bitalloc-of-tests"
 _ANSWERS_S = 120.0
 
@@ -29,14 +35,81 @@ def test_hadolint_finds_nothing() -> None:
 
 
 def test_it_starts_what_there_is_with_flags_that_there_are() -> None:
-    lines = [line for line in _FILE.read_text().splitlines() if not line.startswith("#")]
-    started = next(line for line in lines if line.startswith("ENTRYPOINT"))
-    _, _, name, command, *flags = json.loads(started.removeprefix("ENTRYPOINT"))
+    lines = _instructions()
+    _, _, name, command, *flags = json.loads(_after("ENTRYPOINT"))
     assert (name, command) == ("bitalloc", "serve")
     assert command in COMMANDS
     named = {flag.removeprefix("--").replace("-", "_") for flag in flags if flag.startswith("--")}
     assert named <= set(ServeOptions.__dataclass_fields__)
     assert not any("ADD http" in line or "curl" in line for line in lines)
+
+
+@pytest.mark.skipif(not (_ROOT / ".git").exists(), reason="not a git checkout")
+def test_nothing_that_is_made_in_a_checkout_goes_into_it() -> None:
+    ignored = {
+        line.removeprefix("**/")
+        for line in (_ROOT / ".dockerignore").read_text().splitlines()
+        if not line.startswith("#")
+    }
+    made = (_ROOT / ".gitignore").read_text().splitlines()
+    names = {line.strip("/") for line in made if not line.startswith("#")}
+    caches = {name for name in names if re.fullmatch(r"\..*_cache", name)}
+    assert names - caches <= ignored
+    assert {".git", ".*_cache"} <= ignored
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_its_steps_end_in_a_server_that_does_a_job(tmp_path: Path) -> None:
+    """What it installs and how it starts it, in a folder for its root and a fresh environment."""
+    source, python = tmp_path / "opt" / "bitalloc", tmp_path / "venv" / "bin" / "python"
+    subprocess.run(["git", "clone", "-q", str(_ROOT), str(source)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    environment = _environment(tmp_path)
+    _, *install = shlex.split(_after("RUN python -m pip").partition("&&")[0])
+    done = subprocess.run(
+        [python, "-m", "pip", "install", *(word for word in install if word != "--no-cache-dir")],
+        cwd=source,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode and _NO_INDEX.search(done.stderr):
+        pytest.skip("no index has the packages")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "does not provide the extra" not in done.stdout + done.stderr
+
+    _, _, name, *serve = json.loads(_after("ENTRYPOINT"))
+    program = python.with_name(name)
+    with (tmp_path / "printed").open("wb") as printed:
+        server = subprocess.Popen(
+            [program, *serve, "--port", "0"],
+            cwd=environment["HOME"],
+            env=environment,
+            stdout=printed,
+            stderr=printed,
+        )
+    try:
+        port = _port(tmp_path / "printed")
+        _wait_for_health(f"http://127.0.0.1:{port}")
+        health = [word.replace("8437", port) for word in json.loads(_after("CMD"))]
+        subprocess.run([python, *health[1:]], check=True)
+        token = subprocess.run(
+            [program, "token", "create", "ada"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        with Client(f"http://127.0.0.1:{port}", token) as client:
+            client.submit("search", SMALL, id="first")
+            assert client.wait("first")["state"] == "succeeded", client.logs("first")
+        assert (tmp_path / "data" / "bitalloc" / "service" / "jobs" / "first").is_dir()
+    finally:
+        server.terminate()
+        server.wait(120)
+    assert "stopping" in (tmp_path / "printed").read_text()
 
 
 @pytest.mark.slow
@@ -62,6 +135,38 @@ def test_it_is_built_and_answers() -> None:
         assert httpx.get(f"http://{address}/v1/jobs", headers=headers).json()["jobs"] == []
     finally:
         _ask(builder, "stop", container)
+
+
+def _instructions() -> list[str]:
+    """Return the instructions, each on one line."""
+    text = "\n".join(line for line in _FILE.read_text().splitlines() if not line.startswith("#"))
+    return re.sub(r"\\\n\s*", " ", text).splitlines()
+
+
+def _after(beginning: str) -> str:
+    """Return what follows the first such words."""
+    found = next(line for line in _instructions() if beginning in line)
+    return found.partition(beginning)[2].strip()
+
+
+def _environment(root: Path) -> Mapping[str, str]:
+    """Return the variables of a container whose root is a folder."""
+    named = dict(word.split("=", 1) for word in _after("ENV").split())
+    places = {key: f"{root}{value}" for key, value in named.items() if value.startswith("/")}
+    home = root / "home" / "bitalloc"
+    home.mkdir(parents=True)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("XDG_")}
+    kept.pop("PYTHONPATH", None)
+    path = f"{root / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return {**kept, **named, **places, "HOME": str(home), "PATH": path}
+
+
+def _port(printed: Path) -> str:
+    until = time.monotonic() + _ANSWERS_S
+    while (found := re.search(r"at http://0\.0\.0\.0:(\d+)", printed.read_text())) is None:
+        assert time.monotonic() < until, printed.read_text()
+        time.sleep(0.2)
+    return found[1]
 
 
 def _works(builder: str) -> bool:

@@ -21,6 +21,26 @@ def test_it_has_the_flags_as_typed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--print-systemd-unit" not in text
 
 
+def test_it_names_the_tracker_of_this_users_environment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TVM_TRACKER_HOST", "shelf")
+    monkeypatch.setenv("TVM_TRACKER_PORT", "9191")
+    assert " --tracker shelf:9191\n" in unit(capsys)
+    assert unit(capsys, "--tracker", "other:9190").count("--tracker") == 1
+
+
+def test_systemd_replaces_nothing_in_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "50%$HOME"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    text = unit(capsys, "--folder", str(place))
+    assert f"WorkingDirectory={tmp_path}/50%%$HOME\n" in text
+    assert f"--folder '{tmp_path}/50%%$$HOME'" in text
+
+
 def test_jobs_may_have_control_groups_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
     lines = unit(capsys).splitlines()
     assert "Delegate=yes" in lines

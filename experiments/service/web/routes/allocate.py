@@ -186,7 +186,10 @@ def _beliefs_of(job: Job, asked: Asked) -> Beliefs:
 
 def _unseen(request: AllocateRequest, asked: Asked, who: Caller) -> Unseen:
     if isinstance(request.network, str):
-        facts = asked.networks.facts(request.network, tuple(request.shape))
+        facts = asked.networks.known(request.network, request.shape)
+        if facts is None:
+            with asked.readings.take():
+                facts = asked.networks.facts(request.network, request.shape)
     else:
         facts = facts_from(request.network, "network")
     searched = asked.searched.on(request.target, who.sees)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated
@@ -12,7 +13,6 @@ from fastapi.responses import StreamingResponse
 from experiments.service.errors import NoJobError
 from experiments.service.store.job import Job
 from experiments.service.store.jobs import Event
-from experiments.service.store.tokens import Who
 from experiments.service.web.caller import Asked, Caller, own_job
 from experiments.service.web.problem import RESPONSES
 from experiments.service.web.routes.jobs import LARGEST, Id
@@ -50,7 +50,7 @@ async def events(
     job = own_job(asked, id, who)
     if STREAM in request.headers.get("accept", ""):
         first = int(last_event_id) if last_event_id is not None else after
-        stream = _stream(asked, job, who, first)
+        stream = _stream(asked, job, request.state.token, first)
         opening = await anext(stream)  # raises here where there is no room
         return StreamingResponse(_with_first(opening, stream), media_type=STREAM, headers=_HEADERS)
     found = asked.jobs.events(job.number, after, limit)
@@ -66,10 +66,15 @@ async def _with_first(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str
         yield piece
 
 
-async def _stream(asked: Service, job: Job, who: Who, after: int) -> AsyncIterator[str]:
+async def _stream(asked: Service, job: Job, token: str, after: int) -> AsyncIterator[str]:
     async with asked.streams.following(job.number) as woken:
         yield "retry: 2000\n\n"
+        checked_s = time.monotonic()
         while not asked.streams.ending.is_set():
+            if time.monotonic() - checked_s >= _HEARTBEAT_S:
+                if asked.tokens.check(token) is None:  # expired or revoked meanwhile
+                    return
+                checked_s = time.monotonic()
             woken.clear()
             page = asked.streams.page(job.number, after, partial(_read, asked, job, after))
             for message in page.messages:

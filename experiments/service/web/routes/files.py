@@ -8,6 +8,7 @@ from fastapi.responses import FileResponse, Response
 from experiments.service.errors import NotFoundError
 from experiments.service.web.artifacts import Artifacts
 from experiments.service.web.caller import Asked, Caller, own_job
+from experiments.service.web.file_as_it_is import FileAsItIs
 from experiments.service.web.problem import RESPONSES
 from experiments.service.web.routes.jobs import Id
 from experiments.service.web.views import ArtifactList
@@ -36,7 +37,7 @@ def logs(id: Id, asked: Asked, who: Caller) -> Response:
     log = asked.folder.job(own_job(asked, id, who).id).log
     if not log.is_file():
         return Response(media_type="text/plain", headers=_SAFE)
-    return FileResponse(log, media_type="text/plain", headers=_SAFE)
+    return FileAsItIs(log, media_type="text/plain", headers=_SAFE)
 
 
 @routes.get("/{id}/artifacts")
@@ -60,11 +61,16 @@ def artifact(
     artifacts: Artifacts = request.app.state.artifacts
     path = artifacts.find(asked.folder.job(own_job(asked, id, who).id), name)
     try:
-        headers = {"ETag": f'"{artifacts.digest(path)}"', **_SAFE}
+        now, sha256 = artifacts.state(path)
+        headers = {"ETag": f'"{sha256}"', **_SAFE}
         if if_none_match is not None and headers["ETag"] in if_none_match:
             return Response(status_code=304, headers=headers)
-        return FileResponse(
-            path, media_type="application/octet-stream", filename=path.name, headers=headers
+        return FileAsItIs(
+            path,
+            media_type="application/octet-stream",
+            filename=path.name,
+            headers=headers,
+            stat_result=now,
         )
     except FileNotFoundError:
         raise NotFoundError(f"the job has no file {name!r} any more") from None

@@ -10,6 +10,7 @@ from experiments.service.store.tokens import Role
 from experiments.service.web.caller import Asked, Caller, own_job
 from experiments.service.web.problem import RESPONSES
 from experiments.service.web.views import JobList, JobView
+from experiments.service.work.admission import document_of
 from experiments.service.work.requests import JOB_ID, JobRequest
 
 routes = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=RESPONSES)
@@ -31,9 +32,15 @@ def submit(request: JobRequest, asked: Asked, who: Caller, response: Response) -
 def hand_in(request: JobRequest, asked: Asked, who: Caller) -> tuple[Job, bool]:
     """Add a job, and return it and whether it is new.
 
+    A request that is asked again is not judged again: what it names may have gone since.
+
     Raises:
         BitAllocError: it is refused.
     """
+    if request.id is not None:
+        known = asked.jobs.known(who.name, document_of(request, request.id))
+        if known is not None:
+            return known, False
     new = asked.admission.admit(request, who.name, lambda name: own_job(asked, name, who))
     quotas = None if who.role is Role.OPERATOR else asked.settings.limits.quotas
     job, created = asked.jobs.add(new, quotas)

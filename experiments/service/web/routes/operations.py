@@ -15,7 +15,7 @@ from experiments.service.web.metrics import MEDIA_TYPE, Metrics
 from experiments.service.web.problem import RESPONSES
 from experiments.service.web.service import Service
 from experiments.service.web.views import BoardList, BoardView, HealthView, VersionView
-from experiments.service.work.admission import CLUSTER, THIS_MACHINE
+from experiments.service.work.admission import CLUSTER, NO_BOARDS, THIS_MACHINE
 from experiments.service.work.command_lines import run_of
 from hardware.tracker import TrackedKey
 from quant.errors import BitAllocError
@@ -23,8 +23,6 @@ from quant.errors import BitAllocError
 routes = APIRouter(tags=["operations"], responses=RESPONSES)
 _OLD_S = 15.0
 """Of the supervisor's last look; it looks five times a second."""
-_NO_BOARDS = (THIS_MACHINE, CLUSTER)
-"""Targets that no tracker knows."""
 
 
 @routes.get("/healthz")
@@ -103,7 +101,7 @@ def _board(
     return BoardView(
         key=item.key,
         addresses=list(item.addresses),
-        free=item.free if item.key not in _NO_BOARDS else int(holder is None),
+        free=item.free if item.key not in NO_BOARDS else int(holder is None),
         waiting=item.waiting,
         job=holder.id if holder is not None and may_see else None,
         user=holder.user if holder is not None else None,

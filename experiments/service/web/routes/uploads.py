@@ -1,8 +1,10 @@
 """/v1/data and /v1/networks: files by the SHA-256 of their content."""
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +13,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 
 from env.tasks.own_data.data_file import check_data_file
-from experiments.service.errors import RefusedError
+from experiments.service.errors import NoRoomError, RefusedError, ServiceError
 from experiments.service.store.tokens import Who
 from experiments.service.store.uploads import DATA, NETWORKS
 from experiments.service.web.caller import Asked, Caller
@@ -28,6 +30,7 @@ _FILE: dict[str, Any] = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+_logger = logging.getLogger(__name__)
 _LARGER = 8
 """How much larger than their file all arrays together may be."""
 
@@ -85,8 +88,17 @@ async def _receive(
         upload = asked.uploads.add(kind, made, digest.hexdigest(), suffix, who.name)
     except ClientDisconnect:
         raise RefusedError("the file ended early") from None
+    except ServiceError:
+        raise
     except BitAllocError as error:  # where it lies here is nothing to its owner
         raise RefusedError(error.message.replace(str(made), "the file"), error.hint) from None
+    except OSError as error:
+        _logger.exception("an upload cannot be kept")
+        raise NoRoomError(
+            f"the service cannot keep the file: {error.strerror or type(error).__name__}",
+            "its operator makes room",
+        ) from None
     finally:
-        made.unlink(missing_ok=True)
+        with suppress(OSError):
+            made.unlink(missing_ok=True)
     return UploadView.of_upload(upload)

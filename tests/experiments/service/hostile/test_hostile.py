@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from experiments.service.errors import NoTokenError, QuotaError
+from experiments.service.store.database import ServiceStoreError
 from experiments.service.store.tokens import Role, Tokens
 from experiments.service.web.caller import Gate
 from tests.experiments.service.here import FOR_A_BOARD, Here
@@ -264,6 +265,32 @@ def test_files_that_are_no_data_are_refused(here: Here, content: bytes) -> None:
 def test_files_that_are_no_safetensors_are_refused(here: Here, content: bytes) -> None:
     answer = here.ask("POST", "/v1/data?format=safetensors", content=content)
     assert answer.status_code == 422, answer.text
+
+
+def test_a_disk_that_takes_no_more_is_the_services_fault(here: Here) -> None:
+    place = here.service.folder.uploads("networks")
+    kept = place.rename(place.with_name("kept"))
+    place.write_text("no folder")
+    try:
+        answer = here.ask("POST", "/v1/networks", content=b"any bytes")
+    finally:
+        place.unlink()
+        kept.rename(place)
+    assert (answer.status_code, answer.json()["fault"]) == (507, "service")
+    assert str(place) not in answer.text
+
+
+def test_a_store_that_cannot_be_written_is_the_services_fault(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise ServiceStoreError("cannot write the store: database or disk is full")
+
+    monkeypatch.setattr(here.service.database, "writing", full)
+    request = {"kind": "search", "settings": dict(FOR_A_BOARD)}
+    answer = here.ask("POST", "/v1/jobs", json=request)
+    assert (answer.status_code, answer.json()["fault"]) == (503, "service")
+    assert "disk is full" in answer.json()["detail"]
 
 
 def test_an_upload_that_nobody_names_goes(here: Here, tmp_path: Path) -> None:

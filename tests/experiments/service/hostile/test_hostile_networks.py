@@ -2,8 +2,11 @@
 
 import copy
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx.helper import make_node
 
+from experiments.service.errors import RefusedError
+from experiments.service.work.networks import Networks
+from experiments.zero_shot.network_facts import NetworkFacts
 from quant.records.json_form import to_plain
 from tests.env.tasks.onnx_network.agreement import write
 from tests.experiments.service.here import Here
@@ -185,6 +191,29 @@ def test_layers_of_any_kind_are_answered_or_refused_in_a_sentence(
         assert answer.json()["predicted"] is True
     else:
         assert answer.json()["detail"]
+
+
+def test_networks_that_are_read_for_long_leave_the_others_their_answers(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = threading.Event()
+
+    def read(networks: Networks, path: Path, shape: object) -> NetworkFacts:
+        assert ending.wait(_PATIENCE_S)
+        raise RefusedError("it took too much time")
+
+    monkeypatch.setattr(Networks, "_read", read)
+    name = here.ask("POST", "/v1/networks", content=b"that takes long").json()["name"]
+    asked = {"network": name, "model_bytes_ratio": 0.9}
+    with ThreadPoolExecutor(50) as clients:
+        answers = [clients.submit(_sent, here, asked) for _ in range(50)]
+        refused = [answer.result() for answer in islice(as_completed(answers), 46)]
+        assert {answer.status_code for answer in refused} == {503}
+        assert here.ask("GET", "/v1/jobs").status_code == 200
+        network = {"network": _NETWORK, "model_bytes_ratio": 0.9}
+        assert _sent(here, network).status_code == 200
+        ending.set()
+    assert sorted(answer.result().status_code for answer in answers) == [422] * 4 + [503] * 46
 
 
 def _sent(here: Here, document: Any) -> httpx.Response:

@@ -1,18 +1,21 @@
 """What a job may ask for, and what only the operator may say."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
+from experiments.service.errors import RefusedError
 from experiments.service.settings import Allowed, Limits
-from experiments.service.store.job import Job, NewJob
+from experiments.service.store.job import Job, NewJob, State
 from experiments.service.work import admission as module
 from experiments.service.work.admission import CLUSTER, THIS_MACHINE, Admission, texts_of
 from experiments.service.work.requests import JobRequest
 from experiments.settings.run_config import RunConfig
 from quant.errors import BitAllocError
+from tests.experiments.service.work.one_job import JOB
 
 _ANY: TypeAdapter[JobRequest] = TypeAdapter(JobRequest)
 _DIGEST = "a" * 64
@@ -126,3 +129,20 @@ def test_a_comparison_counts_all_its_evaluations() -> None:
 def test_a_measurement_names_one_allocation(more: dict[str, Any]) -> None:
     with pytest.raises(BitAllocError):
         _admit(_admission(), kind="measure", **more)
+
+
+@pytest.mark.parametrize("kind", ["evaluate", "export"])
+def test_what_works_on_a_search_needs_what_the_search_named(kind: str) -> None:
+    """Its data may have expired since, and its functions may be allowed no more."""
+    settings = {"task": {"name": "own", "data": f"sha256:{_DIGEST}", "network": "digits-even"}}
+    request = {"kind": "search", "id": "a", "settings": settings}
+    search = replace(JOB, request=request, state=State.SUCCEEDED)
+    again = _ANY.validate_python({"kind": kind, "of": "a"})
+    assert _admission().admit(again, "ada", lambda name: search).of == "a"
+
+    def gone(kind: str, digest: str) -> Path:
+        raise RefusedError(f"there is no upload sha256:{digest} among the {kind}")
+
+    without = Admission(allowed=Allowed(), limits=Limits(), uploaded=gone)
+    with pytest.raises(RefusedError, match=r"no upload sha256:a+ among the data"):
+        without.admit(again, "ada", lambda name: search)

@@ -4,41 +4,13 @@ import random
 from collections import Counter
 from dataclasses import replace
 
-from experiments.service.store.job import Fault, Health, Job, State
+from experiments.service.store.job import Job
 from experiments.service.work.fair import next_job
-
-_JOB = Job(
-    id="a",
-    user="ada",
-    request={},
-    kind="search",
-    target="this machine",
-    priority=0,
-    wall_s=1.0,
-    memory_bytes=1,
-    evaluations=1,
-    number=1,
-    state=State.QUEUED,
-    health=Health.UNKNOWN,
-    reason="",
-    hint="",
-    fault=Fault.NONE,
-    cancelled=False,
-    attempts=0,
-    crashes=0,
-    losses=0,
-    not_before_s=0.0,
-    used_s=0.0,
-    done=0,
-    read_bytes=0,
-    created_s=0.0,
-    started_s=None,
-    ended_s=None,
-)
+from tests.experiments.service.work.one_job import JOB
 
 
 def _job(user: str, number: int, priority: int = 0) -> Job:
-    return replace(_JOB, id=f"{user}-{number}", user=user, number=number, priority=priority)
+    return replace(JOB, id=f"{user}-{number}", user=user, number=number, priority=priority)
 
 
 def test_two_users_start_equally_often_whoever_came_first() -> None:

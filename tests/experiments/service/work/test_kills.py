@@ -6,11 +6,9 @@ A few moments each, as continuous integration plays them; with BITALLOC_KILLS=20
 import json
 import os
 import random
-import signal
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,24 +18,14 @@ import pytest
 
 from experiments.service.folder import ServiceFolder
 from experiments.service.store.job import State
-from hardware.tracker import tracked_keys
 from tests.experiments.boards.board_jobs import check_store
 from tests.experiments.service.served import SMALL, Served, served
-from tests.hardware.host.remote.boards import Board, Tracker
+from tests.experiments.service.work.shelf import ON_BOARD, shelf
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 KILLS = int(os.environ.get("BITALLOC_KILLS", "3"))
 _EVALUATIONS = 6
-_KEY = "desk"
-_ON_BOARD = {
-    **{name: value for name, value in SMALL.items() if name != "target.runner"},
-    "tune": False,
-    "budget": {"latency_ratio": 20.0},
-    "protocol": {"repeats": 5, "min_repeat_ms": 2.0, "timeout_s": 10.0},
-    "target": {"board": "same-cpu", "key": _KEY},
-}
-"""The same search, really compiled and timed."""
 
 
 @pytest.mark.parametrize("victim", ["server", "keeper", "job"])
@@ -66,20 +54,20 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
 def test_boards_and_trackers_that_are_killed_are_waited_for(tmp_path: Path, victim: str) -> None:
     moments = random.Random(f"service {victim}")
     with (
-        _shelf(tmp_path) as shelf,
-        served(tmp_path / "service", "--tracker", shelf.tracker.address) as server,
+        # As docs/boards.md has it: a board ends when it has missed its tracker for a minute.
+        shelf(tmp_path, "--restart") as lent,
+        served(tmp_path / "service", "--tracker", lent.tracker.address) as server,
     ):
-        stream, kills = _Stream(server, _ON_BOARD), 0
+        stream, kills = _Stream(server, ON_BOARD), 0
         while stream.goes_on(kills):
             time.sleep(moments.uniform(0.0, 6.0))
             if kills < KILLS and server.processes():
-                shelf.kill(victim)
+                lent.kill(victim)
                 kills += 1
                 time.sleep(moments.uniform(0.0, 2.0))
-                shelf.start(victim)
+                lent.start(victim)
         jobs = stream.check()
-        (desk,) = tracked_keys("127.0.0.1", shelf.tracker.port)
-        assert desk.free == 1, "somebody still holds the board"
+        assert lent.tracked().free == 1, "somebody still holds the board"
     rows = [row for name in stream.names for row in _rows(tmp_path / "service", name)]
     check_store(tmp_path / "service" / "store.sqlite", rows)
     _check_stores(tmp_path / "service")
@@ -146,42 +134,6 @@ class _Stream:
     def _jobs(self) -> list[dict[str, Any]]:
         with self.server.client() as client:
             return [client.job(name) for name in self.names]
-
-
-@dataclass
-class _Shelf:
-    """A tracker and a board of this machine, which come back where they were."""
-
-    folder: Path
-    tracker: Tracker
-    board: Board = field(init=False)
-
-    def start(self, what: str) -> None:
-        if what == "tracker":
-            self.tracker = Tracker(self.folder, self.tracker.port)
-            self.tracker.wait_for("bind to")
-        else:
-            port = self.board.port if hasattr(self, "board") else 0
-            told = ("--tracker", self.tracker.address, "--key", _KEY)
-            self.board = Board(self.folder, *told, port=port)
-
-    def kill(self, what: str) -> None:
-        process = self.tracker if what == "tracker" else self.board
-        process.signal(signal.SIGKILL)
-        process.process.wait()
-
-
-@contextmanager
-def _shelf(folder: Path) -> Iterator[_Shelf]:
-    shelf = _Shelf(folder=folder, tracker=Tracker(folder))
-    try:
-        shelf.tracker.wait_for("bind to")
-        shelf.start("board")
-        shelf.board.wait_until_listening(1)
-        yield shelf
-    finally:
-        shelf.board.close()
-        shelf.tracker.close()
 
 
 def _processes_of(server: Served, name: str, victim: str) -> Iterator[psutil.Process]:
