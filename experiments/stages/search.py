@@ -142,6 +142,7 @@ def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
         "weights": config.env.weights,
         **_staged_key(setup),
         **_device_key(setup),
+        **config.env.arithmetic_key,
         "accuracy_on": config.env.accuracy_on,
         "seed": config.seed,
         "search_images": len(setup.task.search),
