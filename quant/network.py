@@ -1,7 +1,8 @@
 """QuantizedNetwork: the captured network with learned quantizers, ready to train at any bits."""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -40,6 +41,7 @@ from quant.quantizer import (
     keep_positive,
     mark_trained,
 )
+from quant.tensors.arithmetic import FLOAT32
 from quant.tensors.moving import fetch, like, number
 
 _ATTRIBUTES = frozenset(dir(nn.ModuleDict()))
@@ -78,6 +80,9 @@ class QuantizedNetwork(OnHost):
         super().__init__()
         self.graph = graph
         self.allocation: Allocation | None = None
+        self.arithmetic = FLOAT32
+        """Of training steps."""
+        self._computes_in = FLOAT32
         self._bits: dict[str, LayerBits] = {}
         self._tensor_bits: dict[str, int] = {}
         self._calibration: torch.Tensor | None = None
@@ -254,6 +259,15 @@ class QuantizedNetwork(OnHost):
         self._tensor_bits[self.graph.tensor_of[self.graph.input]] = INPUT_BITS
         self._refresh_stale()
 
+    @contextmanager
+    def stepping(self) -> Iterator[None]:
+        """Compute as `arithmetic` says meanwhile, which nothing but a training step does."""
+        before, self._computes_in = self._computes_in, self.arithmetic
+        try:
+            yield
+        finally:
+            self._computes_in = before
+
     def note_training_step(self) -> None:
         """Count one optimizer step at the current bits, and keep the steps positive."""
         self.trained_steps += 1
@@ -377,7 +391,8 @@ class QuantizedNetwork(OnHost):
             value = plain_value(node, inputs)
         else:
             module = self.layer(node.layer)
-            value = layer_value(self.graph.layer(node.layer), inputs[0], module.weight, module.bias)
+            spec = self.graph.layer(node.layer)
+            value = self._layer_value(spec, inputs[0], module.weight, module.bias)
         return computed(node.layer or node.product, value) if computed else value
 
     def layer_input(self, node: Node, values: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -400,7 +415,16 @@ class QuantizedNetwork(OnHost):
         unit = self.accumulator_unit(node.layer)
         # Straight-through: the integer bias is a multiple of the accumulator's unit.
         bias = module.bias + ((module.bias / unit).round() * unit - module.bias).detach()
-        return layer_value(spec, x, weight, bias)
+        return self._layer_value(spec, x, weight, bias)
+
+    def _layer_value(
+        self, spec: LayerSpec, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+    ) -> torch.Tensor:
+        x = self._computes_in.lay(x)
+        if self._computes_in.precision == "float32":
+            return layer_value(spec, x, weight, bias)
+        sums = layer_value(spec, x.bfloat16(), weight.bfloat16(), None).float()
+        return sums + bias.reshape(-1, *[1] * (sums.ndim - 2))
 
     def _outputs(self, values: Mapping[str, torch.Tensor]) -> Outputs:
         shaped = (

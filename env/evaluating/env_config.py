@@ -1,7 +1,7 @@
 """EnvConfig: what may be chosen, how candidates are retrained, what counts as good."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from env.decisions.layer_rules import LayerRule, parse_rules
 from env.errors import TaskError
@@ -10,6 +10,7 @@ from env.evaluating.sensitivity_config import SensitivityConfig
 from quant.layers import MAX_BITS, MIN_BITS
 from quant.records.ranges import Count, check_ranges
 from quant.retraining.finetune_config import FinetuneConfig
+from quant.tensors.arithmetic import FLOAT32, Arithmetic, Precision
 from quant.tensors.devices import DEVICE_WORDS, is_device
 
 
@@ -43,6 +44,12 @@ class EnvConfig:
     """What trains, calibrates, estimates and scores: `cpu`, `cuda` or `cuda:N`, `mps`, or `auto`: a
     CUDA device where PyTorch has one, else the CPU (docs/scale.md). It has nothing to do with
     `target`, which the allocation is for."""
+    precision: Precision = "float32"
+    """Numbers that layers multiply in retraining steps: `bfloat16` has 8 significant bits, for
+    devices that are quicker at it. What is calibrated, judged and scored stays as it is."""
+    channels_last: bool = False
+    """Have the images of retraining steps lie channels last in memory, which convolutions of some
+    devices are quicker at."""
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     """How a candidate is retrained at its bits."""
     sensitivity: SensitivityConfig = field(default_factory=SensitivityConfig)
@@ -84,6 +91,16 @@ class EnvConfig:
                 "env.retrain: expected env.finetune.held_back_images above 0 with during, found 0",
                 "they are what is looked at after each decision",
             )
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """How retraining steps compute."""
+        return Arithmetic(precision=self.precision, channels_last=self.channels_last)
+
+    @property
+    def arithmetic_key(self) -> dict[str, Any]:
+        """How steps compute, where that is not as they always did: keys of stored results."""
+        return {} if self.arithmetic == FLOAT32 else asdict(self.arithmetic)
 
     @property
     def layer_rules(self) -> tuple[LayerRule, ...]:

@@ -1,7 +1,10 @@
 """TrainingPool: others that retrain candidates, while this process measures and decides."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+import torch
 
 from env.errors import TaskError
 from env.evaluating.staged_trainings import LookLosses
@@ -74,3 +77,29 @@ class TrainingPool(Protocol):
 
     def submit(self, allocation: Allocation, repeat: int) -> Training:
         """Ask for the retraining of an allocation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LookedAt:
+    """Images that losses are computed of."""
+
+    split: Literal["train", "search"]
+    numbers: torch.Tensor | None
+    """Of the images in the split, int64 `[M]`; None for all."""
+    batch: int
+    """Images that go through the network together."""
+
+
+class LossPool(Protocol):
+    """Computes losses of the network at the float checkpoint, which no step has changed."""
+
+    def losses(self, images: LookedAt, allocations: Sequence[Allocation]) -> Iterator[float]:
+        """Yield the mean loss on images at each allocation, in this order.
+
+        Raises:
+            HardwareLostError: nobody is left who could do it.
+        """
+
+
+class Pool(TrainingPool, LossPool, Protocol):
+    """Others who do all that."""

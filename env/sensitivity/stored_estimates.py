@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -39,6 +40,8 @@ class StoredEstimates:
         batches: Batches,
         settings: Mapping[str, Any],
         make: Callable[[], T],
+        *,
+        elsewhere: bool = False,
     ) -> T:
         """Return the estimate that the store has, or make it and keep it.
 
@@ -48,6 +51,7 @@ class StoredEstimates:
             batches: The images and labels that are looked at, in batches as they are.
             settings: Whatever else decides it.
             make: Called where the store has none, under the training lock.
+            elsewhere: Others do the work, and take the lock of their machines: this may be one.
 
         Raises:
             StoreError: the store cannot be read or written.
@@ -63,7 +67,7 @@ class StoredEstimates:
         found = self._store.read("sensitivity", key, partial(from_plain, form))
         if found is not None:
             return found
-        with training_lock():
+        with nullcontext() if elsewhere else training_lock():
             made = make()
         _logger.info(
             "%s sensitivity: %d images through the network in %.1f s",

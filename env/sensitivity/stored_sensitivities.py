@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
+
+import torch
 
 from env.evaluating.accounting import Ledger
 from env.evaluating.sensitivity_config import SensitivityConfig
+from env.evaluating.training_pool import LookedAt, LossPool
 from env.sensitivity.stored_estimates import StoredEstimates
 from env.tasks.task import Split
 from hardware.store import Store
@@ -23,6 +27,7 @@ from quant.sensitivities import (
     orthogonality,
 )
 from quant.sensitivities.batches import Batches, batches_of
+from quant.sensitivities.measured import LossesAt
 
 StageProgress = Callable[[str, int, int], None]
 """Called with (what is estimated, parts done, parts in all)."""
@@ -40,6 +45,7 @@ class StoredSensitivities:
         ledger: Ledger,
         progress: StageProgress | None = None,
         loss: Loss = CROSS_ENTROPY,
+        pool: LossPool | None = None,
     ) -> None:
         """Keep the parts; nothing is estimated yet.
 
@@ -51,6 +57,7 @@ class StoredSensitivities:
             ledger: Charged with the samples of each estimate that was asked for, once.
             progress: Called while an estimate is made.
             loss: What rises.
+            pool: Who computes the losses of the measured kind; None: this process.
         """
         self._network = network
         self._train = train
@@ -59,6 +66,7 @@ class StoredSensitivities:
         self._ledger = ledger
         self._progress = progress
         self._loss = loss
+        self._pool = pool
         self._tables: dict[SensitivityKind, SensitivityTable] = {}
         self._orthogonality: Orthogonality | None = None
 
@@ -76,6 +84,7 @@ class StoredSensitivities:
                 batches,
                 {**asdict(self._config), "loss": self._loss.key},
                 lambda: self._estimate(kind, batches),
+                elsewhere=kind == "measured" and self._pool is not None,
             )
             self._ledger.add(training_samples=self._tables[kind].samples)
         return self._tables[kind]
@@ -102,7 +111,9 @@ class StoredSensitivities:
     def _estimate(self, kind: SensitivityKind, batches: Batches) -> SensitivityTable:
         network, loss, report = self._network, self._loss, self._reporter(kind)
         if kind == "measured":
-            return measured_sensitivity(network, batches, WIDTHS, loss=loss, progress=report)
+            return measured_sensitivity(
+                network, batches, WIDTHS, loss=loss, progress=report, losses=self._losses()
+            )
         if kind == "gauss-newton":
             return gauss_newton_sensitivity(network, batches, WIDTHS, loss=loss, progress=report)
         if kind == "fisher":
@@ -111,6 +122,14 @@ class StoredSensitivities:
         return hessian_sensitivity(
             network, batches, WIDTHS, loss=loss, draws=draws, progress=report
         )
+
+    def _losses(self) -> LossesAt | None:
+        if self._pool is None:
+            return None
+        count = min(self._config.images, len(self._train))
+        numbers = torch.arange(count)
+        looked_at = LookedAt(split="train", numbers=numbers, batch=self._config.batch_size)
+        return partial(self._pool.losses, looked_at)
 
     def _batches(self, count: int) -> Batches:
         images, labels = self._train.images[:count], self._train.labels[:count]

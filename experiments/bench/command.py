@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 from rich.console import RenderableType
 
+from experiments.bench.loader import LoaderOptions, bench_loader, draw_loader
 from experiments.bench.mca.bench import McaOptions, bench_mca
 from experiments.bench.mca.table import draw_mca
 from experiments.bench.noise.bench import NoiseOptions, bench_noise
@@ -21,11 +22,15 @@ from experiments.bench.rounding import bench_rounding, draw_rounding
 from experiments.bench.runtime.bench import RuntimeOptions, bench_runtime
 from experiments.bench.runtime.markdown import read_runtimes, runtime_markdown
 from experiments.bench.runtime.table import draw_runtime
+from experiments.bench.scale.bench import ScaleOptions, bench_scale
+from experiments.bench.scale.table import draw_scale
 from experiments.bench.specialisation.bench import SpecialisationOptions, bench_specialisation
 from experiments.bench.specialisation.table import draw_specialisation
 from experiments.bench.standard_networks import NetworkName
 from experiments.bench.table_check import check_table, draw_table_check
 from experiments.bench.turnaround import draw_turnaround, measure_turnaround
+from experiments.bench.workers.bench import WorkersOptions, bench_workers
+from experiments.bench.workers.table import draw_workers
 from experiments.errors import cannot_write
 from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
@@ -78,6 +83,9 @@ def command() -> Mapping[str, Command]:
         "mca": configured_command(McaOptions, _mca),
         "budgets": configured_command(OtherBudgetsOptions, _budgets),
         "specialisation": configured_command(SpecialisationOptions, _specialisation),
+        "workers": configured_command(WorkersOptions, _workers),
+        "loader": configured_command(LoaderOptions, _loader),
+        "scale": configured_command(ScaleOptions, _scale),
         "markdown": Command(options=MarkdownOptions, work=_markdown),
     }
 
@@ -120,6 +128,21 @@ def _budgets(options: OtherBudgetsOptions) -> None:
 def _specialisation(options: SpecialisationOptions) -> None:
     found = bench_specialisation(options)
     _show(draw_specialisation(found), found, options.json)
+
+
+def _workers(options: WorkersOptions) -> None:
+    bench = bench_workers(options)
+    _show(draw_workers(bench), bench, options.json)
+
+
+def _scale(options: ScaleOptions) -> None:
+    bench = bench_scale(options)
+    _show(draw_scale(bench), bench, options.json)
+
+
+def _loader(options: LoaderOptions) -> None:
+    bench = bench_loader(options)
+    _show(draw_loader(bench), bench, options.json)
 
 
 def _markdown(options: MarkdownOptions) -> None:

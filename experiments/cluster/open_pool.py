@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from env.evaluating.training_pool import TrainingPool
+from env.evaluating.training_pool import Pool
 from env.tasks import Task
 from experiments.cluster.ray_pool import RayPool
 from experiments.cluster.training_actor import TrainingJob
@@ -14,7 +14,7 @@ from quant.network import QuantizedNetwork
 @contextmanager
 def training_pool(
     config: RunConfig, task: Task, network: QuantizedNetwork
-) -> Iterator[TrainingPool | None]:
+) -> Iterator[Pool | None]:
     """Yield who retrains candidates; None where this process does.
 
     Args:
@@ -28,7 +28,16 @@ def training_pool(
     if not config.train.ray:
         yield None
         return
-    job = TrainingJob.of(
+    pool = RayPool(config.train, training_job(config, task, network))
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def training_job(config: RunConfig, task: Task, network: QuantizedNetwork) -> TrainingJob:
+    """Return what workers hold to retrain as this process would, scored on the search split."""
+    return TrainingJob.of(
         network,
         task.train,
         task.search,
@@ -37,8 +46,3 @@ def training_pool(
         augment=task.augment,
         seed=config.seed,
     )
-    pool = RayPool(config.train, job)
-    try:
-        yield pool
-    finally:
-        pool.close()

@@ -53,13 +53,13 @@ def connect(address: str, processors: int) -> Any:
                 f"train.ray: expected a Ray cluster at {address}, none answers there: {reason}",
                 "ray status --address shows one; --train.ray auto starts one here",
             ) from None
-        with _on_loopback(ray):
+        with on_loopback(ray):
             ray.init(address="local", num_cpus=processors, include_dashboard=False, **quiet)
     return ray
 
 
 @contextmanager
-def _on_loopback(ray: Any) -> Iterator[None]:
+def on_loopback(ray: Any) -> Iterator[None]:
     """Let a node that starts meanwhile listen on 127.0.0.1.
 
     Ray turns an address of the loopback that it is given into one that others reach, but where it

@@ -1,13 +1,14 @@
 """TrainingActor: a process of the cluster that holds the float checkpoint and retrains from it."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from env.evaluating.env_config import EnvConfig
 from env.evaluating.evaluator import Evaluator
-from env.evaluating.training_pool import TrainedCandidate
+from env.evaluating.training_pool import LookedAt, TrainedCandidate
 from env.tasks import Split
 from hardware.measuring.lock import training_lock
 from hardware.measuring.protocol import ProtocolConfig
@@ -17,6 +18,8 @@ from quant.errors import BitAllocError
 from quant.network import QuantizedNetwork
 from quant.objective.objective import Objective
 from quant.retraining.loop import Augment
+from quant.sensitivities.batches import batches_of
+from quant.sensitivities.measured import losses_at
 from quant.tensors.devices import CPU, choose_device
 from quant.tensors.moving import device_of, place
 
@@ -70,10 +73,10 @@ class TrainingActor:
     def __init__(self, job: TrainingJob) -> None:
         """Take the job, and nothing of this machine but its device."""
         torch.set_num_threads(job.threads)
-        network = job.network.clone()
-        place(network, choose_device(job.config.device))
+        self._job, self._network = job, job.network.clone()
+        place(self._network, choose_device(job.config.device))
         self._evaluator = Evaluator(
-            network,
+            self._network.clone(),
             SimulatedDevice(ProtocolConfig()),  # nothing is measured here
             job.train,
             job.search,
@@ -96,3 +99,17 @@ class TrainingActor:
         except BitAllocError as error:
             return error
         return replace(trained, seconds=time.perf_counter() - started)
+
+    def losses(
+        self, images: LookedAt, allocations: Sequence[Allocation]
+    ) -> list[float] | BitAllocError:
+        """Return the mean loss of the network at the float checkpoint at each allocation."""
+        split = self._job.train if images.split == "train" else self._job.search
+        split = split if images.numbers is None else split.pick(images.numbers)
+        batches = batches_of(split.images, split.labels, images.batch)
+        try:
+            with training_lock():
+                loss = self._job.objective.loss
+                return list(losses_at(self._network, allocations, batches, loss))
+        except BitAllocError as error:
+            return error

@@ -11,6 +11,7 @@ import tyro
 
 from agents.methods import METHODS
 from experiments.charts.draw import draw_chart, png_bytes
+from experiments.cluster.open_pool import training_pool
 from experiments.compare.answer import answer_of, time_beside_all_8
 from experiments.compare.comparison import Comparison
 from experiments.compare.figures import CHARTS
@@ -46,7 +47,8 @@ class CompareOptions(ConfiguredOptions):
     """Run every method under the same budgets, retraining and measurement.
 
     Each finished job is kept; the same command goes on where it was stopped. `--output` is the
-    comparison's own folder, runs/compare-TASK by default.
+    comparison's own folder, runs/compare-TASK by default. With `--train.ray` the machines of a
+    cluster retrain candidates, or play on tables of truth.
     """
 
     methods: tuple[str, ...] = tuple(METHODS)
@@ -121,11 +123,12 @@ def _do_seed(plan: Plan, config: RunConfig, folder: CompareFolder, place: Workpl
     folder.write_json("split.json", {"test_images": len(task.test), "chance": guess_quality(setup)})
     times = folder.keep("times.json", SharedTimes, lambda: _measure_times(setup, place))
     _add_uniform(setup, references, folder, place)
-    subject = Subject(setup=setup, times=times)
-    for number, job in enumerate(plan.jobs):
-        place.progress.stage("comparison", number, len(plan.jobs), job.name)
-        if job in jobs:
-            append_row(folder.path / ROWS, run_job(job, subject, place))
+    with training_pool(config, task, setup.network) as pool:
+        subject = Subject(setup=setup, times=times, pool=pool)
+        for number, job in enumerate(plan.jobs):
+            place.progress.stage("comparison", number, len(plan.jobs), job.name)
+            if job in jobs:
+                append_row(folder.path / ROWS, run_job(job, subject, place))
 
 
 def _measure_times(setup: NetworkSetup, place: Workplace) -> SharedTimes:

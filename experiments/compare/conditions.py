@@ -19,7 +19,9 @@ from quant.records.atomic_file import write_atomically
 from quant.records.json_form import EXACT, from_plain, json_text, to_plain
 from quant.records.source_digest import digest_of_folder
 
-_NOT_SETTINGS = ("method", "evaluations", "seed", "output", "store", "quiet", "task", "budget")
+_NOT_SETTINGS = (
+    *("method", "evaluations", "seed", "output", "store", "quiet", "task", "budget", "train"),
+)
 """Keys that a claim, a table or nothing stands for."""
 OUTCOMES = "outcomes.jsonl"
 _FILE = "conditions.json"
@@ -50,7 +52,7 @@ def conditions_of(claim: Claim, base: RunConfig) -> Conditions:
     folders = (Path(part.__path__[0]) for part in (quant, env, agents, experiments.truth))
     return Conditions(
         tables={path.stem: _digest(path, weights_beside(path)) for path in claim.tables},
-        settings={key: value for key, value in settings.items() if key not in _NOT_SETTINGS},
+        settings=_decisive(settings),
         code="-".join(map(digest_of_folder, folders)),
     )
 
@@ -69,7 +71,7 @@ def keep_conditions(folder: Path, conditions: Conditions) -> None:
         common = before.tables.keys() & conditions.tables.keys()
         for name, same in (
             ("tables", all(before.tables[key] == conditions.tables[key] for key in common)),
-            ("settings", before.settings == conditions.settings),
+            ("settings", _decisive(before.settings) == conditions.settings),
             ("code", before.code == conditions.code),
         ):
             if not same:
@@ -93,6 +95,10 @@ def committed_in(file: Path) -> str:
     if _git(where, "status", "--porcelain", "--ignored", "--", file.name) != "":
         return ""
     return _git(where, "log", "-1", "--format=%H", "--", file.name)
+
+
+def _decisive(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in _NOT_SETTINGS}
 
 
 def _digest(*paths: Path) -> str:

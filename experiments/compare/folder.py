@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 ROWS, UNIFORM = "rows.jsonl", "uniform.jsonl"
 _PLAN = "plan.json"
-_FREE = ("method", "seed", "evaluations", "output", "store", "quiet")
+_FREE = ("method", "seed", "evaluations", "output", "store", "quiet", "train.ray", "train.workers")
 """Keys that the plan sets, or that decide no figure."""
 
 

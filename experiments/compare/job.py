@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from env.decisions.budget import Budget
+from env.evaluating.training_pool import Pool
 from experiments.compare.answer import answer_of, first_inside
 from experiments.compare.plan import Job
 from experiments.compare.rows import Row
@@ -39,6 +40,8 @@ class Subject:
 
     setup: NetworkSetup
     times: SharedTimes
+    pool: Pool | None = None
+    """Who retrains candidates; None: this process."""
 
 
 def run_job(job: Job, subject: Subject, place: Workplace) -> Row:
@@ -96,4 +99,4 @@ def _search(
             progress=LiveProgress(quiet=True),
             shared_progress=place.progress,
         )
-        return search(setup, measured, places, read_evaluations(path))
+        return search(setup, measured, places, read_evaluations(path), subject.pool)

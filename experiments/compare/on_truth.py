@@ -1,26 +1,31 @@
 """Methods on tables of truth: a hundred seeds in minutes, regret against the true best."""
 
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
+from experiments.cluster.crew import Crew
 from experiments.compare.conditions import (
     OUTCOMES,
     committed_in,
     conditions_of,
     keep_conditions,
 )
+from experiments.compare.player import ContestJob, Player
 from experiments.record.environment_facts import environment_facts
 from experiments.record.run_lock import run_lock
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.progress import LiveProgress
 from experiments.terminal.tables import print_whole
 from experiments.truth.claim import Claim
-from experiments.truth.contest import OutcomeFile, matches, play
+from experiments.truth.contest import Match, Outcome, OutcomeFile, matches, play
 from experiments.truth.facts import facts_of, prize_of
 from experiments.truth.report import document_of, draw_facts, draw_regrets
 from experiments.truth.verdicts import verdicts
-from experiments.truth.world import open_world
+from experiments.truth.world import TruthWorld, open_world
 from hardware.store import Store
 from quant.records.atomic_file import write_atomically
 from quant.records.json_form import json_text
@@ -69,10 +74,15 @@ def compare_on_truth(
         keep_conditions(folder, conditions)
         file = OutcomeFile(folder / OUTCOMES)
         wanted = list(matches(claim))
-        for number, match in enumerate(wanted):
-            if match not in file.outcomes:
-                progress.stage("contest", number, len(wanted), f"{match.method}, {match.table}")
-                file.add(play(match, worlds[match.table]))
+        missing = [match for match in wanted if match not in file.outcomes]
+        if base.train.ray and missing:
+            outcomes = _together(claim, base, missing)
+        else:
+            outcomes = _alone(worlds, missing)
+        for done, outcome in enumerate(outcomes, len(wanted) - len(missing) + 1):
+            file.add(outcome)
+            match = outcome.match
+            progress.stage("contest", done, len(wanted), f"{match.method}, {match.table}")
         facts = {name: facts_of(world.table) for name, world in worlds.items()}
         prizes = {
             name: {b: prize_of(world, b, facts[name].noise) for b in claim.budgets}
@@ -99,3 +109,20 @@ def compare_on_truth(
         print(line)
     print_whole(*draw_regrets(document))
     print(f"written to {folder}")
+
+
+def _alone(worlds: Mapping[str, TruthWorld], wanted: Sequence[Match]) -> Iterator[Outcome]:
+    for match in wanted:
+        yield play(match, worlds[match.table])
+
+
+def _together(claim: Claim, base: RunConfig, wanted: Sequence[Match]) -> Iterator[Outcome]:
+    """Have the workers of a cluster play; yield what each match came to, in order."""
+    tables = {path.stem: path.resolve() for path in claim.tables}
+    job = ContestJob(tables=tables, config=base, threads=torch.get_num_threads())
+    crew = Crew(base.train, Player, job, threads=job.threads)
+    try:
+        for piece in [crew.ask("play", match) for match in wanted]:
+            yield piece.result()
+    finally:
+        crew.close()

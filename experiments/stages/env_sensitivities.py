@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 
+from env.evaluating.training_pool import LookedAt, LossPool
 from env.sensitivity.stored_estimates import StoredEstimates
 from env.tasks import Split
 from experiments.record import files
@@ -30,10 +31,17 @@ class EnvSensitivities:
     share keeps it.
     """
 
-    def __init__(self, setup: NetworkSetup, places: Places) -> None:
-        """Keep the parts; nothing is measured yet."""
+    def __init__(self, setup: NetworkSetup, places: Places, pool: LossPool | None = None) -> None:
+        """Keep the parts; nothing is measured yet.
+
+        Args:
+            setup: The network and its search split.
+            places: The run's folder, and a store.
+            pool: Who computes the losses; None: this process.
+        """
         self._setup = setup
         self._places = places
+        self._pool = pool
         self._table: SensitivityTable | None = None
         self.seconds = 0.0
         """Wall seconds that reading or measuring took so far."""
@@ -53,7 +61,7 @@ class EnvSensitivities:
             self._table = folder.record.sensitivity
             if self._table is None:
                 self._table = search_split_sensitivity(
-                    self._setup, self._places.store, self._places.shared_progress
+                    self._setup, self._places.store, self._places.shared_progress, self._pool
                 )
                 folder.write_json(files.SENSITIVITIES, self._table)
             self.seconds += time.monotonic() - started
@@ -61,16 +69,25 @@ class EnvSensitivities:
 
 
 def search_split_sensitivity(
-    setup: NetworkSetup, store: Store, progress: LiveProgress
+    setup: NetworkSetup, store: Store, progress: LiveProgress, pool: LossPool | None = None
 ) -> SensitivityTable:
     """Return the rises of the loss over the search split: the store's, else measured now.
+
+    Args:
+        setup: The network and its search split.
+        store: Where they are kept.
+        progress: Shows the measuring.
+        pool: Who computes the losses; None: this process.
 
     Raises:
         StoreError: the store cannot be read or written.
     """
     network, task, widths = setup.network, setup.task, setup.widths
     loss = task.objective.loss
-    search = _looked_at(task.search)
+    numbers = _looked_at(task.search)
+    search = task.search if numbers is None else task.search.pick(numbers)
+    looked_at = LookedAt(split="search", numbers=numbers, batch=_BATCH)
+    losses = None if pool is None else partial(pool.losses, looked_at)
     batches = batches_of(search.images, search.labels, _BATCH)
     report = partial(progress.stage, "sensitivities")
     return StoredEstimates(network, store).read_or_make(
@@ -78,12 +95,15 @@ def search_split_sensitivity(
         SensitivityTable,
         batches,
         {"widths": widths, "loss": loss.key},
-        lambda: measured_sensitivity(network, batches, widths, loss=loss, progress=report),
+        lambda: measured_sensitivity(
+            network, batches, widths, loss=loss, progress=report, losses=losses
+        ),
+        elsewhere=pool is not None,
     )
 
 
-def _looked_at(search: Split) -> Split:
-    """Return the images that are looked at."""
+def _looked_at(search: Split) -> torch.Tensor | None:
+    """Return the numbers of the images that are looked at, int64; None for all."""
     if isinstance(search.images, torch.Tensor) or len(search) <= _STREAMED:
-        return search
-    return search.pick(torch.linspace(0, len(search) - 1, _STREAMED).long())
+        return None
+    return torch.linspace(0, len(search) - 1, _STREAMED).long()

@@ -165,6 +165,7 @@ def set_up_network(
             progress=partial(progress.stage, "float network"),
         )
         network = prepare(module, task.example)
+        network.arithmetic = config.env.arithmetic
         place(network, training_device)
         images = task.train.images[: config.env.calibration_images]
         if config.env.equalize:

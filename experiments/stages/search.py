@@ -18,7 +18,7 @@ from env.evaluating.accounting import Accounting, Ledger, account, spent_s
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
 from env.evaluating.stored_accuracies import StoredAccuracies, code_digest, network_digest
-from env.evaluating.training_pool import TrainingPool
+from env.evaluating.training_pool import Pool
 from env.sensitivity.stored_sensitivities import StoredSensitivities
 from env.tasks.checkpoint import data_digest
 from env.tasks.own_function import source_of
@@ -57,7 +57,7 @@ def search(
     measured: Measured,
     places: Places,
     past: Sequence[Evaluation] = (),
-    pool: TrainingPool | None = None,
+    pool: Pool | None = None,
 ) -> Searched:
     """Search by the configured method; each evaluation is recorded when it finishes.
 
@@ -66,7 +66,7 @@ def search(
         measured: Layer table and the budget.
         places: Where to measure and to write.
         past: What an earlier part of the same search evaluated.
-        pool: Who retrains candidates; None: this process.
+        pool: Who retrains candidates and computes losses; None: this process.
 
     Raises:
         BuildError: the reference cannot be trained or measured.
@@ -75,7 +75,7 @@ def search(
     """
     config = setup.config
     started = time.monotonic()
-    shown = EnvSensitivities(setup, places)
+    shown = EnvSensitivities(setup, places, pool)
     problem = pose(setup, measured, places, shown, past, pool)
     _logger.info("the reference: %.1f s", time.monotonic() - started)
     unmet = None
@@ -98,7 +98,7 @@ def pose(
     places: Places,
     shown: EnvSensitivities,
     past: Sequence[Evaluation] = (),
-    pool: TrainingPool | None = None,
+    pool: Pool | None = None,
 ) -> SearchProblem:
     """Evaluate the reference, and return what there is to solve.
 
@@ -108,7 +108,7 @@ def pose(
         places: Where to measure and to write.
         shown: What environments show of sensitivities, measured when one is made.
         past: What an earlier part of the same search evaluated.
-        pool: Who retrains candidates; None: this process.
+        pool: Who retrains candidates and computes losses; None: this process.
 
     Raises:
         BuildError: the reference cannot be trained or measured.
@@ -123,7 +123,9 @@ def pose(
     if reference.error:
         raise BuildError(f"the all-8-bit reference cannot be measured: {reference.error}")
     _warn_of_reference(evaluator, setup)
-    return _problem(setup, measured, places, evaluator, reference, shown, weights.state_folder)
+    return _problem(
+        setup, measured, places, evaluator, reference, shown, weights.state_folder, pool
+    )
 
 
 def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
@@ -140,6 +142,7 @@ def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
         "weights": config.env.weights,
         **_staged_key(setup),
         **_device_key(setup),
+        **config.env.arithmetic_key,
         "accuracy_on": config.env.accuracy_on,
         "seed": config.seed,
         "search_images": len(setup.task.search),
@@ -170,7 +173,7 @@ def _evaluator(
     weights: SharedWeights,
     recorder: Recorder,
     table: LayerTable,
-    pool: TrainingPool | None,
+    pool: Pool | None,
 ) -> Evaluator:
     """Return an evaluator that writes each evaluation's weights to the disk, then its record."""
     config = setup.config
@@ -211,6 +214,7 @@ def _problem(
     reference: Evaluation,
     shown: EnvSensitivities,
     state_folder: Path,
+    pool: Pool | None,
 ) -> SearchProblem:
     """Put together what the methods may look at."""
     config, space, ledger = setup.config, setup.space, Ledger()
@@ -222,6 +226,7 @@ def _problem(
         ledger,
         lambda name, done, total: places.progress.stage(f"{name} sensitivity", done, total),
         setup.task.objective.loss,
+        pool,
     )
 
     def make_env() -> BitAllocationEnv:

@@ -1,7 +1,7 @@
 """python -m experiments.tabulate: a table of truth, every allocation really retrained."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,9 +17,10 @@ from experiments.settings.configured import ConfiguredOptions, configured_comman
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.tabulate.pack import pack
 from experiments.tabulate.refinement import refined_seeds
+from experiments.tabulate.tabulator import piece_size, walk_together
 from experiments.tabulate.walk import Subject, walk
 from experiments.terminal.progress import LiveProgress
-from experiments.truth.row import ALL_8
+from experiments.truth.row import ALL_8, TruthRow
 from experiments.truth.row_file import RowFile, check_subject
 from experiments.truth.subject import source_here, subject_of
 from experiments.truth.subspace import Subspace
@@ -29,8 +30,9 @@ from hardware.measuring.host_facts import standing_facts
 from hardware.measuring.lock import training_lock
 
 _PART = re.compile(r"([1-9]\d*)/([1-9]\d*)")
-_TOGETHER = 2
-"""Decisions whose widths are one piece of work: pieces go to the parts in turn."""
+
+_Wanted = Sequence[tuple[int, list[int]]]
+"""Seeds, with the numbers of allocations."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +41,8 @@ class TabulateOptions(ConfiguredOptions):
 
     Each row is kept when it is finished; the same command goes on where it was stopped. The float
     network's weights are written beside the rows: a copy of them beside another machine's file
-    makes its rows a shard of these. With `--table` nothing is retrained: times are measured, and
-    what the files hold becomes one table.
+    makes its rows a shard of these. With `--train.ray` the machines of a cluster retrain. With
+    `--table` nothing is retrained: times are measured, and what the files hold becomes one table.
     """
 
     rows: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE.jsonl")] = (Path("truth.jsonl"),)
@@ -109,16 +111,10 @@ def _retrain(options: TabulateOptions, setup: NetworkSetup, progress: LiveProgre
         Subspace(space=setup.space),
         options.rows,
     )
-    source = source_here(standing_facts()["cpu"], version("torch"))
-    file = RowFile(path, subject_of(setup, search), source)
+    elsewhere = bool(setup.config.train.ray)
+    here = None if elsewhere else source_here(standing_facts()["cpu"], version("torch"))
+    file = RowFile(path, subject_of(setup, search), here)
     write_weights_beside(setup.module, path)
-    subject = Subject(
-        subspace=subspace,
-        basis=setup.retrainer(setup.config.env.finetune).basis,
-        search=search,
-        objective=setup.task.objective,
-        run_seed=setup.config.seed,
-    )
     known, mine = set(file.rows.rows), part_of(subspace, options.part)
     wanted = [(seed, mine) for seed in options.seeds]
     if options.refine is not None:
@@ -128,17 +124,39 @@ def _retrain(options: TabulateOptions, setup: NetworkSetup, progress: LiveProgre
         wanted = [(seed, sorted(set(mine).intersection(of))) for seed, of in refined_seeds(table)]
     total = sum(len(of) for _, of in wanted)
     done = sum((number, seed) in known for seed, of in wanted for number in of)
-    for seed, of in wanted:
-        missing = [number for number in of if (number, seed) not in known]
-        if not missing:
-            continue
-        with training_lock():
-            for row in walk(subject, missing, seed):
-                if (row.number, row.seed) not in known:
-                    file.add(row)
-                done += row.number != ALL_8
-                progress.stage("rows", done, total, f"seed {seed}")
+    missing = [(seed, [n for n in of if (n, seed) not in known]) for seed, of in wanted]
+    missing = [(seed, of) for seed, of in missing if of]
+    rows = _together if elsewhere else _alone
+    for row in rows(setup, search, subspace, missing, file) if missing else ():
+        if (row.number, row.seed) not in known:
+            file.add(row)
+            known.add((row.number, row.seed))
+        done += row.number != ALL_8
+        progress.stage("rows", done, total, f"seed {row.seed}")
     print(f"{done} of {total} rows are in {path}")
+
+
+def _alone(
+    setup: NetworkSetup, search: Split, subspace: Subspace, wanted: _Wanted, file: RowFile
+) -> Iterator[TruthRow]:
+    subject = Subject(
+        subspace=subspace,
+        basis=setup.retrainer(setup.config.env.finetune).basis,
+        search=search,
+        objective=setup.task.objective,
+        run_seed=setup.config.seed,
+    )
+    for seed, numbers in wanted:
+        with training_lock():
+            yield from walk(subject, numbers, seed)
+
+
+def _together(
+    setup: NetworkSetup, search: Split, subspace: Subspace, wanted: _Wanted, file: RowFile
+) -> Iterator[TruthRow]:
+    for source, rows in walk_together(setup, search, subspace, wanted):
+        file.note(source)
+        yield from rows
 
 
 def part_of(subspace: Subspace, part: str) -> list[int]:
@@ -149,7 +167,7 @@ def part_of(subspace: Subspace, part: str) -> list[int]:
         part: N/M, the N-th of M.
     """
     which, parts = map(int, part.split("/"))
-    size = len(subspace.numbers(tuple(menu[0] for menu in subspace.menus[:_TOGETHER])))
+    size = piece_size(subspace)
     return [n for n in range(len(subspace)) if n // size % parts == which - 1]
 
 

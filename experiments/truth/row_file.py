@@ -28,8 +28,13 @@ class Rows:
 class RowFile:
     """One file that grows by a row at a time."""
 
-    def __init__(self, path: Path, subject: TruthSubject, source: TruthSource) -> None:
+    def __init__(self, path: Path, subject: TruthSubject, source: TruthSource | None) -> None:
         """Open a file, made where there is none.
+
+        Args:
+            path: Of the file.
+            subject: What decides its rows.
+            source: On what the next rows are made; None where `note` says it.
 
         Raises:
             RunFolderError: it holds rows of another subject, or something else.
@@ -40,8 +45,13 @@ class RowFile:
             append_line(path, {_SUBJECT: subject})
         self.rows = read_rows([path])
         check_subject(self.rows.subject, subject, str(path))
+        if source is not None:
+            self.note(source)
+
+    def note(self, source: TruthSource) -> None:
+        """Keep on what the next rows were made, where that is not known yet."""
         if source not in self.rows.sources:
-            append_line(path, {_SOURCE: source})
+            append_line(self._path, {_SOURCE: source})
             self.rows.sources.append(source)
 
     def add(self, row: TruthRow) -> None:

@@ -59,7 +59,7 @@ def subject_of(setup: NetworkSetup, search: Split) -> TruthSubject:
     decisions = setup.space.decisions
     return TruthSubject(
         task=to_plain(asdict(replace(config.task, weights=""))),
-        env={name: env[name] for name in DECIDES},
+        env={name: env[name] for name in DECIDES} | config.env.arithmetic_key,
         run_seed=config.seed,
         network=state_digest(setup.module.state_dict()),
         data=[data_digest(split) for split in (setup.task.train, search)],

@@ -155,7 +155,8 @@ def _batch_loss(
     teacher_weight: float,
 ) -> torch.Tensor:
     images, labels, key = batch
-    outputs: Outputs = network(images)
+    with network.stepping():
+        outputs: Outputs = network(images)
     taught = data.taught(images, key) if teacher_weight > 0 else None
     return training_loss(outputs, labels, taught, loss, teacher_weight)
 

@@ -1,8 +1,9 @@
 """The plain measured sensitivity: how much the loss rises with one tensor at b bits."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -16,6 +17,9 @@ from quant.sensitivities.table import SensitivityTable, TensorWidth
 from quant.sensitivities.taps import tensors_read
 from quant.tensors.moving import number
 
+LossesAt = Callable[[Sequence[Allocation]], Iterable[float]]
+"""Takes allocations, and returns the mean loss at each, in this order."""
+
 
 def measured_sensitivity(
     network: QuantizedNetwork,
@@ -24,6 +28,7 @@ def measured_sensitivity(
     *,
     loss: Loss = CROSS_ENTROPY,
     progress: Progress | None = None,
+    losses: LossesAt | None = None,
 ) -> SensitivityTable:
     """Measure the loss with exactly one tensor at each bit choice, the rest at 8 bits.
 
@@ -33,6 +38,7 @@ def measured_sensitivity(
         bit_choices: Widths to try.
         loss: What rises.
         progress: Called with (losses done, losses in all).
+        losses: Others who look at the same images of the same network; None: this process does.
 
     Raises:
         BitAllocError: there are no images.
@@ -43,15 +49,15 @@ def measured_sensitivity(
     base = Allocation.uniform(network.layers, MAX_BITS)
     plan = list(_variants(network, base, bit_choices))
     rises: dict[TensorWidth, float] = {}
-    passes = 1
+    others = [allocation for _, allocation in plan if allocation != base]
+    losses = losses or partial(losses_at, network, batches=batches, loss=loss)
     try:
-        base_loss = _loss(network, base, batches, loss)
+        found = iter(losses([base, *others]))
+        base_loss = next(found)
         for done, (parts, allocation) in enumerate(plan, start=1):
-            same = allocation == base
-            found = base_loss if same else _loss(network, allocation, batches, loss)
-            passes += not same
+            reached = base_loss if allocation == base else next(found)
             for part in parts:
-                rises[part] = found - base_loss
+                rises[part] = reached - base_loss
             if progress:
                 progress(done, len(plan))
     finally:
@@ -61,7 +67,7 @@ def measured_sensitivity(
         rises=rises,
         base_loss=base_loss,
         images=images,
-        samples=passes * images,
+        samples=(1 + len(others)) * images,
         seconds=time.perf_counter() - started,
     )
 
@@ -84,9 +90,17 @@ def _variants(
     return plan
 
 
+def losses_at(
+    network: QuantizedNetwork, allocations: Iterable[Allocation], batches: Batches, loss: Loss
+) -> Iterator[float]:
+    """Yield the mean loss of a network as it is at each allocation; the last one stays set."""
+    for allocation in allocations:
+        network.set_allocation(allocation)
+        yield _mean_loss(network, batches, loss)
+
+
 @torch.no_grad()
-def _loss(network: QuantizedNetwork, allocation: Allocation, batches: Batches, loss: Loss) -> float:
-    network.set_allocation(allocation)
+def _mean_loss(network: QuantizedNetwork, batches: Batches, loss: Loss) -> float:
     total = 0.0
     for images, labels in batches:
         total += number(loss.total(network(images), labels))

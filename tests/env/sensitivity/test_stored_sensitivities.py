@@ -1,5 +1,6 @@
 """Estimates are made once for equal networks and images, and charged whoever made them."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,17 @@ import torch
 from env.errors import TaskError
 from env.evaluating.accounting import Ledger
 from env.evaluating.sensitivity_config import SensitivityConfig
+from env.evaluating.training_pool import LookedAt
 from env.sensitivity.stored_sensitivities import StoredSensitivities
 from env.tasks import Split
+from hardware.measuring.lock import training_lock
 from hardware.store import Store
+from quant.allocation import Allocation
 from quant.network import QuantizedNetwork
+from quant.objective.loss import CROSS_ENTROPY
 from quant.sensitivities import SENSITIVITY_KINDS
+from quant.sensitivities.batches import batches_of
+from quant.sensitivities.measured import losses_at
 
 CONFIG = SensitivityConfig(images=16, batch_size=8, draws=2, orthogonality_images=12)
 
@@ -77,3 +84,34 @@ def test_other_weights_images_or_settings_are_other_estimates(
 def test_wrong_sizes_are_named(wrong: Any) -> None:
     with pytest.raises(TaskError, match=f"env.sensitivity.{next(iter(wrong))}"):
         SensitivityConfig(**wrong)
+
+
+class Others:
+    """Compute losses as another machine would, which has a lock of its own to take."""
+
+    def __init__(self, network: QuantizedNetwork, digits: Any) -> None:
+        self.network, self.digits = network, digits
+        self.asked = 0
+
+    def losses(self, images: LookedAt, allocations: Sequence[Allocation]) -> Iterator[float]:
+        assert images.split == "train"
+        assert images.numbers is not None
+        self.asked += len(allocations)
+        picked = self.digits.train_images[images.numbers], self.digits.train_labels[images.numbers]
+        batches = batches_of(*picked, images.batch)
+        for allocation in allocations:
+            with training_lock():
+                yield from losses_at(self.network, [allocation], batches, CROSS_ENTROPY)
+
+
+def test_others_measure_what_this_process_does(
+    network: QuantizedNetwork, digits: Any, tmp_path: Path
+) -> None:
+    others, tables = Others(network.clone(), digits), []
+    for name, options in (("alone", {}), ("others", {"pool": others})):
+        with Store(tmp_path / f"{name}.sqlite") as store:
+            here = source(network, digits, store, Ledger(), **options)
+            tables.append(here.table("measured"))
+            assert here.table("fisher").samples, "other kinds are estimated here"
+    assert tables[0].rises == tables[1].rises
+    assert tables[0].samples == tables[1].samples == 16 * others.asked

@@ -14,7 +14,7 @@ import torch
 from env.evaluating.env_config import EnvConfig
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.evaluator import Evaluator
-from env.evaluating.training_pool import WorkersConfig
+from env.evaluating.training_pool import LookedAt, WorkersConfig
 from env.tasks.data_sets.digits import digits_task
 from experiments import run as run_module
 from experiments.cluster.ray_extra import AUTO, import_ray
@@ -27,6 +27,8 @@ from hardware.simulated import SimulatedDevice
 from quant.allocation import Allocation
 from quant.network import prepare
 from quant.retraining.finetune_config import FinetuneConfig
+from quant.sensitivities.batches import batches_of
+from quant.sensitivities.measured import losses_at
 
 _CONFIG = EnvConfig(
     finetune=FinetuneConfig(
@@ -104,6 +106,12 @@ def test_a_worker_comes_to_what_this_process_does_and_is_started_anew(one_thread
         os.kill(worker.pid, signal.SIGKILL)
         assert asked.result().scores.score.loss == alone[1].loss
         assert worker.pid not in {process.pid for process in workers()}
+        numbers = torch.arange(0, 90, 2)
+        looked_at = LookedAt(split="train", numbers=numbers, batch=20)
+        some = task.train.pick(numbers)
+        batches, loss = batches_of(some.images, some.labels, 20), task.objective.loss
+        expected = list(losses_at(network.clone(), allocations, batches, loss))
+        assert list(pool.losses(looked_at, allocations)) == expected
     finally:
         pool.close()
 

@@ -1,0 +1,1 @@
+"""What a search costs on many machines, by accounting and by simulation."""

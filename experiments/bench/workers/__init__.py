@@ -1,0 +1,1 @@
+"""Workers of a Ray cluster beside plain processes of the same trainings."""
