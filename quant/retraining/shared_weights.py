@@ -52,7 +52,8 @@ def train_shared(
         losses, found = [], []
         for allocation in (all_8, asked()):
             network.set_allocation(allocation)
-            outputs = network(images)
+            with network.stepping():
+                outputs = network(images)
             losses.append(training_loss(outputs, labels, taught, loss, config.teacher_weight))
             with torch.no_grad():
                 found.append(loss.mean(outputs, labels))
