@@ -54,7 +54,7 @@ def family_shares(
     products: dict[Family, int] = {}
     for step in steps_of(graph):
         if isinstance(step.op, MatMul):
-            multiplied = matrices_family(step.op, context.target.family)
+            multiplied = matrices_family(context.target.family, step.op.bits)
             products[multiplied] = products.get(multiplied, 0) + step.op.matrices.macs
         if not isinstance(step.op, Conv2d | Linear):
             continue

@@ -25,7 +25,7 @@ from hardware.target import KernelFamily
 from quant.deploy_graph import MatMul
 
 _MIDDLE = 128
-"""The zero point with which codes of eight bits fit a signed byte."""
+"""What codes of eight bits lose to fit a signed byte."""
 
 
 def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
@@ -43,7 +43,7 @@ def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
         channels=matrices.depth,
         out_channels=matrices.columns,
     )
-    family = matrices_family(op, context.target.family)
+    family = matrices_family(context.target.family, op.bits)
     epilogue = context.target.epilogue()
     if isinstance(epilogue, PackedEpilogue) and family.wide_lanes < epilogue.lanes:
         epilogue = PlainEpilogue()
@@ -60,7 +60,9 @@ def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
         schedule=context.schedule(geometry, family),
         matrices=matrices,
         right=context.stored_shape(op.inputs[1]),
+        centred=op.bits[1] == WHOLE_BITS and family.weight_dtype == "int8",
     )
+    lost = _MIDDLE if plan.centred else op.input_zero_points[1]
     return context.plan(
         "matrices",
         plan.document(),
@@ -68,39 +70,32 @@ def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
         (
             np.full(plan.constants, op.multiplier, np.float32),
             limits(op.zero_point, op.clip_min, op.clip_max),
-            np.array(op.input_zero_points, np.int32),
+            np.array([*op.input_zero_points, lost], np.int32),
             np.array(op.input_zero_points[:1], np.uint8),
         ),
         family.name,
     )
 
 
-def matrices_family(op: MatMul, kind: KernelFamily) -> Family:
-    """Return the family of a product, of one group of kernels."""
-    return choose_matrices_family(kind, op.bits, fits=op.input_zero_points[1] == _MIDDLE)
-
-
-def choose_matrices_family(kind: KernelFamily, bits: tuple[int, int], *, fits: bool) -> Family:
-    """Return the family of a product that is exact for its bits.
+def matrices_family(kind: KernelFamily, bits: tuple[int, int]) -> Family:
+    """Return the family of a product that is exact for its bits, whatever its zero points.
 
     Args:
         kind: Which group of kernels.
         bits: Of the left and the right codes.
-        fits: Whether right codes of eight bits, less their zero point, fit a signed byte.
     """
     left, right = bits
-    if right < WHOLE_BITS or fits:
-        if kind in VNNI:
-            return VNNI[kind]
-        if kind == "arm-dot":
-            return ArmDot(
-                products=4, weight_lanes=16, code_dtype="int8" if left == WHOLE_BITS else "uint8"
-            )
+    if kind in VNNI:
+        return VNNI[kind]
+    if kind == "arm-dot":
+        return ArmDot(
+            products=4, weight_lanes=16, code_dtype="int8" if left == WHOLE_BITS else "uint8"
+        )
     if right < WHOLE_BITS and kind == "avx2":
         by_bytes = avx2_bytes(right + 1, left)  # for weights within 2^right - 1
         if by_bytes is not None:
             return by_bytes
-    if kind in ("avx2", *VNNI):
+    if kind == "avx2":
         return Avx2Words()
     return Generic(name="generic-words", weight_dtype="int16")
 
