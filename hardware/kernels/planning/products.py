@@ -16,11 +16,11 @@ from hardware.kernels.planning.choose_family import VNNI, WHOLE_BITS, avx2_bytes
 from hardware.kernels.planning.context import PlanContext, limits
 from hardware.kernels.planning.layers import is_shared
 from hardware.kernels.products.matrices import (
+    MatricesGeometry,
     MatricesPlan,
     matrices_function,
     matrices_parameters,
 )
-from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import KernelFamily
 from quant.deploy_graph import MatMul
 
@@ -34,20 +34,43 @@ def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
     Raises:
         BuildError: zero points beyond the codes, or shapes that do not belong together.
     """
+    plan = plan_product(op, context)
+    lost = _MIDDLE if plan.centred else op.input_zero_points[1]
+    return context.plan(
+        "matrices",
+        plan.document(),
+        partial(matrices_function, plan=plan, parameters=matrices_parameters(plan)),
+        (
+            np.full(plan.constants, op.multiplier, np.float32),
+            limits(op.zero_point, op.clip_min, op.clip_max),
+            np.array([*op.input_zero_points, lost], np.int32),
+            np.array(op.input_zero_points[:1], np.uint8),
+        ),
+        plan.family.name,
+    )
+
+
+def plan_product(op: MatMul, context: PlanContext) -> MatricesPlan:
+    """Decide everything that shapes the kernel of a product: how it is summed, and tiles.
+
+    Raises:
+        BuildError: see `plan_matrices`.
+    """
     _check(op, context)
     matrices = op.matrices
-    geometry = Geometry(
+    geometry = MatricesGeometry(
         batch=context.batch * matrices.groups,
         height=1,
         width=matrices.rows,
         channels=matrices.depth,
         out_channels=matrices.columns,
+        turned=matrices.turned,
     )
     family = matrices_family(context.target.family, op.bits)
     epilogue = context.target.epilogue()
     if isinstance(epilogue, PackedEpilogue) and family.wide_lanes < epilogue.lanes:
         epilogue = PlainEpilogue()
-    plan = MatricesPlan(
+    return MatricesPlan(
         geometry=geometry,
         tensors=LayerTensors(
             codes=context.stored_shape(op.inputs[0]),
@@ -61,19 +84,6 @@ def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
         matrices=matrices,
         right=context.stored_shape(op.inputs[1]),
         centred=op.bits[1] == WHOLE_BITS and family.weight_dtype == "int8",
-    )
-    lost = _MIDDLE if plan.centred else op.input_zero_points[1]
-    return context.plan(
-        "matrices",
-        plan.document(),
-        partial(matrices_function, plan=plan, parameters=matrices_parameters(plan)),
-        (
-            np.full(plan.constants, op.multiplier, np.float32),
-            limits(op.zero_point, op.clip_min, op.clip_max),
-            np.array([*op.input_zero_points, lost], np.int32),
-            np.array(op.input_zero_points[:1], np.uint8),
-        ),
-        family.name,
     )
 
 

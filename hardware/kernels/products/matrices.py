@@ -44,12 +44,25 @@ from hardware.kernels.emitting.emit import (
 from hardware.kernels.epilogue.layer_tensors import PixelOutputs
 from hardware.kernels.products.direct import emit_direct
 from hardware.kernels.schedule.layer_plan import TiledPlan
+from hardware.kernels.shapes.geometry import Geometry
 from quant.deploy_graph import Matrices
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MatricesGeometry(Geometry):
+    """A product's shapes: a matrix for each image.
+
+    Never equal to those of a layer, so that each has tiles of its own: a product packs its weights
+    in each call, and how long that takes depends on the tile too.
+    """
+
+    turned: bool
+    """See `Matrices`: the other order is packed in another way."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MatricesPlan(TiledPlan):
-    """A product of two tensors; its geometry has a matrix for each image."""
+    """A product of two tensors; its geometry is a `MatricesGeometry`."""
 
     matrices: Matrices
     right: tuple[int, ...]

@@ -11,43 +11,14 @@ from hardware.errors import BuildError
 from hardware.kernels.compiling.target import KernelTarget
 from hardware.kernels.planning.products import matrices_family
 from hardware.target import TargetConfig
-from quant.deploy_graph import WIDE_MAX, WIDE_MIN, MatMul, Matrices
+from quant.deploy_graph import WIDE_MAX, WIDE_MIN, Matrices
 from quant.integer import run_op
-from tests.hardware.kernels.single_op import Bench
+from tests.hardware.kernels.single_op import Bench, codes_of, product_of
 
 _HEADS = Matrices(groups=3, rows=17, depth=20, columns=17, turned=True)
 _MIXED = Matrices(groups=3, rows=17, depth=17, columns=20, turned=False)
 _LONG = Matrices(groups=1, rows=9, depth=197, columns=64, turned=False)
 _NARROW = Matrices(groups=2, rows=5, depth=3, columns=2, turned=True)
-
-
-def product_of(
-    matrices: Matrices, bits: tuple[int, int], points: tuple[int, int], *, wide: bool
-) -> MatMul:
-    groups, rows, columns = matrices.made
-    spread = np.sqrt(matrices.depth) * (2 ** bits[0] - 1) * (2 ** bits[1] - 1) / 4
-    return MatMul(
-        layer="product",
-        inputs=("a", "b"),
-        output="y",
-        matrices=matrices,
-        bits=bits,
-        input_zero_points=points,
-        multiplier=float(np.float32((9000 if wide else 60) / spread)),
-        zero_point=0 if wide else 90,
-        clip_min=WIDE_MIN if wide else 0,
-        clip_max=WIDE_MAX if wide else 200,
-        shape=(groups, rows, columns),
-    )
-
-
-def codes_of(op: MatMul, batch: int, seed: int = 0) -> tuple[Any, Any]:
-    rng = np.random.default_rng(seed)
-    left, right = (
-        rng.integers(0, 2**bits, (batch, *shape), dtype=np.uint8)
-        for bits, shape in zip(op.bits, (op.matrices.left, op.matrices.right), strict=True)
-    )
-    return left, right
 
 
 @pytest.mark.parametrize(
