@@ -46,7 +46,7 @@ def with_random_codes(graph: DeployGraph, bits: Mapping[str, BitPair], seed: int
         if isinstance(op, Conv2d | Linear):
             op = _recode(op, *bits[op.layer], rng)
         if isinstance(op, MatMul):
-            op = _at_widths(op, bits[op.layer])
+            op = at_widths(op, bits[op.layer])
         ops.append(op)
     return replace(graph, ops=tuple(ops))
 
@@ -107,7 +107,7 @@ def _recode(
 def _product_alone(
     graph: DeployGraph, op: MatMul, pair: BitPair, rng: np.random.Generator
 ) -> DeployGraph:
-    op = _spread_out(_at_widths(op, pair))
+    op = _spread_out(at_widths(op, pair))
     left, right = op.inputs
     ops: tuple[DeployOp, ...] = (op,)
     if left != right:
@@ -142,7 +142,7 @@ def _spread_out(op: MatMul) -> MatMul:
     )
 
 
-def _at_widths(op: MatMul, pair: BitPair) -> MatMul:
+def at_widths(op: MatMul, pair: BitPair) -> MatMul:
     """Return a product of codes of other widths, which stand for the same reals."""
     widths = tuple(width for _, width in codes_read(op, pair))
     growth = 1.0

@@ -17,6 +17,8 @@ from torch import fx, nn
 from torch.utils._pytree import tree_leaves
 
 from quant.capture.exported import argument, operator_name, uncast, where
+from quant.capture.rewriting.einsum import multiply_einsums
+from quant.capture.rewriting.filled import fill_by_size
 from quant.errors import CaptureError
 
 _NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent), "<")
@@ -62,6 +64,8 @@ def export_module(module: nn.Module, example: torch.Tensor) -> Any:
             program = torch.export.export(module, (pair,), dynamic_shapes=_batch_first(module))
             if any(map(_writes_into_a_view, program.graph.nodes)):
                 program = program.run_decompositions({})
+            fill_by_size(program)
+            multiply_einsums(program)
     except Exception as error:
         raise _explained(error, type(module).__name__) from error
     for node in program.graph.nodes:

@@ -54,8 +54,9 @@ def family_shares(
     products: dict[Family, int] = {}
     for step in steps_of(graph):
         if isinstance(step.op, MatMul):
-            multiplied = matrices_family(step.op, context.target.family)
-            products[multiplied] = products.get(multiplied, 0) + step.op.matrices.macs
+            matrices = step.op.matrices
+            multiplied = matrices_family(context.target.family, step.op.bits, matrices.rows)
+            products[multiplied] = products.get(multiplied, 0) + matrices.macs
         if not isinstance(step.op, Conv2d | Linear):
             continue
         op, family = step.op, plan_layer(step, context).family

@@ -17,16 +17,16 @@ from hardware.kernels.planning.choose_family import VNNI, WHOLE_BITS, avx2_bytes
 from hardware.kernels.planning.context import PlanContext, limits
 from hardware.kernels.planning.layers import is_shared
 from hardware.kernels.products.matrices import (
+    MatricesGeometry,
     MatricesPlan,
     matrices_function,
     matrices_parameters,
 )
-from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import KernelFamily
 from quant.deploy_graph import MatMul
 
 _MIDDLE = 128
-"""The zero point with which codes of eight bits fit a signed byte."""
+"""What codes of eight bits lose to fit a signed byte."""
 
 
 def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
@@ -35,20 +35,43 @@ def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
     Raises:
         BuildError: zero points beyond the codes, or shapes that do not belong together.
     """
+    plan = plan_product(op, context)
+    lost = _MIDDLE if plan.centred else op.input_zero_points[1]
+    return context.plan(
+        "matrices",
+        plan.document(),
+        partial(matrices_function, plan=plan, parameters=matrices_parameters(plan)),
+        (
+            np.full(plan.constants, op.multiplier, np.float32),
+            limits(op.zero_point, op.clip_min, op.clip_max),
+            np.array([*op.input_zero_points, lost], np.int32),
+            np.array(op.input_zero_points[:1], np.uint8),
+        ),
+        plan.family.name,
+    )
+
+
+def plan_product(op: MatMul, context: PlanContext) -> MatricesPlan:
+    """Decide everything that shapes the kernel of a product: how it is summed, and tiles.
+
+    Raises:
+        BuildError: see `plan_matrices`.
+    """
     _check(op, context)
     matrices = op.matrices
-    geometry = Geometry(
+    geometry = MatricesGeometry(
         batch=context.batch * matrices.groups,
         height=1,
         width=matrices.rows,
         channels=matrices.depth,
         out_channels=matrices.columns,
+        turned=matrices.turned,
     )
-    family = matrices_family(op, context.target.family)
+    family = matrices_family(context.target.family, op.bits, matrices.rows)
     epilogue = context.target.epilogue()
     if isinstance(epilogue, PackedEpilogue) and family.wide_lanes < epilogue.lanes:
         epilogue = PlainEpilogue()
-    plan = MatricesPlan(
+    return MatricesPlan(
         geometry=geometry,
         tensors=LayerTensors(
             codes=context.stored_shape(op.inputs[0]),
@@ -61,53 +84,32 @@ def plan_matrices(op: MatMul, context: PlanContext) -> KernelPlan:
         schedule=context.schedule(geometry, family),
         matrices=matrices,
         right=context.stored_shape(op.inputs[1]),
-    )
-    return context.plan(
-        "matrices",
-        plan.document(),
-        partial(matrices_function, plan=plan, parameters=matrices_parameters(plan)),
-        (
-            np.full(plan.constants, op.multiplier, np.float32),
-            limits(op.zero_point, op.clip_min, op.clip_max),
-            np.array(op.input_zero_points, np.int32),
-            np.array(op.input_zero_points[:1], np.uint8),
-        ),
-        family.name,
+        centred=op.bits[1] == WHOLE_BITS and family.weight_dtype == "int8",
     )
 
 
-def matrices_family(op: MatMul, kind: KernelFamily) -> Family:
-    """Return the family of a product, of one group of kernels."""
-    fits = op.input_zero_points[1] == _MIDDLE
-    return choose_matrices_family(kind, op.bits, fits=fits, rows=op.matrices.rows)
-
-
-def choose_matrices_family(
-    kind: KernelFamily, bits: tuple[int, int], *, fits: bool, rows: int = 1
-) -> Family:
-    """Return the family of a product that is exact for its bits.
+def matrices_family(kind: KernelFamily, bits: tuple[int, int], rows: int) -> Family:
+    """Return the family of a product that is exact for its bits, whatever its zero points.
 
     Args:
         kind: Which group of kernels.
         bits: Of the left and the right codes.
-        fits: Whether right codes of eight bits, less their zero point, fit a signed byte.
         rows: Of the left matrix.
     """
     left, right = bits
-    if right < WHOLE_BITS or fits:
-        if kind == "amx" and rows >= FEWEST_PIXELS:
-            return AMX
-        if kind in VNNI:
-            return VNNI[kind]
-        if kind == "arm-dot":
-            return ArmDot(
-                products=4, weight_lanes=16, code_dtype="int8" if left == WHOLE_BITS else "uint8"
-            )
+    if kind == "amx" and rows >= FEWEST_PIXELS:
+        return AMX
+    if kind in VNNI:
+        return VNNI[kind]
+    if kind == "arm-dot":
+        return ArmDot(
+            products=4, weight_lanes=16, code_dtype="int8" if left == WHOLE_BITS else "uint8"
+        )
     if right < WHOLE_BITS and kind == "avx2":
         by_bytes = avx2_bytes(right + 1, left)  # for weights within 2^right - 1
         if by_bytes is not None:
             return by_bytes
-    if kind in ("avx2", *VNNI):
+    if kind == "avx2":
         return Avx2Words()
     return Generic(name="generic-words", weight_dtype="int16")
 

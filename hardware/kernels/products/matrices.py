@@ -6,11 +6,16 @@
         a direct convolution with these       # see `direct`
 
 Right codes less their zero point are the weights: below 8 bits they always fit a signed byte, and
-families on bytes take them as weights of one bit more. Codes of 8 bits fit where their zero point
-is 128, and else take 16 bits.
+families on bytes take them as weights of one bit more.
 
     right codes   5  0  7      of 3 bits, with a zero point of 4
     weights       1 -4  3      like weights of 4 bits
+
+Codes of 8 bits fit less 128, where a family multiplies bytes exactly; what that is beside their
+zero point z is added to each row's sums: (128 - z) times the row's codes less their own zero point.
+
+    right codes   200   3      of 8 bits, with a zero point of 100
+    weights        72 -125     and each row gets 28 times its sum
 
 A column's sum of weights is what a left row of ones would give, and is computed so.
 
@@ -28,6 +33,7 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.emitting.emit import (
     Parameter,
     function,
+    lanes_of,
     load,
     local_vector,
     splat,
@@ -40,16 +46,31 @@ from hardware.kernels.families.amx import Amx
 from hardware.kernels.products.amx import emit_amx
 from hardware.kernels.products.direct import emit_direct
 from hardware.kernels.schedule.layer_plan import TiledPlan
+from hardware.kernels.shapes.geometry import Geometry
 from quant.deploy_graph import Matrices
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MatricesGeometry(Geometry):
+    """A product's shapes: a matrix for each image.
+
+    Never equal to those of a layer, so that each has tiles of its own: a product packs its weights
+    in each call, and how long that takes depends on the tile too.
+    """
+
+    turned: bool
+    """See `Matrices`: the other order is packed in another way."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MatricesPlan(TiledPlan):
-    """A product of two tensors; its geometry has a matrix for each image."""
+    """A product of two tensors; its geometry is a `MatricesGeometry`."""
 
     matrices: Matrices
     right: tuple[int, ...]
     """Shape of the right tensor as it is stored."""
+    centred: bool
+    """Whether right codes are packed less 128, whatever their zero point."""
 
     @property
     def constants(self) -> int:
@@ -60,11 +81,14 @@ class MatricesPlan(TiledPlan):
     def document(self) -> dict[str, Any]:
         """Return what shapes the code, for a kernel's key."""
         own = {"matrices": asdict(self.matrices), "right": self.right}
-        return {**TiledPlan.document(self), **own}
+        return {**TiledPlan.document(self), **own, "centred": self.centred}
 
 
 def matrices_parameters(plan: MatricesPlan) -> tuple[Parameter, ...]:
-    """Return a kernel's arguments: both tensors, then the constants, then the output."""
+    """Return a kernel's arguments: both tensors, then the constants, then the output.
+
+    Behind both zero points stands what right codes are packed less.
+    """
     tensors = plan.tensors
     assert tensors.output is not None
     return (
@@ -72,7 +96,7 @@ def matrices_parameters(plan: MatricesPlan) -> tuple[Parameter, ...]:
         Parameter(name="right", shape=plan.right, dtype="uint8"),
         Parameter(name="multiplier", shape=(plan.constants,), dtype="float32"),
         Parameter(name="limits", shape=(3,), dtype="float32"),
-        Parameter(name="zero_points", shape=(2,), dtype="int32"),
+        Parameter(name="zero_points", shape=(3,), dtype="int32"),
         Parameter(name="border", shape=(1,), dtype="uint8"),
         Parameter(name="output", shape=tensors.output, dtype=tensors.out_dtype),
     )
@@ -91,20 +115,39 @@ def matrices_function(symbol: str, plan: MatricesPlan, parameters: Sequence[Para
         named = dict(zip((one.name for one in parameters), buffers, strict=True))
         packing = _Packing(plan, named)
         named |= {"weights": packing.weights, "bias": packing.bias}
-        outputs = PixelOutputs(plan.geometry, plan.tensors, plan.epilogue, named)
+        outputs = _RowOutputs(plan, named, packing.rows)
         emit = emit_amx if isinstance(plan.family, Amx) else emit_direct
         emit(plan, named, outputs, packing.emit)
 
     return function(symbol, parameters, body)
 
 
+class _RowOutputs(PixelOutputs):
+    """Emits the epilogue of one row's products, which get what the row lacks first."""
+
+    def __init__(self, plan: MatricesPlan, buffers: Any, rows: Any | None) -> None:
+        super().__init__(plan.geometry, plan.tensors, plan.epilogue, buffers)
+        self.rows = rows
+
+    def emit(
+        self, sums: Sequence[Any], constant: Any, pixel: tuple[Any, Any, Any], first: Any, real: int
+    ) -> None:
+        """See `PixelOutputs.emit`; rows are the pixels of an image's one row."""
+        if self.rows is not None:
+            lacking = self.rows[pixel[2]]
+            sums = [total + splat(lacking, lanes_of(total)) for total in sums]
+        super().emit(sums, constant, pixel, first, real)
+
+
 class _Packing:
-    """Emits the packing of one right matrix, and the bias that goes with it."""
+    """Emits the packing of one right matrix, and what goes with it to columns and rows."""
 
     def __init__(self, plan: MatricesPlan, buffers: dict[str, Any]) -> None:
         g, f, s = plan.geometry, plan.family, plan.schedule
-        self.plan, self.right = plan, buffers["right"]
-        self.left_point, self.right_point = (buffers["zero_points"][side] for side in (0, 1))
+        self.plan, self.left, self.right = plan, buffers["codes"], buffers["right"]
+        points = buffers["zero_points"]
+        self.left_point, self.lost, self.lacking = points[0], points[2], points[2] - points[1]
+        self.rows = T.alloc_buffer((plan.matrices.rows,), "int32") if plan.centred else None
         self.weights = T.alloc_buffer((int(np.prod(s.weight_shape(g, f))),), f.weight_dtype)
         self.bias = T.alloc_buffer((plan.constants,), "int32")
         self.ones = T.alloc_buffer((f.products,), f.code_dtype)
@@ -120,6 +163,8 @@ class _Packing:
         else:
             self._emit_rows(first)
         self._emit_bias()
+        if self.rows is not None:
+            self._emit_lacking(self.rows, matrix)
 
     def _emit_columns(self, first: Any) -> None:
         """Emit the packing of columns that lie in one piece: a step's codes are neighbours."""
@@ -160,7 +205,7 @@ class _Packing:
                     for code in range(real)
                 ]
                 # Of weight zero.
-                point = T.broadcast(T.Cast("uint8", self.right_point), f.channels)
+                point = T.broadcast(T.Cast("uint8", self.lost), f.channels)
                 rows += [point] * (f.products - real)
                 mixed = tirx.Shuffle(rows, order) if f.products > 1 else rows[0]
                 weights = self._weights(mixed, f.weight_lanes)
@@ -215,6 +260,18 @@ class _Packing:
                 value = load(total, 0, f.wide_lanes) * splat(-shift, f.wide_lanes)
                 store(self.bias, place + number * f.wide_lanes, value, f.wide_lanes)
 
+    def _emit_lacking(self, rows: Any, matrix: Any) -> None:
+        """Emit what the sums of each row lack, as its right codes lost 128 and not their point."""
+        m = self.plan.matrices
+        with T.serial(m.rows) as row:
+            total = local_vector("int32", 1)
+            store(total, 0, T.int32(0), 1)
+            with T.serial(m.depth) as at:
+                code = self.left[(matrix * m.rows + row) * m.depth + at]
+                store(total, 0, total[0] + T.Cast("int32", code), 1)
+            real = total[0] - self.left_point * m.depth
+            store(rows, row, real * self.lacking, 1)
+
     def _place(self, block: Any, step: Any, vector: Any) -> Any:
         """Return where a vector of weights is."""
         vectors = self.plan.schedule.tile_vectors
@@ -231,5 +288,5 @@ class _Packing:
     def _weights(self, codes: Any, lanes: int) -> Any:
         """Return codes less their zero point, which fit the family's weights."""
         dtype = self.plan.family.weight_dtype
-        point = splat(T.Cast(dtype, self.right_point), lanes)
+        point = splat(T.Cast(dtype, self.lost), lanes)
         return T.Cast(vector_type(dtype, lanes), codes) - point

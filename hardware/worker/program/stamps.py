@@ -16,6 +16,9 @@ from hardware.kernels.compiling.plan import KernelPlan
 from hardware.kernels.compiling.stamp import NANOSECONDS_A_SECOND, stamp_kernel
 from hardware.kernels.planning.context import PlanContext
 
+_CLOCK_US = 1e-3
+"""Stamps are whole nanoseconds."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stamps:
@@ -72,9 +75,12 @@ def stamped_times_us(times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 def steps_us(times_us: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return microseconds `[executions, steps]`, less what a stamp takes.
 
+    Stamps are slower in a slow moment, and a step of a few products may then seem to take less than
+    nothing: no step takes less than the clock tells apart.
+
     Args:
         times_us: As `stamped_times_us` returns them.
     """
     apart = np.diff(times_us, axis=1)
     steps: npt.NDArray[np.float64] = apart[:, 1:] - np.median(apart[:, 0])
-    return steps
+    return np.maximum(steps, _CLOCK_US)

@@ -78,8 +78,8 @@ class TileTrial:
         Raises:
             BuildError: a way cannot be compiled, or computes something else than the default.
         """
-        (op,) = part.layer_ops()
-        ((layer, plan),) = layers_at(context, {op.layer: [(op.weight_bits, op.activation_bits)]})
+        (op,) = part.decided_ops()
+        ((layer, plan),) = layers_at(context, {op.layer: [op.pair]})
         families = families_of(layer, plan, context)
         chosen = choices.find_family(plan.geometry, families)
         if chosen is None:

@@ -5,7 +5,7 @@ import pytest
 
 from quant.deploy_graph import Matrices
 from tests.emulated_board.arm_bench import ArmBench
-from tests.hardware.kernels.test_matrices import codes_of, product_of
+from tests.hardware.kernels.single_op import codes_of, product_of
 
 pytestmark = pytest.mark.board
 

@@ -21,6 +21,8 @@ from quant.deploy_graph import (
     DeployTensor,
     Epilogue,
     Linear,
+    MatMul,
+    Matrices,
 )
 from quant.integer import run_op
 
@@ -110,3 +112,34 @@ def make_layer(
         "epilogue": epilogue,
     }
     return Conv2d(**common, **conv) if conv else Linear(**common)
+
+
+def product_of(
+    matrices: Matrices, bits: tuple[int, int], points: tuple[int, int], *, wide: bool
+) -> MatMul:
+    """Return a product whose outputs use the range of their type."""
+    groups, rows, columns = matrices.made
+    spread = np.sqrt(matrices.depth) * (2 ** bits[0] - 1) * (2 ** bits[1] - 1) / 4
+    return MatMul(
+        layer="product",
+        inputs=("a", "b"),
+        output="y",
+        matrices=matrices,
+        bits=bits,
+        input_zero_points=points,
+        multiplier=float(np.float32((9000 if wide else 60) / spread)),
+        zero_point=0 if wide else 90,
+        clip_min=WIDE_MIN if wide else 0,
+        clip_max=WIDE_MAX if wide else 200,
+        shape=(groups, rows, columns),
+    )
+
+
+def codes_of(op: MatMul, batch: int, seed: int = 0) -> tuple[Any, Any]:
+    """Return random codes of both sides of a product."""
+    rng = np.random.default_rng(seed)
+    left, right = (
+        rng.integers(0, 2**bits, (batch, *shape), dtype=np.uint8)
+        for bits, shape in zip(op.bits, (op.matrices.left, op.matrices.right), strict=True)
+    )
+    return left, right

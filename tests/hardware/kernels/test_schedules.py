@@ -11,8 +11,8 @@ import pytest
 from hardware.kernels.families.family import Family
 from hardware.kernels.schedule.schedule import Schedule, candidates
 from hardware.kernels.shapes.geometry import Geometry
-from quant.deploy_graph import Conv2d, Epilogue, Linear
-from tests.hardware.kernels.single_op import Bench, make_layer
+from quant.deploy_graph import Conv2d, Epilogue, Linear, MatMul, Matrices
+from tests.hardware.kernels.single_op import Bench, codes_of, make_layer, product_of
 
 PAIRS = [(8, 8), (7, 8), (7, 7), (7, 6), (5, 7), (5, 5), (4, 4), (2, 3), (2, 2)]
 """One for each depth that families have, and for the table."""
@@ -45,8 +45,17 @@ def scheduled(bench: Bench, choose: Any) -> Iterator[None]:
         bench.schedule = default
 
 
-def schedules_of(bench: Bench, op: Conv2d | Linear, x: np.ndarray) -> tuple[Schedule, ...]:
-    """Return every schedule of a layer."""
+PRODUCTS = {
+    "keys": Matrices(groups=2, rows=19, depth=52, columns=37, turned=True),
+    "values": Matrices(groups=2, rows=19, depth=37, columns=52, turned=False),
+    "few columns": Matrices(groups=3, rows=5, depth=9, columns=6, turned=True),
+}
+
+
+def schedules_of(
+    bench: Bench, op: Conv2d | Linear | MatMul, *codes: np.ndarray, out_dtype: str = "float32"
+) -> tuple[Schedule, ...]:
+    """Return every schedule of a layer or a product."""
     found: list[tuple[Schedule, ...]] = []
 
     def record(geometry: Geometry, family: Family) -> Schedule:
@@ -54,7 +63,7 @@ def schedules_of(bench: Bench, op: Conv2d | Linear, x: np.ndarray) -> tuple[Sche
         return found[0][0]
 
     with scheduled(bench, record):
-        bench.agrees(op, x, out_dtype="float32")
+        bench.agrees(op, *codes, out_dtype=out_dtype)
     return found[0]
 
 
@@ -96,6 +105,29 @@ def test_schedules_besides_the_default_are_exact(pair: tuple[int, int], avx2: Be
 @pytest.mark.parametrize("case", ["narrow", "pixels"])
 def test_schedules_of_every_family_are_exact(case: str, bench: Bench) -> None:
     check(bench, case, (5, 5), 2)
+
+
+def check_product(bench: Bench, name: str, bits: tuple[int, int], count: int) -> None:
+    """Check some schedules besides the default on random codes."""
+    op = product_of(PRODUCTS[name], bits, (3, 2 ** bits[1] - 2), wide=True)
+    codes = codes_of(op, batch=2)
+    others = schedules_of(bench, op, *codes, out_dtype="int16")[1:]
+    places = np.random.default_rng(0).permutation(len(others))[:count]
+    for place in places:
+        with scheduled(bench, lambda *_, one=others[place]: one):
+            bench.agrees(op, *codes, out_dtype="int16")
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_schedules_of_products_are_exact(name: str, bench: Bench) -> None:
+    check_product(bench, name, (8, 8), 2)
+
+
+@pytest.mark.slow
+def test_many_schedules_of_products_are_exact(bench: Bench) -> None:
+    for name in PRODUCTS:
+        for bits in ((8, 8), (8, 6), (4, 4), (2, 3)):
+            check_product(bench, name, bits, 4)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 from hardware.graph.spread_choices import spread_choices
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
+from hardware.worker.program.stamps import steps_us
 from hardware.worker.workbench import Workbench
 from tests.hardware.graphs import digits_like, zoo
 
@@ -33,6 +34,13 @@ def test_a_layer_of_more_products_takes_longer(bench: Workbench) -> None:
     (_, layers_us), _ = bench.time_layers(digits_like(), SHORT, np.inf, 0.0)
     sizes = {op.layer: op.weight.size for op in digits_like().layer_ops()}
     assert layers_us["layer2"] > layers_us["layer7"], sizes
+
+
+def test_no_step_takes_less_than_nothing() -> None:
+    slow = 0.25  # of the stamps at the beginning; a step of 0.1 seems to take less
+    taken_us = steps_us(np.cumsum([[0.0, slow, 0.1, 5.0]] * 3, axis=1))
+    assert (taken_us[:, 0] > 0).all()
+    np.testing.assert_allclose(taken_us[:, 1], 5.0 - slow)
 
 
 def test_choices_are_spread_evenly_and_ties_hold() -> None:

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from quant.allocation import Allocation, ProductBits
 from quant.capture.capture import capture
+from quant.capture.rewriting.einsum import matrices_of
 from quant.convert import convert
 from quant.deploy_graph import MatMul
 from quant.errors import CaptureError, ConvertError
@@ -56,6 +57,17 @@ def _by_groups(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.bmm(shares, v).reshape(-1, 4, 16, 8)
 
 
+def _by_einsum(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    shares = (torch.einsum("b h i d, b h j d -> b h i j", q, k) * 8**-0.5).softmax(-1)
+    return torch.einsum("bhij,bhjd->bhid", shares, v)
+
+
+def _by_einsum_of_tokens(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+    shares = (torch.einsum("bqhd,bkhd->bhqk", q, k) * 8**-0.5).softmax(-1)
+    return torch.einsum("bhqk,bkhd->bqhd", shares, v).transpose(1, 2)
+
+
 def _linear(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return q.relu() @ (k.relu().transpose(-2, -1) @ v)
 
@@ -69,6 +81,8 @@ WAYS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "by division": (_by_division, ("softmax",)),
     "turned": (_by_turned_values, ("softmax",)),
     "by groups": (_by_groups, ("softmax",)),
+    "by einsum": (_by_einsum, ("softmax",)),
+    "by einsum of tokens": (_by_einsum_of_tokens, ("softmax",)),
     "linear": (_linear, ()),
     "to few": (
         lambda q, k, v: functional.scaled_dot_product_attention(q, k[:, :, ::3], v[:, :, ::3]),
@@ -168,6 +182,21 @@ def test_products_that_are_broadcast_stay_in_float() -> None:
     assert [node.kind for node in network.graph.nodes].count("matmul") == 1
 
 
+@pytest.mark.parametrize(
+    "equation",
+    [
+        "nchw,ndhw->ncd",
+        "bid,bjd",
+        "bid,dj->bij",
+        "bii,bij->bij",
+        "bid,bjd->bi",
+        "...id,...jd->...ij",
+    ],
+)
+def test_einsums_that_multiply_no_matrices_are_left(equation: str) -> None:
+    assert matrices_of(equation) is None
+
+
 def test_sums_that_could_leave_int32_are_refused() -> None:
     check_products(33_000, 255, 255, "scores")
     with pytest.raises(ConvertError, match="40000 products are too many"):
@@ -189,10 +218,11 @@ def test_a_product_with_a_constant_that_is_no_matrix_stays_in_float() -> None:
 
 
 class _Texts(nn.Module):
-    """An embedding, positions, and a Linear."""
+    """An embedding, positions, maybe kinds of tokens that are all the same, and a Linear."""
 
-    def __init__(self, *, masked: bool = False, shifted: bool = False) -> None:
+    def __init__(self, *, masked: bool = False, shifted: bool = False, kinds: bool = False) -> None:
         super().__init__()
+        self.kinds = nn.Embedding(2, 12) if kinds else None
         self.table, self.fc = nn.Embedding(50, 12), nn.Linear(12, 3)
         self.places = nn.Embedding(7, 12)
         self.masked, self.shifted = masked, shifted
@@ -200,6 +230,8 @@ class _Texts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         ids = x.long()
         t = self.table(ids + 1 if self.shifted else ids) + self.places(torch.arange(7))
+        if self.kinds is not None:
+            t = t + self.kinds(torch.zeros_like(ids)) + self.kinds(ids.new_ones(ids.shape))
         if self.masked:
             t = t * (x > 0).unsqueeze(-1)
         made: Tensor = self.fc(t).mean(1)
@@ -210,9 +242,10 @@ def _texts(count: int) -> Tensor:
     return torch.randint(50, (count, 7), generator=torch.Generator().manual_seed(0)).float()
 
 
-def test_an_embedding_reads_the_networks_input() -> None:
+@pytest.mark.parametrize("kinds", [False, True])
+def test_an_embedding_reads_the_networks_input(kinds: bool) -> None:
     torch.manual_seed(0)
-    module, texts = _Texts().eval(), _texts(24)
+    module, texts = _Texts(kinds=kinds).eval(), _texts(24)
     network = prepare_calibrated(module, texts)
     with torch.no_grad():
         torch.testing.assert_close(network(texts), module(texts), rtol=1e-4, atol=1e-5)

@@ -13,7 +13,7 @@ from hardware.kernels.families.amx import AMX
 from hardware.kernels.planning.choose_family import choose_depthwise, choose_family
 from hardware.kernels.planning.family_choices import family_choices
 from hardware.kernels.planning.family_history import never_run
-from hardware.kernels.planning.products import choose_matrices_family
+from hardware.kernels.planning.products import matrices_family
 from hardware.kernels.shapes.geometry import Geometry
 from hardware.target import TargetConfig
 
@@ -46,14 +46,12 @@ def test_few_pixels_are_as_without_amx() -> None:
         )
     assert choose_family("amx", 4, 4, DENSE).name == "avx512-vnni-p4"
     assert choose_depthwise("amx", 8, 8, 9, 64) == choose_depthwise("avx512-vnni", 8, 8, 9, 64)
-    assert choose_matrices_family("amx", (8, 7), fits=False, rows=3).name == "avx512-vnni"
+    assert matrices_family("amx", (8, 7), rows=3).name == "avx512-vnni"
 
 
 def test_products_of_two_tensors_are_multiplied_alike() -> None:
     for bits in range(2, 9):
-        assert choose_matrices_family("amx", (bits, bits), fits=True, rows=4) == AMX
-    # Weights of nine bits: no instruction on bytes takes them.
-    assert choose_matrices_family("amx", (8, 8), fits=False, rows=64).name == "avx2-w8"
+        assert matrices_family("amx", (bits, bits), rows=4) == AMX
 
 
 def test_the_tile_search_may_take_vnni() -> None:

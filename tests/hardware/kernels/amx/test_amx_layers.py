@@ -23,8 +23,7 @@ from hardware.kernels.shapes.geometry import Geometry
 from quant.deploy_graph import Matrices
 from quant.integer import run_op
 from tests.hardware.kernels.amx.amx_bench import AmxBench, guarded
-from tests.hardware.kernels.single_op import make_layer
-from tests.hardware.kernels.test_matrices import codes_of, product_of
+from tests.hardware.kernels.single_op import codes_of, make_layer, product_of
 from tests.hardware.kernels.test_schedules import extreme, scheduled, schedules_of
 
 few = settings(
@@ -180,6 +179,8 @@ def test_pixels_are_cut_evenly() -> None:
     ("matrices", "bits", "points"),
     [
         (Matrices(groups=3, rows=17, depth=20, columns=17, turned=True), (8, 8), (131, 128)),
+        (Matrices(groups=2, rows=19, depth=70, columns=33, turned=True), (8, 8), (131, 7)),
+        (Matrices(groups=2, rows=6, depth=33, columns=20, turned=False), (8, 8), (3, 255)),
         (Matrices(groups=3, rows=33, depth=70, columns=40, turned=False), (8, 5), (0, 16)),
         (Matrices(groups=1, rows=9, depth=197, columns=64, turned=False), (2, 3), (1, 0)),
         (Matrices(groups=2, rows=5, depth=3, columns=2, turned=True), (8, 7), (255, 3)),

@@ -1,0 +1,1 @@
+"""Operators of an exported program, written as others that are read everywhere."""
