@@ -1,6 +1,7 @@
 """Loading: batches of pixels in a given order, decoded ahead by processes beside this one."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -15,6 +16,11 @@ _MOST_WORKERS = 4
 """Where nobody says how many: what one process trains on, so many decode with ease."""
 _AHEAD = 2
 """Batches that each worker has ready at most."""
+
+_BY_LOADER = "DataLoader worker"
+"""What PyTorch's sentences about a worker that ended begin with; they name the signal."""
+_HEARD_OF_S = 0.5
+"""In which the system tells of a process that ended."""
 
 Read = Callable[[os.PathLike[str]], npt.NDArray[np.uint8]]
 """From a file to pixels `[C, H, W]`."""
@@ -71,10 +77,11 @@ def load(
             pixels = next(found)
         except StopIteration:
             return
-        except RuntimeError as error:  # of PyTorch's, and it names the signal
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, OSError, EOFError) as error:
+            told = _told(error) if workers else error
+            if not workers or (isinstance(told, RuntimeError) and _BY_LOADER not in str(told)):
                 raise
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(told).split())
             raise DataError(
                 f"a process that reads images ended before its work: {reason}",
                 "free memory, or read with fewer by --task.workers N",
@@ -82,3 +89,18 @@ def load(
         if isinstance(pixels, DataError):
             raise pixels
         yield pixels
+
+
+def _told(error: Exception) -> Exception:
+    """Return what PyTorch says of a worker whose connection broke; the error where it says nothing.
+
+    It raises, in whatever runs then, when the system tells of the worker's end: a moment after the
+    connection broke. Nothing else must be running.
+    """
+    if isinstance(error, RuntimeError):
+        return error
+    try:
+        time.sleep(_HEARD_OF_S)
+    except RuntimeError as told:
+        return told
+    return error
