@@ -30,7 +30,7 @@ from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS, MIN_BITS
 from quant.objective.metric import ACCURACY, Metric
-from quant.retraining.paired import PairedDifference
+from quant.objective.paired import PairedDifference
 
 _BASE = 0.9
 _STAIRS = {2: 0.3, 3: 0.42, 4: 0.5, 5: 0.8, 6: 0.85, 7: 0.95, 8: 1.0}

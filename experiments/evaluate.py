@@ -33,7 +33,7 @@ from hardware.measure_layers import digest_tiles
 from hardware.open_device import open_device
 from hardware.target import TargetConfig
 from quant.layers import MAX_BITS
-from quant.retraining.paired import paired
+from quant.objective.paired import paired
 
 FLOAT = "float, retrained"
 """The float network after as many more steps as every allocation gets, for a fair comparison."""

@@ -12,8 +12,8 @@ from hardware.energy.energy import NO_METER
 from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.objective.metric import ACCURACY, Metric
+from quant.objective.paired import PairedDifference
 from quant.records.json_form import Plain, formerly, from_plain
-from quant.retraining.paired import PairedDifference
 from quant.retraining.retrained import Retrained
 
 _Loss = Annotated[  # JSON has no NaN

@@ -34,11 +34,11 @@ from quant.deploy_graph import DeployGraph
 from quant.errors import ConvertError, TrainingError
 from quant.network import QuantizedNetwork
 from quant.objective.objective import CLASSIFICATION, Objective
+from quant.objective.paired import PairedDifference, paired
 from quant.objective.scores import ImageScores
 from quant.outputs import Outputs, several
 from quant.retraining.integer_scores import integer_scores
 from quant.retraining.loop import Augment
-from quant.retraining.paired import PairedDifference, paired
 from quant.retraining.retrainer import Retrainer
 from quant.tensors.moving import device_of
 

@@ -6,8 +6,8 @@ from typing import Protocol
 from env.evaluating.episode import Episode
 from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
+from quant.objective.paired import PairedDifference
 from quant.objective.scores import ImageScores
-from quant.retraining.paired import PairedDifference
 
 OnEvaluation = Callable[[Evaluation], None]
 

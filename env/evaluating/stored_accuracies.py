@@ -18,11 +18,11 @@ from env.evaluating.seen_look import SeenLook
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.network import QuantizedNetwork
+from quant.objective.paired import PairedDifference
 from quant.objective.scores import ImageScores, Score
 from quant.records.json_form import from_plain, to_plain
 from quant.records.source_digest import digest_of_folder
 from quant.records.state_digest import state_digest
-from quant.retraining.paired import PairedDifference
 from quant.retraining.retrained import Retrained
 
 

@@ -19,7 +19,7 @@ from hardware.measuring.measurement import Measurement
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
-from quant.retraining.paired import paired
+from quant.objective.paired import paired
 
 _MOST_TIMED = 6
 """Candidates of one method that are timed again until one is inside the budget."""

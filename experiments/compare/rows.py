@@ -13,10 +13,10 @@ from experiments.errors import RunFolderError
 from experiments.record.lines import append_line, cut_torn_line, whole_lines
 from quant.allocation import Allocation
 from quant.objective.metric import ACCURACY, Metric
+from quant.objective.paired import PAIRED_COLUMNS, PairedDifference, paired_cells
 from quant.records.json_form import Plain, from_plain, to_plain
 from quant.records.regular_file import read_regular
 from quant.records.strict_json import parse_json
-from quant.retraining.paired import PAIRED_COLUMNS, PairedDifference, paired_cells
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from hardware.energy.energy import NO_METER
 from quant.objective.metric import ACCURACY, Metric
-from quant.retraining.paired import PairedDifference
+from quant.objective.paired import PairedDifference
 
 _TOGETHER = (("latency_ms", "latency_iqr_ms"), ("weight_bits", "activation_bits"))
 """Figures of which there are both or neither."""

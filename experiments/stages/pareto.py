@@ -11,7 +11,7 @@ import numpy as np
 from env.decisions.fronts import pareto_mask
 from env.evaluating.evaluation import Evaluation
 from hardware.energy.energy import NO_METER
-from quant.retraining.paired import PAIRED_COLUMNS, paired_cells
+from quant.objective.paired import PAIRED_COLUMNS, paired_cells
 
 _COLUMNS = (
     *("index", "proposer", "metric", "score", "score_se", "latency_ms", "model_bytes", "bits"),

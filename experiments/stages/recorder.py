@@ -15,7 +15,7 @@ from hardware.energy.energy import energy_label
 from hardware.layers.table import LayerTable
 from hardware.measuring.measurement import latency_label
 from quant.allocation import ProductBits
-from quant.retraining.paired import PairedDifference
+from quant.objective.paired import PairedDifference
 
 _logger = logging.getLogger(__name__)
 

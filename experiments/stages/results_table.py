@@ -16,8 +16,8 @@ from hardware.measuring.measurement import Measurement
 from quant.allocation import Allocation
 from quant.layers import LayerSpec
 from quant.objective.metric import Metric
+from quant.objective.paired import PAIRED_COLUMNS, PairedDifference, paired_cells
 from quant.objective.scores import Score
-from quant.retraining.paired import PAIRED_COLUMNS, PairedDifference, paired_cells
 
 _FLOAT_BYTES = 4
 

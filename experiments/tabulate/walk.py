@@ -20,10 +20,10 @@ from quant.convert import convert
 from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork
 from quant.objective.objective import Objective
+from quant.objective.paired import paired
 from quant.objective.scores import ImageScores
 from quant.retraining.basis import Basis
 from quant.retraining.integer_scores import integer_scores
-from quant.retraining.paired import paired
 from quant.retraining.staged import StagedRetraining
 from quant.tensors.moving import device_of
 

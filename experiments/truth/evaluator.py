@@ -18,8 +18,8 @@ from hardware.measuring.protocol import ProtocolConfig
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
 from quant.objective.metric import ACCURACY
+from quant.objective.paired import PairedDifference, paired
 from quant.objective.scores import ImageScores
-from quant.retraining.paired import PairedDifference, paired
 
 _SOURCE = "table of truth"
 _ORDER = 0x726F7773

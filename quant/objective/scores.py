@@ -24,7 +24,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ImageScores:
-    """What one network made of a set of N images; `quant.retraining.paired` compares two.
+    """What one network made of a set of N images; `quant.objective.paired` compares two.
 
     A metric that is a mean over images has a score for each; of another there are its values on
     samples of the images, the same samples for every network.

@@ -4,7 +4,7 @@ from env.evaluating.evaluation import Evaluation
 from hardware.measuring.measurement import Measurement
 from hardware.measuring.protocol import ProtocolConfig
 from quant.allocation import Allocation, LayerBits
-from quant.retraining.paired import PairedDifference
+from quant.objective.paired import PairedDifference
 
 
 def allocation(weight_bits: int, activation_bits: int = 8) -> Allocation:

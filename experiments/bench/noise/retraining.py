@@ -13,9 +13,9 @@ from hardware.measuring.lock import training_lock
 from quant.allocation import Allocation
 from quant.convert import convert
 from quant.layers import MAX_BITS
+from quant.objective.paired import PairedDifference, paired
 from quant.objective.scores import ImageScores, Score
 from quant.retraining.integer_scores import integer_scores
-from quant.retraining.paired import PairedDifference, paired
 from quant.retraining.retrained import Kept
 from quant.tensors.moving import device_of
 

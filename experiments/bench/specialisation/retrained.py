@@ -8,8 +8,8 @@ from experiments.stages.retraining import retrain_and_score
 from experiments.terminal.progress import LiveProgress
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
+from quant.objective.paired import PairedDifference, paired
 from quant.objective.scores import Score
-from quant.retraining.paired import PairedDifference, paired
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,9 +16,9 @@ from env.evaluating.evaluator import Evaluator
 from env.evaluating.stored_accuracies import StoredAccuracies
 from hardware.store import Store
 from quant.allocation import Allocation
+from quant.objective.paired import PairedDifference
 from quant.records.json_form import to_plain
 from quant.retraining.finetune_config import FinetuneConfig
-from quant.retraining.paired import PairedDifference
 from tests.env.conftest import SmallDigits
 
 Weights = Literal["reset", "shared"]

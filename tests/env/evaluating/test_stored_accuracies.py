@@ -16,10 +16,10 @@ from quant.objective.loss import BINARY_CROSS_ENTROPY
 from quant.objective.metric import ACCURACY
 from quant.objective.metrics import F1, SQUARED_ERROR, TOP_1
 from quant.objective.objective import CLASSIFICATION, Objective
+from quant.objective.paired import PairedDifference, paired
 from quant.objective.scorer import Scorer
 from quant.objective.scores import ImageScores, Score
 from quant.records.json_form import to_plain
-from quant.retraining.paired import PairedDifference, paired
 from quant.retraining.retrained import Retrained
 from tests.hardware.store_contract import Reopen, ResultStore, StoreContract
 

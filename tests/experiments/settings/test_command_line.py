@@ -37,6 +37,9 @@ COMMANDS: dict[str, tuple[Main, list[str], str]] = {
     "bench mca": (bench.main, ["mca"], "--layers"),
     "bench specialisation": (bench.main, ["specialisation"], "--views"),
     "bench budgets": (bench.main, ["budgets"], "--player"),
+    "bench workers": (bench.main, ["workers"], "--rounds"),
+    "bench loader": (bench.main, ["loader"], "--task.cache-mb"),
+    "bench scale": (bench.main, ["scale"], "--simulate"),
     "bench markdown": (bench.main, ["markdown", "runtime.json"], "--help"),
     "boards list": (boards.main, ["list"], "--tracker"),
     "boards doctor": (boards.main, ["doctor"], "--config"),
@@ -91,7 +94,8 @@ def test_a_missing_command_names_those_there_are(
 ) -> None:
     assert bench.main(arguments) == USER_MISTAKE
     found = arguments[0] if arguments else "nothing"
-    known = "turnaround, table, rounding, noise, runtime, mca, budgets, specialisation, markdown"
+    known = "turnaround, table, rounding, noise, runtime, mca, budgets, specialisation"
+    known += ", workers, loader, scale, markdown"
     told = f"expected one of {known}, found {found}"
     assert told in capsys.readouterr().err
 

@@ -17,8 +17,8 @@ from experiments.stages.results_table import (
 )
 from quant.allocation import Allocation, LayerBits
 from quant.objective.metric import ACCURACY
+from quant.objective.paired import PairedDifference
 from quant.objective.scores import Score
-from quant.retraining.paired import PairedDifference
 from tests.experiments.evaluations import allocation, measurement
 
 BUDGET = Budget(latency_ms=0.5)

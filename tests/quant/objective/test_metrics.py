@@ -7,9 +7,9 @@ from quant.errors import ObjectiveError
 from quant.objective.loss import MEAN_SQUARED_ERROR
 from quant.objective.metrics import F1, SQUARED_ERROR, TOP_1, TOP_5, mean_overlap
 from quant.objective.objective import Objective
+from quant.objective.paired import paired
 from quant.objective.scorer import Scorer
 from quant.outputs import NamedTensors
-from quant.retraining.paired import paired
 
 IGNORED = 255
 

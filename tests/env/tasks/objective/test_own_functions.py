@@ -11,8 +11,8 @@ from env.errors import TaskError
 from env.tasks import Task, TaskConfig, float_module, load_task
 from env.tasks.objective.check import check_objective
 from quant.errors import BitAllocError, DataError, ObjectiveError
+from quant.objective.paired import paired
 from quant.outputs import as_outputs
-from quant.retraining.paired import paired
 
 CODE = """
 import numpy as np

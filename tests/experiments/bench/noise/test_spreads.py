@@ -7,8 +7,8 @@ import torch
 from experiments.bench.noise.retraining import bootstrap_errors
 from experiments.bench.noise.seed_spread import seed_spread
 from quant.objective.metric import ACCURACY
+from quant.objective.paired import paired
 from quant.objective.scores import ImageScores
-from quant.retraining.paired import paired
 
 
 def test_the_spread_of_pairs_is_that_of_the_noise_whatever_the_allocations_differ_by() -> None:

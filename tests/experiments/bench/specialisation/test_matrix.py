@@ -9,9 +9,9 @@ from experiments.bench.specialisation.results import Specialisation
 from experiments.bench.specialisation.retrained import Retrained
 from experiments.bench.specialisation.table import draw_specialisation
 from quant.objective.metric import ACCURACY, Metric
+from quant.objective.paired import PairedDifference
 from quant.objective.scores import Score
 from quant.records.json_form import to_plain
-from quant.retraining.paired import PairedDifference
 from tests.experiments.bench.specialisation.matrices import matrix
 
 BITS = {"avx2": 4, "avx512-vnni": 3, "rpi5": 8}

@@ -9,10 +9,10 @@ from quant.allocation import Allocation
 from quant.convert import convert
 from quant.network import QuantizedNetwork
 from quant.objective.metric import ACCURACY
+from quant.objective.paired import PAIRED_COLUMNS, PairedDifference, paired, paired_cells
 from quant.objective.scores import ImageScores
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.retraining.integer_scores import integer_scores
-from quant.retraining.paired import PAIRED_COLUMNS, PairedDifference, paired, paired_cells
 from quant.testing import retrain
 from tests.conftest import Digits
 
