@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,12 @@ _BUILDERS = ("podman", "docker")
 _NO_INDEX = re.compile("No matching distribution|Could not find a version|NewConnectionError")
 _TAG = "bitalloc-of-tests"
 _ANSWERS_S = 120.0
+
+
+def test_the_extra_alone_is_enough_for_the_export_that_submit_asks_for() -> None:
+    extras = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
+    assert "bitalloc[onnx]" in extras["optional-dependencies"]["service"]
+    assert '".[service]"' in _FILE.read_text()
 
 
 def test_hadolint_finds_nothing() -> None:
