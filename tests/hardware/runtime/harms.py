@@ -91,8 +91,8 @@ def _linked_folder(name: str) -> Described:
 def _sums(edit: str, place: int) -> Described:
     def work(bundle: Path) -> None:
         file = bundle / "SHA256SUMS"
-        lines = read(file).decode("utf-8").splitlines()
-        at = place % max(1, len(lines))
+        lines = read(file).decode("utf-8").splitlines() or [""]  # another harm has emptied it
+        at = place % len(lines)
         digest, _, name = lines[at].partition("  ")
         edited = {
             "drop": [],
