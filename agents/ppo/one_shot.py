@@ -5,6 +5,8 @@ weights that serve all widths it is not what a retraining comes to, but up to a 
 which the posterior fits (`env.responses.looks`), it tells responses apart.
 """
 
+import math
+
 import numpy as np
 import torch
 
@@ -86,7 +88,8 @@ def _train(
         return pool[int(draws.integers(len(pool)))]
 
     def seen(allocation: Allocation, rise: float, images: int) -> None:
-        looks.append(BatchLook(allocation=allocation, rise=rise, images=images))
+        if math.isfinite(rise):  # else the training ends with this batch
+            looks.append(BatchLook(allocation=allocation, rise=rise, images=images))
 
     basis = problem.retrainer(config.one_shot).basis
     train_shared(problem.prepare(), basis, asked, seen, seed=seed)

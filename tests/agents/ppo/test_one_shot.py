@@ -1,8 +1,10 @@
 """A training with shared weights before the first evaluation, by a real network's real training."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from agents.ppo.config import PPOConfig
 from agents.search import SearchProblem
 from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
+from quant.errors import TrainingError
 
 STEPS = 24
 QUICK = replace(PPOConfig(), one_shot=replace(PPOConfig().one_shot, steps=STEPS, batch_size=16))
@@ -68,6 +71,23 @@ def test_a_search_that_is_killed_trains_once(problems: Problems, tmp_path: Path)
     object.__setattr__(again, "prepare", lambda: pytest.fail("trained again"))
     assert search(again) == whole
     assert again.batch_looks == killed.batch_looks
+
+
+def test_a_training_that_ends_early_leaves_what_it_saw(
+    problems: Problems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(*parts: Any, seed: int) -> None:
+        *_, asked, seen = parts
+        seen(asked(), 0.25, 16)
+        seen(asked(), math.nan, 16)
+        raise TrainingError("the training loss became nan")
+
+    monkeypatch.setattr("agents.ppo.one_shot.train_shared", ends)
+    problem, said = problems(limit=6), list[str]()
+    object.__setattr__(problem, "say", said.append)
+    assert len(search(problem)) == 6
+    assert [look.rise for look in problem.batch_looks] == [0.25]
+    assert any("shared weights ended early" in sentence for sentence in said)
 
 
 def test_a_policy_of_the_runs_own_says_that_it_has_none(problems: Problems) -> None:
