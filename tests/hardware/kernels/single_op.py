@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tvm
 
 from hardware.graph.program_steps import Step
@@ -112,6 +113,29 @@ def make_layer(
         "epilogue": epilogue,
     }
     return Conv2d(**common, **conv) if conv else Linear(**common)
+
+
+def dense_of(
+    sizes: tuple[int, int, int], bits: tuple[int, int], out_dtype: str, seed: int
+) -> tuple[Conv2d | Linear, npt.NDArray[np.uint8]]:
+    """Return a dense layer with random codes, and codes for it.
+
+    Args:
+        sizes: Rows, features and outputs.
+        bits: Of weights and codes.
+        out_dtype: Of the outputs.
+        seed: Draws all of it.
+    """
+    rng = np.random.default_rng(seed)
+    (rows, features, out_features), codes = sizes, 2 ** bits[1]
+    op = make_layer(
+        rng,
+        (out_features, features),
+        bits,
+        out_dtype=out_dtype,
+        zero_point=int(rng.integers(0, codes)),
+    )
+    return op, rng.integers(0, codes, (rows, features), dtype=np.uint8)
 
 
 def product_of(

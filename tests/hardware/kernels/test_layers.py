@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hardware.errors import BuildError
 from quant.deploy_graph import Epilogue
-from tests.hardware.kernels.single_op import Bench, make_layer
+from tests.hardware.kernels.single_op import Bench, dense_of, make_layer
 
 few = settings(
     max_examples=20,
@@ -88,16 +88,7 @@ def test_matrix_products_agree(
     seed: int,
     bench: Bench,
 ) -> None:
-    rng = np.random.default_rng(seed)
-    codes = 2 ** bits[1]
-    op = make_layer(
-        rng,
-        (out_features, features),
-        bits,
-        out_dtype=out_dtype,
-        zero_point=int(rng.integers(0, codes)),
-    )
-    x = rng.integers(0, codes, (batch, features), dtype=np.uint8)
+    op, x = dense_of((batch, features, out_features), bits, out_dtype, seed)
     bench.agrees(op, x, out_dtype=out_dtype)
 
 

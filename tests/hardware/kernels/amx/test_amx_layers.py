@@ -23,7 +23,7 @@ from hardware.kernels.shapes.geometry import Geometry
 from quant.deploy_graph import Matrices
 from quant.integer import run_op
 from tests.hardware.kernels.amx.amx_bench import AmxBench, guarded
-from tests.hardware.kernels.single_op import codes_of, make_layer, product_of
+from tests.hardware.kernels.single_op import codes_of, dense_of, make_layer, product_of
 from tests.hardware.kernels.test_schedules import extreme, scheduled, schedules_of
 
 few = settings(
@@ -93,16 +93,7 @@ def test_matrix_products_agree(
     seed: int,
     amx: AmxBench,
 ) -> None:
-    rng = np.random.default_rng(seed)
-    codes = 2 ** bits[1]
-    op = make_layer(
-        rng,
-        (out_features, features),
-        bits,
-        out_dtype=out_dtype,
-        zero_point=int(rng.integers(0, codes)),
-    )
-    x = rng.integers(0, codes, (rows, features), dtype=np.uint8)
+    op, x = dense_of((rows, features, out_features), bits, out_dtype, seed)
     amx.agrees(op, x, out_dtype=out_dtype)
 
 
