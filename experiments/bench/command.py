@@ -1,9 +1,9 @@
 """python -m experiments.bench: how soon candidates are programs, how good, noisy and fast."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import tyro
 from rich.console import RenderableType
@@ -36,6 +36,9 @@ from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.terminal.tables import print_whole
 from quant.records.json_form import json_text
+
+_Options = TypeVar("_Options", bound=ConfiguredOptions)
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,74 +78,43 @@ def main(arguments: Sequence[str]) -> int:
 def command() -> Mapping[str, Command]:
     """Return what can be typed, by its name."""
     return {
-        "turnaround": configured_command(TurnaroundOptions, _turnaround),
-        "table": configured_command(TableOptions, _table),
-        "rounding": configured_command(RoundingOptions, _rounding),
-        "noise": configured_command(NoiseOptions, _noise),
-        "runtime": configured_command(RuntimeOptions, _runtime),
-        "mca": configured_command(McaOptions, _mca),
-        "budgets": configured_command(OtherBudgetsOptions, _budgets),
-        "specialisation": configured_command(SpecialisationOptions, _specialisation),
-        "workers": configured_command(WorkersOptions, _workers),
-        "loader": configured_command(LoaderOptions, _loader),
-        "scale": configured_command(ScaleOptions, _scale),
+        "turnaround": _bench(
+            TurnaroundOptions,
+            lambda asked: measure_turnaround(asked.config, asked.network),
+            draw_turnaround,
+        ),
+        "table": _bench(
+            TableOptions,
+            lambda asked: check_table(asked.config, asked.network),
+            draw_table_check,
+        ),
+        "rounding": _bench(
+            RoundingOptions, lambda asked: bench_rounding(asked.config), draw_rounding
+        ),
+        "noise": _bench(NoiseOptions, bench_noise, draw_noise),
+        "runtime": _bench(RuntimeOptions, bench_runtime, draw_runtime),
+        "mca": _bench(McaOptions, bench_mca, draw_mca),
+        "budgets": _bench(OtherBudgetsOptions, bench_other_budgets, draw_other_budgets),
+        "specialisation": _bench(SpecialisationOptions, bench_specialisation, draw_specialisation),
+        "workers": _bench(WorkersOptions, bench_workers, draw_workers),
+        "loader": _bench(LoaderOptions, bench_loader, draw_loader),
+        "scale": _bench(ScaleOptions, bench_scale, draw_scale),
         "markdown": Command(options=MarkdownOptions, work=_markdown),
     }
 
 
-def _turnaround(options: TurnaroundOptions) -> None:
-    turnaround = measure_turnaround(options.config, options.network)
-    _show(draw_turnaround(turnaround), turnaround, options.json)
+def _bench(
+    options: type[_Options],
+    bench: Callable[[_Options], _Found],
+    draw: Callable[[_Found], RenderableType],
+) -> Command:
+    """Return the command that shows what a bench found, and writes it where `json` says."""
 
+    def work(asked: Any) -> None:
+        found = bench(asked)
+        _show(draw(found), found, asked.json)
 
-def _table(options: TableOptions) -> None:
-    check = check_table(options.config, options.network)
-    _show(draw_table_check(check), check, options.json)
-
-
-def _rounding(options: RoundingOptions) -> None:
-    rounding = bench_rounding(options.config)
-    _show(draw_rounding(rounding), rounding, options.json)
-
-
-def _noise(options: NoiseOptions) -> None:
-    noise = bench_noise(options)
-    _show(draw_noise(noise), noise, options.json)
-
-
-def _runtime(options: RuntimeOptions) -> None:
-    bench = bench_runtime(options)
-    _show(draw_runtime(bench), bench, options.json)
-
-
-def _mca(options: McaOptions) -> None:
-    mca = bench_mca(options)
-    _show(draw_mca(mca), mca, options.json)
-
-
-def _budgets(options: OtherBudgetsOptions) -> None:
-    bench = bench_other_budgets(options)
-    _show(draw_other_budgets(bench), bench, options.json)
-
-
-def _specialisation(options: SpecialisationOptions) -> None:
-    found = bench_specialisation(options)
-    _show(draw_specialisation(found), found, options.json)
-
-
-def _workers(options: WorkersOptions) -> None:
-    bench = bench_workers(options)
-    _show(draw_workers(bench), bench, options.json)
-
-
-def _scale(options: ScaleOptions) -> None:
-    bench = bench_scale(options)
-    _show(draw_scale(bench), bench, options.json)
-
-
-def _loader(options: LoaderOptions) -> None:
-    bench = bench_loader(options)
-    _show(draw_loader(bench), bench, options.json)
+    return configured_command(options, work)
 
 
 def _markdown(options: MarkdownOptions) -> None:
