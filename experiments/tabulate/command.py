@@ -27,7 +27,6 @@ from experiments.truth.subspace import Subspace
 from experiments.truth.table import read_shards, read_table
 from experiments.truth.weights import with_weights_beside, write_weights_beside
 from hardware.measuring.host_facts import standing_facts
-from hardware.measuring.lock import training_lock
 
 _PART = re.compile(r"([1-9]\d*)/([1-9]\d*)")
 
@@ -147,8 +146,7 @@ def _alone(
         run_seed=setup.config.seed,
     )
     for seed, numbers in wanted:
-        with training_lock():
-            yield from walk(subject, numbers, seed)
+        yield from walk(subject, numbers, seed)
 
 
 def _together(

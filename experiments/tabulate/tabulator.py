@@ -18,7 +18,6 @@ from experiments.truth.row import TruthRow
 from experiments.truth.subject import TruthSource, source_here
 from experiments.truth.subspace import Subspace
 from hardware.measuring.host_facts import standing_facts
-from hardware.measuring.lock import training_lock
 from quant.errors import BitAllocError
 from quant.retraining.retrainer import Retrainer
 from quant.tensors.devices import choose_device
@@ -57,14 +56,10 @@ class Tabulator:
     def rows(
         self, wanted: Sequence[int], seed: int
     ) -> tuple[TruthSource, list[TruthRow]] | BitAllocError:
-        """Return rows as `walk` yields them, all-8's first, and on what they were made.
-
-        While a program is timed on this machine, it waits.
-        """
+        """Return rows as `walk` yields them, all-8's first, and on what they were made."""
         source = source_here(standing_facts()["cpu"], version("torch"))
         try:
-            with training_lock():
-                return source, list(walk(self._subject, wanted, seed))
+            return source, list(walk(self._subject, wanted, seed))
         except BitAllocError as error:
             return error
 

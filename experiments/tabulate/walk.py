@@ -16,6 +16,7 @@ from env.tasks.task import Split
 from experiments.tabulate.starts import Starts
 from experiments.truth.row import ALL_8, TruthRow, pack_hits
 from experiments.truth.subspace import Subspace
+from hardware.measuring.lock import training_lock
 from quant.convert import convert
 from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork
@@ -59,6 +60,8 @@ class Subject:
 
 def walk(subject: Subject, wanted: Sequence[int], seed: int) -> Iterator[TruthRow]:
     """Yield the rows of allocations, all with one seed, and all-8's before them.
+
+    While a program is timed on this machine, it waits: at the next stage, not after the last row.
 
     Args:
         subject: What is tabulated.
@@ -119,8 +122,9 @@ def _deeper(subject: Subject, at: _Place, width: int) -> _Place:
     space, bits = subject.subspace.space, (*at.bits, width)
     undecided = (MAX_BITS,) * (len(space.decisions) - len(bits))
     layers = space.layers_of(space.decisions[len(at.bits)])
-    staged = at.staged.fork()
-    look = staged.decide(space.allocation((*bits, *undecided)), layers)
+    with training_lock():
+        staged = at.staged.fork()
+        look = staged.decide(space.allocation((*bits, *undecided)), layers)
     return _Place(staged=staged, bits=bits, looks=(*at.looks, look.loss))
 
 
@@ -130,11 +134,12 @@ def _row(
     """Judge and score one retraining."""
     network = at.staged.network
     assert network.allocation is not None
-    retrained = at.staged.judge(subject.starts.loss(network.allocation))
-    if retrained.kept == "start":
-        scores = subject.starts.scores(network.allocation)
-    else:
-        scores = subject.score(network)
+    with training_lock():
+        retrained = at.staged.judge(subject.starts.loss(network.allocation))
+        if retrained.kept == "start":
+            scores = subject.starts.scores(network.allocation)
+        else:
+            scores = subject.score(network)
     assert scores.each is not None
     row = TruthRow(
         number=number,

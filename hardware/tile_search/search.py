@@ -56,7 +56,8 @@ def search_tiles(
         graph: The converted network; random codes stand in for its weights.
         pairs: `{layer: bit pairs}` that the layers may have.
         bench: Compiles and times.
-        limit_s: No search begins that would probably end later than this many seconds from now.
+        limit_s: No search begins that would probably end later than this many seconds from now,
+            those left out in which it waits for the trainings of this machine.
         progress: Called after each search.
         lock: Held while something is timed.
         clock: Seconds, for tests.
@@ -66,31 +67,27 @@ def search_tiles(
     tasks = bench.tile_tasks(graph, pairs)
     report = TileReport(known=sum(task.known for task in tasks), limit_s=limit_s)
     tried: list[TileTask] = []
-    longest_s = 0.0
+    longest_s = waited_s = 0.0
     while waiting := [task for task in tasks if not task.known and task not in tried]:
-        begun = clock()
+        begun = clock() - waited_s
         if begun - started + longest_s >= limit_s:
             report = replace(report, left=len(waiting))
             break
         task = max(waiting, key=lambda one: one.weight)
         tried.append(task)
         try:
-            changed = _search(layer_alone(graph, task.layer, task.pair, _SEED), bench, lock)
+            bench.compile_tiles(layer_alone(graph, task.layer, task.pair, _SEED))
+            asked = clock()
+            # Compiling may run beside a training; a timing must not.
+            with lock():
+                waited_s += clock() - asked
+                changed = bench.time_tiles()
             report = replace(report, searched=report.searched + 1, changed=report.changed + changed)
         except BuildError as error:
             report = replace(report, failed=(*report.failed, f"{task.what}: {error}"))
-        longest_s = max(longest_s, clock() - begun)
+        longest_s = max(longest_s, clock() - waited_s - begun)
         if len(waiting) == 1:
             tasks = bench.tile_tasks(graph, pairs)
         if progress is not None:
             progress(len(tried), len(tried) + len(waiting) - 1, task.what)
     return replace(report, seconds=clock() - started)
-
-
-def _search(
-    part: DeployGraph, bench: TileBench, lock: Callable[[], AbstractContextManager[None]]
-) -> bool:
-    bench.compile_tiles(part)
-    # Compiling may run beside a training; a timing must not.
-    with lock():
-        return bench.time_tiles()

@@ -9,9 +9,10 @@ import pytest
 from experiments.tabulate.command import main, part_of
 from experiments.tabulate.refinement import refined_seeds
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
-from experiments.truth.row import ALL_8
-from experiments.truth.row_file import read_rows
+from experiments.truth.row import ALL_8, TruthRow
+from experiments.truth.row_file import RowFile, read_rows
 from experiments.truth.table import read_table
+from hardware.measuring.lock import timing_lock
 from tests.experiments.truth.conftest import FLAGS
 
 
@@ -60,6 +61,23 @@ def test_a_second_seed_alone_gives_what_it_gives_after_a_first(
     assert read_rows([tmp_path / "alone.jsonl"]).rows == {
         key: row for key, row in both.items() if key[1] == 1
     }
+
+
+def test_a_timing_gets_its_turn_between_two_rows(
+    tabulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tabulated / "cache"))
+    copyfile(tabulated / "rows.safetensors", tmp_path / "some.safetensors")
+    add, rows = RowFile.add, list[int]()
+
+    def add_and_time(file: RowFile, row: TruthRow) -> None:
+        with timing_lock():  # an error where this thread holds the lock of trainings
+            rows.append(row.number)
+        add(file, row)
+
+    monkeypatch.setattr(RowFile, "add", add_and_time)
+    assert main([*FLAGS, "--rows", str(tmp_path / "some.jsonl"), "--part", "1/2"]) == DONE
+    assert len(rows) > 1
 
 
 def test_what_decides_gets_more_seeds_and_keeps_its_times(

@@ -42,6 +42,8 @@ class FakeBench:
     tasks: list[TileTask]
     wrong: str = ""
     now_s: float = 0.0
+    training_s: float = 0.0
+    """How long the lock is waited for."""
     locked: bool = False
     searched: list[str] = field(default_factory=list)
     bits: list[BitPair] = field(default_factory=list)
@@ -51,6 +53,7 @@ class FakeBench:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
+        self.now_s += self.training_s
         self.locked = True
         yield
         self.locked = False
@@ -102,6 +105,12 @@ def test_no_search_begins_that_would_end_too_late() -> None:
     assert bench.searched == ["layer1", "layer2", "layer3"]
     assert (report.searched, report.left, report.seconds) == (3, 1, 30.0)
     assert "1 left at the default by target.tune_s=35" in report.sentence
+
+
+def test_waiting_for_trainings_takes_nothing_of_the_limit() -> None:
+    bench = FakeBench([task(f"layer{number}", -number) for number in (1, 2, 3, 4)], training_s=500)
+    report = search(bench, 35.0)
+    assert (report.searched, report.left, report.seconds) == (3, 1, 1530.0)
 
 
 def test_what_a_choice_leads_to_is_searched_after_all_others() -> None:
