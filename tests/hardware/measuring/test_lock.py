@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hardware.measuring import lock as lock_module
 from hardware.measuring.lock import lock_folder, timing_lock, training_lock
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -92,6 +93,46 @@ def test_asking_inside_the_lock_is_an_error_and_not_a_hang(tmp_path: Path) -> No
         pass
     with timing_lock(tmp_path):  # and the error left nothing held
         pass
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "said_of_it"),
+    [
+        ("timing", "training", "is measuring, and nothing is trained beside that"),
+        ("training", "timing", "is measuring or training, and nothing is measured beside that"),
+    ],
+)
+def test_a_long_wait_is_told_of_once(
+    held: str,
+    wanted: str,
+    said_of_it: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(lock_module, "_SILENT_S", 0.2)
+    monkeypatch.setattr(lock_module, "_told", set[str]())
+    wait = {"timing": timing_lock, "training": training_lock}[wanted]
+    for name in ("first", "second"):
+        holder = start(held, tmp_path, name, 1.0)
+        wait_for(tmp_path, f"{name} in")
+        with wait(tmp_path):
+            assert f"{name} out" in said(tmp_path)
+        assert holder.wait(20) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, "once, however often it waits"
+    assert lines[0].startswith("waiting: another process of yours on this machine")
+    assert said_of_it in lines[0]
+
+
+def test_who_does_not_wait_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lock_module, "_SILENT_S", 0.05)
+    for lock in (training_lock, timing_lock):
+        with lock(tmp_path):
+            time.sleep(0.2)
+    assert not capsys.readouterr().err
 
 
 def test_lock_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
