@@ -84,6 +84,24 @@ def timing_lock(folder: Path | None = None) -> AbstractContextManager[None]:
 
 
 @contextmanager
+def name_held(name: str, folder: Path | None = None) -> Iterator[bool]:
+    """Hold a name beside all others who do; yield whether another process held it already.
+
+    Args:
+        name: Of what a process does, a part of a file's name.
+        folder: Where the lock files are; None means `lock_folder()`.
+    """
+    with _open((folder or lock_folder()) / f"{name}.lock") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            others = False
+        except BlockingIOError:
+            others = True
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield others
+
+
+@contextmanager
 def _hold(what: str, mode: int, folder: Path | None) -> Iterator[None]:
     """Pass the gate, then hold the device; a thread's wait for its own lock is an error."""
     if holds := getattr(_held, "what", ""):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hardware.measuring import lock as lock_module
-from hardware.measuring.lock import lock_folder, timing_lock, training_lock
+from hardware.measuring.lock import lock_folder, name_held, timing_lock, training_lock
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -24,6 +24,15 @@ with lock(folder):
     say("in")
     time.sleep(hold_s)
     say("out")
+"""
+
+NAME_HOLDER = """
+import sys
+from pathlib import Path
+from hardware.measuring.lock import name_held
+with name_held("bench", Path(sys.argv[1])) as others:
+    print(others, flush=True)
+    sys.stdin.read()
 """
 
 
@@ -133,6 +142,25 @@ def test_who_does_not_wait_says_nothing(
         with lock(tmp_path):
             time.sleep(0.2)
     assert not capsys.readouterr().err
+
+
+def test_who_comes_to_a_name_that_is_held_knows_it(tmp_path: Path) -> None:
+    with name_held("bench", tmp_path) as others:
+        assert not others
+        second = subprocess.Popen(
+            [sys.executable, "-c", NAME_HOLDER, str(tmp_path)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert second.stdout is not None
+        assert second.stdout.readline() == "True\n"
+    with name_held("bench", tmp_path) as others:
+        assert others, "the second is still there"
+    second.communicate("")
+    with name_held("bench", tmp_path) as others:
+        assert not others
 
 
 def test_lock_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
