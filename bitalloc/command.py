@@ -8,6 +8,7 @@ from importlib import import_module
 from experiments.errors import ConfigError
 from experiments.terminal.exit_codes import DONE, run_command
 from experiments.terminal.streams import patient_streams
+from experiments.terminal.typed import typed_as
 
 COMMANDS = {
     "run": ("experiments.run", "search the bit-width of every layer of a network"),
@@ -55,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name in COMMANDS:
         _see_modules_here()
         module, _ = COMMANDS[name]
-        exit_code: int = import_module(module).main(rest)
+        with typed_as(f"bitalloc {name}"):
+            exit_code: int = import_module(module).main(rest)
         return exit_code
     with patient_streams():
         return run_command(lambda: _help(name))

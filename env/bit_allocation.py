@@ -20,6 +20,7 @@ from env.evaluating.seen_look import SeenLook
 from env.observation import ObservationVector, Observer
 from env.practice.scales import Scales
 from env.sensitivity.sensitivities import Sensitivities
+from env.token_observer import TokenObserver
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import INPUT_BITS, width_name
@@ -30,23 +31,6 @@ class Evaluates(Protocol):
 
     def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
         """Return one Evaluation for each allocation, in order."""
-
-
-class Observes(Protocol):
-    """Whatever shows an episode: the Observer, or tokens."""
-
-    @property
-    def space(self) -> spaces.Space[Any]:
-        """Of what it shows."""
-
-    def observe(
-        self,
-        bits: Sequence[int],
-        left: Sequence[float],
-        budget: Sequence[float],
-        look: SeenLook | None = None,
-    ) -> Any:
-        """Return what is shown before decision `len(bits)`; as of `Observer`."""
 
 
 class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
@@ -113,7 +97,7 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         reward_config: RewardConfig | None = None,
         looks: bool = False,
         render_mode: str | None = None,
-        observer: Observes | None = None,
+        observer: Observer | TokenObserver | None = None,
     ) -> None:
         """Prepare the masks and observations.
 
@@ -128,7 +112,7 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
             looks: Whether to show what each decision did, where the evaluator tells it; may be
                 switched off between episodes.
             render_mode: `ansi` or None.
-            observer: Shows something else; None for an `Observer`.
+            observer: Shows the episode; None for an `Observer`.
 
         Raises:
             BudgetError: no allocation meets the budget.

@@ -17,7 +17,7 @@ from env.decisions.decisions import DecisionSpace
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.reward import RewardConfig
 from env.responses.columns import Floats
-from env.sensitivity.sensitivities import Sensitivities
+from env.sensitivity.sensitivities import no_sensitivities
 from env.token_observer import WIDTHS, TokenObservation, TokenObserver
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
@@ -117,19 +117,13 @@ def table_view(
         BudgetError: no allocation meets the budget.
         TaskError: as of `TokenObserver`.
     """
-    nothing: Sensitivities = {
-        (part.layer, part.kind, bits): 0.0
-        for decision in space.decisions
-        for part in decision.parts
-        for bits in WIDTHS
-    }
     evaluator = TableEvaluator(space, table)
     env = BitAllocationEnv(
         space=space,
         budget=budget,
         evaluator=evaluator,
         table=table,
-        sensitivities=nothing,
+        sensitivities=no_sensitivities(space),
         reference=evaluator.evaluate([Allocation.uniform(space.layers, MAX_BITS)])[0],
         reward_config=RewardConfig(speed_worth=0.0),
         observer=TokenObserver(space, table, length=length),

@@ -37,14 +37,16 @@ def refuse_clashes(names: Sequence[str]) -> None:
 
 def _refuse(name: str, found: str) -> NoReturn:
     sentence = f"expected BitAlloc's package {name!r}, found {found} in its place"
-    if not _is_command(sys.argv[0] if sys.argv else ""):
+    if not is_command():
         raise ImportError(f"{sentence} ({_HINT})", name=name)
     print(f"error: {sentence}\nhint: {_HINT}", file=sys.stderr)
     raise SystemExit(_USER_MISTAKE)
 
 
-def _is_command(program: str) -> bool:
+def is_command() -> bool:
+    """Return whether this process is a command of the project, and no program of the user's."""
     # While Python looks for what `-m` names, that is all there is of the command line.
+    program = sys.argv[0] if sys.argv else ""
     return program == "-m" or Path(program).name == "bitalloc"
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from env.decisions.budget import Budget
-from experiments.errors import RunFolderError
+from experiments.errors import RunFolderError, cannot_write
 from experiments.record import files
 from experiments.record.given import say_changes
 from experiments.record.result_row import ResultRow
@@ -34,6 +34,7 @@ from hardware.open_device import open_device
 from hardware.target import TargetConfig
 from quant.layers import MAX_BITS
 from quant.objective.paired import paired
+from quant.records.disk import probe
 
 FLOAT = "float, retrained"
 """The float network after as many more steps as every allocation gets, for a fair comparison."""
@@ -183,6 +184,8 @@ def _compare_tiles(folder: RunFolder, setup: NetworkSetup, device: Device) -> No
 def _command(options: EvaluateOptions) -> None:
     folder, config = open_run(options.run, finished=True)
     check_started(config, options.energy_command, options.run)
+    if (refused := probe(folder.path)) is not None:
+        raise cannot_write(folder.path, refused, "a copy of the run")
     config = replace(config, quiet=options.quiet or config.quiet, tune=config.tune and options.tune)
     rows, budget = evaluate(folder, config)
     print_results(rows, budget, "test")

@@ -15,6 +15,7 @@ from experiments.errors import ConfigError, RunFolderError, cannot_write
 from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.settings.run_config import RunConfig
+from experiments.settings.written_file import check_file
 from experiments.stages.conclusion import uniform_name
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import set_up_network
@@ -54,8 +55,7 @@ class MeasureOptions(ConfiguredOptions):
             raise ConfigError("expected one of --allocation and --bits, found both")
         if self.bits is not None and not MIN_BITS <= self.bits <= MAX_BITS:
             raise ConfigError(f"--bits: expected {MIN_BITS} to {MAX_BITS}, found {self.bits}")
-        if self.json is not None and not self.json.parent.is_dir():
-            raise RunFolderError(f"cannot write {self.json}: there is no folder {self.json.parent}")
+        check_file(self.json, "--json FILE")
 
 
 def main(arguments: Sequence[str]) -> int:

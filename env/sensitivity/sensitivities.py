@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from env.decisions.decisions import Decision
-from quant.layers import FLOAT_BITS
+from env.decisions.decisions import Decision, DecisionSpace
+from quant.layers import FLOAT_BITS, MAX_BITS, MIN_BITS
 from quant.sensitivities import Orthogonality, SensitivityKind, SensitivityTable
 
 Sensitivities = Mapping[tuple[str, str, int], float]
@@ -19,6 +19,16 @@ def rise_of(rises: Sensitivities, layer: str, kind: str, bits: int) -> float:
 def decision_rise(rises: Sensitivities, decision: Decision, bits: int) -> float:
     """Return the sum of the rises of all that a decision decides."""
     return sum(rise_of(rises, part.layer, part.kind, bits) for part in decision.parts)
+
+
+def no_sensitivities(space: DecisionSpace) -> Sensitivities:
+    """Return rises of zero for all of a network, of which nobody measured any."""
+    parts = (part for pair in space.parts.values() for part in pair if part is not None)
+    return {
+        (part.layer, part.kind, bits): 0.0
+        for part in parts
+        for bits in range(MIN_BITS, MAX_BITS + 1)
+    }
 
 
 class SensitivitySource(Protocol):

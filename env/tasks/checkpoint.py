@@ -18,7 +18,7 @@ from torch import nn
 from env.errors import TaskError
 from env.tasks.given_module import without_parametrizations
 from env.tasks.own_function import source_of
-from env.tasks.task import Split, Task
+from env.tasks.task import Task
 from quant.errors import DataError
 from quant.network import QuantizedNetwork, prepare
 from quant.objective.loss import CROSS_ENTROPY
@@ -141,7 +141,7 @@ def _key(task: Task, seed: int) -> str:
         {
             "version": _CHECKPOINT_VERSION,
             "task": task.name,
-            "data": data_digest(task.train),
+            "data": task.train.digest,
             "network": task.network,
             "code": hashlib.sha256(_code(module).encode()).hexdigest(),
             "recipe": recipe_key(task.recipe) | _loss_key(task),
@@ -172,17 +172,6 @@ def _code(module: nn.Module) -> str:
     own = [kind for kind in kinds if kind.__module__.partition(".")[0] not in _NOT_THE_USERS]
     parts = [source_of(kind) for kind in own if kind is not type(module)]
     return "\n".join([repr(module), source_of(type(module)), *parts])
-
-
-def data_digest(split: Split) -> str:
-    """Return a digest of a split's images and labels."""
-    digest = hashlib.sha256(str(tuple(split.images.shape)).encode())
-    if isinstance(split.images, torch.Tensor):
-        digest.update(split.images.contiguous().numpy().data)
-    else:
-        digest.update(split.images.digest.encode())
-    digest.update(split.labels.contiguous().numpy().data)
-    return digest.hexdigest()
 
 
 def _read(path: Path, key: str) -> dict[str, torch.Tensor] | None:

@@ -1,7 +1,9 @@
 """Task: a data set split three ways, and the network that is trained on it."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,9 +20,9 @@ HELD_OUT = "held out of the training images, as nobody gave one"
 """Where a search split came from that the data did not bring."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """Images and labels of one part of a data set."""
+    """Images and labels of one part of a data set; neither changes in place."""
 
     images: Any
     """`Images`: float32 `[N, C, H, W]`, `[N, C, L]` or `[N, F]`, normalised, in memory or streamed.
@@ -31,6 +33,17 @@ class Split:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.labels)
+
+    @cached_property
+    def digest(self) -> str:
+        """Differs where images or labels do; computed once, as all images are read for it."""
+        digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
+        if isinstance(self.images, torch.Tensor):
+            digest.update(self.images.contiguous().numpy().data)
+        else:
+            digest.update(self.images.digest.encode())
+        digest.update(self.labels.contiguous().numpy().data)
+        return digest.hexdigest()
 
     def pick(self, numbers: torch.Tensor) -> "Split":
         """Return some of it, by numbers int64 `[M]`."""

@@ -31,14 +31,15 @@ from experiments.bench.table_check import check_table, draw_table_check
 from experiments.bench.turnaround import draw_turnaround, measure_turnaround
 from experiments.bench.workers.bench import WorkersOptions, bench_workers
 from experiments.bench.workers.table import draw_workers
-from experiments.errors import cannot_write
 from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
+from experiments.settings.written_file import check_file, write_file
 from experiments.terminal.tables import print_whole
 from quant.records.json_form import json_text
 
 _Options = TypeVar("_Options", bound=ConfiguredOptions)
 _Found = TypeVar("_Found")
+_JSON = "--json FILE"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,22 +112,14 @@ def _bench(
     """Return the command that shows what a bench found, and writes it where `json` says."""
 
     def work(asked: Any) -> None:
+        check_file(asked.json, _JSON)
         found = bench(asked)
-        _show(draw(found), found, asked.json)
+        print_whole(draw(found))
+        if asked.json is not None:
+            write_file(asked.json, json_text(found, indent=2) + "\n", _JSON)
 
     return configured_command(options, work)
 
 
 def _markdown(options: MarkdownOptions) -> None:
     print(runtime_markdown(read_runtimes(options.file)), end="")
-
-
-def _show(table: RenderableType, document: object, file: Path | None) -> None:
-    print_whole(table)
-    if file is None:
-        return
-    try:
-        file.write_text(json_text(document, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise cannot_write(file, error, "--json FILE") from None
-    print(f"written to {file}")

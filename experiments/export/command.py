@@ -107,6 +107,7 @@ def export(
             f"expected a run on a real target, found {folder.path}, whose times are simulated",
             "start a run with --target.runner local, or on a board",
         )
+    _check_room(output)
     setup = set_up_network(config, progress)
     say_changes(folder.record.given, setup.given)
     allocation = folder.record.chosen(setup.network.layers)
@@ -146,7 +147,8 @@ def _check_room(output: Path) -> None:
     Raises:
         RunFolderError: names the place.
     """
-    if (refused := probe(output.parent)) is not None:
+    there = next(folder for folder in output.absolute().parents if folder.exists())
+    if (refused := probe(there)) is not None:
         raise cannot_write(output, refused, "--output DIR")
 
 

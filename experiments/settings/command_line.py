@@ -8,7 +8,7 @@ from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union
+from typing import Annotated, Any, TypeVar, Union, get_type_hints
 
 import tyro
 from tyro import _errors as refusals  # tyro's one way to a refusal that is no drawn box
@@ -18,6 +18,7 @@ from experiments.settings import sectioned_help
 from experiments.settings.keys import dotted_keys, unknown_key
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.streams import patient_streams
+from experiments.terminal.typed import typed_program
 from quant.errors import BitAllocError
 
 _FORMER = {
@@ -51,7 +52,7 @@ def run_typed(
     """Read a command line, do what it asks for and return the exit code.
 
     Args:
-        module: What is started with `python -m`.
+        module: What is started with `python -m`, and so called unless `typed_as` says otherwise.
         command: The one command, or several by the name that comes first.
         arguments: The command line without the program's name.
 
@@ -60,7 +61,7 @@ def run_typed(
     """
 
     def work() -> int | None:
-        one, rest, program = command, arguments, f"python -m {module}"
+        one, rest, program = command, arguments, typed_program(module)
         if not isinstance(one, Command):
             name, rest = next(iter(arguments), ""), arguments[1:]
             if name not in one:
@@ -125,6 +126,10 @@ def parse_options(
         hint = f"{event.prog} --help all lists every flag"
         if cause is not None:
             raise ConfigError(cause.message, cause.hint or hint) from None
+        for token in arguments:  # tyro's event may tell of what is missing alone
+            if what := _positional(options, _key(token)):
+                flag = token.partition("=")[0]
+                raise ConfigError(f"{flag}: {what} stands without a flag", f"{event.prog} {what}")
         for token in _unrecognized_words(event):
             raise _unknown_argument(token, default.get("default", options), hint)
         if sentence := _sentence(event):
@@ -183,6 +188,20 @@ def _unrecognized_words(event: refusals.ParseErrorEvent) -> Sequence[str]:
     return ()
 
 
+def _key(token: str) -> str:
+    """Return the name of a flag as options have it, empty where a word is no flag."""
+    flag, found = token.partition("=")[0], token.startswith("--")
+    return flag.removeprefix("--").replace("-", "_") if found else ""
+
+
+def _positional(options: type[Any], key: str) -> str:
+    """Return what help calls an option that has no flag, empty where it has one."""
+    marks = getattr(get_type_hints(options, include_extras=True).get(key), "__metadata__", ())
+    if tyro.conf.Positional not in marks:
+        return ""
+    return next((mark.metavar for mark in marks if getattr(mark, "metavar", "")), key.upper())
+
+
 def _unknown_argument(token: str, options: Any, hint: str) -> ConfigError:
     if not token.startswith("--"):
         return ConfigError(f"Unrecognized argument {token}, in the command line", hint)
@@ -190,7 +209,7 @@ def _unknown_argument(token: str, options: Any, hint: str) -> ConfigError:
     if flag in _FORMER:
         return ConfigError(f"--{flag} is now {_FORMER[flag]}", hint)
     names = [name.removeprefix("config.") for name in dotted_keys(options)]
-    return unknown_key(flag.replace("-", "_"), names, "the command line", hint)
+    return unknown_key(_key(token), names, "the command line", hint)
 
 
 def _no_command(name: str, commands: Mapping[str, Command], program: str) -> ConfigError:

@@ -10,7 +10,6 @@ from torch import nn
 from env.decisions.decisions import DecisionSpace
 from env.decisions.space import decision_space
 from env.tasks import Split, Task, float_module, load_task
-from env.tasks.checkpoint import data_digest
 from env.tasks.objective.check import check_objective
 from env.tasks.task import HELD_OUT
 from experiments.record.given import Given
@@ -81,8 +80,8 @@ class NetworkSetup:
         """What the float network and its images are, whatever files they came from."""
         return Given(
             weights=state_digest(self.module.state_dict()),
-            train=data_digest(self.task.train),
-            search=data_digest(self.task.search),
+            train=self.task.train.digest,
+            search=self.task.search.digest,
         )
 
     @property

@@ -20,7 +20,6 @@ from env.evaluating.evaluator import Evaluator
 from env.evaluating.stored_accuracies import StoredAccuracies, code_digest, network_digest
 from env.evaluating.training_pool import Pool
 from env.sensitivity.stored_sensitivities import StoredSensitivities
-from env.tasks.checkpoint import data_digest
 from env.tasks.own_function import source_of
 from experiments.record.shared_weights import SharedWeights
 from experiments.stages.env_sensitivities import EnvSensitivities
@@ -133,7 +132,7 @@ def accuracy_key(setup: NetworkSetup) -> dict[str, Any]:
     config = setup.config
     return {
         "task": asdict(config.task),
-        "data": [data_digest(split) for split in (setup.task.train, setup.task.search)],
+        "data": [split.digest for split in (setup.task.train, setup.task.search)],
         "augment": None if setup.task.augment is None else source_of(setup.task.augment),
         "network": network_digest(setup.network),
         "calibration_images": config.env.calibration_images,

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments.charts.draw import draw_chart, png_bytes
-from experiments.errors import ConfigError, RunFolderError, cannot_write
+from experiments.errors import ConfigError
 from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.settings.run_config import RunConfig
+from experiments.settings.written_file import check_file, write_file
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import set_up_network
 from experiments.staircase.figure import speedup_chart
@@ -32,6 +33,7 @@ from quant.deploy_graph import DeployGraph
 from quant.layers import MAX_BITS, MIN_BITS
 from quant.records.json_form import json_text
 
+_FILES = "--json or --figure FILE"
 _SHAPES = {"standard": STANDARD_SHAPES, "small": SMALL_SHAPES}
 
 
@@ -67,8 +69,7 @@ class StaircaseOptions(ConfiguredOptions):
         if self.figure is not None and self.figure.suffix != ".png":
             raise ConfigError(f"--figure: expected a name that ends in .png, found {self.figure}")
         for file in (self.json, self.figure):
-            if file is not None and not file.parent.is_dir():
-                raise RunFolderError(f"cannot write {file}: there is no folder {file.parent}")
+            check_file(file, _FILES)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -125,9 +126,9 @@ def _report(staircase: Staircase, options: StaircaseOptions) -> None:
     _show(staircase, all_pairs=options.all_pairs)
     if options.json is not None:
         text = json_text(staircase.to_dict(options.typed), indent=2) + "\n"
-        _write(options.json, text.encode())
+        write_file(options.json, text, _FILES)
     if options.figure is not None:
-        _write(options.figure, png_bytes(draw_chart(speedup_chart(staircase)))[0])
+        write_file(options.figure, png_bytes(draw_chart(speedup_chart(staircase)))[0], _FILES)
 
 
 def _choose_tiles(
@@ -164,11 +165,3 @@ def _show(staircase: Staircase, *, all_pairs: bool) -> None:
     for note in notes(staircase):
         print(note)
     print(f"\n{staircase.sentence}")
-
-
-def _write(file: Path, content: bytes) -> None:
-    try:
-        file.write_bytes(content)
-    except OSError as error:
-        raise cannot_write(file, error, "--json or --figure FILE") from None
-    print(f"written to {file}")

@@ -9,7 +9,7 @@ from types import FrameType
 
 from hardware.errors import HardwareLostError
 from quant.errors import BitAllocError
-from quant.records.disk import CLOSED, FULL
+from quant.records.disk import CLOSED, FULL, NO_FILE
 
 DONE = 0
 USER_MISTAKE = 2
@@ -38,12 +38,15 @@ def run_command(command: Callable[[], int | None]) -> int:
         _tell(error)
         return USER_MISTAKE
     except OSError as error:
-        if error.errno not in (*FULL, *CLOSED):
+        named = error.errno in NO_FILE and error.filename is not None
+        if error.errno not in (*FULL, *CLOSED) and not named:
             raise
         # Which file it was says more than we know: it may be one that was only read.
         found = error.filename or "a file"
         if error.errno in FULL:
             _tell(BitAllocError(f"cannot write {found}: {error.strerror}", _FULL_HINT))
+        elif named:
+            _tell(BitAllocError(f"cannot open {found}: {error.strerror}"))
         else:
             _tell(BitAllocError(f"cannot open {found}: {error.strerror}", _CLOSED_HINT))
         return USER_MISTAKE

@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from env.evaluating.stored_accuracies import code_digest
-from env.tasks.checkpoint import data_digest
 from env.tasks.task import Split
 from experiments.settings.run_config import RunConfig
 from experiments.stages.network_setup import NetworkSetup
@@ -62,7 +61,7 @@ def subject_of(setup: NetworkSetup, search: Split) -> TruthSubject:
         env={name: env[name] for name in DECIDES} | config.env.arithmetic_key,
         run_seed=config.seed,
         network=state_digest(setup.module.state_dict()),
-        data=[data_digest(split) for split in (setup.task.train, search)],
+        data=[split.digest for split in (setup.task.train, search)],
         images=len(search),
         decisions=list(map(str, decisions)),
         menus=[list(decision.menu) for decision in decisions],

@@ -16,7 +16,8 @@ from env.decisions.space import decision_space
 from env.practice.scales import Scales
 from env.responses.columns import Floats, response_columns
 from env.responses.shipped import shipped_prior
-from env.sensitivity.sensitivities import Sensitivities
+from env.sensitivity.sensitivities import no_sensitivities
+from experiments.errors import ConfigError
 from experiments.zero_shot.familiar import Distance, distance_to_familiar, familiar
 from experiments.zero_shot.network_facts import NetworkFacts, check_sizes
 from experiments.zero_shot.times import Times, estimate_times, known_layers
@@ -60,6 +61,11 @@ def believe_unseen(
         BitAllocError: a rule does not fit the network, or a time is missing.
     """
     space = decision_space(facts.layers, sorted(bit_choices), parse_rules(rules))
+    if space.float_layers:
+        raise ConfigError(
+            f"expected widths of 2 to 8 bits, found float for {', '.join(space.float_layers)}",
+            "what a layer takes and loses in float is known of networks that were searched alone",
+        )
     widths = space.measured_widths
     if facts.table is not None:
         facts.check_times(widths)
@@ -103,14 +109,7 @@ def policy_version() -> str:
 
 def _typical_responses(space: DecisionSpace) -> tuple[Floats, float]:
     """Return mean quality lost, `[decisions, len(space.widths)]`, and by what rules fix."""
-    nothing: Sensitivities = {
-        (part.layer, part.kind, bits): 0.0
-        for pair in space.parts.values()
-        for part in pair
-        if part is not None
-        for bits in range(MIN_BITS, MAX_BITS)
-    }
-    columns = response_columns(space, nothing)
+    columns = response_columns(space, no_sensitivities(space))
     prior, typical = shipped_prior(), familiar().rises
     rises = np.exp(typical.logs(columns.bits.astype(np.float64), columns.facts))
     columns = replace(columns, rises=rises)

@@ -34,6 +34,10 @@ class WorkerLostError(Exception):
     """Raised when the worker died or ran past its limit; it is gone, the next call starts one."""
 
 
+class WorkerLateError(WorkerLostError):
+    """Raised when it was the limit that ended the worker."""
+
+
 class WorkerClient:
     """Owns at most one worker process. Not safe for two threads."""
 
@@ -62,7 +66,8 @@ class WorkerClient:
 
         Raises:
             BuildError: the worker says that the candidate failed.
-            WorkerLostError: the worker died or was killed at the limit.
+            WorkerLostError: the worker died.
+            WorkerLateError: it was killed at the limit.
             HardwareLostError: no worker can be started.
         """
         self.ensure_started()
@@ -157,11 +162,12 @@ class WorkerClient:
             kind, value = connection.recv()
         except (EOFError, OSError):
             timer.cancel()
-            late = f"took more than {limit_s:g} s for {method!r} and was killed"
+            late = f"took more than {round(limit_s, 1):g} s for {method!r} and was killed"
             died = f"died during {method!r}"
+            lost = WorkerLateError if expired.is_set() else WorkerLostError
             how = late if expired.is_set() else died + self._obituary()
             self.close()
-            raise WorkerLostError(f"the measuring process {how}") from None
+            raise lost(f"the measuring process {how}") from None
         except BaseException:
             self.close()  # Ctrl-C in mid-call: the next reply would answer the wrong question
             raise

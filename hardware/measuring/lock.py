@@ -3,10 +3,12 @@
 Training shares the lock, a timing holds it alone, for every run of this user on this machine. Two
 files make it fair to timings: everyone passes the gate first, and a waiting timing keeps the gate
 shut, so trainings that begin later cannot overtake it. The kernel frees both when a process dies.
+Whoever waits long says so, once in a process.
 """
 
 import fcntl
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,7 +20,19 @@ from hardware.errors import TargetError
 _GATE = "gate.lock"
 _DEVICE = "device.lock"
 
+_WAITS = {
+    "training": "another process of yours on this machine is measuring, and nothing is trained "
+    "beside that; this one goes on by itself",
+    "timing": "another process of yours on this machine is measuring or training, and nothing is "
+    "measured beside that; this one goes on by itself",
+}
+"""What is said of a long wait, by what waits."""
+_SILENT_S = 5.0
+"""A wait is told of after so long."""
+
 _held = threading.local()
+_told: set[str] = set()
+"""For what this process said that it waits."""
 
 
 def lock_folder() -> Path:
@@ -70,6 +84,24 @@ def timing_lock(folder: Path | None = None) -> AbstractContextManager[None]:
 
 
 @contextmanager
+def name_held(name: str, folder: Path | None = None) -> Iterator[bool]:
+    """Hold a name beside all others who do; yield whether another process held it already.
+
+    Args:
+        name: Of what a process does, a part of a file's name.
+        folder: Where the lock files are; None means `lock_folder()`.
+    """
+    with _open((folder or lock_folder()) / f"{name}.lock") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            others = False
+        except BlockingIOError:
+            others = True
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield others
+
+
+@contextmanager
 def _hold(what: str, mode: int, folder: Path | None) -> Iterator[None]:
     """Pass the gate, then hold the device; a thread's wait for its own lock is an error."""
     if holds := getattr(_held, "what", ""):
@@ -78,13 +110,34 @@ def _hold(what: str, mode: int, folder: Path | None) -> Iterator[None]:
     try:
         place = folder or lock_folder()
         with _open(place / _GATE) as gate, _open(place / _DEVICE) as device:
-            fcntl.flock(gate, mode)
-            fcntl.flock(device, mode)
+            _take(gate, mode, what)
+            _take(device, mode, what)
             if mode == fcntl.LOCK_SH:
                 fcntl.flock(gate, fcntl.LOCK_UN)
             yield
     finally:
         _held.what = ""
+
+
+def _take(file: int, mode: int, what: str) -> None:
+    """Lock a file; say so where that takes long."""
+    try:
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        timer = threading.Timer(_SILENT_S, _tell, [what])
+        timer.daemon = True
+        timer.start()
+        try:
+            fcntl.flock(file, mode)
+        finally:
+            timer.cancel()
+
+
+def _tell(what: str) -> None:
+    """Say that this process waits, the first time."""
+    if what not in _told:
+        _told.add(what)
+        print(f"waiting: {_WAITS[what]}", file=sys.stderr, flush=True)
 
 
 @contextmanager

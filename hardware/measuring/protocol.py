@@ -21,7 +21,8 @@ class ProtocolConfig:
     batch: Count = 1
     """Images in one execution."""
     timeout_s: Seconds = 60.0
-    """Wall-clock limit for building and timing one candidate, enforced on the caller's side."""
+    """Wall-clock limit for building or timing one candidate, enforced on the caller's side. More by
+    the load of a core where that is above 1, and twice as much for a second try."""
 
     __pydantic_config__ = EXACT
 

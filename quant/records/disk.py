@@ -10,6 +10,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk, a quota or a limit that is used up."""
 CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 """Errors of a place that is not this user's to write, or to read."""
+NO_FILE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+"""Errors of a name that no file can have, or that something else has."""
 
 _LEFT_AFTER_S = 24 * 3600.0
 """No process works on one file for so long."""

@@ -139,9 +139,29 @@ def training_loss(
         loss: By the labels, and how far outputs are from the teacher's.
         teacher_weight: Share of the teacher.
     """
+    by_labels = loss.mean(outputs, labels) if teacher_weight < 1 else None
+    return blended_loss(by_labels, outputs, taught, loss, teacher_weight)
+
+
+def blended_loss(
+    by_labels: torch.Tensor | None,
+    outputs: Outputs,
+    taught: Outputs | None,
+    loss: Loss,
+    teacher_weight: float,
+) -> torch.Tensor:
+    """Return what `training_loss` does, of a loss by the labels that is known.
+
+    Args:
+        by_labels: The mean over the images; of no account where `teacher_weight` is 1.
+        outputs: As for `training_loss`.
+        taught: As for `training_loss`.
+        loss: Says how far outputs are from the teacher's.
+        teacher_weight: Share of the teacher.
+    """
     found = torch.zeros(())
-    if teacher_weight < 1:
-        found = found + (1 - teacher_weight) * loss.mean(outputs, labels)
+    if by_labels is not None and teacher_weight < 1:
+        found = found + (1 - teacher_weight) * by_labels
     if taught is not None and teacher_weight > 0:
         found = found + teacher_weight * loss.teach(outputs, taught)
     return found

@@ -14,7 +14,7 @@ from quant.allocation import Allocation
 from quant.layers import MAX_BITS
 from quant.network import QuantizedNetwork
 from quant.retraining.basis import Basis
-from quant.retraining.finetune import Batch, train_steps, training_loss
+from quant.retraining.finetune import Batch, blended_loss, train_steps
 from quant.retraining.finetune_config import FinetuneConfig, held_back_count, images_seen
 from quant.retraining.loop import TrainingResult, index_batches
 from quant.tensors.moving import number
@@ -48,15 +48,17 @@ def train_shared(
 
     def batch_loss(batch: Batch) -> torch.Tensor:
         images, labels, key = batch
-        taught = data.taught(images, key) if config.teacher_weight > 0 else None
+        weight = config.teacher_weight
+        taught = data.taught(images, key) if weight > 0 else None
         losses, found = [], []
         for allocation in (all_8, asked()):
             network.set_allocation(allocation)
             with network.stepping():
                 outputs = network(images)
-            losses.append(training_loss(outputs, labels, taught, loss, config.teacher_weight))
-            with torch.no_grad():
-                found.append(loss.mean(outputs, labels))
+            with torch.set_grad_enabled(weight < 1):  # else it is looked at and not trained by
+                by_labels = loss.mean(outputs, labels)
+            losses.append(blended_loss(by_labels, outputs, taught, loss, weight))
+            found.append(by_labels.detach())
         seen(allocation, number(found[1] - found[0]), len(images))
         return (losses[0] + losses[1]) / 2
 

@@ -8,9 +8,10 @@ from env.decisions.budget import Budget
 from env.decisions.layer_rules import parse_rules
 from env.decisions.space import decision_space
 from env.errors import ActionError, TaskError
+from env.sensitivity.sensitivities import no_sensitivities
 from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
 from env.token_observer import STATE, TOKEN, WHOLE, WIDTHS, TokenObserver
-from env.token_view import TokenView
+from env.token_view import TokenView, table_view
 from quant.allocation import Allocation
 
 LAYERS = tied_layers()
@@ -19,17 +20,22 @@ RISES = formula_sensitivities(LAYERS)
 
 
 def view(
-    *, length: int = 0, menu: tuple[int, ...] = (2, 4, 8), rules: tuple[str, ...] = ()
+    *,
+    length: int = 0,
+    menu: tuple[int, ...] = (2, 4, 8),
+    rules: tuple[str, ...] = (),
+    known: bool = True,
 ) -> TokenView:
     space = decision_space(LAYERS, menu, parse_rules(rules))
-    evaluator = FormulaEvaluator(space, TABLE, RISES, practice=True)
+    rises = RISES if known else no_sensitivities(space)
+    evaluator = FormulaEvaluator(space, TABLE, rises, practice=True)
     all_8 = Allocation.uniform(LAYERS, 8)
     env = BitAllocationEnv(
         space=space,
         budget=Budget(latency_ms=0.7 * TABLE.predict_ms(all_8)),
         evaluator=evaluator,
         table=TABLE,
-        sensitivities=RISES,
+        sensitivities=rises,
         reference=evaluator.evaluate([all_8])[0],
     )
     return TokenView(env, length=length)
@@ -69,6 +75,21 @@ def test_what_is_shown_changes_the_losses_and_nothing_else() -> None:
     assert changed <= {f"loss_{bits}" for bits in (2, 4, 8)}
     found.show(10.0 * responses)  # only shares count
     assert np.allclose(found.reset()[0]["tokens"], after)
+
+
+def test_where_nothing_loses_anything_all_losses_are_nothing() -> None:
+    found = view(known=False)
+    seen, _ = found.network.reset()
+    assert all(np.isfinite(numbers).all() for numbers in seen.values())
+    count = len(found.network.decisions)
+    for losses in (np.zeros((count, 3)), np.full((count, 3), np.nan), np.full((count, 3), -1.0)):
+        found.show(losses)
+        tokens = found.reset()[0]["tokens"]
+        assert not tokens[:, [TOKEN.index(f"loss_{bits}") for bits in WIDTHS]].any()
+        assert np.isfinite(tokens).all()
+    alone = table_view(found.network.space, TABLE, found.network.budget)
+    seen, _ = alone.reset()
+    assert np.array_equal(seen["tokens"], tokens)
 
 
 def test_a_saving_is_of_what_is_decided_together() -> None:

@@ -153,3 +153,26 @@ def test_help_of_the_console_script_fits_a_screen(capsys: pytest.CaptureFixture[
     capsys.readouterr()
     assert main(["ruun"]) == USER_MISTAKE
     assert "expected one of run, evaluate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["run", "--nonsense"], "hint: bitalloc run --help all lists"),
+        (["submit", "export", "--nonsense"], "hint: bitalloc submit export --help all lists"),
+        (["submit", "--nonsense"], "hint: bitalloc submit search --help all lists"),
+        (["submit", "export", "--of", "first"], "--of: JOB stands without a flag"),
+        (["submit", "export", "--of=first"], "hint: bitalloc submit export JOB"),
+        (["evaluate", "--run", "runs/latest"], "hint: bitalloc evaluate RUN"),
+        (["bench", "nothing"], "hint: bitalloc bench --help says"),
+    ],
+)
+def test_a_mistake_is_told_of_the_command_that_was_typed(
+    typed: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bitalloc.command import main
+
+    assert main(typed) == USER_MISTAKE
+    said = capsys.readouterr().err
+    assert told in said
+    assert "python -m" not in said

@@ -1,5 +1,6 @@
 """Runtime bench: our kernels beside the runtimes that people would pick instead, in one process."""
 
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -29,7 +30,9 @@ from experiments.errors import BenchError
 from experiments.settings.configured import ConfiguredOptions
 from experiments.terminal.progress import LiveProgress
 from hardware.kernels.planning.family_limits import FamilyLimits
+from hardware.measuring.busy import busy_sentence
 from hardware.measuring.host_facts import moment_facts, standing_facts
+from hardware.measuring.lock import name_held
 from hardware.target import TargetConfig
 from hardware.worker.workbench import Workbench
 from quant.records.ranges import at_least, check_ranges
@@ -37,6 +40,11 @@ from quant.records.ranges import at_least, check_ranges
 _CALIBRATION_IMAGES = 4
 _PACKAGES = ("onnx", "onnxruntime", "openvino", "torch")
 _LEAST_REPEATS = 3
+_BENCH = "bench-runtime"
+_BESIDE = (
+    "another bench runtime runs on this machine: what one of them compiles and loads slows the "
+    "other's times, so run one after the other"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,8 +86,10 @@ def bench_runtime(options: RuntimeOptions) -> RuntimeBench:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        machine = _machine(target)
-        with LiveProgress(quiet=config.quiet) as progress:
+        with name_held(_BENCH) as others, LiveProgress(quiet=config.quiet) as progress:
+            machine = _machine(target) | {"busy": _BESIDE if others else busy_sentence()}
+            if machine["busy"]:
+                print(machine["busy"], file=sys.stderr)
             limits = FamilyLimits(target)
             networks = tuple(
                 _bench_network(name, options, target, config.seed, limits, progress)

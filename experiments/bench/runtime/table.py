@@ -108,6 +108,8 @@ def _notes(machine: Mapping[str, Any]) -> list[str]:
     notes = [str(machine["cpu"])]
     if machine["hidden"]:
         notes.append(f"{machine['hidden']}.")
+    if busy := machine.get("busy"):  # older files do not say
+        notes.append(f"{busy[0].upper()}{busy[1:]}.")
     if machine["machine"] in ("x86_64", "AMD64"):
         vnni = not machine["hidden"] and _VNNI.intersection(machine["cpu_features"])
         notes.append(_EXACT if vnni else _SATURATES)

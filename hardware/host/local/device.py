@@ -1,8 +1,10 @@
 """LocalDevice: this machine, through TVM, in a process of its own."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from hardware.closing import Closing
@@ -11,8 +13,9 @@ from hardware.errors import BuildError
 from hardware.facts import MachineFacts
 from hardware.host.attempt import Attempt
 from hardware.host.worker_bench import Call, WorkerBench
-from hardware.host.worker_client import WorkerClient, WorkerLostError
+from hardware.host.worker_client import WorkerClient, WorkerLateError, WorkerLostError
 from hardware.kept_ruler import KeptRuler
+from hardware.measuring.busy import busy_limit_s
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.energy_gauge import open_gauge
 from hardware.measuring.host_facts import moment_facts, standing_facts
@@ -22,6 +25,8 @@ from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import RulerReading
 from hardware.target import TargetConfig
 
+_logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 _PATIENCE_S = 2.0
@@ -29,6 +34,9 @@ _PATIENCE_S = 2.0
 _LEAST_PATIENCE_S = 0.05
 _ATTEMPTS = 2
 """A lost worker may be the machine's fault: the candidate gets a second chance, not a third."""
+_LONGER = 2.0
+"""How much longer a candidate may take that was given up for the time that it took."""
+_LATE_HINT = "a large network, or a busy machine, may need more: --protocol.timeout-s"
 _SLOWER = 10.0
 """How much slower than it was timed a program may become in an energy window."""
 
@@ -92,19 +100,23 @@ class LocalDevice(WorkerBench, Closing):
         self._worker.close()
 
     def hold(self, work: Callable[[Call], T]) -> T:
-        """Do some work with the worker; again if it died.
+        """Do some work with the worker; again if it died, with more time if it was late.
 
         Raises:
             BuildError: the candidate is wrong, or ends the worker again.
             HardwareLostError: no worker can be started.
         """
-        reason = ""
-        for _ in range(_ATTEMPTS):
+        reason, hint, longer = "", "", 1.0
+        for left in reversed(range(_ATTEMPTS)):
             try:
-                return work(self._call)
+                return work(partial(self._call, longer))
+            except WorkerLateError as error:
+                reason, hint, longer = str(error), _LATE_HINT, _LONGER
+                if left:
+                    _logger.warning("%s: it gets %g times as long once more", reason, longer)
             except WorkerLostError as error:
-                reason = str(error)
-        raise BuildError(f"{reason}, {_ATTEMPTS} times in a row")
+                reason, hint = str(error), ""
+        raise BuildError(f"{reason}, {_ATTEMPTS} times in a row", hint)
 
     def attempt(
         self, call: Call, method: str, *arguments: Any, patience_s: float = math.inf
@@ -149,10 +161,13 @@ class LocalDevice(WorkerBench, Closing):
 
         def execute(loops: int) -> None:
             most_s = _SLOWER * loops * one_ms / 1000.0
-            self._worker.call("execute", loops, limit_s=self._protocol.timeout_s + most_s)
+            self._worker.call("execute", loops, limit_s=self._limit_s() + most_s)
 
         with timing_lock():  # nothing else of ours may draw power, nor while the device idles
             return self._gauge.measure(execute, one_ms)
 
-    def _call(self, method: str, *arguments: Any) -> Any:
-        return self._worker.call(method, *arguments, limit_s=self._protocol.timeout_s)
+    def _call(self, longer: float, method: str, *arguments: Any) -> Any:
+        return self._worker.call(method, *arguments, limit_s=longer * self._limit_s())
+
+    def _limit_s(self) -> float:
+        return busy_limit_s(self._protocol.timeout_s)

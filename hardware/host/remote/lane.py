@@ -15,6 +15,7 @@ from hardware.errors import BoardBusyError, BoardLostError, BuildError, Hardware
 from hardware.facts import Connected, MachineFacts, SessionEnd
 from hardware.host.worker_bench import Call
 from hardware.host.worker_client import WorkerClient, WorkerLostError
+from hardware.measuring.busy import busy_limit_s
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 
@@ -63,7 +64,7 @@ class Lane:
         """
         self._closing = threading.Event()
         self._config = config
-        self._limit_s = protocol.timeout_s
+        self._timeout_s = self._limit_s = protocol.timeout_s
         self._energy_s = energy_s
         self._worker = WorkerClient(config, protocol.batch)
         self._expected = expected
@@ -190,6 +191,7 @@ class Lane:
                 pause_s = min(2 * pause_s, _MOST_PAUSE_S)
 
     def _connect(self) -> SessionEnd:
+        self._limit_s = busy_limit_s(self._timeout_s)  # this side compiles, and may be busy
         watchdog_s = self._limit_s + _WATCHDOG_S
         # A port that accepts and says nothing more must not be waited for longer than a board.
         limit_s = min(_CONNECT_LIMIT_S, max(_ANSWER_S, self._config.reconnect_s))

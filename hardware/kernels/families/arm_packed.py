@@ -57,8 +57,7 @@ from tvm.tirx.script import builder as T
 from hardware.kernels.emitting.emit import load, vector_type
 from hardware.kernels.emitting.vectors import join, parts
 from hardware.kernels.families.arm_dot import ArmDot
-from hardware.kernels.families.bit_packing import BYTE, BitPacking
-from hardware.kernels.families.family import WeightDtype
+from hardware.kernels.families.bit_packing import BYTE, BitPacking, PackedWeights
 from hardware.kernels.families.neon import NeonWords, largest_code, neon_depth
 from hardware.kernels.shapes.geometry import Geometry
 
@@ -73,20 +72,12 @@ _LARGEST_PRODUCT = 128 * 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ArmDotPacked(ArmDot):
+class ArmDotPacked(PackedWeights, ArmDot):
     """`sdot` on weights that are taken out of their bytes."""
 
     name: str
-    weight_bits: int
-    """Bits of one weight."""
     products: int
     """8, 16 or 32: `_GROUP` for each weight of one or more groups (see `BitPacking`)."""
-    weight_dtype: WeightDtype = "uint8"
-
-    @property
-    def packing(self) -> BitPacking:
-        """Where the bits of weights are."""
-        return BitPacking(self.weight_bits)
 
     @property
     def units(self) -> int:
@@ -176,17 +167,8 @@ def choose_arm_dot_packed(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NeonPacked(NeonWords):
+class NeonPacked(PackedWeights, NeonWords):
     """`smlal` on weights that are taken out of their bytes."""
-
-    weight_bits: int
-    """Bits of one weight."""
-    weight_dtype: WeightDtype = "uint8"
-
-    @property
-    def packing(self) -> BitPacking:
-        """Where the bits of weights are."""
-        return BitPacking(self.weight_bits)
 
     def read_weight(self, weights: Any, place: Any) -> Any:
         """Return a register for each of the bytes that a group of weights shares."""

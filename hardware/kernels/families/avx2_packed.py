@@ -33,8 +33,8 @@ from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import load
 from hardware.kernels.families.avx2 import INT16_MAX, pair_depth, pmaddubsw, pmaddwd
-from hardware.kernels.families.bit_packing import BYTE, BitPacking
-from hardware.kernels.families.family import CodeDtype, Family, WeightDtype, broadcast_word
+from hardware.kernels.families.bit_packing import BYTE, BitPacking, PackedWeights
+from hardware.kernels.families.family import CodeDtype, Family, broadcast_word
 
 _GROUP = 4
 """Codes of one lane."""
@@ -44,25 +44,17 @@ _HOLDS = (128, 64, 32, 16, 8, 4, 2, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Avx2Packed(Family):
+class Avx2Packed(PackedWeights, Family):
     """`pmaddubsw` on weights that are taken out of their bytes."""
 
-    weight_bits: int
-    """Bits of one weight."""
     at_top: bool
     """Whether a weight is multiplied at the top of its byte."""
     hold: int
     """Sums of two products that 16 bits hold, for families without a depth."""
     channels: int = 8
     code_dtype: CodeDtype = "uint8"
-    weight_dtype: WeightDtype = "uint8"
     panels: bool = False
     terms: bool = False
-
-    @property
-    def packing(self) -> BitPacking:
-        """Where the bits of weights are."""
-        return BitPacking(self.weight_bits)
 
     def read_code(self, codes: Any, position: Any, lookup: Any | None) -> Any:
         """Return four codes in every lane, the next four, and so on."""

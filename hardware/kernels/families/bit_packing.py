@@ -26,7 +26,7 @@ or at its bottom, where it is unsigned and 2^(b - 1) is subtracted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from math import gcd
 from typing import Any
@@ -36,6 +36,7 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import lanes_of
+from hardware.kernels.families.family import WeightDtype
 
 BYTE = 8
 
@@ -127,6 +128,23 @@ class BitPacking:
         return reduce(
             T.bitwise_or, (_moved(stored[p.byte], p, base + p.place) for p in self.pieces[weight])
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedWeights:
+    """What families have in common whose weights share bytes; the first of their bases."""
+
+    __slots__ = ()  # a class may have one base with slots of its own, and families have them
+
+    weight_bits: int
+    """Bits of one weight."""
+    # By a factory: a default would stay here as an attribute, before the slot that families have.
+    weight_dtype: WeightDtype = field(default_factory=lambda: "uint8")
+
+    @property
+    def packing(self) -> BitPacking:
+        """Where the bits of weights are."""
+        return BitPacking(self.weight_bits)
 
 
 def _joined(bits: Sequence[tuple[int, int]]) -> tuple[Piece, ...]:

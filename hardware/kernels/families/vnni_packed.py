@@ -26,8 +26,8 @@ import numpy.typing as npt
 from tvm.tirx.script import builder as T
 
 from hardware.kernels.emitting.emit import load
-from hardware.kernels.families.bit_packing import BYTE, BitPacking
-from hardware.kernels.families.family import WeightDtype, broadcast_word
+from hardware.kernels.families.bit_packing import BYTE, BitPacking, PackedWeights
+from hardware.kernels.families.family import broadcast_word
 from hardware.kernels.families.vnni import Vnni
 
 _GROUP = 4
@@ -37,19 +37,11 @@ _LARGEST_PRODUCT = 255 * 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class VnniPacked(Vnni):
+class VnniPacked(PackedWeights, Vnni):
     """`vpdpbusd` on weights that are taken out of their bytes."""
 
-    weight_bits: int
-    """Bits of one weight."""
     products: int
     """`_GROUP` for each weight of a group (see `BitPacking`)."""
-    weight_dtype: WeightDtype = "uint8"
-
-    @property
-    def packing(self) -> BitPacking:
-        """Where the bits of weights are."""
-        return BitPacking(self.weight_bits)
 
     @property
     def lanes(self) -> int:

@@ -14,6 +14,7 @@ from env.responses.likelihood import Likelihood
 from env.responses.losses import ObservedLosses
 from env.responses.posterior import infer_responses
 from env.responses.prior import WIDE, ResponsePrior
+from env.sensitivity.sensitivities import no_sensitivities
 from env.testing import conv_layer, formula_sensitivities
 from quant.allocation import Allocation
 
@@ -52,6 +53,17 @@ def observe(
 def test_variances_are_the_covariances_diagonal() -> None:
     prior = replace(PRIOR, slope_sd=0.3, per_bit_sd=0.1, kind_sd=0.2, decision_per_bit_sd=0.4)
     assert np.allclose(prior.variance(COLUMNS), np.diag(prior.covariance(COLUMNS)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_nothing_was_measured_something_is_believed_all_the_same() -> None:
+    columns = response_columns(SPACE, no_sensitivities(SPACE))
+    all_8 = Allocation.uniform(LAYERS, 8)
+    seen = ObservedLosses(allocations=(all_8,), losses=np.zeros(1), errors=np.full(1, 0.01))
+    table = infer_responses(PRIOR, columns, seen, seed=0).mean_table
+    assert np.isfinite(table).all()
+    assert (table[:, :-1] > 0).all()
+    assert (table[:, -1] == 0).all()
 
 
 def held(count: int, worlds: int) -> float:

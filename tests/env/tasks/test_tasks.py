@@ -30,6 +30,16 @@ def test_splits_are_disjoint_stratified_and_the_same_every_time() -> None:
     assert not rows[1] & rows[2]
 
 
+def test_a_digest_tells_splits_apart_and_is_computed_once() -> None:
+    task, again = load_task(TaskConfig()), load_task(TaskConfig())
+    assert task.train.digest == again.train.digest
+    assert task.train.digest is task.train.digest
+    search = task.search
+    labels = search.labels.roll(1)
+    found = {task.train.digest, search.digest, replace(search, labels=labels).digest}
+    assert len(found) == 3
+
+
 def test_convolutions_do_the_work() -> None:
     task = load_task(TaskConfig())
     layers = prepare(task.make_module().eval(), task.example).layers

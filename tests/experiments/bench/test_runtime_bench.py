@@ -9,6 +9,7 @@ from experiments.bench.runtime.bench import RuntimeOptions, bench_runtime
 from experiments.bench.runtime.hidden import HIDDEN
 from experiments.errors import BenchError
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
+from hardware.measuring.lock import name_held
 
 
 def test_the_command_writes_rows_and_prints_a_table(
@@ -31,6 +32,20 @@ def test_the_command_writes_rows_and_prints_a_table(
     assert "resnet8, 12.5 MMAC" in shown
     assert "resnet20, 40.8 MMAC" in shown
     assert "written to" in shown
+
+
+def test_a_bench_beside_another_says_so_and_writes_it_down(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--networks", "resnet8", "--engines", "torch", "--repeats", "3", "--quiet"]
+    file = tmp_path / "runtime.json"
+    with name_held("bench-runtime") as others:
+        assert not others
+        assert bench.main(["runtime", *flags, "--json", str(file)]) == DONE
+    shown = capsys.readouterr()
+    assert shown.err.count("another bench runtime runs on this machine") == 1
+    assert "Another bench runtime runs" in " ".join(shown.out.split())
+    assert "another bench runtime runs" in json.loads(file.read_text())["machine"]["busy"]
 
 
 @pytest.mark.slow

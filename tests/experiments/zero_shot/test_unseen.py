@@ -56,6 +56,13 @@ def test_fewer_bits_are_believed_to_lose_more() -> None:
     assert (table[:, -1] == 0).all()
 
 
+def test_layers_in_float_are_refused_in_one_sentence() -> None:
+    name = _LAYERS[2].name
+    for facts in (_FACTS, replace(_FACTS, table=None)):
+        with pytest.raises(ConfigError, match=f"found float for {name} "):
+            believe_unseen(facts, rules=[f"{name}=float,8/8"])
+
+
 def test_products_of_tensors_are_answered_for_and_said_to_be_new() -> None:
     facts = NetworkFacts(layers=attention_layers())
     unseen = believe_unseen(facts)

@@ -16,7 +16,7 @@ import pytest
 
 from hardware.errors import BuildError, HardwareLostError
 from hardware.host.local.device import LocalDevice
-from hardware.host.worker_client import WorkerClient, WorkerLostError
+from hardware.host.worker_client import WorkerClient, WorkerLateError, WorkerLostError
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
 from tests.hardware.graphs import digits_like
@@ -105,7 +105,7 @@ def test_a_hang_is_killed_at_the_limit(client: WorkerClient) -> None:
     pid = client.pid
     started = time.monotonic()
     with pytest.raises(
-        WorkerLostError, match=r"took more than 0\.5 s for 'identity' and was killed"
+        WorkerLateError, match=r"took more than 0\.5 s for 'identity' and was killed"
     ):
         client.call("identity", HANG, limit_s=0.5)
     assert time.monotonic() - started < 5.0
@@ -238,3 +238,43 @@ def test_a_worker_lost_once_costs_nothing(device: LocalDevice, tmp_path: Path) -
     result = device.measure(candidate(subprocess.check_call, ["sh", "-c", crash_once]))
     assert mark.exists()
     assert result.measurement is not None, result.error
+
+
+class LateWorker:
+    """Is late some times, and notes the limits that it had; real ones take minutes when busy."""
+
+    def __init__(self, late: int) -> None:
+        self.late, self.limits_s = late, list[float]()
+
+    def call(self, method: str, *arguments: Any, limit_s: float) -> str:
+        self.limits_s.append(limit_s)
+        if len(self.limits_s) <= self.late:
+            raise WorkerLateError(f"took more than {limit_s:g} s for {method!r}")
+        return "done"
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("load", "expected_s"), [(0.0, [60.0, 120.0]), (3.0, [180.0, 360.0])])
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_what_is_late_gets_twice_as_long_and_a_busy_machine_more(
+    load: float,
+    expected_s: list[float],
+    late: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    all_cores = load * (os.cpu_count() or 1)
+    monkeypatch.setattr(os, "getloadavg", lambda: (all_cores, 0.0, 0.0))
+    worker = LateWorker(late)
+    with LocalDevice(TargetConfig(), ProtocolConfig()) as device:
+        monkeypatch.setattr(device, "_worker", worker)
+        if late < 2:
+            assert device.identity(GRAPH) == "done"
+        else:
+            with pytest.raises(BuildError, match=r"2 times in a row \(.* --protocol\.timeout-s"):
+                device.identity(GRAPH)
+    assert worker.limits_s == expected_s[: late + 1]
+    assert len(caplog.messages) == min(late, 1)
+    assert all("it gets 2 times as long once more" in line for line in caplog.messages)

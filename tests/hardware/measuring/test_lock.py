@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hardware.measuring.lock import lock_folder, timing_lock, training_lock
+from hardware.measuring import lock as lock_module
+from hardware.measuring.lock import lock_folder, name_held, timing_lock, training_lock
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -23,6 +24,15 @@ with lock(folder):
     say("in")
     time.sleep(hold_s)
     say("out")
+"""
+
+NAME_HOLDER = """
+import sys
+from pathlib import Path
+from hardware.measuring.lock import name_held
+with name_held("bench", Path(sys.argv[1])) as others:
+    print(others, flush=True)
+    sys.stdin.read()
 """
 
 
@@ -92,6 +102,65 @@ def test_asking_inside_the_lock_is_an_error_and_not_a_hang(tmp_path: Path) -> No
         pass
     with timing_lock(tmp_path):  # and the error left nothing held
         pass
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "said_of_it"),
+    [
+        ("timing", "training", "is measuring, and nothing is trained beside that"),
+        ("training", "timing", "is measuring or training, and nothing is measured beside that"),
+    ],
+)
+def test_a_long_wait_is_told_of_once(
+    held: str,
+    wanted: str,
+    said_of_it: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(lock_module, "_SILENT_S", 0.2)
+    monkeypatch.setattr(lock_module, "_told", set[str]())
+    wait = {"timing": timing_lock, "training": training_lock}[wanted]
+    for name in ("first", "second"):
+        holder = start(held, tmp_path, name, 1.0)
+        wait_for(tmp_path, f"{name} in")
+        with wait(tmp_path):
+            assert f"{name} out" in said(tmp_path)
+        assert holder.wait(20) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, "once, however often it waits"
+    assert lines[0].startswith("waiting: another process of yours on this machine")
+    assert said_of_it in lines[0]
+
+
+def test_who_does_not_wait_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lock_module, "_SILENT_S", 0.05)
+    for lock in (training_lock, timing_lock):
+        with lock(tmp_path):
+            time.sleep(0.2)
+    assert not capsys.readouterr().err
+
+
+def test_who_comes_to_a_name_that_is_held_knows_it(tmp_path: Path) -> None:
+    with name_held("bench", tmp_path) as others:
+        assert not others
+        second = subprocess.Popen(
+            [sys.executable, "-c", NAME_HOLDER, str(tmp_path)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert second.stdout is not None
+        assert second.stdout.readline() == "True\n"
+    with name_held("bench", tmp_path) as others:
+        assert others, "the second is still there"
+    second.communicate("")
+    with name_held("bench", tmp_path) as others:
+        assert not others
 
 
 def test_lock_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

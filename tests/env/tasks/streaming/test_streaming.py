@@ -15,7 +15,6 @@ from torch import nn
 
 from env.tasks import Task, TaskConfig, load_task
 from env.tasks.augment import Augmentation, crop, flip, flip_and_shift
-from env.tasks.checkpoint import data_digest
 from env.tasks.streaming.decoded_cache import DecodedCache
 from env.tasks.streaming.file_list import FileList
 from env.tasks.streaming.folder_images import FolderImages
@@ -133,11 +132,11 @@ def test_training_and_scoring_come_to_the_same_as_in_memory(folder: Path) -> Non
 
 def test_a_digest_reads_no_image_and_sees_what_changes(folder: Path, tmp_path: Path) -> None:
     task = streamed(folder)
-    assert data_digest(task.train) == data_digest(streamed(folder, 2).train)
-    assert data_digest(task.train) != data_digest(task.search)
-    assert data_digest(task.train) != data_digest(load(folder, cache_mb=1, normalize="none").train)
+    assert task.train.digest == streamed(folder, 2).train.digest
+    assert task.train.digest != task.search.digest
+    assert task.train.digest != load(folder, cache_mb=1, normalize="none").train.digest
     other = make_folder(tmp_path, 400)
-    assert data_digest(task.train) != data_digest(streamed(other).train)
+    assert task.train.digest != streamed(other).train.digest
 
 
 @pytest.mark.parametrize("workers", [0, 2])
