@@ -9,14 +9,11 @@ from scipy.sparse import csr_array
 
 from agents.solvers.choice_problem import ChoiceProblem, Floats, Integers, Picks
 from agents.solvers.enumeration import enumerate_picks, total_costs, total_losses
-from agents.solvers.quiet_stdout import without_lines
 
 _LOSS_RANGE = 1e3
 """Losses are scaled to this range: HiGHS stops at an absolute gap of 1e-6."""
 _LEAST_LOSS = 1e-300
 """In place of 0, where no choice loses anything."""
-_MENDING = b"HighsMipSolverData::transformNewIntegerFeasibleSolution"
-"""Begins the line that HiGHS prints whatever `disp` says."""
 _MISSES = 64
 """Solutions that miss a limit by less than the solver's tolerance, and are forbidden in turn."""
 
@@ -52,18 +49,17 @@ def solve_program(problem: ChoiceProblem, exclude: Collection[Picks] = ()) -> Pi
     forbidden = set(exclude)
     program = _Program(problem)
     for _ in range(_MISSES):
-        with without_lines(_MENDING):
-            result = milp(
-                program.objective,
-                integrality=np.ones(program.size),
-                bounds=Bounds(0, 1),
-                constraints=[
-                    LinearConstraint(program.equal, program.equal_to, program.equal_to),
-                    LinearConstraint(program.at_most, -np.inf, program.limits),
-                    *program.without(forbidden),
-                ],
-                options={"mip_rel_gap": 0.0},
-            )
+        result = milp(
+            program.objective,
+            integrality=np.ones(program.size),
+            bounds=Bounds(0, 1),
+            constraints=[
+                LinearConstraint(program.equal, program.equal_to, program.equal_to),
+                LinearConstraint(program.at_most, -np.inf, program.limits),
+                *program.without(forbidden),
+            ],
+            options={"mip_rel_gap": 0.0},
+        )
         if result.x is None:
             return None
         picks = program.picks(result.x)
