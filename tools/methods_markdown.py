@@ -71,7 +71,9 @@ def bar_lines(document: Document) -> Iterator[str]:
         held = f"{sum(cell['held'] for cell in cells)} of {len(cells)}"
         if summed:
             digits = _DIGITS[bar["measure"]]
-            held += ": " + "; ".join(_cell(cell["ratio"] or cell["difference"], digits) for cell in cells)
+            held += ": " + "; ".join(
+                _cell(cell["ratio"] or cell["difference"], digits) for cell in cells
+            )
         outcome = "held" if verdict["held"] else "missed"
         yield (
             f"| `{bar['better']}` | {than} | {limits} | {plus} | {measure} | {held} | {outcome} |"
