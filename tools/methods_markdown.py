@@ -54,24 +54,38 @@ def regret_lines(document: Document, measure: Measure) -> Iterator[str]:
 
 
 def bar_lines(document: Document) -> Iterator[str]:
-    """Yield a Markdown table of what was claimed and in how many cells it held."""
+    """Yield a Markdown table of what was claimed and in how many cells it held.
+
+    Of bars over sums of budgets, which have few cells, with the interval of each.
+    """
     yield "| less regret | than | at | plus | in | held in | |"
     yield "|---|---|---|---|---|---|---|"
     for verdict in document["verdicts"]:
         bar, cells = verdict["bar"], verdict["cells"]
+        # Documents of before have neither.
+        summed, ratio = bar.get("summed", False), bar.get("ratio")
         than = f"`{bar['than']}`" + (f" at {bar['than_at']}" if bar["than_at"] is not None else "")
         limits = ", ".join(map(str, bar["at"]))
+        plus = f"{bar['margin']:g}" if ratio is None else f"at most {ratio:g} times"
+        measure = bar["measure"] + (", summed over budgets" if summed else "")
         held = f"{sum(cell['held'] for cell in cells)} of {len(cells)}"
+        if summed:
+            digits = _DIGITS[bar["measure"]]
+            held += ": " + "; ".join(
+                _cell(cell["ratio"] or cell["difference"], digits) for cell in cells
+            )
         outcome = "held" if verdict["held"] else "missed"
         yield (
-            f"| `{bar['better']}` | {than} | {limits} | {bar['margin']:g} | {bar['measure']} "
-            f"| {held} | {outcome} |"
+            f"| `{bar['better']}` | {than} | {limits} | {plus} | {measure} | {held} | {outcome} |"
         )
 
 
 def _cell(cell: Mapping[str, float], digits: int) -> str:
-    low, high = (f"{cell[end]:.{digits}f}" for end in ("low", "high"))
-    return f"{cell['iqm']:.{digits}f} [{low}, {high}]"
+    # A ratio to nothing is infinite, and null in JSON.
+    iqm, low, high = (
+        "∞" if cell[of] is None else f"{cell[of]:.{digits}f}" for of in ("iqm", "low", "high")
+    )
+    return f"{iqm} [{low}, {high}]"
 
 
 def main() -> None:

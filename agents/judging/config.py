@@ -19,3 +19,6 @@ class Judged:
     """The posterior learns from looks, too: what each decision did to the loss while a candidate
     was retrained (`env.retrain: during`, or a table of truth). It learns by itself how far they are
     to be believed."""
+    interactions: bool = False
+    """The posterior believes that decisions do something together, beyond the sum of what each does
+    alone, where left-out evaluations of the search are clearly better predicted so."""

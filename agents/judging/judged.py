@@ -41,7 +41,9 @@ def judged(search: Search, finder_of: MakeFinder = solver_of) -> Search:
             return result
         knowledge = None
         if config.posterior:
-            knowledge = Knowledge(problem, seed=seed, looks=config.looks)
+            knowledge = Knowledge(
+                problem, seed=seed, looks=config.looks, interactions=config.interactions
+            )
         if held_back:
             race(problem, knowledge, finder_of(problem, config))
         evaluator.adopt_past()
@@ -65,7 +67,8 @@ def _tell(problem: SearchProblem, posterior: ResponsePosterior) -> None:
     if not math.isnan(explained):
         share = f"{100 * explained:.0f} %"
         known = f"; left out one by one, it explains {share} of the variance of {count} evaluations"
+    pairs = "" if posterior.pairs is None else ", in which decisions act on each other"
     problem.say(
-        f"the answer is a model's ({posterior.prior.source}): one retraining adds {noise} of noise"
-        f"{known}"
+        f"the answer is a model's ({posterior.prior.source}){pairs}: one retraining adds {noise} "
+        f"of noise{known}"
     )

@@ -22,14 +22,23 @@ _last: OrderedDict[bytes, ResponsePosterior] = OrderedDict()
 class Knowledge:
     """Asks for the sensitivities once, and infers anew when something was evaluated."""
 
-    def __init__(self, problem: SearchProblem, *, seed: int, looks: bool = False) -> None:
+    def __init__(
+        self,
+        problem: SearchProblem,
+        *,
+        seed: int,
+        looks: bool = False,
+        interactions: bool = False,
+    ) -> None:
         """Look up or estimate the sensitivities that the problem's prior reads, which are charged.
 
         Args:
             problem: Its evaluations teach.
             seed: Draws samples; each number of evaluations has other ones.
             looks: Whether what was seen during retrainings teaches, too.
+            interactions: Whether decisions may do something together, where that predicts.
         """
+        self._interactions = interactions
         self._problem, self._seed, self._looks = problem, seed, looks
         rises = problem.sensitivities.table(problem.prior.kind).rises
         self._columns = response_columns(problem.space, rises)
@@ -44,7 +53,7 @@ class Knowledge:
             observed = observed_losses(evaluations, problem.reference, problem.space)
             looks = self._observed_looks()
             seed = int(np.random.SeedSequence([self._seed, count]).generate_state(1)[0])
-            found = _infer(problem.prior, self._columns, observed, looks, seed)
+            found = _infer(problem.prior, self._columns, observed, looks, seed, self._interactions)
             found = replace(found, columns=self._columns, observed=observed, looks=looks)
             self._known = (count, found)
         return self._known[1]
@@ -64,9 +73,10 @@ def _infer(
     observed: ObservedLosses,
     looks: ObservedLooks | None,
     seed: int,
+    interactions: bool,
 ) -> ResponsePosterior:
     """Return what `infer_responses` does, which equal questions make the same to the bit."""
-    digest = hashlib.sha256(repr((prior, seed, observed.allocations)).encode())
+    digest = hashlib.sha256(repr((prior, seed, observed.allocations, interactions)).encode())
     arrays = [columns.of, columns.bits, columns.rises, columns.facts]
     arrays += [columns.fixed, observed.losses, observed.errors]
     if looks is not None:
@@ -76,7 +86,9 @@ def _infer(
         digest.update(f"{array.shape}".encode() + array.tobytes())
     key = digest.digest()
     if key not in _last:
-        found = infer_responses(prior, columns, observed, seed=seed, looks=looks)
+        found = infer_responses(
+            prior, columns, observed, seed=seed, looks=looks, interactions=interactions
+        )
         _last[key] = found
         if len(_last) > _REMEMBERED:
             _last.popitem(last=False)

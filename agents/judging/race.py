@@ -1,9 +1,9 @@
 """The race: a method's last evaluations go to what looks best, with other seeds."""
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any, Protocol
 
+from agents.judging.best_in_world import Finder, best_in_world
 from agents.judging.knowledge import Knowledge
 from agents.search import SearchProblem, evaluated_inside, rank_candidates
 from agents.solvers.cost_model import CostModel
@@ -14,11 +14,6 @@ from quant.allocation import Allocation
 
 _FEW = 3
 """Best allocations that are in the race where scores alone decide."""
-
-
-Finder = Callable[[Floats], Allocation | None]
-"""Finds an allocation inside the budget that loses least, None where there is none, by the quality
-lost of each decision at each of the space's widths."""
 
 
 class MakeFinder(Protocol):
@@ -77,7 +72,7 @@ def _by_posterior(
     best_in_mean: Finder,
 ) -> Allocation | None:
     posterior = knowledge.posterior()
-    best = best_in_mean(posterior.mean_table)
+    best = best_in_world(posterior, best_in_mean)
     if best is not None and best not in problem.seen():
         return best
     inside = tuple({e.allocation: None for e in evaluated_inside(problem) if not e.error})

@@ -38,7 +38,9 @@ def search(problem: SearchProblem, config: MCKPConfig, *, seed: int) -> SearchRe
     solve = solve_greedy if config.solver == "greedy" else solve_exact
     learnt = None
     if config.posterior:
-        knowledge = Knowledge(problem, seed=seed, looks=config.looks)
+        knowledge = Knowledge(
+            problem, seed=seed, looks=config.looks, interactions=config.interactions
+        )
         learnt = partial(_mean_losses, problem, knowledge)
     return search_by_solving(problem, losses, solve, name="mckp", cost=config.cost, learnt=learnt)
 

@@ -4,6 +4,9 @@ Where responses are known well all samples of the posterior agree, and so do the
 they are not, the policy proposes what each sample would have it, and what is evaluated tells.
 """
 
+from functools import partial
+
+from agents.judging.best_in_world import best_in_world
 from agents.judging.knowledge import Knowledge
 from agents.ppo.config import PPOConfig
 from agents.ppo.one_shot import one_shot
@@ -32,12 +35,16 @@ def search_in_samples(problem: SearchProblem, config: PPOConfig, *, seed: int) -
     if evaluator.remaining <= 0:
         return rank_candidates(problem)
     evaluator.proposer = "ppo"
-    knowledge = Knowledge(problem, seed=seed, looks=config.looks)
-    worlds = [knowledge.posterior().mean_table]
+    knowledge = Knowledge(problem, seed=seed, looks=config.looks, interactions=config.interactions)
+    worlds: list[int | None] = [None]  # the mean, then the samples
     while evaluator.remaining > 0:
         wanted, asked = min(evaluator.parallel, evaluator.remaining), list[Allocation]()
-        for table in [*worlds, *knowledge.posterior().tables[: wanted + _SAMPLES_TRIED]]:
-            proposed = proposer.propose(table, {*problem.seen(), *asked})
+        posterior = knowledge.posterior()
+        for world in [*worlds, *range(len(posterior.responses))][
+            : len(worlds) + wanted + _SAMPLES_TRIED
+        ]:
+            find = partial(proposer.propose, without={*problem.seen(), *asked})
+            proposed = best_in_world(posterior, find, world)
             if proposed is not None:
                 asked.append(proposed)
             if len(asked) == wanted:

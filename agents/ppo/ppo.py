@@ -1,6 +1,6 @@
 """PPO: a policy that walks the layers; trained before, on drawn networks, or in the run itself."""
 
-from agents.judging.race import Finder
+from agents.judging.best_in_world import Finder
 from agents.ppo.config import PPOConfig
 from agents.ppo.in_run import search_in_run
 from agents.ppo.in_samples import search_in_samples

@@ -16,20 +16,38 @@ LEAST = 4
 
 
 def left_out_predictions(
-    prior: ResponsePrior, columns: ResponseColumns, observed: ObservedLosses, noise: float
+    prior: ResponsePrior,
+    columns: ResponseColumns,
+    observed: ObservedLosses,
+    noise: float,
+    pairs: Floats | None = None,
 ) -> Floats:
-    """Return what the mode of all other evaluations predicts of each, `[N]`."""
+    """Return what the mode of all other evaluations predicts of each, `[N]`.
+
+    Args:
+        prior: Of the responses.
+        columns: Likewise.
+        observed: N evaluations.
+        noise: Of a retraining.
+        pairs: Covariance of what pair terms add, `[N, N]`; None where losses are sums.
+    """
     whitened = Whitened.of(prior, columns)
     predicted = np.zeros(len(observed))
     rows = columns.rows(observed.allocations)
     start: Floats | None = None
     for index in range(len(observed)):
         others = observed.without(index)
-        likelihood = Likelihood(rows=np.delete(rows, index, 0), observed=others)
+        kept = np.arange(len(observed)) != index
+        between = None if pairs is None else pairs[np.ix_(kept, kept)]
+        likelihood = Likelihood(rows=rows[kept], observed=others, pairs=between)
         mode = find_mode(whitened, likelihood, [noise], start)
         start = mode.v
         logs = whitened.mean + whitened.root @ mode.v
         predicted[index] = rows[index] @ np.exp(logs)
+        if pairs is not None:
+            left = others.losses - rows[kept] @ np.exp(logs)
+            solved = np.linalg.solve(likelihood.covariance([noise]), left)
+            predicted[index] += pairs[index, kept] @ solved
     return predicted
 
 
@@ -41,7 +59,12 @@ def left_out_r2(posterior: ResponsePosterior) -> float:
     observed = posterior.observed
     if len(observed) < LEAST:
         return math.nan
-    predicted = left_out_predictions(posterior.prior, posterior.columns, observed, posterior.noise)
+    pairs = None
+    if posterior.pairs is not None:
+        pairs = posterior.pairs.kernel.between(posterior.pairs.rows, posterior.pairs.rows)
+    predicted = left_out_predictions(
+        posterior.prior, posterior.columns, observed, posterior.noise, pairs
+    )
     count, losses = len(observed), observed.losses
     # What the mean of the others would have predicted.
     plain = (losses.sum() - losses) / (count - 1)

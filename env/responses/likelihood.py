@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import block_diag
+from scipy.linalg import block_diag, eigh
 
 from env.responses.columns import Floats
 from env.responses.losses import ObservedLosses
@@ -31,6 +31,8 @@ class Likelihood:
     observed: ObservedLosses
     looks: SummedLooks | None = None
     """None where there are none, or nobody asks them."""
+    pairs: Floats | None = None
+    """Covariance of what pair terms add to the losses, `[N, N]`; None where losses are sums."""
 
     @cached_property
     def values(self) -> Floats:
@@ -55,6 +57,8 @@ class Likelihood:
         noise = noises[0]
         own = self.observed.errors**2 + noise**2 + _LEAST_VARIANCE
         covariance: Floats = np.diag(own) + noise**2
+        if self.pairs is not None:
+            covariance = covariance + self.pairs
         if self.looks is not None:
             covariance = block_diag(covariance, noises[1] ** 2 * self.looks.shape)
         return covariance
@@ -81,6 +85,8 @@ class Likelihood:
 
     def _of_losses(self, logs: Floats, log_noise: Floats) -> tuple[Floats, Floats, Floats]:
         """Return the log density of the losses and its gradients, as `log_density`."""
+        if self.pairs is not None:
+            return self._of_pairs(logs, log_noise)
         responses, shared = np.exp(logs), np.exp(2.0 * log_noise)
         left = self.observed.losses[:, None] - self.rows @ responses
         precise = 1.0 / (self.observed.errors[:, None] ** 2 + shared + _LEAST_VARIANCE)
@@ -94,3 +100,23 @@ class Likelihood:
         squares = (solved**2).sum(0) + solved.sum(0) ** 2
         trace = total - shared * (precise**2).sum(0) / grown + total / grown
         return density, by_logs, shared * (squares - trace)
+
+    def _of_pairs(self, logs: Floats, log_noise: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return what `_of_losses` does where pair terms add to the losses."""
+        values, vectors = self.shapes
+        responses, shared = np.exp(logs), np.exp(2.0 * log_noise)
+        left = vectors.T @ (self.observed.losses[:, None] - self.rows @ responses)
+        precise = 1.0 / (values[:, None] + shared)
+        solved = left * precise
+        density = 0.5 * (np.log(precise) - left * solved).sum(0)
+        by_logs = responses * (self.rows.T @ (vectors @ solved))
+        return density, by_logs, shared * (solved**2 - precise).sum(0)
+
+    @cached_property
+    def shapes(self) -> tuple[Floats, Floats]:
+        """Values and vectors in which the covariance is `values + noise**2` whatever the noise."""
+        assert self.pairs is not None
+        fixed = np.diag(self.observed.errors**2 + _LEAST_VARIANCE) + self.pairs
+        by_noise = np.eye(len(fixed)) + 1.0
+        values, vectors = eigh(fixed, by_noise)
+        return values.astype(np.float64), vectors.astype(np.float64)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,8 @@ from env.responses.laplace import Laplace, approximate
 from env.responses.likelihood import Likelihood
 from env.responses.looks import ObservedLooks
 from env.responses.losses import ObservedLosses
+from env.responses.pairs.pair_terms import PairTerms
+from env.responses.pairs.predicting import predicting_pairs
 from env.responses.prior import ResponsePrior
 from env.responses.summed_looks import SummedLooks
 from quant.allocation import Allocation
@@ -25,7 +27,8 @@ class ResponsePosterior:
     """Samples of positive responses, and what follows from them; made by `infer_responses`.
 
     Quality lost against the all-8-bit reference is the sum of a decision's responses at the chosen
-    widths. It is a model's answer, wherever it is shown.
+    widths, and of what pairs of decisions add where that predicts. It is a model's answer, wherever
+    it is shown.
     """
 
     prior: ResponsePrior
@@ -39,6 +42,8 @@ class ResponsePosterior:
     """Log marginal likelihood of the losses, without its constant; Laplace's approximation."""
     looks: ObservedLooks | None = None
     """What was seen of single decisions, as far as it was asked."""
+    pairs: PairTerms | None = None
+    """What decisions do together, where that predicts; None where losses are sums."""
 
     @property
     def noise(self) -> float:
@@ -55,15 +60,35 @@ class ResponsePosterior:
         """Posterior mean responses, `[decisions, len(space.widths)]`."""
         return self.columns.table(self.responses.mean(0))
 
+    def table_near(self, sample: int | None, allocation: Allocation) -> Floats:
+        """Return the responses beside the other decisions of an allocation of the space.
+
+        Where losses are sums it is the table that it is anywhere. Near the allocation a sum over
+        it ranks others as pair terms would, far from it it does not; it may have negative values.
+
+        Args:
+            sample: Its number; None for the mean.
+            allocation: Where the pair terms are taken.
+
+        Returns:
+            `[decisions, len(space.widths)]`.
+        """
+        beside = self.responses
+        if self.pairs is not None:
+            beside = beside + self.pairs.beside(self.columns.rows([allocation])[0])
+        return self.columns.table(beside.mean(0) if sample is None else beside[sample])
+
     def sampled_losses(self, allocations: Sequence[Allocation]) -> Floats:
         """Return each sample's quality lost, `[samples, allocations]`."""
-        losses: Floats = self.responses @ self.columns.rows(allocations).T
-        return losses
+        rows = self.columns.rows(allocations)
+        losses: Floats = self.responses @ rows.T
+        return losses if self.pairs is None else losses + self.pairs.losses(rows)
 
     def mean_losses(self, allocations: Sequence[Allocation]) -> Floats:
         """Return the posterior mean quality lost of allocations of the space, `[allocations]`."""
-        mean: Floats = self.columns.rows(allocations) @ self.responses.mean(0)
-        return mean
+        rows = self.columns.rows(allocations)
+        mean: Floats = rows @ self.responses.mean(0)
+        return mean if self.pairs is None else mean + self.pairs.losses(rows).mean(0)
 
 
 def infer_responses(
@@ -74,6 +99,7 @@ def infer_responses(
     seed: int,
     samples: int = SAMPLES,
     looks: ObservedLooks | None = None,
+    interactions: bool = False,
 ) -> ResponsePosterior:
     """Return the posterior; equal seeds give equal samples.
 
@@ -84,7 +110,10 @@ def infer_responses(
         seed: Draws the samples.
         samples: How many.
         looks: What was seen of single decisions; None where nothing was, or nobody asks.
+        interactions: Whether decisions may do something together, where the losses say that this
+            predicts left-out ones better.
     """
+    pairs = None
     if len(columns) == 0:
         logs, log_noises, evidence = np.zeros((samples, 0)), np.zeros(samples), 0.0
         log_noises += math.log(prior.noise)
@@ -94,10 +123,18 @@ def infer_responses(
             observed=observed,
             looks=SummedLooks.of(looks, columns) if looks else None,
         )
+        kernel = None
+        if interactions:
+            kernel = predicting_pairs(prior, columns, likelihood, observed.allocations)
+        if kernel is not None:
+            rows = likelihood.rows
+            likelihood = replace(likelihood, pairs=kernel.between(rows, rows))
         laplace = approximate(prior, columns, likelihood)
         found, noises = sample_logs(columns, likelihood, laplace, count=samples, seed=seed)
         logs, log_noises = found[:, : len(columns)], noises[0]
         evidence = laplace.evidence
+        if kernel is not None:
+            pairs = PairTerms.of(kernel, likelihood, np.exp(logs), np.exp(log_noises))
     return ResponsePosterior(
         prior=prior,
         columns=columns,
@@ -106,6 +143,7 @@ def infer_responses(
         noises=np.exp(log_noises),
         evidence=evidence,
         looks=looks,
+        pairs=pairs,
     )
 
 

@@ -1,5 +1,6 @@
 """Claim: what a contest is and what is expected of it, written down before it is played."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ _LEAST_SEEDS = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bar:
-    """One expectation: the paired 95 % interval of `better` less `than` ends below `margin`."""
+    """One expectation: the paired 95 % interval of `better` less `than` ends below `margin`.
+
+    Or, with a `ratio`: that of `better` over `than` ends at most there.
+    """
 
     __pydantic_config__ = EXACT
 
@@ -41,6 +45,12 @@ class Bar:
     """Names of tables; none for all."""
     least: int = 0
     """Cells of table, budget and limit in which it must hold; 0 for all."""
+    summed: bool = False
+    """Whether each seed's regrets are summed over the budgets before they are compared: a cell is
+    then of table and limit, and `margin` of the sum."""
+    ratio: float | None = None
+    """So many times the regret of `than` is the most that `better` may have; None for less than it
+    plus `margin`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,12 +121,18 @@ class Claim:
         ):
             if unknown := found.difference(played):
                 raise ConfigError(f"bars: expected {what} that play, found {min(unknown)}")
-        cells = len(bar.at) * len(self.budgets) * len(bar.tables or self.names)
+        budgets = 1 if bar.summed else len(self.budgets)
+        cells = len(bar.at) * budgets * len(bar.tables or self.names)
         if len(set(bar.at)) != len(bar.at) or not bar.at:
             raise ConfigError("bars: expected different limits in at, found none or some twice")
         if len(set(bar.tables)) != len(bar.tables) or not 0 <= bar.least <= cells:
             raise ConfigError(
                 f"bars: expected different tables and least of 0 to {cells} cells, found others"
+            )
+        if bar.ratio is not None and (not 0 < bar.ratio < math.inf or bar.margin):
+            raise ConfigError(
+                f"bars: expected a ratio above 0 and no margin with it, found {bar.ratio:g} and "
+                f"{bar.margin:g}"
             )
         if min(map(self.seeds_of, (bar.better, bar.than))) < _LEAST_SEEDS:
             raise ConfigError(

@@ -14,6 +14,8 @@ _DRAWS = 2000
 _SEED = 0
 _LEVEL = 0.95
 _LEAST = 2
+_LEAST_REGRET = 1e-12
+"""Means that are smaller are no regret."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,23 +80,49 @@ def paired_interval(one: Regrets, two: Regrets) -> Interval:
     The seeds are drawn for both at once, and answers are moved for both at once: what a seed or an
     answer's truth makes of one, it makes of the other.
     """
-    moved, others = _resampled(one, two)
-    first, second = (_summary(np.asarray(part.values, dtype=np.float64)) for part in (one, two))
-    summary = tuple(a - b for a, b in zip(first, second, strict=True))
-    differences = interquartile_mean(moved) - interquartile_mean(others)
-    return _interval(summary, differences, len(one))
+    return summed_interval([one], [two])
 
 
-def _summary(values: Floats) -> tuple[float, ...]:
+def summed_interval(
+    one: Sequence[Regrets], two: Sequence[Regrets], *, ratio: bool = False
+) -> Interval:
+    """Return what `paired_interval` does, of the sums over some budgets of each seed's regrets.
+
+    Args:
+        one: A method's regrets, a budget each; answers of one table, so that equal ones are one.
+        two: Another's, of the same seeds.
+        ratio: Whether the means are divided, not subtracted: infinite where `two` has no regret.
+    """
+
+    def compared(first: Floats, second: Floats) -> Floats:
+        return _ratio(first, second) if ratio else first - second
+
+    resampled = _resampled(*one, *two)
+    drawn = (np.sum(parts, axis=0) for parts in (resampled[: len(one)], resampled[len(one) :]))
+    found = (np.sum([part.values for part in parts], axis=0) for parts in (one, two))
+    summary = compared(*map(_summary, found))
+    return _interval(summary, compared(*map(interquartile_mean, drawn)), len(one[0]))
+
+
+def _ratio(one: Floats, two: Floats) -> Floats:
+    """Return quotients; infinite ones where there is nothing to be so many times of."""
+    some = two > _LEAST_REGRET
+    quotients: Floats = np.where(some, one / np.where(some, two, 1.0), np.inf)
+    return quotients
+
+
+def _summary(values: Floats) -> Floats:
     """Return the interquartile mean, the mean and the mean of the worst tenth."""
     worst = np.sort(values)[-max(1, len(values) // 10) :]
-    return float(interquartile_mean(values)), float(values.mean()), float(worst.mean())
+    return np.array([interquartile_mean(values), values.mean(), worst.mean()])
 
 
-def _interval(summary: Sequence[float], drawn: Floats, count: int) -> Interval:
-    iqm, mean, worst = summary
+def _interval(summary: Floats, drawn: Floats, count: int) -> Interval:
+    iqm, mean, worst = map(float, summary)
     tail = _tail(count)
-    low, high = np.quantile(drawn, (tail, 1 - tail))
+    with np.errstate(invalid="ignore"):
+        ends = np.quantile(drawn, (tail, 1 - tail))
+    low, high = np.where(np.isnan(ends), np.inf, ends)  # between a ratio and an infinite one
     return Interval(iqm=iqm, low=float(low), high=float(high), mean=mean, worst=worst)
 
 

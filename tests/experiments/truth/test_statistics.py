@@ -6,7 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.truth.statistics import Regrets, interquartile_mean, interval_of, paired_interval
+from experiments.truth.statistics import (
+    Regrets,
+    interquartile_mean,
+    interval_of,
+    paired_interval,
+    summed_interval,
+)
 
 
 def test_the_middle_half_is_what_counts() -> None:
@@ -62,3 +68,28 @@ def test_a_gamble_is_seen_beside_the_middle_half() -> None:
     assert found.iqm == 0.0
     assert found.mean == 4.0
     assert found.worst == 20.0
+
+
+def test_an_answer_to_several_budgets_is_moved_for_all_of_them() -> None:
+    def width(*answers: str) -> float:
+        budgets = [
+            Regrets(values=(0.0,) * 50, answers=(answer,) * 50, errors=(0.3,) * 50)
+            for answer in answers
+        ]
+        known = [regrets([0.0] * 50)] * 2
+        found = summed_interval(budgets, known)
+        return found.high - found.low
+
+    # Errors of one answer add up, those of two partly cancel.
+    assert width("one", "one") == pytest.approx(2 * 1.96 * 0.6, rel=0.1)
+    assert width("one", "two") == pytest.approx(2 * 1.96 * 0.3 * 2**0.5, rel=0.1)
+
+
+def test_ratios_are_of_the_means_of_sums() -> None:
+    one = [regrets([1.0, 2.0]), regrets([4.0, 8.0])]
+    two = [regrets([0.0, 0.0]), regrets([4.0, 8.0])]
+    found = summed_interval(one, two, ratio=True)
+    assert [found.iqm, found.low, found.high, found.mean] == pytest.approx([1.25] * 4)
+    # Beside nobody's regret any is infinitely more.
+    found = summed_interval(one[:1], two[:1], ratio=True)
+    assert [found.iqm, found.low, found.high, found.mean] == [np.inf] * 4

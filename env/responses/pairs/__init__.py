@@ -1,0 +1,1 @@
+"""What decisions do to the quality together, beyond the sum of what each does alone."""
