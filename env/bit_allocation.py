@@ -1,7 +1,7 @@
 """BitAllocationEnv: one episode decides the bits of one network."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import gymnasium as gym
 import numpy as np
@@ -125,8 +125,11 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         self.reference = reference
         self.reward_config = reward_config or RewardConfig()
         self.render_mode = render_mode
-        self.observer: Any = observer or Observer(space, table, sensitivities, looks=looks)
-        self.observation_space = self.observer.space
+        shown: Observer | TokenObserver = observer or Observer(
+            space, table, sensitivities, looks=looks
+        )
+        self.observer: Any = shown
+        self.observation_space = cast("spaces.Space[Any]", shown.space)
         self.action_space = spaces.Discrete(len(space.widths))
         self._costs = cost_table(space, table)
         self.looks = looks

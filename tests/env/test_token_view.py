@@ -1,5 +1,7 @@
 """Tokens: the same numbers and the same actions for every network, and legal ones alone."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -79,7 +81,7 @@ def test_what_is_shown_changes_the_losses_and_nothing_else() -> None:
 
 def test_where_nothing_loses_anything_all_losses_are_nothing() -> None:
     found = view(known=False)
-    seen, _ = found.network.reset()
+    seen: Any = found.network.reset()[0]
     assert all(np.isfinite(numbers).all() for numbers in seen.values())
     count = len(found.network.decisions)
     for losses in (np.zeros((count, 3)), np.full((count, 3), np.nan), np.full((count, 3), -1.0)):
