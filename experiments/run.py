@@ -21,6 +21,7 @@ from env.evaluating.accounting import counts, spent_s
 from experiments.charts.bits import bits_chart
 from experiments.charts.front import front_chart
 from experiments.cluster.open_pool import training_pool
+from experiments.cluster.ray_extra import check_named
 from experiments.errors import ConfigError
 from experiments.record import files
 from experiments.record.environment_facts import environment_facts
@@ -113,6 +114,7 @@ def run(config: RunConfig, command: str) -> RunFolder:
         BitAllocError: something that a user can cause or cure.
         HardwareLostError: the device is gone.
     """
+    check_named(config.train.ray)
     root = Path(config.output)
     before = latest_run(root)
     folder = RunFolder.create(config, config.target.place)
@@ -142,6 +144,7 @@ def resume(path: Path, config: RunConfig, command: str) -> RunFolder:
     """
     folder, before = open_run(path)
     check_resumable(before, config)
+    check_named(config.train.ray)
     check_plain(folder.path)
     with run_lock(folder.path):
         past = read_resumed(folder.path)

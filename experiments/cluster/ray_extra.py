@@ -5,9 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from experiments.cluster.reach import is_address, shortened, why_apart, why_closed
 from experiments.errors import ConfigError
 
 AUTO = "auto"
+_VARIABLE = "RAY_ADDRESS"
+"""Names the cluster of `auto`."""
+_RAYS_WORDS = ("auto", "local")
+"""What it may say that is no address."""
 
 
 def import_ray() -> Any:
@@ -27,6 +32,22 @@ def import_ray() -> Any:
     return ray
 
 
+def check_named(address: str) -> None:
+    """Refuse the address of no cluster, before anything long begins.
+
+    Args:
+        address: As `train.ray` has it; empty for no cluster.
+
+    Raises:
+        ConfigError: Ray is not installed, or nobody listens there.
+    """
+    if not address:
+        return
+    ray = import_ray()
+    if (named := _named(address)) and (reason := why_closed(found := _found(ray, named))):
+        raise _nobody(named, found, reason)
+
+
 def connect(address: str, processors: int) -> Any:
     """Join a cluster and return the package; one of this program's own is left as it is.
 
@@ -36,26 +57,64 @@ def connect(address: str, processors: int) -> Any:
             dashboard.
 
     Raises:
-        ConfigError: Ray is not installed, or no cluster answers there.
+        ConfigError: Ray is not installed, or no cluster takes this process in within a minute.
     """
     ray = import_ray()
     if ray.is_initialized():
         return ray
     quiet = {"logging_level": "error", "log_to_driver": False}
-    try:
-        ray.init(address=address, **quiet)
-    except (
-        Exception
-    ) as error:  # of many kinds: it tells of no cluster by ConnectionError and others
-        if address != AUTO:
-            reason = " ".join(str(error).split())
-            raise ConfigError(
-                f"train.ray: expected a Ray cluster at {address}, none answers there: {reason}",
-                "ray status --address shows one; --train.ray auto starts one here",
-            ) from None
+    named = _named(address)
+    found = _found(ray, named or AUTO)
+    reason = why_apart(found) if found else "there is none"
+    if not reason:
+        try:
+            ray.init(address=found, **quiet)
+        except Exception as error:  # of many kinds
+            reason = shortened(str(error))
+    if reason and named:
+        raise _nobody(named, found, reason)
+    if reason:
         with on_loopback(ray):
             ray.init(address="local", num_cpus=processors, include_dashboard=False, **quiet)
     return ray
+
+
+def _named(address: str) -> str:
+    """Return the cluster that the user named, HOST:PORT; empty for whichever this machine is in.
+
+    Raises:
+        ConfigError: it is no such address.
+    """
+    here = address == AUTO
+    named = os.environ.get(_VARIABLE, "") if here else address
+    if here and named in ("", *_RAYS_WORDS):
+        return ""
+    if not is_address(named):
+        raise ConfigError(
+            f"{_VARIABLE if here else 'train.ray'}: expected auto, or HOST:PORT of a cluster's "
+            f"head, found {named!r}",
+            "ray start --head says which port it listens on, 6379 as a rule",
+        )
+    return named
+
+
+def _found(ray: Any, address: str) -> str:
+    """Return where Ray looks for a cluster, HOST:PORT; empty where it knows of none.
+
+    This machine's own address stands for its loopback there.
+    """
+    try:
+        return str(ray._private.services.canonicalize_bootstrap_address(address) or "")
+    except ConnectionError:
+        return ""
+
+
+def _nobody(named: str, found: str, reason: str) -> ConfigError:
+    shown = named if found == named else f"{named}, which is {found} to Ray"
+    return ConfigError(
+        f"train.ray: expected a Ray cluster at {shown}; none answers there: {reason}",
+        "ray status --address HOST:PORT shows one; --train.ray auto starts one here",
+    )
 
 
 @contextmanager

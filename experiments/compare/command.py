@@ -12,6 +12,7 @@ import tyro
 from agents.methods import METHODS
 from experiments.charts.draw import draw_chart, png_bytes
 from experiments.cluster.open_pool import training_pool
+from experiments.cluster.ray_extra import check_named
 from experiments.compare.answer import answer_of, time_beside_all_8
 from experiments.compare.comparison import Comparison
 from experiments.compare.figures import CHARTS
@@ -186,6 +187,7 @@ def _comparison(
 
 def _command(options: CompareOptions) -> None:
     base = options.config
+    check_named(base.train.ray)
     usual = RunConfig().output
     if options.truth or options.claim:
         _on_truth(options, Path(base.output if base.output != usual else f"{usual}/compare-truth"))

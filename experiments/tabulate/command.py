@@ -11,6 +11,7 @@ import torch
 import tyro
 
 from env.tasks.task import Split
+from experiments.cluster.ray_extra import check_named
 from experiments.errors import ConfigError, RunFolderError
 from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
@@ -27,6 +28,7 @@ from experiments.truth.subspace import Subspace
 from experiments.truth.table import read_shards, read_table
 from experiments.truth.weights import with_weights_beside, write_weights_beside
 from hardware.measuring.host_facts import standing_facts
+from hardware.measuring.lock import training_lock
 
 _PART = re.compile(r"([1-9]\d*)/([1-9]\d*)")
 
@@ -85,6 +87,7 @@ def command() -> Command:
 
 
 def _command(options: TabulateOptions) -> None:
+    check_named(options.config.train.ray)
     with LiveProgress(quiet=options.config.quiet) as progress:
         first = options.rows[0]
         setup = set_up_network(with_weights_beside(options.config, first), progress)
@@ -146,7 +149,8 @@ def _alone(
         run_seed=setup.config.seed,
     )
     for seed, numbers in wanted:
-        yield from walk(subject, numbers, seed)
+        with training_lock():
+            yield from walk(subject, numbers, seed)
 
 
 def _together(
