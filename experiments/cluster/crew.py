@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from env.evaluating.training_pool import WorkersConfig
+from experiments.cluster.loss import Loss, loss_of, no_machine
 from experiments.cluster.ray_extra import connect
+from experiments.cluster.same_program import HOST, asked_of_workers, check_same, is_elsewhere
 from experiments.errors import ConfigError
-from hardware.errors import HardwareLostError
-from quant.errors import BitAllocError
+from quant.errors import BitAllocError, DataError
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +33,6 @@ _AHEAD = 2
 _LOST_S = 600.0
 """Seconds without any worker, after which the work stops; it can be gone on with."""
 _LOOK_S = 5.0
-_HINT = "bring machines back, and go on with --resume RUN"
 
 
 class Piece(Generic[T]):
@@ -72,7 +72,9 @@ class _Worker:
 
     actor: Any
     ready: Any
-    """Ray's promise that it answers; None while it does."""
+    """Ray's promise of what it says of its machine; None while it answers."""
+    facts: dict[str, str] = field(default_factory=dict)
+    """What it said."""
     doing: dict[Any, Piece[Any]] = field(default_factory=dict)
     """What it was given, in this order, by Ray's promise of the result."""
 
@@ -98,7 +100,11 @@ class Crew:
         """
         self._ray = ray = connect(config.ray, config.workers * threads)
         needs = _needs(ray, threads, device)
-        _check_needs(ray, needs)
+        try:
+            _check_needs(ray, needs)
+        except ConfigError:
+            ray.shutdown()
+            raise
         # A piece is done again by whoever is free, not by the one that was lost with it: Ray would
         # have it wait until that one has a place again, and there may be none.
         actor = ray.remote(
@@ -107,7 +113,6 @@ class Crew:
         self._held = ray.put(held)  # as long as the crew lives: who is started anew reads it again
         self._workers = [self._begin(actor.remote(self._held)) for _ in range(config.workers)]
         self._waiting: deque[Piece[Any]] = deque()
-        self._lost = _lost(ray)
         self.size = config.workers
         """Workers that it has while none is lost."""
 
@@ -126,6 +131,7 @@ class Crew:
 
         Raises:
             HardwareLostError: there was no worker for ten minutes, or none can come back.
+            ConfigError: none can begin, or one has another program than this machine.
         """
         alone_since: float | None = None
         while not piece.done:
@@ -135,7 +141,7 @@ class Crew:
                 continue
             alone_since = now() if alone_since is None else alone_since
             if now() - alone_since > _LOST_S:
-                raise HardwareLostError("no machine of the Ray cluster is left to work on", _HINT)
+                raise no_machine()
 
     def forget(self, piece: Piece[Any]) -> None:
         """Have a piece done by nobody."""
@@ -155,7 +161,8 @@ class Crew:
 
     def _begin(self, actor: Any) -> _Worker:
         """Return a worker that answers as soon as its process is there, again and again."""
-        return _Worker(actor=actor, ready=actor.__ray_ready__.options(max_task_retries=-1).remote())
+        asked = actor.__ray_call__.options(max_task_retries=-1).remote(asked_of_workers())
+        return _Worker(actor=actor, ready=asked)
 
     def _look(self, timeout_s: float) -> None:
         """Give out what waits, and take in what is done; wait for the first of it."""
@@ -189,27 +196,33 @@ class Crew:
         """Take in what one worker did, or that it was lost."""
         try:
             if worker.ready in done:
-                self._ray.get(worker.ready)
+                worker.facts = self._ray.get(worker.ready)
+                check_same(worker.facts)
                 worker.ready = None
             for promise in [promise for promise in worker.doing if promise in done]:
                 value = self._ray.get(promise)
                 piece = worker.doing.pop(promise)
-                piece.value, piece.done = value, True
-        except self._lost as error:
-            self._replace(worker, " ".join(str(error).split()))
+                piece.value, piece.done = _where(value, worker), True
+        except Exception as error:
+            loss = loss_of(self._ray, error)
+            if loss is None:
+                raise
+            _logger.warning(
+                "a worker of the Ray cluster was lost: %s", " ".join(str(error).split())
+            )
+            self._replace(worker, loss)
 
-    def _replace(self, worker: _Worker, reason: str) -> None:
+    def _replace(self, worker: _Worker, loss: Loss) -> None:
         """Give a lost worker's pieces to others, and wait for it to come back where it can."""
-        _logger.warning("a worker of the Ray cluster was lost: %s", reason)
         pieces = list(worker.doing.values())
+        if loss.memory:  # it may live, and have the next piece before it
+            for promise in worker.doing:
+                self._ray.cancel(promise, force=False)
         worker.doing.clear()
         if pieces:
             pieces[0].losses += 1  # the others had not begun
             if pieces[0].losses == _LOSSES:
-                pieces[0].value = HardwareLostError(
-                    f"a piece of work was lost with each of the machines that tried it: {reason}",
-                    _HINT,
-                )
+                pieces[0].value = loss.of_piece
                 pieces.pop(0).done = True
         self._waiting.extendleft(reversed(pieces))
         if worker.ready is None:
@@ -217,16 +230,14 @@ class Crew:
             return
         self._workers.remove(worker)  # it is not started again
         if not self._workers:
-            raise HardwareLostError(f"the last worker of the Ray cluster was lost: {reason}", _HINT)
+            raise loss.of_last
 
 
-def _lost(ray: Any) -> tuple[type[Exception], ...]:
-    """Return what Ray raises where a process, its machine, or what it returned is gone."""
-    known = ray.exceptions
-    return (
-        *(known.RayActorError, known.ObjectLostError, known.OutOfMemoryError),
-        *(known.NodeDiedError, known.WorkerCrashedError),
-    )
+def _where(value: Any, worker: _Worker) -> Any:
+    """Return what a piece came to; what is wrong with files is said with the machine's name."""
+    if isinstance(value, DataError) and is_elsewhere(worker.facts):
+        return DataError(f"{value.message}, on {worker.facts[HOST]}", value.hint)
+    return value
 
 
 def _needs(ray: Any, threads: int, device: str) -> dict[str, Any]:
