@@ -13,6 +13,7 @@ from quant.deploy_graph import DeployGraph
 from quant.objective.scores import ImageScores
 from quant.records.ranges import Count, check_ranges
 from quant.retraining.retrained import Retrained
+from quant.sensitivities.curvatures import Curvatures, Signs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,10 +92,19 @@ class LookedAt:
 
 
 class LossPool(Protocol):
-    """Computes losses of the network at the float checkpoint, which no step has changed."""
+    """Computes losses, and their second derivatives, of the network at the float checkpoint."""
 
     def losses(self, images: LookedAt, allocations: Sequence[Allocation]) -> Iterator[float]:
         """Yield the mean loss on images at each allocation, in this order.
+
+        Raises:
+            HardwareLostError: nobody is left who could do it.
+        """
+
+    def curvatures(
+        self, images: LookedAt, signs: Signs, batches: int, blocks: int
+    ) -> Iterator[Curvatures]:
+        """Yield what `quant.sensitivities.curvatures` does of so many batches and blocks.
 
         Raises:
             HardwareLostError: nobody is left who could do it.

@@ -11,6 +11,7 @@ from env.evaluating.sensitivity_config import SensitivityConfig
 from env.evaluating.training_pool import LookedAt, LossPool
 from env.sensitivity.stored_estimates import StoredEstimates
 from env.tasks.task import Split
+from hardware.measuring.lock import training_lock
 from hardware.store import Store
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
@@ -27,7 +28,12 @@ from quant.sensitivities import (
     orthogonality,
 )
 from quant.sensitivities.batches import Batches, batches_of
+from quant.sensitivities.hessian import hessian_traces
 from quant.sensitivities.measured import LossesAt
+
+_DIVIDED: tuple[SensitivityKind, ...] = ("measured", "hessian")
+"""Kinds that go through the network often enough to be divided among others. The rest takes one
+backward pass for each image: less than a single retraining."""
 
 StageProgress = Callable[[str, int, int], None]
 """Called with (what is estimated, parts done, parts in all)."""
@@ -57,7 +63,8 @@ class StoredSensitivities:
             ledger: Charged with the samples of each estimate that was asked for, once.
             progress: Called while an estimate is made.
             loss: What rises.
-            pool: Who computes the losses of the measured kind; None: this process.
+            pool: Who computes what the measured kind and the Hessian are made of; None: this
+                process.
         """
         self._network = network
         self._train = train
@@ -84,7 +91,7 @@ class StoredSensitivities:
                 batches,
                 {**asdict(self._config), "loss": self._loss.key},
                 lambda: self._estimate(kind, batches),
-                elsewhere=kind == "measured" and self._pool is not None,
+                elsewhere=kind in _DIVIDED and self._pool is not None,
             )
             self._ledger.add(training_samples=self._tables[kind].samples)
         return self._tables[kind]
@@ -119,17 +126,25 @@ class StoredSensitivities:
         if kind == "fisher":
             return fisher_sensitivity(network, batches, WIDTHS, loss=loss, progress=report)
         draws = self._config.draws
-        return hessian_sensitivity(
-            network, batches, WIDTHS, loss=loss, draws=draws, progress=report
+        if self._pool is None:
+            return hessian_sensitivity(
+                network, batches, WIDTHS, loss=loss, draws=draws, progress=report
+            )
+        elsewhere = partial(self._pool.curvatures, self._looked_at)
+        traces = hessian_traces(
+            network, batches, loss=loss, draws=draws, progress=report, elsewhere=elsewhere
         )
+        with training_lock():  # which whoever did that on this machine needed until now
+            return hessian_sensitivity(network, batches, WIDTHS, loss=loss, traces=traces)
 
     def _losses(self) -> LossesAt | None:
-        if self._pool is None:
-            return None
-        count = min(self._config.images, len(self._train))
-        numbers = torch.arange(count)
-        looked_at = LookedAt(split="train", numbers=numbers, batch=self._config.batch_size)
-        return partial(self._pool.losses, looked_at)
+        return None if self._pool is None else partial(self._pool.losses, self._looked_at)
+
+    @property
+    def _looked_at(self) -> LookedAt:
+        """The images of `_batches`, as others are asked for them."""
+        numbers = torch.arange(min(self._config.images, len(self._train)))
+        return LookedAt(split="train", numbers=numbers, batch=self._config.batch_size)
 
     def _batches(self, count: int) -> Batches:
         images, labels = self._train.images[:count], self._train.labels[:count]

@@ -5,13 +5,16 @@ Each worker holds the float checkpoint and the data, and returns an integer netw
 
 from collections.abc import Iterator, Sequence
 
+import torch
+
 from env.evaluating.training_pool import LookedAt, TrainedCandidate, WorkersConfig
 from experiments.cluster.crew import Crew, Piece
 from experiments.cluster.training_actor import TrainingActor, TrainingJob
 from quant.allocation import Allocation
+from quant.sensitivities.curvatures import Curvatures, Signs
 
 _PIECES = 4
-"""Pieces for each worker that losses are divided into, so that all of them end at about once."""
+"""Pieces for each worker that an estimate is divided into, so that all end at about once."""
 
 
 class RayPool:
@@ -40,6 +43,23 @@ class RayPool:
         parts = (allocations[first : first + size] for first in range(0, len(allocations), size))
         for piece in [self._crew.ask("losses", images, part) for part in parts]:
             yield from piece.result()
+
+    def curvatures(
+        self, images: LookedAt, signs: Signs, batches: int, blocks: int
+    ) -> Iterator[Curvatures]:
+        """Yield the curvatures of so many blocks on each of so many batches, in this order.
+
+        A batch is divided where there are fewer of them than pieces; each piece runs it anew.
+        """
+        size = -(-blocks // -(-_PIECES * self.workers // batches))
+        parts = [range(blocks)[first : first + size] for first in range(0, blocks, size)]
+        asked: list[list[Piece[Curvatures]]] = [
+            [self._crew.ask("curvatures", images, signs, number, part) for part in parts]
+            for number in range(batches)
+        ]
+        for pieces in asked:
+            found = [piece.result() for piece in pieces]
+            yield Curvatures(loss=found[0].loss, found=torch.cat([one.found for one in found], 1))
 
     def close(self) -> None:
         """End the workers, and leave the cluster; one that was started here ends with that."""

@@ -19,6 +19,7 @@ from quant.network import QuantizedNetwork
 from quant.objective.objective import Objective
 from quant.retraining.loop import Augment
 from quant.sensitivities.batches import batches_of
+from quant.sensitivities.curvatures import Curvatures, Signs, some_curvatures
 from quant.sensitivities.measured import losses_at
 from quant.tensors.devices import CPU, choose_device
 from quant.tensors.moving import device_of, place
@@ -104,8 +105,7 @@ class TrainingActor:
         self, images: LookedAt, allocations: Sequence[Allocation]
     ) -> list[float] | BitAllocError:
         """Return the mean loss of the network at the float checkpoint at each allocation."""
-        split = self._job.train if images.split == "train" else self._job.search
-        split = split if images.numbers is None else split.pick(images.numbers)
+        split = self._split(images)
         batches = batches_of(split.images, split.labels, images.batch)
         try:
             with training_lock():
@@ -113,3 +113,28 @@ class TrainingActor:
                 return list(losses_at(self._network, allocations, batches, loss))
         except BitAllocError as error:
             return error
+
+    def curvatures(
+        self, images: LookedAt, signs: Signs, number: int, blocks: range
+    ) -> Curvatures | BitAllocError:
+        """Return the curvatures of some blocks of the float network on one batch, from 0 on."""
+        split, size = self._split(images), images.batch
+        some = split.pick(torch.arange(len(split))[number * size : (number + 1) * size])
+        (batch,) = batches_of(some.images, some.labels, size)
+        try:
+            with training_lock():
+                return some_curvatures(
+                    self._network,
+                    batch,
+                    signs,
+                    blocks,
+                    number=number,
+                    size=size,
+                    loss=self._job.objective.loss,
+                )
+        except BitAllocError as error:
+            return error
+
+    def _split(self, images: LookedAt) -> Split:
+        split = self._job.train if images.split == "train" else self._job.search
+        return split if images.numbers is None else split.pick(images.numbers)

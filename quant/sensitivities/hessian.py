@@ -6,17 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.records.progress import Progress
 from quant.sensitivities.batches import Batch, Batches, count_images, keep_batches
+from quant.sensitivities.curvatures import CurvaturesOf, Signs, blocks_of, curvatures
 from quant.sensitivities.noise import activation_noise, weight_noise
 from quant.sensitivities.table import SensitivityTable, TensorWidth
 from quant.sensitivities.taps import Taps, tensors_read
-from quant.tensors.devices import has_float64
-from quant.tensors.moving import fetch, like, number
+from quant.tensors.moving import number
 
 DRAWS = 8
 """Random vectors for each block and batch; the standard errors say whether they were enough."""
@@ -37,6 +36,8 @@ class HessianTraces:
     images: int
     samples: int
     """Images that went through the network, each random vector counted as another pass."""
+    seconds: float = 0.0
+    """Wall seconds that the estimate took."""
 
 
 def hessian_traces(
@@ -47,6 +48,7 @@ def hessian_traces(
     draws: int = DRAWS,
     seed: int = 0,
     progress: Progress | None = None,
+    elsewhere: CurvaturesOf | None = None,
 ) -> HessianTraces:
     """Estimate the traces with random signs v, whose `v' H v` has the trace as its mean.
 
@@ -61,38 +63,30 @@ def hessian_traces(
         loss: Whose second derivatives these are.
         draws: Random vectors for each block and batch.
         seed: Of the random vectors.
-        progress: Called with (blocks done, blocks in all), each batch's counted anew.
+        progress: Called with (blocks done, blocks in all), each batch's counted anew; where others
+            do the work, with (batches done, batches in all).
+        elsewhere: Others who look at the same images of the same network; None: this process does.
 
     Raises:
         BitAllocError: there are no images.
 
     Source: Hutchinson 1990; Dong et al. 2020, "HAWQ-V2" (NeurIPS), for weights and activations.
     """
-    batches = keep_batches(batches)
-    count = count_images(batches)
-    names = _blocks(network)
-    generator = torch.Generator().manual_seed(seed)
+    started, batches = time.perf_counter(), keep_batches(batches)
+    count, names = count_images(batches), blocks_of(network)
     found = torch.zeros(draws, len(names), dtype=torch.float64)
     total_loss = 0.0
-    for done, (images, labels) in enumerate(batches):
-        # Attention has second derivatives where it is computed step by step alone.
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
-            taps = Taps(network, images)
-            batch_loss = loss.total(taps.network_outputs, labels)
-            total_loss += number(batch_loss)
-            blocks: list[torch.Tensor] = [
-                network.layer(n).weight for kind, n in names if kind == "weight"
-            ]
-            blocks += [taps.inputs[node] for kind, node in names if kind == "input"]
-            gradients = torch.autograd.grad(
-                batch_loss, blocks, create_graph=True, materialize_grads=True
-            )
-            for position, (gradient, block) in enumerate(zip(gradients, blocks, strict=True)):
-                for draw in range(draws):
-                    curvature = _curvature(gradient, block, generator)
-                    found[draw, position] += curvature / count
-                if progress:
-                    progress(done * len(names) + position + 1, len(batches) * len(names))
+    signs = Signs(draws=draws, seed=seed)
+    each = (
+        curvatures(network, batches, signs, loss=loss, progress=progress)
+        if elsewhere is None
+        else elsewhere(signs, len(batches), len(names))
+    )
+    for done, batch in enumerate(each, start=1):
+        total_loss += batch.loss
+        found += batch.found / count
+        if progress and elsewhere is not None:
+            progress(done, len(batches))
     means = dict(zip(names, found.mean(0).tolist(), strict=True))
     spreads = found.std(0) if draws > 1 else torch.full_like(found[0], math.nan)
     errors = dict(zip(names, (spreads / math.sqrt(draws)).tolist(), strict=True))
@@ -110,6 +104,7 @@ def hessian_traces(
         base_loss=total_loss / count,
         images=count,
         samples=count * (1 + draws * len(names)),
+        seconds=time.perf_counter() - started,
     )
 
 
@@ -122,6 +117,7 @@ def hessian_sensitivity(
     draws: int = DRAWS,
     seed: int = 0,
     progress: Progress | None = None,
+    traces: HessianTraces | None = None,
 ) -> SensitivityTable:
     """Estimate the rise of the loss as half the mean curvature times the squared error.
 
@@ -136,6 +132,7 @@ def hessian_sensitivity(
         draws: Random vectors for each block and batch.
         seed: Of the random vectors.
         progress: Called with (blocks done, blocks in all), each batch's counted anew.
+        traces: What `hessian_traces` came to of the same, where that is known.
 
     Raises:
         BitAllocError: there are no images.
@@ -143,8 +140,11 @@ def hessian_sensitivity(
     Source: Yao et al. 2021, "HAWQ-V3" (ICML), section 3.3, which leaves out the factor one half;
     activations after Dong et al. 2020, "HAWQ-V2", section 3.3.
     """
-    started, batches = time.perf_counter(), keep_batches(batches)
-    traces = hessian_traces(network, batches, loss=loss, draws=draws, seed=seed, progress=progress)
+    batches = keep_batches(batches)
+    traces = traces or hessian_traces(
+        network, batches, loss=loss, draws=draws, seed=seed, progress=progress
+    )
+    started = time.perf_counter()
     rises: dict[TensorWidth, float] = {}
     for bits in bit_choices:
         for layer in network.weight_layers:
@@ -158,7 +158,7 @@ def hessian_sensitivity(
         base_loss=traces.base_loss,
         images=traces.images,
         samples=traces.samples + traces.images,
-        seconds=time.perf_counter() - started,
+        seconds=traces.seconds + time.perf_counter() - started,
     )
 
 
@@ -187,27 +187,3 @@ def _add_activations(
         rise = 0.5 * max(0.0, traces.activations[tensor]) * squared / values[tensor]
         for one in readers[tensor]:
             rises[one.layer, one.kind, bits] = rise
-
-
-def _blocks(network: QuantizedNetwork) -> list[tuple[str, str]]:
-    """Name the blocks of the Hessian: each layer's weight, and each node that layers read."""
-    order = [layer.name for layer in network.layers]
-    readings = [one for readings in tensors_read(network).values() for one in readings]
-    nodes = dict.fromkeys(one.node for one in sorted(readings, key=lambda r: order.index(r.layer)))
-    return [
-        *(("weight", layer.name) for layer in network.weight_layers),
-        *(("input", node) for node in nodes),
-    ]
-
-
-def _curvature(gradient: torch.Tensor, block: torch.Tensor, generator: torch.Generator) -> float:
-    """Return `v' H v` of one block for random signs v."""
-    if not gradient.requires_grad:  # the loss is not of what this block is computed for
-        return 0.0
-    drawn = torch.randint(0, 2, block.shape, generator=generator, dtype=block.dtype) * 2 - 1
-    signs = like(drawn, block)
-    (product,) = torch.autograd.grad(
-        gradient, block, grad_outputs=signs, retain_graph=True, materialize_grads=True
-    )
-    along = signs * product
-    return number((along if has_float64(along.device) else fetch(along)).sum(dtype=torch.float64))

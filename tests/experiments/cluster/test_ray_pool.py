@@ -1,5 +1,6 @@
 """A Ray cluster that is started here, whose one worker retrains: it is really killed on the way."""
 
+import importlib
 import os
 import signal
 import sys
@@ -17,17 +18,21 @@ from env.evaluating.evaluator import Evaluator
 from env.evaluating.training_pool import LookedAt, WorkersConfig
 from env.tasks.data_sets.digits import digits_task
 from experiments import run as run_module
-from experiments.cluster.ray_extra import AUTO, import_ray
+from experiments.cluster import same_program
+from experiments.cluster.crew import Crew
+from experiments.cluster.ray_extra import AUTO, import_ray, on_loopback
 from experiments.cluster.ray_pool import RayPool
 from experiments.cluster.training_actor import TrainingJob
 from experiments.errors import ConfigError
 from experiments.terminal.exit_codes import USER_MISTAKE
+from hardware.errors import HardwareLostError
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.simulated import SimulatedDevice
 from quant.allocation import Allocation
 from quant.network import prepare
 from quant.retraining.finetune_config import FinetuneConfig
 from quant.sensitivities.batches import batches_of
+from quant.sensitivities.curvatures import Signs, blocks_of, curvatures
 from quant.sensitivities.measured import losses_at
 
 _CONFIG = EnvConfig(
@@ -112,8 +117,58 @@ def test_a_worker_comes_to_what_this_process_does_and_is_started_anew(one_thread
         batches, loss = batches_of(some.images, some.labels, 20), task.objective.loss
         expected = list(losses_at(network.clone(), allocations, batches, loss))
         assert list(pool.losses(looked_at, allocations)) == expected
+        signs, blocks = Signs(draws=2, seed=0), len(blocks_of(network))
+        there = pool.curvatures(looked_at, signs, len(batches), blocks)
+        here = curvatures(network.clone(), batches, signs, loss=loss)
+        for computed, wanted in zip(there, here, strict=True):
+            assert computed.loss == wanted.loss
+            assert torch.equal(computed.found, wanted.found)
     finally:
         pool.close()
+
+
+class Hungry:
+    """Asks for more memory than there is; `held` may be something that cannot be had there."""
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+    def eat(self, what: str) -> int:
+        return len(bytearray(2**60) if what == "bytes" else torch.empty(2**50))
+
+    def add(self, number: int) -> int:
+        return number + 1
+
+
+class NotThere:
+    """Cannot be made from what was sent of it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, ("a_module_of_my_own",)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_what_goes_wrong_on_a_worker_is_one_sentence(
+    one_thread: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One cluster, and three crews after one another; the first has no memory, and goes on."""
+    ray, one = import_ray(), WorkersConfig(ray=AUTO, workers=1)
+    with on_loopback(ray):
+        ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
+    try:
+        crew = Crew(one, Hungry, None, threads=1)
+        for what in ("bytes", "tensor"):
+            with pytest.raises(HardwareLostError, match="there was too little memory"):
+                crew.ask("eat", what).result()
+        assert crew.ask("add", 1).result() == 2
+        with pytest.raises(ConfigError, match=r"can begin: .*No module named 'a_module_of_my_own'"):
+            Crew(one, Hungry, NotThere(), threads=1).ask("add", 1).result()
+        monkeypatch.setattr(same_program, "code_digest", lambda: "of another version")
+        with pytest.raises(ConfigError, match="found another version of BitAlloc"):
+            Crew(one, Hungry, None, threads=1).ask("add", 1).result()
+    finally:
+        ray.shutdown()
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from quant.objective.loss import CROSS_ENTROPY
 from quant.sensitivities import (
     fisher_sensitivity,
     gauss_newton_sensitivity,
@@ -10,10 +11,32 @@ from quant.sensitivities import (
     measured_sensitivity,
     orthogonality,
 )
+from quant.sensitivities.batches import batches_of
+from quant.sensitivities.curvatures import Signs, blocks_of, curvatures, some_curvatures
 from quant.testing import prepare_calibrated, random_images, shake_batch_norm
 from tests.quant.special_networks import SPECIAL_NETWORKS
 
 NAMES = ("dense", "squeeze-excitation", "in place", "sequence", "called twice", "parts of a tuple")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_curvatures_come_to_the_same_in_parts(name: str) -> None:
+    torch.manual_seed(0)
+    module = SPECIAL_NETWORKS[name][0]().eval()
+    shake_batch_norm(module)
+    images = random_images(5, module.input_shape)
+    network = prepare_calibrated(module, images)
+    batches, signs = batches_of(images, torch.arange(5) % 4, 2), Signs(draws=3, seed=1)
+    count = len(blocks_of(network))
+    whole = list(curvatures(network, batches, signs, loss=CROSS_ENTROPY))
+    assert len(whole) == 3
+    for number, (batch, expected) in enumerate(zip(batches, whole, strict=True)):
+        for blocks in (range(1), range(1, count - 1), range(count - 1, count)):
+            found = some_curvatures(
+                network, batch, signs, blocks, number=number, size=2, loss=CROSS_ENTROPY
+            )
+            assert found.loss == expected.loss
+            assert torch.equal(found.found, expected.found[:, blocks.start : blocks.stop])
 
 
 @pytest.mark.parametrize("name", NAMES)
