@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import tyro
 
 from env.decisions.budget import Budget
+from env.evaluating.training_pool import WorkersConfig
+from experiments.cluster.ray_extra import check_named
 from experiments.errors import RunFolderError, cannot_write
 from experiments.record import files
 from experiments.record.given import say_changes
@@ -25,16 +27,24 @@ from experiments.stages.measured import graph_of, reference_and_uniforms
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.resource_budget import DecidedBudget
 from experiments.stages.results_table import float_row, print_results, quantized_row
-from experiments.stages.retraining import retrain_and_score, retrain_float_and_score
+from experiments.stages.retraining import (
+    FinalNetwork,
+    retrain_and_score,
+    retrain_float_and_score,
+    retrain_together,
+)
 from experiments.stages.side_by_side import time_side_by_side
 from experiments.terminal.progress import LiveProgress
 from hardware.device import Device
 from hardware.measure_layers import digest_tiles
 from hardware.open_device import open_device
 from hardware.target import TargetConfig
+from quant.allocation import Allocation
 from quant.layers import MAX_BITS
 from quant.objective.paired import paired
+from quant.objective.scores import ImageScores
 from quant.records.disk import probe
+from quant.records.ranges import Count
 
 FLOAT = "float, retrained"
 """The float network after as many more steps as every allocation gets, for a fair comparison."""
@@ -54,8 +64,18 @@ class EvaluateOptions:
     """Give every layer the tile that the run's search chose; without, the default tile."""
     energy_command: Annotated[str, tyro.conf.arg(name=ENERGY_COMMAND, metavar="COMMAND")] = ""
     """The command of the run's external energy meter, named again: it is started here."""
+    ray: Annotated[str, tyro.conf.arg(name="train.ray", metavar="auto|HOST:PORT")] = ""
+    """The Ray cluster whose machines retrain, whatever retrained for the run: all allocations at
+    once, with the same results (docs/scale.md). Empty: this process."""
+    workers: Annotated[Count, tyro.conf.arg(name="train.workers")] = 1
+    """Processes of the cluster that retrain at once."""
     quiet: bool = False
     """Show no live progress line."""
+
+    @property
+    def retrained_by(self) -> WorkersConfig:
+        """Who retrains."""
+        return WorkersConfig(ray=self.ray, workers=self.workers)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,12 +88,16 @@ def command() -> Command:
     return Command(options=EvaluateOptions, work=_command)
 
 
-def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Budget]:
+def evaluate(
+    folder: RunFolder, config: RunConfig, workers: WorkersConfig | None = None
+) -> tuple[list[ResultRow], Budget]:
     """Retrain, rebuild and measure again; write `evaluate.json`.
 
     Args:
         folder: Of the finished run.
         config: The run's configuration; its `final` section says how long to retrain.
+        workers: The cluster that retrains, whatever the run's was; None or none named: this
+            process.
 
     Returns:
         The rows of the table, on the test split, and the run's budget: what of it is a share is
@@ -100,18 +124,7 @@ def evaluate(folder: RunFolder, config: RunConfig) -> tuple[list[ResultRow], Bud
         _compare_tiles(folder, setup, device)
         uniform = {uniform_name(bits): a for bits, a in reported_uniform(setup.space).items()}
         allocations = {**uniform, BEST_FOUND: best}
-        trained = {  # each by itself, all with the same seed
-            name: retrain_and_score(
-                setup,
-                allocation,
-                setup.task.test,
-                partial(progress.stage, f"retraining {name}"),
-            )
-            for name, allocation in allocations.items()
-        }
-        longer = retrain_float_and_score(
-            setup, setup.task.test, partial(progress.stage, f"retraining {FLOAT}")
-        )
+        trained, longer = _retrained(setup, allocations, workers, progress)
         decided = DecidedBudget.from_dict(limits)
         known = reference_and_uniforms(setup.space)
         # Uniform allocations that have no row, but that a limit is a share of; bits decide times.
@@ -173,6 +186,27 @@ def fresh_target(config: RunConfig, kernels: str) -> TargetConfig:
     return replace(config.device_target, kernel_cache=kernels)
 
 
+def _retrained(
+    setup: NetworkSetup,
+    allocations: Mapping[str, Allocation],
+    workers: WorkersConfig | None,
+    progress: LiveProgress,
+) -> tuple[dict[str, FinalNetwork], ImageScores]:
+    """Retrain each allocation by itself, all with the same seed, and the float network."""
+    test = setup.task.test
+    if workers is not None and workers.ray:
+        report = partial(progress.stage, "retraining")
+        return retrain_together(setup, allocations, test, workers, report)
+    trained = {
+        name: retrain_and_score(
+            setup, allocation, test, partial(progress.stage, f"retraining {name}")
+        )
+        for name, allocation in allocations.items()
+    }
+    longer = retrain_float_and_score(setup, test, partial(progress.stage, f"retraining {FLOAT}"))
+    return trained, longer
+
+
 def _compare_tiles(folder: RunFolder, setup: NetworkSetup, device: Device) -> None:
     """Say when the kernels have other tiles than the run's: its times may be others, too."""
     if (tiles := folder.record.tiles) is None:
@@ -186,8 +220,10 @@ def _command(options: EvaluateOptions) -> None:
     check_started(config, options.energy_command, options.run)
     if (refused := probe(folder.path)) is not None:
         raise cannot_write(folder.path, refused, "a copy of the run")
+    workers = options.retrained_by
+    check_named(workers.ray)
     config = replace(config, quiet=options.quiet or config.quiet, tune=config.tune and options.tune)
-    rows, budget = evaluate(folder, config)
+    rows, budget = evaluate(folder, config, workers)
     print_results(rows, budget, "test")
     print(f"written to {folder.path / files.TEST_RESULTS} and {write_report([folder.path])}")
 
