@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from quant.errors import DataError
+from quant.records.regular_file import check_regular
 
 ENDINGS = frozenset(
     (
@@ -57,11 +58,13 @@ def read_image(file: Path, geometry: Geometry) -> npt.NDArray[np.uint8]:
         DataError: it cannot be read, or nobody knows which of its values is white.
     """
     try:
+        check_regular(file)  # a pipe of this name would be waited for without end
         with Image.open(file) as opened:
             image = _resized(_rgb(opened), geometry)
     except Exception as error:  # a damaged image raises nearly anything
-        reason = str(error) or type(error).__name__
-        raise DataError(f"cannot read the image {file}: {reason}", "remove or mend it") from None
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        helps = "free memory" if isinstance(error, MemoryError) else "remove or mend it"
+        raise DataError(f"cannot read the image {file}: {reason}", helps) from None
     return np.asarray(image).transpose(2, 0, 1)
 
 

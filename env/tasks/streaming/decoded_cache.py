@@ -21,12 +21,17 @@ class DecodedCache:
             shape: Of each, `(C, H, W)`.
             limit_bytes: Most bytes of pixels; memory is taken as it is filled.
         """
+        self._room = images, shape, limit_bytes
         size = int(torch.Size(shape).numel())
         self._pixels = torch.empty(
             (min(images, limit_bytes // max(1, size)), *shape), dtype=torch.uint8
         )
         self._place_of = torch.full((images,), _EMPTY)
         self._used = 0
+
+    def __reduce__(self) -> tuple[type["DecodedCache"], tuple[int, tuple[int, ...], int]]:
+        """Go to another process as the room alone: what is in may be a gigabyte of pixels."""
+        return DecodedCache, self._room
 
     def has(self, numbers: torch.Tensor) -> torch.Tensor:
         """Return which of some images are in, bool `[M]`."""

@@ -1,9 +1,10 @@
 """Images that stream are those that are decoded at once, in the same order, however read."""
 
 import os
+import pickle
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,57 @@ def test_a_broken_image_is_one_sentence(tmp_path: Path, workers: int) -> None:
         list(task.train.images.split(64))
     assert "Traceback" not in str(raised.value)
     assert raised.value.hint
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:300])
+
+
+def _replaced(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def harm(file: Path) -> None:
+        file.unlink()
+        make(file)
+
+    return harm
+
+
+HARMS: dict[str, Callable[[Path], object]] = {
+    "cut": _cut,
+    "empty": lambda file: file.write_bytes(b""),
+    "gone": lambda file: file.unlink(),
+    "a text": lambda file: file.write_text("404: not found"),
+    "a pipe": _replaced(os.mkfifo),
+    "a folder": _replaced(Path.mkdir),
+    "a link to nothing": _replaced(lambda file: file.symlink_to("nowhere")),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_whatever_harmed_an_image_is_one_sentence_with_its_name(tmp_path: Path, harm: str) -> None:
+    folder = make_folder(tmp_path, 400)
+    task = streamed(folder)
+    image = folder / "val" / "class0" / "3.jpg"
+    content = image.read_bytes()
+    image.unlink()  # it is a link to one that others are, too
+    image.write_bytes(content)
+    HARMS[harm](image)
+    with pytest.raises(DataError, match=r"cannot read the image .*class0/3.jpg: \w") as raised:
+        list(task.test.images.split(64))
+    assert "Traceback" not in str(raised.value)
+    assert "Errno" not in str(raised.value)
+
+
+def test_images_go_to_another_process_without_what_was_kept(folder: Path) -> None:
+    task = streamed(folder)
+    images = task.train.images
+    read = torch.cat(list(images.split(64)))
+    kept = pickle.dumps((images, task.search.images))
+    assert len(kept) < 100_000, "a third of 400 images of 3 kB was kept"
+    again, search = pickle.loads(kept)
+    assert again.cache is search.cache
+    for _ in range(2):
+        assert torch.equal(torch.cat(list(again.split(64))), read)
+    assert again.digest == images.digest
 
 
 def test_a_worker_that_is_ended_is_one_sentence(folder: Path) -> None:
