@@ -140,13 +140,17 @@ def workers() -> list[psutil.Process]:
     ]
 
 
-def check(folder: Path, alone: Path) -> None:
-    """Expect what one process found, and that nothing was lost and nothing paid for twice."""
+def check(folder: Path, alone: Path, killed_at: int = -1) -> None:
+    """Expect what one process found, and that nothing was lost and nothing paid for twice.
+
+    Of the evaluation that a run was killed at its log may not tell: it is written down before.
+    """
     assert without_times(folder) == without_times(alone)
     assert len(lines(folder)) == _EVALUATIONS
     log = (folder / "run.log").read_text()
     for index in range(_EVALUATIONS):
-        assert log.count(f"evaluation {index} by ") == 1
+        said = log.count(f"evaluation {index} by ")
+        assert said == 1 or (said == 0 and index == killed_at)
     names = ("best_allocation.json", "pareto.csv")
     assert all((folder / name).read_text() == (alone / name).read_text() for name in names)
 
@@ -184,4 +188,4 @@ def test_a_killed_run_goes_on_with_the_cluster(
     begun = len(lines(folder))
     assert begun < _EVALUATIONS
     finish(start(environment, "--resume", str(folder.resolve())))
-    check(folder, alone)
+    check(folder, alone, killed_at=begun - 1)
