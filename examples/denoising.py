@@ -1,4 +1,4 @@
-"""The network and data of `make demo`: take the noise out of photographs.
+"""A network and data on which every bit shows: take the noise out of photographs.
 
 python -m experiments.run --config experiments/configs/denoising.yaml
 """
