@@ -5,7 +5,7 @@ from typing import Annotated, Protocol
 
 from env.errors import BudgetError
 from quant.records.json_form import EXACT
-from quant.records.ranges import check_ranges, more_than
+from quant.records.ranges import check_ranges, more_than, within
 
 MEASURED_TOLERANCE = 0.02
 """A measured latency or energy may exceed the budget by this share: timings repeat to about 2 %."""
@@ -29,6 +29,9 @@ class BudgetConfig:
     """Largest latency in milliseconds."""
     latency_ratio: _Limit = None
     """Largest latency as a share of the all-8-bit allocation's measured latency."""
+    latency_share: Annotated[float | None, within(0, 1)] = None
+    """Largest latency as a share of the way from the fastest uniform allocation's measured latency
+    (0) to all-8's (1)."""
     model_bytes: Annotated[int | None, more_than(0)] = None
     """Largest model size in bytes."""
     model_bytes_ratio: _Limit = None
@@ -55,6 +58,8 @@ class BudgetConfig:
         check_ranges(self, "budget.", BudgetError)
         for absolute, ratio in (
             ("latency_ms", "latency_ratio"),
+            ("latency_ms", "latency_share"),
+            ("latency_ratio", "latency_share"),
             ("model_bytes", "model_bytes_ratio"),
             ("energy_mj", "energy_ratio"),
         ):

@@ -119,9 +119,12 @@ def _budget(beliefs: Beliefs, config: BudgetConfig) -> Budget:
     all_8 = beliefs.all_8
     if config.energy_key and beliefs.energy_mj(all_8) is None:
         raise BudgetError(f"{config.energy_key}: the run had no energy meter")
-    figures = UniformFigures(
-        latency_ms=beliefs.latency_ms(all_8),
-        model_bytes=beliefs.model_bytes(all_8),
-        energy_mj=beliefs.energy_mj(all_8),
-    )
-    return decide_budget(config, {MAX_BITS: figures}, beliefs.metric).budget
+    uniform = {
+        bits: UniformFigures(
+            latency_ms=beliefs.latency_ms(allocation),
+            model_bytes=beliefs.model_bytes(allocation),
+            energy_mj=beliefs.energy_mj(allocation),
+        )
+        for bits, allocation in (beliefs.space.uniforms() | {MAX_BITS: all_8}).items()
+    }
+    return decide_budget(config, uniform, beliefs.metric).budget

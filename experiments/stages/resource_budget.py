@@ -129,10 +129,16 @@ def decide_budget(
             return _default(uniform)
         return DecidedBudget(budget=Budget(), reason=_inverse(config.accuracy_drop, metric))
     latency_ms, model_bytes, energy_mj = config.latency_ms, config.model_bytes, config.energy_mj
-    latency_shares, energy_shares = {}, {}
+    latency_shares: Shares = {}
+    energy_shares: Shares = {}
     if config.latency_ratio is not None:
         latency_ms = config.latency_ratio * all_8.latency_ms
         latency_shares = {ALL_8: config.latency_ratio}
+    reason = "as asked for"
+    if config.latency_share is not None:
+        between = latency_between(uniform, config.latency_share)
+        latency_ms, latency_shares = between.budget.latency_ms, between.latency_shares
+        reason = between.reason
     if config.model_bytes_ratio is not None:
         model_bytes = int(config.model_bytes_ratio * all_8.model_bytes)
     if config.energy_ratio is not None:
@@ -141,7 +147,7 @@ def decide_budget(
         energy_shares = {ALL_8: config.energy_ratio}
     return DecidedBudget(
         budget=Budget(latency_ms=latency_ms, model_bytes=model_bytes, energy_mj=energy_mj),
-        reason="as asked for",
+        reason=reason,
         latency_shares=latency_shares,
         energy_shares=energy_shares,
     )

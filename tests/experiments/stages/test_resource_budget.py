@@ -44,6 +44,8 @@ def test_default_is_model_bytes_where_bits_buy_no_time_and_says_so() -> None:
     [
         (BudgetConfig(latency_ms=0.5), Budget(latency_ms=0.5)),
         (BudgetConfig(latency_ratio=0.8), Budget(latency_ms=0.08)),
+        (BudgetConfig(latency_share=0.5), Budget(latency_ms=0.07)),
+        (BudgetConfig(latency_share=0.0), Budget(latency_ms=0.04)),
         (BudgetConfig(model_bytes_ratio=0.5), Budget(model_bytes=4000)),
         (
             BudgetConfig(latency_ratio=0.5, model_bytes=3000),
@@ -90,6 +92,9 @@ def test_a_share_is_one_of_what_is_timed_beside() -> None:
     slower = {bits: measurement(1.5 * figures.latency_ms) for bits, figures in STEEP.items()}
     default = decide_budget(BudgetConfig(), STEEP)
     assert default.beside(slower).latency_ms == pytest.approx(1.5 * 0.06)
+    half = decide_budget(BudgetConfig(latency_share=0.5), STEEP)
+    assert half.beside(slower).latency_ms == pytest.approx(1.5 * 0.07)
+    assert half.reason == "50 % of the way from uniform 2 bits (0.0400 ms) to 8 bits (0.1000 ms)"
     ratio = decide_budget(BudgetConfig(latency_ratio=0.8, model_bytes=3000), STEEP)
     assert ratio.beside(slower).latency_ms == pytest.approx(1.5 * 0.08)
     assert ratio.beside(slower).model_bytes == 3000

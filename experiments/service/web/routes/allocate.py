@@ -27,7 +27,7 @@ routes = APIRouter(prefix="/v1", tags=["allocate"], responses=RESPONSES)
 _Above0 = Annotated[float | None, Field(gt=0, allow_inf_nan=False)]
 _ACCEPTED = 202
 _LIMITS = (
-    *("latency_ms", "latency_ratio", "model_bytes", "model_bytes_ratio"),
+    *("latency_ms", "latency_ratio", "latency_share", "model_bytes", "model_bytes_ratio"),
     *("energy_mj", "energy_ratio"),
 )
 
@@ -64,6 +64,11 @@ class AllocateRequest(BaseModel):
     )
     latency_ms: _Above0 = None
     latency_ratio: _Above0 = Field(default=None, description="Of what all-8 is predicted to take.")
+    latency_share: Annotated[float | None, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+        default=None,
+        description="Of the way from what the fastest uniform allocation is predicted to take (0) "
+        "to all-8 (1).",
+    )
     model_bytes: Annotated[int | None, Field(gt=0, le=2**53)] = None
     model_bytes_ratio: _Above0 = None
     energy_mj: _Above0 = None

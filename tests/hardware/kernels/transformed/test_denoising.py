@@ -1,0 +1,56 @@
+"""Bits buy time on the denoising network on every CPU with dot-product instructions."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from examples.denoising import SIZE, data, network
+from experiments.settings.load import read_config_file
+from hardware.kernels.planning.family_limits import family_shares
+from hardware.target import TargetConfig
+from quant.allocation import Allocation
+from quant.convert import convert
+from quant.testing import prepare_calibrated, random_images
+
+CONFIG = read_config_file(Path(__file__).parents[4] / "experiments/configs/denoising.yaml")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        TargetConfig(mcpu="cascadelake", family="avx512-vnni"),
+        TargetConfig(mcpu="alderlake", family="avx-vnni"),
+        TargetConfig(board="rpi5"),
+    ],
+    ids=lambda target: target.family,
+)
+def test_four_bits_and_two_multiply_less_than_eight(target: Any) -> None:
+    prepared = prepare_calibrated(network().eval(), random_images(16, (1, SIZE, SIZE)))
+
+    def work(bits: int) -> float:
+        """Return the products that are computed, after transforms."""
+        prepared.set_allocation(Allocation.uniform(prepared.layers, bits))
+        shares = family_shares(convert(prepared), target)
+        return sum(share.products / share.family.stands_for for share in shares)
+
+    assert CONFIG.target.dot_product
+    assert CONFIG.budget.latency_share == 0.5
+    assert work(6) == work(8)
+    assert work(4) < 0.5 * work(8)
+    assert work(2) < 0.75 * work(4)
+
+
+def test_no_pixel_of_the_test_split_is_in_another() -> None:
+    """Patches are cut of columns of their own, and their noise is drawn once."""
+    parts = data()
+    assert {name: labels.shape[1:] for name, (_, labels) in parts.items()} == dict.fromkeys(
+        ("train", "search", "test"), (1, SIZE, SIZE)
+    )
+    flat = {name: labels.reshape(len(labels), -1) for name, (_, labels) in parts.items()}
+    for name in ("train", "search"):
+        seen = {patch.tobytes() for patch in flat[name] if patch.std() > 0}
+        assert not seen & {patch.tobytes() for patch in flat["test"]}
+    for noisy, clean in parts.values():
+        assert 0.09 < np.std(noisy - clean) < 0.11

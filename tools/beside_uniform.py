@@ -1,0 +1,223 @@
+"""Holds a run's answer against the uniform allocations: one weight and one activation width each.
+
+python -m tools.beside_uniform RUN --json FILE
+
+Every pair of widths is timed beside the answer; those inside the budget are retrained as long as
+`final` says, and scored on the test split. The answer wins where it is better by more than two
+paired standard errors, or where it is at most one worse and takes 5 % less time.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from env.decisions.budget import MEASURED_TOLERANCE
+from env.evaluating.stored_accuracies import StoredAccuracies
+from experiments.errors import RunFolderError
+from experiments.record.run_folder import RunFolder, open_run
+from experiments.settings.run_config import RunConfig
+from experiments.stages.measured import graph_of
+from experiments.stages.network_setup import NetworkSetup, set_up_network
+from experiments.stages.resource_budget import ALL_8, DecidedBudget
+from experiments.stages.retraining import retrain_and_score
+from experiments.stages.search import accuracy_key
+from experiments.stages.side_by_side import time_side_by_side
+from experiments.terminal.progress import LiveProgress
+from hardware.open_device import open_device
+from hardware.store import Store
+from quant.allocation import Allocation, bits_for
+from quant.layers import INPUT_BITS, LayerSpec
+from quant.objective.metric import Metric
+from quant.objective.paired import paired
+from quant.objective.scores import ImageScores
+from quant.records.json_form import to_plain
+
+CLEARLY, AS_GOOD, FASTER = 2.0, 1.0, 0.95
+"""Paired standard errors that are a difference, those that are none, and the time that is less."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """Which run."""
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Folder of a finished run, such as runs/latest."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write everything there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rival:
+    """A uniform allocation inside the budget, beside the answer."""
+
+    weight_bits: int
+    activation_bits: int
+    latency_ratio: float
+    """The answer's time over this one's."""
+    score: float
+    gain: float
+    """Quality of the answer less this one's, on the same images: positive where it is better."""
+    gain_se: float
+    """Paired standard error."""
+    verdict: str
+    """`better`, `as good and faster`, or empty where it is neither."""
+
+
+def verdict(gain: float, gain_se: float, latency_ratio: float) -> str:
+    """Return how an answer wins; empty where it does not.
+
+    Args:
+        gain: Its score less a rival's, turned so that more is better.
+        gain_se: Paired standard error of it.
+        latency_ratio: Its time over the rival's.
+
+    >>> verdict(0.3, 0.1, 1.2), verdict(-0.05, 0.1, 0.9), verdict(0.15, 0.1, 1.0)
+    ('better', 'as good and faster', '')
+    """
+    if gain > CLEARLY * gain_se:
+        return "better"
+    if gain >= -AS_GOOD * gain_se and latency_ratio <= FASTER:
+        return "as good and faster"
+    return ""
+
+
+def pairs_of(
+    layers: Sequence[LayerSpec], widths: Sequence[int]
+) -> Iterator[tuple[tuple[int, int], Allocation]]:
+    """Yield ((weight bits, activation bits), allocation) for every pair; inputs keep their 8."""
+    for weight in widths:
+        for activation in widths:
+            bits = {
+                layer.name: bits_for(
+                    layer,
+                    INPUT_BITS if layer.right_reads_input else weight,
+                    INPUT_BITS if layer.reads_input else activation,
+                )
+                for layer in layers
+            }
+            yield (weight, activation), Allocation.of(bits)
+
+
+def compare(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
+    """Time, retrain and score; return the document.
+
+    Args:
+        folder: Of a finished run, which has a latency budget.
+        config: The run's configuration.
+
+    Raises:
+        RunFolderError: the folder has no budget.
+    """
+    if (limits := folder.record.budget) is None:
+        raise RunFolderError(f"{folder.path}: expected a run's budget, found none")
+    decided = DecidedBudget.from_dict(limits)
+    with (
+        Store(Path(config.store) if config.store else folder.path.parent / "store.sqlite") as store,
+        closing(open_device(config.device_target, config.protocol, config.energy)) as device,
+        LiveProgress(quiet=config.quiet) as progress,
+    ):
+        setup = set_up_network(config, progress)
+        layers = setup.network.layers
+        best = folder.record.chosen(layers)
+        uniform = dict(pairs_of(layers, setup.space.bit_choices))
+        graphs = {one: graph_of(setup.network, one) for one in {*uniform.values(), best}}
+        timed = time_side_by_side(device, graphs, progress=partial(progress.stage, "measuring"))
+        squares = {bits: timed[uniform[bits, bits]] for bits in setup.space.bit_choices}
+        budget = decided.beside(squares)
+        inside = {
+            bits: one
+            for bits, one in uniform.items()
+            if budget.allows(
+                latency_ms=timed[one].median_ms,
+                model_bytes=graphs[one].weight_bytes(),
+                tolerance=MEASURED_TOLERANCE,
+            )
+        }
+        wanted = dict.fromkeys([best, Allocation.uniform(layers, ALL_8), *inside.values()])
+        scores = {}
+        for number, one in enumerate(wanted):
+            scores[one] = _scores(one, setup, store)
+            progress.stage("retraining", number + 1, len(wanted))
+        facts = dict(device.facts())
+    rivals = [_rival(bits, one, best, scores, timed) for bits, one in inside.items()]
+    all_8 = Allocation.uniform(layers, ALL_8)
+    return {
+        "split": "test",
+        "seed": config.seed,
+        "budget": budget,
+        "reason": decided.reason,
+        "device": facts,
+        "metric": scores[best].metric,
+        "answer": best,
+        "score": scores[best].value,
+        "score_8": scores[all_8].value,
+        "latency_ms": timed[best].median_ms,
+        "latency_ms_8": timed[all_8].median_ms,
+        "times_ms": {f"{w}/{a}": timed[one].median_ms for (w, a), one in uniform.items()},
+        "rivals": rivals,
+        "wins": all(rival.verdict for rival in rivals),
+    }
+
+
+def _scores(allocation: Allocation, setup: NetworkSetup, store: Store) -> ImageScores:
+    """Retrain and score an allocation, or return what the store has of it."""
+    key = {**accuracy_key(setup), "final": asdict(setup.config.final), "split": "test"}
+    known = StoredAccuracies(store, key)
+    found = known.get_scores(allocation)
+    if found is None:
+        found = retrain_and_score(setup, allocation, setup.task.test).scores
+        known.put_scores(allocation, found)
+    return found
+
+
+def _rival(
+    bits: tuple[int, int],
+    rival: Allocation,
+    best: Allocation,
+    scores: dict[Allocation, ImageScores],
+    timed: dict[Allocation, Any],
+) -> Rival:
+    difference = paired(scores[best], scores[rival])
+    metric: Metric = scores[best].metric
+    gain = difference.score if metric.more_is_better else -difference.score
+    ratio = timed[best].median_ms / timed[rival].median_ms
+    error = difference.score_se or 0.0
+    return Rival(
+        weight_bits=bits[0],
+        activation_bits=bits[1],
+        latency_ratio=ratio,
+        score=scores[rival].value,
+        gain=gain,
+        gain_se=error,
+        verdict=verdict(gain, error, ratio),
+    )
+
+
+def main() -> None:
+    """Print a line for each rival."""
+    options = tyro.cli(Options, description=__doc__)
+    folder, config = open_run(options.run, finished=True)
+    document = compare(folder, config)
+    metric = document["metric"]
+    print(f"budget: {document['budget']} ({document['reason']})")
+    print(f"answer: {document['latency_ms']:.4f} ms, {metric.text(document['score'])}")
+    print(f"all-8: {document['latency_ms_8']:.4f} ms, {metric.text(document['score_8'])}")
+    for rival in document["rivals"]:
+        print(
+            f"W{rival.weight_bits}A{rival.activation_bits}: {metric.text(rival.score)}, answer "
+            f"{metric.difference(rival.gain, rival.gain_se)}, {rival.latency_ratio:.3f} of its "
+            f"time: {rival.verdict or 'not beaten'}"
+        )
+    if options.json is not None:
+        text = json.dumps(to_plain(document), indent=1)
+        options.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
