@@ -23,6 +23,14 @@ class Digits:
     test_labels: torch.Tensor
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests wait for no training or timing of other processes here, nor these for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("locks")))
+        yield
+
+
 @pytest.fixture
 def heeds_interrupts() -> Iterator[None]:
     """SIGINT interrupts this process and its children, also in a background job of a shell.

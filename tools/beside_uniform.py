@@ -8,6 +8,7 @@ paired standard errors, or where it is at most one worse and takes 5 % less time
 """
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -22,12 +23,14 @@ from env.evaluating.stored_accuracies import StoredAccuracies
 from experiments.errors import RunFolderError
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.run_config import RunConfig
-from experiments.stages.measured import graph_of
+from experiments.settings.written_file import check_file, write_file
+from experiments.stages.measured import graph_of, reference_and_uniforms
 from experiments.stages.network_setup import NetworkSetup, set_up_network
 from experiments.stages.resource_budget import ALL_8, DecidedBudget
 from experiments.stages.retraining import retrain_and_score
 from experiments.stages.search import accuracy_key
 from experiments.stages.side_by_side import time_side_by_side
+from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
 from hardware.open_device import open_device
 from hardware.store import Store
@@ -40,6 +43,9 @@ from quant.records.json_form import to_plain
 
 CLEARLY, AS_GOOD, FASTER = 2.0, 1.0, 0.95
 """Paired standard errors that are a difference, those that are none, and the time that is less."""
+
+
+_JSON = "--json FILE"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,15 +132,19 @@ def compare(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
         layers = setup.network.layers
         best = folder.record.chosen(layers)
         uniform = dict(pairs_of(layers, setup.space.bit_choices))
-        graphs = {one: graph_of(setup.network, one) for one in {*uniform.values(), best}}
+        anchors = reference_and_uniforms(setup.space)
+        graphs = {
+            one: graph_of(setup.network, one)
+            for one in {*uniform.values(), *anchors.values(), best}
+        }
         timed = time_side_by_side(device, graphs, progress=partial(progress.stage, "measuring"))
-        squares = {bits: timed[uniform[bits, bits]] for bits in setup.space.bit_choices}
-        budget = decided.beside(squares)
+        budget = decided.beside({bits: timed[one] for bits, one in anchors.items()})
         inside = {
             bits: one
             for bits, one in uniform.items()
             if budget.allows(
                 latency_ms=timed[one].median_ms,
+                energy_mj=timed[one].energy_mj,
                 model_bytes=graphs[one].weight_bytes(),
                 tolerance=MEASURED_TOLERANCE,
             )
@@ -161,13 +171,14 @@ def compare(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
         "latency_ms_8": timed[all_8].median_ms,
         "times_ms": {f"{w}/{a}": timed[one].median_ms for (w, a), one in uniform.items()},
         "rivals": rivals,
-        "wins": all(rival.verdict for rival in rivals),
+        "wins": bool(rivals) and all(rival.verdict for rival in rivals),
     }
 
 
 def _scores(allocation: Allocation, setup: NetworkSetup, store: Store) -> ImageScores:
     """Retrain and score an allocation, or return what the store has of it."""
-    key = {**accuracy_key(setup), "final": asdict(setup.config.final), "split": "test"}
+    final = asdict(setup.config.final)
+    key = {**accuracy_key(setup), "final": final, "test": setup.task.test.digest}
     known = StoredAccuracies(store, key)
     found = known.get_scores(allocation)
     if found is None:
@@ -199,9 +210,14 @@ def _rival(
     )
 
 
-def main() -> None:
-    """Print a line for each rival."""
+def main() -> int:
+    """Print a line for each rival; return the exit code."""
     options = tyro.cli(Options, description=__doc__)
+    return run_command(lambda: _command(options))
+
+
+def _command(options: Options) -> None:
+    check_file(options.json, _JSON)
     folder, config = open_run(options.run, finished=True)
     document = compare(folder, config)
     metric = document["metric"]
@@ -215,9 +231,8 @@ def main() -> None:
             f"time: {rival.verdict or 'not beaten'}"
         )
     if options.json is not None:
-        text = json.dumps(to_plain(document), indent=1)
-        options.json.write_text(text + "\n", encoding="utf-8")
+        write_file(options.json, json.dumps(to_plain(document), indent=1) + "\n", _JSON)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

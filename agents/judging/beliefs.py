@@ -110,7 +110,7 @@ def beliefs_of(problem: SearchProblem, posterior: ResponsePosterior, policy: str
         responses=tuple(
             tuple(None if np.isnan(value) else float(value) for value in row) for row in table
         ),
-        fixed_loss=float(posterior.mean_losses([some])[0] - decided),
+        fixed_loss=float(posterior.summed_losses([some])[0] - decided),
         metric=problem.reference.metric,
         reference_score=problem.reference.score,
         noise=posterior.noise,

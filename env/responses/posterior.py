@@ -86,9 +86,15 @@ class ResponsePosterior:
 
     def mean_losses(self, allocations: Sequence[Allocation]) -> Floats:
         """Return the posterior mean quality lost of allocations of the space, `[allocations]`."""
-        rows = self.columns.rows(allocations)
-        mean: Floats = rows @ self.responses.mean(0)
-        return mean if self.pairs is None else mean + self.pairs.losses(rows).mean(0)
+        mean = self.summed_losses(allocations)
+        if self.pairs is None:
+            return mean
+        return mean + self.pairs.losses(self.columns.rows(allocations)).mean(0)
+
+    def summed_losses(self, allocations: Sequence[Allocation]) -> Floats:
+        """Return what `mean_losses` does without what pairs of decisions add."""
+        mean: Floats = self.columns.rows(allocations) @ self.responses.mean(0)
+        return mean
 
 
 def infer_responses(

@@ -10,10 +10,11 @@ from experiments.errors import ConfigError
 from hardware.errors import HardwareLostError
 from quant.errors import BitAllocError
 
-_HINT = "bring machines back, and go on with --resume RUN"
-_MEMORY_HINT = "give a machine fewer workers, or them smaller batches; then go on with --resume RUN"
-_FULL = "DefaultCPUAllocator"
-"""What PyTorch's sentence about memory that it did not get begins with."""
+_AGAIN = "a run goes on with --resume RUN, another command where it is typed again"
+_HINT = f"bring machines back; {_AGAIN}"
+_MEMORY_HINT = f"give a machine fewer workers, or them smaller batches; {_AGAIN}"
+_FULL = ("DefaultCPUAllocator", "MemoryError", "out of memory")
+"""What Python, and PyTorch's sentences about memory that they did not get, have in them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,15 +33,19 @@ class Loss:
         """The end of a piece of work that several workers were lost with."""
         return HardwareLostError(
             f"a piece of work was lost with each of the workers that tried it: {self.reason}",
-            _MEMORY_HINT if self.memory else _HINT,
+            self._hint,
         )
+
+    @property
+    def _hint(self) -> str:
+        return _MEMORY_HINT if self.memory else _HINT
 
     @property
     def of_last(self) -> BitAllocError:
         """The end of a crew that has no worker left."""
         if self.begun:
             return HardwareLostError(
-                f"the last worker of the Ray cluster was lost: {self.reason}", _HINT
+                f"the last worker of the Ray cluster was lost: {self.reason}", self._hint
             )
         return ConfigError(
             f"train.ray: no worker of the Ray cluster can begin: {self.reason}",
@@ -60,7 +65,7 @@ def loss_of(ray: Any, error: Exception) -> Loss | None:
     A worker that got no memory for its work lives, and is not to keep it from others.
     """
     known = ray.exceptions
-    full = isinstance(error, MemoryError | torch.OutOfMemoryError) or _FULL in str(error)
+    full = isinstance(error, MemoryError | torch.OutOfMemoryError) or _FULL[0] in str(error)
     ended = isinstance(error, known.OutOfMemoryError)  # by Ray, before the kernel does it
     lost = (
         *(known.RayActorError, known.ObjectLostError),
@@ -71,6 +76,7 @@ def loss_of(ray: Any, error: Exception) -> Loss | None:
     if not isinstance(error, lost):
         return None
     if getattr(error, "actor_init_failed", False):
-        said = [line for line in str(error).splitlines() if line.strip()]
-        return Loss(reason=shortened(said[-1]), memory=False, begun=False)
+        last = [line for line in str(error).splitlines() if line.strip()][-1]
+        full = any(words in last for words in _FULL)
+        return Loss(reason=shortened(last), memory=full, begun=full)
     return Loss(reason=shortened(str(error)), memory=False, begun=True)

@@ -40,6 +40,8 @@ def why_closed(address: str) -> str:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+    except UnicodeError:
+        return f"{host} is no name of a machine"
     except socket.gaierror as error:
         return f"no machine of the name {host} is known here ({error.strerror})"
     except TimeoutError:

@@ -119,9 +119,9 @@ class TrainingActor:
     ) -> Curvatures | BitAllocError:
         """Return the curvatures of some blocks of the float network on one batch, from 0 on."""
         split, size = self._split(images), images.batch
-        some = split.pick(torch.arange(len(split))[number * size : (number + 1) * size])
-        (batch,) = batches_of(some.images, some.labels, size)
         try:
+            some = split.pick(torch.arange(len(split))[number * size : (number + 1) * size])
+            (batch,) = batches_of(some.images, some.labels, size)
             with training_lock():
                 return some_curvatures(
                     self._network,

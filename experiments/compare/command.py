@@ -187,11 +187,11 @@ def _comparison(
 
 def _command(options: CompareOptions) -> None:
     base = options.config
-    check_named(base.train.ray)
     usual = RunConfig().output
     if options.truth or options.claim:
         _on_truth(options, Path(base.output if base.output != usual else f"{usual}/compare-truth"))
         return
+    check_named(base.train.ray)
     plan = Plan(
         methods=options.methods,
         budgets=options.budgets,

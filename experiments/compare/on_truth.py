@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from experiments.cluster.crew import Crew
+from experiments.cluster.ray_extra import check_named
 from experiments.compare.conditions import (
     OUTCOMES,
     committed_in,
@@ -76,6 +77,7 @@ def compare_on_truth(
         wanted = list(matches(claim))
         missing = [match for match in wanted if match not in file.outcomes]
         if base.train.ray and missing:
+            check_named(base.train.ray)
             outcomes = _together(claim, base, missing)
         else:
             outcomes = _alone(worlds, missing)

@@ -109,8 +109,13 @@ def latency_between(uniform: Mapping[int, UniformFigures], share: float) -> Deci
         budget=Budget(latency_ms=fastest_ms + share * (all_8_ms - fastest_ms)),
         reason=f"{100 * share:g} % of the way from uniform {bits} bits ({fastest_ms:.4f} ms) "
         f"to 8 bits ({all_8_ms:.4f} ms)",
-        latency_shares={ALL_8: 1.0} if bits == ALL_8 else {bits: 1.0 - share, ALL_8: share},
+        latency_shares={ALL_8: 1.0} if bits == ALL_8 else _both(bits, share),
     )
+
+
+def _both(bits: int, share: float) -> Shares:
+    """Return the shares of a uniform allocation and of all-8; one that is none is left out."""
+    return {width: part for width, part in ((bits, 1.0 - share), (ALL_8, share)) if part}
 
 
 def decide_budget(

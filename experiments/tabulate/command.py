@@ -28,7 +28,6 @@ from experiments.truth.subspace import Subspace
 from experiments.truth.table import read_shards, read_table
 from experiments.truth.weights import with_weights_beside, write_weights_beside
 from hardware.measuring.host_facts import standing_facts
-from hardware.measuring.lock import training_lock
 
 _PART = re.compile(r"([1-9]\d*)/([1-9]\d*)")
 
@@ -87,7 +86,8 @@ def command() -> Command:
 
 
 def _command(options: TabulateOptions) -> None:
-    check_named(options.config.train.ray)
+    if options.table is None:
+        check_named(options.config.train.ray)
     with LiveProgress(quiet=options.config.quiet) as progress:
         first = options.rows[0]
         setup = set_up_network(with_weights_beside(options.config, first), progress)
@@ -149,8 +149,7 @@ def _alone(
         run_seed=setup.config.seed,
     )
     for seed, numbers in wanted:
-        with training_lock():
-            yield from walk(subject, numbers, seed)
+        yield from walk(subject, numbers, seed)
 
 
 def _together(

@@ -74,19 +74,13 @@ def interval_of(regrets: Regrets) -> Interval:
     return _interval(_summary(found), interquartile_mean(moved), len(regrets))
 
 
-def paired_interval(one: Regrets, two: Regrets) -> Interval:
-    """Return the differences of two methods' means over the same seeds, and the interval.
-
-    The seeds are drawn for both at once, and answers are moved for both at once: what a seed or an
-    answer's truth makes of one, it makes of the other.
-    """
-    return summed_interval([one], [two])
-
-
 def summed_interval(
     one: Sequence[Regrets], two: Sequence[Regrets], *, ratio: bool = False
 ) -> Interval:
-    """Return what `paired_interval` does, of the sums over some budgets of each seed's regrets.
+    """Return the interval of one method's regrets less another's, summed over some budgets.
+
+    The seeds are drawn for both at once, and answers are moved for both at once: what a seed or an
+    answer's truth makes of one, it makes of the other.
 
     Args:
         one: A method's regrets, a budget each; answers of one table, so that equal ones are one.

@@ -65,6 +65,11 @@ def test_a_name_that_nobody_has_is_said() -> None:
     assert "no machine of the name nobody.invalid is known" in why_closed("nobody.invalid:6379")
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+def test_what_can_be_no_name_is_said(host: str) -> None:
+    assert why_closed(f"{host}:6379") == f"{host} is no name of a machine"
+
+
 def test_a_cluster_that_the_variable_names_is_not_replaced_by_another(
     loopback: None, free: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

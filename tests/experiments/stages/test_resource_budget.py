@@ -104,6 +104,13 @@ def test_a_share_is_one_of_what_is_timed_beside() -> None:
     assert ratio.beside(without_8) == ratio.budget
 
 
+@pytest.mark.parametrize(("share", "shares"), [(0.0, {2: 1.0}), (1.0, {8: 1.0})])
+def test_either_end_of_the_way_is_a_share_of_one_allocation(
+    share: float, shares: dict[int, float]
+) -> None:
+    assert decide_budget(BudgetConfig(latency_share=share), STEEP).latency_shares == shares
+
+
 def test_a_decided_budget_is_read_back_and_that_of_before_is_absolute() -> None:
     decided = decide_budget(BudgetConfig(), STEEP)
     assert DecidedBudget.from_dict(json.loads(json.dumps(decided.to_dict()))) == decided

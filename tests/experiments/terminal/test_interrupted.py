@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.usefixtures("heeds_interrupts")
 @pytest.mark.parametrize(
     "command", [["-m", "experiments.run"], ["-m", "bitalloc.command", "bench", "mca"]]
 )

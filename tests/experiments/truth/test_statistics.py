@@ -10,7 +10,6 @@ from experiments.truth.statistics import (
     Regrets,
     interquartile_mean,
     interval_of,
-    paired_interval,
     summed_interval,
 )
 
@@ -40,7 +39,7 @@ def test_pairing_sees_what_seeds_have_in_common() -> None:
     draw = np.random.default_rng(1)
     seeds = draw.normal(0, 10, 60)
     one, two = regrets(seeds + draw.normal(0.5, 0.3, 60)), regrets(seeds)
-    together = paired_interval(one, two)
+    together = summed_interval([one], [two])
     assert together.low > 0
     assert interval_of(one).low < interval_of(two).high
 
@@ -51,11 +50,11 @@ def test_a_hundred_seeds_know_an_answer_no_better_than_its_rows() -> None:
         Regrets(values=(value,) * 100, answers=(answer,) * 100, errors=(0.3 / 2**0.5,) * 100)
         for value, answer in ((0.0, "one"), (0.3, "two"))
     )
-    apart = paired_interval(one, two)
+    apart = summed_interval([one], [two])
     assert apart.low < -0.7
     assert apart.high > 0.1
     # What both answer is the same for both, whatever it is worth.
-    same = paired_interval(one, replace(two, answers=one.answers))
+    same = summed_interval([one], [replace(two, answers=one.answers)])
     assert (same.low, same.high) == pytest.approx((-0.3, -0.3))
     # Different answers of different seeds are known together as well as they are many.
     many = replace(two, answers=tuple(range(100)))

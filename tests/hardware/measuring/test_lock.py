@@ -138,6 +138,7 @@ def test_who_does_not_wait_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(lock_module, "_SILENT_S", 0.05)
+    monkeypatch.setattr(lock_module, "_told", set[str]())
     for lock in (training_lock, timing_lock):
         with lock(tmp_path):
             time.sleep(0.2)
