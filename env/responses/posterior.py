@@ -89,7 +89,8 @@ class ResponsePosterior:
         mean = self.summed_losses(allocations)
         if self.pairs is None:
             return mean
-        return mean + self.pairs.losses(self.columns.rows(allocations)).mean(0)
+        together: Floats = self.pairs.losses(self.columns.rows(allocations)).mean(0)
+        return mean + together
 
     def summed_losses(self, allocations: Sequence[Allocation]) -> Floats:
         """Return what `mean_losses` does without what pairs of decisions add."""
