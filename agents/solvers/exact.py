@@ -14,6 +14,9 @@ _LOSS_RANGE = 1e3
 """Losses are scaled to this range: HiGHS stops at an absolute gap of 1e-6."""
 _LEAST_LOSS = 1e-300
 """In place of 0, where no choice loses anything."""
+_ROUNDING = 1.1e-6
+"""Share of a limit that is left to the solver: what uses all of it is inside, and HiGHS's presolve,
+whose tolerance is 1e-6, may drop it otherwise. What is beyond by less is forbidden in turn."""
 _MISSES = 64
 """Solutions that miss a limit by less than the solver's tolerance, and are forbidden in turn."""
 
@@ -101,7 +104,7 @@ class _Program:
         scale = np.maximum(np.abs(problem.limits), 1).astype(np.float64)
         costs = np.concatenate([layer.costs for layer in problem.layers])
         self.at_most = csr_array((costs / scale).T)
-        self.limits = problem.limits / scale
+        self.limits = problem.limits / scale + _ROUNDING
         self.equal, self.equal_to = self._equalities()
 
     def _equalities(self) -> tuple[Any, Floats]:
