@@ -88,8 +88,17 @@ class Allocation:
         return cls(tuple(bits.items()))
 
     @classmethod
-    def uniform(cls, layers: Iterable[LayerSpec], bits: int) -> "Allocation":
-        """Give every layer the same bits; the network's input keeps its fixed 8."""
+    def uniform(
+        cls, layers: Iterable[LayerSpec], bits: int, activation_bits: int | None = None
+    ) -> "Allocation":
+        """Give every layer the same bits; the network's input keeps its fixed 8.
+
+        Args:
+            layers: Of the network.
+            bits: Of weights, and of activations too if they have no others.
+            activation_bits: Of activations; None for `bits`.
+        """
+        activation = bits if activation_bits is None else activation_bits
         return cls(
             tuple(
                 (
@@ -97,7 +106,7 @@ class Allocation:
                     bits_for(
                         layer,
                         INPUT_BITS if layer.right_reads_input else bits,
-                        INPUT_BITS if layer.reads_input else bits,
+                        INPUT_BITS if layer.reads_input else activation,
                     ),
                 )
                 for layer in layers

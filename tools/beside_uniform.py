@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,8 +35,8 @@ from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
 from hardware.open_device import open_device
 from hardware.store import Store
-from quant.allocation import Allocation, bits_for
-from quant.layers import INPUT_BITS, LayerSpec
+from quant.allocation import Allocation
+from quant.layers import LayerSpec
 from quant.objective.metric import Metric
 from quant.objective.paired import paired
 from quant.objective.scores import ImageScores
@@ -97,17 +98,8 @@ def pairs_of(
     layers: Sequence[LayerSpec], widths: Sequence[int]
 ) -> Iterator[tuple[tuple[int, int], Allocation]]:
     """Yield ((weight bits, activation bits), allocation) for every pair; inputs keep their 8."""
-    for weight in widths:
-        for activation in widths:
-            bits = {
-                layer.name: bits_for(
-                    layer,
-                    INPUT_BITS if layer.right_reads_input else weight,
-                    INPUT_BITS if layer.reads_input else activation,
-                )
-                for layer in layers
-            }
-            yield (weight, activation), Allocation.of(bits)
+    for weight, activation in product(widths, repeat=2):
+        yield (weight, activation), Allocation.uniform(layers, weight, activation)
 
 
 def compare(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
@@ -149,14 +141,14 @@ def compare(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
                 tolerance=MEASURED_TOLERANCE,
             )
         }
-        wanted = dict.fromkeys([best, Allocation.uniform(layers, ALL_8), *inside.values()])
+        all_8 = anchors[ALL_8]
+        wanted = dict.fromkeys([best, all_8, *inside.values()])
         scores = {}
         for number, one in enumerate(wanted):
             scores[one] = _scores(one, setup, store)
             progress.stage("retraining", number + 1, len(wanted))
         facts = dict(device.facts())
     rivals = [_rival(bits, one, best, scores, timed) for bits, one in inside.items()]
-    all_8 = Allocation.uniform(layers, ALL_8)
     return {
         "split": "test",
         "seed": config.seed,
