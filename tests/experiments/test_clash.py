@@ -1,29 +1,15 @@
 """A user's own env.py beside a command or a script: one sentence, and nothing else."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from experiments.clash import SIBLINGS
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
+from tests.experiments.started import started
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = "import bitalloc"
-
-
-def started(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 @pytest.mark.parametrize("name", SIBLINGS)

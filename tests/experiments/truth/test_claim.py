@@ -11,6 +11,7 @@ from experiments.truth.claim import CLAIMED_FROM, Bar, Claim, read_claim
 from experiments.truth.contest import Match, Outcome, matches
 from experiments.truth.entrant import entrant_of
 from experiments.truth.verdicts import verdicts
+from tests.experiments.truth.played import verdict_on
 
 CLAIM = """
 tables: [one.npz, two.npz]
@@ -128,19 +129,6 @@ def test_a_bar_may_compare_two_limits(tmp_path: Path) -> None:
         fewer_seeds={},
         bars=(Bar(better="bayes", than="mckp", at=(8,), than_at=24),),
     )
-    outcomes = {
-        match: Outcome(
-            match=match,
-            answer=(2,),
-            regret={"accuracy": float(match.evaluations), "log_loss": 0.0, "reward": 0.0},
-            error={"accuracy": 0.0, "log_loss": 0.0, "reward": 0.0},
-            used=1,
-            again=0,
-            training_samples=0,
-            fell_back=False,
-        )
-        for match in matches(claim)
-    }
-    (verdict,) = verdicts(claim, outcomes)
+    verdict = verdict_on(claim, lambda match: float(match.evaluations))
     assert verdict.held
     assert verdict.cells[0].difference.iqm == -16.0

@@ -7,9 +7,10 @@ import pytest
 
 from experiments.errors import ConfigError
 from experiments.truth.claim import Bar, Claim, read_claim
-from experiments.truth.contest import Match, Outcome, matches
-from experiments.truth.verdicts import Verdict, verdicts
+from experiments.truth.contest import Match
+from experiments.truth.verdicts import Verdict
 from quant.records.json_form import json_text, to_plain
+from tests.experiments.truth.played import verdict_on
 from tools.methods_markdown import bar_lines
 
 TIGHT, WIDE = 0.05, 0.3
@@ -26,21 +27,7 @@ def became(bar: Bar, regret: Callable[[Match], float]) -> Verdict:
         fewer_seeds={},
         bars=(bar,),
     )
-    outcomes = {
-        match: Outcome(
-            match=match,
-            answer=(2,),
-            regret={"accuracy": regret(match), "log_loss": 0.0, "reward": 0.0},
-            error={"accuracy": 0.0, "log_loss": 0.0, "reward": 0.0},
-            used=1,
-            again=0,
-            training_samples=0,
-            fell_back=False,
-        )
-        for match in matches(claim)
-    }
-    (verdict,) = verdicts(claim, outcomes)
-    return verdict
+    return verdict_on(claim, regret)
 
 
 def noisy(match: Match) -> float:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY
 from quant.sensitivities import (
     fisher_sensitivity,
@@ -19,13 +20,18 @@ from tests.quant.special_networks import SPECIAL_NETWORKS
 NAMES = ("dense", "squeeze-excitation", "in place", "sequence", "called twice", "parts of a tuple")
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_curvatures_come_to_the_same_in_parts(name: str) -> None:
+def special(name: str, count: int) -> tuple[QuantizedNetwork, torch.Tensor]:
+    """Return a calibrated network of that kind, and so many images."""
     torch.manual_seed(0)
     module = SPECIAL_NETWORKS[name][0]().eval()
     shake_batch_norm(module)
-    images = random_images(5, module.input_shape)
-    network = prepare_calibrated(module, images)
+    images = random_images(count, module.input_shape)
+    return prepare_calibrated(module, images), images
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_curvatures_come_to_the_same_in_parts(name: str) -> None:
+    network, images = special(name, 5)
     batches, signs = batches_of(images, torch.arange(5) % 4, 2), Signs(draws=3, seed=1)
     count = len(blocks_of(network))
     whole = list(curvatures(network, batches, signs, loss=CROSS_ENTROPY))
@@ -41,11 +47,7 @@ def test_curvatures_come_to_the_same_in_parts(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_estimate_takes_the_network(name: str) -> None:
-    torch.manual_seed(0)
-    module = SPECIAL_NETWORKS[name][0]().eval()
-    shake_batch_norm(module)
-    images = random_images(6, module.input_shape)
-    network = prepare_calibrated(module, images)
+    network, images = special(name, 6)
     batches = [(images, torch.arange(6) % 4)]
     expected = {
         (layer.name, part, bits)

@@ -1,5 +1,6 @@
 """The demo's budget can be served by bits on every CPU with dot-product instructions."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,33 +8,17 @@ import pytest
 
 from env.tasks.networks.catalogue import NETWORKS
 from experiments.settings.load import read_config_file
-from hardware.kernels.planning.family_limits import family_shares
-from hardware.target import TargetConfig
-from quant.allocation import Allocation
-from quant.convert import convert
 from quant.testing import prepare_calibrated, random_images
+from tests.hardware.kernels.transformed.products import DOT_TARGETS, products
 
 DEMO = read_config_file(Path(__file__).parents[4] / "experiments/configs/digits.yaml")
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        TargetConfig(mcpu="cascadelake", family="avx512-vnni"),
-        TargetConfig(mcpu="alderlake", family="avx-vnni"),
-        TargetConfig(board="rpi5"),
-    ],
-    ids=lambda target: target.family,
-)
+@pytest.mark.parametrize("target", DOT_TARGETS, ids=lambda target: target.family)
 def test_four_bits_multiply_less_than_half_of_what_the_budget_leaves(target: Any) -> None:
     network = prepare_calibrated(NETWORKS["digits-even"](), random_images(16, (1, 8, 8)))
 
-    def work(bits: int) -> float:
-        """Return the products that are computed, after transforms."""
-        network.set_allocation(Allocation.uniform(network.layers, bits))
-        shares = family_shares(convert(network), target)
-        return sum(share.products / share.family.stands_for for share in shares)
-
+    work = partial(products, network, target)
     assert DEMO.target.dot_product
     assert DEMO.task.network == "digits-even"
     assert DEMO.budget.latency_ratio is not None

@@ -1,5 +1,6 @@
 """Bits buy time on the denoising network on every CPU with dot-product instructions."""
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,33 +10,17 @@ import pytest
 
 from examples.denoising import PARTS, SIZE, data, network
 from experiments.settings.load import read_config_file
-from hardware.kernels.planning.family_limits import family_shares
-from hardware.target import TargetConfig
-from quant.allocation import Allocation
-from quant.convert import convert
 from quant.testing import prepare_calibrated, random_images
+from tests.hardware.kernels.transformed.products import DOT_TARGETS, products
 
 CONFIG = read_config_file(Path(__file__).parents[4] / "experiments/configs/denoising.yaml")
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        TargetConfig(mcpu="cascadelake", family="avx512-vnni"),
-        TargetConfig(mcpu="alderlake", family="avx-vnni"),
-        TargetConfig(board="rpi5"),
-    ],
-    ids=lambda target: target.family,
-)
+@pytest.mark.parametrize("target", DOT_TARGETS, ids=lambda target: target.family)
 def test_four_bits_and_two_multiply_less_than_eight(target: Any) -> None:
     prepared = prepare_calibrated(network().eval(), random_images(16, (1, SIZE, SIZE)))
 
-    def work(bits: int) -> float:
-        """Return the products that are computed, after transforms."""
-        prepared.set_allocation(Allocation.uniform(prepared.layers, bits))
-        shares = family_shares(convert(prepared), target)
-        return sum(share.products / share.family.stands_for for share in shares)
-
+    work = partial(products, prepared, target)
     assert CONFIG.target.dot_product
     assert CONFIG.budget.latency_share == 0.5
     assert work(6) == work(8)
