@@ -55,7 +55,7 @@ def load_task(config: TaskConfig) -> Task:
         task = replace(task, network=network, make_module=maker, recipe=recipe)
     changed: dict[str, Any] = {
         name: value
-        for name in ("epochs", "learning_rate")
+        for name in ("epochs", "learning_rate", "optimizer")
         if (value := getattr(config, name)) is not None
     }
     if config.takes_as_given:

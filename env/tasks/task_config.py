@@ -1,7 +1,7 @@
 """TaskConfig: the configuration's section that names the network and its data."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from env.errors import TaskError
 from env.tasks.augment import CHANGES
@@ -57,6 +57,9 @@ class TaskConfig:
     takes the network as its function returns it."""
     learning_rate: Annotated[float | None, more_than(0)] = None
     """Largest learning rate of the float training; by default the task's own."""
+    optimizer: Literal["sgd", "adamw"] | None = None
+    """What the float training descends by; by default the task's own. Networks of tokens, and
+    errors of images, hardly fall by `sgd`."""
     metric: str = "top1"
     """What a network is judged by: `top1`, `top5`, `miou` of label maps, `f1` of several labels an
     image, `mse`, or package.module:function."""

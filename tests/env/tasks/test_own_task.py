@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -70,8 +71,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("my_own_task", None)
 
 
-def own(model: str = "my_own_task:model", data: str = "my_own_task:data", **changes: int) -> Task:
-    return load_task(TaskConfig(name="own", model=model, data=data, **changes))  # type: ignore[arg-type]
+def own(model: str = "my_own_task:model", data: str = "my_own_task:data", **changes: Any) -> Task:
+    return load_task(TaskConfig(name="own", model=model, data=data, **changes))
 
 
 def test_own_data_are_split_and_the_network_trains(module: Path) -> None:
@@ -89,6 +90,12 @@ def test_own_data_are_split_and_the_network_trains(module: Path) -> None:
     moved = trained.state_dict()
     assert any((moved[name] != value).any() for name, value in made.items()), "training moves it"
     assert not checkpoint_path(untrained, 0).exists()
+
+
+def test_the_float_training_descends_as_it_is_told(module: Path) -> None:
+    by_default, told = own(epochs=1), own(epochs=1, optimizer="adamw", learning_rate=0.003)
+    assert (by_default.recipe.optimizer, told.recipe.optimizer) == ("sgd", "adamw")
+    assert checkpoint_path(by_default, 0) != checkpoint_path(told, 0)
 
 
 @pytest.mark.parametrize(("data", "left"), [("by_class", 128), ("by_class_with_search", 150)])
