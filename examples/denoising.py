@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.datasets import load_sample_images
 from torch import nn
 
-SIZE, NOISE, CHANNELS = 18, 0.1, (1, 32, 32, 48, 32)
-PARTS = {"train": (0.0, 0.6, SIZE // 2), "search": (0.6, 0.8, SIZE), "test": (0.8, 1.0, SIZE)}
-"""Of each photograph's width: from where to where, and pixels from one patch to the next."""
+SIZE, NOISE, CHANNELS = 18, 0.05, (1, 32, 32, 48, 32)
+PARTS = {"train": (0, 3, SIZE // 2), "search": (3, 4, SIZE), "test": (4, 5, SIZE)}
+"""Which of every five strips of a photograph, and pixels from one patch to the next."""
 
 
 def network() -> nn.Module:
@@ -26,13 +26,13 @@ def network() -> nn.Module:
 def data() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return noisy patches `[N, 1, 18, 18]` of two grey photographs, and the clean ones."""
     draw, parts = np.random.default_rng(2026), {}
-    for name, (begin, end, step) in PARTS.items():
+    for name, (first, last, step) in PARTS.items():
         cut = []
         for image in load_sample_images().images:
-            columns = slice(int(begin * image.shape[1]), int(end * image.shape[1]))
-            part = image.mean(2)[:, columns] / 255
-            windows = np.lib.stride_tricks.sliding_window_view(part, (SIZE, SIZE))
-            cut.append(windows[::step, ::step].reshape(-1, 1, SIZE, SIZE))
+            for left in range(0, image.shape[1] - 5 * SIZE + 1, 5 * SIZE):
+                strip = image[:, left + first * SIZE : left + last * SIZE].mean(2) / 255
+                windows = np.lib.stride_tricks.sliding_window_view(strip, (SIZE, SIZE))
+                cut.append(windows[::step, ::step].reshape(-1, 1, SIZE, SIZE))
         clean = np.concatenate(cut)
         noisy = clean + NOISE * draw.standard_normal(clean.shape)
         parts[name] = noisy.astype(np.float32), clean.astype(np.float32)
