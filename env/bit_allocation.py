@@ -1,7 +1,7 @@
 """BitAllocationEnv: one episode decides the bits of one network."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -20,7 +20,6 @@ from env.evaluating.seen_look import SeenLook
 from env.observation import ObservationVector, Observer
 from env.practice.scales import Scales
 from env.sensitivity.sensitivities import Sensitivities
-from env.token_observer import TokenObserver
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
 from quant.layers import INPUT_BITS, width_name
@@ -31,6 +30,27 @@ class Evaluates(Protocol):
 
     def evaluate(self, allocations: Sequence[Allocation]) -> list[Evaluation]:
         """Return one Evaluation for each allocation, in order."""
+
+
+class Observes(Protocol):
+    """Whatever shows an episode: the Observer, or tokens, in whose place `TokenView` types them."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its numbers are."""
+
+    @property
+    def space(self) -> spaces.Space[Any]:
+        """Of what it shows."""
+
+    def observe(
+        self,
+        bits: Sequence[int],
+        left: Sequence[float],
+        budget: Sequence[float],
+        look: SeenLook | None = None,
+    ) -> Any:
+        """Return what is shown before decision `len(bits)`; as of `Observer`."""
 
 
 class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
@@ -97,7 +117,7 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         reward_config: RewardConfig | None = None,
         looks: bool = False,
         render_mode: str | None = None,
-        observer: Observer | TokenObserver | None = None,
+        observer: Observes | None = None,
     ) -> None:
         """Prepare the masks and observations.
 
@@ -125,11 +145,8 @@ class BitAllocationEnv(gym.Env[ObservationVector, np.int64]):
         self.reference = reference
         self.reward_config = reward_config or RewardConfig()
         self.render_mode = render_mode
-        shown: Observer | TokenObserver = observer or Observer(
-            space, table, sensitivities, looks=looks
-        )
-        self.observer: Any = shown
-        self.observation_space = cast("spaces.Space[Any]", shown.space)
+        self.observer: Observes = observer or Observer(space, table, sensitivities, looks=looks)
+        self.observation_space = self.observer.space
         self.action_space = spaces.Discrete(len(space.widths))
         self._costs = cost_table(space, table)
         self.looks = looks

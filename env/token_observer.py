@@ -70,6 +70,9 @@ class _Touched:
 class TokenObserver:
     """Builds the observations of one network."""
 
+    names = (*TOKEN, *WHOLE)
+    """What the numbers of every token are, then of what is shown beside them."""
+
     def __init__(self, space: DecisionSpace, table: LayerTable, *, length: int = 0) -> None:
         """Compute what does not change from one episode to the next.
 

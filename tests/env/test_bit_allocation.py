@@ -1,11 +1,13 @@
 """BitAllocationEnv: both env checkers, illegal actions, observation and info."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
@@ -16,6 +18,8 @@ from env.decisions.space import decision_space
 from env.errors import ActionError, BudgetError
 from env.evaluating.env_config import EnvConfig
 from env.evaluating.evaluator import Evaluator
+from env.evaluating.seen_look import SeenLook
+from env.observation import ObservationVector
 from env.practice.scales import Scales
 from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
 from quant.allocation import Allocation
@@ -280,3 +284,31 @@ def test_three_budgets_at_once_end_inside_all_of_them() -> None:
             model_bytes=int(info["model_bytes"]),
             energy_mj=info["energy_mj"],
         )
+
+
+class LastBits:
+    """Shows an episode by one number: the width that was decided last."""
+
+    names = ("last_bits",)
+
+    def __init__(self) -> None:
+        self.space = spaces.Box(0.0, 8.0, (1,), np.float32)
+
+    def observe(
+        self,
+        bits: Sequence[int],
+        left: Sequence[float],
+        budget: Sequence[float],
+        look: SeenLook | None = None,
+    ) -> ObservationVector:
+        assert len(left) == len(budget) == 3
+        return np.asarray(bits[-1:] or [0], dtype=np.float32)
+
+
+def test_an_observer_of_anybodys_is_all_that_is_shown() -> None:
+    env = BitAllocationEnv(**arguments(middle_budget()), observer=LastBits())
+    assert env.observer.names == ("last_bits",)
+    assert env.reset()[0].tolist() == [0]
+    observation, *_ = env.step(np.int64(CHOICES.index(4)))
+    assert observation.tolist() == [4]
+    assert observation in env.observation_space

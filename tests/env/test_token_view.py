@@ -46,6 +46,8 @@ def view(
 def test_an_episode_has_legal_actions_and_numbers_in_their_range() -> None:
     found, rng = view(length=20), np.random.default_rng(0)
     seen, _ = found.reset()
+    assert found.network.observer is found.tokens
+    assert len(found.tokens.names) == seen["tokens"].shape[1] + len(seen["whole"])
     for step in range(len(found.network.decisions)):
         assert found.observation_space.contains(seen)
         tokens = seen["tokens"]
