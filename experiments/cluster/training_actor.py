@@ -67,15 +67,23 @@ class TrainingJob:
             threads=torch.get_num_threads(),
         )
 
+    def take_network(self) -> QuantizedNetwork:
+        """Return a copy of the network where this machine trains; it may be trained and changed.
+
+        PyTorch has the job's number of threads from then on.
+        """
+        torch.set_num_threads(self.threads)
+        network = self.network.clone()
+        place(network, choose_device(self.config.device))
+        return network
+
 
 class TrainingActor:
     """Retrains one candidate after another; each comes to what it does anywhere."""
 
     def __init__(self, job: TrainingJob) -> None:
         """Take the job, and nothing of this machine but its device."""
-        torch.set_num_threads(job.threads)
-        self._job, self._network = job, job.network.clone()
-        place(self._network, choose_device(job.config.device))
+        self._job, self._network = job, job.take_network()
         self._evaluator = Evaluator(
             self._network.clone(),
             SimulatedDevice(ProtocolConfig()),  # nothing is measured here

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import torch
-
 from env.evaluating.training_pool import WorkersConfig
 from env.tasks import Split
 from experiments.cluster.crew import Crew
@@ -22,8 +20,7 @@ from quant.records.progress import Progress
 from quant.retraining.integer_scores import integer_scores
 from quant.retraining.retrained import Retrained
 from quant.retraining.retrainer import Retrainer
-from quant.tensors.devices import choose_device
-from quant.tensors.moving import device_of, place
+from quant.tensors.moving import device_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -52,9 +49,7 @@ class FinalTrainer:
     def __init__(self, job: FinalJob) -> None:
         """Take the job, and nothing of this machine but its device."""
         training = job.training
-        torch.set_num_threads(training.threads)
-        self._network = training.network.clone()
-        place(self._network, choose_device(training.config.device))
+        self._network = training.take_network()
         self._retrainer = Retrainer(
             self._network,
             training.train.images,

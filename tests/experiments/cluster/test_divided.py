@@ -55,18 +55,9 @@ def network(task: Task) -> Iterator[QuantizedNetwork]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("kind", ["measured", "hessian"])
-def test_sensitivities_are_those_of_one_process(
-    kind: str,
-    workers: int,
-    task: Task,
-    network: QuantizedNetwork,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(ray_pool, "Crew", InProcess)
-    job = TrainingJob.of(
+@pytest.fixture
+def job(task: Task, network: QuantizedNetwork) -> TrainingJob:
+    return TrainingJob.of(
         network,
         task.train,
         task.search,
@@ -75,6 +66,31 @@ def test_sensitivities_are_those_of_one_process(
         augment=None,
         seed=0,
     )
+
+
+def test_a_worker_takes_a_network_of_its_own_and_the_threads(job: TrainingJob) -> None:
+    torch.set_num_threads(2)
+    mine, other = job.take_network(), job.take_network()
+    assert torch.get_num_threads() == job.threads == 1
+    for value in mine.parameters():
+        value.data.zero_()
+    for name, value in other.state_dict().items():
+        assert torch.equal(value, job.network.state_dict()[name])
+    assert any(value.any() for value in other.parameters())
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("kind", ["measured", "hessian"])
+def test_sensitivities_are_those_of_one_process(
+    kind: str,
+    workers: int,
+    task: Task,
+    network: QuantizedNetwork,
+    job: TrainingJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray_pool, "Crew", InProcess)
     pool = RayPool(WorkersConfig(ray="auto", workers=workers), job)
 
     def estimate(name: str, others: RayPool | None) -> SensitivityTable:
