@@ -61,6 +61,7 @@ from experiments.stages.resume import (
 from experiments.stages.search import Searched, search
 from experiments.terminal.amx_sentence import amx_sentence
 from experiments.terminal.progress import LiveProgress
+from experiments.terminal.typed import typed_sibling
 from hardware.device import Device
 from hardware.errors import HardwareLostError
 from hardware.measure_layers import choose_tiles, digest_tiles
@@ -186,8 +187,8 @@ def _work(config: RunConfig, folder: RunFolder, past: Resumed) -> None:
         except BaseException as error:
             _logger.error("the run ended early: %r", error)
             if isinstance(error, KeyboardInterrupt | HardwareLostError):
-                resume_with = ["python", "-m", "experiments.run", "--resume", str(folder.path)]
-                print(f"go on with: {shlex.join(resume_with)}", file=sys.stderr)
+                again = f"{typed_sibling('run')} --resume {shlex.quote(str(folder.path))}"
+                print(f"go on with: {again}", file=sys.stderr)
             raise
 
 

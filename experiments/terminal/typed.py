@@ -20,3 +20,9 @@ def typed_as(program: str) -> Iterator[None]:
 def typed_program(module: str) -> str:
     """Return what was typed to start a module."""
     return _typed.get() or f"python -m {module}"
+
+
+def typed_sibling(name: str) -> str:
+    """Return what starts the command of a name, the way that this one was started."""
+    facade = _typed.get().partition(" ")[0]
+    return f"{facade} {name}" if facade else f"python -m experiments.{name}"

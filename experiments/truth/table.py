@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from env.decisions.layer_rules import parse_rules
 from env.decisions.space import decision_space
+from experiments.terminal.typed import typed_sibling
 from experiments.truth.row import ALL_8, Hits, TruthRow, pack_hits
 from experiments.truth.row_file import Rows, check_subject, read_rows
 from experiments.truth.subject import TruthSource, TruthSubject
@@ -180,7 +181,7 @@ class TruthTable:
             raise DataError(
                 f"expected two rows of every allocation, found fewer of {len(few)} of "
                 f"{len(self.subspace)}",
-                "go on with python -m experiments.tabulate",
+                f"go on with {typed_sibling('tabulate')}",
             )
 
     def save(self, path: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from bitalloc import command as facade
 from env.tasks import TaskConfig, checkpoint_path, load_task
 from experiments import run as run_module
 from experiments.settings.configured import load_config
@@ -241,14 +242,22 @@ def test_a_folder_that_was_moved_goes_on_with_the_store_beside_it(
     capsys.readouterr()
 
 
-def test_a_command_to_paste_is_quoted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("started", ["python -m experiments.run", "bitalloc run"])
+def test_a_command_to_paste_is_quoted_and_begins_as_it_was_typed(
+    started: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_module, "set_up_network", interrupted)
-    assert run_module.main([*SMALL, "--output", str(tmp_path / "it's mine")]) == INTERRUPTED
+    typed_here = [*SMALL, "--output", str(tmp_path / "it's mine")]
+    by_facade = started.startswith("bitalloc")
+    code = facade.main(["run", *typed_here]) if by_facade else run_module.main(typed_here)
+    assert code == INTERRUPTED
     printed = capsys.readouterr().err
     typed = printed.partition("go on with: ")[2].splitlines()[0]
-    assert shlex.split(typed)[-1] == str((tmp_path / "it's mine" / "latest").resolve())
+    folder = str((tmp_path / "it's mine" / "latest").resolve())
+    assert shlex.split(typed) == [*started.split(), "--resume", folder]

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.progress import LiveProgress
+from experiments.terminal.typed import typed_as
 from experiments.truth.row import ALL_8
 from experiments.truth.row_file import read_rows
 from experiments.truth.table import TruthTable, read_table
@@ -63,8 +64,14 @@ def test_a_table_without_a_second_row_is_refused(tabulated: Path) -> None:
     for name in fields:
         object.__setattr__(table, name, getattr(table, name)[kept])
     table.__dict__.pop("rows_of")
-    with pytest.raises(DataError, match="two rows of every allocation, found fewer of 1 of 6"):
+    with pytest.raises(
+        DataError, match="two rows of every allocation, found fewer of 1 of 6"
+    ) as refused:
         table.check()
+    assert refused.value.hint == "go on with python -m experiments.tabulate"
+    with typed_as("bitalloc compare"), pytest.raises(DataError) as refused:
+        table.check()
+    assert refused.value.hint == "go on with bitalloc tabulate"
     assert ALL_8 not in range(6)
 
 
