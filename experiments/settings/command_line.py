@@ -1,6 +1,7 @@
 """The command line: a command is a dataclass of options, which tyro reads, and what it does."""
 
 import io
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +62,7 @@ def run_typed(
     """
 
     def work() -> int | None:
+        _check_encoding(arguments)
         one, rest, program = command, arguments, typed_program(module)
         if not isinstance(one, Command):
             name, rest = next(iter(arguments), ""), arguments[1:]
@@ -74,6 +76,18 @@ def run_typed(
 
     with patient_streams():
         return run_command(work)
+
+
+def _check_encoding(arguments: Sequence[str]) -> None:
+    """Refuse words that no record could hold: configurations, JSON and TensorBoard are in UTF-8."""
+    for word in arguments:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"expected a command line in UTF-8, found {str(os.fsencode(word))[1:]} in it",
+                "name files and folders in UTF-8: records of them could not be written otherwise",
+            ) from None
 
 
 def command_line(module: str, arguments: Sequence[str]) -> str:

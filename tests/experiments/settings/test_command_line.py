@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from experiments.settings.configured import ConfiguredOptions, configured_comman
 from experiments.staircase import command as staircase
 from experiments.tabulate import command as tabulate
 from experiments.terminal.exit_codes import DONE, INTERRUPTED, USER_MISTAKE
+from tests.experiments.started import started
 
 Main = Callable[[Sequence[str]], int]
 
@@ -86,6 +88,36 @@ def test_other_mistakes(
 ) -> None:
     assert COMMANDS[name][0](arguments) == USER_MISTAKE
     assert capsys.readouterr().err.startswith(f"error: {sentence}")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("word", [b"\xff/run", b"--output=\xff", b"--\xff"])
+def test_words_that_are_no_utf_8_are_one_sentence(
+    name: str, word: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main, words, _ = COMMANDS[name]
+    assert main([*words, os.fsdecode(word)]) == USER_MISTAKE
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: expected a command line in UTF-8, found {str(word)[1:]} in it",
+        "hint: name files and folders in UTF-8: records of them could not be written otherwise",
+    ]
+
+
+def test_a_name_that_is_no_utf_8_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
+    typed = (
+        "-m",
+        "bitalloc.command",
+        "run",
+        "--task.model",
+        "a:b",
+        "--output",
+        os.fsdecode(b"\xff"),
+    )
+    done = started(tmp_path, *typed)
+    assert done.returncode == USER_MISTAKE
+    assert done.stderr.startswith("error: expected a command line in UTF-8, found '\\xff' in it")
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["runtimes"]])
