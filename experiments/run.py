@@ -73,6 +73,7 @@ from quant.layers import MAX_BITS
 from quant.sensitivities.outliers import find_outliers
 
 _logger = logging.getLogger("experiments.run")  # `__main__` when it is started
+_NO_MORE = ", which are all that were asked for: more are made with a larger --evaluations"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,7 +141,8 @@ def resume(path: Path, config: RunConfig, command: str) -> RunFolder:
         command: The command line, appended to the record.
 
     Raises:
-        BitAllocError: the folder is none of a run, in use, damaged, or has links in it.
+        BitAllocError: the folder is none of a run, in use, damaged, has links in it, or more
+            evaluations than are asked for.
         HardwareLostError: the device is gone.
     """
     folder, before = open_run(path)
@@ -149,9 +151,10 @@ def resume(path: Path, config: RunConfig, command: str) -> RunFolder:
     check_plain(folder.path)
     with run_lock(folder.path):
         past = read_resumed(folder.path)
+        more = "" if past.left(config.evaluations) else _NO_MORE
         folder.append_text(files.COMMAND, command)
         write_config(folder, config)
-        print(f"going on after {len(past.evaluations)} evaluations", flush=True)
+        print(f"going on after {len(past.evaluations)} evaluations{more}", flush=True)
         _work(config, folder, past)
     return folder
 

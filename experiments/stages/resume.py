@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from env.evaluating.accounting import counts
 from env.evaluating.evaluation import Evaluation
-from experiments.errors import RunFolderError, new_run_with
+from experiments.errors import ConfigError, RunFolderError, new_run_with
 from experiments.record import files
 from experiments.record.given import Given
 from experiments.record.lines import cut_torn_line
@@ -29,6 +30,20 @@ class Resumed:
     """Finished evaluations in order, the all-8-bit reference first."""
     measured: Measured | None = None
     """The device's table and the budget; None where the run had not got so far."""
+
+    def left(self, limit: int) -> int:
+        """Return how many evaluations a limit leaves.
+
+        Raises:
+            ConfigError: more were made than the limit allows.
+        """
+        done = sum(map(counts, self.evaluations))
+        if done > limit:
+            raise ConfigError(
+                f"evaluations: expected at least the {done} that are made, found {limit}",
+                f"--evaluations {done} concludes from those, and a larger number adds to them",
+            )
+        return limit - done
 
 
 def read_resumed(folder: Path) -> Resumed:

@@ -171,6 +171,30 @@ def test_a_resumed_run_may_get_more_evaluations_and_nothing_else(
     capsys.readouterr()
     assert run_module.main(["--resume", str(folder), "--seed", "3"]) == USER_MISTAKE
     assert "seed cannot change when a run is resumed" in capsys.readouterr().err
+    before = {name: (folder / name).read_bytes() for name in ("config.yaml", "command.txt")}
+    assert run_module.main(["--resume", str(folder), "--evaluations", "6"]) == USER_MISTAKE
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: evaluations: expected at least the {LIMIT} that are made, found 6",
+        f"hint: --evaluations {LIMIT} concludes from those, and a larger number adds to them",
+    ]
+    assert before == {name: (folder / name).read_bytes() for name in before}
+
+
+def test_a_finished_run_that_is_resumed_says_that_nothing_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--config", str(config_file(tmp_path, "random")), "--output", str(tmp_path)]
+    assert run_module.main([*arguments, "--evaluations", "3"]) == DONE
+    folder = only_run(tmp_path)
+    before = rows(folder)
+    capsys.readouterr()
+    assert run_module.main(["--resume", str(folder), "--evaluations", "3"]) == DONE
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == (
+        "going on after 3 evaluations, which are all that were asked for: more are made with a "
+        "larger --evaluations"
+    )
+    assert rows(folder) == before
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
