@@ -14,7 +14,9 @@ class Taps:
 
     A layer reads its tensor through a branch of its own, so that a gradient with respect to it is
     that of what quantizing the tensor changes: a residual addition that reads the same values
-    unquantized has no part in it. Layers that read the same values share the branch.
+    unquantized has no part in it. Layers that read the same values share the branch. A branch of what
+    is made of the images alone, as by a norm of the input, begins a gradient of its own: nothing that
+    is trained lies before it.
     """
 
     def __init__(self, network: QuantizedNetwork, images: torch.Tensor) -> None:
@@ -23,14 +25,23 @@ class Taps:
         """By node that is read: float32 `[N, ...]`."""
         self.outputs: dict[str, torch.Tensor] = {}
         """By layer and product, before its activation: float32 `[N, ...]`."""
+        self._tensors = network.graph.tensor_of
+        self._input = self._tensors[network.graph.input]
         self.network_outputs: Outputs = network.float_outputs(
             images, read=self._read, computed=self._keep_output
         )
 
     def _read(self, node: str, value: torch.Tensor) -> torch.Tensor:
         if node not in self.inputs:
-            self.inputs[node] = value.view_as(value)
+            branch = value.view_as(value)
+            if self._begins_a_gradient(node, value):
+                branch.requires_grad_()
+            self.inputs[node] = branch
         return self.inputs[node]
+
+    def _begins_a_gradient(self, node: str, value: torch.Tensor) -> bool:
+        own = self._tensors[node] != self._input and value.is_floating_point()
+        return own and torch.is_grad_enabled()
 
     def _keep_output(self, layer: str, value: torch.Tensor) -> torch.Tensor:
         self.outputs[layer] = value

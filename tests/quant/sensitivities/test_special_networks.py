@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY
@@ -15,7 +16,7 @@ from quant.sensitivities import (
 from quant.sensitivities.batches import batches_of
 from quant.sensitivities.curvatures import Signs, blocks_of, curvatures, some_curvatures
 from quant.testing import prepare_calibrated, random_images, shake_batch_norm
-from tests.quant.special_networks import SPECIAL_NETWORKS
+from tests.quant.special_networks import IMAGE, SPECIAL_NETWORKS
 
 NAMES = ("dense", "squeeze-excitation", "in place", "sequence", "called twice", "parts of a tuple")
 
@@ -71,3 +72,28 @@ def test_every_estimate_takes_the_network(name: str) -> None:
     found = orthogonality(network, batches)
     assert found.layers == tuple(layer.name for layer in network.layers)
     assert all(0 <= value <= 1 + 1e-9 for row in found.matrix for value in row)
+
+
+@pytest.mark.parametrize("first", [nn.BatchNorm2d(3), nn.GroupNorm(1, 3), nn.Sigmoid()])
+def test_every_estimate_takes_what_is_made_of_the_input_before_the_first_layer(
+    first: nn.Module,
+) -> None:
+    """No weight lies before the tensor that the first layer reads, and its bits are decided."""
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(3, 4, 3), nn.PReLU(4), nn.Flatten(), nn.Linear(4 * 6 * 6, 4))
+    module = nn.Sequential(first, *layers).eval()
+    shake_batch_norm(module)
+    images = random_images(6, IMAGE)
+    network, batches = prepare_calibrated(module, images), [(images, torch.arange(6) % 4)]
+    assert not network.layers[0].reads_input
+    for estimate in (
+        measured_sensitivity,
+        gauss_newton_sensitivity,
+        fisher_sensitivity,
+        hessian_sensitivity,
+    ):
+        rises = estimate(network, batches, (2, 8)).rises
+        assert len(rises) == 8, "two layers, two parts and two widths"
+        assert all(torch.isfinite(torch.tensor(rise)) for rise in rises.values())
+    rises = gauss_newton_sensitivity(network, batches, (2, 8)).rises
+    assert 0 <= rises["1", "activation", 8] < rises["1", "activation", 2]
