@@ -97,7 +97,7 @@ class RunOptions(ConfiguredOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the job that the command line asks for and return the exit code."""
-    return run_typed("experiments.run", command(), arguments)
+    return run_typed(_MODULE, command(), arguments)
 
 
 def command() -> Command:
@@ -212,7 +212,7 @@ def _command(options: RunOptions) -> None:
         folder = resume(options.resume, options.config, options.typed)
     print(f"run folder: {folder.path}")
     print(f"report: {folder.path / files.REPORT}")
-    print(f"curves: tensorboard --logdir {folder.events}")
+    print(f"curves: tensorboard --logdir {shlex.quote(str(folder.events))}")
 
 
 def _search(config: RunConfig, past: Resumed, places: Places) -> None:

@@ -104,7 +104,12 @@ def _listed(sections: Sequence[Section], program: str) -> Iterator[str]:
     for name in top:
         if name not in methods:
             words = about.get(name, "").partition(". ")[0].rstrip(".")
-            yield f"  {name:<{width}}  {words}"[:_WIDEST]
+            yield from wrap(
+                words,
+                _WIDEST,
+                initial_indent=f"  {name:<{width}}  ",
+                subsequent_indent=" " * (width + 4),
+            ) or [f"  {name}"]
     if methods:
         yield from wrap(
             f"settings of methods: {', '.join(methods)}",

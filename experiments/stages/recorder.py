@@ -110,21 +110,19 @@ class Recorder:
             return
         self._folder.append_evaluation(evaluation)
         _logger.info("evaluation %d by %s finished", evaluation.index, evaluation.proposer)
-        improved = self._log(evaluation)
-        self._progress.evaluation(len(self.evaluations), self._limit, evaluation, best=improved)
+        self._log(evaluation)
+        self._progress.evaluation(len(self.evaluations), self._limit, self.best)
 
-    def _log(self, evaluation: Evaluation) -> bool:
-        """Write an evaluation's curves and tell whether it is the best so far."""
+    def _log(self, evaluation: Evaluation) -> None:
+        """Write an evaluation's curves, and those of the best where it is that."""
         self.evaluations.append(evaluation)
         step = len(self.evaluations)
         self._events.scalars(
             {**scalars_of(evaluation, self._table), "evaluation/used": float(step)}, step
         )
-        improved = self._judge(evaluation, step)
-        if improved:
+        if self._judge(evaluation, step):
             self._log_best(evaluation, step)
         self._events.flush()
-        return improved
 
     def _judge(self, evaluation: Evaluation, step: int) -> bool:
         """Log the reward's terms and tell whether the evaluation is the best so far."""

@@ -55,7 +55,6 @@ class LiveProgress:
         self._in_lines = not quiet and not self._console.is_terminal and not self._in_notebook
         self._last_line = clock()
         self._stages: dict[str, tuple[TaskID, float]] = {}
-        self._best: Evaluation | None = None
 
     def stage(self, name: str, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` parts of a stage are finished."""
@@ -76,24 +75,21 @@ class LiveProgress:
             self._in_notebook(line)
         self._progress.update(task, completed=done, total=total, eta=eta, note=note)
 
-    def evaluation(self, done: int, total: int, evaluation: Evaluation, best: bool) -> None:
+    def evaluation(self, done: int, total: int, best: Evaluation | None) -> None:
         """Show a finished evaluation.
 
         Args:
             done: Real evaluations so far.
             total: The evaluation limit.
-            evaluation: The one that just finished.
-            best: Whether it is the best so far inside the budget.
+            best: The best so far inside the budget; None where nothing is.
         """
-        if best:
-            self._best = evaluation
         note = "nothing inside the budget yet"
-        if self._best is not None:
-            latency_ms = self._best.latency_ms
-            note = f"best {self._best.metric.text(self._best.score)}"
+        if best is not None:
+            latency_ms = best.latency_ms
+            note = f"best {best.metric.text(best.score)}"
             if latency_ms is not None:
                 note += f" at {latency_ms:.4f} ms"
-            measurement = self._best.measurement
+            measurement = best.measurement
             if measurement is not None and measurement.source == "emulated":
                 note += ", emulated"
         self.stage("evaluations", done, total, note)

@@ -120,7 +120,7 @@ def test_a_layer_table_of_a_module_needs_an_example_alone() -> None:
     [
         ({"device": "toaster"}, "device: expected one of local, simulated or a TargetConfig"),
         ({"budget": "half"}, "budget: expected a share of all-8-bit's latency"),
-        ({"evaluatons": 3}, "expected settings of a run .* found 'evaluatons'"),
+        ({"evaluatons": 3}, "expected settings of a run .* found 'evaluatons'.*did you mean evaluations"),
         ({"method": "magic"}, "method: expected one of"),
         ({"network": 7}, "network: expected a torch.nn.Module"),
         ({"data": lambda: None}, "data: expected arrays, tensors or data sets"),
@@ -152,7 +152,9 @@ def test_help_of_the_console_script_fits_a_screen(capsys: pytest.CaptureFixture[
         assert ended.value.code == 0
     capsys.readouterr()
     assert main(["ruun"]) == USER_MISTAKE
-    assert "expected one of run, evaluate" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "expected one of run, evaluate" in printed
+    assert "did you mean run?" in printed
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,8 @@ def test_a_folder_that_was_moved_goes_on_with_the_store_beside_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_module.main([*SMALL, "--output", "runs of mine"]) == DONE
+    curves = capsys.readouterr().out.partition("curves: ")[2].splitlines()[0]
+    assert len(shlex.split(curves)) == 3, curves
     (tmp_path / "runs of mine").rename(tmp_path / "moved")
     assert run_module.main(["--resume", "moved/latest", "--evaluations", "30"]) == DONE
     assert sorted(path.name for path in tmp_path.iterdir()) == ["moved"]

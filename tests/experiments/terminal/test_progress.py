@@ -80,7 +80,7 @@ def test_nothing_is_written_where_stderr_is_no_terminal(
         with LiveProgress(quiet=quiet) as progress:
             progress.stage("layer table", 1, 2)
             item = evaluation(0, allocation(4), score=0.9, latency_ms=0.5)
-            progress.evaluation(1, 24, item, best=True)
+            progress.evaluation(1, 24, item)
     assert stream.getvalue() == ""
 
 
@@ -95,7 +95,7 @@ def test_a_terminal_sees_evaluations_and_the_best_so_far(monkeypatch: pytest.Mon
     monkeypatch.setenv("COLUMNS", "160")
     with LiveProgress(quiet=False, clock=itertools.count(0.0, 10.0).__next__) as progress:
         item = evaluation(0, allocation(4), score=0.9, latency_ms=0.5)
-        progress.evaluation(1, 24, item, best=True)
+        progress.evaluation(1, 24, item)
     shown = stream.getvalue()
     assert "1/24" in shown
     assert "best 90.00 % at 0.5000 ms" in shown

@@ -1,0 +1,62 @@
+"""Recorder: what the progress line says of the best so far."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from env.decisions.budget import Budget
+from experiments.record.run_folder import RunFolder
+from experiments.settings.run_config import RunConfig
+from experiments.stages.event_log import EventLog
+from experiments.stages.measured import Measured
+from experiments.stages.places import Places
+from experiments.stages.recorder import Recorder
+from experiments.stages.resource_budget import DecidedBudget
+from experiments.terminal.progress import LiveProgress
+from hardware.layers.table import LayerTable
+from tests.experiments.evaluations import allocation, evaluation
+
+NOTHING: Any = None
+"""A device and a store: a recorder asks for none."""
+
+
+def test_a_run_that_goes_on_shows_the_best_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    config = RunConfig(output=str(tmp_path))
+    times = {name: {(8, 8): 1.0, (4, 8): 0.5, (2, 8): 0.3} for name in ("first", "second")}
+    measured = Measured(
+        table=LayerTable(times_us=times, overhead_us=1.0, source="simulated", disturbed_share=0.0),
+        decided=DecidedBudget(budget=Budget(latency_ms=0.7), reason=""),
+    )
+    past = [
+        evaluation(0, allocation(8), score=0.95, latency_ms=1.0),
+        evaluation(1, allocation(4), score=0.9, latency_ms=0.5),
+    ]
+    with (
+        EventLog(tmp_path / "tb") as events,
+        LiveProgress(quiet=False, clock=lambda: 0.0) as progress,
+    ):
+        places = Places(
+            device=NOTHING,
+            store=NOTHING,
+            folder=RunFolder.create(config, "here"),
+            events=events,
+            progress=progress,
+            shared_progress=progress,
+        )
+        recorder = Recorder(config, measured, places, past)
+        recorder(evaluation(2, allocation(2), score=0.5, latency_ms=0.3))
+    shown = stream.getvalue()
+    assert "best 90.00 % at 0.5000 ms" in shown
+    assert "nothing inside" not in shown
