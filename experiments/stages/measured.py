@@ -68,7 +68,7 @@ def measure_device(
     try:
         BudgetMask(setup.space, cost_table(setup.space, table), decided.budget)
     except BudgetError as error:
-        raise beside_all_8(error, uniform) from None
+        raise beside_all_8(error, uniform, decided.budget) from None
     return Measured(table=table, decided=decided)
 
 
@@ -107,6 +107,8 @@ def measure_times(
             latency_ms=measurement.median_ms,
             model_bytes=graphs[bits].weight_bytes(),
             energy_mj=measurement.energy_mj,
+            stable=measurement.verdict.stable or measurement.source == "emulated",
+            predicted_ms=table.predict_ms(allocations[bits]),
         )
         for bits, measurement in timed.items()
     }

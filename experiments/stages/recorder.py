@@ -111,7 +111,8 @@ class Recorder:
         self._folder.append_evaluation(evaluation)
         _logger.info("evaluation %d by %s finished", evaluation.index, evaluation.proposer)
         self._log(evaluation)
-        self._progress.evaluation(len(self.evaluations), self._limit, self.best)
+        if len(self.evaluations) <= self._limit:  # those for the table come after it
+            self._progress.evaluation(len(self.evaluations), self._limit, self.best)
 
     def _log(self, evaluation: Evaluation) -> None:
         """Write an evaluation's curves, and those of the best where it is that."""

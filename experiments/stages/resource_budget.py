@@ -24,6 +24,10 @@ class UniformFigures:
     model_bytes: int
     energy_mj: float | None = None
     """None where there is no meter."""
+    stable: bool = True
+    """Whether its timing was; of one that was not, little follows."""
+    predicted_ms: float | None = None
+    """What the layer table says it takes; None where nobody asked it."""
 
     __pydantic_config__ = EXACT
 
@@ -158,10 +162,12 @@ def decide_budget(
     )
 
 
-def beside_all_8(error: BudgetError, uniform: Mapping[int, UniformFigures]) -> BudgetError:
+def beside_all_8(
+    error: BudgetError, uniform: Mapping[int, UniformFigures], budget: Budget
+) -> BudgetError:
     """Return a refused budget's error with what shares are shares of, and what else may help."""
     all_8 = uniform[ALL_8]
-    if buy_time(uniform):
+    if budget.latency_ms is None or buy_time(uniform):
         hint = error.hint
     else:
         hint = "bits buy no time on this device: limit bytes, as by --budget.model-bytes-ratio 0.5"
@@ -173,9 +179,18 @@ def beside_all_8(error: BudgetError, uniform: Mapping[int, UniformFigures]) -> B
 
 
 def buy_time(uniform: Mapping[int, UniformFigures]) -> bool:
-    """Whether bits save time that timings repeat well enough to see."""
-    fastest_ms = min(figures.latency_ms for figures in uniform.values())
-    return fastest_ms <= (1 - LEAST_GAIN) * uniform[ALL_8].latency_ms
+    """Whether bits save time that timings repeat well enough to see.
+
+    Where the timing of the fastest or of all-8 is unstable, as on a busy machine, the layer table has
+    to say so too: it is made of many short timings, and a slow minute hits all its widths alike.
+    """
+    fastest = min(uniform.values(), key=lambda figures: figures.latency_ms)
+    all_8, limit = uniform[ALL_8], 1 - LEAST_GAIN
+    if not (fastest.stable and all_8.stable) and all_8.predicted_ms is not None:
+        known = [item.predicted_ms for item in uniform.values() if item.predicted_ms is not None]
+        if min(known) > limit * all_8.predicted_ms:
+            return False
+    return fastest.latency_ms <= limit * all_8.latency_ms
 
 
 def _inverse(drop: float, metric: Metric) -> str:
@@ -197,6 +212,8 @@ def _default(uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
             f"a third of the way from uniform {bits} bits ({fastest_ms:.4f} ms) "
             f"to 8 bits ({all_8.latency_ms:.4f} ms)"
         )
+        if not (uniform[bits].stable and all_8.stable):
+            reason += "; the machine was too busy for stable times of both"
         return DecidedBudget(
             budget=Budget(latency_ms=latency_ms),
             reason=reason,
@@ -205,8 +222,10 @@ def _default(uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
     smallest = min(figures.model_bytes for figures in narrower.values())
     # Layers that are left in float can make it larger than all-8.
     model_bytes = int(smallest + _SHARE * max(0, all_8.model_bytes - smallest))
+    why = f"uniform {bits} bits takes {fastest_ms:.4f} ms, 8 bits {all_8.latency_ms:.4f} ms"
+    if fastest_ms <= (1 - LEAST_GAIN) * all_8.latency_ms:
+        why = f"by the layer table; the machine was too busy for stable times: {why}"
     reason = (
-        f"bits buy no time on this device (uniform {bits} bits takes {fastest_ms:.4f} ms, 8 bits "
-        f"{all_8.latency_ms:.4f} ms), so model bytes are the budget, by the same rule"
+        f"bits buy no time on this device ({why}), so model bytes are the budget, by the same rule"
     )
     return DecidedBudget(budget=Budget(model_bytes=model_bytes), reason=reason)

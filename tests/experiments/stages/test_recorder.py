@@ -33,8 +33,8 @@ def test_a_run_that_goes_on_shows_the_best_of_before(
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "160")
-    config = RunConfig(output=str(tmp_path))
-    times = {name: {(8, 8): 1.0, (4, 8): 0.5, (2, 8): 0.3} for name in ("first", "second")}
+    config = RunConfig(output=str(tmp_path), evaluations=3)
+    times = {name: {(bits, 8): bits / 8 for bits in (2, 4, 6, 8)} for name in ("first", "second")}
     measured = Measured(
         table=LayerTable(times_us=times, overhead_us=1.0, source="simulated", disturbed_share=0.0),
         decided=DecidedBudget(budget=Budget(latency_ms=0.7), reason=""),
@@ -57,6 +57,9 @@ def test_a_run_that_goes_on_shows_the_best_of_before(
         )
         recorder = Recorder(config, measured, places, past)
         recorder(evaluation(2, allocation(2), score=0.5, latency_ms=0.3))
+        recorder(evaluation(3, allocation(6), score=0.92, latency_ms=0.8))  # for the table
     shown = stream.getvalue()
     assert "best 90.00 % at 0.5000 ms" in shown
     assert "nothing inside" not in shown
+    assert "3/3" in shown
+    assert "4/3" not in shown

@@ -81,10 +81,36 @@ def test_a_budget_that_nobody_meets_is_refused_beside_all_8(fastest_ms: float, h
         2: UniformFigures(latency_ms=fastest_ms, model_bytes=250),
         8: UniformFigures(latency_ms=1.0, model_bytes=1000),
     }
-    refused = beside_all_8(BudgetError("the least is 0.5 ms", "raise the budget"), uniform)
+    error = BudgetError("the least is 0.5 ms", "raise the budget")
+    refused = beside_all_8(error, uniform, Budget(latency_ms=0.1))
     assert refused.message == "the least is 0.5 ms; uniform 8 bits takes 1 ms and 1000 bytes"
     assert refused.hint is not None
     assert refused.hint.startswith(hint)
+    of_bytes = beside_all_8(error, uniform, Budget(model_bytes=100))
+    assert of_bytes.hint == "raise the budget", "bytes are limited already"
+
+
+def test_a_busy_machines_times_do_not_buy_what_the_layer_table_denies() -> None:
+    """As of a machine whose bits cost the same: all-8 was timed in a slow minute."""
+
+    def uniform(*, stable: bool, fastest: float | None) -> dict[int, UniformFigures]:
+        return {
+            6: UniformFigures(latency_ms=0.13, model_bytes=600, predicted_ms=fastest),
+            8: UniformFigures(
+                latency_ms=0.29,
+                model_bytes=800,
+                stable=stable,
+                predicted_ms=None if fastest is None else 0.13,
+            ),
+        }
+
+    denied = decide_budget(BudgetConfig(), uniform(stable=False, fastest=0.129))
+    assert denied.budget == Budget(model_bytes=666)
+    assert "bits buy no time on this device (by the layer table; the machine was" in denied.reason
+    for stable, fastest in ((True, 0.129), (True, None), (False, 0.09), (False, None)):
+        decided = decide_budget(BudgetConfig(), uniform(stable=stable, fastest=fastest))
+        assert decided.budget.latency_ms == pytest.approx(0.13 + 0.16 / 3)
+        assert ("too busy for stable times" in decided.reason) is not stable
 
 
 def test_a_share_is_one_of_what_is_timed_beside() -> None:
