@@ -55,6 +55,7 @@ from experiments.stages.resume import (
     check_same_given,
     check_same_machine,
     check_table,
+    how_to_go_on,
     read_resumed,
     write_measured,
 )
@@ -190,8 +191,7 @@ def _work(config: RunConfig, folder: RunFolder, past: Resumed) -> None:
         except BaseException as error:
             _logger.error("the run ended early: %r", error)
             if isinstance(error, KeyboardInterrupt | HardwareLostError):
-                again = f"{typed_sibling('run')} --resume {shlex.quote(str(folder.path))}"
-                print(f"go on with: {again}", file=sys.stderr)
+                print(how_to_go_on(config, folder.path, typed_sibling("run")), file=sys.stderr)
             raise
 
 

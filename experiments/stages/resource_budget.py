@@ -181,8 +181,8 @@ def beside_all_8(
 def buy_time(uniform: Mapping[int, UniformFigures]) -> bool:
     """Whether bits save time that timings repeat well enough to see.
 
-    Where the timing of the fastest or of all-8 is unstable, as on a busy machine, the layer table has
-    to say so too: it is made of many short timings, and a slow minute hits all its widths alike.
+    Where the timing of the fastest or of all-8 is unstable, as on a busy machine, the layer table
+    has to say so too: it is made of many short timings, and a slow minute hits all widths alike.
     """
     fastest = min(uniform.values(), key=lambda figures: figures.latency_ms)
     all_8, limit = uniform[ALL_8], 1 - LEAST_GAIN

@@ -1,5 +1,6 @@
 """Resumed: what a run that was stopped or killed left in its folder."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from experiments.record.given import Given
 from experiments.record.lines import cut_torn_line
 from experiments.record.run_folder import RunFolder
 from experiments.record.run_record import RunRecord
+from experiments.settings.run_config import RunConfig
 from experiments.stages.measured import Measured
 from experiments.stages.resource_budget import DecidedBudget
 from hardware.layers.table import LayerTable
@@ -20,6 +22,10 @@ from hardware.layers.table import LayerTable
 _MACHINE = ("cpu", "cpu_features", "tvm", "energy")
 """Facts that decide what a program takes, and what it is measured with; a run goes on only where
 they are the same."""
+
+
+OF_A_PROGRAM = "bitalloc.given:"
+"""How names begin of networks and data that live as long as the process that gave them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +50,19 @@ class Resumed:
                 f"--evaluations {done} concludes from those, and a larger number adds to them",
             )
         return limit - done
+
+
+def how_to_go_on(config: RunConfig, folder: Path, program: str) -> str:
+    """Return what to type, or to call, after a run was interrupted.
+
+    Args:
+        config: The run's.
+        folder: Its folder.
+        program: What starts runs, as the user typed it.
+    """
+    if any(name.startswith(OF_A_PROGRAM) for name in (config.task.model, config.task.data)):
+        return "go on with: the same call again, which takes what is finished from the store"
+    return f"go on with: {program} {shlex.join(['--resume', str(folder)])}"
 
 
 def read_resumed(folder: Path) -> Resumed:

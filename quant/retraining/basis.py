@@ -11,7 +11,7 @@ from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
 from quant.outputs import Outputs, main_tensor
-from quant.records.progress import Progress
+from quant.records.progress import Progress, part_of
 from quant.retraining.compensation import compensate
 from quant.retraining.finetune import finetune, training_loss
 from quant.retraining.finetune_config import FinetuneConfig
@@ -35,6 +35,8 @@ _DEVIATION_IMAGES = 256
 _TOGETHER = 250
 """Images scored at once."""
 _RANGE_SEED = 0
+_RANGE_TRAININGS = 2
+"""Trainings of a range test: as far as the damage asks for, and further."""
 
 
 class Basis:
@@ -105,17 +107,28 @@ class Basis:
             progress=progress,
         )
 
-    def reach(self, start_loss: float | None) -> float:
-        """Return how far values move from a start of this loss, as the range test has it."""
-        return max(self.least_reach(), reach_of(start_loss, self.float_held_back_loss()))
+    def reach(self, start_loss: float | None, progress: Progress | None = None) -> float:
+        """Return how far values move from a start of this loss, as the range test has it.
 
-    def least_reach(self) -> float:
-        """Return what the range test says, done once."""
+        Args:
+            start_loss: Held-back loss of the start; None where nothing is held back.
+            progress: Called with (steps done, steps in all) of the range test, where it is done
+                now, and of the one training after it.
+        """
+        return max(self.least_reach(progress), reach_of(start_loss, self.float_held_back_loss()))
+
+    @property
+    def trainings_before(self) -> int:
+        """How many trainings the range test still has to do before the first of a candidate."""
+        return _RANGE_TRAININGS if self._least_reach is None and self.config.tests_range else 0
+
+    def least_reach(self, progress: Progress | None = None) -> float:
+        """Return what the range test says, done once; `progress` as for `reach`."""
         if self._least_reach is None:
-            self._least_reach = self._test_range()
+            self._least_reach = self._test_range(progress)
         return self._least_reach
 
-    def _test_range(self) -> float:
+    def _test_range(self, progress: Progress | None) -> float:
         """Do the range test, which depends on nothing that was trained before."""
         if not self.config.tests_range:
             return 0.0
@@ -125,11 +138,17 @@ class Basis:
         if start_loss is None:
             return 0.0
         damage_reach = reach_of(start_loss, self.float_held_back_loss())
+        parts = iter(range(_RANGE_TRAININGS))
 
         def held_back_loss(least_reach: float) -> float | None:
             network = start.clone()
             try:
-                self.finetune(network, max(least_reach, damage_reach), _RANGE_SEED)
+                self.finetune(
+                    network,
+                    max(least_reach, damage_reach),
+                    _RANGE_SEED,
+                    part_of(progress, next(parts), _RANGE_TRAININGS + 1),
+                )
                 return self.settle(network)
             except TrainingError:
                 return None

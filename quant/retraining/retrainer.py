@@ -7,7 +7,7 @@ import torch
 from quant.errors import TrainingError
 from quant.network import QuantizedNetwork
 from quant.objective.loss import CROSS_ENTROPY, Loss
-from quant.records.progress import Progress
+from quant.records.progress import Progress, part_of
 from quant.retraining.basis import Basis, finite
 from quant.retraining.finetune_config import FinetuneConfig, held_back_count, images_seen
 from quant.retraining.loop import Augment
@@ -59,7 +59,8 @@ class Retrainer:
         Args:
             network: At the float checkpoint, with an allocation set (float works too).
             seed: Orders the images.
-            progress: Called with (steps done, steps in all).
+            progress: Called with (steps done, steps in all), those of the range test among them
+                where this is the first retraining.
 
         Raises:
             TrainingError: weights or values are not finite before the first step; or after, where
@@ -119,9 +120,11 @@ class Retrainer:
                 f"expected a finite loss before retraining, found {start_loss}",
                 "look for weights or inputs that are not finite, or out of all proportion",
             )
-        reach, trained_loss, loss = self.basis.reach(start_loss), None, None
+        before = self.basis.trainings_before
+        reach, trained_loss, loss = self.basis.reach(start_loss, progress), None, None
         try:
-            loss = self.basis.finetune(network, reach, seed, progress).loss
+            rest = part_of(progress, before, before + 1)
+            loss = self.basis.finetune(network, reach, seed, rest).loss
             trained_loss = self.basis.settle(network)
         except TrainingError:
             network.eval()

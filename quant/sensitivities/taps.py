@@ -14,9 +14,9 @@ class Taps:
 
     A layer reads its tensor through a branch of its own, so that a gradient with respect to it is
     that of what quantizing the tensor changes: a residual addition that reads the same values
-    unquantized has no part in it. Layers that read the same values share the branch. A branch of what
-    is made of the images alone, as by a norm of the input, begins a gradient of its own: nothing that
-    is trained lies before it.
+    unquantized has no part in it. Layers that read the same values share the branch. A branch of
+    what is made of the images alone, as by a norm of the input, begins a gradient of its own:
+    nothing that is trained lies before it.
     """
 
     def __init__(self, network: QuantizedNetwork, images: torch.Tensor) -> None:

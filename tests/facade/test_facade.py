@@ -65,6 +65,29 @@ def test_a_module_and_tensors_become_bits_and_a_table(
         result.export(tmp_path / "bundle")
 
 
+def test_a_search_that_was_interrupted_is_called_again(
+    trained_net: nn.Module,
+    data: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What lives in a program cannot be resumed by a command, which would be refused."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    given = {"device": "simulated", "budget": 0.8, "method": "uniform", **SMALL}
+    with monkeypatch.context() as patched:
+        patched.setattr("experiments.run.conclude", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bitalloc.search(trained_net, data, output=tmp_path, **given)
+    assert "go on with: the same call again" in capsys.readouterr().err
+    monkeypatch.setattr("quant.retraining.retrainer.Retrainer.retrain", interrupted)
+    result = bitalloc.search(trained_net, data, output=tmp_path, **given)
+    assert result.table[-1]["inside_budget"]
+
+
 def test_what_was_given_is_gone_in_another_process_and_said(
     trained_net: nn.Module, data: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,7 +143,10 @@ def test_a_layer_table_of_a_module_needs_an_example_alone() -> None:
     [
         ({"device": "toaster"}, "device: expected one of local, simulated or a TargetConfig"),
         ({"budget": "half"}, "budget: expected a share of all-8-bit's latency"),
-        ({"evaluatons": 3}, "expected settings of a run .* found 'evaluatons'.*did you mean evaluations"),
+        (
+            {"evaluatons": 3},
+            "expected settings of a run .* found 'evaluatons'.*did you mean evaluations",
+        ),
         ({"method": "magic"}, "method: expected one of"),
         ({"network": 7}, "network: expected a torch.nn.Module"),
         ({"data": lambda: None}, "data: expected arrays, tensors or data sets"),

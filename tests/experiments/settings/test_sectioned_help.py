@@ -31,7 +31,10 @@ def test_the_first_level_fits_a_screen_and_names_every_section(
         assert name in text
     assert "--resume RUN" in text
     about = " ".join(text.partition("sections:")[2].split())
-    assert "The longer retraining of python -m experiments.evaluate, from the float checkpoint" in about
+    assert (
+        "The longer retraining of python -m experiments.evaluate, from the float checkpoint"
+        in about
+    )
     assert "--energy.meter" not in text
 
 

@@ -1,6 +1,7 @@
 """The range test: when values move further, and that it depends on nothing trained before."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -65,6 +66,26 @@ def test_it_depends_on_nothing_that_was_trained_before(
     trained = network.clone()
     alone, last = retrained_at(2), retrained_at(8, 3, 2)
     assert all(torch.equal(value, last[name]) for name, value in alone.items())
+
+
+def test_progress_counts_the_test_and_the_training_after_it(
+    network: QuantizedNetwork, digits: Any
+) -> None:
+    """Nobody waits for two trainings that nothing is said of."""
+    retrainer = Retrainer(network, digits.train_images, digits.train_labels, SHORT)
+
+    def note(seen: list[tuple[int, int]], done: int, whole: int) -> None:
+        seen.append((done, whole))
+
+    for trainings in (3, 1):
+        seen: list[tuple[int, int]] = []
+        trained = network.clone()
+        at_bits(trained, 4)
+        retrainer.retrain(trained, seed=3, progress=partial(note, seen))
+        total = trainings * SHORT.steps
+        assert {whole for _, whole in seen} == {total}
+        assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+        assert seen[-1] == (total, total)
 
 
 def test_no_test_where_a_rate_is_named(network: QuantizedNetwork, digits: Any) -> None:
