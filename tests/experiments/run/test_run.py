@@ -93,6 +93,15 @@ def test_the_best_is_inside_its_budget_and_no_uniform_inside_is_better(
         assert [row["name"] for row in csv.DictReader(file)] == list(rows)
 
 
+def test_that_all_8_is_outside_the_budget_is_no_news(finished: Path) -> None:
+    results = json.loads((finished / "results.json").read_text())
+    missed = [item["allocation"]["layers"].values() for item in results["missed_the_budget"]]
+    assert any(all(pair["weight_bits"] == 8 for pair in pairs) for pairs in missed)
+    proposed = [pairs for pairs in missed if len({pair["weight_bits"] for pair in pairs}) > 1]
+    said = (finished / "run.log").read_text().count("passed over")
+    assert said <= len(proposed)
+
+
 def test_the_search_is_accounted_for(finished: Path, lines: list[dict[str, Any]]) -> None:
     used = json.loads((finished / "results.json").read_text())["accounting"]
     searched = [line for line in lines if line["proposer"] != "table"]
