@@ -1,4 +1,4 @@
-# make demo: search bit-widths for the digits network on this machine
+# make demo: search bit-widths for a network that takes noise out of photographs, on this machine
 # make test: lint, types, import contracts, passages written twice, and tests
 # make test-all: everything: the slow tests, the emulated board, and make test
 # make test-slow: every slow test: runs killed twenty times, boards that come and go, whole networks
@@ -22,7 +22,7 @@ PACKAGES := bitalloc quant hardware env agents experiments
 .PHONY: demo test test-all test-slow test-ci seconds test-board check format docs clean install
 
 demo: $(INSTALLED)
-	$(BIN)/python -m experiments.run --config experiments/configs/digits.yaml
+	$(BIN)/python -m experiments.run --config experiments/configs/denoising.yaml
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

@@ -1,4 +1,4 @@
-"""The demo's budget can be served by bits on every CPU with dot-product instructions."""
+"""Bits can serve the budget of digits.yaml on every CPU with dot-product instructions."""
 
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from experiments.settings.load import read_config_file
 from quant.testing import prepare_calibrated, random_images
 from tests.hardware.kernels.transformed.products import DOT_TARGETS, products
 
-DEMO = read_config_file(Path(__file__).parents[4] / "experiments/configs/digits.yaml")
+CONFIG = read_config_file(Path(__file__).parents[4] / "experiments/configs/digits.yaml")
 
 
 @pytest.mark.parametrize("target", DOT_TARGETS, ids=lambda target: target.family)
@@ -19,9 +19,9 @@ def test_four_bits_multiply_less_than_half_of_what_the_budget_leaves(target: Any
     network = prepare_calibrated(NETWORKS["digits-even"](), random_images(16, (1, 8, 8)))
 
     work = partial(products, network, target)
-    assert DEMO.target.dot_product
-    assert DEMO.task.network == "digits-even"
-    assert DEMO.budget.latency_ratio is not None
+    assert CONFIG.target.dot_product
+    assert CONFIG.task.network == "digits-even"
+    assert CONFIG.budget.latency_ratio is not None
     # Transforms take a part of what the products save.
-    assert work(4) < 0.6 * DEMO.budget.latency_ratio * work(8)
-    assert work(6) == work(8) > DEMO.budget.latency_ratio * work(8)
+    assert work(4) < 0.6 * CONFIG.budget.latency_ratio * work(8)
+    assert work(6) == work(8) > CONFIG.budget.latency_ratio * work(8)
