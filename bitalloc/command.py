@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from experiments.errors import ConfigError
-from experiments.settings.keys import closest
+from experiments.settings.keys import hint_at
 from experiments.terminal.exit_codes import DONE, run_command
 from experiments.terminal.streams import patient_streams
 from experiments.terminal.typed import typed_as
@@ -77,10 +77,9 @@ def _see_modules_here() -> None:
 def _help(name: str) -> int:
     """Print what there is; refuse what there is not."""
     if name not in ("-h", "--help"):
-        meant = closest(name, COMMANDS)
         raise ConfigError(
             f"bitalloc: expected one of {', '.join(COMMANDS)}, found {name!r}",
-            f"did you mean {meant}?" if meant else "bitalloc --help says what they do",
+            hint_at(name, COMMANDS, "bitalloc --help says what they do"),
         )
     print("usage: bitalloc COMMAND ...\n")
     width = max(map(len, COMMANDS))

@@ -12,7 +12,7 @@ from env.tasks import TaskConfig
 from env.tasks.networks.catalogue import NETWORKS
 from env.tasks.task_config import OWN, TASKS
 from experiments.errors import ConfigError
-from experiments.settings.keys import closest
+from experiments.settings.keys import hint_at
 from experiments.settings.run_config import RunConfig
 from hardware.target import TargetConfig
 
@@ -35,10 +35,9 @@ def configuration(network: Any, data: Any, device: Any, budget: Any, **settings:
     """
     known = RunConfig.__dataclass_fields__
     if unknown := [name for name in settings if name not in known]:
-        meant = closest(unknown[0], known)
         raise ConfigError(
             f"expected settings of a run ({', '.join(known)}), found {unknown[0]!r}",
-            f"did you mean {meant}?" if meant else "bitalloc run --help says what they are",
+            hint_at(unknown[0], known, "bitalloc run --help says what they are"),
         )
     config = RunConfig(
         task=_task(network, data), target=_target(device), budget=budget_config(budget)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agents.methods import METHODS
 from experiments.errors import ConfigError
-from experiments.settings.keys import closest
+from experiments.settings.keys import hint_at
 from quant.records.ranges import Count, check_ranges
 
 DEFAULT_BUDGETS = (0.10, 0.35, 0.70)
@@ -41,10 +41,9 @@ class Plan:
         """Refuse methods that do not exist and budgets that are no shares."""
         for method in self.methods:
             if method not in METHODS:
-                meant = closest(method, METHODS)
                 raise ConfigError(
                     f"--methods: expected some of {', '.join(METHODS)}, found {method!r}",
-                    f"did you mean {meant}?" if meant else "",
+                    hint_at(method, METHODS),
                 )
         for budget in self.budgets:
             if not 0 <= budget <= 1:

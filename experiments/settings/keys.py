@@ -65,6 +65,12 @@ def closest(name: str, names: Iterable[str]) -> str:
     return matches[0] if matches else ""
 
 
+def hint_at(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """Return the hint that asks for the closest name, or `otherwise` where none is like it."""
+    meant = closest(name, names)
+    return f"did you mean {meant}?" if meant else otherwise
+
+
 def unknown_key(key: str, names: Sequence[str], where: str, hint: str) -> ConfigError:
     """Return the refusal of a key that is none of `names`.
 
@@ -75,7 +81,4 @@ def unknown_key(key: str, names: Sequence[str], where: str, hint: str) -> Config
         hint: What helps where no name is like it.
     """
     sections = {name.split(".")[0] for name in names}
-    meant = closest(key, [*names, *sections])
-    return ConfigError(
-        f"unknown key {key}, in {where}", f"did you mean {meant}?" if meant else hint
-    )
+    return ConfigError(f"unknown key {key}, in {where}", hint_at(key, [*names, *sections], hint))

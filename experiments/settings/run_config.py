@@ -11,7 +11,7 @@ from env.evaluating.reward import RewardConfig
 from env.evaluating.training_pool import WorkersConfig
 from env.tasks import TaskConfig
 from experiments.errors import ConfigError
-from experiments.settings.keys import closest, dotted_values
+from experiments.settings.keys import dotted_values, hint_at
 from hardware.measuring.energy_config import EnergyConfig
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.target import TargetConfig
@@ -104,10 +104,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         """Refuse what no section can see by itself."""
         if self.method not in METHODS:
-            meant = closest(self.method, METHODS)
             raise ConfigError(
                 f"method: expected one of {', '.join(METHODS)}, found {self.method!r}",
-                f"did you mean {meant}?" if meant else "",
+                hint_at(self.method, METHODS),
             )
         check_ranges(self, "", ConfigError)
         for name, value in dotted_values(self).items():

@@ -7,7 +7,7 @@ from typing import Any
 from agents.judging.config import Judged
 from agents.methods import METHODS
 from experiments.errors import ConfigError
-from experiments.settings.keys import closest
+from experiments.settings.keys import hint_at
 
 _SWITCH = re.compile(r"([+-])([a-z]+)")
 _RACE = 3
@@ -36,10 +36,9 @@ def entrant_of(name: str) -> Entrant:
     """
     method = re.split("[+-]", name)[0]
     if method not in METHODS:
-        meant = closest(method, METHODS)
         raise ConfigError(
             f"expected a method of {', '.join(METHODS)}, found {method!r}",
-            f"did you mean {meant}?" if meant else "",
+            hint_at(method, METHODS),
         )
     found = _SWITCH.findall(name[len(method) :])
     known = [field.name for field in fields(Judged)]
