@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from env.decisions.budget import MEASURED_TOLERANCE
+from env.evaluating.accounting import counts
 from env.evaluating.evaluation import Evaluation
 from env.evaluating.ranking import rank
 from env.evaluating.reward import reward
@@ -111,8 +112,9 @@ class Recorder:
         self._folder.append_evaluation(evaluation)
         _logger.info("evaluation %d by %s finished", evaluation.index, evaluation.proposer)
         self._log(evaluation)
-        if len(self.evaluations) <= self._limit:  # those for the table come after it
-            self._progress.evaluation(len(self.evaluations), self._limit, self.best)
+        if counts(evaluation):
+            done = sum(map(counts, self.evaluations))
+            self._progress.evaluation(done, self._limit, self.best)
 
     def _log(self, evaluation: Evaluation) -> None:
         """Write an evaluation's curves, and those of the best where it is that."""

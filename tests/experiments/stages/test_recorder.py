@@ -1,12 +1,13 @@
 """Recorder: what the progress line says of the best so far."""
 
-import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from env.decisions.budget import Budget
+from env.evaluating.accounting import TABLE_ROW
 from experiments.record.run_folder import RunFolder
 from experiments.settings.run_config import RunConfig
 from experiments.stages.event_log import EventLog
@@ -17,6 +18,7 @@ from experiments.stages.resource_budget import DecidedBudget
 from experiments.terminal.progress import LiveProgress
 from hardware.layers.table import LayerTable
 from tests.experiments.evaluations import allocation, evaluation
+from tests.experiments.terminal.wide_terminal import wide_terminal
 
 NOTHING: Any = None
 """A device and a store: a recorder asks for none."""
@@ -25,14 +27,7 @@ NOTHING: Any = None
 def test_a_run_that_goes_on_shows_the_best_of_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stream = Terminal()
-    monkeypatch.setattr("sys.stderr", stream)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "160")
+    stream = wide_terminal(monkeypatch)
     config = RunConfig(output=str(tmp_path), evaluations=3)
     times = {name: {(bits, 8): bits / 8 for bits in (2, 4, 6, 8)} for name in ("first", "second")}
     measured = Measured(
@@ -57,7 +52,8 @@ def test_a_run_that_goes_on_shows_the_best_of_before(
         )
         recorder = Recorder(config, measured, places, past)
         recorder(evaluation(2, allocation(2), score=0.5, latency_ms=0.3))
-        recorder(evaluation(3, allocation(6), score=0.92, latency_ms=0.8))  # for the table
+        row = evaluation(3, allocation(6), score=0.92, latency_ms=0.8)
+        recorder(replace(row, proposer=TABLE_ROW))
     shown = stream.getvalue()
     assert "best 90.00 % at 0.5000 ms" in shown
     assert "nothing inside" not in shown

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.terminal.progress import LiveProgress, remaining_text
 from tests.experiments.evaluations import allocation, evaluation
+from tests.experiments.terminal.wide_terminal import wide_terminal
 
 
 @pytest.mark.parametrize(
@@ -85,14 +86,7 @@ def test_nothing_is_written_where_stderr_is_no_terminal(
 
 
 def test_a_terminal_sees_evaluations_and_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stream = Terminal()
-    monkeypatch.setattr("sys.stderr", stream)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "160")
+    stream = wide_terminal(monkeypatch)
     with LiveProgress(quiet=False, clock=itertools.count(0.0, 10.0).__next__) as progress:
         item = evaluation(0, allocation(4), score=0.9, latency_ms=0.5)
         progress.evaluation(1, 24, item)
