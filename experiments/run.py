@@ -59,7 +59,7 @@ from experiments.stages.resume import (
     read_resumed,
     write_measured,
 )
-from experiments.stages.search import Searched, search
+from experiments.stages.search import HELD_AGAINST, Searched, search
 from experiments.terminal.amx_sentence import amx_sentence
 from experiments.terminal.progress import LiveProgress
 from experiments.terminal.typed import typed_sibling
@@ -75,8 +75,6 @@ from quant.sensitivities.outliers import find_outliers
 
 _logger = logging.getLogger("experiments.run")  # `__main__` when it is started
 _NO_MORE = ", which are all that were asked for: more are made with a larger --evaluations"
-_RULERS = ("reference", "uniform", TABLE_ROW)
-"""Who evaluates what the others are held against."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -327,7 +325,8 @@ def _write_conclusion(
     front = front_chart(evaluations, rows, budget.latency_ms)
     events.chart(f"front/{best.metric.name}_latency", front, step)
     # That all-8 is outside is the budget's own doing.
-    proposed = {item.allocation for item in evaluations if item.proposer not in _RULERS}
+    rulers = {*HELD_AGAINST, TABLE_ROW}
+    proposed = {item.allocation for item in evaluations if item.proposer not in rulers}
     for missed in conclusion.choice.missed:
         if missed.allocation in proposed:
             _say(f"passed over: {missed} as measured, outside the budget")

@@ -37,6 +37,8 @@ from quant.tensors.devices import CPU, describe
 from quant.tensors.moving import device_of
 
 _logger = logging.getLogger(__name__)
+HELD_AGAINST = frozenset({"reference", "uniform"})
+"""Proposers, before the method itself, of what its own allocations are held against."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -282,7 +284,7 @@ def _warn_of_silence(problem: SearchProblem, method: str) -> None:
     """Say if the uniform allocations took all evaluations, and the method itself none."""
     evaluator = problem.evaluator
     proposers = {evaluation.proposer for evaluation in evaluator.evaluations}
-    if method != "uniform" and not evaluator.remaining and proposers <= {"reference", "uniform"}:
+    if method != "uniform" and not evaluator.remaining and proposers <= HELD_AGAINST:
         _say(
             f"all {len(evaluator.evaluations)} evaluations went to uniform allocations, which come "
             f"first: {method} proposed nothing. More of them (--evaluations) let it"
