@@ -185,12 +185,16 @@ def buy_time(uniform: Mapping[int, UniformFigures]) -> bool:
     has to say so too: it is made of many short timings, and a slow minute hits all widths alike.
     """
     fastest = min(uniform.values(), key=lambda figures: figures.latency_ms)
-    all_8, limit = uniform[ALL_8], 1 - LEAST_GAIN
+    all_8 = uniform[ALL_8]
     if not (fastest.stable and all_8.stable) and all_8.predicted_ms is not None:
         known = [item.predicted_ms for item in uniform.values() if item.predicted_ms is not None]
-        if min(known) > limit * all_8.predicted_ms:
+        if not _saves(min(known), all_8.predicted_ms):
             return False
-    return fastest.latency_ms <= limit * all_8.latency_ms
+    return _saves(fastest.latency_ms, all_8.latency_ms)
+
+
+def _saves(fastest_ms: float, all_8_ms: float) -> bool:
+    return fastest_ms <= (1 - LEAST_GAIN) * all_8_ms
 
 
 def _inverse(drop: float, metric: Metric) -> str:
@@ -223,7 +227,7 @@ def _default(uniform: Mapping[int, UniformFigures]) -> DecidedBudget:
     # Layers that are left in float can make it larger than all-8.
     model_bytes = int(smallest + _SHARE * max(0, all_8.model_bytes - smallest))
     why = f"uniform {bits} bits takes {fastest_ms:.4f} ms, 8 bits {all_8.latency_ms:.4f} ms"
-    if fastest_ms <= (1 - LEAST_GAIN) * all_8.latency_ms:
+    if _saves(fastest_ms, all_8.latency_ms):
         why = f"by the layer table; the machine was too busy for stable times: {why}"
     reason = (
         f"bits buy no time on this device ({why}), so model bytes are the budget, by the same rule"
