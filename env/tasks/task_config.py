@@ -1,7 +1,7 @@
 """TaskConfig: the configuration's section that names the network and its data."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from env.errors import TaskError
 from env.tasks.augment import CHANGES
@@ -9,6 +9,7 @@ from env.tasks.networks.catalogue import NETWORKS
 from env.tasks.own_data.data_file import DATA_FILES, is_data_file
 from env.tasks.preprocessing import parse_normalisation
 from quant.records.ranges import Count, Natural, at_least, check_ranges, more_than
+from quant.retraining.float_training import FloatOptimizer
 
 OWN = "own"
 """The task of the user's own data."""
@@ -57,7 +58,7 @@ class TaskConfig:
     takes the network as its function returns it."""
     learning_rate: Annotated[float | None, more_than(0)] = None
     """Largest learning rate of the float training; by default the task's own."""
-    optimizer: Literal["sgd", "adamw"] | None = None
+    optimizer: FloatOptimizer | None = None
     """What the float training descends by; by default the task's own. Networks of tokens, and
     errors of images, hardly fall by `sgd`."""
     metric: str = "top1"

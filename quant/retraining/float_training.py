@@ -26,6 +26,9 @@ from quant.tensors.moving import device_of, move
 _SECOND_DECAY = 0.999
 """AdamW's decay rate of squared gradients."""
 
+FloatOptimizer = Literal["sgd", "adamw"]
+"""What a float network descends by; see `TrainConfig.optimizer`."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
@@ -41,7 +44,7 @@ class TrainConfig:
     """Momentum of stochastic gradient descent; AdamW's first decay rate."""
     weight_decay: Annotated[float, at_least(0)] = 5e-4
     """L2 penalty on every parameter; of AdamW, decay of the parameters of two or more axes."""
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: FloatOptimizer = "sgd"
     """Stochastic gradient descent with Nesterov's momentum, or AdamW, without which networks of
     tokens hardly train."""
     warm_up: Share = 0.0
