@@ -1,26 +1,51 @@
 """Uniform allocations: every layer at the same bits, as far as the user's rules leave them."""
 
+from itertools import product
+
 from agents.search import SearchProblem, SearchResult, rank_candidates
 from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.evaluation import Evaluation
 from quant.allocation import Allocation
 
+_PAIRS = 2
+"""Of the widest pairs, so many: evaluations are few."""
+
 
 def uniform_inside(problem: SearchProblem) -> list[Allocation]:
-    """Return the uniform allocations that the table expects inside the budget, widest first.
+    """Return the uniform allocations that the table expects inside the budget, most bits first.
 
-    Those that miss it by no more than the tolerance of measured times are kept: measuring decides.
+    All of one width, and the widest pairs of one width of weights and another of activations:
+    where 8-bit activations cost nothing, as in bytes, W3A8 is what one would deploy without a
+    search. Those that miss the budget by no more than the tolerance of measured times are kept:
+    measuring decides.
     """
-    return [
-        allocation
-        for allocation in problem.space.uniforms().values()
-        if problem.budget.allows(
-            latency_ms=problem.table.predict_ms(allocation),
-            model_bytes=problem.bytes_of(allocation),
-            energy_mj=problem.table.predict_mj(allocation),
-            tolerance=MEASURED_TOLERANCE,
-        )
+    space = problem.space
+    equal = {one: 2 * bits for bits, one in space.uniforms().items() if _is_inside(problem, one)}
+    # Once for the order, where pairs are as wide, and once for the bits, where they are the same.
+    bits_of = equal | _widest_pairs(problem) | equal
+    return sorted(bits_of, key=bits_of.__getitem__, reverse=True)
+
+
+def _widest_pairs(problem: SearchProblem) -> dict[Allocation, int]:
+    """Return those that no other pair inside exceeds, by the bits of both, the most first."""
+    space = problem.space
+    pairs = {pair: space.uniform(*pair) for pair in product(space.bit_choices, repeat=2)}
+    inside = {pair: one for pair, one in pairs.items() if _is_inside(problem, one)}
+    widest = [
+        pair
+        for pair in inside
+        if not any(pair != (w, a) and pair[0] <= w and pair[1] <= a for w, a in inside)
     ]
+    return {inside[pair]: sum(pair) for pair in sorted(widest, key=sum, reverse=True)[:_PAIRS]}
+
+
+def _is_inside(problem: SearchProblem, allocation: Allocation) -> bool:
+    return problem.budget.allows(
+        latency_ms=problem.table.predict_ms(allocation),
+        model_bytes=problem.bytes_of(allocation),
+        energy_mj=problem.table.predict_mj(allocation),
+        tolerance=MEASURED_TOLERANCE,
+    )
 
 
 def evaluate_uniform(problem: SearchProblem) -> list[Evaluation]:

@@ -145,9 +145,20 @@ class DecisionSpace:
         offered = all(width in d.menu for width, d in zip(bits, self.decisions, strict=True))
         return offered and self.allocation(bits) == allocation
 
-    def uniform(self, bits: int) -> Allocation:
-        """Return the allocation with the widths nearest to `bits`, the smaller of two."""
-        return self.nearest((bits,) * len(self.decisions))
+    def uniform(self, bits: int, tensor_bits: int | None = None) -> Allocation:
+        """Return the allocation with the widths nearest to `bits`, the smaller of two.
+
+        Args:
+            bits: Of weights, and of whatever is tied to some.
+            tensor_bits: Of tensors; None for the same.
+        """
+        of_tensors = bits if tensor_bits is None else tensor_bits
+        return self.nearest(
+            [
+                of_tensors if all(part.is_tensor for part in decision.parts) else bits
+                for decision in self.decisions
+            ]
+        )
 
     def uniforms(self) -> dict[int, Allocation]:
         """Return the different uniform allocations by the width that each is nearest to.

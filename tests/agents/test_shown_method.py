@@ -18,7 +18,7 @@ from tests.agents.search_contract import MakeProblem, ResumeContract
 ROOT = Path(__file__).parents[2]
 DONE, USER_MISTAKE = 0, 2
 SMOKE = ["--config", str(ROOT / "experiments" / "configs" / "smoke.yaml")]
-QUICK = ["--target.runner", "simulated", "--evaluations", "5", "--final.steps", "1", "--quiet"]
+QUICK = ["--target.runner", "simulated", "--evaluations", "8", "--final.steps", "1", "--quiet"]
 
 
 def run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -30,28 +30,28 @@ def summary(evaluations: list[Evaluation]) -> list[tuple[Allocation, float, str]
 
 
 def test_a_search_that_is_killed_goes_on_to_the_bit(problems: Problems, tmp_path: Path) -> None:
-    whole = problems(limit=6)
+    whole = problems(limit=7)
     search(whole, QUICK, seed=1)
     done = summary(whole.evaluator.evaluations)
     assert [proposer for *_, proposer in done].count("amed") == 2
-    killed = problems(limit=6, state_folder=tmp_path)
+    killed = problems(limit=7, state_folder=tmp_path)
     paid = 0
 
     def die(evaluation: Evaluation) -> None:
         nonlocal paid
         paid += 1
-        if evaluation.index == 4:
+        if evaluation.index == 5:
             raise KeyboardInterrupt
 
     killed.evaluator.on_evaluation.append(die)
     with pytest.raises(KeyboardInterrupt):
         search(killed, QUICK, seed=1)
     past = killed.evaluator.evaluations
-    again = problems(limit=6, state_folder=tmp_path, past=past)
+    again = problems(limit=7, state_folder=tmp_path, past=past)
     again.evaluator.on_evaluation.append(lambda evaluation: die(evaluation))
     search(again, QUICK, seed=1)
     assert summary(again.evaluator.evaluations) == done
-    assert paid == 5, "the reference is evaluated before anybody listens, all others once"
+    assert paid == 6, "the reference is evaluated before anybody listens, all others once"
     assert again.ledger.training_samples == whole.ledger.training_samples
 
 

@@ -73,18 +73,18 @@ def test_close_to_the_best_of_all_allocations(share: float) -> None:
 
 
 def test_a_training_that_is_killed_goes_on_to_the_bit(problems: Problems, tmp_path: Path) -> None:
-    whole = problems(limit=7)
+    whole = problems(limit=8)
     answers = search(whole, QUICK, seed=1).candidates
     assert [e.proposer for e in whole.evaluator.evaluations].count("qbitopt") == 3
-    killed = problems(limit=7, state_folder=tmp_path)
+    killed = problems(limit=8, state_folder=tmp_path)
     evaluate_uniform(killed)
     QBitOptTraining(killed, replace(QUICK, frozen_rounds=0), seed=1).train()  # as far as it got
     past = killed.evaluator.evaluations
-    again = problems(limit=7, state_folder=tmp_path, past=past)
+    again = problems(limit=8, state_folder=tmp_path, past=past)
     assert QBitOptTraining(again, QUICK, seed=1)._rounds == 2
-    again = problems(limit=7, state_folder=tmp_path, past=past)
+    again = problems(limit=8, state_folder=tmp_path, past=past)
     assert search(again, QUICK, seed=1).candidates == answers
-    third = problems(limit=7, state_folder=tmp_path, past=again.evaluator.evaluations)
+    third = problems(limit=8, state_folder=tmp_path, past=again.evaluator.evaluations)
     fresh: list[Evaluation] = []
     third.evaluator.on_evaluation.append(fresh.append)
     assert search(third, QUICK, seed=1).candidates == answers

@@ -157,7 +157,7 @@ def test_methods_take_every_cost_on_digits(problems: Any, method: str, cost: Cos
         "hawq": HAWQConfig(cost=cost),
         "ompq": OMPQConfig(cost=cost, activations="uniform"),
     }
-    problem = problems(limit=5)
+    problem = problems(limit=7)
     search_by(method, problem, config=configs[method])
     own = [e for e in problem.evaluator.evaluations if e.proposer == method]
     assert own
