@@ -155,7 +155,7 @@ def resume(path: Path, config: RunConfig, command: str) -> RunFolder:
         more = "" if past.left(config.evaluations) else _NO_MORE
         folder.append_text(files.COMMAND, command)
         write_config(folder, config)
-        print(f"going on after {len(past.evaluations)} evaluations{more}", flush=True)
+        print(f"going on after {past.made} evaluations{more}", flush=True)
         _work(config, folder, past)
     return folder
 

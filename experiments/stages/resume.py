@@ -37,19 +37,23 @@ class Resumed:
     measured: Measured | None = None
     """The device's table and the budget; None where the run had not got so far."""
 
+    @property
+    def made(self) -> int:
+        """How many evaluations count against the limit."""
+        return sum(map(counts, self.evaluations))
+
     def left(self, limit: int) -> int:
         """Return how many evaluations a limit leaves.
 
         Raises:
             ConfigError: more were made than the limit allows.
         """
-        done = sum(map(counts, self.evaluations))
-        if done > limit:
+        if self.made > limit:
             raise ConfigError(
-                f"evaluations: expected at least the {done} that are made, found {limit}",
-                f"--evaluations {done} concludes from those, and a larger number adds to them",
+                f"evaluations: expected at least the {self.made} that are made, found {limit}",
+                f"--evaluations {self.made} concludes from those, and a larger number adds to them",
             )
-        return limit - done
+        return limit - self.made
 
 
 def how_to_go_on(config: RunConfig, folder: Path, program: str) -> str:

@@ -14,7 +14,7 @@ from experiments.record.run_record import RunRecord
 from experiments.terminal.exit_codes import DONE, INTERRUPTED, USER_MISTAKE
 from quant.retraining.staged import StagedRetraining
 
-LIMIT = 7
+LIMIT = 9
 CONFIG = f"""
 evaluations: {LIMIT}
 quiet: true
@@ -56,7 +56,7 @@ def test_ppo_goes_on_from_the_middle_of_a_real_episode(
     def stop_in_the_second(self: RealEpisode, bits: Any) -> Any:
         nonlocal steps
         steps += 1
-        if steps > 1 and len(bits) == 3 and len(rows(tmp_path)) > 3:
+        if steps > 1 and len(bits) == 3 and len(rows(tmp_path)) > 5:
             raise KeyboardInterrupt
         return look(self, bits)
 

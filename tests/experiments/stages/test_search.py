@@ -43,7 +43,7 @@ def test_a_reference_that_lost_to_float_is_told_before_the_search(
         assert log.index(SENTENCE) < log.index("the search: ")
 
 
-@pytest.mark.parametrize(("evaluations", "silent"), [("2", True), ("9", False)])
+@pytest.mark.parametrize(("evaluations", "silent"), [("2", True), ("12", False)])
 def test_a_method_that_proposed_nothing_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], evaluations: str, silent: bool
 ) -> None:
