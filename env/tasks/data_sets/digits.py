@@ -7,8 +7,6 @@ claims about accuracy.
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from env.tasks.networks.catalogue import network_maker
 from env.tasks.preprocessing import Preprocessing
@@ -24,6 +22,10 @@ _CLASSES = 10
 
 def digits_task() -> Task:
     """Load the digits, split by class with a fixed seed."""
+    # Here, since scikit-learn takes a second to import and all other tasks do without it.
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     values, labels = load_digits(return_X_y=True)
     rest, test, rest_labels, test_labels = train_test_split(
         values, labels, test_size=_HELD_OUT, stratify=labels, random_state=_SPLIT_SEED
