@@ -49,22 +49,26 @@ def _is_inside(problem: SearchProblem, allocation: Allocation) -> bool:
 
 
 def evaluate_uniform(problem: SearchProblem) -> list[Evaluation]:
-    """Evaluate the uniform allocations inside the budget, as far as the limit allows.
+    """Evaluate the uniform allocations inside the budget, with half of what the limit leaves.
 
     They count: with them no search ends below the best uniform allocation it could afford. The
-    reference is not evaluated twice where all-8 is inside the budget. None are where the problem
-    does without them.
+    other half is the method's, however short the search. None are where the problem does without
+    them.
     """
     if not problem.uniform_first:
         return []
-    evaluator = problem.evaluator
-    evaluator.proposer = "uniform"
-    done = problem.seen()
-    fresh = [allocation for allocation in uniform_inside(problem) if allocation not in done]
-    return evaluator.evaluate(fresh[: evaluator.remaining])
+    return _evaluate(problem, at_most=(problem.evaluator.remaining + 1) // 2)
 
 
 def search(problem: SearchProblem, config: None, *, seed: int) -> SearchResult:
     """Evaluate the uniform allocations and nothing else; `seed` has no effect."""
-    evaluate_uniform(problem)
+    _evaluate(problem, at_most=problem.evaluator.remaining)
     return rank_candidates(problem)
+
+
+def _evaluate(problem: SearchProblem, *, at_most: int) -> list[Evaluation]:
+    """The reference is not evaluated twice where all-8 is inside the budget."""
+    problem.evaluator.proposer = "uniform"
+    done = problem.seen()
+    fresh = [allocation for allocation in uniform_inside(problem) if allocation not in done]
+    return problem.evaluator.evaluate(fresh[:at_most])

@@ -33,7 +33,7 @@ def test_a_search_that_is_killed_goes_on_to_the_bit(problems: Problems, tmp_path
     whole = problems(limit=7)
     search(whole, QUICK, seed=1)
     done = summary(whole.evaluator.evaluations)
-    assert [proposer for *_, proposer in done].count("amed") == 2
+    assert [proposer for *_, proposer in done].count("amed") == 3
     killed = problems(limit=7, state_folder=tmp_path)
     paid = 0
 
