@@ -1,7 +1,5 @@
 """Uniform allocations: every layer at the same bits, as far as the user's rules leave them."""
 
-from itertools import product
-
 from agents.search import SearchProblem, SearchResult, rank_candidates
 from env.decisions.budget import MEASURED_TOLERANCE
 from env.evaluating.evaluation import Evaluation
@@ -19,8 +17,9 @@ def uniform_inside(problem: SearchProblem) -> list[Allocation]:
     search. Those that miss the budget by no more than the tolerance of measured times are kept:
     measuring decides.
     """
-    space = problem.space
-    equal = {one: 2 * bits for bits, one in space.uniforms().items() if _is_inside(problem, one)}
+    equal = {
+        one: 2 * bits for bits, one in problem.space.uniforms().items() if _is_inside(problem, one)
+    }
     # Once for the order, where pairs are as wide, and once for the bits, where they are the same.
     bits_of = equal | _widest_pairs(problem) | equal
     return sorted(bits_of, key=bits_of.__getitem__, reverse=True)
@@ -28,8 +27,7 @@ def uniform_inside(problem: SearchProblem) -> list[Allocation]:
 
 def _widest_pairs(problem: SearchProblem) -> dict[Allocation, int]:
     """Return those that no other pair inside exceeds, by the bits of both, the most first."""
-    space = problem.space
-    pairs = {pair: space.uniform(*pair) for pair in product(space.bit_choices, repeat=2)}
+    pairs = problem.space.uniform_pairs()
     inside = {pair: one for pair, one in pairs.items() if _is_inside(problem, one)}
     widest = [
         pair

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Literal
 
 from env.errors import ActionError
@@ -169,6 +170,10 @@ class DecisionSpace:
         for bits in reversed(self.bit_choices):
             found.setdefault(self.uniform(bits), bits)
         return {bits: allocation for allocation, bits in found.items()}
+
+    def uniform_pairs(self) -> dict[tuple[int, int], Allocation]:
+        """Return the uniform allocations of each width of weights and each of activations."""
+        return {pair: self.uniform(*pair) for pair in product(self.bit_choices, repeat=2)}
 
     def nearest(self, bits: Sequence[int]) -> Allocation:
         """Return the allocation of each decision's width that is nearest to `bits`."""

@@ -66,7 +66,8 @@ class Prize:
     best: float
     """Accuracy of the best, percent."""
     uniform: float
-    """Accuracy of the best uniform allocation inside; NaN where there is none."""
+    """Accuracy of the best uniform allocation inside, of one width of weights and one of
+    activations; NaN where there is none."""
     left_out: float
     """How far the best is above it on images that did not choose either, points: each half of the
     images chooses, and the other one judges. The best of many is else lucky with its images."""
@@ -110,7 +111,7 @@ def prize_of(world: TruthWorld, share: float, noise: float) -> Prize:
     """
     table, inside = world.table, set(world.table.inside(share).tolist())
     space, subspace = table.subspace.space, table.subspace
-    uniform = {subspace.number(space.bits_of(a)) for a in space.uniforms().values()} & inside
+    uniform = {subspace.number(space.bits_of(a)) for a in space.uniform_pairs().values()} & inside
     best, accuracy = world.best(share), world.worth["accuracy"]
     rival_score, left_out, standard_errors = math.nan, math.nan, math.nan
     if uniform:

@@ -43,7 +43,7 @@ def test_of_pairs_inside_a_time_those_are_taken_that_no_other_exceeds(make: Make
     for share in (0.1, 0.3, 0.5, 0.7, 0.9):
         budget = Budget(latency_ms=fastest + share * (all_8 - fastest))
         problem = make(budget)
-        inside = [pair for pair in product(CHOICES, repeat=2) if is_inside(budget, pair)]
+        inside = [(w, a) for w, a in product(CHOICES, repeat=2) if is_inside(budget, (w, a))]
         pairs = pairs_of(problem)
         assert set(pairs) <= set(inside)
         assert [sum(pair) for pair in pairs] == sorted(map(sum, pairs), reverse=True)
