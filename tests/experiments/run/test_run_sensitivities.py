@@ -23,7 +23,7 @@ from quant.sensitivities import SensitivityTable, measured_sensitivity
 from quant.sensitivities.batches import batches_of
 
 CONFIG = """
-evaluations: 7
+evaluations: 9
 quiet: true
 target: {runner: simulated}
 protocol: {warmups: 0, repeats: 5}
@@ -44,7 +44,7 @@ def start(output: Path, method: str) -> Path:
 
 
 def go_on(folder: Path) -> int:
-    return run_module.main(["--resume", str(folder), "--evaluations", "8"])
+    return run_module.main(["--resume", str(folder), "--evaluations", "10"])
 
 
 def kept(store: Path) -> int:
