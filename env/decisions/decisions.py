@@ -173,7 +173,8 @@ class DecisionSpace:
 
     def uniform_pairs(self) -> dict[tuple[int, int], Allocation]:
         """Return the uniform allocations of each width of weights and each of activations."""
-        return {pair: self.uniform(*pair) for pair in product(self.bit_choices, repeat=2)}
+        pairs = product(self.bit_choices, self.bit_choices)
+        return {(bits, of_tensors): self.uniform(bits, of_tensors) for bits, of_tensors in pairs}
 
     def nearest(self, bits: Sequence[int]) -> Allocation:
         """Return the allocation of each decision's width that is nearest to `bits`."""
