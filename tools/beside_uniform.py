@@ -9,11 +9,9 @@ paired standard errors, or where it is at most one worse and takes 5 % less time
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +34,6 @@ from experiments.terminal.progress import LiveProgress
 from hardware.open_device import open_device
 from hardware.store import Store
 from quant.allocation import Allocation
-from quant.layers import LayerSpec
 from quant.objective.metric import Metric
 from quant.objective.paired import paired
 from quant.objective.scores import ImageScores
@@ -94,14 +91,6 @@ def verdict(gain: float, gain_se: float, latency_ratio: float) -> str:
     return ""
 
 
-def pairs_of(
-    layers: Sequence[LayerSpec], widths: Sequence[int]
-) -> Iterator[tuple[tuple[int, int], Allocation]]:
-    """Yield ((weight bits, activation bits), allocation) for every pair; inputs keep their 8."""
-    for weight, activation in product(widths, repeat=2):
-        yield (weight, activation), Allocation.uniform(layers, weight, activation)
-
-
 def compare(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
     """Time, retrain and score; return the document.
 
@@ -121,9 +110,8 @@ def compare(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
         LiveProgress(quiet=config.quiet) as progress,
     ):
         setup = set_up_network(config, progress)
-        layers = setup.network.layers
-        best = folder.record.chosen(layers)
-        uniform = dict(pairs_of(layers, setup.space.bit_choices))
+        best = folder.record.chosen(setup.network.layers)
+        uniform = setup.space.uniform_pairs()
         anchors = reference_and_uniforms(setup.space)
         graphs = {
             one: graph_of(setup.network, one)

@@ -2,9 +2,10 @@
 
 import pytest
 
+from env.decisions.space import decision_space
 from env.tasks.networks.catalogue import NETWORKS
 from quant.testing import prepare_calibrated, random_images
-from tools.beside_uniform import pairs_of, verdict
+from tools.beside_uniform import verdict
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ def test_an_answer_wins_by_two_errors_or_by_time(
 
 def test_every_pair_of_widths_is_a_rival_and_inputs_keep_their_8() -> None:
     network = prepare_calibrated(NETWORKS["digits-narrow"](), random_images(4, (1, 8, 8)))
-    found = dict(pairs_of(network.layers, (2, 4, 8)))
+    found = decision_space(network.layers, (2, 4, 8)).uniform_pairs()
     assert len(found) == len(set(found.values())) == 9
     for (weight, activation), allocation in found.items():
         allocation.check(network.layers)
