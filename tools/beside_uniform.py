@@ -10,7 +10,7 @@ paired standard errors, or where it is at most one worse and takes 5 % less time
 import json
 import sys
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,16 +18,14 @@ from typing import Annotated, Any
 import tyro
 
 from env.decisions.budget import MEASURED_TOLERANCE
-from env.evaluating.stored_accuracies import StoredAccuracies
+from experiments.compare.answer import final_scores
 from experiments.errors import RunFolderError
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.run_config import RunConfig
 from experiments.settings.written_file import check_file, write_file
 from experiments.stages.measured import graph_of, reference_and_uniforms
-from experiments.stages.network_setup import NetworkSetup, set_up_network
+from experiments.stages.network_setup import set_up_network
 from experiments.stages.resource_budget import ALL_8, DecidedBudget
-from experiments.stages.retraining import retrain_and_score
-from experiments.stages.search import accuracy_key
 from experiments.stages.side_by_side import time_side_by_side
 from experiments.terminal.exit_codes import run_command
 from experiments.terminal.progress import LiveProgress
@@ -133,7 +131,7 @@ def compare(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
         wanted = dict.fromkeys([best, all_8, *inside.values()])
         scores = {}
         for number, one in enumerate(wanted):
-            scores[one] = _scores(one, setup, store)
+            scores[one] = final_scores(one, setup, store)
             progress.stage("retraining", number + 1, len(wanted))
         facts = dict(device.facts())
     rivals = [_rival(bits, one, best, scores, timed) for bits, one in inside.items()]
@@ -153,18 +151,6 @@ def compare(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
         "rivals": rivals,
         "wins": bool(rivals) and all(rival.verdict for rival in rivals),
     }
-
-
-def _scores(allocation: Allocation, setup: NetworkSetup, store: Store) -> ImageScores:
-    """Retrain and score an allocation, or return what the store has of it."""
-    final = asdict(setup.config.final)
-    key = {**accuracy_key(setup), "final": final, "test": setup.task.test.digest}
-    known = StoredAccuracies(store, key)
-    found = known.get_scores(allocation)
-    if found is None:
-        found = retrain_and_score(setup, allocation, setup.task.test).scores
-        known.put_scores(allocation, found)
-    return found
 
 
 def _rival(

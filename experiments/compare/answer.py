@@ -1,12 +1,11 @@
 """From a method's candidates to its answer: timed again, retrained, scored on the test split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from env.decisions.budget import MEASURED_TOLERANCE
 from env.decisions.costs import model_bytes
-from env.evaluating.reference_scores import ReferenceScores
-from env.evaluating.stored_accuracies import Scored, StoredAccuracies
+from env.evaluating.stored_accuracies import StoredAccuracies
 from experiments.compare.rows import Answer
 from experiments.stages.measured import graph_of
 from experiments.stages.network_setup import NetworkSetup
@@ -19,7 +18,8 @@ from hardware.measuring.measurement import Measurement
 from hardware.store import Store
 from quant.allocation import Allocation
 from quant.layers import MAX_BITS
-from quant.objective.paired import paired
+from quant.objective.paired import PairedDifference, paired
+from quant.objective.scores import ImageScores
 
 _MOST_TIMED = 6
 """Candidates of one method that are timed again until one is inside the budget."""
@@ -75,27 +75,20 @@ def time_beside_all_8(allocation: Allocation, setup: NetworkSetup, device: Devic
 
 
 def answer_of(timed: Timed, setup: NetworkSetup, store: Store) -> Answer:
-    """Retrain an allocation from the float checkpoint and score it on the test split.
-
-    Retraining depends on nothing but the allocation and the seed, so that two methods with one
-    answer get one score, which is paid for once.
+    """Score an allocation on the test split, beside all-8.
 
     Args:
         timed: What was timed already.
         setup: The network at its float checkpoint, and the data.
         store: Where scores are kept.
     """
-    key = {**accuracy_key(setup), "final": asdict(setup.config.final), "split": "test"}
-    known = StoredAccuracies(store, key)
-    scored = known.get(timed.allocation)
-    if scored is None:
-        scored = _score(timed.allocation, setup, known)
-        known.put(timed.allocation, scored)
+    scores = final_scores(timed.allocation, setup, store)
+    all_8 = Allocation.uniform(setup.network.layers, MAX_BITS)
     return Answer(
-        metric=scored.score.metric,
-        test_score=scored.score.value,
-        test_score_se=scored.score.standard_error,
-        test_beside_reference=scored.beside_reference,
+        metric=scores.metric,
+        test_score=scores.value,
+        test_score_se=scores.standard_error,
+        test_beside_reference=paired(scores, final_scores(all_8, setup, store)),
         latency_ms=timed.measurement.median_ms,
         latency_iqr_ms=timed.measurement.iqr_ms,
         all_8_ms=timed.all_8.median_ms,
@@ -104,16 +97,35 @@ def answer_of(timed: Timed, setup: NetworkSetup, store: Store) -> Answer:
     )
 
 
-def _score(allocation: Allocation, setup: NetworkSetup, known: StoredAccuracies) -> Scored:
-    """Retrain an allocation, and all-8-bit where nobody has, and score both on the test split."""
-    reference = ReferenceScores(setup.network.layers, known)
-    final = retrain_and_score(setup, allocation, setup.task.test)
-    scores_8 = final.scores if allocation == reference.allocation else reference.get()
-    if scores_8 is None:
-        scores_8 = retrain_and_score(setup, reference.allocation, setup.task.test).scores
-    reference.keep(scores_8)
-    return Scored(
-        score=final.scores.score,
-        beside_reference=paired(final.scores, scores_8),
-        retraining=final.retraining,
-    )
+def beside(
+    answer: Answer, others: Mapping[str, Answer], setup: NetworkSetup, store: Store
+) -> dict[str, PairedDifference]:
+    """Return how an answer differs from each other one on the same test images.
+
+    Args:
+        answer: Of a method.
+        others: Of other methods with the same seed and budget, by name.
+        setup: As `answer_of`.
+        store: Where scores are kept.
+    """
+    own = final_scores(Allocation.from_dict(answer.allocation), setup, store)
+    return {
+        name: paired(own, final_scores(Allocation.from_dict(other.allocation), setup, store))
+        for name, other in others.items()
+    }
+
+
+def final_scores(allocation: Allocation, setup: NetworkSetup, store: Store) -> ImageScores:
+    """Retrain an allocation as long as `final` says and score it on the test split, image by image.
+
+    Retraining depends on nothing but the allocation and the seed, so that two methods with one
+    answer get one score, which is paid for once.
+    """
+    final = asdict(setup.config.final)
+    key = {**accuracy_key(setup), "final": final, "test": setup.task.test.digest}
+    known = StoredAccuracies(store, key)
+    scores = known.get_scores(allocation)
+    if scores is None:
+        scores = retrain_and_score(setup, allocation, setup.task.test).scores
+        known.put_scores(allocation, scores)
+    return scores

@@ -23,7 +23,7 @@ from experiments.compare.on_truth import EVALUATIONS, compare_on_truth
 from experiments.compare.plan import DEFAULT_BUDGETS, Job, Plan
 from experiments.compare.rows import Row, UniformRow, append_row, read_rows, rows_csv
 from experiments.compare.shared import SharedTimes
-from experiments.compare.tables import draw_answers, draw_costs
+from experiments.compare.tables import draw_answers, draw_costs, draw_pairs
 from experiments.record import files
 from experiments.record.environment_facts import environment_facts
 from experiments.record.run_lock import run_lock
@@ -114,9 +114,10 @@ def compare(
 
 
 def _do_seed(plan: Plan, config: RunConfig, folder: CompareFolder, place: Workplace) -> None:
-    rows = {_job_of(row) for row in read_rows(folder.path / ROWS, Row)}
+    rows = list(read_rows(folder.path / ROWS, Row))
+    done = {_job_of(row) for row in rows}
     references = {(row.bits, row.seed) for row in read_rows(folder.path / UNIFORM, UniformRow)}
-    jobs = [job for job in plan.jobs if job.seed == config.seed and job not in rows]
+    jobs = [job for job in plan.jobs if job.seed == config.seed and job not in done]
     if not jobs and any(seed == config.seed for _, seed in references):
         return
     setup = set_up_network(config, place.progress, place.device)
@@ -129,7 +130,8 @@ def _do_seed(plan: Plan, config: RunConfig, folder: CompareFolder, place: Workpl
         for number, job in enumerate(plan.jobs):
             place.progress.stage("comparison", number, len(plan.jobs), job.name)
             if job in jobs:
-                append_row(folder.path / ROWS, run_job(job, subject, place))
+                rows.append(run_job(job, rows, subject, place))
+                append_row(folder.path / ROWS, rows[-1])
 
 
 def _measure_times(setup: NetworkSetup, place: Workplace) -> SharedTimes:
@@ -210,7 +212,7 @@ def _command(options: CompareOptions) -> None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         CompareFolder(options.json.parent).write_json(options.json.name, comparison)
         _write_figures(comparison, options.json.with_suffix(""))
-    print_whole(draw_answers(comparison), draw_costs(comparison))
+    print_whole(draw_answers(comparison), draw_pairs(comparison), draw_costs(comparison))
     print(f"written to {path}")
 
 

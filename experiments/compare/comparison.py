@@ -24,6 +24,21 @@ class Spread:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PairOfMethods:
+    """Answers of two methods to one budget, on the same test images, over the seeds of both."""
+
+    method: str
+    than: str
+    budget: float
+    gain: float
+    """Mean difference of their scores, turned so that above zero `method` is better."""
+    gain_se: float | None
+    """Mean of the paired standard errors: all seeds have the same images, and narrow none of them.
+    None where a score has none."""
+    seeds: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """What a comparison found."""
 
@@ -82,6 +97,37 @@ class Comparison:
         """Return a uniform allocation's answers, one for each seed."""
         return tuple(row.answer for row in self.uniform if row.bits == bits)
 
+    def pairs(self) -> tuple[PairOfMethods, ...]:
+        """Return every two methods at every budget, the one that comes later in the plan first."""
+        found = []
+        for budget in self.plan.budgets:
+            for number, method in enumerate(self.methods):
+                pairs = (self.pair(method, than, budget) for than in self.methods[:number])
+                found += [pair for pair in pairs if pair is not None]
+        return tuple(found)
+
+    def pair(self, method: str, than: str, budget: float) -> PairOfMethods | None:
+        """Return how two methods' answers differ; None where no seed has both, or knows it."""
+        both = [
+            (1.0 if row.method == method else -1.0, row.beside[other])
+            for row in self.rows
+            for other in row.beside
+            if row.budget == budget and {row.method, other} == {method, than}
+        ]
+        if not both:
+            return None
+        factor = 1.0 if self.metric.more_is_better else -1.0
+        errors = [difference.score_se for _, difference in both]
+        known = [error for error in errors if error is not None]
+        return PairOfMethods(
+            method=method,
+            than=than,
+            budget=budget,
+            gain=statistics.fmean(factor * sign * one.score for sign, one in both),
+            gain_se=statistics.fmean(known) if len(known) == len(both) else None,
+            seeds=len(both),
+        )
+
     def hypervolume(self, method: str) -> HypervolumeEstimate | None:
         """Return a method's hypervolume, None before it has finished a job."""
         rows = [row for row in self.rows if row.method == method]
@@ -119,6 +165,7 @@ class Comparison:
             "chance": self.chance,
             "test_images": self.test_images,
             "hypervolume": {name: value for name, value in hypervolumes.items() if value},
+            "pairs": self.pairs(),
             "cost": {method: self.cost(method) for method in self.methods},
             "uniform": self.uniform,
             "rows": self.rows,

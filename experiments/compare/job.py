@@ -1,11 +1,12 @@
 """One job of a comparison: a search in a folder of its own, and what its answer comes to."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from env.decisions.budget import Budget
 from env.evaluating.training_pool import Pool
-from experiments.compare.answer import answer_of, first_inside
+from experiments.compare.answer import answer_of, beside, first_inside
 from experiments.compare.plan import Job
 from experiments.compare.rows import Row
 from experiments.compare.shared import SharedTimes
@@ -44,11 +45,12 @@ class Subject:
     """Who retrains candidates; None: this process."""
 
 
-def run_job(job: Job, subject: Subject, place: Workplace) -> Row:
+def run_job(job: Job, finished: Sequence[Row], subject: Subject, place: Workplace) -> Row:
     """Search, time and retrain the answer; a job that was stopped goes on where it was.
 
     Args:
         job: Method, seed and budget.
+        finished: Rows of other jobs; the answer is paired with theirs to its seed and budget.
         subject: Network and measured times of the job's seed.
         place: Device, store, folders and the comparison's progress.
 
@@ -60,17 +62,30 @@ def run_job(job: Job, subject: Subject, place: Workplace) -> Row:
     setup = replace(subject.setup, config=replace(subject.setup.config, method=job.method))
     searched = _search(job, setup, decided, subject, place)
     candidates, used = searched.result.candidates, searched.used
-    error, answer = "", None
+    error, answer, differences = "", None, {}
     timed = first_inside(candidates, decided, setup, place.device)
     if timed is not None:
         answer = answer_of(timed, setup, place.store)
+        others = {
+            row.method: row.answer
+            for row in finished
+            if (row.seed, row.budget) == (job.seed, job.budget) and row.answer is not None
+        }
+        differences = beside(answer, others, setup, place.store)
     elif not candidates:
         error = "the search found no allocation inside the budget"
     else:
         error = "no candidate was inside the budget when timed again"
     limit_ms = decided.budget.latency_ms
     assert limit_ms is not None
-    return Row(**asdict(job), budget_ms=limit_ms, answer=answer, error=error, **asdict(used))
+    return Row(
+        **asdict(job),
+        budget_ms=limit_ms,
+        answer=answer,
+        beside=differences,
+        error=error,
+        **asdict(used),
+    )
 
 
 def _budget_of(job: Job, times: SharedTimes) -> DecidedBudget:

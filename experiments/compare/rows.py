@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,7 +52,7 @@ class Answer:
         return " ".join(str(bits) for _, bits in items)
 
 
-_ANSWER = tuple(field.name for field in fields(Answer))
+_ANSWER = tuple(one.name for one in fields(Answer))
 
 
 @model_serializer(mode="wrap")
@@ -92,6 +92,8 @@ class Row:
     """Why there is no answer; empty where there is one."""
     answer: Answer | None
     """None where the method found nothing that is inside the budget when it is timed again."""
+    beside: Mapping[str, PairedDifference] = field(default_factory=dict)
+    """Its answer less those of the methods before it, on the same test images, by their names."""
 
     _flat, _nested = _flatten, _nest
 
@@ -142,8 +144,8 @@ def read_rows(path: Path, kind: type[T]) -> tuple[T, ...]:
 
 def rows_csv(rows: Sequence[Row], all_8_ms: float) -> str:
     """Return the rows as CSV, bits as one column, and latencies also as shares of `all_8_ms`."""
-    names = [field.name for field in (*fields(Row), *fields(Answer))]
-    nested = ("answer", "allocation", "metric", "test_beside_reference")
+    names = [one.name for one in (*fields(Row), *fields(Answer))]
+    nested = ("answer", "allocation", "metric", "test_beside_reference", "beside")
     names = [name for name in names if name not in nested]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -26,6 +26,31 @@ def draw_answers(comparison: Comparison) -> Table:
     return table
 
 
+def draw_pairs(comparison: Comparison) -> Table:
+    """Return what each method's answers gain on those of the first one, on the same images."""
+    first, *others = comparison.methods
+    metric = comparison.metric
+    table = Table(
+        title=f"better than {first} by ({metric.difference_heading})",
+        caption="on the same test images, mean over the seeds, with the images' paired standard "
+        "error, which further seeds do not narrow; above zero is better",
+        caption_justify="left",
+    )
+    table.add_column("method")
+    for budget in comparison.plan.budgets:
+        table.add_column(f"budget {100 * budget:g} %", justify="right")
+    for method in others:
+        pairs = [comparison.pair(method, first, budget) for budget in comparison.plan.budgets]
+        table.add_row(
+            method,
+            *(
+                "none" if pair is None else metric.difference(pair.gain, pair.gain_se)
+                for pair in pairs
+            ),
+        )
+    return table
+
+
 def draw_costs(comparison: Comparison) -> Table:
     """Return what each method's searches used, in the mean."""
     table = Table(

@@ -60,6 +60,12 @@ def test_a_comparison_is_stopped_and_goes_on(
         assert row.answer is not None
         assert row.answer.latency_ms <= 1.02 * row.budget_ms
         assert row.evaluations <= 3
+    first, second = found.rows[:2]
+    assert first.answer is not None
+    assert second.answer is not None
+    gained = second.answer.test_score - first.answer.test_score
+    assert second.beside["uniform"].score == pytest.approx(gained)
+    assert first.beside == {}
     # Random search walks environments, which show the sensitivities; a uniform one makes none.
     shown = sorted(path.parent.name for path in (folder / "jobs").glob("*/sensitivities.json"))
     assert shown == ["random__s0__b35", "random__s0__b70"]

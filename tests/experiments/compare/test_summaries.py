@@ -16,8 +16,9 @@ from experiments.compare.figures import CHARTS, fronts_chart
 from experiments.compare.hypervolume import estimate_hypervolume, hypervolume
 from experiments.compare.plan import Plan
 from experiments.compare.rows import Row, append_row, read_rows, rows_csv
-from experiments.compare.tables import draw_answers, draw_costs
+from experiments.compare.tables import draw_answers, draw_costs, draw_pairs
 from experiments.errors import ConfigError, RunFolderError
+from quant.objective.metric import ACCURACY
 from quant.records.json_form import from_plain, to_plain
 from tests.experiments.compare.made_up import answer, comparison, row
 
@@ -76,6 +77,31 @@ def test_the_document_is_read_back_equal() -> None:
     assert areas["ppo"]["mean"] > areas["random"]["mean"] > areas["uniform"]["mean"]
 
 
+def test_methods_are_held_against_each_other_on_the_same_images() -> None:
+    found = comparison()
+    pairs = {(one.method, one.than, one.budget): one for one in found.pairs()}
+    assert set(pairs) == {
+        *(("ppo", "random", 0.1), ("ppo", "random", 0.7)),
+        *(("ppo", "uniform", 0.7), ("random", "uniform", 0.7)),  # uniform has no other answer
+    }
+    near, far = pairs["ppo", "random", 0.1], pairs["ppo", "uniform", 0.7]
+    assert near.gain == pytest.approx(0.05)
+    assert far.gain == pytest.approx(0.105)
+    assert (far.gain_se, far.seeds) == (0.02, 2)
+    # Of two methods it does not matter which was finished first, nor of a metric what is more.
+    turned = found.pair("random", "ppo", 0.1)
+    assert turned is not None
+    assert turned.gain == pytest.approx(-0.05)
+    less = replace(ACCURACY, name="error", unit="", more_is_better=False)
+    rows = [
+        one if one.answer is None else replace(one, answer=replace(one.answer, metric=less))
+        for one in found.rows
+    ]
+    worse = replace(found, rows=tuple(rows), uniform=()).pair("ppo", "random", 0.1)
+    assert worse is not None
+    assert worse.gain == pytest.approx(-0.05)
+
+
 def test_one_slow_timing_of_all_8_makes_no_answer_fast() -> None:
     usual = comparison()
     first, second, *others = usual.rows
@@ -114,9 +140,11 @@ def test_tables_and_figures_say_where_the_times_come_from() -> None:
     console = Console(record=True, width=200, file=io.StringIO())
     console.print(draw_answers(comparison()))
     console.print(draw_costs(comparison()))
+    console.print(draw_pairs(comparison()))
     shown = console.export_text()
     assert "simulated" in shown
     assert "90.50 ± 0.71 % at 0.550" in shown
+    assert "+10.50 ± 2.00" in shown  # ppo's gain on uniform, which comes first
     assert "none" in shown  # uniform at the small budget
     for chart in CHARTS.values():
         png, width, height = png_bytes(draw_chart(chart(comparison())))
