@@ -29,7 +29,7 @@ TokenObservation = dict[str, npt.NDArray[np.float32]]
 
 WIDTHS = tuple(range(MIN_BITS, MAX_BITS + 1))
 """Widths that tokens tell of, and the actions of a policy that reads them."""
-_AT_WIDTHS = ("offered", "loss", "saving", "least_saving", "shrink")
+_AT_WIDTHS = ("offered", "loss", "saving", "even_saving", "least_saving", "shrink")
 STATE = ("is_there", "is_current", "is_decided", "bits")
 """Columns that change within an episode, and the one that tells tokens from padding."""
 TOKEN = (*STATE, *FACTS, *(f"{name}_{bits}" for name in _AT_WIDTHS for bits in WIDTHS))
@@ -40,6 +40,11 @@ WHOLE = (
     *(f"saving_now_{bits}" for bits in WIDTHS),
 )
 """What is shown beside the tokens."""
+JOINT = (*(f"joint_saving_{bits}" for bits in WIDTHS), "partner_loss")
+"""Rows, of a column for each width of the partners: what the layers of the current decision save of
+their longest time at each of its widths, and what the partners lose. Partners are what else decides
+those layers' times and is not decided yet: of weights the tensor that they meet. A time is of both,
+and what a width is worth shows only beside the width that will meet it. Shares, no logarithms."""
 LOG_SPAN = 8.0
 """Logarithms that lie between what is shown as 0 and as 1."""
 _LEAST = math.exp(-LOG_SPAN)
@@ -56,6 +61,14 @@ class _Touched:
     weight_menu: tuple[int, ...]
     activation_menu: tuple[int, ...]
 
+    def us(self, step: int, bits: int, width_of: Callable[[int, tuple[int, ...]], int]) -> float:
+        """Return its time with a step's width, and the other number as it is said to be."""
+        weight = bits if self.weight == step else width_of(self.weight, self.weight_menu)
+        activation = (
+            bits if self.activation == step else width_of(self.activation, self.activation_menu)
+        )
+        return self.times_us[weight, activation]
+
     def least_us(self, step: int, bits: int, choices: _Choices) -> float:
         """Return its least time with a step's width, and the others as they may be."""
         one = (bits,)
@@ -70,8 +83,8 @@ class _Touched:
 class TokenObserver:
     """Builds the observations of one network."""
 
-    names = (*TOKEN, *WHOLE)
-    """What the numbers of every token are, then of what is shown beside them."""
+    names = (*TOKEN, *WHOLE, *JOINT)
+    """What the numbers of every token are, of what is shown beside them, and rows of numbers."""
 
     def __init__(self, space: DecisionSpace, table: LayerTable, *, length: int = 0) -> None:
         """Compute what does not change from one episode to the next.
@@ -95,7 +108,7 @@ class TokenObserver:
         self._touched = [
             [touched[name] for name in space.layers_of(decision)] for decision in space.decisions
         ]
-        full, least = (self._times(cheapest=cheapest) for cheapest in (False, True))
+        full, least, even = (self._times(choices) for choices in (_widest, _any, _even))
         span = max(1e-12, float((full[:, -1] - full.min(1)).sum()))
         self._span = span
         self._tokens = np.zeros((self._length, len(TOKEN)), dtype=np.float32)
@@ -107,13 +120,14 @@ class TokenObserver:
         tokens[:, len(STATE) : len(STATE) + len(FACTS)] = np.clip(facts / _FACT_SCALE, -1, 1)
         offered = np.array([[w in decision.menu for w in WIDTHS] for decision in space.decisions])
         tokens[:, self._at["offered"]] = offered
-        for name, times in (("saving", full), ("least_saving", least)):
+        for name, times in (("saving", full), ("even_saving", even), ("least_saving", least)):
             saving = np.maximum(0.0, times[:, -1:] - times) / span
             tokens[:, self._at[name]] = np.where(offered, _as_log(saving), 0.0)
         sizes = self._sizes()
         shrink = (sizes[:, -1:] - sizes) / max(1.0, float((sizes[:, -1] - sizes.min(1)).sum()))
         tokens[:, self._at["shrink"]] = np.where(offered, _as_log(shrink), 0.0)
         self._offered = offered
+        self._shares = np.zeros(offered.shape)
         self.space = self.space_of(self._length)
 
     @staticmethod
@@ -123,6 +137,7 @@ class TokenObserver:
             {
                 "tokens": spaces.Box(-1.0, 1.0, (length, len(TOKEN)), np.float32),
                 "whole": spaces.Box(-1.0, 1.0, (len(WHOLE),), np.float32),
+                "joint": spaces.Box(0.0, 1.0, (len(JOINT), len(WIDTHS)), np.float32),
             }
         )
 
@@ -138,7 +153,8 @@ class TokenObserver:
             losses[:, bits - MIN_BITS] = np.nan_to_num(responses[:, place])
         losses = np.where(self._offered, np.maximum(losses, 0.0), 0.0)
         total = max(1e-12, float(losses.max(1).sum()))
-        shown = np.where(self._offered, _as_log(losses / total), 0.0)
+        self._shares = losses / total
+        shown = np.where(self._offered, _as_log(self._shares), 0.0)
         self._tokens[: len(losses), self._at["loss"]] = shown
 
     def observe(
@@ -163,17 +179,19 @@ class TokenObserver:
         return {
             "tokens": tokens,
             "whole": np.clip(np.asarray(whole, dtype=np.float32), -1.0, 1.0),
+            "joint": self._joint(step, bits[:step]),
         }
 
-    def _times(self, *, cheapest: bool) -> Floats:
+    def _times(self, choices: Callable[[int], _Choices]) -> Floats:
         """Return microseconds of what each decision touches at each width, `[decisions, WIDTHS]`.
 
-        What else those layers have is at 8 bits, or where it takes least time.
+        Args:
+            choices: From a decision's width to what else those layers may have.
         """
         found = np.zeros((len(self._space.decisions), len(WIDTHS)))
         for step, decision in enumerate(self._space.decisions):
             for bits in decision.menu:
-                found[step, bits - MIN_BITS] = self._time(step, bits, _any if cheapest else _widest)
+                found[step, bits - MIN_BITS] = self._time(step, bits, choices(bits))
             widest = found[step, decision.menu[-1] - MIN_BITS]
             found[step, -1] = found[step, -1] or widest  # what 8 bits would take is not offered
         return found
@@ -203,6 +221,32 @@ class TokenObserver:
         ]
         return [float(value) for value in _as_log(np.array(saving))]
 
+    def _joint(self, step: int, bits: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Return what `JOINT` says, float32 `[len(JOINT), len(WIDTHS)]`.
+
+        Partners whose menu lacks a column's width have the nearest one.
+        """
+        menu, layers = self._space.decisions[step].menu, self._touched[step]
+        times = np.zeros((len(WIDTHS), len(WIDTHS)))
+        lost = np.zeros(len(WIDTHS))
+        partners = {
+            other for layer in layers for other in (layer.weight, layer.activation) if other > step
+        }
+        for column, wanted in enumerate(WIDTHS):
+
+            def as_it_is(decided: int, offered: tuple[int, ...], wanted: int = wanted) -> int:
+                return bits[decided] if 0 <= decided < len(bits) else _nearest(offered, wanted)
+
+            for width in menu:
+                times[width - MIN_BITS, column] = sum(
+                    [layer.us(step, width, as_it_is) for layer in layers]
+                )
+            for other in partners:
+                own = _nearest(self._space.decisions[other].menu, wanted)
+                lost[column] += self._shares[other, own - MIN_BITS]
+        saving = np.where(self._offered[step][:, None], times.max() - times, 0.0) / self._span
+        return np.clip(np.vstack([saving, lost]), 0.0, 1.0).astype(np.float32)
+
     def _time(self, step: int, bits: int, choices: _Choices) -> float:
         """Return the least time of what a decision touches, at a width."""
         return sum([layer.least_us(step, bits, choices) for layer in self._touched[step]])
@@ -220,12 +264,20 @@ def _touched(space: DecisionSpace, table: LayerTable, name: str) -> _Touched:
     )
 
 
-def _any(_: int, menu: tuple[int, ...]) -> tuple[int, ...]:
-    return menu
+def _any(_: int) -> _Choices:
+    return lambda _, menu: menu
 
 
-def _widest(_: int, menu: tuple[int, ...]) -> tuple[int, ...]:
-    return menu[-1:]
+def _widest(_: int) -> _Choices:
+    return lambda _, menu: menu[-1:]
+
+
+def _even(bits: int) -> _Choices:
+    return lambda _, menu: (_nearest(menu, bits),)
+
+
+def _nearest(menu: Sequence[int], bits: int) -> int:
+    return min(menu, key=lambda width: (abs(width - bits), width))
 
 
 def _as_log(shares: Floats) -> Floats:

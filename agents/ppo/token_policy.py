@@ -7,8 +7,12 @@ do not say.
 
     tokens -> embed -> + common -> + common -> current decision, all, those to come
                                                  |-> prices, temperature, corrections
-    logits of the widths = -temperature (loss + price of time * time + price of a byte * bytes)
-                           + corrections
+    total(w, v) = loss(w) + partner's loss(v) + price of time * time(w, v)
+                  + price of a byte * bytes(w)
+    logit(w) = ln sum over v of exp(-temperature * total(w, v)) + correction(w)
+
+`v` is what the tensor will have that the weights meet, or the other way round, while nobody has
+decided it: two bits with eight are seldom faster than six with seven, but alone they seem to be.
 """
 
 from typing import Any
@@ -21,7 +25,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 from torch.nn import functional
 
-from env.token_observer import LOG_SPAN, STATE, TOKEN, WHOLE, WIDTHS
+from env.token_observer import JOINT, LOG_SPAN, STATE, TOKEN, WHOLE, WIDTHS
 from quant.layers import MIN_BITS
 
 _THERE, _CURRENT, _DECIDED = (
@@ -29,12 +33,12 @@ _THERE, _CURRENT, _DECIDED = (
 )
 _LOSS = slice(first := TOKEN.index(f"loss_{MIN_BITS}"), first + len(WIDTHS))
 _SHRINK = slice(first := TOKEN.index(f"shrink_{MIN_BITS}"), first + len(WIDTHS))
-_SAVING = slice(first := WHOLE.index(f"saving_now_{MIN_BITS}"), first + len(WIDTHS))
 _DECISIONS = WHOLE.index("log_decisions")
 _TIME = [WHOLE.index(name) for name in ("latency_budget", "energy_budget")]
 _SIZE = [WHOLE.index("model_bytes_budget")]
-_PRICED = 3 * len(WIDTHS)
-"""Features at the end: what each width loses, and the time and bytes it saves less than another."""
+_PRICED = (2 + len(JOINT)) * len(WIDTHS)
+"""Features at the end: what each width loses and the bytes it takes, and the times and losses of
+`JOINT`."""
 _LEAST_LOGIT = -1e6
 """Stable-Baselines3 gives what is not legal -1e8, which nothing legal may fall below."""
 _STRETCH = 4.0
@@ -48,7 +52,8 @@ class TokenExtractor(BaseFeaturesExtractor):
         """Make the layers.
 
         Args:
-            observation_space: `tokens` float32 `[length, T]` and `whole` float32 `[W]`.
+            observation_space: `tokens` float32 `[length, T]`, `whole` float32 `[W]` and `joint`
+                float32 `[len(JOINT), len(WIDTHS)]`.
             width: Numbers that a token becomes.
             rounds: How often tokens are told what they have in common.
         """
@@ -57,14 +62,14 @@ class TokenExtractor(BaseFeaturesExtractor):
         self.rounds = nn.ModuleList(_mlp(4 * width, width) for _ in range(rounds))
 
     def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Return `[N, features_dim]` of tokens `[N, length, T]` and whole `[N, W]`."""
-        tokens, whole = observations["tokens"], observations["whole"]
+        """Return `[N, features_dim]` of what `TokenObserver.space` holds, `[N, ...]` each."""
+        tokens, whole, joint = (observations[name] for name in ("tokens", "whole", "joint"))
         shares = _shares(tokens)
         found = beside(self.embed, tokens, whole)
         for step in self.rounds:
             found = found + beside(step, found, (shares[:, 1:] @ found).flatten(1))
         row = (shares[:, :1] @ tokens)[:, 0]
-        return torch.cat([(shares @ found).flatten(1), whole, _priced(row, whole)], 1)
+        return torch.cat([(shares @ found).flatten(1), whole, _priced(row, whole, joint)], 1)
 
 
 class TokenPolicy(MaskableMultiInputActorCriticPolicy):  # type: ignore[misc]  # untyped
@@ -138,11 +143,15 @@ class _PriceHead(nn.Module):
         nn.init.zeros_(self.says.bias)
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        count = len(WIDTHS)
-        says, losses, times, sizes = latent.tensor_split((-_PRICED, -2 * count, -count), 1)
+        says, priced = latent.tensor_split((-_PRICED,), 1)
+        priced = priced.unflatten(1, (-1, len(WIDTHS)))
+        losses, sizes, times, partner = priced.split((1, 1, len(WIDTHS), 1), 1)
         of_time, of_size, temperature, corrections = self.says(says).tensor_split((1, 2, 3), 1)
-        total = losses + (_STRETCH * of_time).exp() * times + (_STRETCH * of_size).exp() * sizes
-        logits: torch.Tensor = corrections - (_STRETCH * temperature).exp() * total
+        prices = [(_STRETCH * price).exp()[:, None] for price in (of_time, of_size)]
+        own = (losses + prices[1] * sizes).transpose(1, 2)  # a row for each width
+        total = own + partner + prices[0] * times  # and a column for each of the partners
+        logits: torch.Tensor = (-(_STRETCH * temperature).exp()[:, None] * total).logsumexp(2)
+        logits = logits + corrections
         return logits.clamp_min(_LEAST_LOGIT)
 
 
@@ -176,20 +185,22 @@ def _shares(tokens: torch.Tensor) -> torch.Tensor:
     return torch.stack([tokens[:, :, _CURRENT], there / count, to_come / count, to_come / later], 1)
 
 
-def _priced(row: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+def _priced(row: torch.Tensor, whole: torch.Tensor, joint: torch.Tensor) -> torch.Tensor:
     """Return what each width of the current decision loses and takes, in a decision's mean share.
 
     Logarithms that a policy can compare are shares of a whole again that it can add.
     """
-    logs = torch.stack([row[:, _LOSS], whole[:, _SAVING], row[:, _SHRINK]], 1)
-    shares = torch.where(logs > 0, (LOG_SPAN * (logs - 1.0)).exp(), 0.0)
     count = (LOG_SPAN * whole[:, _DECISIONS, None]).exp()
-    losses, times, sizes = (shares * count[:, None]).unbind(1)
-    times, sizes = (saved.amax(1, keepdim=True) - saved for saved in (times, sizes))
+    logs = torch.stack([row[:, _LOSS], row[:, _SHRINK]], 1)
+    shares = torch.where(logs > 0, (LOG_SPAN * (logs - 1.0)).exp(), 0.0)
+    losses, saved = (shares * count[:, None]).unbind(1)
+    sizes = saved.amax(1, keepdim=True) - saved
+    savings, partner = (joint * count[:, None]).split((len(WIDTHS), 1), 1)
+    times = savings.amax((1, 2), keepdim=True) - savings
     # What is free has no price, whatever the network says of it. Energy is priced as time.
-    times = times * (whole[:, _TIME] < 1.0).any(1, keepdim=True)
+    times = times * (whole[:, _TIME] < 1.0).any(1)[:, None, None]
     sizes = sizes * (whole[:, _SIZE] < 1.0)
-    return torch.cat([losses, times, sizes], 1)
+    return torch.cat([losses, sizes, times.flatten(1), partner.flatten(1)], 1)
 
 
 def _mlp(inputs: int, width: int) -> nn.Sequential:

@@ -12,7 +12,7 @@ from env.decisions.space import decision_space
 from env.errors import ActionError, TaskError
 from env.sensitivity.sensitivities import no_sensitivities
 from env.testing import FormulaEvaluator, formula_sensitivities, formula_table, tied_layers
-from env.token_observer import STATE, TOKEN, WHOLE, WIDTHS, TokenObserver
+from env.token_observer import JOINT, STATE, TOKEN, WHOLE, WIDTHS, TokenObserver
 from env.token_view import TokenView, table_view
 from quant.allocation import Allocation
 
@@ -47,7 +47,8 @@ def test_an_episode_has_legal_actions_and_numbers_in_their_range() -> None:
     found, rng = view(length=20), np.random.default_rng(0)
     seen, _ = found.reset()
     assert found.network.observer is found.tokens
-    assert len(found.tokens.names) == seen["tokens"].shape[1] + len(seen["whole"])
+    numbers = seen["tokens"].shape[1] + len(seen["whole"]) + seen["joint"].shape[0]
+    assert len(found.tokens.names) == numbers
     for step in range(len(found.network.decisions)):
         assert found.observation_space.contains(seen)
         tokens = seen["tokens"]
@@ -106,6 +107,37 @@ def test_a_saving_is_of_what_is_decided_together() -> None:
     assert saved[paired] >= saved[one] > 0
     now = WHOLE.index("saving_now_8")
     assert one.observe([], (1, 1, 1), (1, 1, 1))["whole"][now] == 0.0
+
+
+def test_what_widths_save_together_and_what_the_partner_loses() -> None:
+    """Of weights the partner is the tensor that they meet, until it is decided."""
+    found = view()
+    space = found.network.space
+    step = len(space.decisions) - 2  # the last weights, and then the tensor that they alone meet
+    assert [one.kind for one in space.decisions[step:]] == ["weight", "activation"]
+    responses = np.zeros((len(space.decisions), len(space.widths)))
+    responses[step + 1] = 3.0, 1.0, 0.0  # at 2, 4 and 8 bits
+    found.show(responses)
+    found.reset()
+    for _ in range(step):
+        seen = found.step(np.int64(WIDTHS.index(2)))[0]
+    times = TABLE.times_us[space.decisions[step].layer]
+    joint = dict(zip(JOINT, seen["joint"], strict=True))
+    two, eight = (joint[f"joint_saving_{bits}"] for bits in (2, 8))
+    at = {bits: WIDTHS.index(bits) for bits in (2, 4, 8)}
+    gained = times[8, 2] - times[2, 4]
+    assert two[at[4]] - eight[at[2]] == pytest.approx(
+        gained / (times[8, 8] - times[2, 2]) * two[at[2]]
+    )
+    assert not joint["joint_saving_3"].any(), "3 bits are not offered"
+    assert joint["partner_loss"][[at[2], at[4], at[8]]] == pytest.approx([1.0, 1 / 3, 0.0])
+    assert two[WIDTHS.index(3)] == two[at[2]], "the nearest width that the partner may have"
+
+    seen = found.step(np.int64(at[2]))[0]
+    joint = dict(zip(JOINT, seen["joint"], strict=True))
+    assert not joint["partner_loss"].any(), "its weights are decided"
+    assert np.ptp(joint["joint_saving_8"]) == 0.0
+    assert joint["joint_saving_2"][0] > joint["joint_saving_8"][0]
 
 
 def test_a_fork_goes_its_own_way() -> None:

@@ -23,10 +23,8 @@ Numbers = npt.NDArray[np.float32]
 class Episode:
     """What was seen and chosen at each of D steps of a lesson's best episode."""
 
-    tokens: Numbers
-    """float32 `[D, D, T]`."""
-    whole: Numbers
-    """float32 `[D, W]`."""
+    seen: dict[str, Numbers]
+    """float32 `[D, ...]` of each part of an observation; of D tokens."""
     masks: npt.NDArray[np.bool_]
     """`[D, len(WIDTHS)]`."""
     actions: npt.NDArray[np.int64]
@@ -37,17 +35,15 @@ def episode_of(lesson: Lesson) -> Episode:
     """Walk a lesson's network to its best allocation."""
     env = env_of(lesson)
     seen, _ = env.reset()
-    tokens, whole, masks, actions = [], [], [], []
+    steps, masks, actions = [], [], []
     for bits in lesson.space.bits_of(lesson.best):
         action = WIDTHS.index(bits)
-        tokens.append(seen["tokens"])
-        whole.append(seen["whole"])
+        steps.append(seen)
         masks.append(env.action_masks())
         actions.append(action)
         seen = env.step(np.int64(action))[0]
     return Episode(
-        tokens=np.stack(tokens),
-        whole=np.stack(whole),
+        seen={name: np.stack([step[name] for step in steps]) for name in steps[0]},
         masks=np.stack(masks),
         actions=np.array(actions),
     )
@@ -108,12 +104,11 @@ def _tensors(
     episodes: Sequence[Episode],
 ) -> tuple[dict[str, torch.Tensor], npt.NDArray[np.bool_], torch.Tensor]:
     length = max(len(episode.actions) for episode in episodes)
-    padded = [
-        np.pad(one.tokens, ((0, 0), (0, length - one.tokens.shape[1]), (0, 0))) for one in episodes
+    parts = {name: [one.seen[name] for one in episodes] for name in episodes[0].seen}
+    parts["tokens"] = [
+        np.pad(tokens, ((0, 0), (0, length - tokens.shape[1]), (0, 0)))
+        for tokens in parts["tokens"]
     ]
-    seen = {
-        "tokens": torch.from_numpy(np.concatenate(padded)),
-        "whole": torch.from_numpy(np.concatenate([one.whole for one in episodes])),
-    }
+    seen = {name: torch.from_numpy(np.concatenate(all_steps)) for name, all_steps in parts.items()}
     masks = np.concatenate([one.masks for one in episodes])
     return seen, masks, torch.from_numpy(np.concatenate([one.actions for one in episodes]))

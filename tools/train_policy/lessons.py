@@ -69,7 +69,7 @@ def draw_responses(space: DecisionSpace, rng: Generator) -> Floats:
     facts = np.array(layer_facts(space, space.decisions))
     level = facts @ rng.normal(0.0, 0.3, len(FACTS))
     level = level + rng.uniform(0.3, 1.3) * rng.standard_normal(count)
-    fall = -rng.uniform(0.5, 1.8) + rng.uniform(0.0, 0.3) * rng.standard_normal(count)
+    fall = -rng.uniform(0.4, 2.6) + rng.uniform(0.0, 0.3) * rng.standard_normal(count)
     logs = level[:, None] + fall[:, None] * (widths - MIN_BITS)
     logs = logs + rng.uniform(0.0, 0.4) * rng.standard_normal(logs.shape)
     responses = np.where(widths < MAX_BITS, np.exp(logs), 0.0)

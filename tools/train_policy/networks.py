@@ -3,6 +3,8 @@
 Nothing is trained or timed: these are shapes, and times of the form that kernels have.
 """
 
+from itertools import product
+
 import numpy as np
 from numpy.random import Generator
 
@@ -16,9 +18,14 @@ _LEAST_LAYERS, _MOST_LAYERS = 4, 60
 _MENUS = ((2, 3, 4, 5, 6, 7, 8), (2, 3, 4, 8), (2, 3, 4), (2, 4, 8), (3, 4, 6, 8), (4, 5, 6, 7, 8))
 _PAIRED = 0.2
 """Share of networks whose weights and activations are decided together."""
-_PLATEAU = 0.5
-"""How often a bit less takes the same time."""
-_WIDTHS = range(MIN_BITS, MAX_BITS + 1)
+_PLATEAUS = 0.25, 1.0
+"""How often a bit less takes the same time, at least and at most."""
+_FURTHER = 2
+"""Most kernel families that a kind of layers has beside the first."""
+_NOISES = (0.0, 0.01, 0.03)
+"""Relative errors of measured times."""
+_PAIRS = tuple(product(range(MIN_BITS, MAX_BITS + 1), repeat=2))
+Times = dict[tuple[int, int], float]
 
 
 def draw_space(rng: Generator) -> DecisionSpace:
@@ -100,26 +107,20 @@ class _Drawn:
 
 
 def draw_times(layers: tuple[LayerSpec, ...], rng: Generator) -> LayerTable:
-    """Return drawn times: stairs over the larger width, and less over the smaller one.
-
-    Layers of one kind share their stairs, as they share a kernel family.
-    """
-    of_kind: dict[tuple[object, ...], tuple[dict[int, float], float, float]] = {}
+    """Return drawn times; layers of one kind share their surface, as they share kernel families."""
+    of_kind: dict[tuple[object, ...], tuple[Times, float, float]] = {}
     times = {}
     for layer in layers:
         kind = (layer.kernel, layer.stride, layer.is_depthwise, layer.kind)
         if kind not in of_kind:
             rate = 1e-5 * np.exp(0.5 * rng.standard_normal()) * (6.0 if layer.is_depthwise else 1.0)
-            of_kind[kind] = (_stairs(rng), float(rng.uniform(0.5, 1.0)), float(rate))
-        stairs, share, rate = of_kind[kind]
+            of_kind[kind] = (draw_surface(rng), float(rate), float(rng.choice(_NOISES)))
+        surface, rate, noise = of_kind[kind]
         own = layer.macs * rate * np.exp(0.1 * rng.standard_normal())
+        noises = np.exp(noise * rng.standard_normal(len(surface)))
         times[layer.name] = {
-            (weight, activation): float(
-                own * (share * stairs[max(weight, activation)])
-                + own * (1 - share) * stairs[min(weight, activation)]
-            )
-            for weight in _WIDTHS
-            for activation in _WIDTHS
+            pair: float(own * share * off)
+            for (pair, share), off in zip(surface.items(), noises, strict=True)
         }
     return LayerTable(
         times_us=times,
@@ -129,11 +130,52 @@ def draw_times(layers: tuple[LayerSpec, ...], rng: Generator) -> LayerTable:
     )
 
 
-def _stairs(rng: Generator) -> dict[int, float]:
-    """Return the time at each width beside that at 8 bits, in steps."""
-    stairs, at = {MAX_BITS: 1.0}, 1.0
-    for bits in range(MAX_BITS - 1, MIN_BITS - 1, -1):
-        if rng.random() > _PLATEAU:
-            at *= float(rng.uniform(0.6, 0.97))
+def draw_surface(rng: Generator) -> Times:
+    """Return times at each (weight bits, activation bits), as shares of that at 8 of both.
+
+    A device takes the fastest of its kernels, of which some have no more than so many bits.
+    """
+    surface = _draw_family(rng)
+    for _ in range(rng.integers(_FURTHER + 1)):
+        further, beside = _draw_family(rng), rng.uniform(0.5, 1.2)
+        weights, activations = rng.integers(MIN_BITS, MAX_BITS + 1, 2)
+        for w, a in _PAIRS:
+            if w <= weights and a <= activations:
+                surface[w, a] = min(
+                    surface[w, a], beside * further[w, a] / further[weights, activations]
+                )
+    return {pair: share / surface[MAX_BITS, MAX_BITS] for pair, share in surface.items()}
+
+
+def _draw_family(rng: Generator) -> Times:
+    """Return times of one kernel family.
+
+    Stairs over the larger width and less over the smaller one, where values are unpacked to it;
+    over the sum of both, where products are added up in words as long as they fit; or over each,
+    where planes of bits meet.
+    """
+    form = rng.choice(["larger", "sum", "each"])
+    if form == "larger":
+        stairs, share = _stairs(rng, MAX_BITS), rng.uniform(0.5, 1.0)
+        surface = {
+            (w, a): share * stairs[max(w, a)] + (1 - share) * stairs[min(w, a)] for w, a in _PAIRS
+        }
+    elif form == "sum":
+        stairs = _stairs(rng, 2 * MAX_BITS)
+        surface = {(w, a): stairs[w + a] for w, a in _PAIRS}
+    else:
+        rows, columns = (_stairs(rng, MAX_BITS) for _ in range(2))
+        surface = {(w, a): rows[w] * columns[a] for w, a in _PAIRS}
+    return surface
+
+
+def _stairs(rng: Generator, most: int) -> dict[int, float]:
+    """Return the time at each width, or sum of widths, beside that at `most`, in steps."""
+    stairs, at = {most: 1.0}, 1.0
+    plateau = rng.uniform(*_PLATEAUS)
+    lowest = 0.6 if most == MAX_BITS else 0.75
+    for bits in range(most - 1, MIN_BITS - 1, -1):
+        if rng.random() > plateau:
+            at *= float(rng.uniform(lowest, 0.98))
         stairs[bits] = at
     return stairs

@@ -11,8 +11,17 @@ from safetensors.torch import save_model
 from agents.ppo.token_play import propose_tokens
 from agents.ppo.token_policy import TokenPolicy, beside
 from agents.ppo.token_weights import SHIPPED, token_policy_of
+from agents.solvers.cost_model import choices_within
+from agents.solvers.exact import solve_exact
+from agents.solvers.response_losses import response_losses
+from env.decisions.costs import budget_between, cost_table
+from env.decisions.space import decision_space
 from env.errors import TaskError
+from env.responses.table_losses import table_losses
+from env.testing import tied_layers
 from env.token_observer import WIDTHS
+from env.token_view import table_view
+from hardware.layers.table import LayerTable
 from tests.env.test_token_view import view
 
 _LARGEST_BYTES = 2_000_000
@@ -115,6 +124,36 @@ def test_draws_are_those_of_their_generator_whatever_other_threads_draw() -> Non
     first = propose_tokens(made, found, 16, torch.Generator().manual_seed(3))
     torch.rand(7)
     assert propose_tokens(made, found, 16, torch.Generator().manual_seed(3)) == first
+
+
+_SUMS = 16, 15, 14, 13, 12, 11, 5
+_TIMES = 1.39, 1.14, 0.92, 0.84, 0.82, 0.77, 0.75
+"""Microseconds of a convolution on AVX2 from these sums of weight and activation bits on; below
+the last one it has another kernel, which takes 0.57."""
+
+
+@pytest.mark.parametrize("share", [0.05, 0.15, 0.3, 0.5, 0.8])
+def test_the_shipped_policy_knows_times_that_go_by_both_widths_together(share: float) -> None:
+    """Two bits beside eight are no faster than six beside seven, though alone they seem to be."""
+    layers = tied_layers()
+    space = decision_space(layers, tuple(range(2, 9)))
+
+    def time(both: int) -> float:
+        return next((t for s, t in zip(_SUMS, _TIMES, strict=True) if both >= s), 0.57)
+
+    times = {layer.name: {(w, a): time(w + a) for w in WIDTHS for a in WIDTHS} for layer in layers}
+    table = LayerTable(times_us=times, overhead_us=0.5, source="simulated", disturbed_share=0.0)
+    budget = budget_between(space, table, share)
+    responses = np.array([[0.01 * 8.0**-step for step in range(6)] + [0.0]] * len(space.decisions))
+    found = table_view(space, table, budget)
+    found.show(responses)
+    drawn = propose_tokens(token_policy_of(SHIPPED), found, 128, torch.Generator().manual_seed(0))
+    losses, costs = response_losses(space, responses), cost_table(space, table)
+    problem = choices_within(space, losses, costs, budget)
+    picks = solve_exact(problem)
+    assert picks is not None
+    least, *lost = table_losses(space, responses, [problem.allocation(picks), *drawn])
+    assert min(lost) <= 1.1 * least + 1e-5
 
 
 def test_the_weights_are_small() -> None:
