@@ -80,6 +80,16 @@ class _Touched:
         return min([times[weight, width] for weight in weights for width in activations])
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Now:
+    """What each width of the current decision saves."""
+
+    alone: list[float]
+    """Of the widest, where what is not decided takes least time; logarithms."""
+    together: Floats
+    """Of the longest time, with each width of the partners, `[7, 7]`; shares."""
+
+
 class TokenObserver:
     """Builds the observations of one network."""
 
@@ -108,6 +118,12 @@ class TokenObserver:
         self._touched = [
             [touched[name] for name in space.layers_of(decision)] for decision in space.decisions
         ]
+        self._others = [
+            sorted({step for layer in layers for step in (layer.weight, layer.activation)} - {-1})
+            for layers in self._touched
+        ]
+        """What else decides the times of those layers, and the decision itself."""
+        self._known: dict[tuple[int, tuple[int, ...]], _Now] = {}
         full, least, even = (self._times(choices) for choices in (_widest, _any, _even))
         span = max(1e-12, float((full[:, -1] - full.min(1)).sum()))
         self._span = span
@@ -127,7 +143,7 @@ class TokenObserver:
         shrink = (sizes[:, -1:] - sizes) / max(1.0, float((sizes[:, -1] - sizes.min(1)).sum()))
         tokens[:, self._at["shrink"]] = np.where(offered, _as_log(shrink), 0.0)
         self._offered = offered
-        self._shares = np.zeros(offered.shape)
+        self._partners = np.zeros(offered.shape)
         self.space = self.space_of(self._length)
 
     @staticmethod
@@ -153,8 +169,8 @@ class TokenObserver:
             losses[:, bits - MIN_BITS] = np.nan_to_num(responses[:, place])
         losses = np.where(self._offered, np.maximum(losses, 0.0), 0.0)
         total = max(1e-12, float(losses.max(1).sum()))
-        self._shares = losses / total
-        shown = np.where(self._offered, _as_log(self._shares), 0.0)
+        self._partners = self._lost_by_partners(losses / total)
+        shown = np.where(self._offered, _as_log(losses / total), 0.0)
         self._tokens[: len(losses), self._at["loss"]] = shown
 
     def observe(
@@ -174,12 +190,13 @@ class TokenObserver:
         tokens[step, STATE.index("is_current")] = 1.0
         tokens[: len(bits), STATE.index("is_decided")] = 1.0
         tokens[: len(bits), STATE.index("bits")] = np.asarray(bits) / MAX_BITS
-        now = self._saving_now(step, bits[:step])
-        whole = [*left, *budget, len(bits) / count, math.log(count) / LOG_SPAN, *now]
+        now = self._now(step, bits[:step])
+        whole = [*left, *budget, len(bits) / count, math.log(count) / LOG_SPAN, *now.alone]
+        joint = np.vstack([now.together, self._partners[step]])
         return {
             "tokens": tokens,
             "whole": np.clip(np.asarray(whole, dtype=np.float32), -1.0, 1.0),
-            "joint": self._joint(step, bits[:step]),
+            "joint": np.clip(joint, 0.0, 1.0).astype(np.float32),
         }
 
     def _times(self, choices: Callable[[int], _Choices]) -> Floats:
@@ -207,6 +224,15 @@ class TokenObserver:
                 found[step, column] = sum(layer_bytes(layer, width) for layer in own)
         return found
 
+    def _now(self, step: int, bits: Sequence[int]) -> _Now:
+        """Return what widths save with what was decided as it is; computed once for each case."""
+        key = step, tuple([bits[other] for other in self._others[step] if other < step])
+        if (known := self._known.get(key)) is None:
+            known = self._known[key] = _Now(
+                alone=self._saving_now(step, bits), together=self._saving_together(step, bits)
+            )
+        return known
+
     def _saving_now(self, step: int, bits: Sequence[int]) -> list[float]:
         """Return what each width saves of the widest, with what was decided as it is."""
         menu = self._space.decisions[step].menu
@@ -221,31 +247,33 @@ class TokenObserver:
         ]
         return [float(value) for value in _as_log(np.array(saving))]
 
-    def _joint(self, step: int, bits: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Return what `JOINT` says, float32 `[len(JOINT), len(WIDTHS)]`.
+    def _saving_together(self, step: int, bits: Sequence[int]) -> Floats:
+        """Return what each width saves of the longest time with each of the partners, `[7, 7]`.
 
         Partners whose menu lacks a column's width have the nearest one.
         """
-        menu, layers = self._space.decisions[step].menu, self._touched[step]
         times = np.zeros((len(WIDTHS), len(WIDTHS)))
-        lost = np.zeros(len(WIDTHS))
-        partners = {
-            other for layer in layers for other in (layer.weight, layer.activation) if other > step
-        }
         for column, wanted in enumerate(WIDTHS):
 
             def as_it_is(decided: int, offered: tuple[int, ...], wanted: int = wanted) -> int:
                 return bits[decided] if 0 <= decided < len(bits) else _nearest(offered, wanted)
 
-            for width in menu:
+            for width in self._space.decisions[step].menu:
                 times[width - MIN_BITS, column] = sum(
-                    [layer.us(step, width, as_it_is) for layer in layers]
+                    [layer.us(step, width, as_it_is) for layer in self._touched[step]]
                 )
-            for other in partners:
-                own = _nearest(self._space.decisions[other].menu, wanted)
-                lost[column] += self._shares[other, own - MIN_BITS]
-        saving = np.where(self._offered[step][:, None], times.max() - times, 0.0) / self._span
-        return np.clip(np.vstack([saving, lost]), 0.0, 1.0).astype(np.float32)
+        saved: Floats = np.where(self._offered[step][:, None], times.max() - times, 0.0)
+        return saved / self._span
+
+    def _lost_by_partners(self, losses: Floats) -> Floats:
+        """Return what the partners of each decision lose at each width, `[decisions, WIDTHS]`."""
+        found = np.zeros(losses.shape)
+        for step, others in enumerate(self._others):
+            for other in others:
+                if other > step:
+                    menu = self._space.decisions[other].menu
+                    found[step] += [losses[other, _nearest(menu, w) - MIN_BITS] for w in WIDTHS]
+        return found
 
     def _time(self, step: int, bits: int, choices: _Choices) -> float:
         """Return the least time of what a decision touches, at a width."""

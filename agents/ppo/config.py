@@ -24,8 +24,8 @@ class PPOConfig(Judged):
     on drawn ones; a FILE with weights of such a policy (`python -m tools.train_policy`); or `run`,
     one that this run trains in its own practice."""
     policy_samples: Count = 128
-    """Allocations that a policy trained before draws for each evaluation, half of them from a
-    flatter one."""
+    """Allocations that a policy trained before draws for each evaluation, two thirds of them from
+    flatter ones."""
     posterior: bool = True
     """Answer what is best by the posterior of the hidden responses (a model, which all evaluations
     teach), not the best score."""

@@ -43,17 +43,17 @@ class TrainOptions:
 
     weights: Annotated[Path, tyro.conf.arg(metavar="FILE.safetensors")]
     """Where the weights go; what they were made of goes beside them, as JSON."""
-    lessons: Count = 4000
+    lessons: Count = 6000
     """Drawn networks to learn from."""
-    passes: Natural = 12
+    passes: Natural = 16
     """Over all of them, for what the solver chose; 0 for none."""
     learning_rate: float = 1e-3
     """At the beginning of those."""
     start: Annotated[Path | None, tyro.conf.arg(metavar="FILE.safetensors")] = None
     """Weights to begin with; what they were made of is kept, too."""
-    steps: Natural = 400_000
+    steps: Natural = 90_000
     """Decisions in practice by PPO, in all; 0 for none."""
-    practice_rate: float = 2e-4
+    practice_rate: float = 5e-5
     """PPO's step size at the beginning."""
     held_out: Count = 100
     """Drawn networks that judge it."""
