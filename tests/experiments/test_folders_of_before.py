@@ -222,12 +222,14 @@ def test_a_finished_comparison_has_nothing_left_to_do(copy: Copy, run: Run, tmp_
     assert done.returncode == DONE, done.stderr
     assert (folder / "rows.jsonl").read_bytes() == jobs
     now = json.loads(file.read_text())
-    assert now.keys() == before.keys()
+    assert now.keys() == {*before, "pairs"}
+    assert now["pairs"] == []  # scores of single images were not kept
     for new, old in zip(now["rows"], before["rows"], strict=True):
         meant = {name.replace("accuracy", "score"): value for name, value in old.items()}
         assert meant.items() <= new.items()
         added = {name: new[name] for name in new.keys() - meant.keys()}
         assert added.pop("metric")["name"] == "accuracy"
+        assert added.pop("beside") == {}
         assert set(added.values()) == {None}
 
 
