@@ -61,14 +61,6 @@ class _Touched:
     weight_menu: tuple[int, ...]
     activation_menu: tuple[int, ...]
 
-    def us(self, step: int, bits: int, width_of: Callable[[int, tuple[int, ...]], int]) -> float:
-        """Return its time with a step's width, and the other number as it is said to be."""
-        weight = bits if self.weight == step else width_of(self.weight, self.weight_menu)
-        activation = (
-            bits if self.activation == step else width_of(self.activation, self.activation_menu)
-        )
-        return self.times_us[weight, activation]
-
     def least_us(self, step: int, bits: int, choices: _Choices) -> float:
         """Return its least time with a step's width, and the others as they may be."""
         one = (bits,)
@@ -255,13 +247,14 @@ class TokenObserver:
         times = np.zeros((len(WIDTHS), len(WIDTHS)))
         for column, wanted in enumerate(WIDTHS):
 
-            def as_it_is(decided: int, offered: tuple[int, ...], wanted: int = wanted) -> int:
-                return bits[decided] if 0 <= decided < len(bits) else _nearest(offered, wanted)
+            def as_it_is(
+                decided: int, offered: tuple[int, ...], wanted: int = wanted
+            ) -> tuple[int, ...]:
+                known = 0 <= decided < len(bits)
+                return (bits[decided] if known else _nearest(offered, wanted),)
 
             for width in self._space.decisions[step].menu:
-                times[width - MIN_BITS, column] = sum(
-                    [layer.us(step, width, as_it_is) for layer in self._touched[step]]
-                )
+                times[width - MIN_BITS, column] = self._time(step, width, as_it_is)
         saved: Floats = np.where(self._offered[step][:, None], times.max() - times, 0.0)
         return saved / self._span
 

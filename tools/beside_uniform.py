@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import tyro
 
 from env.decisions.budget import MEASURED_TOLERANCE
-from experiments.compare.answer import final_scores
+from experiments.compare.answer import FinalScores
 from experiments.errors import RunFolderError
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.run_config import RunConfig
@@ -129,9 +129,9 @@ def compare(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
         }
         all_8 = anchors[ALL_8]
         wanted = dict.fromkeys([best, all_8, *inside.values()])
-        scores = {}
+        final, scores = FinalScores(setup, store), {}
         for number, one in enumerate(wanted):
-            scores[one] = final_scores(one, setup, store)
+            scores[one] = final.of(one)
             progress.stage("retraining", number + 1, len(wanted))
         facts = dict(device.facts())
     rivals = [_rival(bits, one, best, scores, timed) for bits, one in inside.items()]

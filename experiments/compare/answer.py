@@ -74,58 +74,63 @@ def time_beside_all_8(allocation: Allocation, setup: NetworkSetup, device: Devic
     return Timed(allocation=allocation, measurement=times[allocation], all_8=times[all_8])
 
 
-def answer_of(timed: Timed, setup: NetworkSetup, store: Store) -> Answer:
-    """Score an allocation on the test split, beside all-8.
+class FinalScores:
+    """What allocations make of the test split, image by image, once retrained as `final` says.
 
-    Args:
-        timed: What was timed already.
-        setup: The network at its float checkpoint, and the data.
-        store: Where scores are kept.
+    Retraining depends on nothing but the allocation and the seed, so that two methods with one
+    answer get one score, which is paid for once.
     """
-    scores = final_scores(timed.allocation, setup, store)
-    all_8 = Allocation.uniform(setup.network.layers, MAX_BITS)
+
+    def __init__(self, setup: NetworkSetup, store: Store) -> None:
+        """Digest once what all scores depend on.
+
+        Args:
+            setup: The network at its float checkpoint, and the data.
+            store: Where scores are kept.
+        """
+        self.layers = setup.network.layers
+        self._setup = setup
+        final = asdict(setup.config.final)
+        key = {**accuracy_key(setup), "final": final, "test": setup.task.test.digest}
+        self._known = StoredAccuracies(store, key)
+
+    def of(self, allocation: Allocation) -> ImageScores:
+        """Return what the store has of an allocation, or retrain and score it."""
+        scores = self._known.get_scores(allocation)
+        if scores is None:
+            scores = retrain_and_score(self._setup, allocation, self._setup.task.test).scores
+            self._known.put_scores(allocation, scores)
+        return scores
+
+
+def answer_of(timed: Timed, final: FinalScores) -> Answer:
+    """Score an allocation that was timed already on the test split, beside all-8."""
+    scores = final.of(timed.allocation)
     return Answer(
         metric=scores.metric,
         test_score=scores.value,
         test_score_se=scores.standard_error,
-        test_beside_reference=paired(scores, final_scores(all_8, setup, store)),
+        test_beside_reference=paired(scores, final.of(Allocation.uniform(final.layers, MAX_BITS))),
         latency_ms=timed.measurement.median_ms,
         latency_iqr_ms=timed.measurement.iqr_ms,
         all_8_ms=timed.all_8.median_ms,
-        model_bytes=model_bytes(setup.network.layers, timed.allocation),
+        model_bytes=model_bytes(final.layers, timed.allocation),
         allocation=timed.allocation.to_dict(),
     )
 
 
 def beside(
-    answer: Answer, others: Mapping[str, Answer], setup: NetworkSetup, store: Store
+    answer: Answer, others: Mapping[str, Answer], final: FinalScores
 ) -> dict[str, PairedDifference]:
     """Return how an answer differs from each other one on the same test images.
 
     Args:
         answer: Of a method.
         others: Of other methods with the same seed and budget, by name.
-        setup: As `answer_of`.
-        store: Where scores are kept.
+        final: Of that seed.
     """
-    own = final_scores(Allocation.from_dict(answer.allocation), setup, store)
+    own = final.of(Allocation.from_dict(answer.allocation))
     return {
-        name: paired(own, final_scores(Allocation.from_dict(other.allocation), setup, store))
+        name: paired(own, final.of(Allocation.from_dict(other.allocation)))
         for name, other in others.items()
     }
-
-
-def final_scores(allocation: Allocation, setup: NetworkSetup, store: Store) -> ImageScores:
-    """Retrain an allocation as long as `final` says and score it on the test split, image by image.
-
-    Retraining depends on nothing but the allocation and the seed, so that two methods with one
-    answer get one score, which is paid for once.
-    """
-    final = asdict(setup.config.final)
-    key = {**accuracy_key(setup), "final": final, "test": setup.task.test.digest}
-    known = StoredAccuracies(store, key)
-    scores = known.get_scores(allocation)
-    if scores is None:
-        scores = retrain_and_score(setup, allocation, setup.task.test).scores
-        known.put_scores(allocation, scores)
-    return scores

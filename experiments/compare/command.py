@@ -13,7 +13,7 @@ from agents.methods import METHODS
 from experiments.charts.draw import draw_chart, png_bytes
 from experiments.cluster.open_pool import training_pool
 from experiments.cluster.ray_extra import check_named
-from experiments.compare.answer import answer_of, time_beside_all_8
+from experiments.compare.answer import FinalScores, answer_of, time_beside_all_8
 from experiments.compare.comparison import Comparison
 from experiments.compare.figures import CHARTS
 from experiments.compare.folder import ROWS, UNIFORM, CompareFolder
@@ -149,12 +149,12 @@ def _add_uniform(
     place: Workplace,
 ) -> None:
     """Retrain and time the uniform allocations that every table and figure shows."""
-    config = setup.config
+    config, final = setup.config, FinalScores(setup, place.store)
     for bits, allocation in reported_uniform(setup.space).items():
         if (bits, config.seed) in known:
             continue
         timed = time_beside_all_8(allocation, setup, place.device)
-        answer = answer_of(timed, setup, place.store)
+        answer = answer_of(timed, final)
         append_row(folder.path / UNIFORM, UniformRow(bits=bits, seed=config.seed, answer=answer))
 
 

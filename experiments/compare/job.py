@@ -6,7 +6,7 @@ from pathlib import Path
 
 from env.decisions.budget import Budget
 from env.evaluating.training_pool import Pool
-from experiments.compare.answer import answer_of, beside, first_inside
+from experiments.compare.answer import FinalScores, answer_of, beside, first_inside
 from experiments.compare.plan import Job
 from experiments.compare.rows import Row
 from experiments.compare.shared import SharedTimes
@@ -65,13 +65,14 @@ def run_job(job: Job, finished: Sequence[Row], subject: Subject, place: Workplac
     error, answer, differences = "", None, {}
     timed = first_inside(candidates, decided, setup, place.device)
     if timed is not None:
-        answer = answer_of(timed, setup, place.store)
+        final = FinalScores(setup, place.store)
+        answer = answer_of(timed, final)
         others = {
             row.method: row.answer
             for row in finished
             if (row.seed, row.budget) == (job.seed, job.budget) and row.answer is not None
         }
-        differences = beside(answer, others, setup, place.store)
+        differences = beside(answer, others, final)
     elif not candidates:
         error = "the search found no allocation inside the budget"
     else:

@@ -7,16 +7,12 @@ from experiments.compare.comparison import Comparison
 
 def draw_answers(comparison: Comparison) -> Table:
     """Return score and latency of every method at every budget, and its hypervolume."""
-    table = Table(
-        title=f"{comparison.task}: test {comparison.metric.name} and latency / all-8 latency "
+    table = _by_budget(
+        comparison,
+        f"{comparison.task}: test {comparison.metric.name} and latency / all-8 latency "
         f"({comparison.source})",
-        caption="mean ± standard deviation over the seeds; hypervolume with a bootstrap interval "
-        "of 95 %",
-        caption_justify="left",
+        "mean ± standard deviation over the seeds; hypervolume with a bootstrap interval of 95 %",
     )
-    table.add_column("method")
-    for budget in comparison.plan.budgets:
-        table.add_column(f"budget {100 * budget:g} %", justify="right")
     table.add_column("hypervolume", justify="right")
     for method in comparison.methods:
         cells = [_cell(comparison, method, budget) for budget in comparison.plan.budgets]
@@ -30,15 +26,12 @@ def draw_pairs(comparison: Comparison) -> Table:
     """Return what each method's answers gain on those of the first one, on the same images."""
     first, *others = comparison.methods
     metric = comparison.metric
-    table = Table(
-        title=f"better than {first} by ({metric.difference_heading})",
-        caption="on the same test images, mean over the seeds, with the images' paired standard "
-        "error, which further seeds do not narrow; above zero is better",
-        caption_justify="left",
+    table = _by_budget(
+        comparison,
+        f"better than {first} by ({metric.difference_heading})",
+        "on the same test images, mean over the seeds, with the images' paired standard error, "
+        "which further seeds do not narrow; above zero is better",
     )
-    table.add_column("method")
-    for budget in comparison.plan.budgets:
-        table.add_column(f"budget {100 * budget:g} %", justify="right")
     for method in others:
         pairs = [comparison.pair(method, first, budget) for budget in comparison.plan.budgets]
         table.add_row(
@@ -70,6 +63,15 @@ def draw_costs(comparison: Comparison) -> Table:
             f"{cost['device_s']:.1f}",
             f"{cost['wall_s']:.0f}",
         )
+    return table
+
+
+def _by_budget(comparison: Comparison, title: str, caption: str) -> Table:
+    """Return a table without rows: a column for the method and one for each budget."""
+    table = Table(title=title, caption=caption, caption_justify="left")
+    table.add_column("method")
+    for budget in comparison.plan.budgets:
+        table.add_column(f"budget {100 * budget:g} %", justify="right")
     return table
 
 

@@ -25,7 +25,7 @@ _FURTHER = 2
 _NOISES = (0.0, 0.01, 0.03)
 """Relative errors of measured times."""
 _PAIRS = tuple(product(range(MIN_BITS, MAX_BITS + 1), repeat=2))
-Times = dict[tuple[int, int], float]
+_Times = dict[tuple[int, int], float]
 
 
 def draw_space(rng: Generator) -> DecisionSpace:
@@ -108,13 +108,13 @@ class _Drawn:
 
 def draw_times(layers: tuple[LayerSpec, ...], rng: Generator) -> LayerTable:
     """Return drawn times; layers of one kind share their surface, as they share kernel families."""
-    of_kind: dict[tuple[object, ...], tuple[Times, float, float]] = {}
+    of_kind: dict[tuple[object, ...], tuple[_Times, float, float]] = {}
     times = {}
     for layer in layers:
         kind = (layer.kernel, layer.stride, layer.is_depthwise, layer.kind)
         if kind not in of_kind:
             rate = 1e-5 * np.exp(0.5 * rng.standard_normal()) * (6.0 if layer.is_depthwise else 1.0)
-            of_kind[kind] = (draw_surface(rng), float(rate), float(rng.choice(_NOISES)))
+            of_kind[kind] = (_draw_surface(rng), float(rate), float(rng.choice(_NOISES)))
         surface, rate, noise = of_kind[kind]
         own = layer.macs * rate * np.exp(0.1 * rng.standard_normal())
         noises = np.exp(noise * rng.standard_normal(len(surface)))
@@ -130,7 +130,7 @@ def draw_times(layers: tuple[LayerSpec, ...], rng: Generator) -> LayerTable:
     )
 
 
-def draw_surface(rng: Generator) -> Times:
+def _draw_surface(rng: Generator) -> _Times:
     """Return times at each (weight bits, activation bits), as shares of that at 8 of both.
 
     A device takes the fastest of its kernels, of which some have no more than so many bits.
@@ -147,7 +147,7 @@ def draw_surface(rng: Generator) -> Times:
     return {pair: share / surface[MAX_BITS, MAX_BITS] for pair, share in surface.items()}
 
 
-def _draw_family(rng: Generator) -> Times:
+def _draw_family(rng: Generator) -> _Times:
     """Return times of one kernel family.
 
     Stairs over the larger width and less over the smaller one, where values are unpacked to it;
