@@ -21,9 +21,6 @@ from quant.layers import MAX_BITS
 from quant.objective.paired import PairedDifference, paired
 from quant.objective.scores import ImageScores
 
-_MOST_TIMED = 6
-"""Candidates of one method that are timed again until one is inside the budget."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timed:
@@ -39,6 +36,8 @@ def first_inside(
 ) -> Timed | None:
     """Return the first of a method's candidates that is inside the budget when timed again.
 
+    Many of the best may lie near the budget's edge, and on the other side of it by now.
+
     Args:
         candidates: Best first.
         decided: What is a share of it is one of all-8 as it is timed beside the candidate; a
@@ -50,7 +49,7 @@ def first_inside(
         BuildError: a candidate cannot be measured.
         HardwareLostError: the device is gone.
     """
-    for allocation in candidates[:_MOST_TIMED]:
+    for allocation in candidates:
         timed = time_beside_all_8(allocation, setup, device)
         if decided.beside({MAX_BITS: timed.all_8}).allows(
             latency_ms=timed.measurement.median_ms,
