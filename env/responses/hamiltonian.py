@@ -30,65 +30,58 @@ class _Target:
     """The posterior in coordinates in which Laplace's approximation is a standard normal."""
 
     likelihood: Likelihood
-    laplace: Laplace
-    logs_at: Floats
-    logs_by: Floats
-    v_by: Floats
+    at: Floats
+    """The mode: logs of the unknowns, and v after them."""
+    by: Floats
+    """What the coordinates add to both."""
     inverse: Floats
-    log_noises: Floats
-    """Logarithms of the prior's median noises, `[1 or 2]`."""
-    noise_log_sds: Floats
+    """Of v by its coordinates."""
+    middle: Floats
+    """Logarithms of the likeliest noises, `[1 or 2, 1]`, as all that follow."""
+    spread: Floats
+    prior_middle: Floats
+    prior_spread: Floats
 
     @classmethod
     def of(cls, columns: ResponseColumns, likelihood: Likelihood, laplace: Laplace) -> "_Target":
-        prior = laplace.prior
+        prior, mode = laplace.prior, laplace.mode
         whitened = Whitened.of(prior, columns, likelihood.looks)
         noises = [(each.noise, each.noise_log_sd) for each in (prior, prior.looks)]
-        known = [(math.log(noise), spread) for noise, spread in noises[: len(laplace.log_noises)]]
-        log_noises, spreads = np.array(known).T
-        inverse = np.linalg.cholesky(laplace.mode.precision).T.astype(np.float64)
-        v_by = np.linalg.inv(inverse).astype(np.float64)
+        known = np.array(noises[: len(laplace.log_noises)]).T[:, :, None]
+        inverse = np.linalg.cholesky(mode.precision).T.astype(np.float64)
+        v_by = np.linalg.inv(inverse)
         return cls(
             likelihood=likelihood,
-            laplace=laplace,
-            logs_at=whitened.mean + whitened.root @ laplace.mode.v,
-            logs_by=whitened.root @ v_by,
-            v_by=v_by,
+            at=np.concatenate([whitened.mean + whitened.root @ mode.v, mode.v]),
+            by=np.concatenate([whitened.root @ v_by, v_by]),
             inverse=inverse,
-            log_noises=log_noises,
-            noise_log_sds=spreads,
+            middle=np.array(laplace.log_noises)[:, None],
+            spread=np.array(laplace.log_noise_sds)[:, None],
+            prior_middle=np.log(known[0]),
+            prior_spread=known[1],
         )
 
-    def unfold(self, w: Floats) -> tuple[Floats, Floats]:
-        """Return the unknowns' logs, `[columns, chains]`, and log noises `[1 or 2, chains]`."""
-        v, noises = self._split(w)
-        logs = np.minimum(self.logs_at[:, None] + self.logs_by @ v, _LARGEST_LOG)
-        middle, spread = (np.array(each)[:, None] for each in self._noises)
-        return logs, np.clip(middle + spread * noises, -_LARGEST_LOG, _LARGEST_LOG)
-
-    @property
-    def _noises(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        return self.laplace.log_noises, self.laplace.log_noise_sds
-
-    def _split(self, w: Floats) -> tuple[Floats, Floats]:
-        """Return the coordinates of v and of the noises."""
-        return w[: len(self.v_by)], w[len(self.v_by) :]
+    def unfold(self, w: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the unknowns' logs `[columns, chains]`, v, and log noises `[1 or 2, chains]`."""
+        count = len(self.inverse)
+        found = self.at[:, None] + self.by @ w[:count]
+        logs, v = np.minimum(found[:-count], _LARGEST_LOG), found[-count:]
+        noises = self.middle + self.spread * w[count:]
+        return logs, v, np.clip(noises, -_LARGEST_LOG, _LARGEST_LOG)
 
     def fold(self, v: Floats) -> Floats:
         """Return the coordinates of v, `[columns, chains]`."""
-        w: Floats = self.inverse @ (v - self.laplace.mode.v[:, None])
+        w: Floats = self.inverse @ (v - self.at[-len(v) :, None])
         return w
 
     def density(self, w: Floats) -> tuple[Floats, Floats]:
         """Return the log density `[chains]` and its gradient, as `w`."""
-        logs, log_noises = self.unfold(w)
-        v = self.laplace.mode.v[:, None] + self.v_by @ self._split(w)[0]
-        spreads = self.noise_log_sds[:, None]
-        odd = (log_noises - self.log_noises[:, None]) / spreads
+        logs, v, log_noises = self.unfold(w)
+        odd = (log_noises - self.prior_middle) / self.prior_spread
         value, by_logs, by_noises = self.likelihood.log_density(logs, log_noises)
         value = value - 0.5 * ((v**2).sum(0) + (odd**2).sum(0))
-        by_noises = np.array(self._noises[1])[:, None] * (by_noises - odd / spreads)
-        return value, np.concatenate([self.logs_by.T @ by_logs - self.v_by.T @ v, by_noises])
+        by_noises = self.spread * (by_noises - odd / self.prior_spread)
+        return value, np.concatenate([self.by.T @ np.concatenate([by_logs, -v]), by_noises])
 
 
 def sample_logs(
@@ -109,13 +102,11 @@ def sample_logs(
     rng = np.random.default_rng(seed)
     target = _Target.of(columns, likelihood, laplace)
     noise = rng.standard_normal((len(laplace.log_noises), count))
-    middle, spread = (
-        np.array(each)[:, None] for each in (laplace.log_noises, laplace.log_noise_sds)
-    )
     # Looks with little noise are hard to reach from afar.
     start = None if likelihood.looks is None else laplace.mode.v
     whitened = Whitened.of(laplace.prior, columns, likelihood.looks)
-    v = draw_moved(whitened, likelihood, np.exp(middle + spread * noise), rng, start)
+    noises = np.exp(target.middle + target.spread * noise)
+    v = draw_moved(whitened, likelihood, noises, rng, start)
     w = np.concatenate([target.fold(v), noise])
     value, gradient = target.density(w)
     step = _FIRST_STEP
@@ -137,5 +128,5 @@ def sample_logs(
         if 2 * number < _ROUNDS:
             share = float(np.exp(np.minimum(gained, 0.0)).mean())
             step *= math.exp(_ADAPTING * (share - _ACCEPTED))
-    logs, log_noises = target.unfold(w)
+    logs, _, log_noises = target.unfold(w)
     return logs.T, log_noises

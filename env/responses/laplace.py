@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from env.responses.columns import Floats, KnownColumns
 from env.responses.likelihood import Likelihood
 from env.responses.prior import ResponsePrior
 from env.responses.summed_looks import SummedLooks
+from env.responses.unit_errors import UnitErrors
 
 _STEPS = 40
 _HALVINGS = 12
@@ -90,21 +90,19 @@ def find_mode(
     start: Floats | None = None,
 ) -> Mode:
     """Return the mode by Gauss and Newton's steps, each halved until it gains."""
-    errors = likelihood.covariance(noises)
-    factor = cho_factor(errors, lower=True)
-    losses, rows = likelihood.values, likelihood.sums
+    seen = UnitErrors.of(likelihood, np.asarray(noises))
+    unit = np.eye(len(seen.values))
 
     def worth(v: Floats) -> tuple[float, Floats, Floats]:
-        logs = np.minimum(whitened.mean + whitened.root @ v, _LARGEST_LOG)
-        responses = np.exp(logs)
-        left = losses - rows @ responses
-        return -0.5 * float(v @ v + left @ cho_solve(factor, left)), responses, left
+        responses = np.exp(np.minimum(whitened.mean + whitened.root @ v, _LARGEST_LOG))
+        left = seen.values - seen.sums @ responses
+        return -0.5 * float(v @ v + left @ left), responses, left
 
     v = np.zeros(whitened.root.shape[1]) if start is None else start
     value, responses, left = worth(v)
     for _ in range(_STEPS):
-        jacobian = (rows * responses) @ whitened.root
-        gain = np.linalg.solve(jacobian @ jacobian.T + errors, left + jacobian @ v)
+        jacobian = (seen.sums * responses) @ whitened.root
+        gain = np.linalg.solve(jacobian @ jacobian.T + unit, left + jacobian @ v)
         step = jacobian.T @ gain - v
         for halving in range(_HALVINGS):
             trial = v + step * 0.5**halving
@@ -117,12 +115,14 @@ def find_mode(
         v, (value, responses, left) = trial, found
         if gained < _ENOUGH:
             break
-    jacobian = (rows * responses) @ whitened.root
-    solved = solve_triangular(factor[0], jacobian, lower=True)
-    precision = np.eye(len(v)) + solved.T @ solved
+    jacobian = (seen.sums * responses) @ whitened.root
     # log|R + J J'|: the determinants of the errors' and the posterior's covariance together.
-    _, spread = np.linalg.slogdet(errors + jacobian @ jacobian.T)
-    return Mode(v=v, precision=precision, evidence=value - 0.5 * float(spread))
+    _, spread = np.linalg.slogdet(jacobian @ jacobian.T + unit)
+    return Mode(
+        v=v,
+        precision=np.eye(len(v)) + jacobian.T @ jacobian,
+        evidence=value - 0.5 * float(seen.rest + seen.log_determinant + spread),
+    )
 
 
 def approximate(prior: ResponsePrior, columns: KnownColumns, likelihood: Likelihood) -> Laplace:

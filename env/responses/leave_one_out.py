@@ -46,7 +46,7 @@ def left_out_predictions(
         predicted[index] = rows[index] @ np.exp(logs)
         if pairs is not None:
             left = others.losses - rows[kept] @ np.exp(logs)
-            solved = np.linalg.solve(likelihood.covariance([noise]), left)
+            solved = np.linalg.solve(likelihood.covariance(np.array([noise])), left)
             predicted[index] += pairs[index, kept] @ solved
     return predicted
 

@@ -8,7 +8,6 @@ Looks have unknowns of their own, one for each response that was looked at: what
 the long run. They follow the responses in `logs`, and the looks' noise the losses'.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,20 +47,39 @@ class Likelihood:
         sums: Floats = block_diag(self.rows, self.looks.sums)
         return sums
 
-    def covariance(self, noises: Sequence[float]) -> Floats:
+    def covariance(self, noises: Floats) -> Floats:
         """Return the covariance of the errors of `values`, `[N + L, N + L]`.
 
         Args:
-            noises: Of a retraining and, where there are looks, of a look.
+            noises: Of a retraining and, where there are looks, of a look, `[1 or 2]`; with another
+                axis `[1 or 2, chains]` it is one for each chain, `[chains, N + L, N + L]`.
         """
-        noise = noises[0]
-        own = self.observed.errors**2 + noise**2 + _LEAST_VARIANCE
-        covariance: Floats = np.diag(own) + noise**2
-        if self.pairs is not None:
-            covariance = covariance + self.pairs
-        if self.looks is not None:
-            covariance = block_diag(covariance, noises[1] ** 2 * self.looks.shape)
+        covariance = self._fixed
+        for noise, shape in zip(noises, self._by_noise, strict=True):
+            covariance = covariance + np.square(noise)[..., None, None] * shape
         return covariance
+
+    @cached_property
+    def _fixed(self) -> Floats:
+        """Return what the covariance is without noise, `[N + L, N + L]`."""
+        own = np.diag(self.observed.errors**2 + _LEAST_VARIANCE)
+        if self.pairs is not None:
+            own = own + self.pairs
+        fixed: Floats = block_diag(own, np.zeros((self._looked, self._looked)))
+        return fixed
+
+    @cached_property
+    def _by_noise(self) -> list[Floats]:
+        """Return what the square of each noise adds of, `[N + L, N + L]` each."""
+        count = len(self.observed.losses)
+        shapes = [block_diag(np.eye(count) + 1.0, np.zeros((self._looked, self._looked)))]
+        if self.looks is not None:
+            shapes.append(block_diag(np.zeros((count, count)), self.looks.shape))
+        return shapes
+
+    @property
+    def _looked(self) -> int:
+        return 0 if self.looks is None else len(self.looks.values)
 
     def log_density(self, logs: Floats, log_noises: Floats) -> tuple[Floats, Floats, Floats]:
         """Return the log density of `values`, without its constant, and its two gradients.
@@ -116,7 +134,6 @@ class Likelihood:
     def shapes(self) -> tuple[Floats, Floats]:
         """Values and vectors in which the covariance is `values + noise**2` whatever the noise."""
         assert self.pairs is not None
-        fixed = np.diag(self.observed.errors**2 + _LEAST_VARIANCE) + self.pairs
-        by_noise = np.eye(len(fixed)) + 1.0
-        values, vectors = eigh(fixed, by_noise)
+        own = np.diag(self.observed.errors**2 + _LEAST_VARIANCE)
+        values, vectors = eigh(own + self.pairs, np.eye(len(own)) + 1.0)
         return values.astype(np.float64), vectors.astype(np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 from env.responses.columns import Floats
 from env.responses.laplace import Whitened
 from env.responses.likelihood import Likelihood
+from env.responses.unit_errors import UnitErrors
 
 _STEPS = 8
 _SHARES = np.array([1.0, 0.5, 0.2, 0.05, 0.0])
@@ -38,33 +39,31 @@ def draw_moved(
     Source: Oliver, He, Reynolds 1996, "Conditioning permeability fields to pressure data";
     Bardsley et al. 2014, "Randomize-then-optimize" (SIAM J. Sci. Comput. 36).
     """
-    chains, rows = noises.shape[1], likelihood.sums
+    chains = noises.shape[1]
     drawn = rng.standard_normal((whitened.root.shape[1], chains))
-    errors = np.stack([likelihood.covariance(noise) for noise in noises.T])
-    roots = np.linalg.cholesky(errors)
-    wanted = likelihood.values[:, None] + np.einsum(
-        "cnm,mc->nc", roots, rng.standard_normal((len(rows), chains))
-    )
-    precisions = np.linalg.inv(errors)
+    errors = rng.standard_normal((len(likelihood.values), chains))
+    seen = UnitErrors.of(likelihood, noises, errors.T)
+    unit = np.eye(seen.values.shape[1])
 
-    def worth(v: Floats) -> tuple[Floats, Floats]:
-        logs = np.minimum(whitened.mean[:, None] + whitened.root @ v, _LARGEST_LOG)
-        responses = np.exp(logs)
-        left = wanted - rows @ responses
-        far = ((v - drawn) ** 2).sum(0) + np.einsum("nc,cnm,mc->c", left, precisions, left)
-        return far, responses
+    def left_by(v: Floats) -> tuple[Floats, Floats]:
+        """Return what responses leave of the values, `[chains, n]`, and them, as `v`."""
+        responses = np.exp(np.minimum(whitened.mean[:, None] + whitened.root @ v, _LARGEST_LOG))
+        return seen.values - (seen.sums @ responses.T[:, :, None])[:, :, 0], responses
+
+    def far(v: Floats) -> Floats:
+        left, _ = left_by(v)
+        squares: Floats = ((v - drawn) ** 2).sum(0) + (left**2).sum(1)
+        return squares
 
     v = drawn.copy() if start is None else np.repeat(start[:, None], chains, axis=1)
-    _, responses = worth(v)
     for _ in range(_STEPS):
-        # [chains, N, columns]: a matrix product for each chain, which BLAS does one by one.
-        jacobian = (rows * responses.T[:, None, :]) @ whitened.root
-        left = wanted - rows @ responses
-        target = left.T + (jacobian @ (v - drawn).T[:, :, None])[:, :, 0]
-        inner = jacobian @ jacobian.transpose(0, 2, 1) + errors
-        gain = np.linalg.solve(inner, target[:, :, None])
-        step = drawn + (jacobian.transpose(0, 2, 1) @ gain)[:, :, 0].T - v
-        tried = np.stack([worth(v + share * step)[0] for share in _SHARES])
+        left, responses = left_by(v)
+        # [chains, n, columns]: a matrix product for each chain, which BLAS does one by one.
+        jacobian = (seen.sums * responses.T[:, None, :]) @ whitened.root
+        target = left[:, :, None] + jacobian @ (v - drawn).T[:, :, None]
+        transposed = jacobian.transpose(0, 2, 1)
+        gain = np.linalg.solve(jacobian @ transposed + unit, target)
+        step = drawn + (transposed @ gain)[:, :, 0].T - v
+        tried = np.stack([far(v + share * step) for share in _SHARES])
         v = v + _SHARES[np.nan_to_num(tried, nan=np.inf).argmin(0)] * step
-        _, responses = worth(v)
     return v

@@ -1,16 +1,17 @@
 """SummedLooks: all that looks with one noise say, in as few numbers as there are unknowns."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy.linalg import block_diag, cho_factor, cho_solve
+from scipy.linalg import block_diag
 
 from env.responses.columns import Floats, Integers, ResponseColumns
 from env.responses.looks import ObservedLooks
 from quant.retraining.finetune_config import LOOK_IMAGES
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SummedLooks:
     """What looks say in the long run at each of K responses: L sums of these, and their errors."""
 
@@ -52,6 +53,11 @@ class SummedLooks:
         """Return the number of responses that were looked at."""
         return len(self.columns)
 
+    @cached_property
+    def _precision(self) -> Floats:
+        """Return the inverse of the shape, which is well-conditioned, `[L, L]`."""
+        return np.linalg.inv(self.shape).astype(np.float64)
+
     def log_density(self, expected: Floats, log_noise: Floats) -> tuple[Floats, Floats, Floats]:
         """Return the log density of the looks, without its constant, and its two gradients.
 
@@ -63,7 +69,7 @@ class SummedLooks:
             `[chains]`, `[K, chains]` by what is expected, `[chains]` by the log noise.
         """
         left = self.values[:, None] - self.sums @ expected
-        solved = cho_solve(cho_factor(self.shape, lower=True), left)
+        solved = self._precision @ left
         precise = np.exp(-2.0 * log_noise)
         squares = precise * (self.squares + (left * solved).sum(0))
         count = self.degrees + len(self.values)

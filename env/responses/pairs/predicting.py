@@ -81,7 +81,7 @@ def _left_out(
     responses = np.exp(whitened.mean + whitened.root @ laplace.mode.v)
     jacobian = (likelihood.sums * responses) @ whitened.root
     left = likelihood.values - likelihood.sums @ responses + jacobian @ laplace.mode.v
-    errors = likelihood.covariance(list(np.exp(laplace.log_noises)))
+    errors = likelihood.covariance(np.exp(laplace.log_noises))
     inverse = np.linalg.inv(errors + jacobian @ jacobian.T)
     solved, total = inverse @ left, 0.0
     for group in groups:

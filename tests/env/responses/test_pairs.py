@@ -87,10 +87,10 @@ def test_gradients_are_those_of_the_density() -> None:
     logs, noise = rng.normal(-3, 0.3, (len(COLUMNS), 2)), np.array([[-4.0, -5.0]])
     density, by_logs, by_noise = likelihood.log_density(logs, noise)
     left = likelihood.values - likelihood.rows @ np.exp(logs[:, 0])
-    covariance = likelihood.covariance([np.exp(-4.0)])
+    covariance = likelihood.covariance(np.exp([-4.0]))
     whole = -0.5 * (left @ np.linalg.solve(covariance, left) + np.linalg.slogdet(covariance)[1])
     again, _, _ = likelihood.log_density(logs, noise + 0.5)
-    covariance = likelihood.covariance([np.exp(-3.5)])
+    covariance = likelihood.covariance(np.exp([-3.5]))
     other = -0.5 * (left @ np.linalg.solve(covariance, left) + np.linalg.slogdet(covariance)[1])
     assert again[0] - density[0] == pytest.approx(other - whole)
     small = 1e-6
