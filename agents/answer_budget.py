@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from agents.judging.beliefs import Beliefs
 from agents.ppo.token_play import propose_tokens
@@ -94,6 +93,5 @@ def _by_policy(beliefs: Beliefs, budget: Budget) -> Allocation | None:
     view.show(beliefs.mean_table)
     policy = token_policy_of(beliefs.policy)
     samples = min(_SAMPLES, max(0, _PAIRS // len(beliefs.space.decisions) ** 2 - 4))
-    generator = torch.Generator().manual_seed(_SEED)
-    proposed = propose_tokens(policy, view, samples, generator)
+    proposed = propose_tokens(policy, view, samples, np.random.default_rng(_SEED))
     return proposed[int(beliefs.losses(proposed).argmin())]

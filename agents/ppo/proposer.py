@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 
 import numpy as np
-import torch
 
 from agents.ppo.config import PPOConfig
 from agents.ppo.token_play import propose_tokens
@@ -59,6 +58,5 @@ class TokenProposer:
         evaluations = self._problem.evaluator.evaluations
         self._view.show(table)
         self._view.network.correct(measured_over_predicted(evaluations, self._problem.table))
-        drawn = np.random.SeedSequence([self._seed, *numbers])
-        generator = torch.Generator().manual_seed(int(drawn.generate_state(1)[0]))
-        return propose_tokens(self._policy, self._view, samples, generator)
+        rng = np.random.default_rng([self._seed, *numbers])
+        return propose_tokens(self._policy, self._view, samples, rng)

@@ -153,7 +153,8 @@ def judge(policy: TokenPolicy, lessons: Sequence[Lesson], samples: int = 32) -> 
     least, choice, best = (np.zeros(len(lessons)) for _ in range(3))
     for place, lesson in enumerate(lessons):
         view = env_of(lesson)
-        lost = [lesson.loss(one) for one in propose_tokens(policy, view, samples)]
+        rng = np.random.default_rng(place)
+        lost = [lesson.loss(one) for one in propose_tokens(policy, view, samples, rng)]
         least[place], choice[place], best[place] = lesson.loss(lesson.best), lost[0], min(lost)
     found = {}
     for name, losses in (("choice", choice), (f"best of {samples}", best)):
