@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from experiments.terminal.typed import typed_sibling
 from hardware.board_presets import PRESETS
 from hardware.errors import (
     BoardBusyError,
@@ -124,7 +125,7 @@ def _unreachable(error: Exception, config: TargetConfig) -> Check:
     assert config.board != "none"
     hint = getattr(error, "hint", "")
     if isinstance(error, BoardBusyError):
-        hint = hint or "wait, or find out who uses it: python -m experiments.boards"
+        hint = hint or f"wait, or find out who uses it: {typed_sibling('boards')}"
     start = "start it on the board: python3 board.pyz --host 0.0.0.0"
     if not config.server:
         start += " --tracker HOST:PORT --key KEY, with this machine's address and not 127.0.0.1"

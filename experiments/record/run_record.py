@@ -20,6 +20,7 @@ from experiments.record.layer_choices import LayerChoice
 from experiments.record.lines import whole_lines
 from experiments.record.results import document_from, results_from, test_results_from
 from experiments.settings.strict_yaml import read_yaml
+from experiments.terminal.typed import typed_sibling
 from hardware.energy.energy import NO_METER
 from hardware.layers.table import LayerTable
 from quant.allocation import Allocation
@@ -38,7 +39,10 @@ Missing = TypeVar("Missing", covariant=True)
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _SHOWN = 200
-_HINT = "give a folder that python -m experiments.run printed, for example runs/latest"
+
+
+def _hint() -> str:
+    return f"give a folder that {typed_sibling('run')} printed, for example runs/latest"
 
 
 class _File(Generic[T, Missing]):
@@ -219,14 +223,14 @@ class RunRecord:
             RunFolderError: no such folder, not a run's, or the run has not ended.
         """
         if not path.is_dir():
-            raise RunFolderError(f"{path}: expected the folder of a run, found no folder", _HINT)
+            raise RunFolderError(f"{path}: expected the folder of a run, found no folder", _hint())
         kind = "finished run" if finished else "run"
         for name in (
             (files.CONFIG, files.BEST_ALLOCATION, files.RESULTS) if finished else (files.CONFIG,)
         ):
             if not (path / name).is_file():
                 raise RunFolderError(
-                    f"{path} is not the folder of a {kind}: it has no {name}", _HINT
+                    f"{path} is not the folder of a {kind}: it has no {name}", _hint()
                 )
         return cls(path.resolve())
 
@@ -292,7 +296,9 @@ class RunRecord:
         """
         path = self.path / files.BEST_ALLOCATION
         if self.best_allocation is None:
-            raise RunFolderError(f"expected the chosen allocation in {path}, found no file", _HINT)
+            raise RunFolderError(
+                f"expected the chosen allocation in {path}, found no file", _hint()
+            )
         chosen = self.best_allocation.with_products(layers)
         try:
             chosen.check(layers)

@@ -12,6 +12,7 @@ from experiments.settings.before import as_meant_then
 from experiments.settings.keys import dotted_keys, dotted_values, in_sections, unknown_key
 from experiments.settings.run_config import RunConfig
 from experiments.settings.strict_yaml import read_yaml
+from experiments.terminal.typed import typed_sibling
 from quant.errors import BitAllocError, TrainingError
 from quant.records.json_form import to_plain
 from quant.records.regular_file import read_regular
@@ -30,8 +31,6 @@ another address by then, and must still be the same kind of board."""
 
 _SHIPPED = Path("experiments", "configs")
 """Where documents say that the configurations are which the project brings."""
-
-_HELP_HINT = "python -m experiments.run --help lists every key"
 
 # A tuple around the tree, because only a container takes a config for the dataclasses inside.
 _ADAPTER: pydantic.TypeAdapter[tuple[RunConfig]] = pydantic.TypeAdapter(
@@ -148,11 +147,15 @@ def _from_pydantic(error: pydantic.ValidationError, where: str) -> BitAllocError
     if isinstance(cause, BitAllocError):
         return ConfigError(f"{cause.message}, in {where}", cause.hint)
     if first["type"] == "unexpected_keyword_argument":
-        return unknown_key(key, dotted_keys(RunConfig()), where, _HELP_HINT)
+        return unknown_key(key, dotted_keys(RunConfig()), where, _help_hint())
     expected = str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
     return ConfigError(
-        f"{key}: expected {expected}, found {_short(first['input'])}, in {where}", _HELP_HINT
+        f"{key}: expected {expected}, found {_short(first['input'])}, in {where}", _help_hint()
     )
+
+
+def _help_hint() -> str:
+    return f"{typed_sibling('run')} --help lists every key"
 
 
 def _short(value: Any) -> str:

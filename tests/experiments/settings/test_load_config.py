@@ -14,6 +14,7 @@ from experiments.settings.keys import dotted_keys
 from experiments.settings.load import config_to_yaml, read_config_file
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.exit_codes import USER_MISTAKE
+from experiments.terminal.typed import typed_as
 from hardware.target import TargetConfig
 
 CONFIGS = Path(run_module.__file__).parent / "configs"
@@ -117,6 +118,15 @@ def test_a_file_that_is_wrong_is_one_sentence(tmp_path: Path, text: str, message
     with pytest.raises(ConfigError) as raised:
         load_config(["--config", file])
     assert raised.value.message == message.format(file=file)
+
+
+def test_a_hint_names_the_program_that_was_typed(tmp_path: Path) -> None:
+    """Which is another from an installed wheel than from the repository."""
+    file = written(tmp_path, "qqq: 3")
+    for typed, shown in (("bitalloc run", "bitalloc run"), ("", "python -m experiments.run")):
+        with typed_as(typed), pytest.raises(ConfigError) as raised:
+            load_config(["--config", file])
+        assert raised.value.hint == f"{shown} --help lists every key"
 
 
 @pytest.mark.parametrize(
