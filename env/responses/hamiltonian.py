@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from env.responses.columns import Floats, ResponseColumns
-from env.responses.laplace import Laplace, Whitened
+from env.responses.laplace import LARGEST_LOG, Laplace, Whitened
 from env.responses.likelihood import Likelihood
 from env.responses.randomized import draw_moved
 
@@ -21,8 +21,6 @@ _ADAPTING = 0.7
 """How fast, in the first half of the rounds."""
 _JITTER = 0.3
 """Steps differ from chain to chain by so much: no chain runs in circles for long."""
-_LARGEST_LOG = 30.0
-"""Beyond e^30 a trajectory went astray, and is not taken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -43,9 +41,8 @@ class _Target:
     prior_spread: Floats
 
     @classmethod
-    def of(cls, columns: ResponseColumns, likelihood: Likelihood, laplace: Laplace) -> "_Target":
+    def of(cls, whitened: Whitened, likelihood: Likelihood, laplace: Laplace) -> "_Target":
         prior, mode = laplace.prior, laplace.mode
-        whitened = Whitened.of(prior, columns, likelihood.looks)
         noises = [(each.noise, each.noise_log_sd) for each in (prior, prior.looks)]
         known = np.array(noises[: len(laplace.log_noises)]).T[:, :, None]
         inverse = np.linalg.cholesky(mode.precision).T.astype(np.float64)
@@ -65,9 +62,9 @@ class _Target:
         """Return the unknowns' logs `[columns, chains]`, v, and log noises `[1 or 2, chains]`."""
         count = len(self.inverse)
         found = self.at[:, None] + self.by @ w[:count]
-        logs, v = np.minimum(found[:-count], _LARGEST_LOG), found[-count:]
+        logs, v = np.minimum(found[:-count], LARGEST_LOG), found[-count:]
         noises = self.middle + self.spread * w[count:]
-        return logs, v, np.clip(noises, -_LARGEST_LOG, _LARGEST_LOG)
+        return logs, v, np.clip(noises, -LARGEST_LOG, LARGEST_LOG)
 
     def fold(self, v: Floats) -> Floats:
         """Return the coordinates of v, `[columns, chains]`."""
@@ -100,11 +97,11 @@ def sample_logs(
     Source: Neal 2011, "MCMC using Hamiltonian dynamics", sections 3 and 4.
     """
     rng = np.random.default_rng(seed)
-    target = _Target.of(columns, likelihood, laplace)
+    whitened = Whitened.of(laplace.prior, columns, likelihood.looks)
+    target = _Target.of(whitened, likelihood, laplace)
     noise = rng.standard_normal((len(laplace.log_noises), count))
     # Looks with little noise are hard to reach from afar.
     start = None if likelihood.looks is None else laplace.mode.v
-    whitened = Whitened.of(laplace.prior, columns, likelihood.looks)
     noises = np.exp(target.middle + target.spread * noise)
     v = draw_moved(whitened, likelihood, noises, rng, start)
     w = np.concatenate([target.fold(v), noise])

@@ -21,7 +21,7 @@ _NOISE_REACH = 2.5
 _BIAS_STEPS = 10
 _BIAS_FROM = 10
 """Responses that the prior's bias of looks weighs as much as."""
-_LARGEST_LOG = 30.0
+LARGEST_LOG = 30.0
 """A response beyond e^30 is a step that went astray."""
 
 
@@ -55,6 +55,12 @@ class Whitened:
         whole[len(mean) :, len(mean)] = own.factor_sd
         whole[len(mean) :, len(mean) + 1 :] = own.bias_sd * np.eye(count)
         return cls(mean=np.concatenate([mean, mean[at] + own.factor]), root=whole)
+
+    def responses(self, v: Floats) -> Floats:
+        """Return the unknowns, as v: `[dimensions]` or `[dimensions, chains]`."""
+        logs = (self.mean + (self.root @ v).T).T
+        responses: Floats = np.exp(np.minimum(logs, LARGEST_LOG))
+        return responses
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -94,7 +100,7 @@ def find_mode(
     unit = np.eye(len(seen.values))
 
     def worth(v: Floats) -> tuple[float, Floats, Floats]:
-        responses = np.exp(np.minimum(whitened.mean + whitened.root @ v, _LARGEST_LOG))
+        responses = whitened.responses(v)
         left = seen.values - seen.sums @ responses
         return -0.5 * float(v @ v + left @ left), responses, left
 

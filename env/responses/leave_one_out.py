@@ -42,10 +42,10 @@ def left_out_predictions(
         likelihood = Likelihood(rows=rows[kept], observed=others, pairs=between)
         mode = find_mode(whitened, likelihood, [noise], start)
         start = mode.v
-        logs = whitened.mean + whitened.root @ mode.v
-        predicted[index] = rows[index] @ np.exp(logs)
+        responses = whitened.responses(mode.v)
+        predicted[index] = rows[index] @ responses
         if pairs is not None:
-            left = others.losses - rows[kept] @ np.exp(logs)
+            left = others.losses - rows[kept] @ responses
             solved = np.linalg.solve(likelihood.covariance(np.array([noise])), left)
             predicted[index] += pairs[index, kept] @ solved
     return predicted

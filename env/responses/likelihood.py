@@ -62,11 +62,14 @@ class Likelihood:
     @cached_property
     def _fixed(self) -> Floats:
         """Return what the covariance is without noise, `[N + L, N + L]`."""
-        own = np.diag(self.observed.errors**2 + _LEAST_VARIANCE)
-        if self.pairs is not None:
-            own = own + self.pairs
-        fixed: Floats = block_diag(own, np.zeros((self._looked, self._looked)))
+        fixed: Floats = block_diag(self._own, np.zeros((self._looked, self._looked)))
         return fixed
+
+    @property
+    def _own(self) -> Floats:
+        """Return the losses' part of it, `[N, N]`."""
+        own = np.diag(self.observed.errors**2 + _LEAST_VARIANCE)
+        return own if self.pairs is None else own + self.pairs
 
     @cached_property
     def _by_noise(self) -> list[Floats]:
@@ -134,6 +137,6 @@ class Likelihood:
     def shapes(self) -> tuple[Floats, Floats]:
         """Values and vectors in which the covariance is `values + noise**2` whatever the noise."""
         assert self.pairs is not None
-        own = np.diag(self.observed.errors**2 + _LEAST_VARIANCE)
-        values, vectors = eigh(own + self.pairs, np.eye(len(own)) + 1.0)
+        own = self._own
+        values, vectors = eigh(own, np.eye(len(own)) + 1.0)
         return values.astype(np.float64), vectors.astype(np.float64)

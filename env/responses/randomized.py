@@ -14,7 +14,6 @@ from env.responses.unit_errors import UnitErrors
 _STEPS = 8
 _SHARES = np.array([1.0, 0.5, 0.2, 0.05, 0.0])
 """Of a step of Gauss and Newton that are tried; each draw takes what is best for it."""
-_LARGEST_LOG = 30.0
 
 
 def draw_moved(
@@ -47,7 +46,7 @@ def draw_moved(
 
     def left_by(v: Floats) -> tuple[Floats, Floats]:
         """Return what responses leave of the values, `[chains, n]`, and them, as `v`."""
-        responses = np.exp(np.minimum(whitened.mean[:, None] + whitened.root @ v, _LARGEST_LOG))
+        responses = whitened.responses(v)
         return seen.values - (seen.sums @ responses.T[:, :, None])[:, :, 0], responses
 
     def far(v: Floats) -> Floats:

@@ -78,7 +78,7 @@ def _left_out(
     Source: Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", section 5.4.2.
     """
     whitened = Whitened.of(laplace.prior, columns, likelihood.looks)
-    responses = np.exp(whitened.mean + whitened.root @ laplace.mode.v)
+    responses = whitened.responses(laplace.mode.v)
     jacobian = (likelihood.sums * responses) @ whitened.root
     left = likelihood.values - likelihood.sums @ responses + jacobian @ laplace.mode.v
     errors = likelihood.covariance(np.exp(laplace.log_noises))
