@@ -12,6 +12,7 @@ import tyro
 from rich.table import Table
 
 from experiments.errors import ConfigError, RunFolderError, cannot_write
+from experiments.record.environment_facts import git_state
 from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.settings.run_config import RunConfig
@@ -129,7 +130,7 @@ def _read(file: Path) -> Allocation:
 
 
 def _command(options: MeasureOptions) -> None:
-    choose = _choice(options)
+    choose, commit = _choice(options), git_state()
     with LiveProgress(quiet=options.config.quiet) as progress:
         document = measure(options.config, choose, progress)
     table = Table()
@@ -142,7 +143,7 @@ def _command(options: MeasureOptions) -> None:
         table.add_row(name, time_ms, energy, size, str(item.verdict))
     print_whole(table)
     if options.json is not None:
-        text = json_text({"command": options.typed, **document}, indent=2)
+        text = json_text({"command": options.typed, "commit": commit, **document}, indent=2)
         try:
             write_atomically(options.json, text + "\n")
         except OSError as error:

@@ -31,11 +31,12 @@ from experiments.bench.table_check import check_table, draw_table_check
 from experiments.bench.turnaround import draw_turnaround, measure_turnaround
 from experiments.bench.workers.bench import WorkersOptions, bench_workers
 from experiments.bench.workers.table import draw_workers
+from experiments.record.environment_facts import git_state
 from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.settings.written_file import check_file, write_file
 from experiments.terminal.tables import print_whole
-from quant.records.json_form import json_text
+from quant.records.json_form import json_text, to_plain
 
 _Options = TypeVar("_Options", bound=ConfiguredOptions)
 _Found = TypeVar("_Found")
@@ -113,10 +114,12 @@ def _bench(
 
     def work(asked: Any) -> None:
         check_file(asked.json, _JSON)
+        commit = git_state()  # before anybody edits what already runs
         found = bench(asked)
         print_whole(draw(found))
         if asked.json is not None:
-            write_file(asked.json, json_text(found, indent=2) + "\n", _JSON)
+            text = json_text({"commit": commit, **to_plain(found)}, indent=2)
+            write_file(asked.json, text + "\n", _JSON)
 
     return configured_command(options, work)
 

@@ -170,6 +170,7 @@ def _comparison(
         task=base.task.name,
         machine=dict(device.facts()),
         command=command,
+        commit=folder.read_json(files.ENVIRONMENT)["git"],
         source=device.source,
         rows=tuple(sorted(rows, key=lambda row: order[_job_of(row)])),
         uniform=tuple(

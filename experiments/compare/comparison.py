@@ -46,6 +46,8 @@ class Comparison:
     task: str
     machine: Mapping[str, Any]
     command: str
+    commit: Mapping[str, Any]
+    """`commit` and `dirty`, of the code that began it."""
     source: str
     """Whether latencies are measured, emulated or simulated."""
     rows: tuple[Row, ...]
@@ -153,6 +155,7 @@ class Comparison:
         document = {
             "machine": self.machine,
             "command": self.command,
+            "commit": self.commit,
             "source": self.source,
             "task": self.task,
             "plan": self.plan,

@@ -16,7 +16,7 @@ from experiments.compare.conditions import (
     keep_conditions,
 )
 from experiments.compare.player import ContestJob, Player
-from experiments.record.environment_facts import environment_facts
+from experiments.record.environment_facts import git_state
 from experiments.record.run_lock import run_lock
 from experiments.settings.run_config import RunConfig
 from experiments.terminal.progress import LiveProgress
@@ -91,10 +91,9 @@ def compare_on_truth(
             for name, world in worlds.items()
         }
     became = verdicts(claim, file.outcomes)
-    environment = environment_facts({})
     document = {
         "command": command,
-        "commit": environment["git"],
+        "commit": git_state(),
         "conditions": conditions,
         "claim": {
             **asdict(claim),

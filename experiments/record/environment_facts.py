@@ -24,18 +24,24 @@ def environment_facts(device_facts: Mapping[str, Any]) -> dict[str, Any]:
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "git": _git_state(),
+        "git": git_state(),
         "device": dict(device_facts),
         "packages": _packages(),
     }
 
 
-def _git_state() -> dict[str, Any]:
-    """Return commit and dirty flag of the checkout; both None where the code is not in one."""
+def git_state() -> dict[str, Any]:
+    """Return `commit` and `dirty` of the checkout; both None where the code is not in one."""
     root = Path(__file__).resolve().parents[2]
     commit = _git(root, "rev-parse", "HEAD")
     status = _git(root, "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": None if status is None else bool(status)}
+
+
+def commit_name() -> str:
+    """Return the checkout's commit, and whether it was changed, in words."""
+    git = git_state()
+    return f"{git['commit']}{' with changes' if git['dirty'] else ''}"
 
 
 def _git(root: Path, *arguments: str) -> str | None:

@@ -1,15 +1,16 @@
 """python -m experiments.staircase: what bits buy on a device, layer by layer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from experiments.charts.draw import draw_chart, png_bytes
 from experiments.errors import ConfigError
+from experiments.record.environment_facts import git_state
 from experiments.settings.command_line import Command, run_typed
 from experiments.settings.configured import ConfiguredOptions, configured_command
 from experiments.settings.run_config import RunConfig
@@ -83,7 +84,7 @@ def command() -> Command:
 
 
 def _command(options: StaircaseOptions) -> None:
-    config = options.config
+    config, commit = options.config, git_state()
     what = f"{options.shapes} shapes" if options.shapes else config.task.name
     if options.modelled:
         with LiveProgress(quiet=config.quiet) as progress:
@@ -96,7 +97,7 @@ def _command(options: StaircaseOptions) -> None:
                 all_pairs=options.all_pairs,
                 progress=lambda done, total, name: progress.stage(name, done, total),
             )
-        _report(staircase, options)
+        _report(staircase, options, commit)
         return
     device = open_device(config.device_target, config.protocol)
     try:
@@ -118,14 +119,14 @@ def _command(options: StaircaseOptions) -> None:
     print(tiles.sentence)
     if amx:
         print(amx)
-    _report(staircase, options)
+    _report(staircase, options, commit)
 
 
-def _report(staircase: Staircase, options: StaircaseOptions) -> None:
+def _report(staircase: Staircase, options: StaircaseOptions, commit: Mapping[str, Any]) -> None:
     """Show a staircase, and write what is asked for."""
     _show(staircase, all_pairs=options.all_pairs)
     if options.json is not None:
-        text = json_text(staircase.to_dict(options.typed), indent=2) + "\n"
+        text = json_text(staircase.to_dict(options.typed, commit), indent=2) + "\n"
         write_file(options.json, text, _FILES)
     if options.figure is not None:
         write_file(options.figure, png_bytes(draw_chart(speedup_chart(staircase)))[0], _FILES)

@@ -54,11 +54,12 @@ class Staircase:
         """What bits buy on this device."""
         return f"What bits buy ({self.label}): {self.summary.sentence}."
 
-    def to_dict(self, command: str) -> dict[str, Any]:
+    def to_dict(self, command: str, commit: Mapping[str, Any]) -> dict[str, Any]:
         """Return the JSON document.
 
         Args:
             command: What was asked for.
+            commit: Of the code that measured.
         """
         # Schema 1 has a list called `bar`; nothing is checked against one any more.
         document = {
@@ -68,6 +69,7 @@ class Staircase:
             "source": self.source,
             "machine": self.machine,
             "command": command,
+            "commit": commit,
             "protocol": self.protocol,
             "disturbed_share": self.disturbed_share,
             "overhead_us": self.overhead_us,

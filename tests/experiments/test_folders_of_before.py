@@ -222,7 +222,7 @@ def test_a_finished_comparison_has_nothing_left_to_do(copy: Copy, run: Run, tmp_
     assert done.returncode == DONE, done.stderr
     assert (folder / "rows.jsonl").read_bytes() == jobs
     now = json.loads(file.read_text())
-    assert now.keys() == {*before, "pairs"}
+    assert now.keys() == {*before, "commit", "pairs"}
     assert now["pairs"] == []  # scores of single images were not kept
     for new, old in zip(now["rows"], before["rows"], strict=True):
         meant = {name.replace("accuracy", "score"): value for name, value in old.items()}
@@ -240,7 +240,7 @@ def test_a_staircase_is_still_written_in_the_same_form(run: Run, tmp_path: Path)
     done = run("experiments.staircase", *flags, "--json", file)
     assert done.returncode == DONE, done.stderr
     now = json.loads(file.read_text())
-    assert now.keys() == before.keys()
+    assert now.keys() == {*before, "commit"}
     assert now["staircase_schema"] == before["staircase_schema"]
     for new, old in zip(now["layers"], before["layers"], strict=True):
         assert new.keys() == old.keys()

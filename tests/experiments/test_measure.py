@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from experiments.measure import main
+from experiments.record.environment_facts import git_state
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
 
 SIMULATED = ("--target.runner", "simulated", "--protocol.repeats", "5", "--quiet")
@@ -17,6 +18,7 @@ def test_fewer_bits_take_less_and_everything_is_written(
     file = tmp_path / "measured.json"
     assert main(["--bits", "3", "--json", str(file), *SIMULATED]) == DONE
     document = json.loads(file.read_text())
+    assert document["commit"] == git_state()
     all_8, given = (document["measurements"][name] for name in ("uniform 8", "given"))
     assert given["median_ms"] < all_8["median_ms"]
     assert document["model_bytes"]["given"] < document["model_bytes"]["uniform 8"]

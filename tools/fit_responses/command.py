@@ -14,7 +14,7 @@ from env.evaluating.stored_accuracies import code_digest
 from env.responses.prior import ResponsePrior
 from env.responses.shipped import FILE
 from experiments.errors import ConfigError, RunFolderError, cannot_write
-from experiments.record.environment_facts import environment_facts
+from experiments.record.environment_facts import commit_name
 from experiments.record.lines import append_line, cut_torn_line, whole_lines
 from experiments.settings.command_line import Command, command_line, run_typed
 from quant.records.json_form import from_plain, to_plain
@@ -62,8 +62,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _work(options: FitOptions, typed: str) -> None:
     torch.set_num_threads(1)
-    git = environment_facts({})["git"]
-    commit = f"{git['commit']}{' with changes' if git['dirty'] else ''}"
+    commit = commit_name()
     read = read_networks(options.rows)
     if options.measure:
         read = [network for network in read if network.code == code_digest()]

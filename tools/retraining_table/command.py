@@ -12,7 +12,7 @@ import tyro
 
 from env.evaluating.stored_accuracies import code_digest
 from experiments.errors import ConfigError, RunFolderError, cannot_write
-from experiments.record.environment_facts import environment_facts
+from experiments.record.environment_facts import commit_name
 from experiments.settings.command_line import Command, command_line, run_typed
 from experiments.stages.network_setup import set_up_network
 from experiments.terminal.progress import LiveProgress
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 def _work(options: TableOptions, typed: str) -> None:
     torch.set_num_threads(1)
     older = _OLDER[options.keep_older]
-    commit = _commit()  # before anybody edits what already runs
+    commit = commit_name()  # before anybody edits what already runs
     cells = Cells(options.json.with_suffix(".jsonl"), code_digest(), older)
     networks = []
     for subject in SUBJECTS:
@@ -116,11 +116,6 @@ def _document(
         "search_images": options.search_images,
         "networks": [{**to_plain(network), "met": network.met} for network in networks],
     }
-
-
-def _commit() -> str:
-    git = environment_facts({})["git"]
-    return f"{git['commit']}{' with changes' if git['dirty'] else ''}"
 
 
 def _write(file: Path, document: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from agents.ppo.token_play import propose_tokens
 from agents.ppo.token_policy import TokenPolicy
 from agents.ppo.token_weights import load_weights
 from experiments.errors import ConfigError
-from experiments.record.environment_facts import environment_facts
+from experiments.record.environment_facts import git_state
 from experiments.settings.command_line import Command, command_line, run_typed
 from quant.records.atomic_file import atomic_file, write_atomically
 from quant.records.json_form import json_text
@@ -114,7 +114,7 @@ def _work(options: TrainOptions, typed: str) -> None:
         _write(policy, options.weights)
     made_of: dict[str, Any] = {
         "command": typed,
-        "git": environment_facts({})["git"],
+        "git": git_state(),
         "seconds": round(time.perf_counter() - started, 1),
         "judged": judged,
     }

@@ -84,6 +84,7 @@ def comparison() -> Comparison:
         task="made up",
         machine={"cpu": "none"},
         command="python -m experiments.compare",
+        commit={"commit": None, "dirty": None},
         source="simulated",
         rows=tuple(rows),
         uniform=uniform,

@@ -11,6 +11,7 @@ from experiments.compare.comparison import Comparison
 from experiments.compare.job import run_job
 from experiments.compare.plan import Job
 from experiments.compare.rows import Row
+from experiments.record.environment_facts import git_state
 from experiments.terminal.exit_codes import DONE, INTERRUPTED, USER_MISTAKE
 from hardware.store import Store
 from quant.records.json_form import from_plain
@@ -52,6 +53,7 @@ def test_a_comparison_is_stopped_and_goes_on(
     assert not set(again) & set(done)
     assert "simulated" in capsys.readouterr().out
     found = from_plain(Comparison, json.loads(document.read_text()))
+    assert found.commit == git_state()
     assert [(row.method, row.budget) for row in found.rows] == [
         *(("uniform", 0.35), ("random", 0.35), ("uniform", 0.7), ("random", 0.7)),
     ]

@@ -63,10 +63,12 @@ def test_what_became_of_amx_is_said_once(
 
 
 def test_the_document_holds_every_layer(simulated: Staircase) -> None:
-    found = json.loads(json.dumps(simulated.to_dict("the command")))
+    commit = {"commit": "1a2b", "dirty": False}
+    found = json.loads(json.dumps(simulated.to_dict("the command", commit)))
+    assert (found["command"], found["commit"]) == ("the command", commit)
     assert set(found) == {
-        *("staircase_schema", "what", "device", "source", "machine", "command", "protocol"),
-        *("disturbed_share", "overhead_us", "layers", "summary"),
+        *("staircase_schema", "what", "device", "source", "machine", "command", "commit"),
+        *("protocol", "disturbed_share", "overhead_us", "layers", "summary"),
     }
     assert found["machine"]["cpu"] == "simulated"
     assert found["protocol"]["batch"] == 1

@@ -8,6 +8,7 @@ import pytest
 from env.evaluating.evaluator import Evaluator
 from experiments.bench import command as bench
 from experiments.bench.noise.retraining import Retraining
+from experiments.record.environment_facts import git_state
 from experiments.settings.configured import load_config
 from experiments.stages.network_setup import set_up_network
 from experiments.terminal.exit_codes import DONE, USER_MISTAKE
@@ -57,6 +58,7 @@ def test_pairs_differ_by_the_order_alone_and_order_0_is_an_evaluation(folder: Pa
 
 def test_the_document_has_what_is_printed(folder: Path) -> None:
     document = json.loads((folder / "noise.json").read_text())
+    assert document["commit"] == git_state()
     assert (document["decisions"], len(document["random"])) == (9, 2)
     eight, _, two = document["uniform"]
     assert eight[0]["beside_all_8"]["score_se"] == 0
