@@ -20,6 +20,7 @@ import tyro
 from env.decisions.budget import MEASURED_TOLERANCE
 from experiments.compare.answer import FinalScores
 from experiments.errors import RunFolderError
+from experiments.record.environment_facts import git_state
 from experiments.record.run_folder import RunFolder, open_run
 from experiments.settings.run_config import RunConfig
 from experiments.settings.written_file import check_file, write_file
@@ -185,7 +186,8 @@ def main() -> int:
 def _command(options: Options) -> None:
     check_file(options.json, _JSON)
     folder, config = open_run(options.run, finished=True)
-    document = compare(folder, config)
+    commit = git_state()
+    document = {"commit": commit, **compare(folder, config)}
     metric = document["metric"]
     print(f"budget: {document['budget']} ({document['reason']})")
     print(f"answer: {document['latency_ms']:.4f} ms, {metric.text(document['score'])}")

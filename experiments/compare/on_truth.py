@@ -62,7 +62,9 @@ def compare_on_truth(
             other conditions.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # Before hours of play: whoever edits the claim meanwhile has claimed nothing.
+    # Before hours of play: whoever edits the claim meanwhile has claimed nothing, nor played by
+    # what the code is afterwards.
+    commit = git_state()
     claimed = {
         "sha256": hashlib.sha256(claim_file.read_bytes()).hexdigest() if claim_file else "",
         "committed_in": committed_in(claim_file) if claim_file else "",
@@ -93,7 +95,7 @@ def compare_on_truth(
     became = verdicts(claim, file.outcomes)
     document = {
         "command": command,
-        "commit": git_state(),
+        "commit": commit,
         "conditions": conditions,
         "claim": {
             **asdict(claim),
