@@ -84,6 +84,7 @@ def test_the_working_tree_is_counted(capsys: pytest.CaptureFixture[str]) -> None
     assert int(rows["all"][1].replace(",", "")) > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
 def test_a_commit_is_compared(capsys: pytest.CaptureFixture[str]) -> None:
     git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]

@@ -29,6 +29,7 @@ def summary(evaluations: list[Evaluation]) -> list[tuple[Allocation, float, str]
     return [(e.allocation, e.score, e.proposer) for e in evaluations]
 
 
+@pytest.mark.slow
 def test_a_search_that_is_killed_goes_on_to_the_bit(problems: Problems, tmp_path: Path) -> None:
     whole = problems(limit=7)
     search(whole, QUICK, seed=1)

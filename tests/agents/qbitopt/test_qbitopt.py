@@ -72,6 +72,7 @@ def test_close_to_the_best_of_all_allocations(share: float) -> None:
     assert losses[np.arange(8), found].sum() <= 1.1 * best
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_goes_on_to_the_bit(problems: Problems, tmp_path: Path) -> None:
     whole = problems(limit=8)
     answers = search(whole, QUICK, seed=1).candidates

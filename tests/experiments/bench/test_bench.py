@@ -44,6 +44,7 @@ def test_the_table_is_checked_against_measurements(
     assert "20 of 20" in " ".join(shown.split())
 
 
+@pytest.mark.slow
 def test_both_ways_of_rounding_are_scored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -82,6 +82,7 @@ def test_eager_torch_runs_without_recording_gradients() -> None:
     assert logits.is_inference()
 
 
+@pytest.mark.slow
 def test_our_contenders_are_every_pair_and_a_mixed_allocation(tmp_path: Path) -> None:
     module, images = make_network("resnet8", 0), example_images("resnet8", 1, 1)
     network = calibrate_network(module, images)
