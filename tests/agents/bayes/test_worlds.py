@@ -80,7 +80,6 @@ def held(
     return float(np.mean(inside))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["quiet", "loud"])
 def test_bayes_beats_the_knapsack_in_three_worlds(name: str) -> None:
     learnt, drawn, most = RULES[name]

@@ -46,7 +46,6 @@ def test_additive_worlds_are_what_they_were() -> None:
     assert plain.loss(some) == pytest.approx(float(plain.responses[:, 1].sum()))
 
 
-@pytest.mark.slow
 def test_the_answer_is_better_where_decisions_act_on_each_other() -> None:
     """In one world that was chosen for it; the slow test has many that were not."""
     ours, sums, believed = found(draw_world(acting(QUIET), 15), QUIET, 15)

@@ -56,7 +56,6 @@ def test_its_images_count(problems: Problems) -> None:
     assert found[0] - found[1] >= 2 * 16 * STEPS
 
 
-@pytest.mark.slow
 def test_a_search_that_is_killed_trains_once(problems: Problems, tmp_path: Path) -> None:
     whole = search(problems(limit=6))
     killed = problems(limit=6, state_folder=tmp_path)
