@@ -186,8 +186,7 @@ def main() -> int:
 def _command(options: Options) -> None:
     check_file(options.json, _JSON)
     folder, config = open_run(options.run, finished=True)
-    commit = git_state()
-    document = {"commit": commit, **compare(folder, config)}
+    document = {"commit": git_state(), **compare(folder, config)}
     metric = document["metric"]
     print(f"budget: {document['budget']} ({document['reason']})")
     print(f"answer: {document['latency_ms']:.4f} ms, {metric.text(document['score'])}")

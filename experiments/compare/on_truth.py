@@ -62,8 +62,8 @@ def compare_on_truth(
             other conditions.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # Before hours of play: whoever edits the claim meanwhile has claimed nothing, nor played by
-    # what the code is afterwards.
+    # Before hours of play: whoever edits the claim meanwhile has claimed nothing, and whoever edits
+    # the code meanwhile has not played by it.
     commit = git_state()
     claimed = {
         "sha256": hashlib.sha256(claim_file.read_bytes()).hexdigest() if claim_file else "",
