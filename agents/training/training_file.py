@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
-from quant.records.atomic_file import atomic_file
 from quant.records.regular_file import check_regular
 from quant.records.strict_json import parse_json
+from quant.records.tensor_file import write_tensors
 from quant.tensors.moving import fetch
 
 NamedTensors = Mapping[str, torch.Tensor]
@@ -42,9 +41,8 @@ class TrainingFile:
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        whole = {name: fetch(tensor).contiguous() for name, tensor in tensors.items()}
-        with atomic_file(self._path) as made:
-            save_file(whole, made, metadata={"notes": json.dumps(notes)})
+        fetched = {name: fetch(tensor) for name, tensor in tensors.items()}
+        write_tensors(self._path, fetched, metadata={"notes": json.dumps(notes)})
 
     def load(self, like: NamedTensors) -> Learnt | None:
         """Return what was saved, or None where there is nothing that can be used.

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from env.errors import TaskError
@@ -22,11 +21,12 @@ from env.tasks.task import Task
 from quant.errors import DataError
 from quant.network import QuantizedNetwork, prepare
 from quant.objective.loss import CROSS_ENTROPY
-from quant.records.atomic_file import PART, atomic_file
+from quant.records.atomic_file import PART
 from quant.records.disk import probe, remove_leftovers, what_helps
 from quant.records.progress import Progress
 from quant.records.regular_file import check_regular
 from quant.records.state_digest import state_digest
+from quant.records.tensor_file import write_tensors
 from quant.retraining.float_training import TrainConfig, train_float
 from quant.tensors.devices import CPU
 from quant.tensors.moving import placed
@@ -201,8 +201,8 @@ def _write(path: Path, state: dict[str, torch.Tensor], key: str) -> None:
     apart = {k: v.clone(memory_format=torch.contiguous_format) for k, v in state.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as made:  # so that racing runs agree
-            save_file(apart, made, metadata={KEY: key, _DIGEST: state_digest(apart)})
+        # In one step, so that racing runs agree.
+        write_tensors(path, apart, metadata={KEY: key, _DIGEST: state_digest(apart)})
     except (SafetensorError, OSError) as error:
         raise _cannot_keep(path, error) from error
 

@@ -9,13 +9,13 @@ the evaluation's number.
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from experiments.errors import RunFolderError, cannot_write
 from experiments.record import files
 from quant.network import QuantizedNetwork
-from quant.records.atomic_file import atomic_file
 from quant.records.regular_file import check_regular
+from quant.records.tensor_file import write_tensors
 from quant.tensors.moving import fetch
 
 
@@ -40,10 +40,8 @@ class SharedWeights:
         path = self._path(evaluations)
         try:
             self._folder.mkdir(exist_ok=True)
-            values = network.state_dict().items()
-            state = {name: fetch(value).contiguous() for name, value in values}
-            with atomic_file(path, durable=True) as made:
-                save_file(state, made)
+            state = {name: fetch(value) for name, value in network.state_dict().items()}
+            write_tensors(path, state, durable=True)
         except (OSError, SafetensorError) as error:
             raise cannot_write(path, error) from None
 

@@ -3,11 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import nn
 
 from experiments.settings.run_config import RunConfig
-from quant.records.atomic_file import atomic_file
+from quant.records.tensor_file import write_tensors
 
 
 def weights_beside(path: Path) -> Path:
@@ -25,5 +24,4 @@ def with_weights_beside(config: RunConfig, path: Path) -> RunConfig:
 
 def write_weights_beside(module: nn.Module, path: Path) -> None:
     """Write a float network's weights beside a file, in one step."""
-    with atomic_file(weights_beside(path)) as made:
-        save_file(module.state_dict(), made)
+    write_tensors(weights_beside(path), module.state_dict())

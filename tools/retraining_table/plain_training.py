@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
 from env.tasks.checkpoint import checkpoint_folder
 from env.tasks.weights.fit import load_weights
-from quant.records.atomic_file import atomic_file
+from quant.records.tensor_file import write_tensors
 from tools.retraining_table.data import Data
 
 _SEED = 0
@@ -52,8 +51,7 @@ def trained(
         return module.eval()
     train_plainly(module, *data()["train"], recipe)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
-        save_file({key: value.contiguous() for key, value in module.state_dict().items()}, file)
+    write_tensors(path, module.state_dict())
     return module.eval()
 
 
