@@ -105,7 +105,7 @@ def compare(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
     decided = DecidedBudget.from_dict(limits)
     with (
         Store(Path(config.store) if config.store else folder.path.parent / "store.sqlite") as store,
-        closing(open_device(config.device_target, config.protocol, config.energy)) as device,
+        closing(open_device(config.device_target, config.protocol, config.energy, store)) as device,
         LiveProgress(quiet=config.quiet) as progress,
     ):
         setup = set_up_network(config, progress)

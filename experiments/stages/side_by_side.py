@@ -7,6 +7,7 @@ from hardware.device import Device, MeasureResult
 from hardware.errors import BuildError
 from hardware.expected import measure_expected
 from hardware.layers.table import LayerTable
+from hardware.measuring.hindsight import in_hindsight
 from hardware.measuring.measurement import Measurement
 from quant.deploy_graph import DeployGraph
 from quant.records.progress import Progress
@@ -31,7 +32,8 @@ def time_side_by_side(
 
     Programs without a stable measurement get up to `EXTRA_ROUNDS` more; where there still is
     none, the middle of the unstable ones is returned, and its verdict says so. The middle is by
-    latency: nothing is preferred for being fast, only for having been left alone.
+    latency: nothing is preferred for being fast, only for having been left alone. Whether it was
+    is judged by the fastest that the machine was around any of them.
 
     Args:
         device: Where to measure.
@@ -49,7 +51,8 @@ def time_side_by_side(
     for number in range(rounds + EXTRA_ROUNDS):
         names = list(graphs)
         if number >= rounds:
-            names = [name for name in names if not _is_settled(taken[name])]
+            judged = _judged(taken)
+            names = [name for name in names if not _is_settled(judged[name])]
             total += len(names)
         for name in names:
             result = measure_expected(device, graphs[name], table)
@@ -57,7 +60,12 @@ def time_side_by_side(
             done += 1
             if progress is not None:
                 progress(done, total)
-    return {name: _middle(_stable(found) or found) for name, found in taken.items()}
+    return {name: _middle(_stable(found) or found) for name, found in _judged(taken).items()}
+
+
+def _judged(taken: Mapping[Name, Sequence[Measurement]]) -> dict[Name, list[Measurement]]:
+    judged = iter(in_hindsight([item for found in taken.values() for item in found]))
+    return {name: [next(judged) for _ in found] for name, found in taken.items()}
 
 
 def _is_settled(measurements: Sequence[Measurement]) -> bool:

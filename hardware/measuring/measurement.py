@@ -24,6 +24,10 @@ _EXTREME_SHARE = 0.10
 """Share of repeats that must be extreme: one interrupt on a shared machine is not a verdict."""
 
 
+_RULED = ("slowdown", "before_us", "after_us", "best_us")
+"""What of a ruler measurements are judged by."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """Whether the repeats agree with each other, and if not, why."""
@@ -64,9 +68,9 @@ class Measurement:
             found = wrong[0] if wrong else "none"
             raise ValueError(f"values_ms: expected times above 0, found {found}")
         ruler = self.facts.get("ruler", {})
-        slowdown = ruler.get("slowdown", 1.0) if isinstance(ruler, dict) else None
-        if not isinstance(slowdown, int | float) or isinstance(slowdown, bool):
-            raise ValueError(f"facts.ruler: expected a slowdown, found {ruler}")
+        read = [ruler.get(key, 1.0) for key in _RULED] if isinstance(ruler, dict) else [None]
+        if not all(map(_is_above_zero, read)):
+            raise ValueError(f"facts.ruler: expected times and a slowdown above 0, found {ruler}")
 
     @property
     def energy_mj(self) -> float | None:
@@ -128,6 +132,10 @@ def judge(values_ms: Sequence[float], slowdown: float = 1.0) -> Verdict:
     if slowdown >= SLOWDOWN_LIMIT:
         reasons.append(f"the machine was {slowdown:.1f} times slower than at its best")
     return Verdict(stable=not reasons, reasons=tuple(reasons))
+
+
+def _is_above_zero(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def latency_label(name: str, source: MeasurementSource | None) -> str:

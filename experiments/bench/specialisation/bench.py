@@ -77,12 +77,13 @@ def bench_specialisation(options: SpecialisationOptions) -> Specialisation:
             if view.modelled:
                 made = model_made_for(view, setup, predicted.losses, options.share, progress)
             else:
-                with closing(open_device(view.target, config.protocol)) as device:
+                opened = open_device(view.target, config.protocol, store=store)
+                with closing(opened) as device:
                     made = measure_made_for(
                         view, device, setup, predicted.losses, options.share, store, progress
                     )
             found.append(made)
-        deployed = [_deploy(made, setup, found, progress) for made in found]
+        deployed = [_deploy(made, setup, found, store, progress) for made in found]
         retrained = retrain_all(
             setup, [made.allocation for made in found], options.retrain, progress
         )
@@ -118,13 +119,17 @@ def bench_specialisation(options: SpecialisationOptions) -> Specialisation:
 
 
 def _deploy(
-    column: MadeFor, setup: NetworkSetup, rows: list[MadeFor], progress: LiveProgress
+    column: MadeFor,
+    setup: NetworkSetup,
+    rows: list[MadeFor],
+    store: Store,
+    progress: LiveProgress,
 ) -> Deployed:
     """Time or predict every row's allocation on one view."""
     allocations = [made.allocation for made in rows]
     if column.view.modelled:
         return predict_deployed(setup, allocations, column.decided, column.table)
-    with closing(open_device(column.view.target, setup.config.protocol)) as device:
+    with closing(open_device(column.view.target, setup.config.protocol, store=store)) as device:
         return measure_deployed(
             device,
             setup,
