@@ -19,6 +19,7 @@ from hardware.modelled import layer_table
 from hardware.modelled.kernel_model import ModelledKernel
 from hardware.modelled.llvm_tools import LlvmTools
 from hardware.simulated import SimulatedDevice
+from hardware.store import Store
 from hardware.target import TargetConfig
 from quant.deploy_graph import DeployGraph
 from tests.experiments.bench.specialisation import wide_network
@@ -123,7 +124,8 @@ class SlowTogether(SimulatedDevice):
 def test_an_answer_beyond_its_budget_gives_way_to_what_keeps_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(target: TargetConfig, protocol: ProtocolConfig) -> SimulatedDevice:
+    def slow(target: TargetConfig, protocol: ProtocolConfig, *, store: Store) -> SimulatedDevice:
+        assert store  # knows how fast this machine was before
         return SlowTogether(protocol) if target.family == BEST else SimulatedDevice(protocol)
 
     monkeypatch.setattr(bench, "open_device", slow)
