@@ -70,6 +70,8 @@ class Rival:
     """Paired standard error."""
     verdict: str
     """`better`, `as good and faster`, or empty where it is neither."""
+    stable: bool
+    """Whether the machine left the timing of this one alone."""
 
 
 def verdict(gain: float, gain_se: float, latency_ratio: float) -> str:
@@ -148,6 +150,10 @@ def compare(folder: RunFolder, config: RunConfig) -> dict[str, Any]:
         "score_8": scores[all_8].value,
         "latency_ms": timed[best].median_ms,
         "latency_ms_8": timed[all_8].median_ms,
+        "stable": {
+            "answer": timed[best].verdict.stable,
+            **{str(bits): timed[one].verdict.stable for bits, one in anchors.items()},
+        },
         "times_ms": {f"{w}/{a}": timed[one].median_ms for (w, a), one in uniform.items()},
         "rivals": rivals,
         "wins": bool(rivals) and all(rival.verdict for rival in rivals),
@@ -174,6 +180,7 @@ def _rival(
         gain=gain,
         gain_se=error,
         verdict=verdict(gain, error, ratio),
+        stable=timed[rival].verdict.stable,
     )
 
 
@@ -195,7 +202,7 @@ def _command(options: Options) -> None:
         print(
             f"W{rival.weight_bits}A{rival.activation_bits}: {metric.text(rival.score)}, answer "
             f"{metric.difference(rival.gain, rival.gain_se)}, {rival.latency_ratio:.3f} of its "
-            f"time: {rival.verdict or 'not beaten'}"
+            f"time{'' if rival.stable else ' (unstable)'}: {rival.verdict or 'not beaten'}"
         )
     if options.json is not None:
         write_file(options.json, json.dumps(to_plain(document), indent=1) + "\n", _JSON)

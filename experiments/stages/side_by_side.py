@@ -9,15 +9,16 @@ from hardware.expected import measure_expected
 from hardware.layers.table import LayerTable
 from hardware.measuring.hindsight import in_hindsight
 from hardware.measuring.measurement import Measurement
+from hardware.measuring.quiet import QUIET_ROUNDS, at_quiet_quarter
 from quant.deploy_graph import DeployGraph
 from quant.records.progress import Progress
 
 Name = TypeVar("Name")
 
 ROUNDS = 3
-"""Rounds of interleaved measurements; odd, so that the middle one is one of them."""
+"""Rounds of interleaved measurements."""
 EXTRA_ROUNDS = 4
-"""Further rounds for programs that a busy machine left without a stable measurement."""
+"""Further rounds for programs that a busy machine left with fewer than two stable measurements."""
 
 
 def time_side_by_side(
@@ -28,12 +29,12 @@ def time_side_by_side(
     table: LayerTable | None = None,
     progress: Progress | None = None,
 ) -> dict[Name, Measurement]:
-    """Measure every graph once a round and return each one's middle stable measurement.
+    """Measure every graph once a round and return each one's quiet measurement.
 
-    Programs without a stable measurement get up to `EXTRA_ROUNDS` more; where there still is
-    none, the middle of the unstable ones is returned, and its verdict says so. The middle is by
-    latency: nothing is preferred for being fast, only for having been left alone. Whether it was
-    is judged by the fastest that the machine was around any of them.
+    It is of the stable ones, by latency, the one at their quiet quarter. Programs with fewer than
+    two get up to `EXTRA_ROUNDS` more; where there still is none, it is of the unstable ones, and
+    its verdict says so. Which are stable is judged by the fastest that the machine was around any
+    of them.
 
     Args:
         device: Where to measure.
@@ -60,7 +61,10 @@ def time_side_by_side(
             done += 1
             if progress is not None:
                 progress(done, total)
-    return {name: _middle(_stable(found) or found) for name, found in _judged(taken).items()}
+    return {
+        name: at_quiet_quarter(_stable(found) or found, lambda item: item.median_ms)
+        for name, found in _judged(taken).items()
+    }
 
 
 def _judged(taken: Mapping[Name, Sequence[Measurement]]) -> dict[Name, list[Measurement]]:
@@ -70,15 +74,12 @@ def _judged(taken: Mapping[Name, Sequence[Measurement]]) -> dict[Name, list[Meas
 
 def _is_settled(measurements: Sequence[Measurement]) -> bool:
     """Return whether further rounds would be no better: emulated times never become stable."""
-    return bool(_stable(measurements)) or measurements[-1].source == "emulated"
+    emulated = measurements[-1].source == "emulated"
+    return emulated or len(_stable(measurements)) >= QUIET_ROUNDS
 
 
 def _stable(measurements: Sequence[Measurement]) -> list[Measurement]:
     return [item for item in measurements if item.verdict.stable]
-
-
-def _middle(measurements: Sequence[Measurement]) -> Measurement:
-    return sorted(measurements, key=lambda item: item.median_ms)[len(measurements) // 2]
 
 
 def _measurement(result: MeasureResult, name: object) -> Measurement:

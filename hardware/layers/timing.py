@@ -21,6 +21,7 @@ from hardware.graph.spread_choices import spread_choices
 from hardware.graph.tensor_widths import BitPair, fixed_tensors, quantizers
 from hardware.layers.table import LayerTable
 from hardware.measuring.protocol import ProtocolConfig
+from hardware.measuring.quiet import QUIET_ROUNDS, at_quiet_quarter
 from hardware.progress import LabelledProgress
 from quant.deploy_graph import Conv2d, DeployGraph, Linear, MatMul, RunIsland, read_names
 from quant.layers import INPUT_BITS
@@ -29,9 +30,8 @@ T = TypeVar("T")
 
 _ROUNDS = 5
 _EXTRA_ROUNDS = 5
-"""Further rounds for programs with fewer than `_QUIET_ROUNDS` quiet ones: where a neighbour took
+"""Further rounds for programs with fewer than `QUIET_ROUNDS` quiet ones: where a neighbour took
 half the core for four timings in five, a third of the times were half too high without."""
-_QUIET_ROUNDS = 2
 _CONTEXTS = 3
 """Programs in which a kernel should run at least: its time depends on its neighbours a little."""
 _REPEATS = 5
@@ -78,12 +78,9 @@ class _Timed:
     def quiet_us(self, layer: str | None = None) -> float:
         """Return a quiet round's time of a layer, or of the program: of five, the second quietest.
 
-        Whatever else runs on a machine only ever adds time, and often for longer than one round:
-        with the median of all rounds, one entry in ten was half too high on a busy machine.
         Rounds that the ruler calls disturbed count only where there is nothing else.
         """
-        times = _times_us(self.quiet or self.samples, layer)
-        return times[len(times) // 4]
+        return at_quiet_quarter(_times_us(self.quiet or self.samples, layer), float)
 
     def spread_us(self, layer: str) -> float:
         """Return the distance from the quietest round to the middle one: how well it is known.
@@ -91,7 +88,7 @@ class _Timed:
         The upper half of the rounds says what else ran on the machine, and not how well a quiet
         round repeats. A single quiet round says nothing of that: then all rounds count.
         """
-        samples = self.quiet if len(self.quiet) >= _QUIET_ROUNDS else self.samples
+        samples = self.quiet if len(self.quiet) >= QUIET_ROUNDS else self.samples
         times = _times_us(samples, layer)
         return times[len(times) // 2] - times[0]
 
@@ -260,7 +257,7 @@ def _measure(
     for round_index in range(_ROUNDS + _EXTRA_ROUNDS):
         chosen = list(programs)
         if round_index >= _ROUNDS:
-            chosen = [timed for timed in programs if len(timed.quiet) < _QUIET_ROUNDS]
+            chosen = [timed for timed in programs if len(timed.quiet) < QUIET_ROUNDS]
             total += len(chosen)
         for index in rng.permutation(len(chosen)):
             chosen[index].samples.append(bench.sample(chosen[index].graph, short))
