@@ -35,6 +35,11 @@ def twice(take: Callable[[], T]) -> T:
         return take()
 
 
+def is_time(value: object) -> bool:
+    """Return whether this is a finite number above 0, as a time or a ratio of times is."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
 def check_times(values: Any, count: int, who: str) -> list[float]:
     """Return times as numbers.
 
@@ -51,7 +56,7 @@ def check_times(values: Any, count: int, who: str) -> list[float]:
             f"expected {count} times from {who}, found {_short(values)}", CLOCK_HINT
         )
     for value in values:
-        if not _is_number(value) or not 0 < value < math.inf:
+        if not is_time(value):
             raise UnbelievableError(
                 f"expected times above 0 from {who}, found {_short(value)}", CLOCK_HINT
             )
@@ -89,10 +94,6 @@ def check_near(found_ms: float, expected_ms: float, what: str) -> None:
             f"{found_ms:.4g} ms",
             CLOCK_HINT,
         )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _short(value: Any) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hardware.facts import RulerFacts
 from hardware.measuring.measurement import Measurement
+from hardware.measuring.ruler import slowdown_around
 
 
 def in_hindsight(measurements: Sequence[Measurement]) -> list[Measurement]:
@@ -23,8 +24,7 @@ def in_hindsight(measurements: Sequence[Measurement]) -> list[Measurement]:
 
 def _held_against(measurement: Measurement, best_us: float) -> Measurement:
     ruler = measurement.facts.get("ruler", {})
-    around_us = max(ruler.get("before_us", 0.0), ruler.get("after_us", 0.0))
-    slowdown = around_us / best_us
+    slowdown = slowdown_around(ruler.get("before_us", 0.0), ruler.get("after_us", 0.0), best_us)
     if slowdown <= ruler.get("slowdown", 1.0):
         return measurement
     known: RulerFacts = {**ruler, "best_us": best_us, "slowdown": slowdown}

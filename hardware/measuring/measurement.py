@@ -1,6 +1,5 @@
 """Measurement: every repeat of one program on one device, with its verdict and machine facts."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ from pydantic import GetPydanticSchema, model_serializer
 
 from hardware.energy.energy import NO_METER, Energy
 from hardware.facts import MeasurementFacts
+from hardware.measuring.believed import is_time
 from hardware.measuring.protocol import ProtocolConfig
 from hardware.measuring.ruler import SLOWDOWN_LIMIT
 from quant.records.json_form import Plain, own_form
@@ -63,13 +63,13 @@ class Measurement:
         Raises:
             ValueError: names the first such value.
         """
-        wrong = [value for value in self.values_ms if not 0 < value < math.inf]
+        wrong = [value for value in self.values_ms if not is_time(value)]
         if wrong or not self.values_ms:
             found = wrong[0] if wrong else "none"
             raise ValueError(f"values_ms: expected times above 0, found {found}")
         ruler = self.facts.get("ruler", {})
         read = [ruler.get(key, 1.0) for key in _RULED] if isinstance(ruler, dict) else [None]
-        if not all(map(_is_above_zero, read)):
+        if not all(map(is_time, read)):
             raise ValueError(f"facts.ruler: expected times and a slowdown above 0, found {ruler}")
 
     @property
@@ -132,10 +132,6 @@ def judge(values_ms: Sequence[float], slowdown: float = 1.0) -> Verdict:
     if slowdown >= SLOWDOWN_LIMIT:
         reasons.append(f"the machine was {slowdown:.1f} times slower than at its best")
     return Verdict(stable=not reasons, reasons=tuple(reasons))
-
-
-def _is_above_zero(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def latency_label(name: str, source: MeasurementSource | None) -> str:

@@ -47,7 +47,7 @@ class RulerReading:
 
         The worst of three: the ruler before, the ruler after, and the queueing meanwhile.
         """
-        ruler = max(self.before_us, self.after_us) / self.best_us
+        ruler = slowdown_around(self.before_us, self.after_us, self.best_us)
         return max(ruler, 1.0 / self.cpu_share)
 
     @property
@@ -58,6 +58,11 @@ class RulerReading:
     def facts(self) -> RulerFacts:
         """Return what a measurement tells of it."""
         return cast(RulerFacts, {**asdict(self), "slowdown": self.slowdown})
+
+
+def slowdown_around(before_us: float, after_us: float, best_us: float) -> float:
+    """Return how many times slower than its best the machine was around one timing."""
+    return max(before_us, after_us) / best_us
 
 
 def read_ruler_us() -> float:
