@@ -32,9 +32,9 @@ def time_side_by_side(
     """Measure every graph once a round and return each one's quiet measurement.
 
     It is of the stable ones, by latency, the one at their quiet quarter. Programs with fewer than
-    two get up to `EXTRA_ROUNDS` more; where there still is none, it is of the unstable ones, and
-    its verdict says so. Which are stable is judged by the fastest that the machine was around any
-    of them.
+    two (of a single round, with none) get up to `EXTRA_ROUNDS` more; where there still is none, it
+    is of the unstable ones, and its verdict says so. Which are stable is judged by the fastest that
+    the machine was around any of them.
 
     Args:
         device: Where to measure.
@@ -53,7 +53,8 @@ def time_side_by_side(
         names = list(graphs)
         if number >= rounds:
             judged = _judged(taken)
-            names = [name for name in names if not _is_settled(judged[name])]
+            wanted = min(rounds, QUIET_ROUNDS)
+            names = [name for name in names if not _is_settled(judged[name], wanted)]
             total += len(names)
         for name in names:
             result = measure_expected(device, graphs[name], table)
@@ -72,10 +73,10 @@ def _judged(taken: Mapping[Name, Sequence[Measurement]]) -> dict[Name, list[Meas
     return {name: [next(judged) for _ in found] for name, found in taken.items()}
 
 
-def _is_settled(measurements: Sequence[Measurement]) -> bool:
+def _is_settled(measurements: Sequence[Measurement], wanted: int) -> bool:
     """Return whether further rounds would be no better: emulated times never become stable."""
     emulated = measurements[-1].source == "emulated"
-    return emulated or len(_stable(measurements)) >= QUIET_ROUNDS
+    return emulated or len(_stable(measurements)) >= wanted
 
 
 def _stable(measurements: Sequence[Measurement]) -> list[Measurement]:

@@ -97,6 +97,13 @@ def test_a_disturbed_measurement_is_repeated_and_does_not_count() -> None:
     assert found["slow"].median_ms == pytest.approx(2.0)
 
 
+def test_a_single_round_is_enough_where_no_more_were_asked_for() -> None:
+    device: Any = ScriptedDevice({"slow": [9.0, 2.0], "fast": [0.1]}, unstable={9.0})
+    graphs = {name: graph(name) for name in ("slow", "fast")}
+    assert time_side_by_side(device, graphs, rounds=1)["slow"].median_ms == pytest.approx(2.0)
+    assert device.order == ["slow", "fast", "slow"]
+
+
 def test_a_slow_beginning_is_known_for_one_in_the_end() -> None:
     # The first two pass as the machine's best, until the third is seen.
     device: Any = ScriptedDevice(
