@@ -48,12 +48,12 @@ def time_side_by_side(
         HardwareLostError: the device is gone.
     """
     taken: dict[Name, list[Measurement]] = {name: [] for name in graphs}
+    wanted = min(rounds, QUIET_ROUNDS)
     done, total = 0, rounds * len(graphs)
     for number in range(rounds + EXTRA_ROUNDS):
         names = list(graphs)
         if number >= rounds:
             judged = _judged(taken)
-            wanted = min(rounds, QUIET_ROUNDS)
             names = [name for name in names if not _is_settled(judged[name], wanted)]
             total += len(names)
         for name in names:

@@ -89,7 +89,7 @@ class _Timed:
         round repeats. A single quiet round says nothing of that: then all rounds count.
         """
         samples = self.quiet if len(self.quiet) >= QUIET_ROUNDS else self.samples
-        times = _times_us(samples, layer)
+        times = sorted(_times_us(samples, layer))
         return times[len(times) // 2] - times[0]
 
     @property
@@ -99,10 +99,10 @@ class _Timed:
 
 
 def _times_us(samples: Iterable[ProgramTiming], layer: str | None) -> list[float]:
-    return sorted(
+    return [
         float(np.median(sample.values_us)) if layer is None else sample.layers_us[layer]
         for sample in samples
-    )
+    ]
 
 
 def bit_pairs(
