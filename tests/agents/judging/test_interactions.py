@@ -70,8 +70,8 @@ def test_interactions_pay_where_they_are_and_cost_nothing_where_they_are_not(nam
         )
         if pay and name == "quiet":
             assert gained.mean() > 2 * error
-        else:  # noise hides them in loud worlds
-            assert gained.mean() > -2 * error
+        else:  # noise hides them in loud worlds; never believed, they cost nothing at all
+            assert gained.mean() >= -2 * error
 
 
 def test_a_world_of_pairs_is_proposed_in() -> None:
